@@ -1,0 +1,1 @@
+"""What the services share: configuration, the bus, storage, the control database, logs, metrics, health."""

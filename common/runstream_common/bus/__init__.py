@@ -1,0 +1,1 @@
+"""The bus between gateway and writer: one protocol, two implementations (`local`, `kafka`)."""

@@ -1,0 +1,1 @@
+"""ClickHouse's schema: numbered `.sql` migrations and what applies and checks them."""
