@@ -1,0 +1,108 @@
+"""What a run was started in: command, Python, git, hardware. Secrets are masked by the name they go by."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_SECRET_NAME = re.compile(r"(key|token|secret|passw|credential|auth|cookie|session|private|dsn)", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(rs_[0-9a-f]{6,}_[\w-]{20,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|hf_\w{20,}"
+    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|://[^/\s:@]+:[^/\s@]+@)"
+)
+MASK = "***"
+_GIT_TIMEOUT_S = 1.0
+_MAX_DIFF_BYTES = 256 << 10
+_MAX_VARIABLES = 200
+_MAX_VALUE = 1024
+
+
+def capture() -> dict[str, Any]:
+    """The `Environment` message's fields. Takes tens of milliseconds at most; what fails is left out."""
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "command": _masked_command(sys.argv),
+        "working_directory": _working_directory(),
+        "cpu_count": os.cpu_count() or 0,
+        "memory_bytes": _memory_bytes(),
+        "variables": masked_variables(dict(os.environ)),
+    }
+    found.update(_git())
+    return found
+
+
+def mask(text: str) -> str:
+    """`text` with what looks like a secret replaced."""
+    return _SECRET_VALUE.sub(MASK, text)
+
+
+def masked_variables(variables: dict[str, str]) -> dict[str, str]:
+    """Environment variables with secrets masked by name and by pattern, values capped."""
+    return {
+        name: MASK if _SECRET_NAME.search(name) else mask(value[:_MAX_VALUE])
+        for name, value in sorted(variables.items())[:_MAX_VARIABLES]
+    }
+
+
+def _masked_command(arguments: list[str]) -> list[str]:
+    masked: list[str] = []
+    secret_follows = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if secret_follows:
+            masked.append(MASK)
+        elif argument.startswith("-") and equals and _SECRET_NAME.search(name):
+            masked.append(f"{name}={MASK}")
+        else:
+            masked.append(mask(argument))
+        secret_follows = argument.startswith("-") and not equals and bool(_SECRET_NAME.search(name))
+    return masked
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0
+
+
+def _git() -> dict[str, Any]:
+    commit = _run_git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    diff = _run_git("diff", "HEAD", "--no-color", "--no-ext-diff")
+    remote = _run_git("config", "--get", "remote.origin.url")
+    return {
+        "git_commit": commit,
+        "git_remote": mask(remote),
+        "git_diff": mask(diff[:_MAX_DIFF_BYTES]),
+        "git_dirty": bool(diff),
+    }
+
+
+def _run_git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""

@@ -1,0 +1,19 @@
+"""What the SDK raises. `log()` and `finish()` raise none of these unless `Settings(strict=True)`."""
+
+from __future__ import annotations
+
+
+class RunstreamError(Exception):
+    """Base of everything that the SDK raises on purpose."""
+
+
+class UsageError(RunstreamError):
+    """The call or its arguments are wrong; the message says what to change."""
+
+
+class SettingsError(UsageError):
+    """A setting or an environment variable has a value that cannot be used; the message names it."""
+
+
+class SpoolError(RunstreamError):
+    """The spool folder cannot be used: full disk, no right to write, owned by somebody else."""

@@ -1,0 +1,46 @@
+"""Run ids and names, made by the client: `init()` asks no server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+from runstream.errors import UsageError
+from runstream.ranks import encode_id
+
+_ADJECTIVES = ["amber", "bold", "brisk", "calm", "clear", "clever", "cosmic", "crisp", "deft", "eager", "early", "fair", "fleet", "fresh", "gentle", "glad", "golden", "grand", "hardy", "jolly", "keen", "kind", "light", "lively", "lucid", "lucky", "mellow", "merry", "misty", "noble", "polar", "proud", "quick", "quiet", "rapid", "ready", "royal", "rustic", "serene", "silver", "smooth", "solar", "stellar", "still", "sunny", "swift", "tidy", "vivid", "warm", "wise"]
+_NOUNS = ["arrow", "aspen", "badger", "beacon", "birch", "breeze", "brook", "canyon", "cedar", "cliff", "cloud", "comet", "coral", "crane", "creek", "delta", "dune", "ember", "falcon", "fern", "field", "finch", "fjord", "forest", "glade", "grove", "harbor", "hawk", "heron", "island", "lagoon", "lake", "lark", "maple", "meadow", "mesa", "moon", "otter", "peak", "pine", "puma", "reef", "ridge", "river", "robin", "sparrow", "spruce", "star", "stone", "summit", "tide", "valley", "wave", "willow", "wolf", "wren"]
+_PATTERNS = {
+    "team": re.compile(r"[A-Za-z0-9._-]{1,64}"),
+    "project": re.compile(r"[A-Za-z0-9._-]{1,128}"),
+    "run id": re.compile(r"[A-Za-z0-9._-]{1,128}"),
+}
+
+
+def new_run_id() -> str:
+    """Ten characters of base 36: 51 random bits, unique enough within a project."""
+    return encode_id(secrets.randbits(64))
+
+
+def new_writer_id() -> str:
+    """A stream's id: 26 characters, 130 random bits."""
+    return encode_id(secrets.randbits(136), 26)
+
+
+def default_name(run_id: str) -> str:
+    """A name people can say, the same on every rank: a function of the run id."""
+    number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big")
+    number, adjective = divmod(number, len(_ADJECTIVES))
+    number, noun = divmod(number, len(_NOUNS))
+    return f"{_ADJECTIVES[adjective]}-{_NOUNS[noun]}-{number % 1000}"
+
+
+def check_name(what: str, value: str) -> str:
+    """`value`, if it can name a team, a project or a run id. Raises UsageError."""
+    if not isinstance(value, str) or not _PATTERNS[what].fullmatch(value) or value in (".", ".."):
+        raise UsageError(
+            f"the {what} {value!r} cannot be used: letters, digits, '.', '_' and '-', "
+            f"at most {64 if what == 'team' else 128} of them"
+        )
+    return value

@@ -1,0 +1,328 @@
+"""One spool stream on its way to the gateway: cut batches, send them, move the acked position, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from pathlib import Path
+
+import grpc
+
+from runstream.credentials import Credentials
+from runstream.sender.batch import BatchBuilder
+from runstream.sender.link import Link, Links, PermanentError
+from runstream.spool import files, format
+from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
+from runstream.spool.format import Place
+from runstream.spool.journal import KIND_CRASHED, KIND_HEARTBEAT, KIND_RECORDS, Entry, Journal
+from runstream.spool.reader import SpoolReader
+from runstream.spool.state import StateFile
+from runstream_proto.v1 import ingest_pb2 as pb
+
+LOG = logging.getLogger("runstream.sender")
+LINGER_S = 0.1
+"""A batch is cut this long after its first record at the latest."""
+POLL_S = 0.02
+IDLE_POLL_S = 0.1
+HEARTBEAT_S = 15.0
+MAX_IN_FLIGHT = 8
+"""Batches of at most ~0.6 MB each that await their ack: bounds the sender's memory."""
+RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
+PERMANENT_RETRY_S = 15.0
+"""After a refusal that waiting alone does not mend (wrong key, no right): somebody may mend it."""
+
+
+class Carrier:
+    """Carries one stream. `carry()` returns when all of it is stored and its folder is gone."""
+
+    def __init__(self, spool: SpoolFolder, folder: Path, links: Links) -> None:
+        """Raises SpoolError when the stream's files cannot be read; BlockingIOError when another sender has it."""
+        self._spool = spool
+        self._folder = folder
+        self._links = links
+        self._lock = files.FileLock(folder / "sending")
+        if not self._lock.acquire():
+            raise BlockingIOError
+        self.meta = read_meta(folder)
+        self._state = StateFile(folder / "state")
+        self._journal = Journal(folder / "batches")
+        self._acked = self._state.read().acked_batch
+        self._acked_ahead: set[int] = set()
+        acked_entry = next((entry for entry in self._journal.entries if entry.number == self._acked), None)
+        start = acked_entry.end if acked_entry else Place(0, format.HEADER_BYTES)
+        self._reader = SpoolReader(folder, start)
+        self._points = acked_entry.points_total if acked_entry else 0
+        self._last_record = acked_entry.last_record if acked_entry else 0
+        self._next_number = self._acked + 1
+        self._journal.forget_before(self._acked)
+        self._in_flight: dict[int, bytes] = {}
+        self._pending = BatchBuilder()
+        self._pending_since = 0.0
+        self._last_sent = time.monotonic()
+        self._ended = False
+        self._room = asyncio.Event()
+        self._pause_until = 0.0
+        self._rebuild_unacked()
+
+    @property
+    def idle_since_death(self) -> bool:
+        """True when the process that writes is gone."""
+        return not is_alive(self._folder)
+
+    @property
+    def waiting_records(self) -> int:
+        """Records read from the spool that are not acked yet."""
+        return self._last_record - self._state.acked_record() + (1 if self._pending else 0)
+
+    def last_error(self) -> str:
+        return self._state.read().error
+
+    async def carry(self) -> None:
+        """Connect, send, reconnect, until everything is acked."""
+        delay = RETRY_MIN_S
+        while not self._done():
+            try:
+                await self._session()
+                delay = RETRY_MIN_S
+            except PermanentError as error:
+                self._trouble(str(error))
+                await asyncio.sleep(PERMANENT_RETRY_S)
+            except (grpc.RpcError, OSError, TimeoutError) as error:
+                self._trouble(_reason(error))
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MAX_S)
+        self.close()
+        remove_stream(self._folder)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._journal.close()
+        self._state.close()
+        self._lock.release()
+
+    def _done(self) -> bool:
+        return self._ended and not self._in_flight
+
+    def _trouble(self, text: str) -> None:
+        if self._state.read().error != text:
+            LOG.warning("run %s rank %s: %s", self.meta.run, self.meta.rank, text)
+            self._state.set_error(text)
+
+    async def _session(self) -> None:
+        """One gRPC stream, from hello to its end or the stream's."""
+        key = Credentials(self._spool.root).find(self.meta.base_url, self.meta.key_prefix)
+        if key is None:
+            raise PermanentError(f"no API key for {self.meta.base_url}: run `runstream login`")
+        link = await self._links.open(self.meta, key)
+        try:
+            self._state.set_error("")
+            limit = min(MAX_IN_FLIGHT, max(link.welcome.max_in_flight, 1))
+            receiver = asyncio.create_task(self._receive(link))
+            try:
+                for number in sorted(self._in_flight):
+                    await link.send(number, self._in_flight[number])
+                await self._send_new(link, receiver, limit)
+            finally:
+                receiver.cancel()
+                with contextlib.suppress(asyncio.CancelledError, grpc.RpcError, PermanentError):
+                    await receiver
+        finally:
+            await link.close()
+
+    async def _send_new(self, link: Link, receiver: asyncio.Task[None], limit: int) -> None:
+        idle = POLL_S
+        while not self._done():
+            if receiver.done():
+                receiver.result()  # raises what ended the stream
+                raise ConnectionResetError("the gateway ended the stream")
+            self._state.beat(time.time_ns() // 1000)
+            pause = self._pause_until - time.monotonic()
+            if pause > 0 or len(self._in_flight) >= limit:
+                await self._wait_for_room(max(pause, POLL_S))
+                continue
+            batch = self._next_batch()
+            if batch is not None:
+                await link.send(*batch)
+                idle = POLL_S
+            else:
+                await self._wait_for_room(idle)
+                idle = min(idle * 1.2, IDLE_POLL_S) if not self._pending else POLL_S
+
+    async def _wait_for_room(self, timeout_s: float) -> None:
+        self._room.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), timeout_s)
+
+    async def _receive(self, link: Link) -> None:
+        async for response in link.responses():
+            match response.WhichOneof("message"):
+                case "ack":
+                    self._settle(response.ack.number)
+                case "reject":
+                    self._put_aside(response.reject)
+                    self._settle(response.reject.number)
+                case "control":
+                    self._obey(response.control)
+                case _:
+                    pass  # a newer server says something that this sender does not know
+
+    def _settle(self, number: int) -> None:
+        """Batch `number` needs no more sending: move the acked position over all that are settled in a row."""
+        if self._in_flight.pop(number, None) is None:
+            return
+        self._acked_ahead.add(number)
+        settled: Entry | None = None
+        for entry in self._journal.entries:
+            if entry.number == self._acked + 1 and entry.number in self._acked_ahead:
+                self._acked_ahead.discard(entry.number)
+                self._acked = entry.number
+                settled = entry
+        if settled is not None:
+            self._state.set_acked(settled.last_record, settled.number)
+            self._journal.forget_before(settled.number)
+            self._delete_segments_before(settled.end.segment)
+        self._room.set()
+
+    def _put_aside(self, reject: pb.Reject) -> None:
+        reason = pb.RejectReason.Name(reject.reason)
+        data = self._in_flight.get(reject.number, b"")
+        path = self._spool.rejected / f"{self.meta.writer_id}-{reject.number}.batch"
+        path.write_bytes(data)
+        path.with_suffix(".json").write_text(
+            json.dumps({"run": self.meta.run, "reason": reason, "detail": reject.detail}), encoding="utf-8"
+        )
+        self._state.count_rejected()
+        LOG.error(
+            "run %s batch %s was refused (%s): %s; kept in %s",
+            self.meta.run,
+            reject.number,
+            reason,
+            reject.detail,
+            path,
+        )
+
+    def _obey(self, control: pb.Control) -> None:
+        match control.WhichOneof("command"):
+            case "stop_run":
+                self._state.request_stop()
+            case "slow_down":
+                self._pause_until = time.monotonic() + control.slow_down.pause_ms / 1000
+            case _:
+                pass
+
+    def _delete_segments_before(self, segment: int) -> None:
+        for index in range(segment - 1, -1, -1):
+            path = self._folder / format.segment_name(index)
+            if not path.exists():
+                break
+            path.unlink()
+
+    # Cutting batches
+
+    def _rebuild_unacked(self) -> None:
+        """Build the batches again that were cut but not acked: the same records, so the same bytes."""
+        for entry in self._journal.entries:
+            if entry.number <= self._acked:
+                continue
+            if entry.kind == KIND_RECORDS:
+                builder = BatchBuilder()
+                self._reader.drain(builder, entry.end)
+                data = self._build(builder)
+            else:
+                data = self._build_own(entry)
+            self._in_flight[entry.number] = data
+            self._note(entry)
+
+    def _next_batch(self) -> tuple[int, bytes] | None:
+        """The next batch that is due, journalled; None when none is."""
+        dead = not is_alive(self._folder)  # asked before reading: what a dead process wrote is all there
+        more = not self._reader.drain(self._pending)
+        sealed = not more and self._reader.at_end()
+        now = time.monotonic()
+        if self._pending:
+            if not self._pending_since:
+                self._pending_since = now
+            if more or sealed or dead or self._pending.full or now - self._pending_since >= LINGER_S:
+                return self._cut_pending()
+            return None
+        if more:
+            return None
+        if sealed:
+            self._ended = True
+        elif dead:
+            self._ended = True
+            return self._cut_own(KIND_CRASHED)
+        elif now - self._last_sent >= HEARTBEAT_S:
+            return self._cut_own(KIND_HEARTBEAT)
+        return None
+
+    def _cut_pending(self) -> tuple[int, bytes]:
+        builder, self._pending, self._pending_since = self._pending, BatchBuilder(), 0.0
+        entry = Entry(
+            self._next_number,
+            KIND_RECORDS,
+            builder.first_number,
+            builder.last_number,
+            self._reader.place,
+            self._points + builder.points,
+            time.time_ns() // 1000,
+        )
+        return self._journalled(entry, self._build(builder))
+
+    def _cut_own(self, kind: int) -> tuple[int, bytes]:
+        """A batch of the sender's own making: a heartbeat, or the last word of a process that had none."""
+        last = self._last_record + (1 if kind == KIND_CRASHED else 0)
+        now_us = time.time_ns() // 1000
+        entry = Entry(self._next_number, kind, self._last_record + 1, last, self._reader.place, self._points, now_us)
+        return self._journalled(entry, self._build_own(entry))
+
+    def _journalled(self, entry: Entry, data: bytes) -> tuple[int, bytes]:
+        self._journal.append(entry)
+        self._in_flight[entry.number] = data
+        self._note(entry)
+        self._last_sent = time.monotonic()
+        return entry.number, data
+
+    def _note(self, entry: Entry) -> None:
+        self._next_number = entry.number + 1
+        self._last_record = entry.last_record
+        self._points = entry.points_total
+        self._ended = self._ended or entry.kind == KIND_CRASHED
+
+    def _run_path(self) -> pb.RunPath:
+        return pb.RunPath(team=self.meta.team, project=self.meta.project, run=self.meta.run)
+
+    def _build(self, builder: BatchBuilder) -> bytes:
+        return builder.build(self._run_path(), self.meta.writer_id, self.meta.rank)
+
+    def _build_own(self, entry: Entry) -> bytes:
+        record = pb.Record(number=entry.last_record, time_us=entry.time_us)
+        if entry.kind == KIND_HEARTBEAT:
+            # Heartbeats are no records of the run: their version is the batch number, which grows too.
+            record.number = entry.number
+            record.heartbeat.SetInParent()
+        else:
+            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.helper else pb.StreamFinish.OUTCOME_CRASHED
+            record.finish.outcome = outcome
+            record.finish.exit_code = 0 if self.meta.helper else -1
+            record.finish.points = entry.points_total
+            record.finish.records = entry.last_record - 1
+        batch = pb.Batch(
+            format=1,
+            run=self._run_path(),
+            writer_id=self.meta.writer_id,
+            rank=self.meta.rank,
+            first_record=entry.first_record,
+            last_record=entry.last_record,
+            records=[record],
+        )
+        return batch.SerializeToString(deterministic=True)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error) or type(error).__name__

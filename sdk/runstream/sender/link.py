@@ -1,0 +1,127 @@
+"""The gRPC side: channels shared by address, one bidirectional call a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from runstream.errors import RunstreamError
+from runstream.spool.folder import StreamMeta
+from runstream_proto.v1 import ingest_pb2 as pb
+from runstream_proto.v1 import ingest_pb2_grpc as rpc
+
+CONNECT_TIMEOUT_S = 20.0
+_OPTIONS = [
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+_PERMANENT = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+_RESUME = {"allow": pb.RESUME_MODE_ALLOW, "never": pb.RESUME_MODE_NEVER, "must": pb.RESUME_MODE_MUST}
+
+
+class PermanentError(RunstreamError):
+    """The server refused the stream in a way that trying again at once does not mend."""
+
+
+class Link:
+    """An open, welcomed stream."""
+
+    def __init__(self, call: Any, welcome: pb.Welcome) -> None:
+        self._call = call
+        self.welcome = welcome
+
+    async def send(self, number: int, batch: bytes) -> None:
+        """Raises grpc.RpcError or PermanentError when the stream is broken."""
+        sealed = pb.SealedBatch(number=number, batch=batch, crc32=zlib.crc32(batch))
+        try:
+            await self._call.write(pb.IngestRequest(batch=sealed))
+        except asyncio.InvalidStateError as error:
+            raise ConnectionResetError("the gateway ended the stream") from error
+        except grpc.aio.AioRpcError as error:
+            raise _classified(error) from error
+
+    async def responses(self) -> AsyncIterator[pb.IngestResponse]:
+        """Raises PermanentError, or grpc.RpcError when the connection broke."""
+        try:
+            while (response := await self._call.read()) is not grpc.aio.EOF:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise _classified(error) from error
+
+    async def close(self) -> None:
+        self._call.cancel()
+
+
+class Links:
+    """Opens streams; one channel a gateway."""
+
+    def __init__(self) -> None:
+        self._channels: dict[tuple[str, bool], grpc.aio.Channel] = {}
+
+    async def open(self, meta: StreamMeta, api_key: str) -> Link:
+        """Say hello and wait for the welcome. Raises PermanentError, grpc.RpcError, TimeoutError."""
+        stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
+        call = stub.Stream(metadata=(("authorization", f"Bearer {api_key}"),))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await call.write(pb.IngestRequest(hello=_hello(meta)))
+                response = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise _classified(error) from error
+        except asyncio.InvalidStateError as error:
+            raise ConnectionResetError("the gateway ended the stream") from error
+        except TimeoutError:
+            call.cancel()
+            raise TimeoutError(f"the gateway {meta.gateway} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
+        if not isinstance(response, pb.IngestResponse) or response.WhichOneof("message") != "welcome":
+            code, details = await call.code(), await call.details()
+            raise _classified(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details))
+        return Link(call, response.welcome)
+
+    async def close(self) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    def _channel(self, address: str, tls: bool) -> grpc.aio.Channel:
+        channel = self._channels.get((address, tls))
+        if channel is None:
+            if tls:
+                channel = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(), options=_OPTIONS)
+            else:
+                channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            self._channels[(address, tls)] = channel
+        return channel
+
+
+def _hello(meta: StreamMeta) -> pb.Hello:
+    return pb.Hello(
+        run=pb.RunPath(team=meta.team, project=meta.project, run=meta.run),
+        writer_id=meta.writer_id,
+        rank=meta.rank,
+        world_size=meta.world_size,
+        sdk_version=meta.sdk_version,
+        resume=_RESUME.get(meta.resume, pb.RESUME_MODE_ALLOW),
+        created_us=meta.created_us,
+    )
+
+
+def _classified(error: grpc.aio.AioRpcError) -> Exception:
+    if error.code() in _PERMANENT:
+        return PermanentError(f"{error.code().name.lower().replace('_', ' ')}: {error.details()}")
+    return error

@@ -1,0 +1,128 @@
+"""The sender's loop: find streams, give each a carrier, end when nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from runstream.errors import SpoolError
+from runstream.sender.carrier import Carrier
+from runstream.sender.link import Links
+from runstream.spool import files
+from runstream.spool.folder import SpoolFolder, read_meta
+
+LOG = logging.getLogger("runstream.sender")
+SCAN_S = 0.1
+LINGER_S = 10.0
+"""How long it waits for a next run before it ends: jobs often start several in a row."""
+
+
+class Sender:
+    """Carries all streams of one folder. The caller holds the sender's lock."""
+
+    def __init__(
+        self, spool: SpoolFolder, patience_s: float, *, include_offline: bool = False, linger_s: float = LINGER_S
+    ):
+        """`patience_s`: how long to go on trying when all trainers are gone."""
+        self._spool = spool
+        self._patience_s = patience_s
+        self._include_offline = include_offline
+        self._linger_s = linger_s
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._carriers: dict[str, Carrier] = {}
+        self._skipped: dict[str, float] = {}
+        self.finished = 0
+        """Streams stored to their end."""
+
+    def waiting(self) -> tuple[int, int]:
+        """Streams that are not done yet, and records read but not acked in them."""
+        return len(self._tasks), sum(carrier.waiting_records for carrier in self._carriers.values())
+
+    def troubles(self) -> list[str]:
+        """The last error of each stream that has one."""
+        return sorted({error for carrier in self._carriers.values() if (error := carrier.last_error())})
+
+    async def run(self) -> None:
+        """Return when nothing is left, or nothing moves and patience has ended."""
+        links = Links()
+        last_busy = last_hope = time.monotonic()
+        try:
+            while True:
+                self._start_new(links)
+                self._collect()
+                now = time.monotonic()
+                if self._tasks:
+                    last_busy = now
+                    if any(not carrier.idle_since_death for carrier in self._carriers.values()):
+                        last_hope = now
+                    elif now - last_hope > self._patience_s:
+                        LOG.warning("giving up for now: %s streams wait in %s", len(self._tasks), self._spool.root)
+                        return
+                else:
+                    last_hope = now
+                    if now - last_busy > self._linger_s:
+                        return
+                if not self._spool.streams.exists():
+                    return
+                await asyncio.sleep(SCAN_S)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            for carrier in self._carriers.values():
+                carrier.close()
+            await links.close()
+
+    def _start_new(self, links: Links) -> None:
+        now = time.monotonic()
+        for folder in self._spool.stream_folders():
+            name = folder.name
+            if name in self._tasks or self._skipped.get(name, 0.0) > now:
+                continue
+            carrier = self._open(folder, links)
+            if carrier is None:
+                self._skipped[name] = now + 5.0
+                continue
+            self._carriers[name] = carrier
+            self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
+
+    def _open(self, folder: Path, links: Links) -> Carrier | None:
+        try:
+            if read_meta(folder).offline and not self._include_offline:
+                return None
+            return Carrier(self._spool, folder, links)
+        except BlockingIOError:
+            return None
+        except FileNotFoundError:
+            return None
+        except (SpoolError, OSError, ValueError) as error:
+            LOG.error("cannot send the stream %s: %s", folder, error)
+            return None
+
+    def _collect(self) -> None:
+        for name, task in list(self._tasks.items()):
+            if not task.done():
+                continue
+            del self._tasks[name]
+            carrier = self._carriers.pop(name)
+            error = task.exception()
+            if error is None:
+                self.finished += 1
+                continue
+            LOG.error("stream %s failed and is tried again: %r", name, error, exc_info=error)
+            carrier.close()
+            self._skipped[name] = time.monotonic() + 5.0
+
+
+def hold_and_run(spool: SpoolFolder, patience_s: float) -> bool:
+    """Become the folder's sender and run to the end. False when another process is it already."""
+    lock = files.FileLock(spool.sender_lock)
+    if not lock.acquire():
+        return False
+    try:
+        asyncio.run(Sender(spool, patience_s).run())
+    finally:
+        lock.release()
+    return True

@@ -1,0 +1,99 @@
+"""The spool's folder: where streams live, and what a stream says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from runstream.errors import SpoolError
+from runstream.spool import files
+
+META_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMeta:
+    """Which run a stream belongs to and where it goes. Holds no secret: the key is named by its prefix."""
+
+    writer_id: str
+    base_url: str
+    gateway: str
+    """host:port"""
+    gateway_tls: bool
+    key_prefix: str
+    """Of the API key to send with; empty: whatever key is known for `base_url`."""
+    team: str
+    project: str
+    run: str
+    rank: int
+    world_size: int
+    resume: str
+    """allow | never | must"""
+    offline: bool
+    """Sent by `runstream sync` only."""
+    helper: bool
+    """A forked child of the process that has the run (a data loader's worker, say): its end says nothing of the run."""
+    created_us: int
+    pid: int
+    host: str
+    sdk_version: str
+    version: int = META_VERSION
+
+
+class SpoolFolder:
+    """The folder of all streams of this user on this node."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.streams = root / "streams"
+        self.rejected = root / "rejected"
+        self.sender_lock = root / "sender.lock"
+        self.sender_log = root / "sender.log"
+
+    def prepare(self) -> None:
+        """Make the folders. Raises SpoolError."""
+        for path in (self.root, self.streams, self.rejected):
+            files.private_folder(path)
+
+    def stream_folders(self) -> Iterator[Path]:
+        """Folders of complete streams (one being made has a name that starts with a dot)."""
+        try:
+            entries = sorted(os.scandir(self.streams), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield Path(entry.path)
+
+
+def write_meta(folder: Path, meta: StreamMeta) -> None:
+    (folder / "meta.json").write_text(json.dumps(asdict(meta), indent=1), encoding="utf-8")
+
+
+def read_meta(folder: Path) -> StreamMeta:
+    """Raises SpoolError when the file is missing, broken or from a newer SDK."""
+    path = folder / "meta.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name: raw[field.name] for field in fields(StreamMeta)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SpoolError(f"cannot read {path}: {error}") from error
+    if known["version"] != META_VERSION:
+        raise SpoolError(f"{path} was written by another version of the SDK ({known['version']}): upgrade runstream")
+    return StreamMeta(**known)
+
+
+def is_alive(folder: Path) -> bool:
+    """True while the process that writes the stream lives."""
+    return files.is_locked(folder / "lock")
+
+
+def remove_stream(folder: Path) -> None:
+    """Delete a stream that is acked to its end: first out of sight, so that nobody opens half of it."""
+    hidden = folder.with_name(f".done-{folder.name}")
+    folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""The spool's bytes. Native byte order (little-endian; others are refused), everything aligned to 8.
+
+A segment is a 64-byte header, then records, then zeros. A record is
+
+    u64  crc32 << 32 | length       length of what follows, a multiple of 8; written last, in one store
+    u32  kind, u32 keyset
+    u64  record number              0 for a keyset definition, which is not a record of the run
+    i64  time, microseconds since 1970 (UTC)
+    ...  ROW: i64 step, then one f64 a key;  KEYSET and JSON: u64 byte count, then UTF-8, zero-padded
+
+so a reader sees a record whole or not at all, and the checksum tells a torn or flipped one.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from dataclasses import dataclass
+
+from runstream.errors import SpoolError
+
+if sys.byteorder != "little":  # pragma: no cover
+    raise SpoolError("runstream's spool needs a little-endian machine")
+
+MAGIC = b"RSSPOOL1"
+HEADER_BYTES = 64
+PREFIX = struct.Struct("@Q")
+"""crc32 << 32 | length"""
+HEAD = struct.Struct("@IIQq")
+"""kind, keyset, number, time"""
+SIZED = struct.Struct("@IIQqQ")
+"""kind, keyset, number, time, byte count"""
+ROW_HEAD_BYTES = HEAD.size + 8
+
+SEGMENT_HEADER = struct.Struct("@8sIIQQq")
+"""magic, header bytes, reserved, segment index, segment bytes, created (microseconds since 1970)"""
+SEALED_OFFSET = 48
+"""u64 in the header: 0 while the segment is written to, else the offset where its records end."""
+
+KIND_ROW = 1
+KIND_KEYSET = 2
+KIND_JSON = 3
+
+FIRST_SEGMENT_BYTES = 1 << 20
+"""Small, because most runs are: allocated whole, so that a full disk is an error here and no SIGBUS later."""
+SEGMENT_BYTES = 8 << 20
+"""Later ones: rolled every 60,000 rows of 10 metrics."""
+MAX_KEYS_PER_ROW = 8192
+"""A wider dict becomes several rows, so that a row with its names fits in a batch."""
+MAX_JSON_BYTES = 3 << 20
+"""One record must fit in a batch, which the gateway bounds at 4 MiB."""
+
+STATE_BYTES = 4096
+STATE = struct.Struct("@8sQQQQQ")
+"""magic, acked record, acked batch, rejected batches, stop requested (0 or 1), sender's beat (us since 1970)"""
+STATE_MAGIC = b"RSSTATE1"
+STATE_TEXT_OFFSET = 256
+"""u32 byte count and UTF-8: the last error that the sender saw, empty when all is well."""
+STATE_TEXT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a stream: a segment's index and a byte offset in it."""
+
+    segment: int
+    offset: int
+
+
+def padded(length: int) -> int:
+    """`length` rounded up to a multiple of 8."""
+    return (length + 7) & ~7
+
+
+def segment_name(index: int) -> str:
+    return f"{index:08d}.seg"

@@ -1,0 +1,89 @@
+"""The journal of batch boundaries: written before a batch is sent, so that a resend is byte-identical.
+
+A sender that dies and its successor, or a stream that reconnects, build the same batch from the same records.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runstream.spool.format import Place
+
+KIND_RECORDS = 1
+KIND_HEARTBEAT = 2
+"""Covers no record: says that the process lives."""
+KIND_CRASHED = 3
+"""Covers one record, the finish record that the process never wrote."""
+
+_BODY = struct.Struct("@IIQQQQQQq")
+_CRC = struct.Struct("@Q")
+ENTRY_BYTES = _BODY.size + _CRC.size
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One batch."""
+
+    number: int
+    kind: int
+    first_record: int
+    last_record: int
+    end: Place
+    """Where the batch's records end in the spool."""
+    points_total: int
+    """Scalar points of the stream up to and with this batch."""
+    time_us: int
+    """When the batch was cut, microseconds since 1970."""
+
+
+class Journal:
+    """Append-only; a torn last entry (power loss) is dropped, its batch is cut anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.entries: list[Entry] = []
+        self._load()
+
+    def append(self, entry: Entry) -> None:
+        body = _BODY.pack(
+            entry.kind,
+            0,
+            entry.number,
+            entry.first_record,
+            entry.last_record,
+            entry.end.segment,
+            entry.end.offset,
+            entry.points_total,
+            entry.time_us,
+        )
+        os.write(self._fd, body + _CRC.pack(zlib.crc32(body)))
+        self.entries.append(entry)
+
+    def forget_before(self, number: int) -> None:
+        """Drop acked entries from memory, keeping batch `number` and later ones."""
+        while self.entries and self.entries[0].number < number:
+            self.entries.pop(0)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _load(self) -> None:
+        size = os.fstat(self._fd).st_size
+        whole = size // ENTRY_BYTES * ENTRY_BYTES
+        data = os.pread(self._fd, whole, 0)
+        good = 0
+        for start in range(0, whole, ENTRY_BYTES):
+            body = data[start : start + _BODY.size]
+            (crc,) = _CRC.unpack_from(data, start + _BODY.size)
+            if zlib.crc32(body) != crc:
+                break
+            kind, _, number, first, last, segment, offset, points, time_us = _BODY.unpack(body)
+            self.entries.append(Entry(number, kind, first, last, Place(segment, offset), points, time_us))
+            good = start + ENTRY_BYTES
+        if good != size:
+            os.ftruncate(self._fd, good)
+        os.lseek(self._fd, 0, os.SEEK_END)

@@ -1,0 +1,180 @@
+"""The sender's half of the spool: reads records behind a process that may still be writing."""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runstream.spool import files, format
+from runstream.spool.format import Place
+
+_prefix = format.PREFIX.unpack_from
+_head = format.HEAD.unpack_from
+_sized = format.SIZED.unpack_from
+_crc32 = zlib.crc32
+_STEP_OFFSET = format.HEAD.size
+_VALUES_OFFSET = format.ROW_HEAD_BYTES
+
+
+class Sink(Protocol):
+    """Takes records one at a time, in order. `False` from `row` or `json`: enough, this one was not taken."""
+
+    def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool: ...
+
+    def json(self, number: int, time_us: int, data: bytes) -> bool: ...
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read."""
+
+    records: int = 0
+    """Records whose checksum did not match."""
+    segments: int = 0
+    """Segments given up before their end, or missing."""
+
+
+class SpoolReader:
+    """Reads one stream from a place on. Not thread-safe; one reader a stream."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self._folder = folder
+        self._map: mmap.mmap | None = None
+        self._view: memoryview
+        self._keysets: dict[int, tuple[str, ...]] = {}
+        self._segment = place.segment
+        self._offset = place.offset
+        self.damage = Damage()
+
+    @property
+    def place(self) -> Place:
+        return Place(self._segment, self._offset)
+
+    def close(self) -> None:
+        if self._map is not None:
+            self._view.release()
+            self._map.close()
+            self._map = None
+
+    def drain(self, sink: Sink, until: Place | None = None) -> bool:
+        """Hand records to `sink` until it has enough, `until` is reached, or nothing more is there.
+
+        Returns True when it stopped because nothing more is there now.
+        """
+        while True:
+            if self._map is None and not self._open():
+                return True
+            if not self._drain_segment(sink, until):
+                return False
+            sealed = self._sealed_at()
+            if not sealed:
+                return True
+            if self._offset < sealed:
+                self.damage.segments += 1  # zeros where a record should be: the rest cannot be found
+            if not (self._folder / format.segment_name(self._segment + 1)).exists():
+                return True  # sealed by finish(): the end of the stream
+            self._go_to(self._segment + 1)
+
+    def at_end(self) -> bool:
+        """True when the stream was sealed by its process and all of it was read."""
+        if self._map is None and not self._open():
+            return False
+        sealed = self._sealed_at()
+        last = not (self._folder / format.segment_name(self._segment + 1)).exists()
+        return bool(sealed) and self._offset >= sealed and last
+
+    def _open(self) -> bool:
+        path = self._folder / format.segment_name(self._segment)
+        try:
+            mapped = files.map_existing(path)
+        except (FileNotFoundError, ValueError):
+            return False
+        if len(mapped) < format.HEADER_BYTES or mapped[0:8] != format.MAGIC:
+            mapped.close()
+            return False
+        self._map = mapped
+        self._view = memoryview(mapped)
+        if self._offset > format.HEADER_BYTES:
+            self._load_keysets()
+        else:
+            self._offset = format.HEADER_BYTES
+        return True
+
+    def _go_to(self, segment: int) -> None:
+        self.close()
+        self._keysets = {}
+        self._segment = segment
+        self._offset = format.HEADER_BYTES
+
+    def _sealed_at(self) -> int:
+        assert self._map is not None
+        return int(_prefix(self._map, format.SEALED_OFFSET)[0])
+
+    def _load_keysets(self) -> None:
+        """Read the key lists in front of the place where reading resumes."""
+        offset, end = format.HEADER_BYTES, self._offset
+        while offset < end:
+            length = _prefix(self._view, offset)[0] & 0xFFFFFFFF
+            if not length:
+                break
+            self._note_keyset(offset + 8)
+            offset += 8 + length
+
+    def _note_keyset(self, body: int) -> None:
+        kind, ident, _, _, count = _sized(self._view, body) if len(self._view) >= body + 32 else (0, 0, 0, 0, 0)
+        if kind == format.KIND_KEYSET:
+            data = bytes(self._view[body + format.SIZED.size : body + format.SIZED.size + count])
+            self._keysets[ident] = tuple(data.decode("utf-8", "surrogatepass").split("\0"))
+
+    def _drain_segment(self, sink: Sink, until: Place | None) -> bool:
+        """True when the segment has no further record now; False when the sink or `until` ended it."""
+        view = self._view
+        end = len(view)
+        stop = end + 1
+        if until is not None and until.segment <= self._segment:
+            stop = until.offset if until.segment == self._segment else 0
+        offset = self._offset
+        keysets = self._keysets
+        while True:
+            if offset >= stop:
+                self._offset = offset
+                return False
+            if offset + 8 > end:
+                break
+            prefix = _prefix(view, offset)[0]
+            if not prefix:
+                break
+            length = prefix & 0xFFFFFFFF
+            body = offset + 8
+            after = body + length
+            if after > end or length & 7 or length < 24:
+                self.damage.segments += 1
+                self._offset = self._sealed_at() or end
+                return True
+            if _crc32(view[body:after]) != prefix >> 32:
+                self.damage.records += 1
+                offset = after
+                continue
+            kind, ident, number, time_us = _head(view, body)
+            if kind == 1:
+                keys = keysets.get(ident)
+                if keys is None:
+                    self.damage.records += 1
+                elif not sink.row(keys, number, time_us, view[body + _STEP_OFFSET : after]):
+                    break
+            elif kind == 3:
+                count = _sized(view, body)[4]
+                first = body + format.SIZED.size
+                if not sink.json(number, time_us, bytes(view[first : first + count])):
+                    break
+            elif kind == 2:
+                self._note_keyset(body)
+            offset = after
+        else:
+            return True
+        taken_all = offset + 8 > end or not _prefix(view, offset)[0]
+        self._offset = offset
+        return taken_all

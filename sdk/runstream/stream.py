@@ -1,0 +1,180 @@
+"""One process's stream into the spool: what `Run` writes to."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runstream import _version
+from runstream.credentials import Credentials, key_prefix
+from runstream.errors import SpoolError
+from runstream.names import new_writer_id
+from runstream.ranks import Job
+from runstream.sender.spawn import ensure_sender
+from runstream.settings import Settings
+from runstream.spool import files
+from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
+from runstream.spool.state import StateFile
+from runstream.spool.writer import SpoolWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The run a stream belongs to."""
+
+    team: str
+    project: str
+    run: str
+    resume: str
+
+
+class Stream:
+    """A stream's files, for the life of the process. Made complete under a hidden name, then shown."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        job: Job,
+        check_keys: Callable[[tuple[str, ...]], None],
+        helper: bool = False,
+    ) -> None:
+        """Raises SpoolError when the folder cannot be used, UsageError when the API key is no key."""
+        self.spool = SpoolFolder(settings.root)
+        self.spool.prepare()
+        self.online = settings.mode == "online"
+        self.settings = settings
+        self.target = target
+        self.job = job
+        self.helper = helper
+        self.writer_id = new_writer_id()
+        self.folder = self.spool.streams / self.writer_id
+        hidden = self.spool.streams / f".new-{self.writer_id}"
+        files.private_folder(hidden)
+        write_meta(hidden, self._meta(self._remember_key()))
+        self.lock = files.FileLock(hidden / "lock")
+        if not self.lock.acquire():
+            raise SpoolError(f"the new spool stream {hidden} is locked already")
+        self.state = StateFile(hidden / "state", create=True)
+        self._hidden: Path | None = hidden
+        self.writer = SpoolWriter(hidden, check_keys)
+
+    def show(self) -> None:
+        """Let the sender see it: called after the first record is in."""
+        if self._hidden is not None:
+            self._hidden.rename(self.folder)
+            self.writer.moved_to(self.folder)
+            self._hidden = None
+            self.ensure_sender()
+
+    def ensure_sender(self) -> None:
+        """Start the node's sender when there is none. Never raises, never waits."""
+        if self.online and self.settings.sender == "process":
+            try:
+                ensure_sender(self.spool, self.settings.sender_patience_s)
+            except OSError as error:
+                self.state.set_error(f"no sender process could be started: {error}")
+
+    def append(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> int:
+        """Append one record that is no row. Returns its number. Raises SpoolError."""
+        return self.writer.append_json(dumps({"kind": kind, "value": value}), time_us)
+
+    def wait_acked(self, number: int, deadline: float) -> bool:
+        """Wait until record `number` is stored for good, or `deadline` (time.monotonic()) has passed."""
+        pause = 0.002
+        next_check = time.monotonic() + 0.5
+        while self.state.acked_record() < number:
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            if now >= next_check:
+                self.ensure_sender()
+                next_check = now + 0.5
+            time.sleep(min(pause, max(deadline - now, 0)))
+            pause = min(pause * 1.5, 0.05)
+        return True
+
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's stream alone."""
+        self.lock.forget()
+
+    def end(self) -> None:
+        """This process writes no more: what is left belongs to the sender."""
+        self.writer.close()
+        self.lock.release()
+
+    def alive(self) -> bool:
+        return is_alive(self.folder)
+
+    def _remember_key(self) -> str:
+        credentials = Credentials(self.spool.root)
+        if self.settings.api_key:
+            prefix = key_prefix(self.settings.api_key)
+            try:
+                credentials.store(self.settings.base_url, self.settings.api_key)
+            except OSError as error:
+                raise SpoolError(f"cannot write {credentials.path}: {error.strerror}") from error
+            return prefix
+        return ""
+
+    def _meta(self, prefix: str) -> StreamMeta:
+        return StreamMeta(
+            writer_id=self.writer_id,
+            base_url=self.settings.base_url,
+            gateway=self.settings.gateway_address,
+            gateway_tls=self.settings.tls,
+            key_prefix=prefix,
+            team=self.target.team,
+            project=self.target.project,
+            run=self.target.run,
+            rank=self.job.rank,
+            world_size=self.job.world_size,
+            resume=self.target.resume,
+            offline=not self.online,
+            helper=self.helper,
+            created_us=time.time_ns() // 1000,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            sdk_version=_version.VERSION,
+        )
+
+
+def dumps(value: object) -> str:
+    """JSON that every reader takes: NaN and infinities as strings, what JSON cannot say as its str()."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=plain)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), default=plain)
+
+
+def plain(value: object) -> object:
+    """An object that JSON has no word for: numbers by their value, sets as lists, the rest as text."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "size", None) == 1:
+        result = item()
+        return _finite(result) if isinstance(result, (bool, int, float, str)) else str(result)
+    tolist = getattr(value, "tolist", None)
+    if callable(tolist):
+        return _finite(tolist())
+    return str(value)
+
+
+def _finite(value: Any, depth: int = 0) -> Any:
+    if depth > 64:
+        return "..."  # circular, or as good as
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, dict):
+        return {str(key): _finite(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item, depth + 1) for item in value]
+    return value

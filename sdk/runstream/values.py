@@ -1,0 +1,88 @@
+"""What people pass to `log()`, sorted into scalars, strings and trouble. The slow path: plain dicts skip it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MAX_KEY_BYTES = 1024
+MAX_DEPTH = 32
+MAX_STRING_BYTES = 1 << 20
+
+
+def sort_values(data: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str], list[str]]:
+    """Scalars by dotted key, strings by dotted key, and one sentence for each value that was left out."""
+    scalars: dict[str, float] = {}
+    strings: dict[str, str] = {}
+    problems: list[str] = []
+    _walk(data, "", scalars, strings, problems, 0)
+    return scalars, strings, problems
+
+
+def _walk(
+    data: Mapping[Any, Any],
+    prefix: str,
+    scalars: dict[str, float],
+    strings: dict[str, str],
+    problems: list[str],
+    depth: int,
+) -> None:
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        problem = key_problem(key, name)
+        if problem:
+            problems.append(problem)
+        elif isinstance(value, Mapping):
+            if depth >= MAX_DEPTH:
+                problems.append(f"{name!r}: nested deeper than {MAX_DEPTH} levels")
+            else:
+                _walk(value, f"{name}.", scalars, strings, problems, depth + 1)
+        elif isinstance(value, str):
+            if len(value.encode("utf-8", "surrogatepass")) > MAX_STRING_BYTES:
+                problems.append(f"{name!r}: a string of more than {MAX_STRING_BYTES} bytes")
+            else:
+                strings[name] = value
+        else:
+            number = as_scalar(value)
+            if number is None:
+                problems.append(f"{name!r}: {describe(value)} is no number")
+            else:
+                scalars[name] = number
+
+
+def as_scalar(value: object) -> float | None:
+    """`value` as a double, if it is a number or an array or tensor of one element; else None."""
+    try:
+        size = getattr(value, "size", None)
+        size = size() if callable(size) else size
+        numel = getattr(value, "numel", None)
+        count = numel() if callable(numel) else size
+        if isinstance(count, int) and count != 1:
+            return None
+        if isinstance(count, int) and hasattr(value, "item"):
+            return float(value.item())
+        return float(value)  # type: ignore[arg-type]  # whatever has __float__ or __index__
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+
+
+def key_problem(key: object, name: str | None = None) -> str:
+    """What is wrong with a metric's name; empty when nothing is."""
+    if not isinstance(key, str):
+        return f"key {key!r} is a {type(key).__name__}, not a string"
+    name = key if name is None else name
+    if not name:
+        return "an empty key"
+    if len(name) * 4 > MAX_KEY_BYTES and len(name.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        return f"key {name[:40]!r}...: longer than {MAX_KEY_BYTES} bytes"
+    if not name.isprintable() and any(
+        ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name
+    ):
+        return f"key {name[:80]!r}: holds a control character"
+    return ""
+
+
+def describe(value: object) -> str:
+    """A value's type, with its shape where it has one."""
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{f' of shape {tuple(shape)}' if isinstance(shape, tuple) else ''}"
