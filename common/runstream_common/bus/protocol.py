@@ -30,6 +30,8 @@ class Origin:
     """When the run was first seen, microseconds since 1970 (UTC): never changes, so it can choose the partition."""
     user: str
     batch_number: int
+    checksum: int
+    """CRC-32 of the batch, as the client sent it."""
     received_us: int
     """When the gateway got it, microseconds since 1970 (UTC)."""
 

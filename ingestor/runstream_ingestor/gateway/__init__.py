@@ -1,0 +1,1 @@
+"""gRPC in, bus out: authenticates, checks size and shape, acks after the bus has it."""

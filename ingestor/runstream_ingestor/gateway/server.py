@@ -1,0 +1,48 @@
+"""The gateway's gRPC server."""
+
+from __future__ import annotations
+
+import grpc
+
+from runstream_common.limits import MAX_BATCH_BYTES
+from runstream_ingestor.gateway.config import GatewayConfig
+from runstream_ingestor.gateway.service import IngestService
+from runstream_proto.v1 import ingest_pb2_grpc as rpc
+
+_OPTIONS = [
+    # A batch one byte too large gets a Reject that says so; ten times too large ends the stream.
+    ("grpc.max_receive_message_length", 2 * MAX_BATCH_BYTES),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.so_reuseport", 0),
+]
+
+
+class GatewayServer:
+    """`start()` binds and serves; `close()` lets batches under way finish, within a bound."""
+
+    def __init__(self, config: GatewayConfig, service: IngestService) -> None:
+        self._config = config
+        self._server = grpc.aio.server(options=_OPTIONS)
+        rpc.add_IngestServiceServicer_to_server(service, self._server)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises OSError when the address cannot be bound."""
+        address = self._config.address
+        certificate, key = self._config.tls_certificate, self._config.tls_key
+        try:
+            if certificate and key:
+                credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+                self.port = self._server.add_secure_port(address, credentials)
+            else:
+                self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: is another gateway running?") from error
+        await self._server.start()
+
+    async def close(self) -> None:
+        await self._server.stop(self._config.drain_s)

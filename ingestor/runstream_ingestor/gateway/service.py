@@ -1,0 +1,175 @@
+"""`IngestService`: lets a stream in, or says why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
+import grpc
+import structlog
+
+from runstream_common.bus.protocol import Publisher
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.errors import (
+    AuthenticationError,
+    ControlError,
+    InvalidNameError,
+    PermissionDeniedError,
+    RunExistsError,
+    RunMissingError,
+)
+from runstream_common.control.store import ControlStore, Principal, Resume
+from runstream_common.limits import MAX_WORLD_SIZE
+from runstream_ingestor.gateway.config import StreamLimits
+from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_ingestor.gateway.session import Bound, BrokenStreamError, Session
+from runstream_proto.v1 import ingest_pb2 as pb
+from runstream_proto.v1 import ingest_pb2_grpc as rpc
+
+LOG = structlog.get_logger()
+_RESUME = {pb.RESUME_MODE_NEVER: Resume.NEVER, pb.RESUME_MODE_MUST: Resume.MUST}
+_STATUS: tuple[tuple[type[ControlError], grpc.StatusCode], ...] = (
+    (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
+    (PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),
+    (RunExistsError, grpc.StatusCode.ALREADY_EXISTS),
+    (RunMissingError, grpc.StatusCode.NOT_FOUND),
+    (InvalidNameError, grpc.StatusCode.INVALID_ARGUMENT),
+)
+_Context = grpc.aio.ServicerContext[pb.IngestRequest, pb.IngestResponse]
+
+
+class IngestService(rpc.IngestServiceServicer):
+    def __init__(
+        self,
+        store: ControlStore,
+        authenticator: CachedAuthenticator,
+        publisher: Publisher,
+        limits: StreamLimits,
+        instruments: GatewayInstruments,
+        max_streams: int,
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._publisher = publisher
+        self._limits = limits
+        self._instruments = instruments
+        self._max_streams = max_streams
+        self._open = 0
+
+    async def Stream(  # type: ignore[override]  # noqa: N802  # gRPC's name
+        self, request_iterator: AsyncIterator[pb.IngestRequest], context: _Context
+    ) -> AsyncIterator[pb.IngestResponse]:
+        """See ingest.proto."""
+        if self._open >= self._max_streams:
+            await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "this gateway has too many streams open")
+        self._open += 1
+        self._instruments.stream_opened()
+        try:
+            async for response in self._serve(request_iterator, context):
+                yield response
+        finally:
+            self._open -= 1
+            self._instruments.stream_closed()
+
+    async def _serve(
+        self, requests: AsyncIterator[pb.IngestRequest], context: _Context
+    ) -> AsyncIterator[pb.IngestResponse]:
+        key = _api_key(context)
+        hello = await self._hello(requests, context)
+        bound = await self._bind(key, hello, context)
+        structlog.contextvars.bind_contextvars(run=hello.run.run, writer=hello.writer_id, rank=hello.rank)
+        yield pb.IngestResponse(
+            welcome=pb.Welcome(
+                epoch=bound.binding.epoch,
+                run=pb.RunPath(team=bound.binding.team, project=hello.run.project, run=hello.run.run),
+                max_batch_bytes=self._limits.max_batch_bytes,
+                max_in_flight=self._limits.max_in_flight,
+            )
+        )
+        session = Session(bound, self._publisher, self._limits, self._instruments)
+        taking = asyncio.create_task(self._take_all(requests, session, key))
+        try:
+            async for answer in session.answers():
+                yield answer
+            if taking.done():
+                taking.result()
+        except BrokenStreamError as error:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, f"the batch could not be stored now, send it again: {error}"
+            )
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was sent for too long")
+        except AuthenticationError as error:
+            await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+        finally:
+            taking.cancel()
+            session.cancel()
+
+    async def _hello(self, requests: AsyncIterator[pb.IngestRequest], context: _Context) -> pb.Hello:
+        try:
+            async with asyncio.timeout(self._limits.hello_timeout_s):
+                first = await anext(aiter(requests), None)
+        except TimeoutError:
+            await self._refuse(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no hello came: send one first")
+        if first is None or first.WhichOneof("message") != "hello":
+            await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with a hello")
+        hello = first.hello
+        if not 0 <= hello.rank < max(hello.world_size, 1) or hello.world_size > MAX_WORLD_SIZE:
+            await self._refuse(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"rank {hello.rank} of a world of {hello.world_size}: 0 <= rank < world_size <= {MAX_WORLD_SIZE}",
+            )
+        return hello
+
+    async def _bind(self, key: str, hello: pb.Hello, context: _Context) -> Bound:
+        try:
+            principal: Principal = await self._authenticator.authenticate(key)
+            binding = await self._store.bind_stream(
+                principal,
+                team=hello.run.team,
+                project=hello.run.project,
+                run=hello.run.run,
+                writer_id=hello.writer_id,
+                rank=hello.rank,
+                resume=_RESUME.get(hello.resume, Resume.ALLOW),
+            )
+        except ControlError as error:
+            status = next((code for kind, code in _STATUS if isinstance(error, kind)), grpc.StatusCode.UNAVAILABLE)
+            await self._refuse(context, status, str(error))
+        return Bound(hello, binding, principal.user)
+
+    async def _take_all(self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str) -> None:
+        """Take what the client sends until it closes, falls silent, or its key is revoked."""
+        try:
+            loop = asyncio.get_running_loop()
+            recheck_at = loop.time() + self._limits.recheck_key_s
+            while True:
+                async with asyncio.timeout(self._limits.idle_timeout_s):
+                    request = await anext(aiter(requests), None)
+                if request is None:
+                    break
+                if request.WhichOneof("message") == "batch":
+                    await session.take(request.batch)
+                if loop.time() >= recheck_at:
+                    await self._authenticator.authenticate(key)
+                    recheck_at = loop.time() + self._limits.recheck_key_s
+        finally:
+            await session.finish()
+
+    async def _refuse(self, context: _Context, status: grpc.StatusCode, detail: str) -> NoReturn:
+        self._instruments.refused(status.name.lower())
+        LOG.info("stream refused", status=status.name, detail=detail)
+        await context.abort(status, detail)
+        raise AssertionError("abort returned")
+
+
+def _api_key(context: _Context) -> str:
+    """The bearer token, empty where there is none: authentication then says so."""
+    for name, value in context.invocation_metadata() or ():
+        if name == "authorization":
+            text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
+            scheme, _, token = text.partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    return ""

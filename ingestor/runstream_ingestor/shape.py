@@ -1,0 +1,143 @@
+"""Does a batch hold together? Looks at lengths and names only, never at points.
+
+The gateway asks before it puts a batch on the bus; the writer asks again, because anything may lie on a topic.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from runstream_common import limits
+from runstream_common.bus.protocol import Origin
+from runstream_proto.v1 import ingest_pb2 as pb
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WIDTHS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeError(Exception):
+    """A batch that will never be stored, and why."""
+
+    reason: pb.RejectReason
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+def parse(data: bytes) -> pb.Batch:
+    """Raises ShapeError when the bytes are no Batch of a known format."""
+    try:
+        batch = pb.Batch.FromString(data)
+    except Exception as error:  # noqa: BLE001  # upb raises its own DecodeError, a subclass of Exception only
+        raise ShapeError(pb.REJECT_REASON_CORRUPT, f"the batch is no valid protobuf: {error}") from error
+    if batch.format != 1:
+        raise ShapeError(
+            pb.REJECT_REASON_BAD_SHAPE, f"batch format {batch.format} is not known to this server: upgrade it"
+        )
+    return batch
+
+
+def check_batch(batch: pb.Batch) -> None:
+    """Raises ShapeError unless every frame's columns fit its rows and keys and every name is usable."""
+    if batch.last_record + 1 < batch.first_record or batch.last_record > limits.MAX_RECORD_NUMBER:
+        raise _bad(f"records {batch.first_record} to {batch.last_record} are no range")
+    points = 0
+    for index, frame in enumerate(batch.frames):
+        check_frame(frame, index)
+        points += frame.rows * len(frame.keys)
+    if points != batch.points:
+        raise _bad(f"the batch says {batch.points} points and holds {points}")
+    if len(batch.records) > limits.MAX_RECORDS_PER_BATCH:
+        raise _bad(f"{len(batch.records)} records in one batch: at most {limits.MAX_RECORDS_PER_BATCH}")
+    for record in batch.records:
+        _check_record(record)
+
+
+def check_origin(batch: pb.Batch, origin: Origin) -> None:
+    """Raises ShapeError when the batch names another run or process than the stream it came on."""
+    claimed = (batch.run.team or origin.team, batch.run.project, batch.run.run, batch.writer_id, batch.rank)
+    bound = (origin.team, origin.project, origin.run, origin.writer_id, origin.rank)
+    if claimed != bound:
+        raise ShapeError(
+            pb.REJECT_REASON_WRONG_RUN,
+            f"the batch is of {'/'.join(map(str, claimed))}, the stream of {'/'.join(map(str, bound))}",
+        )
+
+
+def check_frame(frame: pb.MetricFrame, index: int) -> None:
+    """Raises ShapeError."""
+    rows, width = frame.rows, len(frame.keys)
+    where = f"frame {index}"
+    if not 1 <= rows <= limits.MAX_ROWS_PER_FRAME or not 1 <= width <= limits.MAX_KEYS_PER_FRAME:
+        raise _bad(
+            f"{where} has {rows} rows of {width} keys: between 1 and {limits.MAX_ROWS_PER_FRAME} rows of "
+            f"1 to {limits.MAX_KEYS_PER_FRAME} keys are taken"
+        )
+    if len(frame.values) != 8 * rows * width:
+        raise _bad(
+            f"{where} has {rows} rows of {width} keys and {len(frame.values)} bytes of values, not {8 * rows * width}"
+        )
+    for name, deltas, may_be_empty in (
+        ("numbers", frame.number_deltas, True),
+        ("steps", frame.step_deltas, True),
+        ("times", frame.time_deltas, rows == 1),
+    ):
+        if not (deltas or may_be_empty) or (deltas and delta_width(len(deltas), rows) == 0):
+            raise _bad(f"{where}: {len(deltas)} bytes of {name} do not fit {rows} rows")
+    if frame.first_number < 1 or frame.first_number + rows - 1 > limits.MAX_RECORD_NUMBER:
+        raise _bad(f"{where}: record number {frame.first_number} is out of range")
+    check_names(frame.keys, where)
+
+
+def delta_width(length: int, rows: int) -> int:
+    """Bytes a difference; 0 when `length` fits no width."""
+    if rows < 2 or length % (rows - 1):
+        return 0
+    width = length // (rows - 1)
+    return width if width in _WIDTHS else 0
+
+
+def check_names(names: object, where: str) -> None:
+    """Raises ShapeError for names that are empty, doubled, too long, or hold control characters."""
+    keys = list(names)  # type: ignore[call-overload]  # a protobuf container of str
+    if len(set(keys)) != len(keys):
+        raise _bad(f"{where} has a metric name twice")
+    longest = max(map(len, keys))
+    if not all(keys) or _CONTROL.search("".join(keys)) or longest * 4 > limits.MAX_METRIC_NAME_BYTES:
+        for key in keys:
+            problem = name_problem(key)
+            if problem:
+                raise ShapeError(pb.REJECT_REASON_BAD_NAME, f"{where}: {problem}")
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a metric's name; empty when nothing is."""
+    if not name:
+        return "an empty metric name"
+    if len(name.encode()) > limits.MAX_METRIC_NAME_BYTES:
+        return f"metric name {name[:40]!r}... is longer than {limits.MAX_METRIC_NAME_BYTES} bytes"
+    if _CONTROL.search(name):
+        return f"metric name {name[:80]!r} holds a control character"
+    return ""
+
+
+def _check_record(record: pb.Record) -> None:
+    kind = record.WhichOneof("kind")
+    if record.number > limits.MAX_RECORD_NUMBER:
+        raise _bad(f"record number {record.number} is out of range")
+    if kind in ("text", "histogram", "media", "table"):
+        problem = name_problem(getattr(record, kind).key)
+        if problem:
+            raise ShapeError(pb.REJECT_REASON_BAD_NAME, f"record {record.number}: {problem}")
+    if kind == "histogram" and len(record.histogram.edges) != len(record.histogram.counts) + 1:
+        raise _bad(
+            f"record {record.number}: a histogram of {len(record.histogram.counts)} counts and "
+            f"{len(record.histogram.edges)} edges; there is one edge more than counts"
+        )
+
+
+def _bad(detail: str) -> ShapeError:
+    return ShapeError(pb.REJECT_REASON_BAD_SHAPE, detail)

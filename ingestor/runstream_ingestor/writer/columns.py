@@ -1,0 +1,120 @@
+"""Decoded blocks into Arrow tables of `points` and `series`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from runstream_common.identity import full_project, run_month
+from runstream_ingestor.writer.decode import Block
+
+_EPOCH = date(1970, 1, 1)
+_TIME = pa.timestamp("us", "UTC")
+LAST = pa.struct([("step", pa.int64()), ("version", pa.uint64()), ("value", pa.float64()), ("time", _TIME)])
+
+
+class _Names:
+    """Strings numbered in order of appearance: a dictionary-encoded column in the making."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        return self._numbers.setdefault(name, len(self._numbers))
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.int32]:
+        number = self.number
+        return np.fromiter((number(name) for name in names), dtype=np.int32, count=len(names))
+
+    def array(self, numbers: NDArray[np.int32]) -> Any:
+        return pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array(list(self._numbers), type=pa.string()))
+
+
+def days(run_created_us: int) -> int:
+    """The run's month as days since 1970, Arrow's date32."""
+    return (run_month(run_created_us) - _EPOCH).days
+
+
+def points_table(blocks: Sequence[Block]) -> Any:
+    """A table of `points`: for each block its metrics one after the other, each in the order of its rows."""
+    projects, runs, metrics = _Names(), _Names(), _Names()
+    metric_numbers = [metrics.numbers(block.keys) for block in blocks]
+    rows = [len(block.steps) for block in blocks]
+    sizes = np.array([block.points for block in blocks])
+
+    def a_block(of: Callable[[Block], int], dtype: Any) -> Any:
+        return np.repeat(np.array([of(block) for block in blocks], dtype=dtype), sizes)
+
+    def a_row(of: Callable[[Block], NDArray[Any]]) -> Any:
+        return np.concatenate([np.tile(of(block), len(block.keys)) for block in blocks])
+
+    return pa.table(
+        {
+            "project": projects.array(
+                a_block(lambda b: projects.number(full_project(b.origin.team, b.origin.project)), np.int32)
+            ),
+            "run": runs.array(a_block(lambda b: runs.number(b.origin.run), np.int32)),
+            "metric": metrics.array(
+                np.concatenate([np.repeat(n, r) for n, r in zip(metric_numbers, rows, strict=True)])
+            ),
+            "rank": pa.array(a_block(lambda b: b.origin.rank, np.uint32)),
+            "step": pa.array(a_row(lambda b: b.steps)),
+            "value": pa.array(np.concatenate([block.values.T.ravel() for block in blocks]), from_pandas=False),
+            "time": pa.array(a_row(lambda b: b.times_us)).cast(_TIME),
+            "version": pa.array(a_row(lambda b: b.versions)),
+            "run_month": pa.array(a_block(lambda b: days(b.origin.run_created_us), np.int32)).cast(pa.date32()),
+        }
+    )
+
+
+def series_table(blocks: Sequence[Block]) -> Any:
+    """A table of `series`: for each series among the blocks its row of the highest (step, version).
+
+    The engine keeps the maximum of what it is given, so a block more or less, or one twice, changes nothing.
+    """
+    projects, runs, metrics = _Names(), _Names(), _Names()
+    newest = _newest_rows(blocks)
+    widths = np.array([len(block.keys) for block, _ in newest])
+
+    def spread(of: Callable[[Block, int], Any], dtype: Any) -> Any:
+        return np.repeat(np.array([of(block, row) for block, row in newest], dtype=dtype), widths)
+
+    last = pa.StructArray.from_arrays(
+        [
+            pa.array(spread(lambda b, i: b.steps[i], np.int64)),
+            pa.array(spread(lambda b, i: b.versions[i], np.uint64)),
+            pa.array(np.concatenate([block.values[row] for block, row in newest]), from_pandas=False),
+            pa.array(spread(lambda b, i: b.times_us[i], np.int64)).cast(_TIME),
+        ],
+        fields=list(LAST),
+    )
+    return pa.table(
+        {
+            "project": projects.array(
+                spread(lambda b, _: projects.number(full_project(b.origin.team, b.origin.project)), np.int32)
+            ),
+            "run": runs.array(spread(lambda b, _: runs.number(b.origin.run), np.int32)),
+            "metric": metrics.array(np.concatenate([metrics.numbers(block.keys) for block, _ in newest])),
+            "rank": pa.array(spread(lambda b, _: b.origin.rank, np.uint32)),
+            "last": last,
+            "run_month": pa.array(spread(lambda b, _: days(b.origin.run_created_us), np.int32)).cast(pa.date32()),
+        }
+    )
+
+
+def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
+    """Of all blocks with the same keys of the same rank, the one with the newest row, and that row."""
+    newest: dict[Any, tuple[tuple[int, int], Block, int]] = {}
+    for block in blocks:
+        row = int(np.lexsort((block.versions, block.steps))[-1])
+        age = (int(block.steps[row]), int(block.versions[row]))
+        origin = block.origin
+        series = (origin.team, origin.project, origin.run, origin.rank, block.keys)
+        if series not in newest or newest[series][0] < age:
+            newest[series] = (age, block, row)
+    return [(block, row) for _, block, row in newest.values()]

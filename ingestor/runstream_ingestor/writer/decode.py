@@ -1,0 +1,98 @@
+"""Batches into columns: numpy all the way, no Python object a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runstream_common import limits
+from runstream_common.bus.protocol import Delivery, Origin
+from runstream_common.identity import version
+from runstream_ingestor import shape
+from runstream_proto.v1 import ingest_pb2 as pb
+
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one key list of one process.
+
+    `steps`, `times_us`: (R,) int64; `versions`: (R,) uint64; `values`: (R, K) float64, a view of the batch.
+    """
+
+    origin: Origin
+    keys: tuple[str, ...]
+    steps: Int64
+    times_us: Int64
+    versions: NDArray[np.uint64]
+    values: Float64
+
+    @property
+    def points(self) -> int:
+        return int(self.values.size)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """One batch, decoded."""
+
+    delivery: Delivery
+    batch: pb.Batch
+    blocks: list[Block] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Points put aside, by reason."""
+
+
+def decode(delivery: Delivery) -> Decoded:
+    """Raises ShapeError when the whole batch can never be stored. Rows with a step or time out of range are left
+    out and counted in `rejected`; their siblings stay."""
+    origin = delivery.message.origin
+    batch = shape.parse(delivery.message.value)
+    shape.check_batch(batch)
+    shape.check_origin(batch, origin)
+    decoded = Decoded(delivery, batch)
+    for frame in batch.frames:
+        block = _block(frame, origin, decoded.rejected)
+        if block is not None:
+            decoded.blocks.append(block)
+    return decoded
+
+
+def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> Block | None:
+    rows, width = frame.rows, len(frame.keys)
+    steps = unpack(frame.first_step, frame.step_deltas, rows, signed=True)
+    times = unpack(frame.first_time_us, frame.time_deltas, rows, signed=True)
+    numbers = unpack(frame.first_number, frame.number_deltas, rows, signed=False)
+    values = np.frombuffer(frame.values, dtype="<f8").reshape(rows, width)
+    good = np.ones(rows, dtype=bool)
+    for reason, fits in (
+        ("step out of range", (steps >= -limits.MAX_STEP) & (steps <= limits.MAX_STEP)),
+        ("time out of range", (times >= limits.MIN_TIME_US) & (times <= limits.MAX_TIME_US)),
+        ("record number out of range", (numbers >= 1) & (numbers <= limits.MAX_RECORD_NUMBER)),
+    ):
+        bad = int(np.count_nonzero(good & ~fits))
+        if bad:
+            rejected[reason] = rejected.get(reason, 0) + bad * width
+            good &= fits
+    if not good.all():
+        steps, times, numbers, values = steps[good], times[good], numbers[good], values[good]
+    if not len(steps):
+        return None
+    versions = numbers.astype(np.uint64) + np.uint64(version(origin.epoch, 0))
+    return Block(origin, tuple(frame.keys), steps, times, versions, values)
+
+
+def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:
+    """(rows,) int64 of a first value and packed differences (modulo 2^64); no differences: all 1."""
+    numbers = np.empty(rows, dtype=np.int64)
+    numbers[0] = np.uint64(first & 0xFFFFFFFFFFFFFFFF).astype(np.int64)
+    if not deltas:
+        numbers[1:] = 1
+    else:
+        width = shape.delta_width(len(deltas), rows)
+        numbers[1:] = np.frombuffer(deltas, dtype=f"<{'i' if signed else 'u'}{width}").astype(np.int64)
+    return np.cumsum(numbers, out=numbers)

@@ -1,0 +1,285 @@
+"""Records that are no points into rows of their tables: run documents, streams, strings, histograms, ..."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from runstream_common import limits
+from runstream_common.identity import full_project, run_month, version
+from runstream_common.times import from_us
+from runstream_ingestor.writer.decode import Decoded
+from runstream_proto.v1 import ingest_pb2 as pb
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+_SECTIONS = {pb.SECTION_RUN: "run", pb.SECTION_CONFIG: "config", pb.SECTION_SUMMARY: "summary"}
+_OUTCOMES = {
+    pb.StreamFinish.OUTCOME_FINISHED: "finished",
+    pb.StreamFinish.OUTCOME_FAILED: "failed",
+    pb.StreamFinish.OUTCOME_CRASHED: "crashed",
+    pb.StreamFinish.OUTCOME_PREEMPTED: "preempted",
+}
+_OUTPUTS = {pb.ConsoleLine.OUTPUT_STDOUT: "stdout", pb.ConsoleLine.OUTPUT_STDERR: "stderr"}
+_LEVELS = {pb.Alert.LEVEL_INFO: "info", pb.Alert.LEVEL_WARN: "warn", pb.Alert.LEVEL_ERROR: "error"}
+_MAX_DEPTH = 32
+
+
+def document_rows(decoded: Decoded) -> Rows:
+    """Rows by table. Records of kinds or with times that cannot be stored are counted in `decoded.rejected`."""
+    rows: Rows = defaultdict(list)
+    origin = decoded.delivery.message.origin
+    project = full_project(origin.team, origin.project)
+    month = run_month(origin.run_created_us)
+    for record in decoded.batch.records:
+        if not limits.MIN_TIME_US <= record.time_us <= limits.MAX_TIME_US:
+            decoded.rejected["time out of range"] = decoded.rejected.get("time out of range", 0) + 1
+            continue
+        common: Row = {
+            "project": project,
+            "run": origin.run,
+            "time": from_us(record.time_us),
+            "version": version(origin.epoch, record.number),
+            "run_month": month,
+        }
+        for table, row in _rows_of(record, decoded):
+            rows[table].append({**common, **row})
+    return rows
+
+
+def ledger_row(decoded: Decoded, written: datetime) -> Row:
+    """What was stored of a batch."""
+    message, position, batch = decoded.delivery.message, decoded.delivery.position, decoded.batch
+    origin = message.origin
+    return {
+        "project": full_project(origin.team, origin.project),
+        "run": origin.run,
+        "writer": origin.writer_id,
+        "batch": origin.batch_number,
+        "rank": origin.rank,
+        "epoch": origin.epoch,
+        "first_record": batch.first_record,
+        "last_record": batch.last_record,
+        "points": batch.points,
+        "rejected": sum(decoded.rejected.values()),
+        "checksum": origin.checksum,
+        "topic": position.topic,
+        "partition": position.partition,
+        "offset": position.offset,
+        "received": from_us(origin.received_us),
+        "written": written,
+        "run_month": run_month(origin.run_created_us),
+    }
+
+
+def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:
+    """One row for each reason for which something of the batch was put aside."""
+    origin = decoded.delivery.message.origin
+    return [reject_row(origin, reason, points, "", written) for reason, points in sorted(decoded.rejected.items())]
+
+
+def reject_row(origin: Any, reason: str, points: int, detail: str, written: datetime) -> Row:
+    return {
+        "project": full_project(origin.team, origin.project),
+        "run": origin.run,
+        "writer": origin.writer_id,
+        "batch": origin.batch_number,
+        "reason": reason,
+        "points": points,
+        "detail": detail[:1024],
+        "written": written,
+        "run_month": run_month(origin.run_created_us),
+    }
+
+
+def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
+    origin = decoded.delivery.message.origin
+    rank = origin.rank
+    match record.WhichOneof("kind"):
+        case "start":
+            yield from _start(record.start, decoded)
+        case "field":
+            field = record.field
+            section = _SECTIONS.get(field.section, "run")
+            if field.deleted:
+                yield _field(section, field.key, None)
+            else:
+                yield from _leaves(section, field.key, _json(field.value_json))
+        case "definition":
+            definition = record.definition
+            yield _field(
+                "definition",
+                definition.name,
+                {
+                    "step_metric": definition.step_metric,
+                    "summary": definition.summary,
+                    "goal": definition.goal,
+                    "hidden": definition.hidden,
+                    "unit": definition.unit,
+                },
+            )
+        case "text":
+            text = record.text
+            yield "strings", {"key": text.key, "rank": rank, "step": text.step, "value": text.value}
+        case "histogram":
+            histogram = record.histogram
+            yield (
+                "histograms",
+                {
+                    "key": histogram.key,
+                    "rank": rank,
+                    "step": histogram.step,
+                    "edges": list(histogram.edges),
+                    "counts": list(histogram.counts),
+                },
+            )
+        case "table":
+            table = record.table
+            yield (
+                "tables",
+                {
+                    "key": table.key,
+                    "rank": rank,
+                    "step": table.step,
+                    "columns": list(table.columns),
+                    "row_count": table.rows,
+                    "rows": table.rows_json,
+                },
+            )
+        case "media":
+            media = record.media
+            yield (
+                "media",
+                {
+                    "key": media.key,
+                    "rank": rank,
+                    "step": media.step,
+                    "index": media.index,
+                    "media_type": media.media_type,
+                    "sha256": media.sha256,
+                    "size_bytes": media.size_bytes,
+                    "caption": media.caption,
+                    "metadata": media.metadata_json,
+                },
+            )
+        case "console":
+            line = record.console
+            yield (
+                "console",
+                {
+                    "rank": rank,
+                    "output": _OUTPUTS.get(line.output, "stdout"),
+                    "writer": origin.writer_id,
+                    "line": line.line,
+                    "text": line.text,
+                },
+            )
+        case "alert":
+            alert = record.alert
+            yield (
+                "alerts",
+                {
+                    "writer": origin.writer_id,
+                    "number": record.number,
+                    "rank": rank,
+                    "level": _LEVELS.get(alert.level, "info"),
+                    "title": alert.title,
+                    "text": alert.text,
+                },
+            )
+        case "heartbeat":
+            yield "streams", _stream(decoded, "heartbeat")
+        case "finish":
+            finish = record.finish
+            yield (
+                "streams",
+                _stream(
+                    decoded,
+                    "finish",
+                    outcome=_OUTCOMES.get(finish.outcome, "finished"),
+                    exit_code=finish.exit_code,
+                    points=finish.points,
+                    records=finish.records,
+                    dropped_points=finish.dropped_points,
+                ),
+            )
+        case _:
+            decoded.rejected["unknown kind of record"] = decoded.rejected.get("unknown kind of record", 0) + 1
+
+
+def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
+    yield "streams", _stream(decoded, "start", world_size=start.world_size, host=start.host, pid=start.pid)
+    if decoded.delivery.message.origin.rank != 0 or not start.HasField("environment"):
+        return
+    for key, value in (
+        ("name", start.name),
+        ("notes", start.notes),
+        ("tags", list(start.tags)),
+        ("group", start.group),
+        ("job_type", start.job_type),
+        ("sweep_id", start.sweep_id),
+    ):
+        yield _field("run", key, value)
+    if start.config_json:
+        config = _json(start.config_json)
+        for key, value in config.items() if isinstance(config, dict) else (("config", config),):
+            yield from _leaves("config", key, value)
+    for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
+        yield _field("environment", key, value)
+
+
+def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
+    origin = decoded.delivery.message.origin
+    row: Row = {
+        "writer": origin.writer_id,
+        "event": event,
+        "rank": origin.rank,
+        "epoch": origin.epoch,
+        "world_size": 0,
+        "host": "",
+        "pid": 0,
+        "user": origin.user,
+        "outcome": "",
+        "exit_code": 0,
+        "points": 0,
+        "records": 0,
+        "dropped_points": 0,
+        "run_created": from_us(origin.run_created_us),
+    }
+    return {**row, **fields}
+
+
+def _field(section: str, key: str, value: object) -> tuple[str, Row]:
+    text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "run_fields", {"section": section, "key": key, "value": text, "deleted": int(value is None)}
+
+
+def _leaves(section: str, key: str, value: object, depth: int = 0) -> Iterator[tuple[str, Row]]:
+    """One row a leaf: nested objects become dotted keys, lists stay JSON."""
+    if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+        for name, item in value.items():
+            yield from _leaves(section, f"{key}.{name}", item, depth + 1)
+    else:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        yield "run_fields", {"section": section, "key": key, "value": text, "deleted": 0}
+
+
+def _json(text: str) -> Any:
+    """The value, or the text itself where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def month_of(decoded: Decoded) -> date:
+    return run_month(decoded.delivery.message.origin.run_created_us)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
