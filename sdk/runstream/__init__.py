@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from runstream.api import Api
-    from runstream.config import Config
+    from runstream._config import Config
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
-    from runstream.run import Run
+    from runstream._run import Run
     from runstream.settings import Settings
-    from runstream.summary import Summary
+    from runstream._summary import Summary
 
     config: Config
     summary: Summary
@@ -55,7 +55,7 @@ run: Run | None = None
 
 _LAZY = {
     "Api": "runstream.api",
-    "Run": "runstream.run",
+    "Run": "runstream._run",
     "RunstreamError": "runstream.errors",
     "Settings": "runstream.settings",
     "SettingsError": "runstream.errors",
@@ -146,7 +146,7 @@ def login(key: str | None = None, host: str | None = None) -> bool:
 
     Returns True when a key is known afterwards. Raises UsageError when it is no key.
     """
-    from runstream.login import login as do_login
+    from runstream._login import login as do_login
 
     return do_login(key, host)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runstream import ranks
-from runstream.config import as_mapping
+from runstream._config import as_mapping
 from runstream.credentials import Credentials, key_prefix
 from runstream.errors import UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
-from runstream.run import Run, install_hooks
+from runstream._run import Run, install_hooks
 from runstream.settings import Settings
 
 _runs_started = 0

@@ -1,0 +1,244 @@
+"""`init`, `log`, `config`, `summary`, `finish` without a server: offline mode writes the real spool."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runstream
+from runstream.errors import SettingsError, UsageError
+from runstream.notices import RunstreamWarning
+from runstream.settings import Settings
+from runstream.spool.folder import SpoolFolder, read_meta
+from tests.unit.test_spool import Collected, read_all
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("RUNSTREAM_") and name != "RUNSTREAM_REQUIRE_REAL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("RUNSTREAM_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("RUNSTREAM_MODE", "offline")
+    monkeypatch.setenv("RUNSTREAM_SILENT", "true")
+    monkeypatch.setattr(runstream, "run", None)
+
+
+def stored(run: runstream.Run) -> Collected:
+    return read_all(Path(run.dir))[0]
+
+
+def records(run: runstream.Run, kind: str) -> list[dict[str, Any]]:
+    payloads = [json.loads(data) for _, data in stored(run).texts]
+    return [payload["value"] for payload in payloads if payload["kind"] == kind]
+
+
+def test_a_run_from_start_to_finish() -> None:
+    run = runstream.init(project="digits", name="first", config={"lr": 0.1}, tags=["a", "b"], notes="hello")
+    for step in range(3):
+        runstream.log({"loss": 1.0 - step, "acc": step})
+    assert runstream.summary["loss"] == -1.0
+    assert run.step == 3
+    runstream.finish()
+    assert runstream.run is None
+    (start,) = records(run, "start")
+    assert (start["name"], start["notes"], start["tags"]) == ("first", "hello", ["a", "b"])
+    assert json.loads(start["config_json"]) == {"lr": 0.1}
+    (finish,) = records(run, "finish")
+    assert (finish["points"], finish["records"], finish["outcome"]) == (6, 4, "OUTCOME_FINISHED")
+    assert [(step, values) for _, _, step, values in stored(run).rows] == [
+        (0, (1.0, 0.0)),
+        (1, (0.0, 1.0)),
+        (2, (-1.0, 2.0)),
+    ]
+    meta = read_meta(Path(run.dir))
+    assert (meta.project, meta.run, meta.rank, meta.offline) == ("digits", run.id, 0, True)
+
+
+def test_nested_dicts_strings_and_odd_values_are_sorted_out() -> None:
+    run = runstream.init(project="p")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            run.log({"a": {"b": 1, "c": {"d": True}}, "note": "hi", "bad": object(), 5: 1.0, "list": [1, 2]}, step=4)
+    rows = {key: value for keys, _, _, values in stored(run).rows for key, value in zip(keys, values, strict=True)}
+    assert rows == {"a.b": 1.0, "a.c.d": 1.0}
+    assert records(run, "text")[0] == {"key": "note", "step": 4, "value": "hi"}
+    sentences = [str(item.message) for item in caught if item.category is RunstreamWarning]
+    assert len(sentences) == 3  # once a kind, although logged three times
+    assert any("'bad': object is no number" in sentence for sentence in sentences)
+    assert any("key 5 is a int" in sentence for sentence in sentences)
+    run.finish()
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "x" * 1025, "new\nline", "nul\0", "bell\x07", "c1\x85"],
+    ids=["empty", "long", "lf", "nul", "bell", "c1"],
+)
+def test_names_that_no_server_takes_are_left_out_and_their_siblings_kept(key: str) -> None:
+    run = runstream.init(project="p")
+    with pytest.warns(RunstreamWarning, match="left out"):
+        run.log({key: 1.0, "good": 2.0})
+    assert [keys for keys, *_ in stored(run).rows] == [("good",)]
+    run.finish()
+
+
+def test_strict_settings_raise_where_others_warn() -> None:
+    run = runstream.init(project="p", settings={"strict": True})
+    with pytest.raises(UsageError, match="is no number"):
+        run.log({"x": object()})
+    run.finish()
+
+
+def test_steps_may_be_repeated_decrease_and_be_numpy_like() -> None:
+    class Index:
+        def __index__(self) -> int:
+            return 41
+
+    run = runstream.init(project="p")
+    run.log({"x": 1.0}, step=10)
+    run.log({"x": 2.0}, step=3)
+    run.log({"x": 3.0}, step=3)
+    run.log({"x": 4.0}, step=Index())  # type: ignore[arg-type]
+    run.log({"x": 5.0})
+    run.log({"x": 6.0}, commit=False)
+    run.log({"y": 7.0})
+    with pytest.warns(RunstreamWarning, match="no whole number"):
+        run.log({"x": 8.0}, step=1.5)  # type: ignore[arg-type]
+    assert [step for _, _, step, _ in stored(run).rows] == [10, 3, 3, 41, 42, 43, 43]
+    run.finish()
+
+
+def test_a_dict_of_a_hundred_thousand_metrics_is_kept_whole() -> None:
+    run = runstream.init(project="p")
+    run.log({f"layer/{index}/norm": float(index) for index in range(100_000)})
+    run.finish()
+    sink = stored(run)
+    rows = {key: value for keys, _, _, values in sink.rows for key, value in zip(keys, values, strict=True)}
+    assert rows == {f"layer/{index}/norm": float(index) for index in range(100_000)}
+
+
+def test_config_takes_namespaces_and_guards_values() -> None:
+    run = runstream.init(project="p", config=argparse.Namespace(lr=0.1, layers=[1, 2]))
+    assert run.config.lr == 0.1 and run.config["layers"] == [1, 2]
+    run.config["batch"] = 32
+    with pytest.raises(UsageError, match="allow_val_change"):
+        run.config.lr = 0.2
+    run.config.update({"lr": 0.2}, allow_val_change=True)
+    updates = [(field["key"], json.loads(field["value_json"])) for field in records(run, "field")]
+    assert updates == [("batch", 32), ("lr", 0.2)]
+    run.finish()
+
+
+def test_logging_after_finish_warns_and_records_nothing() -> None:
+    run = runstream.init(project="p")
+    run.finish()
+    with pytest.warns(RunstreamWarning, match="is finished"):
+        run.log({"x": 1.0})
+    assert not stored(run).rows
+
+
+def test_disabled_mode_writes_nothing(tmp_path: Path) -> None:
+    run = runstream.init(project="p", mode="disabled")
+    run.log({"x": 1.0})
+    run.config["a"] = 1
+    assert run.finish()
+    assert not (tmp_path / "state").exists()
+
+
+def test_threads_may_log_at_once() -> None:
+    run = runstream.init(project="p")
+
+    def work(name: str) -> None:
+        for step in range(2000):
+            run.log({name: float(step)}, step=step)
+
+    threads = [threading.Thread(target=work, args=(f"t{index}",)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    rows = stored(run).rows
+    assert sorted(number for _, number, _, _ in rows) == list(range(2, 8002))
+    for index in range(4):
+        assert [step for keys, _, step, _ in rows if keys == (f"t{index}",)] == list(range(2000))
+
+
+def test_a_forked_child_writes_to_a_stream_of_its_own(tmp_path: Path) -> None:
+    run = runstream.init(project="p")
+    run.log({"parent": 1.0})
+    child = os.fork()
+    if child == 0:
+        try:
+            run.log({"child": 2.0}, step=7)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    run.log({"parent": 3.0})
+    run.finish()
+    folders = {read_meta(folder).helper: folder for folder in SpoolFolder(tmp_path / "state").stream_folders()}
+    assert [keys for keys, *_ in read_all(folders[False])[0].rows] == [("parent",), ("parent",)]
+    assert [(keys, step) for keys, _, step, _ in read_all(folders[True])[0].rows] == [(("child",), 7)]
+    assert read_meta(folders[True]).run == run.id
+
+
+def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:
+    script = "import runstream\nrun = runstream.init(project='p')\nprint(run.dir)\nrun.log({'x': 1.0})\nraise SystemError('boom')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "boom" in done.stderr
+    texts = [json.loads(data) for _, data in read_all(Path(done.stdout.strip()))[0].texts]
+    assert texts[-1]["value"]["outcome"] == "OUTCOME_FAILED"
+
+
+def test_the_api_key_is_kept_out_of_the_spool_and_private(tmp_path: Path) -> None:
+    key = "rs_0123456789ab_" + "s" * 43
+    run = runstream.init(project="p", settings=Settings.from_environment(None, api_key=key))
+    run.log({"x": 1.0})
+    run.finish()
+    root = tmp_path / "state"
+    credentials = root / "credentials.json"
+    assert key in credentials.read_text()
+    assert credentials.stat().st_mode & 0o077 == 0 and root.stat().st_mode & 0o077 == 0
+    for path in (root / "streams").rglob("*"):
+        if path.is_file():
+            assert b"s" * 43 not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RUNSTREAM_MODE", "sometimes"),
+        ("RUNSTREAM_BASE_URL", "localhost"),
+        ("RUNSTREAM_GATEWAY", "nowhere"),
+        ("RUNSTREAM_RANK", "one"),
+        ("RUNSTREAM_SILENT", "perhaps"),
+    ],
+)
+def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=value):
+        runstream.init(project="p")
+
+
+@pytest.mark.parametrize("project", ["", "a/b", "..", "x" * 129, "sp ace", "ümlaut"])
+def test_a_project_name_that_cannot_be_used_says_so(project: str) -> None:
+    with pytest.raises(UsageError, match="project"):
+        runstream.init(project=project)
+
+
+def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(runstream.SpoolError, match="belongs to user"):
+        runstream.init(project="p")
