@@ -1,0 +1,147 @@
+"""ClickHouse over HTTP, the same for a cluster and for the embedded engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from runstream_common.config import ConfigError, Env
+
+DEFAULT_URL = "http://127.0.0.1:7463/default"
+_RETRY_CODES = frozenset(
+    {
+        3,  # UNEXPECTED_END_OF_FILE: the body was cut on its way
+        159,  # TIMEOUT_EXCEEDED
+        164,  # READONLY: a replica that lost its keeper
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        225,  # NO_ZOOKEEPER
+        236,  # ABORTED: shutting down
+        241,  # MEMORY_LIMIT_EXCEEDED
+        242,  # TABLE_IS_READ_ONLY
+        243,  # NOT_ENOUGH_SPACE
+        252,  # TOO_MANY_PARTS
+        279,  # ALL_CONNECTION_TRIES_FAILED
+        285,  # TOO_FEW_LIVE_REPLICAS
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        425,  # SYSTEM_ERROR
+        516,  # AUTHENTICATION_FAILED: mended by an operator, and nothing is wrong with the data
+        999,  # KEEPER_EXCEPTION
+    }
+)
+
+
+class StorageError(Exception):
+    """ClickHouse did not do what was asked."""
+
+
+class StorageUnavailableError(StorageError):
+    """It cannot be reached, or cannot do it now: whether anything was stored is unknown. Try the same again."""
+
+
+class StorageRefusedError(StorageError):
+    """It understood and will never do this. `code` is ClickHouse's error number, 0 where it gave none."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseConfig:
+    url: str = DEFAULT_URL
+    """http(s)://host:port/database"""
+    user: str = "default"
+    password: str = ""
+    cluster: str = ""
+    timeout_s: float = 60.0
+    compression: str = ""
+    """Of requests and answers: empty (loopback), lz4 or zstd."""
+
+    @classmethod
+    def from_env(cls, env: Env) -> ClickHouseConfig:
+        """Raises ConfigError naming the variable."""
+        config = cls(
+            url=env.text("RUNSTREAM_CLICKHOUSE_URL", DEFAULT_URL),
+            user=env.text("RUNSTREAM_CLICKHOUSE_USER", "default"),
+            password=env.secret("RUNSTREAM_CLICKHOUSE_PASSWORD") or "",
+            cluster=env.text("RUNSTREAM_CLICKHOUSE_CLUSTER", ""),
+            timeout_s=env.seconds("RUNSTREAM_CLICKHOUSE_TIMEOUT_S", 60.0),
+            compression=env.text("RUNSTREAM_CLICKHOUSE_COMPRESSION", "", ("", "lz4", "zstd")),
+        )
+        parts = urlsplit(config.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"RUNSTREAM_CLICKHOUSE_URL is {config.url!r}: give http://host:port/database")
+        return config
+
+    @property
+    def database(self) -> str:
+        return urlsplit(self.url).path.strip("/") or "default"
+
+
+async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
+    """A clickhouse-connect async client. Raises StorageUnavailableError or StorageRefusedError."""
+    parts = urlsplit(config.url)
+    try:
+        return await clickhouse_connect.get_async_client(
+            host=parts.hostname,
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            secure=parts.scheme == "https",
+            username=config.user,
+            password=config.password,
+            database=config.database,
+            compress=config.compression or False,
+            send_receive_timeout=config.timeout_s,
+            connect_timeout=5,
+            autogenerate_session_id=False,
+            connector_limit=64,
+            connector_limit_per_host=64,
+            settings=settings,
+        )
+    except Exception as error:  # the driver raises many kinds; all are classified
+        raise classify(error) from error
+
+
+def classify(error: Exception) -> StorageError:
+    """Which of the two kinds of trouble an exception of the driver means."""
+    if isinstance(error, StorageError):
+        return error
+    code = getattr(error, "code", None)
+    if isinstance(error, ClickHouseError) and code and code not in _RETRY_CODES:
+        return StorageRefusedError(_first_line(error), int(code))
+    known = (ClickHouseError, DatabaseError, OperationalError, aiohttp.ClientError, OSError, TimeoutError)
+    if isinstance(error, known):
+        return StorageUnavailableError(_first_line(error) or type(error).__name__)
+    raise error
+
+
+class ArrowInserter:
+    """`runstream_ingestor.writer.store.Inserter` over HTTP."""
+
+    # Set explicitly: the engine's defaults have moved. An insert is one block, stored when it is answered.
+    _SETTINGS = {"async_insert": 0, "max_insert_block_size": 4_194_304, "input_format_parallel_parsing": 0}
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def __call__(self, table: str, columns: Sequence[str], data: bytes) -> None:
+        """Raises StorageUnavailableError, StorageRefusedError."""
+        try:
+            await self._client.raw_insert(
+                table, column_names=list(columns), insert_block=data, fmt="ArrowStream", settings=self._SETTINGS
+            )
+        except Exception as error:
+            raise classify(error) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:500]

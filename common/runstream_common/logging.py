@@ -1,0 +1,74 @@
+"""Structured logs: JSON lines, or colours on a terminal; API keys masked wherever they turn up."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_KEY = re.compile(r"(rs_[0-9a-f]{6,16})_[\w-]{8,}")
+_last_said: dict[str, tuple[float, int]] = {}
+
+
+def configure_logging(service: str, level: str = "INFO") -> None:
+    """Once a process, in its `__main__`: structlog and the standard library's loggers alike."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _mask,
+    ]
+    terminal = sys.stderr.isatty()
+    renderer: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info if not terminal else _keep,
+            _mask,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for noisy in ("aiokafka", "clickhouse_connect", "asyncio", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def limited_warning(log: Any, event: str, every_s: float, **fields: Any) -> None:
+    """Warn at most once in `every_s` seconds for each event; says how many were kept back."""
+    now = time.monotonic()
+    said_at, kept_back = _last_said.get(event, (float("-inf"), 0))
+    if now - said_at < every_s:
+        _last_said[event] = (said_at, kept_back + 1)
+        return
+    _last_said[event] = (now, 0)
+    log.warning(event, kept_back=kept_back, **fields)
+
+
+def mask(text: str) -> str:
+    """API keys cut to their public prefix."""
+    return _KEY.sub(r"\1_***", text)
+
+
+def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = mask(value)
+    return event
+
+
+def _keep(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return event
