@@ -137,8 +137,8 @@ class Metrics:
         return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
 
     def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
-        instrument = self._instruments[name]
-        assert isinstance(instrument, kind), name
+        instrument: Any = self._instruments[name]
+        assert type(instrument) is kind, name
         return instrument.labels(**labels) if labels else instrument
 
 

@@ -106,8 +106,8 @@ class Consumer(Protocol):
         ...
 
     async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
-        """All of these are stored, and so is everything polled before them on the same partitions. Positions of partitions
-        that were taken away meanwhile are skipped silently: their next owner stores them again."""
+        """All of these are stored, and so is everything polled before them on the same partitions. Positions of
+        partitions that were taken away meanwhile are skipped: their next owner stores them again."""
         ...
 
     async def refuse(self, delivery: Delivery, reason: str) -> None:

@@ -1,0 +1,106 @@
+"""`LocalBus`: gateway and writer in one process. No log of its own: the SDK's spool is the durable copy until the
+ack, and `publish` returns only when the writer has confirmed the insert."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+
+from runstream_common.bus.protocol import (
+    BatchRefusedError,
+    BusClosedError,
+    BusMessage,
+    Delivery,
+    PoisonDelivery,
+    Position,
+)
+
+_POLL_BATCHES = 64
+
+
+class LocalBus:
+    """Publisher and consumer in one object, within one event loop."""
+
+    def __init__(self, max_pending_bytes: int = 64 << 20) -> None:
+        """`max_pending_bytes`: of messages published and not confirmed; more waits in `publish`."""
+        self._max_pending_bytes = max_pending_bytes
+        self._pending_bytes = 0
+        self._room = asyncio.Condition()
+        self._waiting: deque[Delivery] = deque()
+        self._arrived = asyncio.Event()
+        self._futures: dict[int, tuple[asyncio.Future[None], int]] = {}
+        self._next_offset = 0
+        self._closed = False
+
+    async def start(self) -> None:
+        return None
+
+    async def publish(self, message: BusMessage) -> None:
+        """Raises BusClosedError; BatchRefusedError when the writer will never store it."""
+        size = len(message.value)
+        async with self._room:
+            # A message larger than all the room there is goes alone.
+            await self._room.wait_for(
+                lambda: self._closed or not self._pending_bytes or self._pending_bytes + size <= self._max_pending_bytes
+            )
+            if self._closed:
+                raise BusClosedError("the server is shutting down")
+            self._pending_bytes += size
+        offset = self._next_offset
+        self._next_offset += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._futures[offset] = (future, size)
+        self._waiting.append(Delivery(message, Position("local", 0, offset)))
+        self._arrived.set()
+        # Shielded by being unlinked: when the publisher is cancelled, the writer still stores the message.
+        await future
+
+    async def poll(self, max_wait_s: float) -> Sequence[Delivery | PoisonDelivery]:
+        """Raises BusClosedError once closed and empty."""
+        if not self._waiting:
+            if self._closed:
+                raise BusClosedError("the bus is closed")
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), max_wait_s)
+        count = min(len(self._waiting), _POLL_BATCHES)
+        return [self._waiting.popleft() for _ in range(count)]
+
+    async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
+        for delivery in deliveries:
+            await self._settle(delivery.position.offset, None)
+
+    async def refuse(self, delivery: Delivery, reason: str) -> None:
+        await self._settle(delivery.position.offset, BatchRefusedError(reason))
+
+    async def close(self) -> None:
+        """Publishers that wait get BusClosedError: their clients send again."""
+        self._closed = True
+        self._arrived.set()
+        async with self._room:
+            self._room.notify_all()
+        for offset in list(self._futures):
+            await self._settle(offset, BusClosedError("the server is shutting down"))
+        self._waiting.clear()
+
+    def healthy(self) -> str | None:
+        return "the bus is closed" if self._closed else None
+
+    def lag(self) -> int:
+        return len(self._waiting)
+
+    async def _settle(self, offset: int, error: Exception | None) -> None:
+        """Answer a publisher, once: what is refused may be confirmed after."""
+        future, size = self._futures.pop(offset, (None, 0))
+        if future is None:
+            return
+        if not future.done():
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+        async with self._room:
+            self._pending_bytes -= size
+            self._room.notify_all()

@@ -1,0 +1,53 @@
+"""`runstream key create | list | revoke`: API keys, on the machine that has the control database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import sys
+
+from runstream_common.config import ConfigError, Env
+from runstream_common.control.errors import ControlError
+from runstream_common.control.store import ControlStore, Role
+from runstream_common.times import from_us
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="runstream key", description=__doc__)
+    parser.add_argument("--control-url", help="database; default: RUNSTREAM_CONTROL_URL")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("--team", required=True)
+    create.add_argument("--user", default=getpass.getuser())
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
+    commands.add_parser("list", help="all keys, without their secret part")
+    revoke = commands.add_parser("revoke", help="end a key; open streams end within seconds")
+    revoke.add_argument("prefix", help="rs_<12 hex digits>")
+    arguments = parser.parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments))
+    except (ConfigError, ControlError) as error:
+        print(f"runstream key: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    url = arguments.control_url or Env().text("RUNSTREAM_CONTROL_URL", "")
+    if not url:
+        raise ConfigError("no control database: give --control-url or set RUNSTREAM_CONTROL_URL")
+    store = ControlStore.open(url)
+    try:
+        await store.check_schema()
+        if arguments.command == "create":
+            print(await store.create_api_key(arguments.user, arguments.team, Role(arguments.role)))
+        elif arguments.command == "revoke":
+            await store.revoke_api_key(arguments.prefix)
+            print(f"revoked {arguments.prefix}")
+        else:
+            for row in await store.list_keys():
+                state = "revoked" if row.revoked else "active"
+                print(f"{row.prefix}  {state:8}  {row.user}  {row.default_team}  {from_us(row.created_us):%Y-%m-%d}")
+    finally:
+        await store.close()
+    return 0

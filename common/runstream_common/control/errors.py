@@ -1,0 +1,42 @@
+"""What the control database refuses. Each message says what to do; none says more than its reader may know."""
+
+from __future__ import annotations
+
+from runstream_common.identity import InvalidNameError as _InvalidName
+
+
+class ControlError(Exception):
+    """Base."""
+
+
+class AuthenticationError(ControlError):
+    """No key, an unknown key, one revoked or expired: the same words for all."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the API key is missing or not valid: make one with `runstream key create`, then `runstream login`"
+        )
+
+
+class PermissionDeniedError(ControlError):
+    """The key is good, the right is missing."""
+
+
+class RunExistsError(ControlError):
+    """resume="never", and the run exists."""
+
+
+class RunMissingError(ControlError):
+    """resume="must", and the run does not exist."""
+
+
+class InvalidNameError(ControlError, _InvalidName):
+    """A name that cannot be used."""
+
+
+class NotFoundError(ControlError):
+    """An administrative command named something that is not there."""
+
+
+class ControlUnavailableError(ControlError):
+    """The control database cannot be reached, or its schema is not migrated."""

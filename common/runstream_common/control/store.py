@@ -1,0 +1,391 @@
+"""Questions to the control database. Synchronous SQLAlchemy in threads: SQLite has no other way, and one
+driver for both keeps one behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from runstream_common.config import ConfigError
+from runstream_common.control import keys, tables
+from runstream_common.control.errors import (
+    AuthenticationError,
+    ControlUnavailableError,
+    InvalidNameError,
+    NotFoundError,
+    PermissionDeniedError,
+    RunExistsError,
+    RunMissingError,
+)
+from runstream_common.identity import InvalidNameError as BadName
+from runstream_common.identity import check_name, check_writer_id
+from runstream_common.times import now_us
+
+LOG = structlog.get_logger()
+_ATTEMPTS = 8
+"""Of a transaction that lost a race. Each loss is another's win, so a few suffice; jitter spreads the rest."""
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Role(enum.StrEnum):
+    VIEWER = "viewer"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Resume(enum.StrEnum):
+    ALLOW = "allow"
+    NEVER = "never"
+    MUST = "must"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks."""
+
+    user: str
+    key_prefix: str
+    default_team: str
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """By team."""
+
+    def can_read(self, team: str) -> bool:
+        return team in self.roles
+
+    def can_write(self, team: str) -> bool:
+        return self.roles.get(team) in (Role.MEMBER, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBinding:
+    team: str
+    epoch: int
+    run_created_us: int
+    new_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    team: str
+    project: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    prefix: str
+    user: str
+    default_team: str
+    created_us: int
+    revoked: bool
+
+
+def _in_thread(
+    method: Callable[Concatenate[ControlStore, P], R],
+) -> Callable[Concatenate[ControlStore, P], Coroutine[Any, Any, R]]:
+    """Run a method in a thread, again when it lost a race. Raises ControlUnavailableError."""
+
+    @functools.wraps(method)
+    async def call(self: ControlStore, *args: P.args, **kwargs: P.kwargs) -> R:
+        async with self.slots:
+            return await asyncio.to_thread(functools.partial(_persist, method, self, *args, **kwargs))
+
+    return call
+
+
+def _persist(method: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return method(*args, **kwargs)
+        except (IntegrityError, OperationalError) as error:
+            if attempt + 1 == _ATTEMPTS:
+                raise ControlUnavailableError(f"the control database does not answer: {_short(error)}") from error
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  # jitter, no secret
+        except SQLAlchemyError as error:
+            raise ControlUnavailableError(f"the control database failed: {_short(error)}") from error
+    raise AssertionError("unreachable")
+
+
+def _short(error: SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return (str(cause).splitlines() or [""])[0][:200]
+
+
+class ControlStore:
+    """Safe to use from one event loop; several processes may use one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.slots = asyncio.Semaphore(16)
+
+    @classmethod
+    def open(cls, url: str) -> ControlStore:
+        """`sqlite:////path` or `postgresql://user@host/db`. Raises ConfigError."""
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise ConfigError(
+                "RUNSTREAM_CONTROL_URL is no database URL: give sqlite:////folder/control.db or postgresql://user@host/db"
+            ) from error
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": 30.0})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_immediate)
+        else:
+            engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_pre_ping=True)
+        return cls(engine)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.dispose)
+
+    # Schema
+
+    @_in_thread
+    def migrate(self) -> int:
+        """Bring the schema to `tables.VERSION`; returns the version it had (0: none)."""
+        with self._engine.begin() as connection:
+            found = _version(connection)
+            if found > tables.VERSION:
+                raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
+            tables.metadata.create_all(connection, checkfirst=True)
+            if found == 0:
+                connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
+            return found
+
+    @_in_thread
+    def check_schema(self) -> None:
+        """Raises ControlUnavailableError when it is not migrated."""
+        with self._engine.connect() as connection:
+            found = _version(connection)
+        if found != tables.VERSION:
+            raise ControlUnavailableError(
+                f"the control database has schema version {found}, this server needs "
+                f"{tables.VERSION}: run `runstream migrate`"
+            )
+
+    # Who
+
+    @_in_thread
+    def authenticate(self, api_key: str) -> Principal:
+        """Raises AuthenticationError."""
+        prefix = keys.prefix_of(api_key)
+        if prefix is None:
+            LOG.info("authentication failed", why="not the form of a key")
+            raise AuthenticationError
+        with self._engine.connect() as connection:
+            row = connection.execute(select(tables.api_keys).where(tables.api_keys.c.prefix == prefix)).one_or_none()
+            if row is None or not keys.matches(api_key, row.sha256):
+                LOG.info("authentication failed", why="unknown key", prefix=prefix)
+                raise AuthenticationError
+            if row.revoked or (row.expires_us is not None and row.expires_us <= now_us()):
+                LOG.info("authentication failed", why="revoked or expired", prefix=prefix)
+                raise AuthenticationError
+            members = connection.execute(
+                select(tables.memberships.c.team, tables.memberships.c.role).where(
+                    tables.memberships.c.user == row.user
+                )
+            )
+            return Principal(row.user, prefix, row.default_team, {team: Role(role) for team, role in members})
+
+    # Runs
+
+    @_in_thread
+    def bind_stream(
+        self,
+        principal: Principal,
+        *,
+        team: str,
+        project: str,
+        run: str,
+        writer_id: str,
+        rank: int,
+        resume: Resume,
+    ) -> StreamBinding:
+        """Bind (run, writer) to an epoch, once and durably: the same pair gets the same epoch ever after.
+
+        Makes project and run where they do not exist. Epochs of a run grow in the order of first binding.
+        Raises InvalidNameError, PermissionDeniedError, RunExistsError (resume never, and the run has a stream of
+        this rank already), RunMissingError (resume must).
+        """
+        team = team or principal.default_team
+        _check_names(team, project, run, writer_id)
+        if not principal.can_write(team):
+            raise PermissionDeniedError(
+                f"this API key may not write to the team {team!r}: use a key of a member, or another team"
+            )
+        with self._engine.begin() as connection:
+            now = now_us()
+            row, new_run = self._run_row(connection, principal, team, project, run, now, resume)
+            found = connection.execute(
+                select(tables.streams.c.epoch).where(
+                    tables.streams.c.run_id == row.id, tables.streams.c.writer_id == writer_id
+                )
+            ).scalar_one_or_none()
+            if found is not None:
+                return StreamBinding(team, found, row.created_us, False)
+            if resume is Resume.NEVER and not new_run and self._rank_is_taken(connection, row.id, rank):
+                raise RunExistsError(
+                    f"the run {run!r} exists in {team}/{project}: choose another id, or resume='allow' to continue it"
+                )
+            epoch = connection.execute(
+                update(tables.runs)
+                .where(tables.runs.c.id == row.id)
+                .values(last_epoch=tables.runs.c.last_epoch + 1)
+                .returning(tables.runs.c.last_epoch)
+            ).scalar_one()
+            connection.execute(
+                insert(tables.streams).values(
+                    run_id=row.id, writer_id=writer_id, epoch=epoch, rank=rank, created_us=now
+                )
+            )
+            return StreamBinding(team, epoch, row.created_us, new_run)
+
+    @_in_thread
+    def projects(self, principal: Principal, team: str | None = None) -> list[ProjectRow]:
+        """Projects of the caller's teams, or of one of them (none where the caller cannot read it)."""
+        wanted = [name for name in principal.roles if team in (None, "", name)]
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(tables.projects).where(tables.projects.c.team.in_(wanted)).order_by("team", "project")
+            )
+            return [ProjectRow(row.team, row.project, row.created_us) for row in rows]
+
+    # Administration
+
+    @_in_thread
+    def bootstrap(self, team: str, user: str) -> str | None:
+        """The first team, user and key; the key, or None when there are keys already."""
+        with self._engine.begin() as connection:
+            if connection.execute(select(tables.api_keys.c.prefix).limit(1)).first():
+                return None
+            _ensure_member(connection, user, team, Role.ADMIN)
+            return _add_key(connection, user, team)
+
+    @_in_thread
+    def create_api_key(self, user: str, team: str, role: Role = Role.MEMBER) -> str:
+        """A new key of a user in a team, both made where they do not exist. Shown this once."""
+        _check_names(team)
+        _check_names(user)
+        with self._engine.begin() as connection:
+            _ensure_member(connection, user, team, role)
+            return _add_key(connection, user, team)
+
+    @_in_thread
+    def revoke_api_key(self, prefix: str) -> None:
+        """Raises NotFoundError."""
+        with self._engine.begin() as connection:
+            done = connection.execute(
+                update(tables.api_keys).where(tables.api_keys.c.prefix == prefix).values(revoked=True)
+            )
+            if done.rowcount != 1:
+                raise NotFoundError(f"there is no API key {prefix!r}: see `runstream key list`")
+
+    @_in_thread
+    def list_keys(self) -> list[KeyRow]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(tables.api_keys).order_by(tables.api_keys.c.created_us))
+            return [KeyRow(r.prefix, r.user, r.default_team, r.created_us, r.revoked) for r in rows]
+
+    def _run_row(
+        self,
+        connection: Connection,
+        principal: Principal,
+        team: str,
+        project: str,
+        run: str,
+        now: int,
+        resume: Resume,
+    ) -> tuple[Any, bool]:
+        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        row = connection.execute(select(tables.runs).where(*where)).one_or_none()
+        if row is not None:
+            return row, False
+        if resume is Resume.MUST:
+            raise RunMissingError(
+                f"there is no run {run!r} in {team}/{project} to resume: check the id, or resume='allow'"
+            )
+        known = select(tables.projects.c.project).where(
+            tables.projects.c.team == team, tables.projects.c.project == project
+        )
+        if connection.execute(known).first() is None:
+            connection.execute(
+                insert(tables.projects).values(team=team, project=project, created_us=now, created_by=principal.user)
+            )
+        connection.execute(
+            insert(tables.runs).values(
+                team=team, project=project, run=run, created_us=now, created_by=principal.user, last_epoch=0
+            )
+        )
+        return connection.execute(select(tables.runs).where(*where)).one(), True
+
+    @staticmethod
+    def _rank_is_taken(connection: Connection, run_id: int, rank: int) -> bool:
+        taken = select(tables.streams.c.epoch).where(tables.streams.c.run_id == run_id, tables.streams.c.rank == rank)
+        return connection.execute(taken.limit(1)).first() is not None
+
+
+def _check_names(team: str, project: str | None = None, run: str | None = None, writer_id: str | None = None) -> None:
+    try:
+        check_name("team", team)
+        if project is not None and run is not None and writer_id is not None:
+            check_name("project", project)
+            check_name("run", run)
+            check_writer_id(writer_id)
+    except BadName as error:
+        raise InvalidNameError(str(error)) from error
+
+
+def _ensure_member(connection: Connection, user: str, team: str, role: Role) -> None:
+    now = now_us()
+    for table, name in ((tables.users, user), (tables.teams, team)):
+        if connection.execute(select(table.c.name).where(table.c.name == name)).first() is None:
+            connection.execute(insert(table).values(name=name, created_us=now))
+    members = tables.memberships
+    if connection.execute(select(members).where(members.c.user == user, members.c.team == team)).first() is None:
+        connection.execute(insert(members).values(user=user, team=team, role=role.value))
+
+
+def _add_key(connection: Connection, user: str, team: str) -> str:
+    api_key, prefix = keys.new_key()
+    connection.execute(
+        insert(tables.api_keys).values(
+            prefix=prefix,
+            sha256=keys.digest(api_key),
+            user=user,
+            default_team=team,
+            created_us=now_us(),
+            revoked=False,
+        )
+    )
+    return api_key
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.execute(select(tables.schema_version.c.version)).scalar() or 0)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # this driver's own transactions begin too late to be safe: see _begin_immediate
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock first: a transaction that reads, then writes, would fail when another wrote between."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,70 @@
+"""The tables. Version 1; later versions add statements to `MIGRATIONS` and never change an applied one."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+users = Table("users", metadata, Column("name", String(64), primary_key=True), Column("created_us", BigInteger))
+teams = Table("teams", metadata, Column("name", String(64), primary_key=True), Column("created_us", BigInteger))
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user", String(64), ForeignKey("users.name"), primary_key=True),
+    Column("team", String(64), ForeignKey("teams.name"), primary_key=True),
+    Column("role", String(16), nullable=False),
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("prefix", String(32), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("user", String(64), ForeignKey("users.name"), nullable=False),
+    Column("default_team", String(64), ForeignKey("teams.name"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked", Boolean, nullable=False, default=False),
+)
+projects = Table(
+    "projects",
+    metadata,
+    Column("team", String(64), ForeignKey("teams.name"), primary_key=True),
+    Column("project", String(128), primary_key=True),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String(64), nullable=False),
+)
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("team", String(64), nullable=False),
+    Column("project", String(128), nullable=False),
+    Column("run", String(128), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Column("last_epoch", Integer, nullable=False),
+    UniqueConstraint("team", "project", "run"),
+)
+streams = Table(
+    "streams",
+    metadata,
+    Column("run_id", Integer, ForeignKey("runs.id"), primary_key=True),
+    Column("writer_id", String(64), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "epoch"),
+)
+VERSION = 1

@@ -1,0 +1,1 @@
+"""Putting it together: `runstream up`, embedded ClickHouse, `runstream doctor`."""

@@ -1,0 +1,4 @@
+"""ClickHouse's engine (chdb) behind ClickHouse's own HTTP protocol, in one small process.
+
+`request` reads a request, `engine` runs it, `app` is the ASGI application between them, `access` says who may.
+"""

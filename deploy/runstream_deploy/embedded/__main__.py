@@ -1,0 +1,80 @@
+"""`runstream clickhouse`: the embedded engine alone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+import structlog
+
+from runstream_common.config import ConfigError, Env, split_address
+from runstream_common.logging import configure_logging
+from runstream_common.metrics import Metrics
+from runstream_common.ops import serve_app
+from runstream_common.process import exit_with_parent, until_told_to_end
+from runstream_deploy.embedded.app import ClickHouseApp
+from runstream_deploy.embedded.config import HEADER_TIMEOUT_S, EmbeddedConfig
+from runstream_deploy.embedded.engine import DataFolderError, Engine
+
+LOG = structlog.get_logger()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="runstream clickhouse", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data")
+    parser.add_argument("--listen", default="127.0.0.1:7463", help="host:port; port 0: any free one")
+    parser.add_argument("--password-file", type=Path, help="default: RUNSTREAM_CLICKHOUSE_PASSWORD, or none")
+    parser.add_argument("--threads", type=int, default=8, help="queries that run at once")
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when the parent process dies")
+    arguments = parser.parse_args(argv)
+    if arguments.exit_with_parent:
+        exit_with_parent()
+    configure_logging("clickhouse")
+    try:
+        config = _config(arguments)
+        config.check()
+        asyncio.run(_serve(config))
+    except (ConfigError, DataFolderError, OSError) as error:
+        print(f"runstream clickhouse: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> EmbeddedConfig:
+    env = Env()
+    if arguments.password_file:
+        password = arguments.password_file.read_text(encoding="utf-8").strip()
+    else:
+        password = env.secret("RUNSTREAM_CLICKHOUSE_PASSWORD") or ""
+    address = Env({"--listen": arguments.listen}).address("--listen", "")
+    if not 1 <= arguments.threads <= 256:
+        raise ConfigError(f"--threads is {arguments.threads}: give 1 to 256")
+    return EmbeddedConfig(arguments.data, address, password=password, threads=arguments.threads)
+
+
+async def _serve(config: EmbeddedConfig) -> None:
+    engine = await asyncio.to_thread(Engine, config.data, config.threads)
+    app = ClickHouseApp(config, engine, Metrics(["clickhouse"]))
+    try:
+        server, task, port = await serve_app(
+            app,
+            config.address,
+            http="httptools",
+            timeout_keep_alive=HEADER_TIMEOUT_S * 6,
+            h11_max_incomplete_event_size=64 << 10,
+            timeout_graceful_shutdown=int(config.drain_s),
+        )
+        host, _ = split_address(config.address)
+        LOG.info("ready", url=f"http://{host}:{port}", data=str(config.data))
+        signal_name = await until_told_to_end()
+        LOG.info("stopping", signal=signal_name)
+        server.should_exit = True
+        await task
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The engine: one chdb instance on a data folder, a session a request, a bounded number at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runstream_deploy.embedded.config import MAX_WAITING
+from runstream_deploy.embedded.request import BadRequestError, Statement
+
+_ERROR = re.compile(r"Code: (\d+)")
+_STATUS = {
+    60: 404,  # UNKNOWN_TABLE
+    81: 404,  # UNKNOWN_DATABASE
+    46: 404,  # UNKNOWN_FUNCTION
+    73: 404,  # UNKNOWN_FORMAT
+    115: 404,  # UNKNOWN_SETTING
+    159: 408,  # TIMEOUT_EXCEEDED
+    164: 403,  # READONLY
+    202: 503,  # TOO_MANY_SIMULTANEOUS_QUERIES
+    241: 500,  # MEMORY_LIMIT_EXCEEDED
+    243: 500,  # NOT_ENOUGH_SPACE
+}
+_SERVER_FAULTS = frozenset({49, 74, 75, 76, 84, 173, 210, 236, 243, 425, 1000, 1001, 1002})
+# Of every session. An insert is stored when it is answered; a runaway query ends.
+_DEFAULTS = {"async_insert": "0", "max_execution_time": "300", "max_result_bytes": str(2 << 30)}
+
+
+class EngineError(Exception):
+    """The engine's own error, with ClickHouse's number and the HTTP status that goes with it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        match = _ERROR.search(message)
+        self.code = int(match[1]) if match else 1002
+        self.status = _STATUS.get(self.code, 500 if self.code in _SERVER_FAULTS or not match else 400)
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    data: bytes
+    seconds: float
+    rows_read: int = 0
+    bytes_read: int = 0
+    rows_written: int = 0
+    bytes_written: int = 0
+
+
+class Engine:
+    """Runs statements in threads: the engine lets go of Python's lock while it works."""
+
+    def __init__(self, data: Path, threads: int) -> None:
+        """Raises DataFolderError when another process has the folder."""
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock_fd = _lock(data)
+        import chdb  # half a second and 250 MB: only in the process that is the engine
+
+        self._connect = chdb.connect
+        self._path = str(data / "engine")
+        self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
+        self.running = 0
+
+    async def run(self, statement: Statement) -> Answer:
+        """Raises EngineError, BadRequestError (too many wait)."""
+        if self.running >= MAX_WAITING:
+            raise BadRequestError("Too many simultaneous queries", 202, "TOO_MANY_SIMULTANEOUS_QUERIES", 503)
+        self.running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, statement)
+        finally:
+            self.running -= 1
+
+    def close(self) -> None:
+        """Let running queries finish, then close the instance: everything is on disk."""
+        self._threads.shutdown(wait=True)
+        self._root.close()
+        os.close(self._lock_fd)
+
+    def _run(self, statement: Statement) -> Answer:
+        started = time.perf_counter()
+        # A fresh session costs a millisecond and inherits nothing from the request before.
+        session = self._connect(self._path)
+        try:
+            self._prepare(session, statement)
+            if statement.data is not None:
+                return self._insert(session, statement, started)
+            result = session.query(statement.sql, statement.output_format, params=dict(statement.parameters) or None)
+            data = bytes(result.bytes() or b"")
+            return Answer(data, time.perf_counter() - started, result.rows_read(), result.bytes_read())
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise EngineError(str(error)) from error
+        finally:
+            session.close()
+
+    @staticmethod
+    def _prepare(session: Any, statement: Statement) -> None:
+        settings = {**_DEFAULTS, **statement.settings}
+        if statement.read_only:
+            settings["readonly"] = "2"
+        assignments = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
+        session.query(f"SET {assignments}")
+        if statement.database and statement.database != "default":
+            session.query(f"USE {_identifier(statement.database)}")
+
+    @staticmethod
+    def _insert(session: Any, statement: Statement, started: float) -> Answer:
+        if statement.read_only:
+            raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
+        assert statement.data is not None
+        inserter = session.send_insert(statement.sql, statement.data_format)
+        try:
+            if statement.data:
+                inserter.append(statement.data)
+            result = inserter.finish()
+        finally:
+            inserter.close()
+        return Answer(
+            b"",
+            time.perf_counter() - started,
+            rows_written=result.rows_written,
+            bytes_written=result.bytes_written,
+        )
+
+
+def _literal(value: str) -> str:
+    """A setting's value as SQL: a string literal, which the engine converts."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "") + "'"
+
+
+def _identifier(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,128}", name):
+        raise EngineError("Code: 81. DB::Exception: Database does not exist. (UNKNOWN_DATABASE)")
+    return f"`{name}`"
+
+
+def _lock(data: Path) -> int:
+    import fcntl
+
+    path = data / "engine.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = path.read_text(encoding="ascii").strip() or "unknown"
+        os.close(fd)
+        raise DataFolderError(f"the data folder {data} is in use by process {holder}") from error
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd

@@ -1,0 +1,184 @@
+"""ClickHouse's HTTP protocol, the reading half: pure functions from bytes to a `Statement`."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import lz4.frame
+import zstandard
+
+from runstream_deploy.embedded.config import MAX_BODY_BYTES, MAX_QUERY_BYTES
+
+_COMMENT = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_INSERT = re.compile(rf"{_COMMENT}INSERT\b", re.IGNORECASE | re.DOTALL)
+_FORMAT_TAIL = re.compile(r"\bFORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$", re.IGNORECASE)
+_INSERT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z0-9_]+)[ \t]*(?:\r?\n|;|\Z| )", re.IGNORECASE)
+_WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
+_SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
+_SETTING = re.compile(r"[a-z][a-z0-9_]*")
+_NOT_SETTINGS = frozenset(
+    ["query", "database", "default_format", "user", "password", "quota_key", "query_id", "session_id", "session_timeout", "session_check", "session_timezone", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level", "stacktrace", "buffer_size", "wait_end_of_query", "role", "client_protocol_version", "close_session", "http_native_compression_disable_checksumming_on_decompress"]
+)
+# The engine is asked for whole answers, so what only shapes a streamed HTTP answer has no meaning here.
+_IGNORED = frozenset(
+    {
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "cancel_http_readonly_queries_on_client_close",
+    }
+)
+
+
+class BadRequestError(Exception):
+    """The request cannot be understood. `code` and `name` are ClickHouse's."""
+
+    def __init__(self, message: str, code: int = 36, name: str = "BAD_ARGUMENTS", status: int = 400) -> None:
+        super().__init__(f"Code: {code}. DB::Exception: {message} ({name})")
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What to run."""
+
+    sql: str
+    data: bytes | None = None
+    """What to insert; None: `sql` is complete in itself."""
+    data_format: str = ""
+    output_format: str = "TabSeparated"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    database: str = ""
+    read_only: bool = False
+
+    @property
+    def kind(self) -> str:
+        word = re.match(rf"{_COMMENT}(\w+)", self.sql, re.DOTALL)
+        name = word[1].lower() if word else ""
+        return name if name in ("select", "insert", "create", "alter", "system", "show", "with") else "other"
+
+
+def parse_statement(query: Mapping[str, str], headers: Mapping[str, str], body: bytes, *, read_only: bool) -> Statement:
+    """`query`: URL parameters; `body`: unpacked. The statement is the URL's `query`, then the body.
+
+    Raises BadRequestError.
+    """
+    text, data, data_format = _split(query.get("query", ""), body)
+    if not text.strip():
+        raise BadRequestError("Empty query", 62, "SYNTAX_ERROR")
+    if _SHUTDOWN.match(text):
+        raise BadRequestError("stop the process with SIGTERM instead", 344, "SUPPORT_IS_DISABLED")
+    tail = _FORMAT_TAIL.search(text) if data is None else None
+    default = query.get("default_format") or headers.get("x-clickhouse-format") or "TabSeparated"
+    if not re.fullmatch(r"\w{1,64}", default):
+        raise BadRequestError("Unknown format", 73, "UNKNOWN_FORMAT", 404)
+    return Statement(
+        sql=text,
+        data=data,
+        data_format=data_format,
+        output_format=tail[1] if tail else default,
+        parameters={name[6:]: _unescape(value) for name, value in query.items() if name.startswith("param_")},
+        settings=_settings(query),
+        database=query.get("database") or headers.get("x-clickhouse-database") or "",
+        read_only=read_only,
+    )
+
+
+def unpack(body: bytes, encoding: str) -> bytes:
+    """Undo a Content-Encoding. Raises BadRequestError for what is unknown, broken or too large unpacked."""
+    try:
+        match encoding.strip().lower():
+            case "" | "identity":
+                return body
+            case "gzip" | "x-gzip" | "deflate":
+                return _inflate(body)
+            case "zstd":
+                return zstandard.ZstdDecompressor().decompress(
+                    body, max_output_size=MAX_BODY_BYTES, allow_extra_data=False
+                )
+            case "lz4":
+                return _unlz4(body)
+            case other:
+                raise BadRequestError(f"Unknown compression method {other[:20]!r}", 48, "NOT_IMPLEMENTED", 501)
+    except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError, OSError) as error:
+        raise BadRequestError(f"the body cannot be unpacked: {error}", 354, "INFLATE_FAILED") from error
+
+
+def pack(data: bytes, accepted: str) -> tuple[bytes, str]:
+    """Compress an answer in the way that the client likes best of those known; returns the encoding's name."""
+    offered = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
+    for encoding in offered:
+        if encoding == "zstd":
+            return zstandard.ZstdCompressor(level=1).compress(data), encoding
+        if encoding == "lz4":
+            return lz4.frame.compress(data), encoding
+        if encoding in ("gzip", "x-gzip"):
+            return gzip.compress(data, 1, mtime=0), encoding
+    return data, ""
+
+
+def _split(url_query: str, body: bytes) -> tuple[str, bytes | None, str]:
+    """SQL text, data, data's format. The data of an insert may be anything; SQL is UTF-8."""
+    if _INSERT.match(url_query):
+        tail = _FORMAT_TAIL.search(url_query)
+        if tail:
+            return url_query[: tail.start()].rstrip(), body, tail[1]
+        if body and not _WITH_VALUES.search(url_query):
+            return url_query, body, "Values"
+    head = url_query.encode() + (b"\n" if url_query and body else b"")
+    start = (head + body[:4096]).decode("utf-8", "replace")
+    if _INSERT.match(start):
+        found = _INSERT_FORMAT.search(head + body[:MAX_QUERY_BYTES])
+        if found and not _WITH_VALUES.search((head + body)[: found.start()].decode("utf-8", "replace")):
+            whole = head + body if head else body
+            sql = whole[: found.start()].decode("utf-8", "replace")
+            return sql.rstrip(), whole[found.end() :], found[1].decode()
+    if len(head) + len(body) > MAX_QUERY_BYTES:
+        raise BadRequestError(f"the query is larger than {MAX_QUERY_BYTES} bytes", 62, "SYNTAX_ERROR")
+    try:
+        return (head + body).decode("utf-8"), None, ""
+    except UnicodeDecodeError as error:
+        raise BadRequestError("the query is not valid UTF-8", 62, "SYNTAX_ERROR") from error
+
+
+def _settings(query: Mapping[str, str]) -> dict[str, str]:
+    settings = {}
+    for name, value in query.items():
+        if name in _NOT_SETTINGS or name in _IGNORED or name.startswith("param_"):
+            continue
+        if not _SETTING.fullmatch(name):
+            raise BadRequestError(f"Unknown setting {name[:80]!r}", 115, "UNKNOWN_SETTING", 404)
+        settings[name] = value
+    return settings
+
+
+def _unescape(value: str) -> str:
+    """Parameters come TSV-escaped over HTTP, and go so into the engine: nothing to undo. NUL is refused."""
+    if "\0" in value:
+        raise BadRequestError("a query parameter holds a NUL byte")
+    return value
+
+
+def _inflate(body: bytes) -> bytes:
+    inflater = zlib.decompressobj(wbits=47)  # gzip or zlib, told by the header
+    data = inflater.decompress(body, MAX_BODY_BYTES + 1)
+    if len(data) > MAX_BODY_BYTES:
+        raise BadRequestError(f"the body unpacks to more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
+    if not inflater.eof:
+        raise BadRequestError("the body ends too early", 3, "UNEXPECTED_END_OF_FILE")
+    return data
+
+
+def _unlz4(body: bytes) -> bytes:
+    unpacker = lz4.frame.LZ4FrameDecompressor()
+    data = unpacker.decompress(body, max_length=MAX_BODY_BYTES + 1)
+    if len(data) > MAX_BODY_BYTES:
+        raise BadRequestError(f"the body unpacks to more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
+    if not unpacker.eof:
+        raise BadRequestError("the body ends too early", 3, "UNEXPECTED_END_OF_FILE")
+    return bytes(data)
