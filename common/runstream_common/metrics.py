@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -125,7 +125,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         wanted = set(services)
-        self._instruments = {spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted}
+        self._instruments: dict[str, Any] = {
+            spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted
+        }
 
     def counter(self, name: str, **labels: str) -> Counter:
         return self._of(name, Counter, labels)  # type: ignore[no-any-return]
@@ -137,9 +139,10 @@ class Metrics:
         return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
 
     def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
-        instrument: Any = self._instruments[name]
-        assert type(instrument) is kind, name
-        return instrument.labels(**labels) if labels else instrument
+        instrument = self._instruments[name]
+        if not isinstance(instrument, kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+        return cast(Any, instrument).labels(**labels) if labels else instrument
 
 
 def _make(spec: MetricSpec, registry: CollectorRegistry) -> Any:

@@ -41,6 +41,6 @@ class CachedAuthenticator:
 
     async def _ask(self, api_key: str) -> Principal | None:
         try:
-            return await self._store.authenticate(api_key)  # type: ignore[no-any-return]
+            return await self._store.authenticate(api_key)
         except AuthenticationError:
             return None

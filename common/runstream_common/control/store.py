@@ -102,7 +102,7 @@ def _in_thread(
         async with self.slots:
             return await asyncio.to_thread(functools.partial(_persist, method, self, *args, **kwargs))
 
-    return call
+    return call  # type: ignore[return-value]  # functools.wraps hides that `self` stays positional
 
 
 def _persist(method: Callable[..., R], *args: Any, **kwargs: Any) -> R:

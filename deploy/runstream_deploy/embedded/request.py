@@ -21,7 +21,28 @@ _WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
 _SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"[a-z][a-z0-9_]*")
 _NOT_SETTINGS = frozenset(
-    ["query", "database", "default_format", "user", "password", "quota_key", "query_id", "session_id", "session_timeout", "session_check", "session_timezone", "compress", "decompress", "enable_http_compression", "http_zlib_compression_level", "stacktrace", "buffer_size", "wait_end_of_query", "role", "client_protocol_version", "close_session", "http_native_compression_disable_checksumming_on_decompress"]
+    {
+        "query",
+        "database",
+        "default_format",
+        "user",
+        "password",
+        "quota_key",
+        "query_id",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "compress",
+        "decompress",
+        "enable_http_compression",
+        "http_zlib_compression_level",
+        "stacktrace",
+        "buffer_size",
+        "wait_end_of_query",
+        "role",
+        "client_protocol_version",
+        "close_session",
+    }
 )
 # The engine is asked for whole answers, so what only shapes a streamed HTTP answer has no meaning here.
 _IGNORED = frozenset(

@@ -159,7 +159,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                     "key": media.key,
                     "rank": rank,
                     "step": media.step,
-                    "index": media.index,
+                    "item": media.index,
                     "media_type": media.media_type,
                     "sha256": media.sha256,
                     "size_bytes": media.size_bytes,

@@ -54,7 +54,7 @@ SCHEMAS: dict[str, Any] = {
     "media": pa.schema(
         [
             *_KEYED,
-            ("index", pa.uint32()),
+            ("item", pa.uint32()),
             ("media_type", pa.string()),
             ("sha256", pa.string()),
             ("size_bytes", pa.uint64()),

@@ -193,7 +193,7 @@ CREATE TABLE IF NOT EXISTS media {{on_cluster}}
     key        LowCardinality(String),
     rank       UInt32,
     step       Int64,
-    index      UInt32,
+    item       UInt32 COMMENT 'position among several under one key and step',
     media_type LowCardinality(String),
     sha256     FixedString(64) COMMENT 'lower-case hex of the content, its name in object storage',
     size_bytes UInt64,
@@ -205,7 +205,7 @@ CREATE TABLE IF NOT EXISTS media {{on_cluster}}
 )
 ENGINE = {{engine:ReplacingMergeTree(version)}}
 PARTITION BY run_month
-ORDER BY (project, run, key, rank, step, index)
+ORDER BY (project, run, key, rank, step, item)
 ;
 
 CREATE TABLE IF NOT EXISTS console {{on_cluster}}
