@@ -20,12 +20,12 @@ from runstream._version import VERSION as __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from runstream.api import Api
     from runstream._config import Config
-    from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
     from runstream._run import Run
-    from runstream.settings import Settings
     from runstream._summary import Summary
+    from runstream.api import Api
+    from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
+    from runstream.settings import Settings
 
     config: Config
     summary: Summary

@@ -13,6 +13,7 @@ from typing import Any
 
 from runstream import environment
 from runstream._config import Config
+from runstream._summary import Summary
 from runstream.errors import SpoolError, UsageError
 from runstream.names import default_name
 from runstream.notices import Notices
@@ -20,7 +21,6 @@ from runstream.ranks import Job
 from runstream.settings import Settings
 from runstream.spool.writer import split_keys
 from runstream.stream import Stream, Target
-from runstream._summary import Summary
 from runstream.values import key_problem, sort_values
 
 _time_ns = time.time_ns

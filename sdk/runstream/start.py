@@ -7,11 +7,11 @@ from typing import Any
 
 from runstream import ranks
 from runstream._config import as_mapping
+from runstream._run import Run, install_hooks
 from runstream.credentials import Credentials, key_prefix
 from runstream.errors import UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
-from runstream._run import Run, install_hooks
 from runstream.settings import Settings
 
 _runs_started = 0

@@ -1,0 +1,76 @@
+"""How to reach Kafka, and what the topic must be."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runstream_common.config import ConfigError, Env
+from runstream_common.limits import MAX_BATCH_BYTES
+
+TOPIC = "runstream.batches.v1"
+MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + (64 << 10)
+"""A batch, its key and its headers."""
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConfig:
+    bootstrap: str
+    topic: str = TOPIC
+    group: str = "runstream-writer"
+    instance_id: str = ""
+    """Static membership: a restart within the session timeout moves no partitions."""
+    partitions: int = 12
+    """Of a topic that is made here; also the most writers that can share the work."""
+    replication: int = 1
+    min_insync_replicas: int = 1
+    compression: str = "lz4"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: str = ""
+    ssl_ca_file: Path | None = None
+
+    @classmethod
+    def from_env(cls, env: Env, bootstrap: str = "") -> KafkaConfig:
+        """Raises ConfigError naming the variable."""
+        config = cls(
+            bootstrap=bootstrap or env.text("RUNSTREAM_KAFKA_BOOTSTRAP", ""),
+            topic=env.text("RUNSTREAM_KAFKA_TOPIC", cls.topic),
+            group=env.text("RUNSTREAM_KAFKA_GROUP", cls.group),
+            instance_id=env.text("RUNSTREAM_KAFKA_INSTANCE_ID", ""),
+            partitions=env.integer("RUNSTREAM_KAFKA_PARTITIONS", cls.partitions, 1, 10_000),
+            replication=env.integer("RUNSTREAM_KAFKA_REPLICATION", cls.replication, 1, 32),
+            min_insync_replicas=env.integer("RUNSTREAM_KAFKA_MIN_ISR", cls.min_insync_replicas, 1, 32),
+            compression=env.text("RUNSTREAM_KAFKA_COMPRESSION", cls.compression, ("lz4", "zstd", "gzip", "none")),
+            security_protocol=env.text("RUNSTREAM_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", _PROTOCOLS),
+            sasl_mechanism=env.text("RUNSTREAM_KAFKA_SASL_MECHANISM", cls.sasl_mechanism, _MECHANISMS),
+            sasl_username=env.text("RUNSTREAM_KAFKA_SASL_USERNAME", ""),
+            sasl_password=env.secret("RUNSTREAM_KAFKA_SASL_PASSWORD") or "",
+            ssl_ca_file=env.path("RUNSTREAM_KAFKA_SSL_CAFILE"),
+        )
+        if not config.bootstrap:
+            raise ConfigError("no Kafka: set RUNSTREAM_KAFKA_BOOTSTRAP to host:port[,host:port...]")
+        return config
+
+    def client(self) -> dict[str, Any]:
+        """Arguments that producer, consumer and admin client share."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": self.security_protocol,
+            "request_timeout_ms": 20_000,
+            "retry_backoff_ms": 200,
+        }
+        if self.security_protocol.startswith("SASL"):
+            arguments |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password,
+            }
+        if self.security_protocol.endswith("SSL"):
+            arguments["ssl_context"] = ssl.create_default_context(cafile=self.ssl_ca_file)
+        return arguments

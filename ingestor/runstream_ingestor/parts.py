@@ -1,0 +1,114 @@
+"""The gateway and the writer as parts that start and stop: wired alone, or together over a `LocalBus`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+
+from runstream_common.bus.protocol import Consumer, Publisher
+from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.store import ControlStore
+from runstream_common.metrics import Metrics
+from runstream_common.schema.runner import check_schema
+from runstream_ingestor.gateway.config import GatewayConfig
+from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_ingestor.gateway.server import GatewayServer
+from runstream_ingestor.gateway.service import IngestService
+from runstream_ingestor.writer.config import WriterConfig
+from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.loop import Writer
+
+LOG = structlog.get_logger()
+STALLED_S = 60.0
+"""A loop that has not turned for so long is not well; while ClickHouse is down it turns with each retry."""
+
+
+class GatewayPart:
+    def __init__(self, config: GatewayConfig, publisher: Publisher, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._store = ControlStore.open(config.control_url)
+        service = IngestService(
+            self._store,
+            CachedAuthenticator(self._store),
+            publisher,
+            config.stream,
+            GatewayInstruments(metrics),
+            config.max_streams,
+        )
+        self._server = GatewayServer(config, service)
+
+    async def start(self) -> int:
+        """Check the control database, serve; returns the port. Raises ControlError, OSError."""
+        await self._store.check_schema()
+        await self._server.start()
+        return self._server.port
+
+    async def close(self) -> None:
+        await self._server.close()
+        await self._store.close()
+
+    def ready(self) -> str | None:
+        return self._publisher.healthy()
+
+
+class WriterPart:
+    def __init__(self, config: WriterConfig, consumer: Consumer, metrics: Metrics) -> None:
+        self._config = config
+        self._consumer = consumer
+        self._metrics = metrics
+        self._client: Any = None
+        self._writer: Writer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Wait for ClickHouse, check its schema, begin. Raises SchemaError, StorageRefusedError."""
+        self._client = await connect_patiently(self._config)
+        await check_schema(self._client)
+        self._writer = Writer(
+            self._consumer, ArrowInserter(self._client), self._config.limits, WriterInstruments(self._metrics)
+        )
+        self._task = asyncio.create_task(self._writer.run(), name="writer")
+
+    async def ended(self) -> None:
+        """Return, or raise what it raised, when the writer's loop ends."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    async def close(self, drain_s: float) -> None:
+        """Store what was gathered, within a bound."""
+        if self._writer is not None and self._task is not None:
+            self._writer.stop()
+            _, pending = await asyncio.wait([self._task], timeout=drain_s)
+            for task in pending:
+                LOG.warning("the writer did not finish in time: what it held is delivered again")
+                task.cancel()
+        if self._client is not None:
+            await self._client.close()
+
+    def alive(self) -> str | None:
+        if self._task is None or self._writer is None:
+            return "not started"
+        if self._task.done():
+            return "the writer's loop has ended"
+        silent_s = time.monotonic() - self._writer.last_progress
+        return f"the writer's loop has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
+
+    def ready(self) -> str | None:
+        return self._consumer.healthy()
+
+
+async def connect_patiently(config: WriterConfig, patience_s: float = 60.0) -> Any:
+    """A client, as soon as ClickHouse answers. Raises StorageUnavailableError after `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return await connect(config.clickhouse)
+        except StorageUnavailableError as error:
+            if time.monotonic() >= deadline:
+                raise
+            LOG.info("waiting for ClickHouse", url=config.clickhouse.url, reason=str(error))
+            await asyncio.sleep(0.5)

@@ -1,0 +1,32 @@
+"""The writer's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runstream_common.clickhouse import ClickHouseConfig
+from runstream_common.config import Env
+from runstream_ingestor.writer.loop import FlushLimits
+
+
+@dataclass(frozen=True, slots=True)
+class WriterConfig:
+    clickhouse: ClickHouseConfig
+    limits: FlushLimits = FlushLimits()
+    ops_address: str = "127.0.0.1:7471"
+    ops_token: str = ""
+
+    @classmethod
+    def from_env(cls, env: Env) -> WriterConfig:
+        """Raises ConfigError naming the variable."""
+        default = FlushLimits()
+        return cls(
+            clickhouse=ClickHouseConfig.from_env(env),
+            limits=FlushLimits(
+                max_points=env.integer("RUNSTREAM_WRITER_MAX_POINTS", default.max_points, 1, 5_000_000),
+                max_bytes=env.size_bytes("RUNSTREAM_WRITER_MAX_BYTES", default.max_bytes),
+                max_age_s=env.seconds("RUNSTREAM_WRITER_MAX_AGE_S", default.max_age_s, 0.0, 60.0),
+            ),
+            ops_address=env.address("RUNSTREAM_WRITER_OPS", "127.0.0.1:7471"),
+            ops_token=env.secret("RUNSTREAM_OPS_TOKEN") or "",
+        )
