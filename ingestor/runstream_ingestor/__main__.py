@@ -10,9 +10,9 @@ from runstream_common.bus.local import LocalBus
 from runstream_common.config import Env
 from runstream_common.metrics import Metrics
 from runstream_common.ops import OpsServer
+from runstream_common.service import run_service, until_end_or_failure
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.parts import GatewayPart, WriterPart
-from runstream_ingestor.service import run_service, until_end_or_failure
 from runstream_ingestor.writer.config import WriterConfig
 
 LOG = structlog.get_logger()

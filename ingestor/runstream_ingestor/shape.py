@@ -20,7 +20,7 @@ _WIDTHS = (1, 2, 4, 8)
 class ShapeError(Exception):
     """A batch that will never be stored, and why."""
 
-    reason: pb.RejectReason
+    reason: pb.RejectReason.ValueType
     detail: str
 
     def __str__(self) -> str:

@@ -11,14 +11,14 @@ from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder
 
 
-def login(key: str | None = None, host: str | None = None) -> bool:
+def login(key: str | None = None, host: str | None = None, relogin: bool = False) -> bool:
     """See `runstream.login`."""
     settings = Settings.from_environment(None, base_url=host, api_key=key)
     SpoolFolder(settings.root).prepare()
     credentials = Credentials(settings.root)
     api_key = settings.api_key
     if not api_key:
-        if credentials.find(settings.base_url):
+        if credentials.find(settings.base_url) and not relogin:
             return True
         if not sys.stdin.isatty():
             raise UsageError("no API key: set RUNSTREAM_API_KEY, or call runstream.login(key=...)")

@@ -252,7 +252,10 @@ class Run:
         self._stream = stream
         self._append_row = stream.writer.append_row
         self._next_look_us = _time_ns() // 1000 + _LOOK_AFTER_US
-        stream.append("start", self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid()})
+        stream.append(
+            "start",
+            self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
+        )
         stream.show()
         return stream
 

@@ -38,17 +38,18 @@ class KafkaConfig:
     @classmethod
     def from_env(cls, env: Env, bootstrap: str = "") -> KafkaConfig:
         """Raises ConfigError naming the variable."""
+        default = cls("")
         config = cls(
             bootstrap=bootstrap or env.text("RUNSTREAM_KAFKA_BOOTSTRAP", ""),
-            topic=env.text("RUNSTREAM_KAFKA_TOPIC", cls.topic),
-            group=env.text("RUNSTREAM_KAFKA_GROUP", cls.group),
+            topic=env.text("RUNSTREAM_KAFKA_TOPIC", default.topic),
+            group=env.text("RUNSTREAM_KAFKA_GROUP", default.group),
             instance_id=env.text("RUNSTREAM_KAFKA_INSTANCE_ID", ""),
-            partitions=env.integer("RUNSTREAM_KAFKA_PARTITIONS", cls.partitions, 1, 10_000),
-            replication=env.integer("RUNSTREAM_KAFKA_REPLICATION", cls.replication, 1, 32),
-            min_insync_replicas=env.integer("RUNSTREAM_KAFKA_MIN_ISR", cls.min_insync_replicas, 1, 32),
-            compression=env.text("RUNSTREAM_KAFKA_COMPRESSION", cls.compression, ("lz4", "zstd", "gzip", "none")),
+            partitions=env.integer("RUNSTREAM_KAFKA_PARTITIONS", default.partitions, 1, 10_000),
+            replication=env.integer("RUNSTREAM_KAFKA_REPLICATION", default.replication, 1, 32),
+            min_insync_replicas=env.integer("RUNSTREAM_KAFKA_MIN_ISR", default.min_insync_replicas, 1, 32),
+            compression=env.text("RUNSTREAM_KAFKA_COMPRESSION", default.compression, ("lz4", "zstd", "gzip", "none")),
             security_protocol=env.text("RUNSTREAM_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", _PROTOCOLS),
-            sasl_mechanism=env.text("RUNSTREAM_KAFKA_SASL_MECHANISM", cls.sasl_mechanism, _MECHANISMS),
+            sasl_mechanism=env.text("RUNSTREAM_KAFKA_SASL_MECHANISM", default.sasl_mechanism, _MECHANISMS),
             sasl_username=env.text("RUNSTREAM_KAFKA_SASL_USERNAME", ""),
             sasl_password=env.secret("RUNSTREAM_KAFKA_SASL_PASSWORD") or "",
             ssl_ca_file=env.path("RUNSTREAM_KAFKA_SSL_CAFILE"),

@@ -11,9 +11,9 @@ from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.config import Env
 from runstream_common.metrics import Metrics
 from runstream_common.ops import OpsServer
+from runstream_common.service import run_service, until_end_or_failure
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.parts import GatewayPart
-from runstream_ingestor.service import run_service, until_end_or_failure
 
 LOG = structlog.get_logger()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from runstream_common.limits import MAX_BATCH_BYTES
+from runstream_common.tls import grpc_port
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.service import IngestService
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
@@ -32,16 +33,8 @@ class GatewayServer:
 
     async def start(self) -> None:
         """Raises OSError when the address cannot be bound."""
-        address = self._config.address
-        certificate, key = self._config.tls_certificate, self._config.tls_key
-        try:
-            if certificate and key:
-                credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-                self.port = self._server.add_secure_port(address, credentials)
-            else:
-                self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: is another gateway running?") from error
+        config = self._config
+        self.port = grpc_port(self._server, config.address, config.tls_certificate, config.tls_key)
         await self._server.start()
 
     async def close(self) -> None:

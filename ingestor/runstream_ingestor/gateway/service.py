@@ -57,7 +57,7 @@ class IngestService(rpc.IngestServiceServicer):
         self._max_streams = max_streams
         self._open = 0
 
-    async def Stream(  # type: ignore[override]  # noqa: N802  # gRPC's name
+    async def Stream(
         self, request_iterator: AsyncIterator[pb.IngestRequest], context: _Context
     ) -> AsyncIterator[pb.IngestResponse]:
         """See ingest.proto."""

@@ -133,7 +133,7 @@ class Session:
             self._broken = BusError(repr(error))
             self._answers.put_nowait(None)
 
-    def _reject(self, number: int, reason: pb.RejectReason, detail: str) -> None:
+    def _reject(self, number: int, reason: pb.RejectReason.ValueType, detail: str) -> None:
         name = pb.RejectReason.Name(reason).removeprefix("REJECT_REASON_").lower()
         self._instruments.rejected(name)
         LOG.warning("batch rejected", batch=number, reason=name, detail=detail)

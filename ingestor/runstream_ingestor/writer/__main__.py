@@ -11,8 +11,8 @@ from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.config import Env
 from runstream_common.metrics import Metrics
 from runstream_common.ops import OpsServer
+from runstream_common.service import run_service, until_end_or_failure
 from runstream_ingestor.parts import WriterPart
-from runstream_ingestor.service import run_service, until_end_or_failure
 from runstream_ingestor.writer.config import WriterConfig
 
 LOG = structlog.get_logger()

@@ -213,7 +213,17 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
 
 
 def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
-    yield "streams", _stream(decoded, "start", world_size=start.world_size, host=start.host, pid=start.pid)
+    yield (
+        "streams",
+        _stream(
+            decoded,
+            "start",
+            world_size=start.world_size,
+            host=start.host,
+            pid=start.pid,
+            helper=int(start.helper),
+        ),
+    )
     if decoded.delivery.message.origin.rank != 0 or not start.HasField("environment"):
         return
     for key, value in (
@@ -244,6 +254,7 @@ def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
         "host": "",
         "pid": 0,
         "user": origin.user,
+        "helper": 0,
         "outcome": "",
         "exit_code": 0,
         "points": 0,

@@ -35,6 +35,7 @@ SCHEMAS: dict[str, Any] = {
             ("host", pa.string()),
             ("pid", pa.uint64()),
             ("user", pa.string()),
+            ("helper", pa.uint8()),
             ("outcome", pa.string()),
             ("exit_code", pa.int32()),
             ("points", pa.uint64()),

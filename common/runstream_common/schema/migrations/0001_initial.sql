@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS streams {{on_cluster}}
     host           String,
     pid            UInt64,
     user           LowCardinality(String),
+    helper         UInt8 COMMENT 'start: a forked child of the rank, whose end says nothing of the run',
     outcome        LowCardinality(String) COMMENT 'finish: finished | failed | crashed | preempted',
     exit_code      Int32,
     points         UInt64 COMMENT 'finish: scalar points logged',

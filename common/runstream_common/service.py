@@ -1,4 +1,4 @@
-"""What the ingestor's three command lines share: run parts until told to end, report errors in one line."""
+"""What the services' command lines share: run parts until told to end, report errors in one line."""
 
 from __future__ import annotations
 

@@ -1,0 +1,268 @@
+"""`runstream up`: everything on this machine, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import re
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
+from runstream_common.config import ConfigError
+from runstream_common.control.errors import ControlError
+from runstream_common.control.store import ControlStore
+from runstream_common.process import until_told_to_end
+from runstream_common.schema.runner import SchemaError, migrate
+from runstream_deploy.addresses import Addresses
+from runstream_deploy.children import Child, ChildError, wait_until
+
+KEY_FILE = "api-key"
+_START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpConfig:
+    data: Path
+    addresses: Addresses
+    team: str
+    user: str
+    clickhouse_url: str = ""
+    """Empty: embedded."""
+    kafka: str = ""
+    """Empty: gateway and writer in one process, no Kafka."""
+
+    @property
+    def control_url(self) -> str:
+        return os.environ.get("RUNSTREAM_CONTROL_URL") or f"sqlite:///{self.data.absolute() / 'control.db'}"
+
+
+class Stack:
+    """All services of one machine. `start()`, then `stop()`; nothing is left running in between of a failure."""
+
+    def __init__(self, config: UpConfig, say: Callable[[str], None]) -> None:
+        self._config = config
+        self._say = say
+        self._children: list[Child] = []
+        self._password = ""
+
+    async def start(self) -> str | None:
+        """Start, migrate, health-check. Returns the first API key when one was made.
+
+        Raises ChildError, ConfigError, ControlError, StorageError, SchemaError.
+        """
+        config = self._config
+        for folder in (config.data, config.data / "logs"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not config.clickhouse_url:
+            self._password = self._secret("clickhouse-password")
+            await self._start_clickhouse()
+        await self._migrate()
+        key = await self._bootstrap()
+        await self._start_ingest()
+        await self._start_query()
+        replace(config.addresses, pid=os.getpid(), embedded=not config.clickhouse_url).save(config.data)
+        return key
+
+    async def stop(self) -> None:
+        """In the reverse order, each with time to finish: everything acked is on disk."""
+        for child in reversed(self._children):
+            await child.stop(20.0)
+
+    async def _start_clickhouse(self) -> None:
+        addresses = self._config.addresses
+        child = self._child(
+            "clickhouse",
+            "runstream_deploy.embedded",
+            "--data",
+            str(self._config.data / "clickhouse"),
+            "--listen",
+            addresses.clickhouse,
+        )
+        await child.start()
+        self._say(f"ClickHouse (embedded)  http://{addresses.clickhouse}")
+        await wait_until(child, "ClickHouse", lambda: _answers(f"http://{addresses.clickhouse}/ping"), _START_TIMEOUT_S)
+
+    async def _migrate(self) -> None:
+        client = await connect(self._clickhouse())
+        try:
+            for migration in await migrate(client, self._clickhouse().cluster):
+                self._say(f"applied {migration.name}")
+        finally:
+            await client.close()
+
+    async def _bootstrap(self) -> str | None:
+        store = ControlStore.open(self._config.control_url)
+        try:
+            await store.migrate()
+            key = await store.bootstrap(self._config.team, self._config.user)
+        finally:
+            await store.close()
+        if key:
+            _write_private(self._config.data / KEY_FILE, key)
+        return key
+
+    async def _start_ingest(self) -> None:
+        addresses = self._config.addresses
+        if self._config.kafka:
+            services = [
+                ("gateway", "runstream_ingestor.gateway", addresses.gateway_ops),
+                ("writer", "runstream_ingestor.writer", addresses.writer_ops),
+            ]
+        else:
+            services = [("ingest", "runstream_ingestor", addresses.gateway_ops)]
+        for name, module, ops in services:
+            child = self._child(name, module)
+            await child.start()
+            await wait_until(child, name, lambda ops=ops: _answers(f"http://{ops}/healthz"), _START_TIMEOUT_S)
+        self._say(f"gateway (gRPC)         {addresses.gateway}")
+
+    async def _start_query(self) -> None:
+        addresses = self._config.addresses
+        child = self._child("query", "runstream_query")
+        await child.start()
+        await wait_until(child, "query", lambda: _answers(f"http://{addresses.query_ops}/readyz"), _START_TIMEOUT_S)
+        self._say(f"query (HTTP)           http://{addresses.http}")
+        self._say(f"query (gRPC)           {addresses.grpc}")
+
+    def _child(self, name: str, module: str, *arguments: str) -> Child:
+        log = self._config.data / "logs" / f"{name}.log"
+        child = Child(name, module, arguments, self._environment(), log)
+        self._children.append(child)
+        return child
+
+    def _environment(self) -> dict[str, str]:
+        addresses, clickhouse = self._config.addresses, self._clickhouse()
+        environment = {
+            "RUNSTREAM_CONTROL_URL": self._config.control_url,
+            "RUNSTREAM_CLICKHOUSE_URL": clickhouse.url,
+            "RUNSTREAM_CLICKHOUSE_USER": clickhouse.user,
+            "RUNSTREAM_CLICKHOUSE_PASSWORD": clickhouse.password,
+            "RUNSTREAM_GATEWAY_LISTEN": addresses.gateway,
+            "RUNSTREAM_GATEWAY_OPS": addresses.gateway_ops,
+            "RUNSTREAM_WRITER_OPS": addresses.writer_ops,
+            "RUNSTREAM_QUERY_HTTP": addresses.http,
+            "RUNSTREAM_QUERY_GRPC": addresses.grpc,
+            "RUNSTREAM_QUERY_OPS": addresses.query_ops,
+        }
+        if self._config.kafka:
+            environment["RUNSTREAM_KAFKA_BOOTSTRAP"] = self._config.kafka
+        return environment
+
+    def _clickhouse(self) -> ClickHouseConfig:
+        if self._config.clickhouse_url:
+            from runstream_common.config import Env
+
+            return replace(ClickHouseConfig.from_env(Env()), url=self._config.clickhouse_url)
+        return ClickHouseConfig(f"http://{self._config.addresses.clickhouse}/default", password=self._password)
+
+    def _secret(self, name: str) -> str:
+        """A random secret, made once and kept in the data folder."""
+        path = self._config.data / name
+        if not path.exists():
+            _write_private(path, secrets.token_urlsafe(32))
+        return path.read_text(encoding="ascii").strip()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="runstream up", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, default=Path("runstream-data"), help="folder of all data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address that gateway and query listen on (default: %(default)s)"
+    )
+    parser.add_argument("--any-ports", action="store_true", help="free ports instead of 7460 to 7472; see DATA/up.json")
+    parser.add_argument(
+        "--clickhouse", metavar="URL", default="", help="use this ClickHouse: http://host:8123/database"
+    )
+    parser.add_argument("--kafka", metavar="HOST:PORT", default="", help="use this Kafka between gateway and writer")
+    parser.add_argument("--team", default="main", help="name of the first team (default: %(default)s)")
+    parser.add_argument("--user", default=_user(), help="name of the first user (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    addresses = (Addresses.any_free if arguments.any_ports else Addresses.default)(arguments.host)
+    config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
+    try:
+        return asyncio.run(_run(config))
+    except (ChildError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
+        print(f"runstream up: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(config: UpConfig) -> int:
+    def say(line: str) -> None:
+        print(f"  {line}", flush=True)
+
+    print(f"runstream up: data in {config.data.absolute()}", flush=True)
+    stack = Stack(config, say)
+    told = asyncio.ensure_future(until_told_to_end())
+    starting = asyncio.ensure_future(stack.start())
+    try:
+        await asyncio.wait([told, starting], return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return 130
+        _print_ready(config, starting.result())
+        await told
+        print("runstream up: stopping ...", flush=True)
+        return 0
+    finally:
+        told.cancel()
+        await stack.stop()
+        print("runstream up: stopped; everything acked is on disk", flush=True)
+
+
+def _print_ready(config: UpConfig, key: str | None) -> None:
+    print("runstream is up. To log from here:", flush=True)
+    base, gateway, grpc = f"http://{config.addresses.http}", config.addresses.gateway, config.addresses.grpc
+    print(f"  export RUNSTREAM_BASE_URL={base}")
+    if not (gateway.endswith(":7460") and grpc.endswith(":7462")):
+        print(f"  export RUNSTREAM_GATEWAY={gateway} RUNSTREAM_QUERY_GRPC={grpc}")
+    if key:
+        print(f"  export RUNSTREAM_API_KEY={key}")
+        print(f"  (the first key of team {config.team!r}; kept in {config.data / KEY_FILE}, readable by you only)")
+    else:
+        print(f"  export RUNSTREAM_API_KEY=$(cat {config.data / KEY_FILE})")
+    print("Ctrl-C stops it; the data stays.", flush=True)
+
+
+async def _answers(url: str) -> str | None:
+    """None when the URL answers 200."""
+
+    def ask() -> str | None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  # our own http URL
+                return None if response.status == 200 else f"status {response.status}"
+        except urllib.error.HTTPError as error:
+            return f"status {error.code}: {error.read(500).decode('utf-8', 'replace').strip()}"
+        except OSError as error:
+            return str(error)
+
+    return await asyncio.to_thread(ask)
+
+
+def _write_private(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+
+
+def _user() -> str:
+    try:
+        return re.sub(r"[^A-Za-z0-9._-]", "-", getpass.getuser()) or "admin"
+    except (KeyError, OSError):
+        return "admin"
+
+
+Checker = Callable[[], Coroutine[Any, Any, str | None]]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""`runstream query`: answers questions over gRPC and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+import structlog
+
+from runstream_common.clickhouse import StorageError, connect
+from runstream_common.config import Env
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.store import ControlStore
+from runstream_common.metrics import Metrics
+from runstream_common.ops import OpsServer, serve_app
+from runstream_common.schema.runner import check_schema
+from runstream_common.service import run_service, until_end_or_failure
+from runstream_common.tls import grpc_port, http_options
+from runstream_query.answers import Answers
+from runstream_query.config import QueryConfig
+from runstream_query.rpc import Desk, make_server, make_servicer
+from runstream_query.storage import Storage
+from runstream_query.web import make_app
+
+LOG = structlog.get_logger()
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_service("query", __doc__, argv, _serve)
+
+
+class _Watch:
+    """Asks ClickHouse every few seconds, so that readiness costs nobody a query."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.problem: str | None = "not asked yet"
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._storage.ping()
+                self.problem = None
+            except StorageError as error:
+                self.problem = f"ClickHouse: {error}"
+            await asyncio.sleep(2.0)
+
+
+async def _serve(env: Env) -> None:
+    config = QueryConfig.from_env(env)
+    store = ControlStore.open(config.control_url)
+    await store.check_schema()
+    client = await connect(config.clickhouse)
+    await check_schema(client)
+    storage = Storage(client)
+    metrics = Metrics(["query"])
+    desk = Desk(Answers(storage, store), CachedAuthenticator(store), metrics)
+    server = make_server(make_servicer(desk))
+    port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
+    watch = _Watch(storage)
+    watching = asyncio.create_task(watch.run())
+    ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
+    await server.start()
+    web, web_task, http_port = await serve_app(
+        make_app(desk), config.http, **http_options(config.tls_certificate, config.tls_key)
+    )
+    await ops.start()
+    try:
+        LOG.info("ready", grpc_port=port, http_port=http_port, ops_port=ops.port)
+        await until_end_or_failure()
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        web.should_exit = True
+        await web_task
+        await server.stop(5.0)
+        await ops.close()
+        await client.close()
+        await store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

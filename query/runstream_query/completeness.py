@@ -1,0 +1,91 @@
+"""Is everything there that the streams said they logged? The ledger against the finish records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.documents import STATES, timestamp
+from runstream_query.storage import Storage
+
+
+async def describe_streams(
+    storage: Storage, project: str, run: str, world_size: int
+) -> tuple[list[pb.Stream], pb.Completeness]:
+    """The processes of a run, each with its completeness, and the run's."""
+    rows = await storage.rows("streams", project=project, run=run)
+    batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for batch in await storage.rows("ledger", project=project, run=run):
+        batches[batch["writer"]].append(batch)
+    streams = [_stream(row, batches[row["writer"]]) for row in rows]
+    stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
+    whole = pb.Completeness(
+        points_stored=stored,
+        **{
+            name: sum(getattr(stream.completeness, name) for stream in streams)
+            for name in ("points_logged", "points_received", "points_rejected", "points_dropped")
+        },
+    )
+    for stream in streams:
+        whole.missing.extend(stream.completeness.missing)
+    verdicts = {stream.completeness.verdict for stream in streams}
+    ranks = {stream.rank for stream, row in zip(streams, rows, strict=True) if not row["helper"]}
+    if pb.Completeness.VERDICT_OPEN in verdicts or len(ranks) < world_size:
+        whole.verdict = pb.Completeness.VERDICT_OPEN
+    elif pb.Completeness.VERDICT_INCOMPLETE in verdicts:
+        whole.verdict = pb.Completeness.VERDICT_INCOMPLETE
+    else:
+        whole.verdict = pb.Completeness.VERDICT_COMPLETE
+    return streams, whole
+
+
+def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
+    """What of 1..last the ranges (inclusive, sorted by their start) do not cover."""
+    missing, expected = [], 1
+    for first, end in ranges:
+        if first > expected:
+            missing.append((expected, min(first - 1, last)))
+        expected = max(expected, end + 1)
+        if expected > last:
+            break
+    if expected <= last:
+        missing.append((expected, last))
+    return missing
+
+
+def _stream(row: dict[str, Any], batches: list[dict[str, Any]]) -> pb.Stream:
+    outcome = row["outcome"]
+    received = sum(batch["points"] for batch in batches)
+    completeness = pb.Completeness(
+        points_logged=row["points"] if outcome else received,
+        points_received=received,
+        points_rejected=sum(batch["rejected"] for batch in batches),
+        points_dropped=row["dropped_points"],
+        points_stored=received - sum(batch["rejected"] for batch in batches),
+    )
+    # The finish record itself is one more than the records it counts.
+    last = row["records"] + 1 if outcome else max((batch["last_record"] for batch in batches), default=0)
+    for first, end in gaps([(batch["first_record"], batch["last_record"]) for batch in batches], last):
+        completeness.missing.add(writer_id=row["writer"], rank=row["rank"], first_record=first, last_record=end)
+    if not outcome:
+        completeness.verdict = pb.Completeness.VERDICT_OPEN
+    elif (
+        completeness.missing or completeness.points_rejected or completeness.points_dropped or received != row["points"]
+    ):
+        completeness.verdict = pb.Completeness.VERDICT_INCOMPLETE
+    else:
+        completeness.verdict = pb.Completeness.VERDICT_COMPLETE
+    seen = max([row["seen_us"], *(batch["received_us"] for batch in batches)])
+    return pb.Stream(
+        writer_id=row["writer"],
+        rank=row["rank"],
+        epoch=row["epoch"],
+        host=row["host"],
+        state=STATES.get(outcome, pb.RUN_STATE_RUNNING),
+        exit_code=row["exit_code"],
+        started=timestamp(row["started_us"]),
+        heartbeat=timestamp(seen),
+        finished=timestamp(row["finished_us"]),
+        completeness=completeness,
+    )

@@ -1,0 +1,58 @@
+"""What a question can end in: one table from domain error to gRPC status and HTTP code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
+from runstream_common.control.errors import AuthenticationError, ControlUnavailableError, PermissionDeniedError
+
+
+class QueryError(Exception):
+    """Base of what is wrong with a question; the message says what to do."""
+
+
+class InvalidQuestionError(QueryError):
+    """A field of the request cannot be used."""
+
+
+class UnknownNameError(QueryError):
+    """No such project, run or metric that the caller may see."""
+
+
+class TooExpensiveError(QueryError):
+    """The answer would take more time or memory than one question may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    grpc: grpc.StatusCode
+    http: int
+
+
+_TABLE: tuple[tuple[type[Exception], Status], ...] = (
+    (AuthenticationError, Status(grpc.StatusCode.UNAUTHENTICATED, 401)),
+    (PermissionDeniedError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
+    (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
+    (TooExpensiveError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
+    (StorageUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
+    (ControlUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
+)
+INTERNAL = Status(grpc.StatusCode.INTERNAL, 500)
+_EXPENSIVE_CODES = frozenset({159, 160, 241, 396, 307, 158})
+"""ClickHouse's limits on time, memory, rows and bytes."""
+
+
+def status_of(error: Exception) -> tuple[Status, str]:
+    """The status, and the words for the caller: nothing of the inside for what is not on the table."""
+    if isinstance(error, StorageRefusedError) and error.code in _EXPENSIVE_CODES:
+        error = TooExpensiveError("the answer takes more time or memory than allowed: ask for less at once")
+    for kind, status in _TABLE:
+        if isinstance(error, kind):
+            if isinstance(error, StorageUnavailableError):
+                return status, "ClickHouse cannot be reached now: try again in a moment"
+            return status, str(error)
+    return INTERNAL, "something went wrong on the server; its log says what"

@@ -1,0 +1,47 @@
+"""Page tokens: where the next page begins, bound to the question that they came from."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+from google.protobuf.message import Message
+
+from runstream_query.errors import InvalidQuestionError
+
+
+def fingerprint(request: Message) -> str:
+    """The same for all pages of one question."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for field in ("page_token", "page_size"):
+        copy.ClearField(field)  # type: ignore[arg-type]  # both exist in every paged request
+    return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def make_token(request: Message, place: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([fingerprint(request), place]).encode()).decode()
+
+
+def read_token(request: Any, kinds: tuple[type, ...]) -> list[Any] | None:
+    """The place, or None for the first page. Raises InvalidQuestionError for a token that is not from this question."""
+    if not request.page_token:
+        return None
+    try:
+        mark, place = json.loads(base64.urlsafe_b64decode(request.page_token.encode("ascii")))
+        if mark != fingerprint(request) or tuple(type(part) for part in place) != kinds:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError, binascii.Error, UnicodeEncodeError) as error:
+        raise InvalidQuestionError(
+            "page_token is not from this question: ask for the first page without one"
+        ) from error
+    return list(place)
+
+
+def page_size(asked: int, default: int, most: int) -> int:
+    if asked > most:
+        raise InvalidQuestionError(f"page_size is {asked}: at most {most}")
+    return asked or default

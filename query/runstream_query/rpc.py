@@ -1,0 +1,89 @@
+"""The gRPC side: every method of the descriptor, authenticated, its errors translated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.metrics import Metrics
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_query.answers import Answers
+from runstream_query.errors import status_of
+
+LOG = structlog.get_logger()
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
+MAX_MESSAGE_BYTES = 64 << 20
+"""A page of a million points is 24 MB and more."""
+
+
+class Desk:
+    """Takes a question from any transport: authenticates, answers, counts, logs what is not the caller's fault."""
+
+    def __init__(self, answers: Answers, authenticator: CachedAuthenticator, metrics: Metrics) -> None:
+        self._answers = answers
+        self._authenticator = authenticator
+        self._metrics = metrics
+
+    async def ask(self, method: str, api_key: str, request: Any) -> Any:
+        """The response. Raises what `errors.status_of` knows."""
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            principal = await self._authenticator.authenticate(api_key)
+            return await getattr(self._answers, method)(principal, request)
+        except Exception as error:
+            status, words = status_of(error)
+            outcome = status.grpc.name.lower()
+            if status.http >= 500:
+                LOG.error("question failed", method=method, reason=words, exc_info=error)
+            raise
+        finally:
+            self._metrics.counter("runstream_query_requests_total", method=method, status=outcome).inc()
+            self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+
+
+def bearer(value: str | bytes | None) -> str:
+    """The token of an authorization header; empty where there is none."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else value or ""
+    scheme, _, token = text.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
+    """A servicer whose methods are those of the descriptor."""
+
+    def method(name: str) -> Callable[..., Awaitable[Any]]:
+        async def call(self: object, request: Any, context: Any) -> Any:
+            metadata = dict(context.invocation_metadata() or ())
+            try:
+                return await desk.ask(name, bearer(metadata.get("authorization")), request)
+            except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+                status, words = status_of(error)
+                await context.abort(status.grpc, words)
+                raise AssertionError("abort returned") from error
+
+        return call
+
+    methods = {descriptor.name: method(descriptor.name) for descriptor in METHODS}
+    servicer: rpc.QueryServiceServicer = type("QueryServicer", (rpc.QueryServiceServicer,), methods)()
+    return servicer
+
+
+def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", 1 << 20),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_metadata_size", 16 << 10),
+            ("grpc.so_reuseport", 0),
+        ],
+        maximum_concurrent_rpcs=256,
+    )
+    rpc.add_QueryServiceServicer_to_server(servicer, server)
+    return server

@@ -1,0 +1,83 @@
+-- One row a run of a project: who wrote to it, when, and the state that follows from its ranks' newest streams.
+-- Parameters: project; runs (empty: all); state ('' = all); search ('' = all); after_us, after_run: the last row of
+-- the page before; limit. Newest first.
+WITH
+per_writer AS
+(
+    SELECT
+        run,
+        writer,
+        max(rank) AS rank,
+        max(epoch) AS epoch,
+        max(helper) AS helper,
+        max(world_size) AS world_size,
+        anyIf(user, user != '') AS user,
+        min(time) AS started,
+        max(time) AS seen,
+        maxIf(time, event = 'finish') AS finished,
+        anyIf(outcome, event = 'finish') AS outcome,
+        min(run_created) AS created
+    FROM streams FINAL
+    WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
+    GROUP BY run, writer
+),
+per_rank AS
+(
+    SELECT
+        run,
+        rank,
+        argMax(outcome, epoch) AS outcome,
+        max(world_size) AS world_size,
+        argMin(user, epoch) AS user,
+        min(started) AS started,
+        max(seen) AS seen,
+        max(finished) AS finished,
+        min(created) AS created
+    FROM per_writer
+    WHERE NOT helper
+    GROUP BY run, rank
+),
+per_run AS
+(
+    SELECT
+        run,
+        any(user) AS user,
+        min(created) AS created,
+        min(started) AS started,
+        max(seen) AS seen,
+        max(finished) AS finished,
+        max(world_size) AS world_size,
+        multiIf(
+            countIf(outcome = 'failed') > 0, 'failed',
+            countIf(outcome = 'crashed') > 0, 'crashed',
+            countIf(outcome = 'preempted') > 0, 'preempted',
+            countIf(outcome = 'finished') >= max(world_size), 'finished',
+            'running') AS state
+    FROM per_rank
+    GROUP BY run
+),
+matching AS
+(
+    SELECT * FROM per_run
+    WHERE ({state:String} = '' OR state = {state:String})
+      AND ({search:String} = ''
+           OR positionCaseInsensitiveUTF8(run, {search:String}) > 0
+           OR run IN (
+               SELECT run FROM run_fields FINAL
+               WHERE project = {project:String} AND section = 'run' AND key IN ('name', 'tags', 'group')
+                 AND positionCaseInsensitiveUTF8(value, {search:String}) > 0))
+)
+SELECT
+    run,
+    user,
+    toUnixTimestamp64Micro(created) AS created_us,
+    toUnixTimestamp64Micro(started) AS started_us,
+    toUnixTimestamp64Micro(seen) AS seen_us,
+    toUnixTimestamp64Micro(finished) AS finished_us,
+    world_size,
+    state,
+    (SELECT count() FROM matching) AS total
+FROM matching
+WHERE {after_us:Int64} < 0 OR (created_us, run) < ({after_us:Int64}, {after_run:String})
+ORDER BY created_us DESC, run DESC
+LIMIT {limit:UInt32}

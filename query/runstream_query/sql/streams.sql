@@ -1,0 +1,19 @@
+-- The processes of a run. Parameters: project; run.
+SELECT
+    writer,
+    max(rank) AS rank,
+    max(epoch) AS epoch,
+    anyIf(host, event = 'start') AS host,
+    max(helper) AS helper,
+    toUnixTimestamp64Micro(min(time)) AS started_us,
+    toUnixTimestamp64Micro(max(time)) AS seen_us,
+    toUnixTimestamp64Micro(maxIf(time, event = 'finish')) AS finished_us,
+    anyIf(outcome, event = 'finish') AS outcome,
+    anyIf(exit_code, event = 'finish') AS exit_code,
+    anyIf(points, event = 'finish') AS points,
+    anyIf(records, event = 'finish') AS records,
+    anyIf(dropped_points, event = 'finish') AS dropped_points
+FROM streams FINAL
+WHERE project = {project:String} AND run = {run:String}
+GROUP BY writer
+ORDER BY rank, epoch

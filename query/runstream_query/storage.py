@@ -1,0 +1,64 @@
+"""Runs the SQL files, with typed parameters, a deadline and a memory cap."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from runstream_common.clickhouse import StorageRefusedError, classify
+
+FOLDER = Path(__file__).parent / "sql"
+_SETTINGS = {
+    "max_execution_time": 30,
+    "max_memory_usage": 4 << 30,
+    # A run lives in one partition, its creation month, so versions of a row never meet across partitions.
+    "do_not_merge_across_partitions_select_final": 1,
+    "max_result_rows": 20_000_000,
+}
+
+
+@cache
+def sql(name: str) -> str:
+    return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Storage:
+    """Questions to ClickHouse. All raise StorageUnavailableError or StorageRefusedError."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """For small answers: a dict a row."""
+        try:
+            result = await self._client.query(sql(name), parameters=_quoted(parameters), settings=_SETTINGS)
+        except Exception as error:
+            raise self._classified(error) from error
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    async def columns(self, name: str, **parameters: Any) -> dict[str, Any]:
+        """For large answers: a numpy array a column, strings as Arrow dictionaries' values."""
+        try:
+            table = await self._client.query_arrow(sql(name), parameters=_quoted(parameters), settings=_SETTINGS)
+        except Exception as error:
+            raise self._classified(error) from error
+        return {column: table.column(column).to_numpy() for column in table.column_names}
+
+    async def ping(self) -> None:
+        try:
+            await self._client.query("SELECT 1")
+        except Exception as error:
+            raise self._classified(error) from error
+
+    @staticmethod
+    def _classified(error: Exception) -> Exception:
+        found = classify(error)
+        code = getattr(error, "code", None)
+        # For a question, a limit that was hit is no reason to ask the same again.
+        return StorageRefusedError(str(found), code) if code in (159, 241) else found
+
+
+def _quoted(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters for the driver, which binds `{name:Type}` on the server."""
+    return parameters

@@ -1,0 +1,130 @@
+"""The HTTP side: `POST /api/v1/<Method>` with the request's JSON form, from the same definitions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.rpc import METHODS, Desk, bearer
+
+MAX_BODY_BYTES = 1 << 20
+_MAX_DEPTH = 16
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+
+def make_app(desk: Desk) -> Starlette:
+    routes = [Route("/", _front), Route("/api/v1", _index)]
+    for descriptor in METHODS:
+        routes.append(Route(f"/api/v1/{descriptor.name}", _endpoint(desk, descriptor), methods=["GET", "POST"]))
+    return Starlette(routes=routes)
+
+
+def _endpoint(desk: Desk, descriptor: Any) -> Any:
+    request_class = GetMessageClass(descriptor.input_type)
+
+    async def answer(request: Request) -> Response:
+        try:
+            question = request_class()
+            _fill(question, await _fields(request))
+            response = await desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            status, words = status_of(error)
+            body = {"error": {"code": status.grpc.name, "message": words}}
+            return JSONResponse(body, status.http, headers=_HEADERS)
+        text = json_format.MessageToJson(
+            response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+        )
+        return Response(text, media_type="application/json", headers=_HEADERS)
+
+    return answer
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    """The request's fields: JSON of a POST, or the URL's parameters of a GET. Raises InvalidQuestionError."""
+    if request.method == "GET":
+        fields: dict[str, Any] = {}
+        for name, value in request.query_params.multi_items():
+            fields.setdefault(name, []).append(value)
+        return fields
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidQuestionError(f"the request is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidQuestionError(f"the body is no JSON: {error}") from error
+    if not isinstance(found, dict) or _depth(found) > _MAX_DEPTH:
+        raise InvalidQuestionError(f"the body is no JSON object of at most {_MAX_DEPTH} levels")
+    return found
+
+
+def _fill(question: Any, fields: dict[str, Any]) -> None:
+    """Raises InvalidQuestionError naming the field."""
+    known = question.DESCRIPTOR.fields_by_name
+    for name in list(fields):
+        # Of a GET each value is a list; only repeated fields keep it.
+        if name in known and isinstance(fields[name], list) and not known[name].is_repeated:
+            fields[name] = _scalar(known[name], fields[name][-1]) if fields[name] else None
+    try:
+        json_format.ParseDict(fields, question, max_recursion_depth=_MAX_DEPTH)
+    except (json_format.ParseError, RecursionError) as error:
+        raise InvalidQuestionError(f"the request does not fit: {error}; fields: {', '.join(known)}") from error
+
+
+def _scalar(field: Any, value: Any) -> Any:
+    if field.cpp_type == field.CPPTYPE_BOOL and isinstance(value, str):
+        return value.lower() in ("1", "true", "yes")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion; stops a little past the limit."""
+    level, depth = [value], 0
+    while level and depth <= _MAX_DEPTH:
+        depth += 1
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth
+
+
+async def _index(request: Request) -> Response:
+    methods = {method.name: [field.name for field in method.input_type.fields] for method in METHODS}
+    return JSONResponse({"methods": methods}, headers=_HEADERS)
+
+
+async def _front(request: Request) -> Response:
+    items = "".join(f"<li><code>POST /api/v1/{method.name}</code></li>" for method in METHODS)
+    return HTMLResponse(_PAGE.replace("METHODS", items), headers=_HEADERS)
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>runstream</title>
+<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;
+padding:0 1.5rem}h1{font-size:1.6rem;margin:0}code,pre{font:14px/1.6 ui-monospace,monospace}pre{padding:1rem;
+border:1px solid color-mix(in srgb,currentColor 20%,transparent);border-radius:8px;overflow-x:auto}
+ul{padding-left:1.2rem}</style>
+<h1>runstream</h1><p>The query service is up. Ask it with an API key:</p>
+<pre>curl -H "authorization: Bearer $RUNSTREAM_API_KEY" \\
+  -d '{"project": "digits"}' $RUNSTREAM_BASE_URL/api/v1/ListRuns</pre>
+<p>Or from Python: <code>runstream.Api().runs("digits")</code>. The methods:</p><ul>METHODS</ul></html>"""

@@ -1,0 +1,103 @@
+"""The `runstream` command line. The SDK's own commands are here; server packages add theirs as entry points."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from runstream._version import VERSION
+from runstream.errors import RunstreamError
+
+_GROUP = "runstream.commands"
+_OWN: dict[str, str] = {
+    "login": "remember an API key for a server",
+    "sync": "send what waits in a spool folder",
+    "status": "what waits in the spool, and why",
+}
+_SERVER: dict[str, str] = {
+    "up": "everything on this machine, in one command",
+    "doctor": "say what is wrong, when something is",
+    "key": "make, list and revoke API keys",
+    "migrate": "bring the databases to this version's schema",
+    "gateway": "gRPC in, Kafka out",
+    "writer": "Kafka in, ClickHouse out",
+    "ingest": "gateway and writer in one process, without Kafka",
+    "query": "answer questions over gRPC and HTTP",
+    "clickhouse": "the embedded ClickHouse alone",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"runstream {VERSION}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    try:
+        run = _find(command)
+        return run(rest)
+    except RunstreamError as error:
+        print(f"runstream {command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _help() -> str:
+    lines = ["usage: runstream COMMAND [OPTION ...]", ""]
+    for title, commands in (("Logging:", _OWN), ("Serving (pip install 'runstream[server]'):", _SERVER)):
+        lines += [title, *(f"  {name:<12}{meaning}" for name, meaning in commands.items()), ""]
+    return "\n".join([*lines, "runstream COMMAND --help says more."])
+
+
+def _find(command: str) -> Callable[[list[str]], int]:
+    own = {"login": _login, "sync": _sync, "status": _status}
+    if command in own:
+        return own[command]
+    for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
+        try:
+            return entry.load()  # type: ignore[no-any-return]
+        except ModuleNotFoundError as error:
+            raise RunstreamError(f"needs the package {error.name}: pip install 'runstream[server]'") from error
+    raise RunstreamError("there is no such command: see `runstream --help`")
+
+
+def _login(argv: list[str]) -> int:
+    from runstream._login import login
+
+    parser = argparse.ArgumentParser(prog="runstream login", description=_OWN["login"])
+    parser.add_argument("key", nargs="?", help="the key; asked for when it is left out")
+    parser.add_argument("--host", help="the server's address, http://host:7461; default: RUNSTREAM_BASE_URL")
+    parser.add_argument("--relogin", action="store_true", help="ask again although a key is known")
+    arguments = parser.parse_args(argv)
+    login(arguments.key, arguments.host, relogin=arguments.relogin)
+    print("runstream: the key is stored")
+    return 0
+
+
+def _sync(argv: list[str]) -> int:
+    from runstream.sync import sync
+
+    parser = argparse.ArgumentParser(prog="runstream sync", description=_OWN["sync"])
+    parser.add_argument("dir", nargs="?", type=Path, help="spool folder; default: RUNSTREAM_DIR")
+    parser.add_argument("--timeout", type=float, default=600.0, help="give up after so many seconds without progress")
+    arguments = parser.parse_args(argv)
+    return sync(arguments.dir, arguments.timeout)
+
+
+def _status(argv: list[str]) -> int:
+    from runstream.sync import status
+
+    parser = argparse.ArgumentParser(prog="runstream status", description=_OWN["status"])
+    parser.add_argument("dir", nargs="?", type=Path, help="spool folder; default: RUNSTREAM_DIR")
+    return status(parser.parse_args(argv).dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
