@@ -18,7 +18,7 @@ def fingerprint(request: Message) -> str:
     copy = type(request)()
     copy.CopyFrom(request)
     for field in ("page_token", "page_size"):
-        copy.ClearField(field)  # type: ignore[arg-type]  # both exist in every paged request
+        copy.ClearField(field)
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 

@@ -15,6 +15,8 @@ _SETTINGS = {
     # A run lives in one partition, its creation month, so versions of a row never meet across partitions.
     "do_not_merge_across_partitions_select_final": 1,
     "max_result_rows": 20_000_000,
+    # In the SQL files a name means the column first, so that max(time) AS time reads as it looks.
+    "prefer_column_name_to_alias": 1,
 }
 
 

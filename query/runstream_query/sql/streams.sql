@@ -16,4 +16,4 @@ SELECT
 FROM streams FINAL
 WHERE project = {project:String} AND run = {run:String}
 GROUP BY writer
-ORDER BY rank, epoch
+ORDER BY max(rank), max(epoch)

@@ -1,0 +1,50 @@
+# Everything a fresh machine needs: Python 3.11 or newer and make. `make demo` and `make test` set up the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test lint types proto bench up clean
+
+help:
+	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
+	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   the pipeline's benchmark (JSON last)"
+	@echo "make up      runstream up, here"
+	@echo "make proto   generate the contract's Python code"
+
+$(VENV)/.demo: pyproject.toml
+	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
+	@echo "installing runstream and what the demo needs (once; about a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
+	@echo "installing runstream and what its tests need (once; about a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/demo.py
+
+up: $(VENV)/.demo
+	@$(BIN)/runstream up
+
+test: $(VENV)/.dev
+	@sh tests/setup.sh
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m tests.bench.pipeline
+
+proto: $(VENV)/.dev
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python proto/generate.py
+
+clean:
+	rm -rf $(VENV) .demo runstream-data

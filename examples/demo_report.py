@@ -1,0 +1,79 @@
+"""What the demo shows at its end: the training curve, the runs ranked, logged against stored. Asked of the server."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import plotext
+from rich.console import Console
+from rich.table import Table
+
+import runstream
+from runstream_deploy.addresses import Addresses
+
+
+def report(project: str, addresses: Addresses) -> bool:
+    """Print it; True when every run is complete."""
+    api = runstream.Api()
+    console = Console(width=100)
+    ranked = api.rank(project, "val/accuracy", goal="maximize")
+    main = next(run for run in api.runs(project) if run.world_size > 1)
+    _plot(main.history(["train/loss"], samples=200, pandas=False), main.name)
+    _rank(console, ranked)
+    complete = _compare(console, [run for _, run in ranked])
+    print("\nLook further:")
+    print(f"  export RUNSTREAM_BASE_URL=http://{addresses.http} RUNSTREAM_QUERY_GRPC={addresses.grpc}")
+    print(
+        f"  curl -H \"authorization: Bearer $(cat .demo/api-key)\" 'http://{addresses.http}/api/v1/ListRuns?project={project}'"
+    )
+    print(
+        f"  SQL: curl -u default:$(cat .demo/clickhouse-password) http://{addresses.clickhouse} -d 'SELECT count() FROM points'"
+    )
+    return complete
+
+
+def _plot(rows: list[dict[str, Any]], name: str) -> None:
+    steps = [row["_step"] for row in rows]
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(96, 18)
+    figure.title(f"train/loss by step, run {name}")
+    for key, label in (("train/loss.max", "worst of 4 ranks"), ("train/loss", "mean of 4 ranks")):
+        signal = figure.signal(steps, [row[key] for row in rows], marker="hd")
+        signal.lines()
+        signal.label(label)
+        figure.draw(signal)
+    figure.legend(x=1, y=1, ha="right", va="top", relative=True)
+    figure.show(colorless=not sys.stdout.isatty())
+
+
+def _rank(console: Console, ranked: list[tuple[float, Any]]) -> None:
+    table = Table(title="Runs by val/accuracy")
+    for column in ("#", "run", "learning rate", "ranks", "val/accuracy", "train/loss", "state"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right")
+    for place, (value, run) in enumerate(ranked, start=1):
+        table.add_row(
+            str(place),
+            run.name,
+            f"{run.config['lr']:g}",
+            str(run.world_size),
+            f"{value:.4f}",
+            f"{run.summary['train/loss']:.4f}",
+            run.state,
+        )
+    console.print(table)
+
+
+def _compare(console: Console, runs: list[Any]) -> bool:
+    """Points logged, as the ranks counted them, against points stored, as ClickHouse counts them."""
+    logged = stored = 0
+    verdicts = []
+    for run in runs:
+        found = run.completeness
+        logged, stored = logged + found["points_logged"], stored + found["points_stored"]
+        verdicts.append(found["verdict"])
+    complete = logged == stored and set(verdicts) == {"complete"}
+    console.print(f"points logged {logged:,} {'=' if logged == stored else '≠'} points stored {stored:,}; ", end="")
+    console.print(f"{verdicts.count('complete')} of {len(verdicts)} runs complete")
+    return complete
