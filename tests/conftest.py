@@ -1,0 +1,29 @@
+"""Fixtures that several kinds of test share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kafka import KafkaCluster
+from tests.support.kafka.artifacts import MissingPartError
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """A real Kafka of one broker, for the whole session: use a topic of your own."""
+    yield from started_kafka(tmp_path_factory.mktemp("kafka"))
+
+
+def started_kafka(folder: Path) -> Iterator[KafkaCluster]:
+    try:
+        cluster = KafkaCluster(folder)
+    except MissingPartError as error:
+        if os.environ.get("RUNSTREAM_REQUIRE_REAL"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with cluster:
+        yield cluster

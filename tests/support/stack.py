@@ -1,0 +1,100 @@
+"""All services as separate processes, as an operator would run them: over Kafka, or embedded over a LocalBus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from runstream_common.clickhouse import connect
+from runstream_common.control.store import ControlStore
+from runstream_common.schema.runner import migrate
+from tests.support.clickhouse import EmbeddedClickHouse
+from tests.support.processes import Service, free_port
+
+
+class ServiceStack:
+    """`start()` makes databases, the first key, and starts the services; `stop()` ends them in order."""
+
+    def __init__(self, folder: Path, kafka: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.kafka = kafka
+        self.clickhouse = EmbeddedClickHouse(folder)
+        self.control_url = f"sqlite:///{folder / 'control.db'}"
+        names = ("gateway", "http", "grpc", "gateway_ops", "writer_ops", "query_ops")
+        self.ports = {name: free_port() for name in names}
+        self.key = ""
+        self.services: dict[str, Service] = {}
+
+    def address(self, name: str) -> str:
+        return f"127.0.0.1:{self.ports[name]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the services."""
+        environment = {
+            **self.clickhouse.environment,
+            "RUNSTREAM_CONTROL_URL": self.control_url,
+            "RUNSTREAM_GATEWAY_LISTEN": self.address("gateway"),
+            "RUNSTREAM_GATEWAY_OPS": self.address("gateway_ops"),
+            "RUNSTREAM_WRITER_OPS": self.address("writer_ops"),
+            "RUNSTREAM_QUERY_HTTP": self.address("http"),
+            "RUNSTREAM_QUERY_GRPC": self.address("grpc"),
+            "RUNSTREAM_QUERY_OPS": self.address("query_ops"),
+        }
+        return {**environment, "RUNSTREAM_KAFKA_BOOTSTRAP": self.kafka} if self.kafka else environment
+
+    def sdk_environment(self, spool: Path) -> dict[str, str]:
+        """For processes that log and ask."""
+        return {
+            "RUNSTREAM_BASE_URL": f"http://{self.address('http')}",
+            "RUNSTREAM_GATEWAY": self.address("gateway"),
+            "RUNSTREAM_QUERY_GRPC": self.address("grpc"),
+            "RUNSTREAM_API_KEY": self.key,
+            "RUNSTREAM_DIR": str(spool),
+            "RUNSTREAM_SILENT": "true",
+        }
+
+    def start(self, query: bool = True) -> ServiceStack:
+        self.clickhouse.start()
+        self.key = asyncio.run(self._prepare())
+        ingest = {"gateway": "gateway_ops", "writer": "writer_ops"} if self.kafka else {"ingest": "gateway_ops"}
+        for name, ops in ingest.items():
+            module = "runstream_ingestor" if name == "ingest" else f"runstream_ingestor.{name}"
+            self._start(name, module, ops)
+        if query:
+            self._start("query", "runstream_query", "query_ops")
+        return self
+
+    def stop(self) -> None:
+        for name in ("ingest", "gateway", "writer", "query"):
+            if name in self.services:
+                self.services[name].stop()
+        self.clickhouse.service.stop()
+
+    def kill(self) -> None:
+        """End everything at once, without goodbye."""
+        for service in (*self.services.values(), self.clickhouse.service):
+            service.kill()
+
+    def _start(self, name: str, module: str, ops: str) -> None:
+        service = Service(module, self.folder / f"{name}.log", self.environment).start()
+        self.services[name] = service
+        service.wait_answering(f"http://{self.address(ops)}/healthz")
+
+    async def _prepare(self) -> str:
+        client = await connect(self.clickhouse.config)
+        await migrate(client)
+        await client.close()
+        store = ControlStore.open(self.control_url)
+        await store.migrate()
+        key = await store.bootstrap("main", "tester")
+        await store.close()
+        assert key is not None
+        return str(key)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what a developer may have set."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RUNSTREAM_")}
