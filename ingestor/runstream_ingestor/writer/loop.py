@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,7 @@ from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import Flush, Insert, Inserter, prepare, store
-from runstream_ingestor.writer.store import _insert as to_insert
+from runstream_ingestor.writer.store import Flush, Inserter, prepare, store, to_insert
 
 LOG = structlog.get_logger()
 
@@ -31,6 +31,8 @@ class FlushLimits:
     max_points: int = 500_000
     max_bytes: int = 32 << 20
     max_age_s: float = 0.15
+    parallel_inserts: int = 2
+    """One insert keeps one core of ClickHouse busy, more or less."""
 
 
 @dataclass(slots=True)
@@ -66,27 +68,28 @@ class Writer:
 
     async def run(self) -> None:
         """Raises BusError when the bus breaks in a way that it does not mend by itself."""
-        storing: asyncio.Task[None] | None = None
+        storing: deque[asyncio.Task[None]] = deque()
         try:
             while not self._stopping.is_set():
-                gathered = await self._gather(busy=storing is not None and not storing.done())
-                if storing is not None and (gathered.deliveries or storing.done()):
-                    await storing
-                    storing = None
+                full = len(storing) >= self._limits.parallel_inserts
+                gathered = await self._gather(patient=full and not storing[0].done())
+                while storing and (storing[0].done() or (gathered.deliveries and full)):
+                    await storing.popleft()
+                    full = False
                 if gathered.deliveries:
-                    storing = asyncio.create_task(self._settle(gathered))
+                    storing.append(asyncio.create_task(self._settle(gathered, storing[-1] if storing else None)))
                 self.last_progress = time.monotonic()
                 self._instruments.lag(self._consumer.lag())
         except BusClosedError:
             pass
         finally:
-            if storing is not None:
-                await storing
+            for task in storing:
+                await task
 
-    async def _gather(self, busy: bool) -> _Gathered:
+    async def _gather(self, patient: bool) -> _Gathered:
         """What has arrived by the time a flush is full or old; empty when nothing came for a while.
 
-        While an earlier flush is being stored (`busy`) it costs nothing to wait for more.
+        `patient`: no insert can begin now anyway, so that waiting for more costs nothing.
         """
         gathered = _Gathered.empty()
         deadline = time.monotonic() + self._limits.max_age_s
@@ -94,9 +97,9 @@ class Writer:
             left = deadline - time.monotonic()
             if gathered.deliveries and left <= 0:
                 break
-            deliveries = await self._consumer.poll(max(left, 0.001) if gathered.deliveries or busy else 0.5)
+            deliveries = await self._consumer.poll(max(left, 0.001) if gathered.deliveries or patient else 0.5)
             if not deliveries:
-                if gathered.deliveries or busy:
+                if gathered.deliveries or patient:
                     break
                 return gathered
             if not gathered.deliveries:
@@ -123,8 +126,8 @@ class Writer:
             gathered.decoded.append(decoded)
         self._instruments.decoded(time.perf_counter() - started)
 
-    async def _settle(self, gathered: _Gathered) -> None:
-        """Store, put aside what cannot be, confirm all."""
+    async def _settle(self, gathered: _Gathered, before: asyncio.Task[None] | None) -> None:
+        """Store, put aside what cannot be, and confirm all after the flush `before`: offsets go up."""
         for poison in gathered.poison:
             self._instruments.poison("unreadable message")
             LOG.error("poison message put aside", reason=poison.reason, bytes=len(poison.raw), position=poison.position)
@@ -132,6 +135,10 @@ class Writer:
             await self._put_aside(delivery, "batch does not hold together", str(error))
         if gathered.decoded:
             await self._store_all(gathered.decoded)
+        if before is not None:
+            await asyncio.wait([before])
+            if before.cancelled() or before.exception() is not None:
+                return  # what it held is not stored: confirming this would skip it
         await self._confirm(gathered.deliveries)
 
     async def _store_all(self, batches: list[Decoded]) -> None:
@@ -180,6 +187,3 @@ class Writer:
             for reason, points in decoded.rejected.items():
                 rejected[reason] = rejected.get(reason, 0) + points
         self._instruments.stored(rows, len(flush.batches), seconds, max(now - oldest, 0) / 1e6, rejected)
-
-
-__all__ = ["FlushLimits", "Insert", "Writer"]
