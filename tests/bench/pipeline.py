@@ -35,9 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="embedded only, within 40 s on 2 cores")
     parser.add_argument("--points", type=int, help="points of the throughput part")
-    parser.add_argument(
-        "--soak-s", type=float, default=0.0, help="then load for so long, report memory"
-    )
+    parser.add_argument("--soak-s", type=float, default=0.0, help="then load for so long, report memory")
     arguments = parser.parse_args()
     points = arguments.points or (6_000_000 if arguments.quick else 30_000_000)
     results: dict[str, Any] = {"cores": os.cpu_count(), "processes": PROCESSES, "metrics_a_row": METRICS}

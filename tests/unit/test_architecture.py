@@ -1,0 +1,128 @@
+"""Who may import whom, what an import costs, and what must not drift."""
+
+from __future__ import annotations
+
+import ast
+import filecmp
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import runstream
+from runstream_common.metrics import markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {
+    "runstream": ("sdk/runstream", {"runstream_proto"}),
+    "runstream_proto": ("proto/runstream_proto", set()),
+    "runstream_common": ("common/runstream_common", {"runstream_proto"}),
+    "runstream_ingestor": ("ingestor/runstream_ingestor", {"runstream_common", "runstream_proto"}),
+    "runstream_query": ("query/runstream_query", {"runstream_common", "runstream_proto"}),
+    "runstream_deploy": (
+        "deploy/runstream_deploy",
+        {"runstream_common", "runstream_ingestor", "runstream_query", "runstream_proto"},
+    ),
+}
+SENDER_ONLY = {"grpc", "google"}
+"""What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
+STANDARD_LIBRARY_ONLY = {"_run", "stream", "start", "settings", "values", "names", "ranks", "credentials", "notices"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level names of every import statement in a file, wherever it stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_whom_they_may(package: str) -> None:
+    folder, allowed = PACKAGES[package]
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imports_of(path):
+            if name.startswith("runstream") and name != package:
+                assert name in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_what_a_training_process_runs_imports_the_standard_library_only() -> None:
+    files = [path for path in (ROOT / "sdk/runstream").glob("*.py") if path.stem in STANDARD_LIBRARY_ONLY]
+    files += [*(ROOT / "sdk/runstream/spool").glob("*.py"), ROOT / "sdk/runstream/sender/spawn.py"]
+    assert len(files) > 12
+    for path in files:
+        foreign = imports_of(path) - sys.stdlib_module_names - {"runstream", "__future__"}
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_importing_and_logging_loads_neither_grpc_nor_numpy_nor_a_server(tmp_path: Path) -> None:
+    script = (
+        "import sys, json, runstream\n"
+        "before = set(sys.modules)\n"
+        "run = runstream.init(project='p', mode='offline')\n"
+        "run.log({'x': 1.0, 'text': 'hi'})\n"
+        "run.finish()\n"
+        "print(json.dumps([sorted(before), sorted(sys.modules)]))"
+    )
+    environment = {**os.environ, "RUNSTREAM_DIR": str(tmp_path), "RUNSTREAM_SILENT": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    imported, used = (set(names) for names in json.loads(done.stdout))
+    heavy = {"grpc", "google.protobuf", "numpy", "pandas", "runstream_proto", "runstream_common", "chdb", "asyncio"}
+    assert not heavy & used
+    assert not {"json", "mmap", "subprocess"} & (imported - _bare_modules()), (
+        "import runstream itself loads almost nothing"
+    )
+
+
+def _bare_modules() -> set[str]:
+    script = "import sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_generated_contract_is_that_of_the_proto_files(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, str(ROOT / "proto/generate.py"), "--out", str(tmp_path)]
+    subprocess.run(command, check=True, env=environment)
+    fresh = tmp_path / "runstream_proto" / "v1"
+    committed = ROOT / "proto/runstream_proto/v1"
+    names = sorted(path.name for path in fresh.iterdir())
+    assert names == sorted(path.name for path in committed.iterdir() if path.name != "__pycache__")
+    _, different, _ = filecmp.cmpfiles(fresh, committed, names, shallow=False)
+    assert not different, f"run `make proto`: {different}"
+
+
+def test_generated_code_runs_with_the_oldest_protobuf_allowed() -> None:
+    text = (ROOT / "proto/runstream_proto/v1/ingest_pb2.py").read_text(encoding="utf-8")
+    call = text.split("ValidateProtobufRuntimeVersion(")[1].split(")")[0]
+    generated = tuple(int(part) for part in call.split(",")[1:4])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = next(text for text in project["dependencies"] if text.startswith("protobuf"))
+    assert generated <= tuple(int(part) for part in oldest.split(">=")[1].split(",")[0].split("."))
+
+
+def test_protobuf_runs_on_its_c_implementation() -> None:
+    from google.protobuf.internal import api_implementation
+
+    assert api_implementation.Type() == "upb"
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == runstream.__version__ == importlib.metadata.version("runstream")
+
+
+def test_the_metrics_page_is_the_catalogue() -> None:
+    assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == markdown(), (
+        "run `python -m runstream_common.metrics > docs/metrics.md`"
+    )
