@@ -1,0 +1,225 @@
+"""The control database, on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from runstream_common.config import ConfigError
+from runstream_common.control import keys
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.cli import main as key_command
+from runstream_common.control.errors import (
+    AuthenticationError,
+    ControlUnavailableError,
+    InvalidNameError,
+    NotFoundError,
+    PermissionDeniedError,
+    RunExistsError,
+    RunMissingError,
+)
+from runstream_common.control.store import ControlStore, Principal, Resume, Role, StreamBinding
+from tests.support.postgres import postgres_url
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from postgres_url(tmp_path_factory.mktemp("postgres"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ControlStore]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'control.db'}"
+    else:
+        import psycopg
+
+        server = request.getfixturevalue("postgres")
+        name = f"t{abs(hash(tmp_path))}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = server.replace("/postgres", f"/{name}")
+    store = ControlStore.open(url)
+    with pytest.raises(ControlUnavailableError, match="runstream migrate"):
+        await store.check_schema()
+    assert await store.migrate() == 0
+    assert await store.migrate() == 1
+    await store.check_schema()
+    yield store
+    await store.close()
+
+
+async def someone(store: ControlStore, team: str = "acme", role: Role = Role.MEMBER) -> Principal:
+    return await store.authenticate(await store.create_api_key("ann", team, role))
+
+
+async def bind(store: ControlStore, who: Principal, writer: str = "writer-1", **changes: object) -> StreamBinding:
+    fields: dict[str, object] = {"team": "", "project": "p", "run": "r", "writer_id": writer, "rank": 0}
+    return await store.bind_stream(who, **{"resume": Resume.ALLOW, **fields, **changes})  # type: ignore[arg-type]
+
+
+async def test_a_key_is_shown_once_and_only_its_hash_is_kept(store: ControlStore) -> None:
+    key = await store.bootstrap("acme", "ann")
+    assert key is not None and keys.prefix_of(key) is not None
+    assert await store.bootstrap("acme", "ann") is None
+    who = await store.authenticate(key)
+    assert (who.user, who.default_team, who.can_write("acme"), who.can_read("other")) == ("ann", "acme", True, False)
+    (row,) = await store.list_keys()
+    assert key not in repr(row) and key.startswith(row.prefix)
+
+
+@pytest.mark.parametrize("how", ["empty", "garbage", "unknown", "secret", "nul", "long"])
+async def test_keys_that_are_not_valid_get_the_same_words(store: ControlStore, how: str) -> None:
+    key = await store.create_api_key("ann", "acme")
+    bad = {
+        "empty": "",
+        "garbage": "hunter2",
+        "unknown": "rs_000000000000_" + "x" * 43,
+        "secret": key[:-1] + ("A" if key[-1] != "A" else "B"),
+        "nul": key + "\0",
+        "long": "rs_" + "x" * 100_000,
+    }[how]
+    with pytest.raises(AuthenticationError) as caught:
+        await store.authenticate(bad)
+    assert str(caught.value) == str(AuthenticationError())
+
+
+async def test_a_revoked_key_ends_within_the_cache_time(store: ControlStore) -> None:
+    key = await store.create_api_key("ann", "acme")
+    cached = CachedAuthenticator(store, ttl_s=0.2)
+    assert (await cached.authenticate(key)).user == "ann"
+    await store.revoke_api_key(key[:15])
+    with pytest.raises(AuthenticationError):
+        await store.authenticate(key)
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await cached.authenticate(key)
+            except AuthenticationError:
+                break
+            await asyncio.sleep(0.02)
+    with pytest.raises(NotFoundError):
+        await store.revoke_api_key("rs_000000000000")
+
+
+async def test_the_same_writer_gets_the_same_epoch_and_a_later_one_a_higher(store: ControlStore) -> None:
+    who = await someone(store)
+    first = await bind(store, who)
+    again = await bind(store, who)
+    second = await bind(store, who, "writer-2")
+    assert first.new_run and not again.new_run
+    assert first.epoch == again.epoch == 1 and second.epoch == 2
+    assert first.run_created_us == second.run_created_us
+    assert [row.project for row in await store.projects(who)] == ["p"]
+
+
+async def test_a_hundred_writers_at_once_get_a_hundred_epochs(store: ControlStore) -> None:
+    who = await someone(store)
+    bindings = await asyncio.gather(*(bind(store, who, f"writer-{n:03d}", rank=n) for n in range(100)))
+    assert sorted(binding.epoch for binding in bindings) == list(range(1, 101))
+    assert len({binding.run_created_us for binding in bindings}) == 1
+
+
+async def test_resume_never_lets_the_ranks_of_one_job_in_and_a_second_job_not(store: ControlStore) -> None:
+    who = await someone(store)
+    for rank in range(3):
+        await bind(store, who, f"first-job-{rank}", rank=rank, resume=Resume.NEVER)
+    await bind(store, who, "first-job-0", rank=0, resume=Resume.NEVER)  # a reconnect
+    with pytest.raises(RunExistsError, match="resume='allow'"):
+        await bind(store, who, "second-job-0", rank=0, resume=Resume.NEVER)
+    assert (await bind(store, who, "second-job-0", rank=0)).epoch == 4
+
+
+async def test_resume_must_needs_the_run(store: ControlStore) -> None:
+    who = await someone(store)
+    with pytest.raises(RunMissingError, match="no run 'r'"):
+        await bind(store, who, resume=Resume.MUST)
+    await bind(store, who)
+    await bind(store, who, "writer-2", resume=Resume.MUST)
+
+
+async def test_rights_are_checked(store: ControlStore) -> None:
+    viewer = await someone(store, role=Role.VIEWER)
+    with pytest.raises(PermissionDeniedError, match="may not write"):
+        await bind(store, viewer)
+    other = await store.authenticate(await store.create_api_key("bob", "rivals"))
+    with pytest.raises(PermissionDeniedError):
+        await bind(store, other, team="acme")
+    await bind(store, other, project="secret")
+    assert await store.projects(viewer) == []
+    assert await store.projects(viewer, "rivals") == []
+
+
+HOSTILE = [
+    "",
+    ".",
+    "..",
+    "a/b",
+    "a b",
+    "x" * 129,
+    "'; DROP TABLE runs; --",
+    "{x:String}",
+    "nul\0",
+    "\u202eabc",
+    "ümlaut",
+    "`",
+]
+
+
+@pytest.mark.parametrize("field", ["project", "run"])
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_names_are_refused(store: ControlStore, field: str, name: str) -> None:
+    who = await someone(store)
+    with pytest.raises(InvalidNameError, match=f"the {field}"):
+        await bind(store, who, **{field: name})
+
+
+async def test_two_processes_may_use_one_sqlite_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    store = ControlStore.open(url)
+    await store.migrate()
+    key = await store.create_api_key("ann", "acme")
+    script = (
+        "import asyncio, sys\n"
+        "from runstream_common.control.store import ControlStore, Resume\n"
+        "async def main():\n"
+        "    store = ControlStore.open(sys.argv[1])\n"
+        "    who = await store.authenticate(sys.argv[2])\n"
+        "    names = [f'{sys.argv[3]}-{n:04d}-x' for n in range(50)]\n"
+        "    ask = lambda w: store.bind_stream(who, team='', project='p', run='r', writer_id=w, rank=0, resume=Resume.ALLOW)\n"
+        "    print(*[(await b).epoch for b in map(ask, names)])\n"
+        "asyncio.run(main())"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, url, key, f"proc{n}"], stdout=subprocess.PIPE, text=True)
+        for n in range(3)
+    ]
+    epochs = [int(word) for process in processes for word in process.communicate(timeout=60)[0].split()]
+    assert sorted(epochs) == list(range(1, 151))
+    await store.close()
+
+
+def test_a_bad_database_url_is_named() -> None:
+    with pytest.raises(ConfigError, match="RUNSTREAM_CONTROL_URL"):
+        ControlStore.open("not a url")
+
+
+def test_the_key_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    base = ["--control-url", url]
+    assert key_command([*base, "list"]) == 1
+    assert "run `runstream migrate`" in capsys.readouterr().err
+    asyncio.run(ControlStore.open(url).migrate())
+    assert key_command([*base, "create", "--team", "acme", "--user", "ann"]) == 0
+    key = capsys.readouterr().out.strip()
+    assert key_command([*base, "list"]) == 0
+    listed = capsys.readouterr().out
+    assert key[:15] in listed and key not in listed
+    assert key_command([*base, "revoke", key[:15]]) == 0
+    assert key_command([*base, "revoke", "rs_000000000000"]) == 1
+    assert "Traceback" not in capsys.readouterr().err
