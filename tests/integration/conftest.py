@@ -1,0 +1,17 @@
+"""Stacks of real processes that several integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.stack import ServiceStack
+
+
+@pytest.fixture(scope="package")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
+    """ClickHouse, ingest (LocalBus) and query as processes of their own."""
+    stack = ServiceStack(tmp_path_factory.mktemp("embedded")).start()
+    yield stack
+    stack.stop()
