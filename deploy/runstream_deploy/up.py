@@ -11,10 +11,9 @@ import secrets
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
 from runstream_common.config import ConfigError
@@ -261,8 +260,6 @@ def _user() -> str:
     except (KeyError, OSError):
         return "admin"
 
-
-Checker = Callable[[], Coroutine[Any, Any, str | None]]
 
 if __name__ == "__main__":
     sys.exit(main())
