@@ -22,14 +22,11 @@ def report(project: str, addresses: Addresses) -> bool:
     _plot(main.history(["train/loss"], samples=200, pandas=False), main.name)
     _rank(console, ranked)
     complete = _compare(console, [run for _, run in ranked])
+    base, engine = f"http://{addresses.http}", f"http://{addresses.clickhouse}"
     print("\nLook further:")
-    print(f"  export RUNSTREAM_BASE_URL=http://{addresses.http} RUNSTREAM_QUERY_GRPC={addresses.grpc}")
-    print(
-        f"  curl -H \"authorization: Bearer $(cat .demo/api-key)\" 'http://{addresses.http}/api/v1/ListRuns?project={project}'"
-    )
-    print(
-        f"  SQL: curl -u default:$(cat .demo/clickhouse-password) http://{addresses.clickhouse} -d 'SELECT count() FROM points'"
-    )
+    print(f"  export RUNSTREAM_BASE_URL={base} RUNSTREAM_QUERY_GRPC={addresses.grpc}")
+    print(f"  curl -H \"authorization: Bearer $(cat .demo/api-key)\" '{base}/api/v1/ListRuns?project={project}'")
+    print(f"  curl -u default:$(cat .demo/clickhouse-password) {engine} -d 'SELECT count() FROM points'")
     return complete
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from runstream_common.config import ConfigError
 
 FILE = "up.json"
 
@@ -26,15 +29,15 @@ class Addresses:
 
     @classmethod
     def default(cls, host: str) -> Addresses:
-        return cls(
-            f"{host}:7460",
-            f"{host}:7461",
-            f"{host}:7462",
-            "127.0.0.1:7463",
-            "127.0.0.1:7470",
-            "127.0.0.1:7471",
-            "127.0.0.1:7472",
-        )
+        return cls.on_ports(host, ["7460", "7461", "7462", "7463", "7470", "7471", "7472"])
+
+    @classmethod
+    def on_ports(cls, host: str, ports: Sequence[str]) -> Addresses:
+        """What clients use listens on `host`, the rest on loopback. Raises ConfigError."""
+        if len(ports) != 7 or not all(port.isdigit() and 0 < int(port) < 65536 for port in ports):
+            raise ConfigError("give seven different port numbers, separated by commas")
+        names = [f"{host if index < 3 else '127.0.0.1'}:{port}" for index, port in enumerate(ports)]
+        return cls(*names[:7])  # type: ignore[arg-type]  # seven addresses, checked by count
 
     @classmethod
     def any_free(cls, host: str) -> Addresses:
@@ -43,11 +46,11 @@ class Addresses:
         try:
             for index, sock in enumerate(sockets):
                 sock.bind((host if index < 3 else "127.0.0.1", 0))
-            names = [f"{host if i < 3 else '127.0.0.1'}:{s.getsockname()[1]}" for i, s in enumerate(sockets)]
+            ports = [str(sock.getsockname()[1]) for sock in sockets]
         finally:
             for sock in sockets:
                 sock.close()
-        return cls(*names[:7])  # type: ignore[arg-type]  # seven addresses, checked by count
+        return cls.on_ports(host, ports)
 
     def save(self, data: Path) -> None:
         temporary = data / f".{FILE}"

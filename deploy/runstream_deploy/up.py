@@ -181,19 +181,34 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--any-ports", action="store_true", help="free ports instead of 7460 to 7472; see DATA/up.json")
     parser.add_argument(
+        "--ports",
+        metavar="P,P,...",
+        help="seven ports: gateway, HTTP, gRPC, ClickHouse, and health of each",
+    )
+    parser.add_argument(
         "--clickhouse", metavar="URL", default="", help="use this ClickHouse: http://host:8123/database"
     )
     parser.add_argument("--kafka", metavar="HOST:PORT", default="", help="use this Kafka between gateway and writer")
     parser.add_argument("--team", default="main", help="name of the first team (default: %(default)s)")
     parser.add_argument("--user", default=_user(), help="name of the first user (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    addresses = (Addresses.any_free if arguments.any_ports else Addresses.default)(arguments.host)
+    try:
+        addresses = _addresses(arguments)
+    except ConfigError as error:
+        parser.error(str(error))
     config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
     try:
         return asyncio.run(_run(config))
     except (ChildError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
         print(f"runstream up: {error}", file=sys.stderr)
         return 1
+
+
+def _addresses(arguments: argparse.Namespace) -> Addresses:
+    """Raises ConfigError."""
+    if arguments.ports:
+        return Addresses.on_ports(arguments.host, arguments.ports.split(","))
+    return (Addresses.any_free if arguments.any_ports else Addresses.default)(arguments.host)
 
 
 async def _run(config: UpConfig) -> int:

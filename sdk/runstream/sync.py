@@ -22,7 +22,7 @@ def sync(folder: Path | None, timeout_s: float) -> int:
     spool = _folder(folder)
     total = sum(1 for _ in spool.stream_folders())
     if not total:
-        print("runstream sync: nothing waits")  # noqa: T201
+        print("runstream sync: nothing waits")
         return 0
     sender = Sender(spool, patience_s=timeout_s, include_offline=True, linger_s=0.0)
 
@@ -36,13 +36,13 @@ def sync(folder: Path | None, timeout_s: float) -> int:
             line = f"runstream sync: {sender.finished} of {total} streams sent, {records} records under way"
             line += f" ({troubles[0]})" if troubles else ""
             if line != shown and streams:
-                print(line, file=sys.stderr, flush=True)  # noqa: T201
+                print(line, file=sys.stderr, flush=True)
                 shown = line
         await work
 
     asyncio.run(run())
     left = sum(1 for _ in spool.stream_folders())
-    print(f"runstream sync: {sender.finished} streams sent, {left} left in {spool.root}")  # noqa: T201
+    print(f"runstream sync: {sender.finished} streams sent, {left} left in {spool.root}")
     return 1 if left else 0
 
 
@@ -50,12 +50,12 @@ def status(folder: Path | None) -> int:
     """Print a line for each stream that waits."""
     spool = _folder(folder)
     running = "running" if files.is_locked(spool.sender_lock) else "not running"
-    print(f"spool {spool.root}, sender {running}")  # noqa: T201
+    print(f"spool {spool.root}, sender {running}")
     for path in spool.stream_folders():
         try:
             meta, state = read_meta(path), StateFile(path / "state")
         except (SpoolError, OSError, ValueError) as error:
-            print(f"  {path.name}: cannot be read: {error}")  # noqa: T201
+            print(f"  {path.name}: cannot be read: {error}")
             continue
         progress = state.read()
         state.close()
@@ -64,7 +64,7 @@ def status(folder: Path | None) -> int:
         kind = ", offline" if meta.offline else ""
         trouble = f", {progress.error}" if progress.error else ""
         print(
-            f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "  # noqa: T201
+            f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "
             f"{progress.acked_record} records stored{kind}{trouble}"
         )
     return 0

@@ -191,7 +191,8 @@ async def test_two_processes_may_use_one_sqlite_database(tmp_path: Path) -> None
         "    store = ControlStore.open(sys.argv[1])\n"
         "    who = await store.authenticate(sys.argv[2])\n"
         "    names = [f'{sys.argv[3]}-{n:04d}-x' for n in range(50)]\n"
-        "    ask = lambda w: store.bind_stream(who, team='', project='p', run='r', writer_id=w, rank=0, resume=Resume.ALLOW)\n"
+        "    fields = dict(team='', project='p', run='r', rank=0, resume=Resume.ALLOW)\n"
+        "    ask = lambda w: store.bind_stream(who, writer_id=w, **fields)\n"
         "    print(*[(await b).epoch for b in map(ask, names)])\n"
         "asyncio.run(main())"
     )

@@ -243,7 +243,8 @@ async def test_a_curve_by_step_reads_in_key_order_without_hash_or_join(server: E
     client = await connect(server.config)
     await runner.migrate(client)
     await client.command(
-        "INSERT INTO points SELECT 'team/project', 'r', if(number % 2, 'loss', 'acc'), 0, number, 0.5, now64(6), number, "
+        "INSERT INTO points SELECT 'team/project', 'r', if(number % 2, 'loss', 'acc'), 0, number, 0.5, now64(6), "
+        "number, "
         "toDate('2026-11-01') FROM numbers(50000)"
     )
     query = (

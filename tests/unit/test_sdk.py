@@ -194,7 +194,13 @@ def test_a_forked_child_writes_to_a_stream_of_its_own(tmp_path: Path) -> None:
 
 
 def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:
-    script = "import runstream\nrun = runstream.init(project='p')\nprint(run.dir)\nrun.log({'x': 1.0})\nraise SystemError('boom')"
+    script = (
+        "import runstream\n"
+        "run = runstream.init(project='p')\n"
+        "print(run.dir)\n"
+        "run.log({'x': 1.0})\n"
+        "raise SystemError('boom')"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "boom" in done.stderr
     texts = [json.loads(data) for _, data in read_all(Path(done.stdout.strip()))[0].texts]

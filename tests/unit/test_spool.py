@@ -216,7 +216,13 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    script = "import sys, pathlib; from runstream.spool.files import FileLock\nlock = FileLock(pathlib.Path(sys.argv[1]))\nassert lock.acquire()\nprint(1, flush=True)\nsys.stdin.read()"
+    script = (
+        "import sys, pathlib; from runstream.spool.files import FileLock\n"
+        "lock = FileLock(pathlib.Path(sys.argv[1]))\n"
+        "assert lock.acquire()\n"
+        "print(1, flush=True)\n"
+        "sys.stdin.read()"
+    )
     process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdin is not None
     process.stdout.readline()

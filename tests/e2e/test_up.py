@@ -1,0 +1,154 @@
+"""`runstream up` as its user runs it: killed in the middle of training and started again, stopped with Ctrl-C,
+asked by curl, examined by `runstream doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runstream.api import Api
+from runstream_deploy.addresses import Addresses
+from tests.support.processes import Service, answers, free_port, tail, wait_for
+from tests.support.stack import clean_environment
+
+LOGGER = Path(__file__).with_name("log_points.py")
+STEADY = Path(__file__).with_name("log_steadily.py")
+
+
+class Up:
+    """`runstream up --data DIR --any-ports`; started again it takes other ports, so a fixed address stands in front."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.log = folder / "up.log"
+        environment = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
+        self.service = Service("runstream.cli", self.log, environment, "up", "--data", str(self.data), *_ports(folder))
+
+    def start(self) -> Addresses:
+        before = self.log.read_text().count("runstream is up") if self.log.exists() else 0
+        self.service.start()
+
+        def up() -> bool:
+            assert self.service.running(), tail(self.log)
+            return self.log.exists() and self.log.read_text().count("runstream is up") > before
+
+        wait_for(up, "runstream up", 60)
+        addresses = Addresses.load(self.data)
+        assert addresses is not None
+        return addresses
+
+    def sdk_environment(self, addresses: Addresses, spool: Path) -> dict[str, str]:
+        return {
+            "RUNSTREAM_BASE_URL": f"http://{addresses.http}",
+            "RUNSTREAM_GATEWAY": addresses.gateway,
+            "RUNSTREAM_QUERY_GRPC": addresses.grpc,
+            "RUNSTREAM_API_KEY": (self.data / "api-key").read_text().strip(),
+            "RUNSTREAM_DIR": str(spool),
+            "RUNSTREAM_SILENT": "true",
+        }
+
+
+def _ports(folder: Path) -> list[str]:
+    """Seven free ports, the same at each start: what `--ports` takes."""
+    return ["--ports", ",".join(str(free_port()) for _ in range(7))]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Up:
+    return Up(tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored_once(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = up.start()
+    spool = tmp_path / "spool"
+    environment = {**clean_environment(), **up.sdk_environment(addresses, spool)}
+    trainers = [
+        subprocess.Popen(
+            [sys.executable, str(STEADY), str(rank), "4", "1500"], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(4)
+    ]
+    for name, value in up.sdk_environment(addresses, spool).items():
+        monkeypatch.setenv(name, value)
+    api = Api()
+    wait_for(lambda: _stored(api) > 500, "the first points", 60)
+    up.service.kill()
+    assert all(trainer.poll() is None for trainer in trainers), "training goes on"
+    up.start()
+    for trainer in trainers:
+        _, errors = trainer.communicate(timeout=120)
+        assert trainer.returncode == 0, errors
+        assert "Traceback" not in errors
+    run = Api().run("steady/steady")
+    complete = run.completeness
+    assert complete["verdict"] == "complete", complete
+    assert complete["points_logged"] == complete["points_stored"] == 4 * 1500 * 3
+    for series in run.series(["value"]):
+        assert list(series.steps) == list(range(1500))
+        assert list(series.values) == [series.rank * 10_000 + step for step in range(1500)]
+    assert up.service.stop() == 0
+    assert "everything acked is on disk" in up.log.read_text()
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_stops_it_cleanly_and_a_restart_has_the_data(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = up.start()
+    environment = {**clean_environment(), **up.sdk_environment(addresses, tmp_path / "spool")}
+    subprocess.run([sys.executable, str(LOGGER), "0", "1", "5", "200", "kept"], env=environment, check=True, timeout=60)
+    doctor = [sys.executable, "-m", "runstream.cli", "doctor", "--data", str(up.data)]
+    done = subprocess.run(doctor, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0 and "all is well" in done.stdout, done.stdout
+    up.service.signal(signal.SIGINT)
+    assert up.service.wait_ended() == 0
+    assert not answers(f"http://{addresses.clickhouse}/ping"), "nothing is left behind"
+    done = subprocess.run(doctor, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and "nobody answers" in done.stdout and "Traceback" not in done.stderr
+    up.start()
+    for name, value in up.sdk_environment(addresses, tmp_path / "spool").items():
+        monkeypatch.setenv(name, value)
+    assert Api().run("million/kept").completeness["points_stored"] == 1000
+    request = ["curl", "-sS", "-H", f"authorization: Bearer {os.environ['RUNSTREAM_API_KEY']}"]
+    request += [f"http://{addresses.http}/api/v1/ListRuns?project=million"]
+    answer = json.loads(subprocess.run(request, capture_output=True, text=True, check=True).stdout)
+    assert [run["id"] for run in answer["runs"]] == ["kept"]
+    assert up.service.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_service_that_dies_is_started_again(up: Up) -> None:
+    addresses = up.start()
+    url = f"http://{addresses.clickhouse}/ping"
+    holder = (up.data / "clickhouse" / "engine.lock").read_text().strip()
+    os.kill(int(holder), signal.SIGKILL)
+    wait_for(lambda: (up.data / "clickhouse" / "engine.lock").read_text().strip() not in ("", holder), "a restart", 30)
+    wait_for(lambda: answers(url), url, 30)
+    assert "starting it again" in up.log.read_text()
+    assert up.service.stop() == 0
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "runstream.cli", "up", "--data", str(tmp_path / "file" / "data"), "--any-ports"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("runstream up: ") and "Traceback" not in done.stderr
+
+
+def _stored(api: Api) -> int:
+    from runstream.api import NotFoundError
+
+    try:
+        return int(api.run("steady/steady").completeness["points_stored"])
+    except NotFoundError:
+        return 0
