@@ -1,0 +1,240 @@
+"""The query service at its edges: every method over both transports, for those who may and those who may not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from runstream_common.clickhouse import connect
+from runstream_common.control.store import ControlStore
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.paging import fingerprint, make_token, read_token
+from runstream_query.rpc import METHODS
+from runstream_query.storage import FOLDER, sql
+from tests.support.stack import ServiceStack
+
+HOSTILE = [
+    "'; DROP TABLE points; --",
+    "`points`",
+    "{project:String}",
+    "a\0b",
+    "\u202eright-to-left",
+    "x" * 100_000,
+    "../../etc/passwd",
+    "main' OR '1'='1",
+    "\\'",
+    "<script>alert(1)</script>",
+]
+
+
+def call(stack: ServiceStack, method: str, body: Any, key: str | None) -> tuple[int, dict[str, Any]]:
+    """Over HTTP: status and JSON."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://{stack.address('http')}/api/v1/{method}", data)
+    if key is not None:
+        request.add_header("authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.fixture(scope="module")
+def seeded(embedded: ServiceStack) -> ServiceStack:
+    """A project of team main with one run, made by the real SDK."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    from tests.support.stack import clean_environment
+
+    logger = Path(__file__).parents[1] / "e2e" / "log_points.py"
+    environment = {**clean_environment(), **embedded.sdk_environment(embedded.folder / "seed-spool")}
+    subprocess.run(
+        [sys.executable, str(logger), "0", "1", "5", "50", "seeded"], env=environment, check=True, timeout=60
+    )
+    return embedded
+
+
+def question(method: str, project: str = "million", team: str = "main") -> dict[str, Any]:
+    """A request that the owner is answered."""
+    fields = {field.name for field in next(m for m in METHODS if m.name == method).input_type.fields}
+    known = {
+        "team": team,
+        "project": project,
+        "run": "seeded",
+        "runs": ["seeded"],
+        "metrics": ["group/metric-00"],
+        "metric": "group/metric-00",
+    }
+    return {name: value for name, value in known.items() if name in fields}
+
+
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
+def test_the_owner_is_answered_over_both_transports(seeded: ServiceStack, method: str) -> None:
+    status, answer = call(seeded, method, question(method), seeded.key)
+    assert status == 200, answer
+    descriptor = next(found for found in METHODS if found.name == method)
+    with grpc.insecure_channel(seeded.address("grpc")) as channel:
+        request = GetMessageClass(descriptor.input_type)(**question(method))
+        response = getattr(rpc.QueryServiceStub(channel), method)(
+            request, metadata=(("authorization", f"Bearer {seeded.key}"),), timeout=20
+        )
+    assert (
+        response.DESCRIPTOR is descriptor.output_type
+        or response.DESCRIPTOR.full_name == descriptor.output_type.full_name
+    )
+
+
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
+@pytest.mark.parametrize("key", [None, "", "rs_000000000000_" + "x" * 43, "'; DROP TABLE api_keys; --"])
+def test_without_a_valid_key_nothing_is_answered(seeded: ServiceStack, method: str, key: str | None) -> None:
+    status, answer = call(seeded, method, question(method), key)
+    assert (status, answer["error"]["code"]) == (401, "UNAUTHENTICATED")
+    metadata = (("authorization", f"Bearer {key}"),) if key is not None else ()
+    descriptor = next(found for found in METHODS if found.name == method)
+    with grpc.insecure_channel(seeded.address("grpc")) as channel, pytest.raises(grpc.RpcError) as caught:
+        request = GetMessageClass(descriptor.input_type)(**question(method))
+        getattr(rpc.QueryServiceStub(channel), method)(request, metadata=metadata, timeout=20)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("method", [m.name for m in METHODS if m.name != "WhoAmI"])
+def test_a_key_of_another_team_sees_nothing(seeded: ServiceStack, method: str) -> None:
+    async def make() -> str:
+        store = ControlStore.open(seeded.control_url)
+        try:
+            return str(await store.create_api_key("eve", "rivals"))
+        finally:
+            await store.close()
+
+    key = asyncio.run(make())
+    for body in (question(method), question(method, team="")):
+        if method == "ListProjects" and not body["team"]:
+            assert call(seeded, method, body, key)[1] == {"projects": []}
+            continue
+        status, answer = call(seeded, method, body, key)
+        assert status == 404, answer
+        assert "seeded" not in json.dumps(answer) and "metric-00" not in json.dumps(answer)
+    status, other = call(seeded, method, question(method, team="no-such-team"), key)
+    assert status == 404, "a team that one may not read is as unknown as one that is not there"
+    assert other["error"]["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: str, value: str) -> None:
+    descriptor = next(found for found in METHODS if found.name == method)
+    for field in descriptor.input_type.fields:
+        if field.cpp_type != field.CPPTYPE_STRING:
+            continue
+        body = {**question(method), field.name: [value] if field.is_repeated else value}
+        status, answer = call(seeded, method, body, seeded.key)
+        assert status in (200, 400, 404), (field.name, answer)
+        assert "DB::Exception" not in json.dumps(answer)
+    assert call(seeded, "GetRun", question("GetRun"), seeded.key)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "status", "words"),
+    [
+        ("GetHistory", {"metrics": ["group/metric-0"]}, 404, "near it: group/metric-0"),
+        ("GetHistory", {"run": "seedet"}, 404, "near it: seeded"),
+        ("GetHistory", {"project": "milion"}, 404, "near it: million"),
+        ("GetHistory", {"metrics": []}, 400, "metrics: give 1 to 1000"),
+        ("GetHistory", {"metrics": [f"m{n}" for n in range(1001)]}, 400, "metrics: give 1 to 1000"),
+        ("GetHistory", {"min_step": 10, "max_step": 3}, 400, "swap them"),
+        ("GetHistory", {"page_size": 2_000_000}, 400, "at most 1000000"),
+        ("GetHistory", {"page_token": "bm8="}, 400, "page_token"),
+        ("GetHistory", {"page_token": "\xff"}, 400, "page_token"),
+        ("GetCurves", {"buckets": 1_000_000}, 400, "at most 10000"),
+        ("GetCurves", {"buckets": -1}, 400, "does not fit"),
+        ("GetCurves", {"runs": [f"r{n}" for n in range(101)]}, 400, "runs: give 1 to 100"),
+        ("RankRuns", {"metric": ""}, 400, "metric is empty"),
+        ("RankRuns", {"metric": "nope"}, 404, "no run of main/million has the metric 'nope'"),
+        ("RankRuns", {"aggregate": "AGGREGATE_MEDIAN"}, 400, "does not fit"),
+        ("ListRuns", {"page_size": 5000}, 400, "at most 1000"),
+        ("ListRuns", {"no_such_field": 1}, 400, "fields: team, project"),
+        ("ListRuns", {"project": {"a": 1}}, 400, "does not fit"),
+    ],
+)
+def test_bad_questions_are_told_what_to_do(
+    seeded: ServiceStack, method: str, change: dict[str, Any], status: int, words: str
+) -> None:
+    got, answer = call(seeded, method, {**question(method), **change}, seeded.key)
+    assert got == status, answer
+    assert words in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b"\xff\xfe", b'{"a":' * 50 + b"1" + b"}" * 50, b"[" * 100_000, b'{"project":"' + b"x" * (2 << 20)],
+)
+def test_bodies_that_are_no_question_are_400(seeded: ServiceStack, body: bytes) -> None:
+    assert call(seeded, "ListRuns", body, seeded.key)[0] == 400
+
+
+def test_an_empty_range_is_an_empty_answer(seeded: ServiceStack) -> None:
+    status, answer = call(seeded, "GetHistory", {**question("GetHistory"), "min_step": 5000}, seeded.key)
+    assert (status, answer["series"]) == (200, [])
+
+
+def test_the_run_is_described(seeded: ServiceStack) -> None:
+    status, run = call(seeded, "GetRun", question("GetRun"), seeded.key)
+    assert status == 200
+    assert (run["state"], run["user"], run["world_size"]) == ("RUN_STATE_FINISHED", "tester", 1)
+    assert run["completeness"]["verdict"] == "VERDICT_COMPLETE"
+    assert run["completeness"]["points_stored"] == "250"
+    assert run["environment"]["variables"]["RUNSTREAM_API_KEY"] == "***"
+    assert seeded.key not in json.dumps(run)
+
+
+@pytest.mark.parametrize("search", ["seed", "SEED", ""])
+def test_runs_are_found_by_part_of_their_name(seeded: ServiceStack, search: str) -> None:
+    _, answer = call(seeded, "ListRuns", {"project": "million", "search": search}, seeded.key)
+    assert [run["id"] for run in answer["runs"]] == ["seeded"]
+    assert call(seeded, "ListRuns", {"project": "million", "search": "zzz"}, seeded.key)[1]["runs"] == []
+    assert call(seeded, "ListRuns", {"project": "million", "state": "RUN_STATE_FAILED"}, seeded.key)[1]["runs"] == []
+
+
+def test_a_page_token_belongs_to_its_question() -> None:
+    first = pb.GetHistoryRequest(project="p", run="a", metrics=["m"], page_size=10)
+    token = make_token(first, ["m", 0, 5])
+    again = pb.GetHistoryRequest(project="p", run="a", metrics=["m"], page_size=99, page_token=token)
+    assert fingerprint(first) == fingerprint(again)
+    assert read_token(again, (str, int, int)) == ["m", 0, 5]
+    other = pb.GetHistoryRequest(project="p", run="b", metrics=["m"], page_token=token)
+    with pytest.raises(InvalidQuestionError):
+        read_token(other, (str, int, int))
+
+
+async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack) -> None:
+    client = await connect(embedded.clickhouse.config)
+    values: dict[str, Any] = {
+        "Array(String)": ["x"],
+        "Array(UInt32)": [1],
+        "String": "x",
+        "Int64": 1,
+        "UInt32": 1,
+        "UInt8": 1,
+    }
+    import re
+
+    files = sorted(FOLDER.glob("*.sql"))
+    assert len(files) >= 10
+    for path in files:
+        text = sql(path.stem)
+        parameters = {name: values[kind] for name, kind in re.findall(r"\{(\w+):([^}]+)\}", text)}
+        assert parameters, f"{path.name} takes no parameters"
+        await client.query(f"EXPLAIN {text}", parameters=parameters, settings={"prefer_column_name_to_alias": 1})
+    await client.close()
