@@ -14,10 +14,12 @@ from runstream_common.metrics import Metrics
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
-from runstream_query.errors import status_of
+from runstream_query.errors import InvalidQuestionError, status_of
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
+MAX_TEXT = 4096
+"""Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -36,6 +38,7 @@ class Desk:
         outcome = "ok"
         try:
             principal = await self._authenticator.authenticate(api_key)
+            check_texts(request)
             return await getattr(self._answers, method)(principal, request)
         except Exception as error:
             status, words = status_of(error)
@@ -46,6 +49,16 @@ class Desk:
         finally:
             self._metrics.counter("runstream_query_requests_total", method=method, status=outcome).inc()
             self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+
+
+def check_texts(request: Any) -> None:
+    """No name is longer than a metric's may be, and none holds a NUL byte. Raises InvalidQuestionError."""
+    for field, value in request.ListFields():
+        if field.cpp_type != field.CPPTYPE_STRING:
+            continue
+        for text in value if field.is_repeated else (value,):
+            if len(text) > MAX_TEXT or "\0" in text:
+                raise InvalidQuestionError(f"{field.name}: a text of at most {MAX_TEXT} characters without NUL")
 
 
 def bearer(value: str | bytes | None) -> str:

@@ -168,6 +168,14 @@ def test_parameters_cannot_become_sql(server: EmbeddedClickHouse) -> None:
     assert ask(server, "SELECT {p:UInt8}", param_p="1 OR 1")[0] == 400
 
 
+def test_parameters_too_long_for_a_url_come_as_a_form(server: EmbeddedClickHouse) -> None:
+    names = [f"metric/{number:06d}/{'x' * 50}\n'`ä" for number in range(5000)]
+    client = server.client()
+    query = "SELECT length({names:Array(String)}), {names:Array(String)}[5000]"
+    assert client.query(query, parameters={"names": names}).result_rows == [(5000, names[-1])]
+    assert ask(server, b"--x\r\nbroken", {"Content-Type": "multipart/form-data; boundary=x"})[0] == 400
+
+
 def test_get_reads_and_never_writes(server: EmbeddedClickHouse) -> None:
     assert ask(server, method="GET", query="SELECT 7")[:2] == (200, b"7\n")
     status, body, _ = ask(server, method="GET", query="CREATE TABLE got (a Int8) ENGINE = Memory")

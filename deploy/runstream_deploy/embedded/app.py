@@ -17,7 +17,7 @@ from runstream_common.metrics import Metrics
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
 from runstream_deploy.embedded.engine import Answer, Engine, EngineError
-from runstream_deploy.embedded.request import BadRequestError, Statement, pack, parse_statement, unpack
+from runstream_deploy.embedded.request import BadRequestError, Statement, form_fields, pack, parse_statement, unpack
 
 LOG = structlog.get_logger()
 Scope = MutableMapping[str, Any]
@@ -78,6 +78,8 @@ class ClickHouseApp:
         if method not in ("GET", "HEAD", "POST"):
             raise BadRequestError(f"method {method[:20]} is not served", 501, "NOT_IMPLEMENTED", 501)
         body = unpack(await _read(receive, headers), headers.get("content-encoding", ""))
+        if headers.get("content-type", "").startswith("multipart/form-data"):
+            query, body = {**query, **form_fields(headers["content-type"], body)}, b""
         statement = parse_statement(query, headers, body, read_only=method != "POST")
         answer = await self._run(statement, len(body))
         return self._success(statement, answer, query, headers)

@@ -7,6 +7,8 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 
 import lz4.frame
 import zstandard
@@ -108,6 +110,27 @@ def parse_statement(query: Mapping[str, str], headers: Mapping[str, str], body: 
         database=query.get("database") or headers.get("x-clickhouse-database") or "",
         read_only=read_only,
     )
+
+
+def form_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """The fields of a multipart form: how clickhouse-connect sends parameters that are too long for a URL.
+
+    Raises BadRequestError.
+    """
+    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
+    form = BytesParser(policy=HTTP).parsebytes(head + body)
+    fields: dict[str, str] = {}
+    for part in form.iter_parts() if form.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        payload = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            try:
+                fields[name] = payload.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BadRequestError(f"the form field {name[:80]!r} is not valid UTF-8") from error
+    if not fields:
+        raise BadRequestError("the form has no fields")
+    return fields
 
 
 def unpack(body: bytes, encoding: str) -> bytes:
