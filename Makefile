@@ -1,7 +1,12 @@
 # Everything a fresh machine needs: Python 3.11 or newer and make. `make demo` and `make test` set up the rest.
 PYTHON ?= python3
 VENV   ?= .venv
+SHELL  := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 BIN    := $(VENV)/bin
+# One short line a step of pip's, so that a minute of installing shows where it is.
+BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
+	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
 .PHONY: help demo test lint types proto bench up clean
 
@@ -16,13 +21,13 @@ help:
 $(VENV)/.demo: pyproject.toml
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what the demo needs (once; about a minute)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[demo]' | $(BRIEF)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what its tests need (once; about a minute)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | $(BRIEF)
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from runstream.api import Api
+from runstream.api import Api, NotFoundError
 from runstream_deploy.addresses import Addresses
+from tests.support.clickhouse import PASSWORD, EmbeddedClickHouse
+from tests.support.kafka import KafkaCluster
 from tests.support.processes import Service, answers, free_port, tail, wait_for
 from tests.support.stack import clean_environment
 
@@ -24,11 +26,12 @@ STEADY = Path(__file__).with_name("log_steadily.py")
 class Up:
     """`runstream up --data DIR --any-ports`; started again it takes other ports, so a fixed address stands in front."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
         self.log = folder / "up.log"
         environment = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
-        self.service = Service("runstream.cli", self.log, environment, "up", "--data", str(self.data), *_ports(folder))
+        self.command = ["up", "--data", str(self.data), *_ports(), *options]
+        self.service = Service("runstream.cli", self.log, environment, *self.command)
 
     def start(self) -> Addresses:
         before = self.log.read_text().count("runstream is up") if self.log.exists() else 0
@@ -54,7 +57,7 @@ class Up:
         }
 
 
-def _ports(folder: Path) -> list[str]:
+def _ports() -> list[str]:
     """Seven free ports, the same at each start: what `--ports` takes."""
     return ["--ports", ",".join(str(free_port()) for _ in range(7))]
 
@@ -137,6 +140,27 @@ def test_a_service_that_dies_is_started_again(up: Up) -> None:
     assert up.service.stop() == 0
 
 
+@pytest.mark.timeout(180)
+def test_with_kafka_and_a_clickhouse_of_its_own_the_road_is_the_same(
+    tmp_path: Path, kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--kafka` and `--clickhouse`: nothing embedded but the engine that plays the cluster's part."""
+    clickhouse = EmbeddedClickHouse(tmp_path / "elsewhere").start()
+    up = Up(tmp_path, "--kafka", kafka.bootstrap, "--clickhouse", f"{clickhouse.url}/default")
+    monkeypatch.setenv("RUNSTREAM_CLICKHOUSE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("RUNSTREAM_KAFKA_TOPIC", "up-topic")
+    up.service = Service("runstream.cli", up.log, {**os.environ, "PYTHONUNBUFFERED": "1"}, *up.command)
+    addresses = up.start()
+    environment = {**clean_environment(), **up.sdk_environment(addresses, tmp_path / "spool")}
+    subprocess.run([sys.executable, str(LOGGER), "0", "1", "5", "200", "far"], env=environment, check=True, timeout=60)
+    for name, value in up.sdk_environment(addresses, tmp_path / "spool").items():
+        monkeypatch.setenv(name, value)
+    wait_for(lambda: _stored(Api(), "million/far") == 1000, "1000 stored points", 60)
+    assert not (up.data / "clickhouse").exists()
+    assert up.service.stop() == 0
+    assert clickhouse.service.stop() == 0
+
+
 def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "runstream.cli", "up", "--data", str(tmp_path / "file" / "data"), "--any-ports"]
@@ -145,10 +169,8 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("runstream up: ") and "Traceback" not in done.stderr
 
 
-def _stored(api: Api) -> int:
-    from runstream.api import NotFoundError
-
+def _stored(api: Api, path: str = "steady/steady") -> int:
     try:
-        return int(api.run("steady/steady").completeness["points_stored"])
+        return int(api.run(path).completeness["points_stored"])
     except NotFoundError:
         return 0

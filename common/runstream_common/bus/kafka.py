@@ -131,6 +131,8 @@ class KafkaConsumer:
         self._config = config
         self._consumer: Any = None
         self._owned: set[tuple[str, int]] = set()
+        self._next_offsets: dict[tuple[str, int], int] = {}
+        """Behind what was polled, by partition: for the lag."""
 
     async def start(self) -> None:
         """Raises BusError."""
@@ -173,6 +175,7 @@ class KafkaConsumer:
         deliveries: list[Delivery | PoisonDelivery] = []
         for part, records in found.items():
             self._owned.add((part.topic, part.partition))
+            self._next_offsets[part.topic, part.partition] = records[-1].offset + 1
             deliveries += [_delivery(record) for record in records]
         return deliveries
 
@@ -212,18 +215,10 @@ class KafkaConsumer:
             return 0
         behind = 0
         for part in self._consumer.assignment():
-            end = self._consumer.highwater(part)
-            position = self._consumer.last_stable_offset(part) if end is None else end
-            if position is not None:
-                behind += max(position - self._position(part, position), 0)
+            end, taken = self._consumer.highwater(part), self._next_offsets.get((part.topic, part.partition))
+            if end is not None and taken is not None:
+                behind += max(end - taken, 0)
         return behind
-
-    def _position(self, part: TopicPartition, default: int) -> int:
-        state = self._consumer._subscription.subscription
-        try:
-            return int(state.assignment.state_value(part).position) if state else default
-        except (AttributeError, IllegalStateError, AssertionError):
-            return default
 
 
 def _delivery(record: Any) -> Delivery | PoisonDelivery:

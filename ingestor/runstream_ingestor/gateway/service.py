@@ -100,8 +100,8 @@ class IngestService(rpc.IngestServiceServicer):
             )
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was sent for too long")
-        except AuthenticationError as error:
-            await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except ControlError as error:
+            await self._refuse(context, _status(error), str(error))
         finally:
             taking.cancel()
             session.cancel()
@@ -136,8 +136,7 @@ class IngestService(rpc.IngestServiceServicer):
                 resume=_RESUME.get(hello.resume, Resume.ALLOW),
             )
         except ControlError as error:
-            status = next((code for kind, code in _STATUS if isinstance(error, kind)), grpc.StatusCode.UNAVAILABLE)
-            await self._refuse(context, status, str(error))
+            await self._refuse(context, _status(error), str(error))
         return Bound(hello, binding, principal.user)
 
     async def _take_all(self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str) -> None:
@@ -163,6 +162,10 @@ class IngestService(rpc.IngestServiceServicer):
         LOG.info("stream refused", status=status.name, detail=detail)
         await context.abort(status, detail)
         raise AssertionError("abort returned")
+
+
+def _status(error: ControlError) -> grpc.StatusCode:
+    return next((code for kind, code in _STATUS if isinstance(error, kind)), grpc.StatusCode.UNAVAILABLE)
 
 
 def _api_key(context: _Context) -> str:

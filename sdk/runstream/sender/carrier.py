@@ -46,6 +46,15 @@ class Carrier:
         self._lock = files.FileLock(folder / "sending")
         if not self._lock.acquire():
             raise BlockingIOError
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
+        """Find out how far an earlier sender came, and build again what it had cut but not seen acked."""
+        folder = self._folder
         self.meta = read_meta(folder)
         self._state = StateFile(folder / "state")
         self._journal = Journal(folder / "batches")
