@@ -6,7 +6,6 @@ import operator
 import os
 import sys
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -29,7 +28,8 @@ _LOOK_AFTER_US = 5_000_000
 _STEP_LIMIT = 2**53
 """Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
 _MAX_KEYS = 8192
-_live: weakref.WeakSet[Run] = weakref.WeakSet()
+_live: set[Run] = set()
+"""Runs of this process that are not finished: held here, so that one that nobody holds is finished at exit."""
 
 
 class Run:
@@ -214,6 +214,7 @@ class Run:
         if self._finished:
             return True
         self._finished = True
+        _live.discard(self)
         stream = self._stream
         self._append_row = self._refuse_row
         if stream is None:
@@ -417,7 +418,7 @@ def _sdk_version() -> str:
 
 def live_runs() -> list[Run]:
     """Runs of this process that are not finished."""
-    return [run for run in _live if not run._finished]
+    return list(_live)
 
 
 def _finish_all() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from runstream.api import Api, NotFoundError, Run
 from runstream.cli import main as command_line
+from runstream.spool import files
 from runstream.spool.folder import SpoolFolder
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
@@ -133,6 +134,7 @@ def test_two_senders_never_send_the_same_stream(spool: Path) -> None:
     process = python(FOREVER, "two-senders")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
+    wait_for(lambda: files.is_locked(spool / "sender.lock"), "the run's own sender to hold the lock")
     command = [sys.executable, "-m", "runstream.sender", "--dir", str(spool)]
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert second.returncode == 0, "a second sender finds the lock held and ends"

@@ -40,6 +40,8 @@ class BatchBuilder:
         self.first_number = 0
         self.last_number = 0
         self.points = 0
+        self.finished = False
+        """The stream's finish record is among them."""
 
     def __bool__(self) -> bool:
         return self.first_number > 0
@@ -70,7 +72,9 @@ class BatchBuilder:
         if number != self.last_number + 1 and self.last_number or (self and self._bytes + len(data) >= TARGET_BYTES):
             return False
         if data:  # an empty record only keeps the numbering whole
-            self._records.append(to_record(number, time_us, json.loads(data)))
+            record = to_record(number, time_us, json.loads(data))
+            self._records.append(record)
+            self.finished = self.finished or record.HasField("finish")
         self._bytes += len(data)
         self.last_number = number
         if not self.first_number:

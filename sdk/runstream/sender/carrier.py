@@ -65,6 +65,7 @@ class Carrier:
         self._reader = SpoolReader(folder, start)
         self._points = acked_entry.points_total if acked_entry else 0
         self._last_record = acked_entry.last_record if acked_entry else 0
+        self._finished = acked_entry.finished if acked_entry else False
         self._next_number = self._acked + 1
         self._journal.forget_before(self._acked)
         self._in_flight: dict[int, bytes] = {}
@@ -259,9 +260,10 @@ class Carrier:
             return None
         if more:
             return None
-        if sealed:
+        if (sealed or dead) and self._finished:
             self._ended = True
-        elif dead:
+        elif sealed or dead:
+            # It died without a word, or there was no space for its last one.
             self._ended = True
             return self._cut_own(KIND_CRASHED)
         elif now - self._last_sent >= HEARTBEAT_S:
@@ -278,6 +280,7 @@ class Carrier:
             self._reader.place,
             self._points + builder.points,
             time.time_ns() // 1000,
+            self._finished or builder.finished,
         )
         return self._journalled(entry, self._build(builder))
 
@@ -285,7 +288,16 @@ class Carrier:
         """A batch of the sender's own making: a heartbeat, or the last word of a process that had none."""
         last = self._last_record + (1 if kind == KIND_CRASHED else 0)
         now_us = time.time_ns() // 1000
-        entry = Entry(self._next_number, kind, self._last_record + 1, last, self._reader.place, self._points, now_us)
+        entry = Entry(
+            self._next_number,
+            kind,
+            self._last_record + 1,
+            last,
+            self._reader.place,
+            self._points,
+            now_us,
+            self._finished or kind == KIND_CRASHED,
+        )
         return self._journalled(entry, self._build_own(entry))
 
     def _journalled(self, entry: Entry, data: bytes) -> tuple[int, bytes]:
@@ -299,6 +311,7 @@ class Carrier:
         self._next_number = entry.number + 1
         self._last_record = entry.last_record
         self._points = entry.points_total
+        self._finished = entry.finished
         self._ended = self._ended or entry.kind == KIND_CRASHED
 
     def _run_path(self) -> pb.RunPath:

@@ -15,6 +15,8 @@ from runstream.spool.folder import SpoolFolder, read_meta
 
 LOG = logging.getLogger("runstream.sender")
 SCAN_S = 0.1
+_ELECTION_S = 0.5
+"""A trainer that looks whether there is a sender holds the lock for an instant: one look must not end a new sender."""
 LINGER_S = 10.0
 """How long it waits for a next run before it ends: jobs often start several in a row."""
 
@@ -119,7 +121,7 @@ class Sender:
 def hold_and_run(spool: SpoolFolder, patience_s: float) -> bool:
     """Become the folder's sender and run to the end. False when another process is it already."""
     lock = files.FileLock(spool.sender_lock)
-    if not lock.acquire():
+    if not lock.acquire(_ELECTION_S):
         return False
     try:
         asyncio.run(Sender(spool, patience_s).run())

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import mmap
 import os
+import time
 from pathlib import Path
 
 from runstream.errors import SpoolError
@@ -71,16 +72,21 @@ class FileLock:
         self._path = path
         self._fd: int | None = None
 
-    def acquire(self) -> bool:
-        """Take the lock if nobody has it; never blocks."""
+    def acquire(self, patience_s: float = 0.0) -> bool:
+        """Take the lock if nobody has it within `patience_s`: `is_locked` holds it for an instant."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self._fd = fd
-        return True
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                os.close(fd)
+                return False
+            self._fd = fd
+            return True
 
     def release(self) -> None:
         if self._fd is not None:

@@ -38,6 +38,8 @@ class Entry:
     """Scalar points of the stream up to and with this batch."""
     time_us: int
     """When the batch was cut, microseconds since 1970."""
+    finished: bool = False
+    """The stream's finish record is in this batch or an earlier one."""
 
 
 class Journal:
@@ -51,7 +53,7 @@ class Journal:
     def append(self, entry: Entry) -> None:
         body = _BODY.pack(
             entry.kind,
-            0,
+            int(entry.finished),
             entry.number,
             entry.first_record,
             entry.last_record,
@@ -81,8 +83,9 @@ class Journal:
             (crc,) = _CRC.unpack_from(data, start + _BODY.size)
             if zlib.crc32(body) != crc:
                 break
-            kind, _, number, first, last, segment, offset, points, time_us = _BODY.unpack(body)
-            self.entries.append(Entry(number, kind, first, last, Place(segment, offset), points, time_us))
+            kind, finished, number, first, last, segment, offset, points, time_us = _BODY.unpack(body)
+            place = Place(segment, offset)
+            self.entries.append(Entry(number, kind, first, last, place, points, time_us, bool(finished)))
             good = start + ENTRY_BYTES
         if good != size:
             os.ftruncate(self._fd, good)
