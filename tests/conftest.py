@@ -11,6 +11,10 @@ import pytest
 from tests.support.kafka import KafkaCluster
 from tests.support.kafka.artifacts import MissingPartError
 
+os.environ.setdefault("RUNSTREAM_CONSOLE", "off")
+os.environ.setdefault("RUNSTREAM_SYSTEM_METRICS", "false")
+"""Tests count points and records: those that want consoles and system metrics switch them on."""
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:

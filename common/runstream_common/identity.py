@@ -11,6 +11,9 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _WRITER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LONGEST = {"team": 64, "project": 128, "run": 128}
 
+LOST = "lost: "
+"""How the reason of a reject begins that the SDK's sender reported: points that never came."""
+
 
 class InvalidNameError(ValueError):
     """A name that cannot be used; the message says what can."""

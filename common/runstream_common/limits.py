@@ -21,3 +21,9 @@ MIN_TIME_US = 0
 """1970: earlier clocks are wrong."""
 MAX_TIME_US = 4_102_444_800_000_000
 """The year 2100: later clocks are wrong, and ClickHouse's DateTime64(6) ends in 2299."""
+MAX_PATH_BYTES = 1024
+"""Of a run's file, UTF-8."""
+MAX_MEDIA_BYTES = 1 << 30
+"""Of one image, video, table or file, unless RUNSTREAM_MAX_MEDIA_MB says otherwise."""
+MAX_MEDIA_PART_BYTES = 1 << 20
+"""Of one message of an upload."""

@@ -145,6 +145,8 @@ class Stack:
             "RUNSTREAM_CLICKHOUSE_URL": clickhouse.url,
             "RUNSTREAM_CLICKHOUSE_USER": clickhouse.user,
             "RUNSTREAM_CLICKHOUSE_PASSWORD": clickhouse.password,
+            "RUNSTREAM_MEDIA_URL": os.environ.get("RUNSTREAM_MEDIA_URL")
+            or (self._config.data.absolute() / "media").as_uri(),
             "RUNSTREAM_GATEWAY_LISTEN": addresses.gateway,
             "RUNSTREAM_GATEWAY_OPS": addresses.gateway_ops,
             "RUNSTREAM_WRITER_OPS": addresses.writer_ops,

@@ -13,9 +13,11 @@ from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, 
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import ControlStore
 from runstream_common.metrics import Metrics
+from runstream_common.objects import MediaStore
 from runstream_common.schema.runner import check_schema
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_ingestor.gateway.media import MediaDesk
 from runstream_ingestor.gateway.server import GatewayServer
 from runstream_ingestor.gateway.service import IngestService
 from runstream_ingestor.writer.config import WriterConfig
@@ -31,13 +33,15 @@ class GatewayPart:
     def __init__(self, config: GatewayConfig, publisher: Publisher, metrics: Metrics) -> None:
         self._publisher = publisher
         self._store = ControlStore.open(config.control_url)
+        instruments = GatewayInstruments(metrics)
         service = IngestService(
             self._store,
             CachedAuthenticator(self._store),
             publisher,
             config.stream,
-            GatewayInstruments(metrics),
+            instruments,
             config.max_streams,
+            MediaDesk(self._store, MediaStore(config.media), config.max_media_bytes, instruments),
         )
         self._server = GatewayServer(config, service)
 

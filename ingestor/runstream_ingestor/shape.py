@@ -13,6 +13,8 @@ from runstream_common.bus.protocol import Origin
 from runstream_proto.v1 import ingest_pb2 as pb
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WRITER = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _WIDTHS = (1, 2, 4, 8)
 
 
@@ -132,11 +134,31 @@ def _check_record(record: pb.Record) -> None:
         problem = name_problem(getattr(record, kind).key)
         if problem:
             raise ShapeError(pb.REJECT_REASON_BAD_NAME, f"record {record.number}: {problem}")
+    if kind == "console" and record.console.stream and not _WRITER.fullmatch(record.console.stream):
+        raise _bad(f"record {record.number}: the console line's stream is no writer id")
+    if kind in ("media", "file") and not _SHA256.fullmatch(getattr(record, kind).sha256):
+        raise _bad(f"record {record.number}: its sha256 is not 64 lower-case hex digits")
+    if kind == "file" and not good_path(record.file.path):
+        raise ShapeError(
+            pb.REJECT_REASON_BAD_NAME,
+            f"record {record.number}: the path {record.file.path[:80]!r} is not relative, or not clean",
+        )
     if kind == "histogram" and len(record.histogram.edges) != len(record.histogram.counts) + 1:
         raise _bad(
             f"record {record.number}: a histogram of {len(record.histogram.counts)} counts and "
             f"{len(record.histogram.edges)} edges; there is one edge more than counts"
         )
+
+
+def good_path(path: str) -> bool:
+    """Relative, with slashes, no empty, `.` or `..` parts, no control characters, at most MAX_PATH_BYTES."""
+    parts = path.split("/")
+    return (
+        0 < len(path.encode()) <= limits.MAX_PATH_BYTES
+        and not _CONTROL.search(path)
+        and "\\" not in path
+        and all(part not in ("", ".", "..") for part in parts)
+    )
 
 
 def _bad(detail: str) -> ShapeError:

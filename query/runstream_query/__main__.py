@@ -13,6 +13,7 @@ from runstream_common.config import Env
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import ControlStore
 from runstream_common.metrics import Metrics
+from runstream_common.objects import MediaStore
 from runstream_common.ops import OpsServer, serve_app
 from runstream_common.schema.runner import check_schema
 from runstream_common.service import run_service, until_end_or_failure
@@ -63,7 +64,7 @@ async def _serve(env: Env) -> None:
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk), config.http, **http_options(config.tls_certificate, config.tls_key)
+        make_app(desk, MediaStore(config.media)), config.http, **http_options(config.tls_certificate, config.tls_key)
     )
     await ops.start()
     try:

@@ -30,6 +30,10 @@ class Answers:
         self._store = store
         self._names = Names(store)
 
+    async def project(self, principal: Principal, team: str, project: str) -> str:
+        """`team/project`, which exists and which the caller may read."""
+        return await self._names.project(principal, team, project)
+
     async def WhoAmI(self, principal: Principal, request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:  # noqa: N802
         return pb.WhoAmIResponse(
             user=principal.user,
@@ -84,6 +88,8 @@ class Answers:
         streams, completeness = await describe_streams(self._storage, project, request.run, run.world_size)
         run.streams.extend(streams)
         run.completeness.CopyFrom(completeness)
+        for row in await self._storage.rows("last_steps", project=project, run=request.run):
+            run.last_steps.add(rank=row["rank"], step=row["last_step"])
         return run
 
     async def ListMetrics(  # noqa: N802

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from runstream_common.identity import LOST
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.documents import STATES, timestamp
 from runstream_query.storage import Storage
@@ -18,7 +19,8 @@ async def describe_streams(
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for batch in await storage.rows("ledger", project=project, run=run):
         batches[batch["writer"]].append(batch)
-    streams = [_stream(row, batches[row["writer"]]) for row in rows]
+    losses = {row["writer"]: row["lost"] for row in await storage.rows("losses", project=project, run=run, prefix=LOST)}
+    streams = [_stream(row, batches[row["writer"]], losses.get(row["writer"], 0)) for row in rows]
     stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
     whole = pb.Completeness(
         points_stored=stored,
@@ -54,14 +56,14 @@ def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
     return missing
 
 
-def _stream(row: dict[str, Any], batches: list[dict[str, Any]]) -> pb.Stream:
+def _stream(row: dict[str, Any], batches: list[dict[str, Any]], lost: int) -> pb.Stream:
     outcome = row["outcome"]
     received = sum(batch["points"] for batch in batches)
     completeness = pb.Completeness(
         points_logged=row["points"] if outcome else received,
         points_received=received,
         points_rejected=sum(batch["rejected"] for batch in batches),
-        points_dropped=row["dropped_points"],
+        points_dropped=row["dropped_points"] + lost,
         points_stored=received - sum(batch["rejected"] for batch in batches),
     )
     # The finish record itself is one more than the records it counts.

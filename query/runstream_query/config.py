@@ -7,11 +7,13 @@ from pathlib import Path
 
 from runstream_common.clickhouse import ClickHouseConfig
 from runstream_common.config import Env
+from runstream_common.objects import MediaConfig
 
 
 @dataclass(frozen=True, slots=True)
 class QueryConfig:
     clickhouse: ClickHouseConfig
+    media: MediaConfig
     http: str = "127.0.0.1:7461"
     grpc: str = "127.0.0.1:7462"
     ops: str = "127.0.0.1:7472"
@@ -25,6 +27,7 @@ class QueryConfig:
         """Raises ConfigError naming the variable."""
         return cls(
             clickhouse=ClickHouseConfig.from_env(env),
+            media=MediaConfig.from_env(env),
             http=env.address("RUNSTREAM_QUERY_HTTP", "127.0.0.1:7461"),
             grpc=env.address("RUNSTREAM_QUERY_GRPC", "127.0.0.1:7462"),
             ops=env.address("RUNSTREAM_QUERY_OPS", "127.0.0.1:7472"),

@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
@@ -34,12 +35,22 @@ class Desk:
 
     async def ask(self, method: str, api_key: str, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
+
+        async def answer(principal: Principal) -> Any:
+            check_texts(request)
+            return await getattr(self._answers, method)(principal, request)
+
+        return await self._counted(method, api_key, answer)
+
+    async def media_project(self, api_key: str, team: str, project: str) -> str:
+        """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
+        return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
+
+    async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
         started = time.perf_counter()
         outcome = "ok"
         try:
-            principal = await self._authenticator.authenticate(api_key)
-            check_texts(request)
-            return await getattr(self._answers, method)(principal, request)
+            return await answer(await self._authenticator.authenticate(api_key))
         except Exception as error:
             status, words = status_of(error)
             outcome = status.grpc.name.lower()

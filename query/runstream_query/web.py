@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from runstream_common.objects import MediaStore
 from runstream_query.errors import InvalidQuestionError, status_of
 from runstream_query.rpc import METHODS, Desk, bearer
 
 MAX_BODY_BYTES = 1 << 20
 _MAX_DEPTH = 16
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHOWN = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/ogg",
+        "video/mp4",
+        "video/webm",
+    }
+)
+"""Types that a browser may show in place: none of them can hold a script, as SVG and HTML can."""
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -25,11 +42,46 @@ _HEADERS = {
 }
 
 
-def make_app(desk: Desk) -> Starlette:
-    routes = [Route("/", _front), Route("/api/v1", _index)]
+def make_app(desk: Desk, media: MediaStore) -> Starlette:
+    routes = [
+        Route("/", _front),
+        Route("/api/v1", _index),
+        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
+    ]
     for descriptor in METHODS:
         routes.append(Route(f"/api/v1/{descriptor.name}", _endpoint(desk, descriptor), methods=["GET", "POST"]))
     return Starlette(routes=routes)
+
+
+def _media_endpoint(desk: Desk, media: MediaStore) -> Any:
+    async def answer(request: Request) -> Response:
+        """One content. Always an attachment of no type that a browser would run: it came from users."""
+        try:
+            sha256 = request.path_params["sha256"]
+            if not _SHA256.fullmatch(sha256):
+                raise InvalidQuestionError("a content is named by its SHA-256: 64 lower-case hex digits")
+            key = bearer(request.headers.get("authorization"))
+            project = await desk.media_project(key, request.path_params["team"], request.path_params["project"])
+            size, parts = await media.get(project, sha256)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return _failure(error)
+        wanted = request.query_params.get("type", "")
+        headers = {
+            **_HEADERS,
+            "content-length": str(size),
+            "content-security-policy": "sandbox; default-src 'none'",
+            "cache-control": "private, max-age=31536000, immutable",
+            "content-disposition": "attachment" if wanted not in _SHOWN else "inline",
+        }
+        kind = wanted if wanted in _SHOWN else "application/octet-stream"
+        return StreamingResponse(parts, media_type=kind, headers=headers)
+
+    return answer
+
+
+def _failure(error: Exception) -> Response:
+    status, words = status_of(error)
+    return JSONResponse({"error": {"code": status.grpc.name, "message": words}}, status.http, headers=_HEADERS)
 
 
 def _endpoint(desk: Desk, descriptor: Any) -> Any:
@@ -43,9 +95,7 @@ def _endpoint(desk: Desk, descriptor: Any) -> Any:
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-            status, words = status_of(error)
-            body = {"error": {"code": status.grpc.name, "message": words}}
-            return JSONResponse(body, status.http, headers=_HEADERS)
+            return _failure(error)
         text = json_format.MessageToJson(
             response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
         )

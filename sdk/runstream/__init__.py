@@ -8,7 +8,7 @@
     run.finish()
 
 Importing this imports next to nothing; `init()` needs no network; `log()` returns when the record is in a
-memory-mapped file that survives SIGKILL of this process.
+memory-mapped file that survives SIGKILL of this process. The names are W&B's: `import runstream as wandb` works.
 """
 
 from __future__ import annotations
@@ -18,26 +18,42 @@ from typing import TYPE_CHECKING, Any
 from runstream._version import VERSION as __version__
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
 
     from runstream._config import Config
     from runstream._run import Run
     from runstream._summary import Summary
+    from runstream.alerts import AlertLevel
     from runstream.api import Api
+    from runstream.data import plots as plot
+    from runstream.data.files import Audio, Html, Video
+    from runstream.data.histogram import Histogram
+    from runstream.data.image import Image
+    from runstream.data.table import Table
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
+    from runstream.errors import RunstreamError as Error
     from runstream.settings import Settings
 
     config: Config
     summary: Summary
 
 __all__ = [
+    "AlertLevel",
     "Api",
+    "Audio",
+    "Error",
+    "Histogram",
+    "Html",
+    "Image",
     "Run",
     "RunstreamError",
     "Settings",
     "SettingsError",
     "SpoolError",
+    "Table",
     "UsageError",
+    "Video",
     "__version__",
     "alert",
     "config",
@@ -45,22 +61,42 @@ __all__ = [
     "finish",
     "init",
     "log",
+    "log_code",
     "login",
+    "mark_preempting",
+    "plot",
     "run",
+    "save",
+    "setup",
     "summary",
+    "teardown",
+    "termerror",
+    "termlog",
+    "termwarn",
+    "unwatch",
+    "watch",
 ]
 
 run: Run | None = None
 """The run that `init()` started last in this process; None before and after."""
 
 _LAZY = {
-    "Api": "runstream.api",
-    "Run": "runstream._run",
-    "RunstreamError": "runstream.errors",
-    "Settings": "runstream.settings",
-    "SettingsError": "runstream.errors",
-    "SpoolError": "runstream.errors",
-    "UsageError": "runstream.errors",
+    "AlertLevel": "runstream.alerts:AlertLevel",
+    "Api": "runstream.api:Api",
+    "Audio": "runstream.data.files:Audio",
+    "Error": "runstream.errors:RunstreamError",
+    "Histogram": "runstream.data.histogram:Histogram",
+    "Html": "runstream.data.files:Html",
+    "Image": "runstream.data.image:Image",
+    "Run": "runstream._run:Run",
+    "RunstreamError": "runstream.errors:RunstreamError",
+    "Settings": "runstream.settings:Settings",
+    "SettingsError": "runstream.errors:SettingsError",
+    "SpoolError": "runstream.errors:SpoolError",
+    "Table": "runstream.data.table:Table",
+    "UsageError": "runstream.errors:UsageError",
+    "Video": "runstream.data.files:Video",
+    "plot": "runstream.data.plots:",
 }
 
 
@@ -68,31 +104,40 @@ def init(
     project: str | None = None,
     *,
     entity: str | None = None,
-    name: str | None = None,
+    dir: str | os.PathLike[str] | None = None,
     id: str | None = None,
-    config: Mapping[str, Any] | object | None = None,
-    tags: Iterable[str] | None = None,
+    name: str | None = None,
     notes: str | None = None,
+    tags: Iterable[str] | None = None,
+    config: Mapping[str, Any] | object | str | None = None,
+    config_exclude_keys: Iterable[str] | None = None,
+    config_include_keys: Iterable[str] | None = None,
+    allow_val_change: bool | None = None,
     group: str | None = None,
     job_type: str | None = None,
     mode: str | None = None,
+    reinit: str | bool | None = None,
     resume: str | bool | None = None,
-    dir: str | None = None,
+    save_code: bool | None = None,
     rank: int | None = None,
     world_size: int | None = None,
-    reinit: str | bool | None = None,
     settings: Settings | Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Run:
     """Start a run, or this process's part of one, and return it. Needs no network and waits for nothing.
 
     All ranks of a job share one run: rank, world size and run id are found from torchrun, SLURM or Open MPI,
-    or given. `mode`: online | offline | disabled; `resume`: allow | never | must, for an `id` that exists. A run that
-    is still open is returned as it is, unless `reinit` is "create_new" or "finish_previous" (or True).
-    Arguments go before `RUNSTREAM_*` variables. Raises UsageError, SettingsError or SpoolError.
+    or given. `config`: a mapping, an argparse namespace, or a YAML file's path. `mode`: online | offline | disabled.
+    `resume`, for an `id` that exists: allow | never | must | auto; only then the server is asked, for the last
+    step, `Settings.resume_timeout_s` at most. A run that is still open is returned as it is, unless `reinit` is
+    "create_new" or "finish_previous" (or True). Arguments go before `settings`, those before `RUNSTREAM_*`
+    variables; arguments that are W&B's alone warn once. Raises UsageError, SettingsError or SpoolError.
     """
     global run
     from runstream.start import start_run
 
+    if run is not None and run.finished:
+        run = None
     if run is not None and reinit in (None, False, "default", "return_previous"):
         return run
     if run is not None and reinit in (True, "finish_previous"):
@@ -103,6 +148,9 @@ def init(
         name=name,
         id=id,
         config=config,
+        config_exclude_keys=config_exclude_keys,
+        config_include_keys=config_include_keys,
+        allow_val_change=allow_val_change,
         tags=tags,
         notes=notes,
         group=group,
@@ -112,43 +160,112 @@ def init(
         dir=dir,
         rank=rank,
         world_size=world_size,
+        save_code=save_code,
         settings=settings,
+        **unknown,
     )
     return run
 
 
-def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None) -> None:
     """`Run.log` of the current run."""
     _current("log").log(data, step, commit)
 
 
-def define_metric(name: str, **options: Any) -> None:
+def define_metric(name: str, *arguments: Any, **options: Any) -> Any:
     """`Run.define_metric` of the current run."""
-    _current("define_metric").define_metric(name, **options)
+    return _current("define_metric").define_metric(name, *arguments, **options)
 
 
-def alert(title: str, text: str = "", level: str = "INFO") -> None:
+def alert(title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
     """`Run.alert` of the current run."""
-    _current("alert").alert(title, text, level)
+    _current("alert").alert(title, text, level, wait_duration)
 
 
-def finish(exit_code: int | None = None, timeout: float | None = None) -> bool:
+def watch(
+    models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
+) -> None:
+    """`Run.watch` of the current run."""
+    _current("watch").watch(models, criterion, log, log_freq)
+
+
+def unwatch(models: Any = None) -> None:
+    """`Run.unwatch` of the current run."""
+    _current("unwatch").unwatch(models)
+
+
+def save(glob_str: Any = None, base_path: Any = None, policy: str = "live") -> list[str]:
+    """`Run.save` of the current run."""
+    return _current("save").save(glob_str, base_path, policy)
+
+
+def log_code(
+    root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
+) -> list[str]:
+    """`Run.log_code` of the current run."""
+    return _current("log_code").log_code(root, name, include_fn, exclude_fn)
+
+
+def mark_preempting() -> None:
+    """`Run.mark_preempting` of the current run."""
+    _current("mark_preempting").mark_preempting()
+
+
+def finish(exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
     """`Run.finish` of the current run; True when there is none."""
     global run
     if run is None:
         return True
     current, run = run, None
-    return current.finish(exit_code, timeout)
+    return current.finish(exit_code, quiet, timeout)
 
 
-def login(key: str | None = None, host: str | None = None) -> bool:
+def login(
+    key: str | None = None,
+    host: str | None = None,
+    relogin: bool | None = None,
+    verify: bool = False,
+    timeout: float | None = None,
+    **unknown: Any,
+) -> bool:
     """Remember an API key for a server, in a file that only you can read. Asks for it on a terminal.
 
-    Returns True when a key is known afterwards. Raises UsageError when it is no key.
+    `verify`: ask the server whether it knows the key, `timeout` (default 5) seconds at most. Returns True when a
+    key is known afterwards. Raises UsageError when it is no key, or the server does not know it.
     """
     from runstream._login import login as do_login
 
-    return do_login(key, host)
+    return do_login(key, host, relogin=bool(relogin), verify=verify, timeout_s=timeout or 5.0)
+
+
+def setup(*_: Any, **__: Any) -> None:
+    """W&B's: nothing is to be set up."""
+
+
+def teardown(exit_code: int | None = None) -> None:
+    """Finish what is open."""
+    finish(exit_code)
+
+
+def termlog(string: str = "", newline: bool = True, repeat: bool = True) -> None:
+    """Print a line on standard error."""
+    _say(string)
+
+
+def termwarn(string: str = "", newline: bool = True, repeat: bool = True) -> None:
+    """Print a warning on standard error."""
+    _say(f"warning: {string}")
+
+
+def termerror(string: str = "", newline: bool = True, repeat: bool = True) -> None:
+    """Print an error on standard error."""
+    _say(f"error: {string}")
+
+
+def _say(sentence: str) -> None:
+    from runstream.notices import Notices
+
+    Notices(silent=False, strict=False).say(sentence)
 
 
 def _current(what: str) -> Run:
@@ -163,7 +280,9 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib
 
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        module, _, attribute = _LAZY[name].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
     if name in ("config", "summary"):
         return getattr(_current(name), name)
     raise AttributeError(f"module 'runstream' has no attribute {name!r}")

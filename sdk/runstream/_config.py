@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from runstream.errors import UsageError
 
 
 class Config(MutableMapping[str, Any]):
-    """Keys are strings; nested dicts are stored as they are and shown with dotted names.
+    """Keys are strings; nested dicts are read as they are, by item, attribute or dotted name.
 
     Changing a key that has a value raises UsageError unless `update(..., allow_val_change=True)`:
     a configuration that changes while training runs is rarely meant.
     """
 
-    def __init__(self, values: Mapping[str, Any], on_change: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], on_change: Callable[[str, Any], None], allow_val_change: bool = False
+    ) -> None:
         object.__setattr__(self, "_values", dict(values))
         object.__setattr__(self, "_on_change", on_change)
+        object.__setattr__(self, "_allow_change", allow_val_change)
 
-    def update(self, *args: Any, allow_val_change: bool = False, **kwargs: Any) -> None:
-        """Set several keys; from a mapping, an argparse namespace, or keywords."""
+    def update(self, *args: Any, allow_val_change: bool | None = None, **kwargs: Any) -> None:
+        """Set several keys; from a mapping, an argparse namespace, a YAML file's path, or keywords."""
         for source in (*args, kwargs):
             for key, value in as_mapping(source).items():
                 self._set(key, value, allow_val_change)
 
+    def setdefaults(self, values: object) -> None:
+        """Set the keys that have no value yet."""
+        for key, value in as_mapping(values).items():
+            if key not in self._values:
+                self._set(key, value, None)
+
     def as_dict(self) -> dict[str, Any]:
         return dict(self._values)
 
-    def _set(self, key: str, value: Any, allow_change: bool) -> None:
+    def _set(self, key: str, value: Any, allow_change: bool | None = None) -> None:
         if not isinstance(key, str):
             raise UsageError(f"config key {key!r} is no string")
-        if not allow_change and key in self._values and self._values[key] != value:
+        may = self._allow_change if allow_change is None else allow_change
+        if not may and key in self._values and not _same(self._values[key], value):
             raise UsageError(
                 f"config.{key} is {self._values[key]!r} already: "
                 "use config.update({...}, allow_val_change=True) to change it"
@@ -40,10 +51,18 @@ class Config(MutableMapping[str, Any]):
         self._on_change(key, value)
 
     def __getitem__(self, key: str) -> Any:
-        return self._values[key]
+        if key not in self._values and "." in key:
+            return _reach(self._values, key)
+        return _readable(self._values[key])
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._set(key, value, allow_change=False)
+        self._set(key, value)
 
     def __delitem__(self, key: str) -> None:
         raise UsageError("config keys cannot be deleted")
@@ -56,7 +75,7 @@ class Config(MutableMapping[str, Any]):
 
     def __getattr__(self, key: str) -> Any:
         try:
-            return self._values[key]
+            return self[key]
         except KeyError:
             raise AttributeError(f"config has no key {key!r}") from None
 
@@ -67,12 +86,94 @@ class Config(MutableMapping[str, Any]):
         return f"Config({self._values!r})"
 
 
+class Section(dict[str, Any]):
+    """A nested dict of a config, with attribute access: `config.optimizer.lr`."""
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return _readable(self[key])
+        except KeyError:
+            raise AttributeError(f"config has no key {key!r} here") from None
+
+
+def _readable(value: Any) -> Any:
+    return Section(value) if type(value) is dict else value
+
+
+def _reach(values: Mapping[str, Any], path: str) -> Any:
+    found: Any = values
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise KeyError(path)
+        found = found[part]
+    return _readable(found)
+
+
+def _same(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001  # arrays compare by element
+        return str(one) == str(other)
+
+
 def as_mapping(source: object) -> Mapping[str, Any]:
-    """A mapping of a mapping, an argparse namespace or another plain object. Raises UsageError."""
+    """A mapping of a mapping, an argparse namespace or another plain object, or a YAML or JSON file's path.
+
+    Raises UsageError.
+    """
     if source is None:
         return {}
     if isinstance(source, Mapping):
         return source
+    if isinstance(source, (str, Path)):
+        return _read_file(Path(source))
+    if hasattr(source, "_mapping") or hasattr(source, "to_dict"):
+        converted: object = source.to_dict() if hasattr(source, "to_dict") else getattr(source, "_mapping", None)
+        if isinstance(converted, Mapping):
+            return converted
     if hasattr(source, "__dict__"):
-        return dict(vars(source))
-    raise UsageError(f"a config is a dict or an argparse namespace, not {type(source).__name__}")
+        return {key: value for key, value in vars(source).items() if not key.startswith("_")}
+    raise UsageError(f"a config is a dict, an argparse namespace or a YAML file's path, not {type(source).__name__}")
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    """W&B's config files have `{key: {value: ...}}`: the values are taken."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"config is {str(path)!r}, a file that cannot be read: {error.strerror}") from error
+    if path.suffix.lower() == ".json":
+        import json
+
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"the config file {path} is no JSON: {error}") from error
+    else:
+        try:
+            import yaml
+        except ImportError:
+            raise UsageError("a config from a YAML file needs PyYAML: pip install pyyaml") from None
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"the config file {path} is no YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"the config file {path} holds no mapping of names to values")
+    found.pop("wandb_version", None)
+    return {
+        str(key): value["value"]
+        if isinstance(value, dict) and "value" in value and value.keys() <= {"value", "desc"}
+        else value
+        for key, value in found.items()
+    }
+
+
+def selected(values: Mapping[str, Any], include: Iterable[str] | None, exclude: Iterable[str] | None) -> dict[str, Any]:
+    """`values` with only, or without, some keys. Raises UsageError when both are given."""
+    if include and exclude:
+        raise UsageError("give config_include_keys or config_exclude_keys, not both")
+    if include:
+        return {key: values[key] for key in include if key in values}
+    left_out = set(exclude or ())
+    return {key: value for key, value in values.items() if key not in left_out}

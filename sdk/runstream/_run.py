@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import operator
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runstream import environment
+from runstream import environment, processes
 from runstream._config import Config
 from runstream._summary import Summary
+from runstream.data.loggable import Content, write_media
+from runstream.definitions import Definitions, make_definition
 from runstream.errors import SpoolError, UsageError
 from runstream.names import default_name
 from runstream.notices import Notices
 from runstream.ranks import Job
 from runstream.settings import Settings
 from runstream.spool.writer import split_keys
-from runstream.stream import Stream, Target
+from runstream.stream import Stream, Target, dumps
 from runstream.values import key_problem, sort_values
+
+if TYPE_CHECKING:
+    from runstream.console import Capture
+    from runstream.resume import AutoResume
 
 _time_ns = time.time_ns
 _LOOK_AFTER_US = 5_000_000
@@ -28,8 +34,8 @@ _LOOK_AFTER_US = 5_000_000
 _STEP_LIMIT = 2**53
 """Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
 _MAX_KEYS = 8192
-_live: set[Run] = set()
-"""Runs of this process that are not finished: held here, so that one that nobody holds is finished at exit."""
+_ALERT_LEVELS = ("INFO", "WARN", "ERROR")
+_ALERT_WAIT_S = 60.0
 
 
 class Run:
@@ -38,33 +44,53 @@ class Run:
     `log()` returns when the record is in the memory-mapped spool: it survives SIGKILL from then on. No method
     but `finish()` waits for anything, and that no longer than its deadline. `log()` and `finish()` may be called
     from any thread, and after a fork: a child's records go to a stream of its own, under the same run and rank.
+    A run may be pickled to a process that is spawned, where it does the same.
     """
 
     def __init__(
-        self, settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], resumed: bool = False
+        self,
+        settings: Settings,
+        run_id: str,
+        job: Job,
+        config: Mapping[str, Any],
+        *,
+        allow_val_change: bool = False,
+        resumed: bool = False,
+        starting_step: int = 0,
+        helper: bool = False,
+        auto_resume: AutoResume | None = None,
     ) -> None:
         """Raises SpoolError when the spool folder cannot be used."""
         self.settings = settings
         self.id = run_id
         self.job = job
         self.resumed = resumed
+        self.starting_step = starting_step
+        self.start_time = time.time()
         self._name = settings.name or default_name(run_id)
         self._notes = settings.notes
         self._tags = tuple(settings.tags)
         self._notices = Notices(settings.silent, settings.strict)
         self._target = Target(settings.entity, settings.project, run_id, _resume_mode(settings))
-        self._pid = os.getpid()
+        self._definitions = Definitions()
+        self._auto_resume = auto_resume
+        self._preempting = False
         self._finished = False
         self._dropped_points = 0
-        self._step = 0
+        self._alerts: dict[str, float] = {}
+        self._kept_files: dict[str, tuple[str, Path, str]] = {}
+        self._step = starting_step
         self._next_look_us = 0
         self._stream: Stream | None = None
+        self._capture: Capture | None = None
+        self._watcher: Any = None
+        self._helper = helper
         self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
-        self.config = Config(config, self._config_changed)
-        self.summary = Summary(self._last_values, self._summary_set)
-        if settings.mode != "disabled":
+        self.config = Config(config, self._config_changed, allow_val_change)
+        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted)
+        if settings.mode != "disabled" and not helper:
             self._open(start=True)
-        _live.add(self)
+        processes.add(self)
 
     # What people read
 
@@ -92,7 +118,7 @@ class Run:
 
     @tags.setter
     def tags(self, value: Iterable[str]) -> None:
-        self._tags = tuple(value)
+        self._tags = (value,) if isinstance(value, str) else tuple(str(tag) for tag in value)
         self._set_field("SECTION_RUN", "tags", list(self._tags))
 
     @property
@@ -113,9 +139,32 @@ class Run:
         return self.settings.job_type
 
     @property
+    def sweep_id(self) -> str:
+        return self.settings.sweep_id
+
+    @property
     def path(self) -> str:
         """`team/project/run`, without the team where the API key's default is meant."""
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def project_url(self) -> str:
+        """Where the project is looked at."""
+        return f"{self.settings.base_url.rstrip('/')}/{self.entity or '-'}/{self.project}"
+
+    @property
+    def url(self) -> str:
+        """Where the run is looked at; `-` stands for the API key's default team."""
+        return f"{self.project_url}/runs/{self.id}"
+
+    def get_url(self) -> str:
+        return self.url
+
+    def get_project_url(self) -> str:
+        return self.project_url
+
+    def project_name(self) -> str:
+        return self.project
 
     @property
     def rank(self) -> int:
@@ -132,7 +181,15 @@ class Run:
 
     @property
     def dir(self) -> str:
-        """The spool folder of this process's stream."""
+        """A folder for this run's files, made when it is asked for."""
+        folder = self.settings.root / "files" / self.id
+        if not self.disabled:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder)
+
+    @property
+    def spool_dir(self) -> str:
+        """The spool folder of this process's stream; empty where there is none."""
         return str(self._stream.folder) if self._stream else ""
 
     @property
@@ -144,6 +201,10 @@ class Run:
         return self.settings.mode == "disabled"
 
     @property
+    def finished(self) -> bool:
+        return self._finished
+
+    @property
     def stop_requested(self) -> bool:
         """True when somebody asked the server to stop this run: training code may end its loop."""
         return bool(self._stream and self._stream.state.read().stop_requested)
@@ -153,16 +214,23 @@ class Run:
         """Scalar points that this process has logged."""
         return self._stream.writer.points if self._stream else 0
 
+    @property
+    def points_dropped(self) -> int:
+        """Scalar points that this process had to give up: the spool was full."""
+        return self._dropped_points
+
     # What people do
 
-    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+    def log(
+        self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
+    ) -> None:
         """Log values at a step. When it returns, they survive SIGKILL of this process.
 
-        `data`: names to numbers (anything with __float__, arrays of one element), strings, or nested dicts
-        (names joined by dots). NaN and infinities are values. `step`: any integer up to ±2^53, in any order, any
-        number of times (the last write of a name and step wins); default: one more than the last, from 0, counted
-        per rank. `commit=False` stays at the step. Never raises and never waits for the network: what cannot be
-        logged is left out with a warning, once a kind (an exception with `strict`).
+        `data`: names to numbers (anything with __float__, arrays of one element), strings, `runstream.Image` and
+        its like, or nested dicts (names joined by dots). NaN and infinities are values. `step`: any integer up to
+        ±2^53, in any order, any number of times (the last write of a name and step wins); default: one more than
+        the last, from 0, counted per rank. `commit=False` stays at the step. Never raises and never waits for the
+        network: what cannot be logged is left out with a warning, once a kind (an exception with `strict`).
         """
         now = _time_ns() // 1000
         if step is None:
@@ -180,32 +248,122 @@ class Run:
             self._step = step + 1
         if now >= self._next_look_us and self._stream is not None:
             self._next_look_us = now + _LOOK_AFTER_US
-            self._stream.ensure_sender()
+            self._look_after()
 
     def define_metric(
         self,
         name: str,
-        step_metric: str | None = None,
+        step_metric: Any = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
         summary: str | None = None,
         goal: str | None = None,
-        hidden: bool = False,
-        **_: Any,
-    ) -> None:
-        """Say what a metric, or all that match a glob pattern, is drawn against and summed up by."""
+        overwrite: bool | None = None,
+    ) -> Any:
+        """Say what a metric, or all that match a glob pattern, is drawn against and summed up by.
+
+        `summary`: last, min, max, mean, first, best (with `goal`: minimize or maximize), none; several joined by
+        commas. `summary["loss.min"]` then has it, over all ranks on the server.
+        """
+        try:
+            definition = make_definition(name, step_metric, summary, goal, bool(hidden))
+        except UsageError as error:
+            self._notices.complain("define_metric", str(error))
+            return None
+        self._definitions.add(definition)
+        if self._stream is not None and not self._finished:
+            self._append_row = self._row_appender(self._stream)
         value = {
-            "name": name,
-            "step_metric": step_metric or "",
-            "summary": summary or "",
-            "goal": goal or "",
-            "hidden": hidden,
+            "name": definition.name,
+            "step_metric": definition.step_metric,
+            "summary": ",".join(definition.summary),
+            "goal": definition.goal,
+            "hidden": definition.hidden,
         }
         self._append("definition", value)
+        return definition
 
-    def alert(self, title: str, text: str = "", level: str = "INFO") -> None:
-        """Record an alert. `level`: INFO, WARN or ERROR."""
-        self._append("alert", {"title": title, "text": text, "level": f"LEVEL_{level.upper()}"})
+    def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
+        """Record an alert. `level`: INFO, WARN or ERROR. One of the same title within `wait_duration` seconds
+        (a number or a timedelta; default 60) is left out."""
+        name = str(getattr(level, "value", level)).upper()
+        if name not in _ALERT_LEVELS:
+            self._notices.complain("alert", f"alert: level is {level!r}: INFO, WARN or ERROR; INFO is taken")
+            name = "INFO"
+        wait_s = _ALERT_WAIT_S if wait_duration is None else getattr(wait_duration, "total_seconds", lambda: None)()
+        wait_s = float(wait_duration) if wait_s is None else wait_s
+        now = time.monotonic()
+        if now - self._alerts.get(title, -1e18) >= wait_s:
+            self._alerts[title] = now
+            self._append("alert", {"title": str(title)[:1024], "text": str(text)[:65536], "level": f"LEVEL_{name}"})
 
-    def finish(self, exit_code: int | None = None, timeout: float | None = None, **_: Any) -> bool:
+    def save(
+        self, glob_str: str | os.PathLike[str] | None = None, base_path: Any = None, policy: str = "live"
+    ) -> list[str]:
+        """Keep files with the run: all that match `glob_str`, under their path below `base_path` (default: the
+        pattern's fixed part). `policy`: now | live (again at the end, if changed) | end. Returns the paths."""
+        from runstream.keep import find_files
+
+        try:
+            if policy not in ("now", "live", "end"):
+                raise UsageError(f"save: policy is {policy!r}: now, live or end")
+            found = find_files(glob_str, base_path)
+        except UsageError as error:
+            self._notices.complain("save", str(error))
+            return []
+        for path, name in found:
+            digest = "" if policy == "end" else self._keep_file(path, name, "file")
+            if policy != "now":
+                self._kept_files[name] = (digest, path, "file")
+        return [str(path) for path, _ in found]
+
+    def log_code(
+        self, root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
+    ) -> list[str]:
+        """Keep source code with the run: `*.py` under `root`, or what `include_fn(path)` says. Returns the paths."""
+        from runstream.keep import find_code
+
+        found = find_code(Path(root or "."), include_fn, exclude_fn)
+        for path, place in found:
+            self._keep_file(path, place, "code")
+        return [str(path) for path, _ in found]
+
+    def watch(
+        self, models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
+    ) -> None:
+        """Log histograms of a torch model's gradients, parameters, or both (`log`: gradients | parameters | all |
+        None), every `log_freq` batches (counted by backward passes)."""
+        from runstream.integrations.torch import Watcher
+
+        try:
+            self._watcher = self._watcher or Watcher(self)
+            for model in models if isinstance(models, (list, tuple)) else [models]:
+                self._watcher.add(model, log, log_freq)
+        except UsageError as error:
+            self._notices.complain("watch", str(error))
+
+    def unwatch(self, models: Any = None) -> None:
+        """Stop what `watch()` began, for these models or all."""
+        if self._watcher is not None:
+            self._watcher.remove(models)
+
+    def mark_preempting(self) -> None:
+        """Say that this process is about to be preempted: unless it ends well, its run is preempted, not failed."""
+        self._preempting = True
+
+    def status(self) -> dict[str, Any]:
+        """How far the sender is: records logged and stored, batches refused, its last trouble."""
+        if self._stream is None:
+            return {"records": 0, "stored": 0, "rejected": 0, "error": ""}
+        progress = self._stream.state.read()
+        return {
+            "records": self._stream.writer.number,
+            "stored": progress.acked_record,
+            "rejected": progress.rejected_batches,
+            "error": progress.error,
+        }
+
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
         """End this process's part of the run and wait until the server has all of it, `timeout` seconds at most.
 
         Returns True when everything is stored on the server. What is not stays in the spool: the node's sender goes
@@ -213,26 +371,27 @@ class Run:
         """
         if self._finished:
             return True
+        self.unwatch()
+        for name, (digest, path, category) in self._kept_files.items():
+            self._keep_file(path, name, category, digest)
         self._finished = True
-        _live.discard(self)
+        processes.discard(self)
+        if self._capture is not None:
+            self._capture.stop()
         stream = self._stream
         self._append_row = self._refuse_row
+        if self._auto_resume is not None and not exit_code:
+            self._auto_resume.forget()
         if stream is None:
             return True
         number = self._write_finish(stream, exit_code or 0)
         timeout = self.settings.finish_timeout_s if timeout is None else timeout
         stored = self._wait(stream, number, timeout) if self.settings.mode == "online" and number else False
+        rejected = stream.state.read().rejected_batches
+        error = _because(stream)
         stream.end()
-        if not stored:
-            self._notices.say(
-                f"run {self.id}: recorded in {stream.spool.root}; "
-                + (
-                    f"not yet on the server after {timeout:g} s{_because(stream)}: the sender goes on, or send it with "
-                    if self.settings.mode == "online"
-                    else "send it with "
-                )
-                + f"`runstream sync {stream.spool.root}`"
-            )
+        if not quiet:
+            self._say_goodbye(stream, stored, rejected, timeout, error)
         return stored
 
     def __enter__(self) -> Run:
@@ -241,24 +400,41 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(exit_code=0 if kind is None else 1)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.finish(exit_code=processes.INTERRUPTED)
+        elif kind is not None and issubclass(kind, SystemExit):
+            code = getattr(error, "code", None)
+            self.finish(exit_code=code if isinstance(code, int) else int(code is not None))
+        else:
+            self.finish(exit_code=0 if kind is None else 1)
 
     def __repr__(self) -> str:
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self._step)
 
     # Within
 
     def _open(self, start: bool) -> Stream:
         stream = Stream(self.settings, self._target, self.job, _check_keys, helper=not start)
         self._stream = stream
-        self._append_row = stream.writer.append_row
+        self._append_row = self._row_appender(stream)
         self._next_look_us = _time_ns() // 1000 + _LOOK_AFTER_US
         stream.append(
             "start",
             self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
         )
         stream.show()
+        if start and self.settings.console == "auto":
+            from runstream.console import Capture
+
+            self._capture = Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
         return stream
+
+    def _row_appender(self, stream: Stream) -> Callable[[tuple[str, ...], Iterable[object], int, int], None]:
+        append = stream.writer.append_row
+        return self._definitions.wrap(append) if self._definitions.tracked else append
 
     def _start_record(self) -> dict[str, Any]:
         """The `RunStart` message. What describes the whole run is rank 0's to say."""
@@ -275,8 +451,6 @@ class Run:
             "sdk_version": _sdk_version(),
         }
         if self.rank == 0:
-            from runstream.stream import dumps
-
             value |= {
                 "name": self._name,
                 "notes": self._notes,
@@ -284,10 +458,17 @@ class Run:
                 "group": self.group,
                 "job_type": self.job_type,
                 "config_json": dumps(self.config.as_dict()),
-                "environment": environment.capture(),
+                "environment": environment.capture() if self.settings.capture_environment else {},
                 "sweep_id": self.settings.sweep_id,
             }
         return value
+
+    def _look_after(self) -> None:
+        """Every few seconds, from within `log()`: are the helpers alive?"""
+        if self._stream is not None:
+            self._stream.ensure_sender()
+        if self._capture is not None:
+            self._capture.look_after()
 
     def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
         """The first row after a fork: the child gets a stream of its own."""
@@ -302,21 +483,63 @@ class Run:
         if not isinstance(data, Mapping):
             self._notices.complain("log", f"log() takes a dict of names to values, not {type(data).__name__}")
             return
-        scalars, strings, problems = sort_values(data)
-        for problem in problems:
+        found = sort_values(data)
+        for problem in found.problems:
             self._notices.complain(problem.partition(":")[0], f"log(): left out {problem}")
+        left = len(found.scalars)
         try:
-            for keys in split_keys(list(scalars)):
-                self._append_row(keys, [scalars[key] for key in keys], step, now)
-            if strings:
-                stream = self._stream or self._open(start=False)
-                for key, text in strings.items():
-                    stream.append("text", {"key": key, "step": step, "value": text}, now)
+            for keys in split_keys(list(found.scalars)):
+                self._append_row(keys, [found.scalars[key] for key in keys], step, now)
+                left -= len(keys)
+            for key, text in found.strings.items():
+                self._log_rich(key, step, now, {"key": key, "step": step, "value": text})
+            for key, value in found.rich.items():
+                self._log_rich(key, step, now, value)
         except SpoolError as error:
-            self._dropped_points += len(scalars)
-            self._notices.complain("spool", f"log(): {error}; points are lost until there is space")
+            self._dropped_points += left
+            self._notices.complain("spool", f"log(): {error}; what is logged is lost until there is space")
         except UsageError as error:
             self._notices.complain("finished", str(error))
+
+    def _log_rich(self, key: str, step: int, now: int, value: Any) -> None:
+        """A string (as its record) or a `Loggable`, or a list of media. Raises SpoolError, UsageError (finished)."""
+        if self.disabled:
+            return
+        if self._finished:
+            self._refuse_row((), (), step, now)
+        outbox = _Outbox(self._stream or self._open(start=False), now)
+        if isinstance(value, dict):
+            outbox.record("text", value)
+            return
+        try:
+            if isinstance(value, list):
+                write_media(value, key, step, outbox)
+            else:
+                value.write(key, step, outbox)
+        except UsageError as error:
+            self._notices.complain(f"rich {key}", f"log(): left out {key!r}: {error}")
+
+    def _keep_file(self, path: Path, name: str, category: str, known: str = "") -> str:
+        """Keep a file, unless its SHA-256 is `known`. Returns the SHA-256; empty when it could not be kept."""
+        import mimetypes
+
+        if self._stream is None or self._finished:
+            return ""
+        try:
+            content = Content.of_file(path, mimetypes.guess_type(path.name)[0] or "application/octet-stream")
+            if content.sha256 != known:
+                value = {
+                    "path": name,
+                    "category": category,
+                    "media_type": content.media_type,
+                    "sha256": content.sha256,
+                    "size_bytes": content.size_bytes,
+                }
+                self._stream.append("file", value, contents=[content])
+        except (SpoolError, UsageError) as error:
+            self._notices.complain(f"save {name}", f"save: left out {name!r}: {error}")
+            return ""
+        return content.sha256
 
     def _checked_step(self, step: object) -> int | None:
         try:
@@ -339,8 +562,6 @@ class Run:
             self._notices.complain(kind, f"{kind}: {error}")
 
     def _set_field(self, section: str, key: str, value: object) -> None:
-        from runstream.stream import dumps
-
         self._append("field", {"section": section, "key": key, "value_json": dumps(value)})
 
     def _config_changed(self, key: str, value: Any) -> None:
@@ -349,21 +570,26 @@ class Run:
     def _summary_set(self, key: str, value: Any) -> None:
         self._set_field("SECTION_SUMMARY", key, value)
 
+    def _summary_deleted(self, key: str) -> None:
+        self._append("field", {"section": "SECTION_SUMMARY", "key": key, "deleted": True})
+
     def _last_values(self) -> dict[str, Any]:
-        return dict(self._stream.writer.last_values()) if self._stream and not self._finished else {}
+        last = self._stream.writer.last_values() if self._stream and not self._finished else {}
+        return dict(self._definitions.summary(last))
 
     def _write_finish(self, stream: Stream, exit_code: int) -> int:
         """Number of the finish record; 0 when there was no space for it."""
         writer = stream.writer
+        outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
         value = {
-            "exit_code": exit_code,
-            "outcome": "OUTCOME_FINISHED" if exit_code == 0 else "OUTCOME_FAILED",
+            "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
+            "outcome": f"OUTCOME_{outcome}",
             "points": writer.points,
             "records": writer.number,
             "dropped_points": self._dropped_points,
         }
         try:
-            number = stream.append("finish", value)
+            number = stream.append("finish", value, last=True)
         except SpoolError as error:
             self._notices.complain("finish", f"finish(): {error}")
             number = 0
@@ -377,19 +603,58 @@ class Run:
             return True
         with self._notices.progress() as show:
             while not stream.wait_acked(number, min(deadline, time.monotonic() + 0.5)):
-                left = number - stream.state.acked_record()
-                show(f"run {self.id}: {left} records to send, {max(deadline - time.monotonic(), 0):.0f} s left")
+                progress = stream.state.read()
+                left = number - progress.acked_record
+                why = f" ({progress.error})" if progress.error else ""
+                show(f"run {self.id}: {left} records to send, {max(deadline - time.monotonic(), 0):.0f} s left{why}")
                 if time.monotonic() >= deadline:
                     return False
         return True
+
+    def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
+        root = stream.spool.root
+        if self._dropped_points:
+            self._notices.warn(f"run {self.id}: {self._dropped_points} points were dropped: the spool was full")
+        if rejected:
+            self._notices.warn(f"run {self.id}: the server refused {rejected} batches; see {stream.spool.rejected}")
+        if self.settings.mode == "offline":
+            self._notices.say(f"run {self.id}: recorded in {root}; send it with `runstream sync {root}`")
+        elif not stored:
+            self._notices.say(
+                f"run {self.id}: recorded in {root}; not yet on the server after {timeout:g} s{because}: "
+                f"the sender goes on, or send it with `runstream sync {root}`"
+            )
+        elif self.rank == 0 and not self._helper:
+            self._notices.say(f"run {self._name}: {stream.writer.points} points stored; {self.url}")
 
     def _after_fork(self) -> None:
         """In the child: the parent's stream is the parent's."""
         if self._stream is not None:
             self._stream.abandon()
             self._stream = None
+        self._capture = None
+        self._kept_files = {}
+        self._helper = True
+        self._auto_resume = None
         if not self._finished:
             self._append_row = self._open_and_append
+
+
+class _Outbox:
+    """Where rich values write their records: this stream, at this time."""
+
+    def __init__(self, stream: Stream, time_us: int) -> None:
+        self._stream = stream
+        self._time_us = time_us
+
+    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
+        self._stream.append(kind, value, self._time_us, contents)
+
+
+def attach(settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int) -> Run:
+    """A run of another process, here: what is logged goes to a stream of its own, under the same run and rank."""
+    processes.install_hooks()
+    return Run(settings, run_id, job, config, starting_step=step, helper=True)
 
 
 def _check_keys(keys: tuple[str, ...]) -> None:
@@ -407,43 +672,10 @@ def _because(stream: Stream) -> str:
 
 
 def _resume_mode(settings: Settings) -> str:
-    return "allow" if settings.resume == "auto" else settings.resume
+    return settings.resume if settings.resume in ("never", "must") else "allow"
 
 
 def _sdk_version() -> str:
     from runstream._version import VERSION
 
     return VERSION
-
-
-def live_runs() -> list[Run]:
-    """Runs of this process that are not finished."""
-    return list(_live)
-
-
-def _finish_all() -> None:
-    """At exit: the exit code is 1 when an exception is on its way out."""
-    failed = getattr(sys, "last_value", None) is not None or getattr(sys, "last_exc", None) is not None
-    for run in live_runs():
-        run.finish(exit_code=1 if failed else 0)
-
-
-def _after_fork_in_child() -> None:
-    from runstream.sender.spawn import forget_children
-
-    forget_children()
-    for run in list(_live):
-        run._after_fork()
-
-
-def install_hooks() -> None:
-    """Once a process, by `init()`: finish what is open at exit, and give forked children streams of their own."""
-    import atexit
-
-    if not _installed:
-        _installed.append(True)
-        atexit.register(_finish_all)
-        os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-_installed: list[bool] = []

@@ -19,6 +19,7 @@ MASK = "***"
 _GIT_TIMEOUT_S = 1.0
 _MAX_DIFF_BYTES = 256 << 10
 _MAX_VARIABLES = 200
+_MAX_PACKAGES = 2000
 _MAX_VALUE = 1024
 
 
@@ -32,6 +33,8 @@ def capture() -> dict[str, Any]:
         "cpu_count": os.cpu_count() or 0,
         "memory_bytes": _memory_bytes(),
         "variables": masked_variables(dict(os.environ)),
+        "packages": _packages(),
+        "gpus": _gpus(),
     }
     found.update(_git())
     return found
@@ -77,6 +80,36 @@ def _memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return 0
+
+
+def _packages() -> dict[str, str]:
+    """Installed distributions and their versions, told from the names of their folders: reading each one's metadata
+    would take a hundred times as long."""
+    found: dict[str, str] = {}
+    for place in sys.path:
+        try:
+            names = [
+                entry.name for entry in os.scandir(place or ".") if entry.name.endswith((".dist-info", ".egg-info"))
+            ]
+        except OSError:
+            continue
+        for name in names:
+            package, _, version = name.rsplit(".", 1)[0].partition("-")
+            if version:
+                found.setdefault(package.lower().replace("_", "-"), version.partition("-")[0])
+    return dict(sorted(found.items())[:_MAX_PACKAGES])
+
+
+def _gpus() -> list[str]:
+    """Model names of NVIDIA GPUs, as the driver's own files say: no library is loaded into the training process."""
+    models = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        models += [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Model:")]
+    return models
 
 
 def _git() -> dict[str, Any]:

@@ -39,6 +39,10 @@ class Notices:
         if not self._silent:
             print(f"runstream: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
 
+    def warn(self, sentence: str) -> None:
+        """Something was lost: said also when silent."""
+        print(f"runstream: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
         """A function that shows a line in place, on a terminal only; the line is gone afterwards."""

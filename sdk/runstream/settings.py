@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from runstream.errors import SettingsError
+from runstream.spool.quota import POLICIES
 
 DEFAULT_BASE_URL = "http://127.0.0.1:7461"
 DEFAULT_GATEWAY_PORT = 7460
 DEFAULT_QUERY_PORT = 7462
 MODES = ("online", "offline", "disabled")
-RESUMES = ("allow", "never", "must", "auto")
-SENDERS = ("process", "none")
+RESUMES = ("", "allow", "never", "must", "auto")
+SENDERS = ("process", "thread", "none")
+CONSOLES = ("auto", "off")
+SPOOL_IOS = ("auto", "map", "append")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings of the SDK. Each field is also the variable `RUNSTREAM_<FIELD>`, in upper case."""
+_WANDB_VARIABLES = (
+    "entity",
+    "project",
+    "run_id",
+    "name",
+    "run_group",
+    "job_type",
+    "tags",
+    "notes",
+    "resume",
+    "mode",
+    "silent",
+)
+"""Read from `WANDB_<FIELD>` where RUNSTREAM_WANDB_VARIABLES says so and ours is not set."""
+_WANDB_NAMES = {"x_disable_stats": ("system_metrics", False), "_disable_stats": ("system_metrics", False)}
+_CONSOLE_NAMES = {"wrap": "auto", "redirect": "auto", "wrap_raw": "auto", "wrap_emu": "auto"}
 
-    api_key: str = ""
+
+@dataclass(frozen=True, slots=True, init=False)
+class Settings:
+    """All settings of the SDK. Each field is also the variable `RUNSTREAM_<FIELD>`, in upper case.
+
+    `Settings(field=value, ...)`; names that are only W&B's warn once and do nothing. Raises SettingsError.
+    """
+
+    api_key: str = field(default="", repr=False)
     base_url: str = DEFAULT_BASE_URL
     """Where people and programs ask: the query service."""
     gateway: str = ""
@@ -43,8 +68,9 @@ class Settings:
     job_type: str = ""
     mode: str = "online"
     """online | offline (spool only, send later by `runstream sync`) | disabled (every call does nothing)"""
-    resume: str = "allow"
-    """allow | never | must | auto (as allow)"""
+    resume: str = ""
+    """allow: continue the run that the id names, or begin it | never: only begin | must: only continue | auto:
+    continue what this folder's last run of the project left unfinished | empty: as allow, but asks no server"""
     dir: str = ""
     """The spool's folder; default: `$XDG_STATE_HOME/runstream`, else `~/.local/state/runstream`."""
     rank: int = -1
@@ -53,34 +79,100 @@ class Settings:
     finish_timeout_s: float = 60.0
     """How long `finish()` waits for the server at most; what is left stays in the spool."""
     sender: str = "process"
-    """process: start the node's sender when there is none | none: somebody else does"""
+    """process: start the node's sender when there is none | thread: send from this process, where none can be
+    started | none: somebody else does"""
     sender_patience_s: float = 600.0
     """How long the sender goes on trying after its last trainer has ended."""
+    spool_limit_mb: int = 32_768
+    """Disk that the unsent records of one process may use."""
+    when_full: str = "drop_new"
+    """When that, or the disk, is full: block | drop_oldest | drop_new. What is dropped is counted and reported."""
+    spool_io: str = "auto"
+    """map | append (plain writes, for file systems that cannot map) | auto: append on network file systems"""
+    max_media_mb: int = 512
+    """Of one image, video, table or file."""
+    console: str = "auto"
+    """auto: keep what this process prints | off"""
+    console_limit_mb: int = 64
+    """Console output of one process that may wait on disk; beyond it capturing stops."""
+    system_metrics: bool = True
+    """Sample CPU, memory, disks, network, GPUs of the node, and the process."""
+    system_interval_s: float = 10.0
+    capture_environment: bool = True
+    """Keep command, Python, packages, git state, hardware and environment variables (secrets masked)."""
+    sigterm_timeout_s: float = 8.0
+    """How long SIGTERM waits for the server; SLURM and Kubernetes kill 30 s later by default."""
+    resume_timeout_s: float = 3.0
+    """How long a resumed run asks the server for its last step."""
     sweep_id: str = ""
     silent: bool = False
     """Print nothing but errors."""
     strict: bool = False
     """Raise on bad input of `log()` instead of warning once."""
+    _given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Names that were given, which go before variables."""
+
+    def __init__(self, **values: Any) -> None:
+        known = {field.name: field for field in setting_fields()}
+        unknown = []
+        for name, value in values.items():
+            if name == "_given":
+                continue
+            if name in _WANDB_NAMES:
+                ours, setting = _WANDB_NAMES[name]
+                if value:
+                    object.__setattr__(self, ours, setting)
+            elif name not in known:
+                unknown.append(name)
+        given = set(values.pop("_given", ()))
+        for name, spec in known.items():
+            if name in values or not _is_set(self, name):
+                object.__setattr__(self, name, _fitting(name, values.get(name, spec.default), spec.default))
+        given |= {name for name in known if getattr(self, name) != known[name].default or name in values}
+        object.__setattr__(self, "_given", frozenset(given))
+        if unknown:
+            warn_once(f"Settings: {', '.join(unknown)}: not settings of runstream, ignored")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
         """Raises SettingsError naming the argument or variable whose value cannot be used."""
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            variable = f"RUNSTREAM_{field.name.upper()}"
+        wandb_too = environment.get("RUNSTREAM_WANDB_VARIABLES", "").lower() in _TRUE[:3]
+        for spec in setting_fields():
+            variable = f"RUNSTREAM_{spec.name.upper()}"
+            if variable not in environment and wandb_too and spec.name in _WANDB_VARIABLES:
+                variable = f"WANDB_{spec.name.upper()}"
             if variable in environment:
-                values[field.name] = _parse(variable, environment[variable], getattr(cls(), field.name))
+                values[spec.name] = _parse(variable, environment[variable], spec.default)
         values.update({name: value for name, value in arguments.items() if value is not None})
-        settings = replace(cls(), **values)
+        settings = cls(**values)
         settings._check()
         return settings
 
+    def given(self) -> dict[str, Any]:
+        """What was given by name, without the defaults."""
+        return {name: getattr(self, name) for name in self._given}
+
     def _check(self) -> None:
-        for name, allowed in (("mode", MODES), ("resume", RESUMES), ("sender", SENDERS)):
+        for name, allowed in (
+            ("mode", MODES),
+            ("resume", RESUMES),
+            ("sender", SENDERS),
+            ("console", CONSOLES),
+            ("when_full", POLICIES),
+            ("spool_io", SPOOL_IOS),
+        ):
             value = getattr(self, name)
             if value not in allowed:
                 raise SettingsError(f"{name} is {value!r}: use one of {', '.join(allowed)}")
+        if self.mode == "offline" and self.when_full == "block":
+            raise SettingsError("when_full is 'block' in a run that is offline: nothing would ever make room")
+        if self.spool_limit_mb < 32:
+            raise SettingsError(f"spool_limit_mb is {self.spool_limit_mb}: at least 32")
+        for name in ("finish_timeout_s", "sigterm_timeout_s", "resume_timeout_s", "system_interval_s"):
+            if not 0 <= getattr(self, name) <= 86_400 or (name == "system_interval_s" and self.system_interval_s < 0.1):
+                raise SettingsError(f"{name} is {getattr(self, name)!r}: give seconds")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError(f"base_url is {self.base_url!r}: give it as http://host:port or https://host")
@@ -108,6 +200,54 @@ class Settings:
             return Path(self.dir).expanduser().absolute()
         state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
         return Path(state).expanduser().absolute() / "runstream"
+
+
+def setting_fields() -> list[Field[Any]]:
+    """The fields that are settings."""
+    return [spec for spec in fields(Settings) if not spec.name.startswith("_")]
+
+
+def _is_set(settings: Settings, name: str) -> bool:
+    try:
+        object.__getattribute__(settings, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _fitting(name: str, value: object, default: object) -> object:
+    """`value` in the form that the field has. Raises SettingsError."""
+    if name == "mode" and value == "shared":
+        return "online"
+    if name == "mode" and value == "dryrun":
+        return "offline"
+    if name == "console" and isinstance(value, str):
+        return _CONSOLE_NAMES.get(value, value)
+    if name == "resume" and isinstance(value, bool):
+        return "allow"
+    if value is None:
+        return default
+    if isinstance(default, tuple):
+        return (value,) if isinstance(value, str) else tuple(str(item) for item in value)  # type: ignore[attr-defined]
+    if isinstance(default, str):
+        return str(value)
+    if isinstance(default, bool):
+        return bool(value)
+    if isinstance(default, (int, float)) and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise SettingsError(f"{name} is {value!r}: give a number")
+    return value
+
+
+_warned: set[str] = set()
+
+
+def warn_once(sentence: str) -> None:
+    """A UserWarning, once a process for each sentence, that no filter turns into an exception."""
+    if sentence not in _warned:
+        _warned.add(sentence)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn(f"runstream: {sentence}", UserWarning, stacklevel=4)
 
 
 def _parse(variable: str, text: str, default: object) -> object:

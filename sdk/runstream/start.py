@@ -1,4 +1,4 @@
-"""`init()`: settings, rank and run id into a `Run`. Needs no network."""
+"""`init()`: settings, rank and run id into a `Run`. Needs no network, but to ask for a resumed run's last step."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runstream import ranks
-from runstream._config import as_mapping
-from runstream._run import Run, install_hooks
+from runstream._config import as_mapping, selected
+from runstream._run import Run
 from runstream.credentials import Credentials, key_prefix
 from runstream.errors import UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
-from runstream.settings import Settings
+from runstream.processes import install_hooks
+from runstream.resume import AutoResume, find_earlier
+from runstream.settings import Settings, setting_fields, warn_once
 
 _runs_started = 0
+_WANDB_ONLY = frozenset(
+    {"anonymous", "force", "tensorboard", "sync_tensorboard", "monitor_gym", "magic", "fork_from", "resume_from"}
+)
 
 
 def start_run(
@@ -23,20 +28,26 @@ def start_run(
     entity: str | None = None,
     name: str | None = None,
     id: str | None = None,
-    config: Mapping[str, Any] | object | None = None,
+    config: Any = None,
+    config_exclude_keys: Iterable[str] | None = None,
+    config_include_keys: Iterable[str] | None = None,
+    allow_val_change: bool | None = None,
     tags: Iterable[str] | None = None,
     notes: str | None = None,
     group: str | None = None,
     job_type: str | None = None,
     mode: str | None = None,
     resume: str | bool | None = None,
-    dir: str | None = None,
+    dir: Any = None,
     rank: int | None = None,
     world_size: int | None = None,
+    save_code: bool | None = None,
     settings: Settings | Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Run:
     """Make the `Run` that `runstream.init` returns; see there."""
     global _runs_started
+    _mention(unknown)
     chosen = _settings(
         settings,
         project=project,
@@ -62,25 +73,50 @@ def start_run(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
     )
-    run_id = _run_id(chosen, job)
-    values = as_mapping(config)
+    values = selected(as_mapping(config), config_include_keys, config_exclude_keys)
     for key in values:
         if not isinstance(key, str):
             raise UsageError(f"config key {key!r} is no string")
+    auto = AutoResume(chosen) if chosen.resume == "auto" and chosen.mode != "disabled" else None
+    run_id = _run_id(chosen, job, auto)
+    resumed, step = _continued(chosen, run_id, job)
     install_hooks()
-    run = Run(chosen, run_id, job, values)
+    run = Run(
+        chosen,
+        run_id,
+        job,
+        values,
+        allow_val_change=bool(allow_val_change),
+        resumed=resumed,
+        starting_step=step,
+        auto_resume=auto if job.rank == 0 else None,
+    )
+    if auto and job.rank == 0:
+        auto.remember(run_id)
     _runs_started += 1
     _greet(run)
+    if save_code and run.rank == 0:
+        run.log_code()
     return run
 
 
 def _settings(given: Settings | Mapping[str, Any] | None, **arguments: Any) -> Settings:
-    if isinstance(given, Settings):
-        from dataclasses import replace
+    """Arguments go before `given`, that before the environment."""
+    extra = given.given() if isinstance(given, Settings) else dict(given or {})
+    known = {spec.name for spec in setting_fields()}
+    strange = {name: value for name, value in extra.items() if name not in known}
+    if strange:
+        Settings(**strange)  # says what it does not know
+    chosen = {name: value for name, value in extra.items() if name in known}
+    chosen |= {name: value for name, value in arguments.items() if value is not None}
+    return Settings.from_environment(None, **chosen)
 
-        return replace(given, **{name: value for name, value in arguments.items() if value is not None})
-    extra = {name: value for name, value in dict(given or {}).items() if name in Settings.__dataclass_fields__}
-    return Settings.from_environment(None, **{**extra, **{k: v for k, v in arguments.items() if v is not None}})
+
+def _mention(unknown: Mapping[str, Any]) -> None:
+    for name, value in unknown.items():
+        if value not in (None, False):
+            whose = "W&B's, and not runstream's" if name in _WANDB_ONLY else "no argument that runstream knows"
+            warn_once(f"init({name}=...): {whose}: ignored")
 
 
 def _tags(tags: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -89,12 +125,33 @@ def _tags(tags: Iterable[str] | None) -> tuple[str, ...] | None:
     return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
 
 
-def _run_id(settings: Settings, job: ranks.Job) -> str:
+def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
     if settings.run_id:
         return check_name("run id", settings.run_id)
-    if job.world_size == 1:
-        return new_run_id()
-    return ranks.shared_run_id(job, _runs_started)
+    if job.world_size > 1:
+        return ranks.shared_run_id(job, _runs_started)
+    return (auto.run_id() if auto else "") or new_run_id()
+
+
+def _continued(settings: Settings, run_id: str, job: ranks.Job) -> tuple[bool, int]:
+    """Whether the run exists already, and the step at which this rank goes on.
+
+    Asked only where somebody said `resume`, or the launcher restarted the job. Raises UsageError where the run's
+    existence forbids what was asked.
+    """
+    if settings.mode == "disabled" or not (settings.resume or job.restart_count):
+        return False, 0
+    earlier = find_earlier(settings, run_id, job.rank)
+    if settings.resume == "must" and earlier.exists is False:
+        raise UsageError(f"resume='must', and there is no run {run_id!r} in {settings.project}: check id and project")
+    if settings.resume == "never" and earlier.exists and job.world_size == 1 and not job.restart_count:
+        raise UsageError(f"resume='never', and the run {run_id!r} exists: choose another id, or resume='allow'")
+    if earlier.exists is None and settings.mode == "online" and job.rank == 0:
+        Notices(settings.silent, strict=False).say(
+            f"the server did not say where run {run_id} stopped ({earlier.trouble}): "
+            f"steps go on at {(earlier.last_step or -1) + 1}; give log(step=...) to choose"
+        )
+    return bool(earlier.exists), 0 if earlier.last_step is None else earlier.last_step + 1
 
 
 def _greet(run: Run) -> None:
@@ -102,7 +159,8 @@ def _greet(run: Run) -> None:
         return
     notices = Notices(run.settings.silent, strict=False)
     ranks_text = f", {run.world_size} ranks" if run.world_size > 1 else ""
-    notices.say(f"run {run.name} ({run.path}{ranks_text}), spool in {run.settings.root}")
+    going_on = f", going on at step {run.step}" if run.resumed else ""
+    notices.say(f"run {run.name} ({run.path}{ranks_text}{going_on}), spool in {run.settings.root}")
     credentials = Credentials(run.settings.root)
     known = run.settings.api_key or credentials.find(run.settings.base_url)
     if run.settings.mode == "online" and not known:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -14,13 +16,15 @@ from typing import Any
 
 from runstream import _version
 from runstream.credentials import Credentials, key_prefix
-from runstream.errors import SpoolError
+from runstream.data.loggable import Content
+from runstream.errors import SpoolError, UsageError
 from runstream.names import new_writer_id
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
+from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
 from runstream.spool.writer import SpoolWriter
 
@@ -56,6 +60,7 @@ class Stream:
         self.helper = helper
         self.writer_id = new_writer_id()
         self.folder = self.spool.streams / self.writer_id
+        self._contents = 0
         hidden = self.spool.streams / f".new-{self.writer_id}"
         files.private_folder(hidden)
         write_meta(hidden, self._meta(self._remember_key()))
@@ -64,7 +69,8 @@ class Stream:
             raise SpoolError(f"the new spool stream {hidden} is locked already")
         self.state = StateFile(hidden / "state", create=True)
         self._hidden: Path | None = hidden
-        self.writer = SpoolWriter(hidden, check_keys)
+        quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self._wait_noticed)
+        self.writer = _make_writer(settings.spool_io, hidden, check_keys, quota)
 
     def show(self) -> None:
         """Let the sender see it: called after the first record is in."""
@@ -76,15 +82,36 @@ class Stream:
 
     def ensure_sender(self) -> None:
         """Start the node's sender when there is none. Never raises, never waits."""
-        if self.online and self.settings.sender == "process":
-            try:
+        settings = self.settings
+        if not self.online and not (settings.system_metrics or settings.console == "auto"):
+            return  # nothing for it to do: an offline stream waits for `runstream sync`
+        try:
+            if self.settings.sender == "process":
                 ensure_sender(self.spool, self.settings.sender_patience_s)
-            except OSError as error:
-                self.state.set_error(f"no sender process could be started: {error}")
+            elif self.settings.sender == "thread" and self.online:
+                from runstream.sender.thread import ensure_thread
 
-    def append(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> int:
-        """Append one record that is no row. Returns its number. Raises SpoolError."""
-        return self.writer.append_json(dumps({"kind": kind, "value": value}), time_us)
+                ensure_thread(self.spool, self.settings.sender_patience_s)
+        except OSError as error:
+            self.state.set_error(f"no sender process could be started: {error}; set RUNSTREAM_SENDER=thread")
+
+    def append(
+        self,
+        kind: str,
+        value: dict[str, Any],
+        time_us: int | None = None,
+        contents: list[Content] | None = None,
+        *,
+        last: bool = False,
+    ) -> int:
+        """Append one record that is no row, after the contents it refers to. Returns its number.
+
+        Raises SpoolError, UsageError (a content too large).
+        """
+        record: dict[str, Any] = {"kind": kind, "value": value}
+        if contents:
+            record["contents"] = [self._keep(content) for content in contents]
+        return self.writer.append_json(dumps(record), time_us, last=last)
 
     def wait_acked(self, number: int, deadline: float) -> bool:
         """Wait until record `number` is stored for good, or `deadline` (time.monotonic()) has passed."""
@@ -113,6 +140,33 @@ class Stream:
     def alive(self) -> bool:
         return is_alive(self.folder)
 
+    def _keep(self, content: Content) -> list[Any]:
+        """Put a content where the sender finds it, under a name of its own: it is deleted when it is sent."""
+        limit = self.settings.max_media_mb << 20
+        if content.size_bytes > limit:
+            raise UsageError(f"{content.size_bytes} bytes: at most {limit} (max_media_mb)")
+        folder = (self._hidden or self.folder) / "media"
+        self._contents += 1
+        name = f"{self._contents:08d}-{content.sha256[:16]}"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            waiting = sum(entry.stat().st_size for entry in os.scandir(folder))
+            if waiting + content.size_bytes > self.settings.spool_limit_mb << 20:
+                allowed = self.settings.spool_limit_mb
+                raise SpoolError(f"{waiting >> 20} MB of media wait to be sent: at most {allowed} (spool_limit_mb)")
+            if content.data is not None:
+                (folder / name).write_bytes(content.data)
+            else:
+                assert content.path is not None
+                shutil.copyfile(content.path, folder / name)
+        except OSError as error:
+            (folder / name).unlink(missing_ok=True)
+            raise SpoolError(f"cannot write to {folder}: {error.strerror}") from error
+        return [name, content.sha256, content.size_bytes]
+
+    def _wait_noticed(self) -> None:
+        self.ensure_sender()
+
     def _remember_key(self) -> str:
         credentials = Credentials(self.spool.root)
         if self.settings.api_key:
@@ -125,11 +179,12 @@ class Stream:
         return ""
 
     def _meta(self, prefix: str) -> StreamMeta:
+        settings = self.settings
         return StreamMeta(
             writer_id=self.writer_id,
-            base_url=self.settings.base_url,
-            gateway=self.settings.gateway_address,
-            gateway_tls=self.settings.tls,
+            base_url=settings.base_url,
+            gateway=settings.gateway_address,
+            gateway_tls=settings.tls,
             key_prefix=prefix,
             team=self.target.team,
             project=self.target.project,
@@ -139,6 +194,8 @@ class Stream:
             resume=self.target.resume,
             offline=not self.online,
             helper=self.helper,
+            system=False,
+            system_interval_s=settings.system_interval_s if settings.system_metrics and not self.helper else 0.0,
             created_us=time.time_ns() // 1000,
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -146,11 +203,30 @@ class Stream:
         )
 
 
+def _make_writer(
+    io: str, folder: Path, check_keys: Callable[[tuple[str, ...]], None], quota: Quota | None
+) -> SpoolWriter:
+    """A mapped writer, or an appending one where files cannot be mapped. Raises SpoolError."""
+    from runstream.spool.appending import AppendingWriter, is_network
+
+    if io == "append" or (io == "auto" and is_network(folder)):
+        return AppendingWriter(folder, check_keys, quota)
+    try:
+        return SpoolWriter(folder, check_keys, quota)
+    except SpoolError as error:
+        cause = error.__cause__
+        if io == "map" or not (isinstance(cause, OSError) and cause.errno in (errno.ENODEV, errno.EINVAL)):
+            raise
+    for path in folder.glob("*.seg"):
+        path.unlink()
+    return AppendingWriter(folder, check_keys, quota)
+
+
 def dumps(value: object) -> str:
     """JSON that every reader takes: NaN and infinities as strings, what JSON cannot say as its str()."""
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"), default=plain)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), default=plain)
 
 
@@ -168,11 +244,14 @@ def plain(value: object) -> object:
     return str(value)
 
 
+_MAX_DEPTH = 32
+
+
 def _finite(value: Any, depth: int = 0) -> Any:
-    if depth > 64:
-        return "..."  # circular, or as good as
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, (dict, list, tuple)) and depth > _MAX_DEPTH:
+        return "..."  # circular, or as good as
     if isinstance(value, dict):
         return {str(key): _finite(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -3,51 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from runstream.data.image import Image, is_figure, is_picture
+from runstream.data.loggable import Loggable, Media
 
 MAX_KEY_BYTES = 1024
 MAX_DEPTH = 32
 MAX_STRING_BYTES = 1 << 20
 
 
-def sort_values(data: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, str], list[str]]:
-    """Scalars by dotted key, strings by dotted key, and one sentence for each value that was left out."""
-    scalars: dict[str, float] = {}
-    strings: dict[str, str] = {}
-    problems: list[str] = []
-    _walk(data, "", scalars, strings, problems, 0)
-    return scalars, strings, problems
+@dataclass(slots=True)
+class Sorted:
+    """A dict for `log()`, by what its values are; names are dotted."""
+
+    scalars: dict[str, float] = field(default_factory=dict)
+    strings: dict[str, str] = field(default_factory=dict)
+    rich: dict[str, Any] = field(default_factory=dict)
+    """`Loggable`s, or lists of `Media`."""
+    problems: list[str] = field(default_factory=list)
+    """One sentence for each value that was left out."""
 
 
-def _walk(
-    data: Mapping[Any, Any],
-    prefix: str,
-    scalars: dict[str, float],
-    strings: dict[str, str],
-    problems: list[str],
-    depth: int,
-) -> None:
+def sort_values(data: Mapping[Any, Any]) -> Sorted:
+    found = Sorted()
+    _walk(data, "", found, 0)
+    return found
+
+
+def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> None:
     for key, value in data.items():
         name = f"{prefix}{key}"
         problem = key_problem(key, name)
         if problem:
-            problems.append(problem)
+            found.problems.append(problem)
         elif isinstance(value, Mapping):
             if depth >= MAX_DEPTH:
-                problems.append(f"{name!r}: nested deeper than {MAX_DEPTH} levels")
+                found.problems.append(f"{name!r}: nested deeper than {MAX_DEPTH} levels")
             else:
-                _walk(value, f"{name}.", scalars, strings, problems, depth + 1)
+                _walk(value, f"{name}.", found, depth + 1)
         elif isinstance(value, str):
             if len(value.encode("utf-8", "surrogatepass")) > MAX_STRING_BYTES:
-                problems.append(f"{name!r}: a string of more than {MAX_STRING_BYTES} bytes")
+                found.problems.append(f"{name!r}: a string of more than {MAX_STRING_BYTES} bytes")
             else:
-                strings[name] = value
+                found.strings[name] = value
+        elif (rich := as_rich(value)) is not None:
+            found.rich[name] = rich
         else:
             number = as_scalar(value)
             if number is None:
-                problems.append(f"{name!r}: {describe(value)} is no number")
+                found.problems.append(f"{name!r}: {describe(value)} is no number{_advice(value)}")
             else:
-                scalars[name] = number
+                found.scalars[name] = number
+
+
+def as_rich(value: object) -> object:
+    """`value`, if `log()` can write it as more than a number: a `Loggable`, a list of media, a figure, a picture."""
+    if isinstance(value, Loggable):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Media) for item in value):
+        return list(value)
+    if is_figure(value) or is_picture(value):
+        return Image(value)
+    return None
+
+
+def _advice(value: object) -> str:
+    if isinstance(getattr(value, "shape", None), tuple) or isinstance(value, (list, tuple)):
+        return ": log its mean, or runstream.Histogram(...) or runstream.Image(...) of it"
+    return ""
 
 
 def as_scalar(value: object) -> float | None:

@@ -36,6 +36,7 @@ class ServiceStack:
         environment = {
             **self.clickhouse.environment,
             "RUNSTREAM_CONTROL_URL": self.control_url,
+            "RUNSTREAM_MEDIA_URL": (self.folder / "media").absolute().as_uri(),
             "RUNSTREAM_GATEWAY_LISTEN": self.address("gateway"),
             "RUNSTREAM_GATEWAY_OPS": self.address("gateway_ops"),
             "RUNSTREAM_WRITER_OPS": self.address("writer_ops"),
@@ -54,6 +55,8 @@ class ServiceStack:
             "RUNSTREAM_API_KEY": self.key,
             "RUNSTREAM_DIR": str(spool),
             "RUNSTREAM_SILENT": "true",
+            "RUNSTREAM_SYSTEM_METRICS": "false",  # the tests that want them say so: the others count points
+            "RUNSTREAM_CONSOLE": "off",
         }
 
     def start(self, query: bool = True) -> ServiceStack:

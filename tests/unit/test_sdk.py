@@ -30,11 +30,13 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNSTREAM_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("RUNSTREAM_MODE", "offline")
     monkeypatch.setenv("RUNSTREAM_SILENT", "true")
+    monkeypatch.setenv("RUNSTREAM_CONSOLE", "off")
+    monkeypatch.setenv("RUNSTREAM_SYSTEM_METRICS", "false")
     monkeypatch.setattr(runstream, "run", None)
 
 
 def stored(run: runstream.Run) -> Collected:
-    return read_all(Path(run.dir))[0]
+    return read_all(Path(run.spool_dir))[0]
 
 
 def records(run: runstream.Run, kind: str) -> list[dict[str, Any]]:
@@ -60,7 +62,7 @@ def test_a_run_from_start_to_finish() -> None:
         (1, (0.0, 1.0)),
         (2, (-1.0, 2.0)),
     ]
-    meta = read_meta(Path(run.dir))
+    meta = read_meta(Path(run.spool_dir))
     assert (meta.project, meta.run, meta.rank, meta.offline) == ("digits", run.id, 0, True)
 
 
@@ -197,7 +199,7 @@ def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:
     script = (
         "import runstream\n"
         "run = runstream.init(project='p')\n"
-        "print(run.dir)\n"
+        "print(run.spool_dir)\n"
         "run.log({'x': 1.0})\n"
         "raise SystemError('boom')"
     )

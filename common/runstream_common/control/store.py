@@ -223,10 +223,7 @@ class ControlStore:
         """
         team = team or principal.default_team
         _check_names(team, project, run, writer_id)
-        if not principal.can_write(team):
-            raise PermissionDeniedError(
-                f"this API key may not write to the team {team!r}: use a key of a member, or another team"
-            )
+        _check_writable(principal, team)
         with self._engine.begin() as connection:
             now = now_us()
             row, new_run = self._run_row(connection, principal, team, project, run, now, resume)
@@ -253,6 +250,14 @@ class ControlStore:
                 )
             )
             return StreamBinding(team, epoch, row.created_us, new_run)
+
+    async def writable_project(self, principal: Principal, *, team: str, project: str) -> str:
+        """The team, filled in, when the caller may write to the project. Raises InvalidNameError,
+        PermissionDeniedError."""
+        team = team or principal.default_team
+        _check_names(team, project)
+        _check_writable(principal, team)
+        return team
 
     @_in_thread
     def projects(self, principal: Principal, team: str | None = None) -> list[ProjectRow]:
@@ -347,6 +352,13 @@ def _check_names(team: str, project: str | None = None, run: str | None = None, 
             check_writer_id(writer_id)
     except BadName as error:
         raise InvalidNameError(str(error)) from error
+
+
+def _check_writable(principal: Principal, team: str) -> None:
+    if not principal.can_write(team):
+        raise PermissionDeniedError(
+            f"this API key may not write to the team {team!r}: use a key of a member, or another team"
+        )
 
 
 def _ensure_member(connection: Connection, user: str, team: str, role: Role) -> None:

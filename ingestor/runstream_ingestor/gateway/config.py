@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runstream_common import limits
 from runstream_common.config import Env
+from runstream_common.objects import MediaConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class StreamLimits:
     """A stream that says nothing is closed."""
     idle_timeout_s: float = 120.0
     """The SDK's sender sends a heartbeat every 15 s."""
+    upload_timeout_s: float = 600.0
+    """Of one file."""
     recheck_key_s: float = 15.0
     """A key revoked in mid-stream ends the stream after this long at the latest."""
 
@@ -28,6 +31,8 @@ class GatewayConfig:
     ops_address: str = "127.0.0.1:7470"
     ops_token: str = ""
     control_url: str = ""
+    media: MediaConfig = MediaConfig("file:///var/lib/runstream/media")
+    max_media_bytes: int = limits.MAX_MEDIA_BYTES
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     max_streams: int = 20_000
@@ -44,6 +49,8 @@ class GatewayConfig:
             ops_address=env.address("RUNSTREAM_GATEWAY_OPS", default.ops_address),
             ops_token=env.secret("RUNSTREAM_OPS_TOKEN") or "",
             control_url=env.text("RUNSTREAM_CONTROL_URL", ""),
+            media=MediaConfig.from_env(env),
+            max_media_bytes=env.integer("RUNSTREAM_MAX_MEDIA_MB", limits.MAX_MEDIA_BYTES >> 20, 1, 1 << 20) << 20,
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
             max_streams=env.integer("RUNSTREAM_GATEWAY_MAX_STREAMS", default.max_streams, 1, 1_000_000),

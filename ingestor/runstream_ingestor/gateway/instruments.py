@@ -31,3 +31,7 @@ class GatewayInstruments:
 
     def rejected(self, reason: str) -> None:
         self._metrics.counter("runstream_gateway_batches_rejected_total", reason=reason).inc()
+
+    def media_stored(self, size: int) -> None:
+        self._metrics.counter("runstream_gateway_media_stored_total").inc()
+        self._metrics.counter("runstream_gateway_media_bytes_total").inc(size)

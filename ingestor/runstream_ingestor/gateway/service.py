@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -21,15 +21,19 @@ from runstream_common.control.errors import (
 )
 from runstream_common.control.store import ControlStore, Principal, Resume
 from runstream_common.limits import MAX_WORLD_SIZE
+from runstream_common.objects import MediaError
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_ingestor.gateway.media import MediaDesk
 from runstream_ingestor.gateway.session import Bound, BrokenStreamError, Session
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 LOG = structlog.get_logger()
 _RESUME = {pb.RESUME_MODE_NEVER: Resume.NEVER, pb.RESUME_MODE_MUST: Resume.MUST}
-_STATUS: tuple[tuple[type[ControlError], grpc.StatusCode], ...] = (
+_STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (MediaError, grpc.StatusCode.INVALID_ARGUMENT),
+    (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
     (PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),
     (RunExistsError, grpc.StatusCode.ALREADY_EXISTS),
@@ -48,6 +52,7 @@ class IngestService(rpc.IngestServiceServicer):
         limits: StreamLimits,
         instruments: GatewayInstruments,
         max_streams: int,
+        media: MediaDesk,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -55,6 +60,7 @@ class IngestService(rpc.IngestServiceServicer):
         self._limits = limits
         self._instruments = instruments
         self._max_streams = max_streams
+        self._media = media
         self._open = 0
 
     async def Stream(
@@ -71,6 +77,25 @@ class IngestService(rpc.IngestServiceServicer):
         finally:
             self._open -= 1
             self._instruments.stream_closed()
+
+    async def PutMedia(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.MediaUpload], context: Any
+    ) -> pb.MediaStored:
+        """See ingest.proto."""
+        try:
+            principal = await self._authenticator.authenticate(_api_key(context))
+            async with asyncio.timeout(self._limits.upload_timeout_s):
+                return await self._media.put(principal, request_iterator)
+        except (ControlError, MediaError, TimeoutError) as error:
+            await self._refuse(context, _status(error), str(error) or "the upload took too long")
+
+    async def FindMissingMedia(self, request: pb.MediaQuestion, context: Any) -> pb.MediaAnswer:  # noqa: N802
+        """See ingest.proto."""
+        try:
+            principal = await self._authenticator.authenticate(_api_key(context))
+            return await self._media.missing(principal, request)
+        except (ControlError, MediaError) as error:
+            await self._refuse(context, _status(error), str(error))
 
     async def _serve(
         self, requests: AsyncIterator[pb.IngestRequest], context: _Context
@@ -157,18 +182,18 @@ class IngestService(rpc.IngestServiceServicer):
         finally:
             await session.finish()
 
-    async def _refuse(self, context: _Context, status: grpc.StatusCode, detail: str) -> NoReturn:
+    async def _refuse(self, context: Any, status: grpc.StatusCode, detail: str) -> NoReturn:
         self._instruments.refused(status.name.lower())
         LOG.info("stream refused", status=status.name, detail=detail)
         await context.abort(status, detail)
         raise AssertionError("abort returned")
 
 
-def _status(error: ControlError) -> grpc.StatusCode:
+def _status(error: Exception) -> grpc.StatusCode:
     return next((code for kind, code in _STATUS if isinstance(error, kind)), grpc.StatusCode.UNAVAILABLE)
 
 
-def _api_key(context: _Context) -> str:
+def _api_key(context: Any) -> str:
     """The bearer token, empty where there is none: authentication then says so."""
     for name, value in context.invocation_metadata() or ():
         if name == "authorization":

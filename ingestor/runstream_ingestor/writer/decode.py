@@ -45,6 +45,8 @@ class Decoded:
     blocks: list[Block] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
     """Points put aside, by reason."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Points that the sender says will never come, by reason: in no batch."""
 
 
 def decode(delivery: Delivery) -> Decoded:

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from runstream_common import limits
-from runstream_common.identity import full_project, run_month, version
+from runstream_common.identity import LOST, full_project, run_month, version
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -26,6 +26,10 @@ _OUTCOMES = {
     pb.StreamFinish.OUTCOME_PREEMPTED: "preempted",
 }
 _OUTPUTS = {pb.ConsoleLine.OUTPUT_STDOUT: "stdout", pb.ConsoleLine.OUTPUT_STDERR: "stderr"}
+_CAUSES = {
+    pb.SpoolLoss.CAUSE_SPOOL_FULL: LOST + "the spool was full",
+    pb.SpoolLoss.CAUSE_DAMAGED: LOST + "damaged in the spool",
+}
 _LEVELS = {pb.Alert.LEVEL_INFO: "info", pb.Alert.LEVEL_WARN: "warn", pb.Alert.LEVEL_ERROR: "error"}
 _MAX_DEPTH = 32
 
@@ -80,7 +84,8 @@ def ledger_row(decoded: Decoded, written: datetime) -> Row:
 def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:
     """One row for each reason for which something of the batch was put aside."""
     origin = decoded.delivery.message.origin
-    return [reject_row(origin, reason, points, "", written) for reason, points in sorted(decoded.rejected.items())]
+    aside = sorted({**decoded.rejected, **decoded.lost}.items())
+    return [reject_row(origin, reason, points, "", written) for reason, points in aside]
 
 
 def reject_row(origin: Any, reason: str, points: int, detail: str, written: datetime) -> Row:
@@ -149,6 +154,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                     "columns": list(table.columns),
                     "row_count": table.rows,
                     "rows": table.rows_json,
+                    "plot": table.plot_json,
                 },
             )
         case "media":
@@ -167,6 +173,21 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                     "metadata": media.metadata_json,
                 },
             )
+        case "file":
+            file = record.file
+            yield (
+                "files",
+                {
+                    "path": file.path,
+                    "category": file.category,
+                    "rank": rank,
+                    "media_type": file.media_type,
+                    "sha256": file.sha256,
+                    "size_bytes": file.size_bytes,
+                },
+            )
+        case "loss":
+            decoded.lost[_CAUSES.get(record.loss.cause, "lost")] = record.loss.points
         case "console":
             line = record.console
             yield (
@@ -174,7 +195,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                 {
                     "rank": rank,
                     "output": _OUTPUTS.get(line.output, "stdout"),
-                    "writer": origin.writer_id,
+                    "writer": line.stream or origin.writer_id,
                     "line": line.line,
                     "text": line.text,
                 },

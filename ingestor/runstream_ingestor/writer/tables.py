@@ -50,7 +50,14 @@ SCHEMAS: dict[str, Any] = {
         [*_KEYED, ("edges", pa.list_(pa.float64())), ("counts", pa.list_(pa.float64())), *_VERSIONED]
     ),
     "tables": pa.schema(
-        [*_KEYED, ("columns", pa.list_(pa.string())), ("row_count", pa.uint32()), ("rows", pa.string()), *_VERSIONED]
+        [
+            *_KEYED,
+            ("columns", pa.list_(pa.string())),
+            ("row_count", pa.uint32()),
+            ("rows", pa.string()),
+            ("plot", pa.string()),
+            *_VERSIONED,
+        ]
     ),
     "media": pa.schema(
         [
@@ -61,6 +68,18 @@ SCHEMAS: dict[str, Any] = {
             ("size_bytes", pa.uint64()),
             ("caption", pa.string()),
             ("metadata", pa.string()),
+            *_VERSIONED,
+        ]
+    ),
+    "files": pa.schema(
+        [
+            *_RUN,
+            ("path", pa.string()),
+            ("category", pa.string()),
+            ("rank", pa.uint32()),
+            ("media_type", pa.string()),
+            ("sha256", pa.string()),
+            ("size_bytes", pa.uint64()),
             *_VERSIONED,
         ]
     ),

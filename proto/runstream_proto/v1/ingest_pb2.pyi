@@ -106,6 +106,127 @@ SECTION_SUMMARY: Section.ValueType  # 3
 Global___Section: _TypeAlias = Section  # noqa: Y015
 
 @_typing.final
+class MediaUpload(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """at most 1 MiB at a time"""
+    @_builtins.property
+    def header(self) -> Global___MediaHeader:
+        """exactly once, first"""
+
+    def __init__(
+        self,
+        *,
+        header: Global___MediaHeader | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "data"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___MediaUpload: _TypeAlias = MediaUpload  # noqa: Y015
+
+@_typing.final
+class MediaHeader(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    sha256: _builtins.str
+    """lower-case hex of the whole content"""
+    size_bytes: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___RunPath: ...
+    def __init__(
+        self,
+        *,
+        run: Global___RunPath | None = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaHeader: _TypeAlias = MediaHeader  # noqa: Y015
+
+@_typing.final
+class MediaStored(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXISTED_FIELD_NUMBER: _builtins.int
+    existed: _builtins.bool
+    """the project had this content already"""
+    def __init__(
+        self,
+        *,
+        existed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existed", b"existed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaStored: _TypeAlias = MediaStored  # noqa: Y015
+
+@_typing.final
+class MediaQuestion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___RunPath: ...
+    @_builtins.property
+    def sha256(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """at most 1000"""
+
+    def __init__(
+        self,
+        *,
+        run: Global___RunPath | None = ...,
+        sha256: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaQuestion: _TypeAlias = MediaQuestion  # noqa: Y015
+
+@_typing.final
+class MediaAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MISSING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing", b"missing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaAnswer: _TypeAlias = MediaAnswer  # noqa: Y015
+
+@_typing.final
 class IngestRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -578,6 +699,8 @@ class Record(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     FINISH_FIELD_NUMBER: _builtins.int
     TABLE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """the writer's record number: with the epoch, the version of what it writes"""
     time_us: _builtins.int
@@ -604,6 +727,10 @@ class Record(_message.Message):
     def finish(self) -> Global___StreamFinish: ...
     @_builtins.property
     def table(self) -> Global___Table: ...
+    @_builtins.property
+    def file(self) -> Global___FileReference: ...
+    @_builtins.property
+    def loss(self) -> Global___SpoolLoss: ...
     def __init__(
         self,
         *,
@@ -620,12 +747,14 @@ class Record(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         finish: Global___StreamFinish | None = ...,
         table: Global___Table | None = ...,
+        file: Global___FileReference | None = ...,
+        loss: Global___SpoolLoss | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "console", b"console", "definition", b"definition", "field", b"field", "finish", b"finish", "heartbeat", b"heartbeat", "histogram", b"histogram", "kind", b"kind", "media", b"media", "start", b"start", "table", b"table", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "console", b"console", "definition", b"definition", "field", b"field", "file", b"file", "finish", b"finish", "heartbeat", b"heartbeat", "histogram", b"histogram", "kind", b"kind", "loss", b"loss", "media", b"media", "start", b"start", "table", b"table", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "console", b"console", "definition", b"definition", "field", b"field", "finish", b"finish", "heartbeat", b"heartbeat", "histogram", b"histogram", "kind", b"kind", "media", b"media", "number", b"number", "start", b"start", "table", b"table", "text", b"text", "time_us", b"time_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "console", b"console", "definition", b"definition", "field", b"field", "file", b"file", "finish", b"finish", "heartbeat", b"heartbeat", "histogram", b"histogram", "kind", b"kind", "loss", b"loss", "media", b"media", "number", b"number", "start", b"start", "table", b"table", "text", b"text", "time_us", b"time_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["start", "field", "definition", "text", "histogram", "media", "console", "alert", "heartbeat", "finish", "table"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["start", "field", "definition", "text", "histogram", "media", "console", "alert", "heartbeat", "finish", "table", "file", "loss"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -952,11 +1081,14 @@ class Table(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     ROWS_JSON_FIELD_NUMBER: _builtins.int
+    PLOT_JSON_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     step: _builtins.int
     rows: _builtins.int
     rows_json: _builtins.str
-    """a JSON array of `rows` arrays of C values; larger tables go by MediaReference"""
+    """a JSON array of `rows` arrays of C values"""
+    plot_json: _builtins.str
+    """how to draw it: {"type": "line", "x": column, ...}; empty: as a table"""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """C names"""
@@ -969,14 +1101,94 @@ class Table(_message.Message):
         columns: _abc.Iterable[_builtins.str] | None = ...,
         rows: _builtins.int = ...,
         rows_json: _builtins.str = ...,
+        plot_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "key", b"key", "rows", b"rows", "rows_json", b"rows_json", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "key", b"key", "plot_json", b"plot_json", "rows", b"rows", "rows_json", b"rows_json", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Table: _TypeAlias = Table  # noqa: Y015
+
+@_typing.final
+class FileReference(_message.Message):
+    """A file of the run, in object storage: what `save()` and `log_code()` keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """relative, with '/', without '..'"""
+    category: _builtins.str
+    """file | code"""
+    media_type: _builtins.str
+    sha256: _builtins.str
+    size_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        category: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "media_type", b"media_type", "path", b"path", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileReference: _TypeAlias = FileReference  # noqa: Y015
+
+@_typing.final
+class SpoolLoss(_message.Message):
+    """Said by the sender: the records that this batch covers will never come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SpoolLoss._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: SpoolLoss._Cause.ValueType  # 0
+        CAUSE_SPOOL_FULL: SpoolLoss._Cause.ValueType  # 1
+        """given up by `when_full="drop_oldest"`"""
+        CAUSE_DAMAGED: SpoolLoss._Cause.ValueType  # 2
+        """their bytes in the spool no longer match their checksums"""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper): ...
+    CAUSE_UNSPECIFIED: SpoolLoss.Cause.ValueType  # 0
+    CAUSE_SPOOL_FULL: SpoolLoss.Cause.ValueType  # 1
+    """given up by `when_full="drop_oldest"`"""
+    CAUSE_DAMAGED: SpoolLoss.Cause.ValueType  # 2
+    """their bytes in the spool no longer match their checksums"""
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """scalar points among them"""
+    cause: Global___SpoolLoss.Cause.ValueType
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+        cause: Global___SpoolLoss.Cause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpoolLoss: _TypeAlias = SpoolLoss  # noqa: Y015
 
 @_typing.final
 class MediaReference(_message.Message):
@@ -1046,21 +1258,25 @@ class ConsoleLine(_message.Message):
     LINE_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
     line: _builtins.int
     """0-based, per rank and output"""
     output: Global___ConsoleLine.Output.ValueType
     text: _builtins.str
-    """without its line end"""
+    """without its line end; of a line rewritten by carriage returns, its newest form"""
+    stream: _builtins.str
+    """writer id of the process that printed it; empty: the batch's"""
     def __init__(
         self,
         *,
         line: _builtins.int = ...,
         output: Global___ConsoleLine.Output.ValueType = ...,
         text: _builtins.str = ...,
+        stream: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line", "output", b"output", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line", "output", b"output", "stream", b"stream", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

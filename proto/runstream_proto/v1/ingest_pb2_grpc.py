@@ -39,6 +39,16 @@ class IngestServiceStub(object):
                 request_serializer=runstream__proto_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.IngestResponse.FromString,
                 _registered_method=True)
+        self.PutMedia = channel.stream_unary(
+                '/runstream.v1.IngestService/PutMedia',
+                request_serializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaUpload.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaStored.FromString,
+                _registered_method=True)
+        self.FindMissingMedia = channel.unary_unary(
+                '/runstream.v1.IngestService/FindMissingMedia',
+                request_serializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaQuestion.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaAnswer.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer(object):
@@ -51,6 +61,21 @@ class IngestServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutMedia(self, request_iterator, context):
+        """Puts one file into object storage: first a MediaUpload.header, then its bytes. Answered when it is stored for
+        good. Same authentication. A file is sent before the record that refers to it, so that no reference dangles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindMissingMedia(self, request, context):
+        """Which of these contents the project does not have yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +83,16 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.Stream,
                     request_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.IngestRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_ingest__pb2.IngestResponse.SerializeToString,
+            ),
+            'PutMedia': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutMedia,
+                    request_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaUpload.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaStored.SerializeToString,
+            ),
+            'FindMissingMedia': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMissingMedia,
+                    request_deserializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaQuestion.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_ingest__pb2.MediaAnswer.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +122,60 @@ class IngestService(object):
             '/runstream.v1.IngestService/Stream',
             runstream__proto_dot_v1_dot_ingest__pb2.IngestRequest.SerializeToString,
             runstream__proto_dot_v1_dot_ingest__pb2.IngestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutMedia(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/runstream.v1.IngestService/PutMedia',
+            runstream__proto_dot_v1_dot_ingest__pb2.MediaUpload.SerializeToString,
+            runstream__proto_dot_v1_dot_ingest__pb2.MediaStored.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindMissingMedia(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.IngestService/FindMissingMedia',
+            runstream__proto_dot_v1_dot_ingest__pb2.MediaQuestion.SerializeToString,
+            runstream__proto_dot_v1_dot_ingest__pb2.MediaAnswer.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,12 +39,24 @@ class IngestServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IngestServiceAsyncStub: ...
     Stream: _grpc.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]
     """Authenticated by metadata `authorization: Bearer <API key>`."""
+    PutMedia: _grpc.StreamUnaryMultiCallable[_ingest_pb2.MediaUpload, _ingest_pb2.MediaStored]
+    """Puts one file into object storage: first a MediaUpload.header, then its bytes. Answered when it is stored for
+    good. Same authentication. A file is sent before the record that refers to it, so that no reference dangles.
+    """
+    FindMissingMedia: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.MediaQuestion, _ingest_pb2.MediaAnswer]
+    """Which of these contents the project does not have yet."""
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Stream: _aio.StreamStreamMultiCallable[_ingest_pb2.IngestRequest, _ingest_pb2.IngestResponse]  # type: ignore[assignment]
     """Authenticated by metadata `authorization: Bearer <API key>`."""
+    PutMedia: _aio.StreamUnaryMultiCallable[_ingest_pb2.MediaUpload, _ingest_pb2.MediaStored]  # type: ignore[assignment]
+    """Puts one file into object storage: first a MediaUpload.header, then its bytes. Answered when it is stored for
+    good. Same authentication. A file is sent before the record that refers to it, so that no reference dangles.
+    """
+    FindMissingMedia: _aio.UnaryUnaryMultiCallable[_ingest_pb2.MediaQuestion, _ingest_pb2.MediaAnswer]  # type: ignore[assignment]
+    """Which of these contents the project does not have yet."""
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -54,5 +66,23 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ingest_pb2.IngestResponse], _abc.AsyncIterator[_ingest_pb2.IngestResponse]]:
         """Authenticated by metadata `authorization: Bearer <API key>`."""
+
+    @_abc_1.abstractmethod
+    def PutMedia(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingest_pb2.MediaUpload],
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.MediaStored, _abc.Awaitable[_ingest_pb2.MediaStored]]:
+        """Puts one file into object storage: first a MediaUpload.header, then its bytes. Answered when it is stored for
+        good. Same authentication. A file is sent before the record that refers to it, so that no reference dangles.
+        """
+
+    @_abc_1.abstractmethod
+    def FindMissingMedia(
+        self,
+        request: _ingest_pb2.MediaQuestion,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.MediaAnswer, _abc.Awaitable[_ingest_pb2.MediaAnswer]]:
+        """Which of these contents the project does not have yet."""
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

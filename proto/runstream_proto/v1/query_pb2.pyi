@@ -245,6 +245,7 @@ class Run(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
     WORLD_SIZE_FIELD_NUMBER: _builtins.int
     SWEEP_ID_FIELD_NUMBER: _builtins.int
+    LAST_STEPS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     id: _builtins.str
@@ -285,6 +286,10 @@ class Run(_message.Message):
     def environment(self) -> _struct_pb2.Struct:
         """in GetRun only"""
 
+    @_builtins.property
+    def last_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LastStep]:
+        """in GetRun only: where each rank's steps end, for who resumes it"""
+
     def __init__(
         self,
         *,
@@ -309,14 +314,38 @@ class Run(_message.Message):
         environment: _struct_pb2.Struct | None = ...,
         world_size: _builtins.int = ...,
         sweep_id: _builtins.str = ...,
+        last_steps: _abc.Iterable[Global___LastStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "environment", b"environment", "finished", b"finished", "heartbeat", b"heartbeat", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class LastStep(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    rank: _builtins.int
+    step: _builtins.int
+    """highest step of any metric but system/*"""
+    def __init__(
+        self,
+        *,
+        rank: _builtins.int = ...,
+        step: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rank", b"rank", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastStep: _TypeAlias = LastStep  # noqa: Y015
 
 @_typing.final
 class Stream(_message.Message):

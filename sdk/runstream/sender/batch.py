@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from array import array
+from dataclasses import dataclass
 from itertools import pairwise
 
 from runstream.sender.records import to_record
@@ -15,6 +16,15 @@ TARGET_BYTES = 512 << 10
 MAX_ROWS = 65_536
 _WIDTHS = ((1, "b"), (2, "h"), (4, "i"), (8, "q"))
 _UNSIGNED = ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledContent:
+    """A file in the stream's `media` folder."""
+
+    name: str
+    sha256: str
+    size_bytes: int
 
 
 class _Columns:
@@ -40,6 +50,8 @@ class BatchBuilder:
         self.first_number = 0
         self.last_number = 0
         self.points = 0
+        self.contents: list[SpooledContent] = []
+        """What the records refer to, to be uploaded before the batch is sent."""
         self.finished = False
         """The stream's finish record is among them."""
 
@@ -72,7 +84,9 @@ class BatchBuilder:
         if number != self.last_number + 1 and self.last_number or (self and self._bytes + len(data) >= TARGET_BYTES):
             return False
         if data:  # an empty record only keeps the numbering whole
-            record = to_record(number, time_us, json.loads(data))
+            payload = json.loads(data)
+            record = to_record(number, time_us, payload)
+            self.contents += [SpooledContent(*item) for item in payload.get("contents", ())]
             self._records.append(record)
             self.finished = self.finished or record.HasField("finish")
         self._bytes += len(data)

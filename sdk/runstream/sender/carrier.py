@@ -12,12 +12,12 @@ from pathlib import Path
 import grpc
 
 from runstream.credentials import Credentials
-from runstream.sender.batch import BatchBuilder
-from runstream.sender.link import Link, Links, PermanentError
+from runstream.sender.batch import BatchBuilder, SpooledContent
+from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
-from runstream.spool.journal import KIND_CRASHED, KIND_HEARTBEAT, KIND_RECORDS, Entry, Journal
+from runstream.spool.journal import KIND_CRASHED, KIND_HEARTBEAT, KIND_LOST, KIND_RECORDS, Entry, Journal
 from runstream.spool.reader import SpoolReader
 from runstream.spool.state import StateFile
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -69,6 +69,8 @@ class Carrier:
         self._next_number = self._acked + 1
         self._journal.forget_before(self._acked)
         self._in_flight: dict[int, bytes] = {}
+        self._contents: dict[int, list[SpooledContent]] = {}
+        self._end = start
         self._pending = BatchBuilder()
         self._pending_since = 0.0
         self._last_sent = time.monotonic()
@@ -133,8 +135,8 @@ class Carrier:
             receiver = asyncio.create_task(self._receive(link))
             try:
                 for number in sorted(self._in_flight):
-                    await link.send(number, self._in_flight[number])
-                await self._send_new(link, receiver, limit)
+                    await self._send(link, key, number, self._in_flight[number])
+                await self._send_new(link, key, receiver, limit)
             finally:
                 receiver.cancel()
                 with contextlib.suppress(asyncio.CancelledError, grpc.RpcError, PermanentError):
@@ -142,7 +144,37 @@ class Carrier:
         finally:
             await link.close()
 
-    async def _send_new(self, link: Link, receiver: asyncio.Task[None], limit: int) -> None:
+    async def _send(self, link: Link, key: str, number: int, batch: bytes) -> None:
+        """The contents that the batch refers to, then the batch."""
+        contents = self._contents.get(number, ())
+        if contents:
+            pings = asyncio.create_task(self._keep_busy(link))
+            try:
+                for content in contents:
+                    await self._upload(key, content)
+            finally:
+                pings.cancel()
+        await link.send(number, batch)
+
+    async def _upload(self, key: str, content: SpooledContent) -> None:
+        path = self._folder / "media" / content.name
+        try:
+            await self._links.upload(self.meta, key, path, content.sha256, content.size_bytes)
+        except FileNotFoundError:
+            LOG.error("run %s: the file %s is gone: its record is sent without it", self.meta.run, path)
+        except MediaRefusedError as error:
+            LOG.error("run %s: a file of %s bytes was refused: %s", self.meta.run, content.size_bytes, error)
+            self._state.set_error(f"a file was refused: {error}")
+            with contextlib.suppress(OSError):
+                path.rename(self._spool.rejected / f"{self.meta.writer_id}-{content.name}")
+
+    async def _keep_busy(self, link: Link) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            self._state.beat(time.time_ns() // 1000)
+            await link.ping()
+
+    async def _send_new(self, link: Link, key: str, receiver: asyncio.Task[None], limit: int) -> None:
         idle = POLL_S
         while not self._done():
             if receiver.done():
@@ -155,7 +187,7 @@ class Carrier:
                 continue
             batch = self._next_batch()
             if batch is not None:
-                await link.send(*batch)
+                await self._send(link, key, *batch)
                 idle = POLL_S
             else:
                 await self._wait_for_room(idle)
@@ -183,6 +215,8 @@ class Carrier:
         """Batch `number` needs no more sending: move the acked position over all that are settled in a row."""
         if self._in_flight.pop(number, None) is None:
             return
+        for content in self._contents.pop(number, ()):
+            (self._folder / "media" / content.name).unlink(missing_ok=True)
         self._acked_ahead.add(number)
         settled: Entry | None = None
         for entry in self._journal.entries:
@@ -228,7 +262,7 @@ class Carrier:
             path = self._folder / format.segment_name(index)
             if not path.exists():
                 break
-            path.unlink()
+            path.unlink(missing_ok=True)  # the process may drop it at the same moment
 
     # Cutting batches
 
@@ -241,6 +275,9 @@ class Carrier:
                 builder = BatchBuilder()
                 self._reader.drain(builder, entry.end)
                 data = self._build(builder)
+                self._contents[entry.number] = builder.contents
+                if (builder.first_number, builder.last_number) != (entry.first_record, entry.last_record):
+                    data = self._build_own(entry, lost=True)  # dropped by the process since it was cut
             else:
                 data = self._build_own(entry)
             self._in_flight[entry.number] = data
@@ -271,6 +308,8 @@ class Carrier:
         return None
 
     def _cut_pending(self) -> tuple[int, bytes]:
+        if self._pending.first_number > self._last_record + 1:
+            return self._cut_lost(self._pending.first_number - 1)
         builder, self._pending, self._pending_since = self._pending, BatchBuilder(), 0.0
         entry = Entry(
             self._next_number,
@@ -282,7 +321,23 @@ class Carrier:
             time.time_ns() // 1000,
             self._finished or builder.finished,
         )
+        self._contents[entry.number] = builder.contents
         return self._journalled(entry, self._build(builder))
+
+    def _cut_lost(self, last: int) -> tuple[int, bytes]:
+        """A batch that says that the records up to `last` will never come. Between segments their points are known."""
+        points = self._reader.points_before(last)
+        entry = Entry(
+            self._next_number,
+            KIND_LOST,
+            self._last_record + 1,
+            last,
+            self._end,
+            self._points if points is None else max(points, self._points),
+            time.time_ns() // 1000,
+            self._finished,
+        )
+        return self._journalled(entry, self._build_own(entry))
 
     def _cut_own(self, kind: int) -> tuple[int, bytes]:
         """A batch of the sender's own making: a heartbeat, or the last word of a process that had none."""
@@ -311,6 +366,7 @@ class Carrier:
         self._next_number = entry.number + 1
         self._last_record = entry.last_record
         self._points = entry.points_total
+        self._end = entry.end
         self._finished = entry.finished
         self._ended = self._ended or entry.kind == KIND_CRASHED
 
@@ -320,9 +376,13 @@ class Carrier:
     def _build(self, builder: BatchBuilder) -> bytes:
         return builder.build(self._run_path(), self.meta.writer_id, self.meta.rank)
 
-    def _build_own(self, entry: Entry) -> bytes:
+    def _build_own(self, entry: Entry, *, lost: bool = False) -> bytes:
         record = pb.Record(number=entry.last_record, time_us=entry.time_us)
-        if entry.kind == KIND_HEARTBEAT:
+        if lost or entry.kind == KIND_LOST:
+            record.loss.points = entry.points_total - self._points
+            full = pb.SpoolLoss.CAUSE_SPOOL_FULL
+            record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
+        elif entry.kind == KIND_HEARTBEAT:
             # Heartbeats are no records of the run: their version is the batch number, which grows too.
             record.number = entry.number
             record.heartbeat.SetInParent()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,6 +17,7 @@ from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 CONNECT_TIMEOUT_S = 20.0
+_PART_BYTES = 512 << 10
 _OPTIONS = [
     ("grpc.max_send_message_length", 16 << 20),
     ("grpc.max_receive_message_length", 1 << 20),
@@ -39,6 +42,10 @@ class PermanentError(RunstreamError):
     """The server refused the stream in a way that trying again at once does not mend."""
 
 
+class MediaRefusedError(RunstreamError):
+    """The server will never take this file."""
+
+
 class Link:
     """An open, welcomed stream."""
 
@@ -55,6 +62,11 @@ class Link:
             raise ConnectionResetError("the gateway ended the stream") from error
         except grpc.aio.AioRpcError as error:
             raise _classified(error) from error
+
+    async def ping(self) -> None:
+        """Keep the stream from falling idle. Never raises: what is wrong with the stream shows elsewhere."""
+        with contextlib.suppress(Exception):
+            await self._call.write(pb.IngestRequest(ping=pb.Ping()))
 
     async def responses(self) -> AsyncIterator[pb.IngestResponse]:
         """Raises PermanentError, or grpc.RpcError when the connection broke."""
@@ -93,6 +105,31 @@ class Links:
             code, details = await call.code(), await call.details()
             raise _classified(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details))
         return Link(call, response.welcome)
+
+    async def upload(self, meta: StreamMeta, api_key: str, path: Path, sha256: str, size: int) -> None:
+        """Put a file into the project's object storage. Raises MediaRefusedError (this file never will be taken),
+        PermanentError, grpc.RpcError, OSError."""
+        stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
+        run = pb.RunPath(team=meta.team, project=meta.project, run=meta.run)
+        metadata = (("authorization", f"Bearer {api_key}"),)
+        try:
+            answer = await stub.FindMissingMedia(
+                pb.MediaQuestion(run=run, sha256=[sha256]), metadata=metadata, timeout=CONNECT_TIMEOUT_S
+            )
+            if not answer.missing:
+                return
+
+            async def parts() -> AsyncIterator[pb.MediaUpload]:
+                yield pb.MediaUpload(header=pb.MediaHeader(run=run, sha256=sha256, size_bytes=size))
+                with path.open("rb") as file:
+                    while data := file.read(_PART_BYTES):
+                        yield pb.MediaUpload(data=data)
+
+            await stub.PutMedia(parts(), metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                raise MediaRefusedError(str(error.details())) from error
+            raise _classified(error) from error
 
     async def close(self) -> None:
         for channel in self._channels.values():

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from runstream.errors import SpoolError
 from runstream.sender.carrier import Carrier
+from runstream.sender.companion import Companions
+from runstream.sender.consoles import Consoles
 from runstream.sender.link import Links
+from runstream.sender.system import SystemSampler
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, read_meta
 
@@ -17,6 +20,8 @@ LOG = logging.getLogger("runstream.sender")
 SCAN_S = 0.1
 _ELECTION_S = 0.5
 """A trainer that looks whether there is a sender holds the lock for an instant: one look must not end a new sender."""
+_SIDE_WORK_S = 0.5
+"""How often consoles are read and system metrics looked at."""
 LINGER_S = 10.0
 """How long it waits for a next run before it ends: jobs often start several in a row."""
 
@@ -35,6 +40,12 @@ class Sender:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._carriers: dict[str, Carrier] = {}
         self._skipped: dict[str, float] = {}
+        self._stopping = False
+        self._companions = Companions(spool)
+        self._consoles = Consoles(spool, self._companions)
+        self._system = SystemSampler(spool, self._companions)
+        self._next_side_work = 0.0
+        self._side_busy = False
         self.finished = 0
         """Streams stored to their end."""
 
@@ -46,18 +57,23 @@ class Sender:
         """The last error of each stream that has one."""
         return sorted({error for carrier in self._carriers.values() if (error := carrier.last_error())})
 
+    def stop(self) -> None:
+        """End soon, whatever is left. Any thread may call."""
+        self._stopping = True
+
     async def run(self) -> None:
         """Return when nothing is left, or nothing moves and patience has ended."""
         links = Links()
         last_busy = last_hope = time.monotonic()
         try:
-            while True:
+            while not self._stopping:
+                self._do_side_work()
                 self._start_new(links)
                 self._collect()
                 now = time.monotonic()
-                if self._tasks:
+                if self._tasks or self._side_busy:
                     last_busy = now
-                    if any(not carrier.idle_since_death for carrier in self._carriers.values()):
+                    if any(not carrier.idle_since_death for carrier in self._carriers.values()) or self._side_busy:
                         last_hope = now
                     elif now - last_hope > self._patience_s:
                         LOG.warning("giving up for now: %s streams wait in %s", len(self._tasks), self._spool.root)
@@ -70,12 +86,26 @@ class Sender:
                     return
                 await asyncio.sleep(SCAN_S)
         finally:
+            self._companions.close()
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             for carrier in self._carriers.values():
                 carrier.close()
             await links.close()
+
+    def _do_side_work(self) -> None:
+        """What the sender does for the node's processes beside sending."""
+        now = time.monotonic()
+        if now < self._next_side_work:
+            return
+        self._next_side_work = now + _SIDE_WORK_S
+        try:
+            needed = self._consoles.turn() | self._system.turn()
+            self._companions.keep_only(needed)
+            self._side_busy = bool(needed)
+        except Exception:  # sending goes on whatever is wrong with sampling
+            LOG.exception("system metrics and consoles")
 
     def _start_new(self, links: Links) -> None:
         now = time.monotonic()

@@ -93,6 +93,10 @@ class FileLock:
             fd, self._fd = self._fd, None
             os.close(fd)
 
+    def descriptors(self) -> tuple[int, ...]:
+        """For a child process that shall hold the lock too."""
+        return () if self._fd is None else (self._fd,)
+
     def forget(self) -> None:
         """In a forked child: drop the shared descriptor, which leaves the parent's lock in place."""
         self.release()

@@ -37,6 +37,10 @@ class StreamMeta:
     """Sent by `runstream sync` only."""
     helper: bool
     """A forked child of the process that has the run (a data loader's worker, say): its end says nothing of the run."""
+    system: bool
+    """Made by the sender: system metrics and console lines of a process or node, not by the training code."""
+    system_interval_s: float
+    """How often the sender samples what this process and its node do; 0: never."""
     created_us: int
     pid: int
     host: str
@@ -79,6 +83,7 @@ def read_meta(folder: Path) -> StreamMeta:
     path = folder / "meta.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = {"system": False, "system_interval_s": 0.0, **raw}
         known = {field.name: raw[field.name] for field in fields(StreamMeta)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpoolError(f"cannot read {path}: {error}") from error

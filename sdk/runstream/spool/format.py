@@ -34,6 +34,10 @@ ROW_HEAD_BYTES = HEAD.size + 8
 
 SEGMENT_HEADER = struct.Struct("@8sIIQQq")
 """magic, header bytes, reserved, segment index, segment bytes, created (microseconds since 1970)"""
+POINTS_OFFSET = 40
+"""u64 in the header: scalar points in the segments before this one."""
+RECORDS_OFFSET = 56
+"""u64 in the header: records numbered in the segments before this one. Both tell what a dropped one held."""
 SEALED_OFFSET = 48
 """u64 in the header: 0 while the segment is written to, else the offset where its records end."""
 
@@ -45,6 +49,8 @@ FIRST_SEGMENT_BYTES = 1 << 20
 """Small, because most runs are: allocated whole, so that a full disk is an error here and no SIGBUS later."""
 SEGMENT_BYTES = 8 << 20
 """Later ones: rolled every 60,000 rows of 10 metrics."""
+RESERVE_BYTES = 4096
+"""At each segment's end, for the finish record: a run ends in order although its disk is full."""
 MAX_KEYS_PER_ROW = 8192
 """A wider dict becomes several rows, so that a row with its names fits in a batch."""
 MAX_JSON_BYTES = 3 << 20

@@ -18,6 +18,8 @@ KIND_HEARTBEAT = 2
 """Covers no record: says that the process lives."""
 KIND_CRASHED = 3
 """Covers one record, the finish record that the process never wrote."""
+KIND_LOST = 4
+"""Covers records that will never come: dropped by the process, or damaged. Its points are those lost."""
 
 _BODY = struct.Struct("@IIQQQQQQq")
 _CRC = struct.Struct("@Q")

@@ -17,6 +17,7 @@ _head = format.HEAD.unpack_from
 _sized = format.SIZED.unpack_from
 _crc32 = zlib.crc32
 _STEP_OFFSET = format.HEAD.size
+_HEADERS_KEPT = 64
 _VALUES_OFFSET = format.ROW_HEAD_BYTES
 
 
@@ -43,7 +44,9 @@ class SpoolReader:
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
-        self._map: mmap.mmap | None = None
+        self._map: mmap.mmap | bytes | None = None
+        self._stamp: tuple[int, int] = (0, 0)
+        self._headers: dict[int, int] = {}
         self._view: memoryview
         self._keysets: dict[int, tuple[str, ...]] = {}
         self._segment = place.segment
@@ -54,10 +57,15 @@ class SpoolReader:
     def place(self) -> Place:
         return Place(self._segment, self._offset)
 
+    def points_before(self, record: int) -> int | None:
+        """Points logged up to `record`, if that is the last record before a segment that was opened lately."""
+        return self._headers.get(record)
+
     def close(self) -> None:
         if self._map is not None:
             self._view.release()
-            self._map.close()
+            if isinstance(self._map, mmap.mmap):
+                self._map.close()
             self._map = None
 
     def drain(self, sink: Sink, until: Place | None = None) -> bool:
@@ -68,6 +76,9 @@ class SpoolReader:
         while True:
             if self._map is None and not self._open():
                 return True
+            self._look_again()
+            if until is not None and self._segment > until.segment:
+                return False
             if not self._drain_segment(sink, until):
                 return False
             sealed = self._sealed_at()
@@ -75,29 +86,66 @@ class SpoolReader:
                 return True
             if self._offset < sealed:
                 self.damage.segments += 1  # zeros where a record should be: the rest cannot be found
-            if not (self._folder / format.segment_name(self._segment + 1)).exists():
+            following = self._next_segment()
+            if following is None:
                 return True  # sealed by finish(): the end of the stream
-            self._go_to(self._segment + 1)
+            self._go_to(following)
 
     def at_end(self) -> bool:
         """True when the stream was sealed by its process and all of it was read."""
         if self._map is None and not self._open():
             return False
         sealed = self._sealed_at()
-        last = not (self._folder / format.segment_name(self._segment + 1)).exists()
-        return bool(sealed) and self._offset >= sealed and last
+        return bool(sealed) and self._offset >= sealed and self._next_segment() is None
+
+    def _next_segment(self) -> int | None:
+        """The segment after this one: the next number, or a later one where the process dropped some."""
+        if (self._folder / format.segment_name(self._segment + 1)).exists():
+            return self._segment + 1
+        later = [int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdigit()]
+        return min((index for index in later if index > self._segment), default=None)
+
+    def _look_again(self) -> None:
+        """Where files cannot be mapped: read the segment anew when it has changed."""
+        if isinstance(self._map, bytes):
+            path = self._folder / format.segment_name(self._segment)
+            try:
+                status = path.stat()
+                if (status.st_size, status.st_mtime_ns) == self._stamp:
+                    return
+                data = path.read_bytes()
+            except OSError:
+                return
+            self._stamp = (status.st_size, status.st_mtime_ns)
+            self._view.release()
+            self._map = data
+            self._view = memoryview(data)
 
     def _open(self) -> bool:
         path = self._folder / format.segment_name(self._segment)
+        mapped: mmap.mmap | bytes
         try:
             mapped = files.map_existing(path)
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
+            following = self._next_segment()
+            if following is None:
+                return False
+            self._go_to(following)  # dropped by the process: its disk was full
+            return self._open()
+        except ValueError:
             return False
+        except OSError:
+            mapped = path.read_bytes()  # a file system that cannot map
+            self._stamp = (0, 0)
         if len(mapped) < format.HEADER_BYTES or mapped[0:8] != format.MAGIC:
-            mapped.close()
+            if isinstance(mapped, mmap.mmap):
+                mapped.close()
             return False
         self._map = mapped
         self._view = memoryview(mapped)
+        self._headers[_prefix(mapped, format.RECORDS_OFFSET)[0]] = _prefix(mapped, format.POINTS_OFFSET)[0]
+        while len(self._headers) > _HEADERS_KEPT:
+            self._headers.pop(next(iter(self._headers)))
         if self._offset > format.HEADER_BYTES:
             self._load_keysets()
         else:

@@ -1,16 +1,19 @@
-"""The mapped page through which the sender tells a training process how far it is."""
+"""The page through which the sender tells a training process how far it is. Plain reads and writes: any file system."""
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from runstream.errors import SpoolError
 from runstream.spool import files, format
 
 _U64 = struct.Struct("@Q")
 _U32 = struct.Struct("@I")
-_ACKED_RECORD, _ACKED_BATCH, _REJECTED, _STOP, _BEAT = 8, 16, 24, 32, 40
+_ACKED = struct.Struct("@QQ")
+_ACKED_RECORD, _REJECTED, _STOP, _BEAT = 8, 24, 32, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +33,46 @@ class StateFile:
     """Written by the sender, read by the process (but for its creation)."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Raises SpoolError (create), OSError."""
         if create:
-            self._map = files.map_new(path, format.STATE_BYTES)
-            self._map[0:8] = format.STATE_MAGIC
+            self._fd = files.allocate(path, format.STATE_BYTES)
+            try:
+                os.pwrite(self._fd, format.STATE_MAGIC, 0)
+            except OSError as error:
+                os.close(self._fd)
+                raise SpoolError(f"cannot write the spool file {path}: {error.strerror}") from error
         else:
-            self._map = files.map_existing(path, writable=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            if os.fstat(self._fd).st_size < format.STATE_BYTES:
+                os.close(self._fd)
+                raise ValueError(f"{path} is shorter than {format.STATE_BYTES} bytes")
 
     def read(self) -> Progress:
-        _, record, batch, rejected, stop, beat = format.STATE.unpack_from(self._map, 0)
-        (length,) = _U32.unpack_from(self._map, format.STATE_TEXT_OFFSET)
+        page = os.pread(self._fd, format.STATE_BYTES, 0)
+        _, record, batch, rejected, stop, beat = format.STATE.unpack_from(page, 0)
+        (length,) = _U32.unpack_from(page, format.STATE_TEXT_OFFSET)
         first = format.STATE_TEXT_OFFSET + 4
-        text = bytes(self._map[first : first + min(length, format.STATE_TEXT_BYTES)])
+        text = page[first : first + min(length, format.STATE_TEXT_BYTES)]
         return Progress(record, batch, rejected, bool(stop), beat, text.decode("utf-8", "replace"))
 
     def acked_record(self) -> int:
-        return int(_U64.unpack_from(self._map, _ACKED_RECORD)[0])
+        return int(_U64.unpack(os.pread(self._fd, 8, _ACKED_RECORD))[0])
 
     def set_acked(self, record: int, batch: int) -> None:
-        _U64.pack_into(self._map, _ACKED_BATCH, batch)
-        _U64.pack_into(self._map, _ACKED_RECORD, record)
+        os.pwrite(self._fd, _ACKED.pack(record, batch), _ACKED_RECORD)
 
     def count_rejected(self) -> None:
-        (count,) = _U64.unpack_from(self._map, _REJECTED)
-        _U64.pack_into(self._map, _REJECTED, count + 1)
+        os.pwrite(self._fd, _U64.pack(self.read().rejected_batches + 1), _REJECTED)
 
     def request_stop(self) -> None:
-        _U64.pack_into(self._map, _STOP, 1)
+        os.pwrite(self._fd, _U64.pack(1), _STOP)
 
     def beat(self, time_us: int) -> None:
-        _U64.pack_into(self._map, _BEAT, time_us)
+        os.pwrite(self._fd, _U64.pack(time_us), _BEAT)
 
     def set_error(self, text: str) -> None:
         data = text.encode("utf-8")[: format.STATE_TEXT_BYTES]
-        first = format.STATE_TEXT_OFFSET + 4
-        self._map[first : first + len(data)] = data
-        _U32.pack_into(self._map, format.STATE_TEXT_OFFSET, len(data))
+        os.pwrite(self._fd, _U32.pack(len(data)) + data, format.STATE_TEXT_OFFSET)
 
     def close(self) -> None:
-        self._map.close()
+        os.close(self._fd)

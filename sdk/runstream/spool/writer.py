@@ -6,6 +6,7 @@ From there the kernel writes it out whatever happens to the process, so a return
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
 import time
@@ -16,6 +17,7 @@ from struct import Struct
 
 from runstream.errors import SpoolError
 from runstream.spool import files, format
+from runstream.spool.quota import Quota
 
 _PREFIX_PACK = format.PREFIX.pack_into
 _crc32 = zlib.crc32
@@ -43,14 +45,20 @@ class SpoolWriter:
     the middle of a `log()` neither deadlocks nor tears a record: space is claimed before it is filled.
     """
 
-    def __init__(self, folder: Path, check_keys: Callable[[tuple[str, ...]], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        check_keys: Callable[[tuple[str, ...]], None] | None = None,
+        quota: Quota | None = None,
+    ) -> None:
         """`check_keys` sees each new key list and raises what `append_row` shall raise. Raises SpoolError."""
         self._folder = folder
+        self._quota = quota
         self._check_keys = check_keys
         self._last: dict[str, float] = {}
         self._lock = threading.RLock()
         self._segment = -1
-        self._map: mmap.mmap
+        self._map: mmap.mmap | bytearray
         self._view: memoryview
         self._offset = 0
         self._end = 0
@@ -110,8 +118,9 @@ class SpoolWriter:
                     values.update(zip(keys, keyset.layout.unpack_from(self._view, keyset.last)[5:], strict=True))
             return values
 
-    def append_json(self, text: str, time_us: int | None = None) -> int:
-        """Append one record that is not a row, as JSON. Returns its number.
+    def append_json(self, text: str, time_us: int | None = None, *, last: bool = False) -> int:
+        """Append one record that is not a row, as JSON. Returns its number. `last`: the stream's last, which may use
+        the space kept for it.
 
         Raises SpoolError when it is larger than MAX_JSON_BYTES or there is no space.
         """
@@ -119,6 +128,8 @@ class SpoolWriter:
         if len(data) > format.MAX_JSON_BYTES:
             raise SpoolError(f"a record of {len(data)} bytes is larger than the limit of {format.MAX_JSON_BYTES}")
         with self._lock:
+            if last:
+                self._end += format.RESERVE_BYTES
             return self._append_sized(format.KIND_JSON, 0, data, time_us)
 
     def moved_to(self, folder: Path) -> None:
@@ -128,13 +139,12 @@ class SpoolWriter:
     def seal(self) -> None:
         """Say that no record follows: the sender need not look again."""
         with self._lock:
-            format.PREFIX.pack_into(self._map, format.SEALED_OFFSET, self._offset)
+            self._seal_segment(self._map, self._offset)
 
     def close(self) -> None:
         """Unmap. The records stay on disk."""
         with self._lock:
-            self._view.release()
-            self._map.close()
+            self._close_segment(self._map, self._view)
 
     def _fill_blank(self, view: memoryview, start: int, size: int, number: int, time_us: int) -> None:
         body = start + 8
@@ -177,28 +187,47 @@ class SpoolWriter:
 
     def _roll(self, needed: int) -> None:
         """Go on in a new segment that holds at least `needed` bytes of records; seal the old one."""
+        size = max(format.SEGMENT_BYTES, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
+        if self._quota is not None:
+            self._quota.make_room(self._folder, self._segment, size)
         self._last = self.last_values()
-        old_map, old_view, old_offset = self._map, self._view, self._offset
-        self._open_segment(max(format.SEGMENT_BYTES, format.padded(needed) + 2 * format.HEADER_BYTES))
-        format.PREFIX.pack_into(old_map, format.SEALED_OFFSET, old_offset)
-        try:
-            old_view.release()
-            old_map.close()
-        except BufferError:
-            pass  # an append that this one interrupted still fills its record: the map goes with it
+        while True:
+            old_map, old_view, old_offset = self._map, self._view, self._offset
+            try:
+                self._open_segment(size)
+                break
+            except SpoolError as error:
+                if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
+                    raise
+        self._seal_segment(old_map, old_offset)
+        with contextlib.suppress(BufferError):  # an append that this one interrupted still fills its record
+            self._close_segment(old_map, old_view)
 
     def _open_segment(self, size: int) -> None:
         index = self._segment + 1
-        mapped = files.map_new(self._folder / format.segment_name(index), size)
+        mapped = self._make_segment(self._folder / format.segment_name(index), size)
         format.SEGMENT_HEADER.pack_into(
             mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, index, size, time.time_ns() // 1000
         )
+        format.PREFIX.pack_into(mapped, format.POINTS_OFFSET, self.points)
+        format.PREFIX.pack_into(mapped, format.RECORDS_OFFSET, self.number)
         self._segment = index
         self._map = mapped
         self._view = memoryview(mapped)
         self._offset = format.HEADER_BYTES
-        self._end = size
+        self._end = size - format.RESERVE_BYTES
         self._keysets = {}
+
+    def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
+        return files.map_new(path, size)
+
+    def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
+        format.PREFIX.pack_into(mapped, format.SEALED_OFFSET, offset)
+
+    def _close_segment(self, mapped: mmap.mmap | bytearray, view: memoryview) -> None:
+        view.release()
+        if isinstance(mapped, mmap.mmap):
+            mapped.close()
 
 
 def split_keys(keys: Sequence[str]) -> list[tuple[str, ...]]:

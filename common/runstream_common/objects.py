@@ -1,0 +1,115 @@
+"""Object storage for media and files: a local folder or anything S3-compatible, through obstore.
+
+Contents are named by what they hold: `TEAM/PROJECT/media/AB/<sha256>`. A project's contents are its own, so that
+who may read a project may read them, and deleting a project deletes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from runstream_common.config import ConfigError, Env
+
+_PART_BYTES = 8 << 20
+"""S3 takes parts of at least 5 MiB."""
+
+
+class MediaError(Exception):
+    """An upload that cannot be stored; the message says why."""
+
+
+class MediaMissingError(Exception):
+    """There is no such content in this project."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaConfig:
+    """Where media are kept."""
+
+    url: str
+    """file:///folder or s3://bucket/prefix (credentials, region and endpoint as AWS_* variables)"""
+
+    @classmethod
+    def from_env(cls, env: Env) -> MediaConfig:
+        """Raises ConfigError naming the variable."""
+        url = env.text("RUNSTREAM_MEDIA_URL", "file:///var/lib/runstream/media")
+        if urlsplit(url).scheme not in ("file", "s3", "gs", "az", "memory"):
+            raise ConfigError(
+                f"RUNSTREAM_MEDIA_URL is {url!r}: give file:///folder, s3://bucket/prefix, gs:// or az://"
+            )
+        return cls(url)
+
+
+class MediaStore:
+    """Contents of projects. Safe to call from several tasks."""
+
+    def __init__(self, config: MediaConfig) -> None:
+        """Raises ConfigError when the place cannot be opened."""
+        from obstore.store import LocalStore, from_url
+
+        try:
+            if config.url.startswith("file://"):
+                folder = Path(urlsplit(config.url).path)
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._store: Any = LocalStore(folder, mkdir=True)
+            else:
+                # Plain HTTP for the MinIO of a private network; the endpoint's own scheme decides.
+                self._store = from_url(config.url, client_options={"allow_http": True})
+        except Exception as error:
+            raise ConfigError(f"RUNSTREAM_MEDIA_URL {config.url!r} cannot be opened: {error}") from error
+
+    async def has(self, project: str, sha256: str) -> bool:
+        try:
+            await self._store.head_async(object_path(project, sha256))
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def put(self, project: str, sha256: str, size: int, parts: AsyncIterator[bytes]) -> None:
+        """Store a content when its bytes are what they claim to be, else nothing. Raises MediaError.
+
+        Holds one part in memory; a content under its name is always whole, because it gets the name last.
+        """
+        path = object_path(project, sha256)
+        digest = hashlib.sha256()
+        seen = 0
+
+        async def checked() -> AsyncIterator[bytes]:
+            nonlocal seen
+            async for part in parts:
+                digest.update(part)
+                seen += len(part)
+                if seen > size:
+                    raise MediaError(f"more bytes came than the {size} announced")
+                yield part
+            if seen != size or digest.hexdigest() != sha256:
+                raise MediaError(f"{seen} bytes with the SHA-256 {digest.hexdigest()} came, not what was announced")
+
+        if size <= _PART_BYTES:
+            await self._store.put_async(path, b"".join([part async for part in checked()]))
+        else:
+            # An upload that raises in between is abandoned: nothing appears under the name.
+            await self._store.put_async(path, checked(), chunk_size=_PART_BYTES)
+
+    async def get(self, project: str, sha256: str) -> tuple[int, AsyncIterator[bytes]]:
+        """A content's size and its bytes. Raises MediaMissingError."""
+        try:
+            result = await self._store.get_async(object_path(project, sha256))
+        except FileNotFoundError:
+            raise MediaMissingError(f"there is no content {sha256[:12]}... in {project}") from None
+
+        async def parts() -> AsyncIterator[bytes]:
+            async for part in result.stream(min_chunk_size=1 << 20):
+                yield bytes(part)
+
+        return result.meta["size"], parts()
+
+
+def object_path(project: str, sha256: str) -> str:
+    """`project` is "team/project", both checked names; `sha256` 64 hex digits."""
+    return f"{project}/media/{sha256[:2]}/{sha256}"

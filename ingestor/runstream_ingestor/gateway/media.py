@@ -1,0 +1,73 @@
+"""Files on their way into object storage: what `PutMedia` and `FindMissingMedia` do once the caller is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from runstream_common.control.store import ControlStore, Principal
+from runstream_common.identity import full_project
+from runstream_common.limits import MAX_MEDIA_PART_BYTES
+from runstream_common.objects import MediaError, MediaStore
+from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_proto.v1 import ingest_pb2 as pb
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_QUESTIONS = 1000
+
+
+class MediaDesk:
+    """Takes uploads for projects in which the caller may write."""
+
+    def __init__(
+        self, store: ControlStore, media: MediaStore, max_media_bytes: int, instruments: GatewayInstruments
+    ) -> None:
+        self._store = store
+        self._media = media
+        self._max_bytes = max_media_bytes
+        self._instruments = instruments
+
+    async def put(self, principal: Principal, uploads: AsyncIterator[pb.MediaUpload]) -> pb.MediaStored:
+        """Raises MediaError (the upload is wrong), ControlError (the caller may not)."""
+        first = await anext(aiter(uploads), None)
+        if first is None or first.WhichOneof("part") != "header":
+            raise MediaError("an upload begins with a header")
+        header = first.header
+        project = await self._project(principal, header.run)
+        _check_sha256(header.sha256)
+        if header.size_bytes > self._max_bytes:
+            raise MediaError(
+                f"{header.size_bytes} bytes: this server takes at most {self._max_bytes} (RUNSTREAM_MAX_MEDIA_MB)"
+            )
+        if await self._media.has(project, header.sha256):
+            return pb.MediaStored(existed=True)
+        await self._media.put(project, header.sha256, header.size_bytes, _bytes(uploads))
+        self._instruments.media_stored(header.size_bytes)
+        return pb.MediaStored()
+
+    async def missing(self, principal: Principal, question: pb.MediaQuestion) -> pb.MediaAnswer:
+        """Raises MediaError, ControlError."""
+        if len(question.sha256) > MAX_QUESTIONS:
+            raise MediaError(f"{len(question.sha256)} contents in one question: at most {MAX_QUESTIONS}")
+        project = await self._project(principal, question.run)
+        for sha256 in question.sha256:
+            _check_sha256(sha256)
+        return pb.MediaAnswer(missing=[name for name in question.sha256 if not await self._media.has(project, name)])
+
+    async def _project(self, principal: Principal, run: pb.RunPath) -> str:
+        team = await self._store.writable_project(principal, team=run.team, project=run.project)
+        return full_project(team, run.project)
+
+
+async def _bytes(uploads: AsyncIterator[pb.MediaUpload]) -> AsyncIterator[bytes]:
+    async for upload in uploads:
+        if upload.WhichOneof("part") != "data":
+            raise MediaError("an upload has one header")
+        if len(upload.data) > MAX_MEDIA_PART_BYTES:
+            raise MediaError(f"a part of {len(upload.data)} bytes: at most {MAX_MEDIA_PART_BYTES}")
+        yield upload.data
+
+
+def _check_sha256(text: str) -> None:
+    if not _SHA256.fullmatch(text):
+        raise MediaError("a SHA-256 is 64 lower-case hex digits")

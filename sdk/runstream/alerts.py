@@ -1,0 +1,11 @@
+"""Levels of `alert()`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class AlertLevel(StrEnum):
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"

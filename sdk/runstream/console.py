@@ -1,0 +1,181 @@
+"""Capturing what a process prints, at the level of file descriptors: output of C code and of children is there too.
+
+Descriptors 1 and 2 become pipes into `tee`, which writes to where they went before and appends to a file that the
+node's sender reads. So the training process runs no thread for it, what was printed before a SIGKILL is kept, and
+the terminal shows what it always did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import shutil
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from runstream.notices import Notices
+from runstream.spool import files
+
+OUTPUTS = {"stdout": 1, "stderr": 2}
+_PIPE_BYTES = 1 << 20
+_GOODBYE_S = 1.0
+_captured = False
+"""One run of a process captures at a time."""
+
+
+class Capture:
+    """Of this process, from `start()` to `stop()`."""
+
+    def __init__(self, folder: Path, limit_bytes: int, notices: Notices) -> None:
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._notices = notices
+        self._lock = files.FileLock(folder / "lock")
+        self._outputs: list[_Output] = []
+
+    @classmethod
+    def start(cls, stream: Path, limit_bytes: int, notices: Notices) -> Capture | None:
+        """Begin; None where it cannot be done (no tee, descriptors closed) or another run does it already."""
+        global _captured
+        tee = shutil.which("tee")
+        if _captured or tee is None or not all(_is_open(fd) for fd in OUTPUTS.values()):
+            return None
+        folder = stream.parent.parent / "console" / stream.name
+        hidden = folder.with_name(f".new-{folder.name}")
+        try:
+            hidden.mkdir(mode=0o700, parents=True)
+            shutil.copyfile(stream / "meta.json", hidden / "meta.json")
+            capture = cls(hidden, limit_bytes, notices)
+            if not capture._lock.acquire():
+                return None
+            _flush()
+            for name, fd in OUTPUTS.items():
+                capture._outputs.append(_Output(fd, hidden / name, tee, capture._lock))
+            hidden.rename(folder)
+            capture._folder = folder
+        except OSError as error:
+            notices.say(f"the console is not captured: {error}")
+            return None
+        _captured = True
+        return capture
+
+    def look_after(self) -> None:
+        """Stop where tee has died, or nobody empties the file: printing must go on whatever happens."""
+        waiting = sum(_disk_bytes(self._folder / name) for name in OUTPUTS)
+        if any(not output.alive for output in self._outputs) or waiting > self._limit_bytes:
+            self.stop()
+            self._notices.say("the console is no longer captured" + (": too much waits" if waiting else ""))
+
+    def stop(self) -> None:
+        """Give the descriptors back, and wait a moment for what is still in the pipes."""
+        global _captured
+        if self._outputs:
+            _flush()
+            outputs, self._outputs = self._outputs, []
+            for output in outputs:
+                output.restore()
+            for output in outputs:
+                output.wait()
+            self._lock.release()
+            _captured = False
+
+
+class _Output:
+    """One descriptor, and the tee behind it."""
+
+    def __init__(self, fd: int, file: Path, tee: str, lock: files.FileLock) -> None:
+        self._fd = fd
+        self._saved = os.dup(fd)
+        os.set_inheritable(self._saved, False)
+        self._read_end, write_end = _pseudo_terminal(fd) if os.isatty(fd) else _pipe()
+        file.touch(mode=0o600)
+        try:
+            self._tee = subprocess.Popen(
+                [tee, "-i", "-a", str(file)],
+                stdin=self._read_end,
+                stdout=self._saved,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # signals to the trainer's group are not for it: it ends when its input does
+                pass_fds=lock.descriptors(),  # the file is being written to for as long as it lives
+            )
+        except OSError:
+            for descriptor in (self._saved, self._read_end, write_end):
+                os.close(descriptor)
+            raise
+        self._pipe = os.fstat(write_end)
+        os.dup2(write_end, fd)
+        os.close(write_end)
+
+    @property
+    def alive(self) -> bool:
+        return self._tee.poll() is None
+
+    def restore(self) -> None:
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._fd), self._pipe):  # else somebody has redirected it since
+                os.dup2(self._saved, self._fd)
+
+    def wait(self) -> None:
+        """For tee to print the rest; where it is dead, print the rest for it."""
+        if not self.alive:
+            self._drain()
+        os.close(self._read_end)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._tee.wait(_GOODBYE_S)  # longer where a child of the trainer still has the pipe: it goes on without us
+        if self._tee.returncode is None:
+            self._tee.returncode = 0  # it outlives this process on purpose, which is no leak
+        os.close(self._saved)
+
+    def _drain(self) -> None:
+        with contextlib.suppress(OSError):
+            while select.select([self._read_end], [], [], 0)[0]:
+                data = os.read(self._read_end, 1 << 16)
+                if not data:
+                    return
+                os.write(self._saved, data)
+
+
+def _pipe() -> tuple[int, int]:
+    read_end, write_end = os.pipe()
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return read_end, write_end
+
+
+def _pseudo_terminal(fd: int) -> tuple[int, int]:
+    """A terminal of the same size, that changes nothing of what is written: progress bars stay progress bars."""
+    master, slave = os.openpty()
+    with contextlib.suppress(OSError, termios.error):
+        attributes = termios.tcgetattr(slave)
+        attributes[1] &= ~termios.OPOST
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        size = fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+    return master, slave
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _disk_bytes(path: Path) -> int:
+    """What a file takes on disk: what the sender has read is punched out."""
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0

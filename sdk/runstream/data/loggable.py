@@ -1,0 +1,121 @@
+"""What every rich value is to `log()`: something that writes itself down as records, or says why it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from runstream.errors import RunstreamError, UsageError
+
+
+class Outbox(Protocol):
+    """Where values write themselves: one key and step of one run."""
+
+    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
+        """Append one record, together with the contents that it refers to. Raises SpoolError, UsageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes on their way to object storage: in memory, or a file that is copied."""
+
+    media_type: str
+    sha256: str
+    size_bytes: int
+    data: bytes | None = None
+    path: Path | None = None
+
+    @classmethod
+    def of_bytes(cls, data: bytes, media_type: str) -> Content:
+        return cls(media_type, hashlib.sha256(data).hexdigest(), len(data), data)
+
+    @classmethod
+    def of_file(cls, path: Path, media_type: str) -> Content:
+        """Reads the file once, for its hash. Raises UsageError when it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+                return cls(media_type, digest.hexdigest(), file.tell(), None, path)
+        except OSError as error:
+            raise UsageError(f"the file {path} cannot be read: {error.strerror}") from error
+
+
+class Loggable:
+    """A value for `log()`. Its content is taken when it is made, so that what it was made of may change afterwards.
+
+    Making one never raises for what it is made of: `log()` leaves it out and says why, once.
+    """
+
+    problem: str = ""
+    """Why it cannot be logged; empty when it can."""
+
+    def write(self, key: str, step: int, out: Outbox) -> None:
+        """Write it down under `key` and `step`. Raises UsageError, SpoolError."""
+        raise NotImplementedError
+
+
+class Media(Loggable):
+    """A value whose content goes to object storage, with a caption and what a viewer needs to know of it."""
+
+    def __init__(self, caption: object = None) -> None:
+        self.caption = "" if caption is None else str(caption)
+        self.metadata: dict[str, Any] = {}
+        self.contents: list[Content] = []
+        """The first is what is shown; others (masks) are referred to by the metadata."""
+
+    def _take(self, *arguments: Any, **options: Any) -> None:
+        """Call `_read`, and keep what it says against the value."""
+        try:
+            self._read(*arguments, **options)
+        except RunstreamError as error:
+            self.problem = str(error)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises when it is read
+            self.problem = f"{type(error).__name__}: {error}"
+
+    def _read(self, *arguments: Any, **options: Any) -> None:
+        """Fill `contents` and `metadata`. Raises UsageError."""
+        raise NotImplementedError
+
+    def reference(self) -> dict[str, Any]:
+        """How a table's cell names it."""
+        content = self.contents[0]
+        return {
+            "_type": "media",
+            "media_type": content.media_type,
+            "sha256": content.sha256,
+            "size_bytes": content.size_bytes,
+            "caption": self.caption,
+            "metadata": self.metadata,
+        }
+
+    def write(self, key: str, step: int, out: Outbox) -> None:
+        write_media([self], key, step, out)
+
+
+def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:
+    """Several under one key and step, in order. Raises UsageError when one of them cannot be logged."""
+    for item in items:
+        if item.problem:
+            raise UsageError(item.problem)
+    for index, item in enumerate(items):
+        content = item.contents[0]
+        value = {
+            "key": key,
+            "step": step,
+            "index": index,
+            "media_type": content.media_type,
+            "sha256": content.sha256,
+            "size_bytes": content.size_bytes,
+            "caption": item.caption,
+            "metadata_json": dumps(item.metadata),
+        }
+        out.record("media", value, item.contents)
+
+
+def dumps(value: object) -> str:
+    from runstream.stream import dumps as to_json
+
+    return to_json(value)

@@ -1,0 +1,120 @@
+"""`Table`: rows of named columns, whose cells are plain values or media."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from runstream.data.loggable import Content, Loggable, Media, Outbox, dumps
+from runstream.errors import UsageError
+
+MAX_ROWS = 200_000
+MAX_JSON_BYTES = 1 << 20
+"""A larger one is kept in object storage, and fetched when somebody looks at it."""
+LARGE_TABLE = "application/vnd.runstream.table+json"
+
+
+class Table(Loggable):
+    """Rows of named columns.
+
+    `columns`: names; `data`: rows, each of as many cells; or `dataframe` (pandas), or a 2-d array as `data`.
+    Cells: numbers, strings, booleans, None, lists, and Image, Audio, Video or Html.
+    """
+
+    MAX_ROWS = MAX_ROWS
+
+    def __init__(
+        self,
+        columns: Sequence[Any] | None = None,
+        data: Any = None,
+        rows: Any = None,
+        dataframe: Any = None,
+        dtype: Any = None,
+        optional: Any = True,
+        allow_mixed_types: bool = True,
+        **_: Any,
+    ) -> None:
+        data = rows if data is None else data
+        self.plot: dict[str, Any] = {}
+        self.data: list[list[Any]] = []
+        self.columns: list[str] = []
+        try:
+            self._fill(columns, data, dataframe)
+        except UsageError as error:
+            self.problem = str(error)
+
+    def add_data(self, *cells: Any) -> None:
+        """Append a row; as many cells as there are columns."""
+        if len(cells) != len(self.columns):
+            self.problem = self.problem or f"a row of {len(cells)} cells in a table of {len(self.columns)} columns"
+            return
+        self.data.append(list(cells))
+
+    def add_column(self, name: str, data: Iterable[Any]) -> None:
+        """Append a column; as many cells as there are rows."""
+        cells = list(data)
+        if self.data and len(cells) != len(self.data):
+            self.problem = (
+                self.problem or f"the column {name!r} has {len(cells)} cells, the table {len(self.data)} rows"
+            )
+            return
+        self.data = self.data or [[] for _ in cells]
+        self.columns.append(str(name))
+        for row, cell in zip(self.data, cells, strict=True):
+            row.append(cell)
+
+    def get_column(self, name: str) -> list[Any]:
+        """The cells of a column. Raises ValueError when there is none of that name."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.data]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def write(self, key: str, step: int, out: Outbox) -> None:
+        if self.problem:
+            raise UsageError(self.problem)
+        if len(self.data) > MAX_ROWS:
+            raise UsageError(f"a table of {len(self.data)} rows: at most {MAX_ROWS}; log files with save()")
+        contents: list[Content] = []
+        text = dumps([[_cell(cell, contents) for cell in row] for row in self.data])
+        value: dict[str, Any] = {"key": key, "step": step, "columns": self.columns, "rows": len(self.data)}
+        if self.plot:
+            value["plot_json"] = dumps(self.plot)
+        if len(text) <= MAX_JSON_BYTES:
+            value["rows_json"] = text
+        else:
+            large = Content.of_bytes(text.encode("utf-8", "replace"), LARGE_TABLE)
+            contents.append(large)
+            value["rows_json"] = dumps(
+                {"sha256": large.sha256, "media_type": LARGE_TABLE, "size_bytes": large.size_bytes}
+            )
+        out.record("table", value, contents)
+
+    def _fill(self, columns: Any, data: Any, frame: Any) -> None:
+        if frame is None and hasattr(data, "columns") and hasattr(data, "itertuples"):
+            frame, data = data, None
+        if frame is not None:
+            self.columns = [str(name) for name in frame.columns]
+            self.data = [list(row) for row in frame.itertuples(index=False, name=None)]
+            return
+        self.data = [list(row) for row in (data.tolist() if hasattr(data, "tolist") else data or [])]
+        width = len(self.data[0]) if self.data else 0
+        names = list(columns) if columns is not None else [f"column {number}" for number in range(1, width + 1)]
+        self.columns = [str(name) for name in names]
+        for number, row in enumerate(self.data):
+            if len(row) != len(self.columns):
+                raise UsageError(
+                    f"row {number} of the table has {len(row)} cells, there are {len(self.columns)} columns"
+                )
+
+
+def _cell(value: Any, contents: list[Content]) -> Any:
+    if isinstance(value, Media):
+        if value.problem:
+            raise UsageError(value.problem)
+        contents += value.contents
+        return value.reference()
+    if isinstance(value, Loggable):
+        raise UsageError(f"a {type(value).__name__} cannot be a table's cell")
+    return value

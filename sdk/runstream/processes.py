@@ -1,0 +1,113 @@
+"""What happens to runs when their process forks, is told to end, or ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from runstream._run import Run
+
+_live: set[Run] = set()
+"""Runs of this process that are not finished: held here, so that one that nobody holds is finished at exit."""
+_installed = False
+_exit_code: int | None = None
+"""What this process is about to end with, as far as somebody said so."""
+INTERRUPTED = 130
+
+
+def add(run: Run) -> None:
+    _live.add(run)
+
+
+def discard(run: Run) -> None:
+    _live.discard(run)
+
+
+def live_runs() -> list[Run]:
+    """Runs of this process that are not finished."""
+    return list(_live)
+
+
+def exit_code() -> int:
+    """What this process seems to end with: of `sys.exit`, of an exception that nobody caught, else 0."""
+    return _exit_code or 0
+
+
+def install_hooks() -> None:
+    """Once a process, by `init()`: finish what is open at exit, drain on SIGTERM, know the exit code, and give forked
+    children streams of their own. What the program has installed itself is called, or left alone."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    atexit.register(_finish_all)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+    _watch_exceptions()
+    _watch_sys_exit()
+    _watch_sigterm()
+
+
+def _finish_all() -> None:
+    for run in live_runs():
+        run.finish(exit_code=exit_code())
+    thread = sys.modules.get("runstream.sender.thread")
+    if thread is not None:
+        thread.stop()
+    spawn = sys.modules.get("runstream.sender.spawn")
+    if spawn is not None:
+        spawn.forget_children()
+
+
+def _after_fork_in_child() -> None:
+    global _exit_code
+    from runstream.sender.spawn import forget_children
+
+    _exit_code = None
+    forget_children()
+    for run in list(_live):
+        run._after_fork()
+
+
+def _watch_exceptions() -> None:
+    before = sys.excepthook
+
+    def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        global _exit_code
+        _exit_code = INTERRUPTED if issubclass(kind, KeyboardInterrupt) else 1
+        before(kind, error, trace)
+
+    sys.excepthook = note
+
+
+def _watch_sys_exit() -> None:
+    before = sys.exit
+
+    def note(status: Any = None, /) -> NoReturn:
+        global _exit_code
+        _exit_code = status if isinstance(status, int) else (0 if status is None else 1)
+        before(status)
+
+    sys.exit = note
+
+
+def _watch_sigterm() -> None:
+    """Preemption: SLURM, Kubernetes and torchrun say SIGTERM first. A program's own handler stays in charge."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+    pid = os.getpid()
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == pid:  # a forked child ends at once, as it would have
+            for run in live_runs():
+                run.mark_preempting()
+                run.finish(exit_code=128 + number, timeout=run.settings.sigterm_timeout_s)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, drain)

@@ -1,0 +1,91 @@
+"""Streams of the sender's own, beside a training process's: for what it samples and reads on that one's behalf."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from typing import Any
+
+from runstream._version import VERSION
+from runstream.errors import SpoolError
+from runstream.names import new_writer_id
+from runstream.spool import files
+from runstream.spool.folder import SpoolFolder, StreamMeta, write_meta
+from runstream.spool.state import StateFile
+from runstream.spool.writer import SpoolWriter
+
+
+class Companion:
+    """A stream under the same run and rank, sent like every other. Not thread-safe."""
+
+    def __init__(self, spool: SpoolFolder, meta: StreamMeta) -> None:
+        """Raises SpoolError when there is no space."""
+        writer_id = new_writer_id()
+        self.folder = spool.streams / writer_id
+        hidden = spool.streams / f".new-{writer_id}"
+        files.private_folder(hidden)
+        own = dataclasses.replace(
+            meta,
+            writer_id=writer_id,
+            helper=True,
+            system=True,
+            system_interval_s=0.0,
+            resume="allow",
+            created_us=time.time_ns() // 1000,
+            pid=os.getpid(),
+            sdk_version=VERSION,
+        )
+        write_meta(hidden, own)
+        self._lock = files.FileLock(hidden / "lock")
+        if not self._lock.acquire():
+            raise SpoolError(f"the new spool stream {hidden} is locked already")
+        StateFile(hidden / "state", create=True).close()
+        self._writer = SpoolWriter(hidden)
+        self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True})
+        hidden.rename(self.folder)
+        self._writer.moved_to(self.folder)
+
+    def row(self, values: dict[str, float], step: int) -> None:
+        """Raises SpoolError."""
+        if values:
+            self._writer.append_row(tuple(values), values.values(), step, time.time_ns() // 1000)
+
+    def record(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> None:
+        """Raises SpoolError."""
+        text = json.dumps({"kind": kind, "value": value}, separators=(",", ":"))
+        self._writer.append_json(text, time_us, last=kind == "finish")
+
+    def close(self) -> None:
+        """Its last word, and no more."""
+        writer = self._writer
+        with contextlib.suppress(SpoolError):  # then the stream is ended for it by who sends it
+            self.record("finish", {"outcome": "OUTCOME_FINISHED", "points": writer.points, "records": writer.number})
+        writer.seal()
+        writer.close()
+        self._lock.release()
+
+
+class Companions:
+    """One for each training process that needs one, by that one's writer id."""
+
+    def __init__(self, spool: SpoolFolder) -> None:
+        self._spool = spool
+        self._open: dict[str, Companion] = {}
+
+    def of(self, meta: StreamMeta) -> Companion:
+        """Raises SpoolError."""
+        companion = self._open.get(meta.writer_id)
+        if companion is None:
+            companion = self._open[meta.writer_id] = Companion(self._spool, meta)
+        return companion
+
+    def keep_only(self, needed: set[str]) -> None:
+        """Close those whose process needs them no more."""
+        for writer_id in self._open.keys() - needed:
+            self._open.pop(writer_id).close()
+
+    def close(self) -> None:
+        self.keep_only(set())

@@ -1,0 +1,102 @@
+"""The spool where files cannot be mapped (NFS and friends): the same bytes, by plain writes.
+
+Each record costs two system calls more; the promise stays: when `append` returns, the kernel has the record.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from runstream.errors import SpoolError
+from runstream.spool import format
+from runstream.spool.writer import SpoolWriter
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs3", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "beegfs"}
+)
+"""Where a mapped page may reach the server late, or raise SIGBUS when it is gone."""
+
+
+class AppendingWriter(SpoolWriter):
+    """A `SpoolWriter` that keeps a segment in memory and writes each record out as it is appended."""
+
+    _fd = -1
+    _left_fd = -1
+    """While rolling: the segment that is left behind."""
+    _written = 0
+
+    def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
+        with self._lock:
+            super().append_row(keys, values, step, time_us)
+            self._write_out()
+
+    def _append_sized(self, kind: int, keyset: int, data: bytes, time_us: int | None) -> int:
+        number = super()._append_sized(kind, keyset, data, time_us)
+        self._write_out()
+        return number
+
+    def _write_out(self) -> None:
+        """All that follows the first new record's length word, then the word: a reader sees all or nothing."""
+        start, end = self._written, self._offset
+        if start >= end:
+            return
+        try:
+            _write_all(self._fd, self._view[start + 8 : end], start + 8)
+            _write_all(self._fd, self._view[start : start + 8], start)
+        except OSError as error:
+            # It stays in memory, and goes out with the next record that can be written.
+            raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
+        self._written = end
+
+    def _make_segment(self, path: Path, size: int) -> bytearray:
+        if self._fd >= 0:
+            self._write_out()
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.ftruncate(fd, size)
+        except OSError as error:
+            raise SpoolError(f"cannot write the spool file {path}: {error.strerror}") from error
+        self._left_fd, self._fd = self._fd, fd
+        return bytearray(size)
+
+    def _open_segment(self, size: int) -> None:
+        super()._open_segment(size)
+        _write_all(self._fd, self._view[: format.HEADER_BYTES], 0)
+        self._written = self._offset
+
+    def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
+        super()._seal_segment(mapped, offset)
+        fd = self._fd if self._left_fd < 0 else self._left_fd
+        place = format.SEALED_OFFSET
+        _write_all(fd, memoryview(mapped)[place : place + 8], place)
+
+    def _close_segment(self, mapped: mmap.mmap | bytearray, view: memoryview) -> None:
+        super()._close_segment(mapped, view)
+        if self._left_fd >= 0:
+            os.close(self._left_fd)
+            self._left_fd = -1
+        else:
+            os.close(self._fd)
+
+
+def _write_all(fd: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def is_network(folder: Path) -> bool:
+    """Whether `folder` lies on a file system of NETWORK_FILE_SYSTEMS. False where the system does not say."""
+    try:
+        device = folder.stat().st_dev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+            fields, _, rest = line.partition(" - ")
+            if fields.split()[2] == wanted:
+                return rest.split()[0] in NETWORK_FILE_SYSTEMS
+    except (OSError, IndexError):
+        pass
+    return False

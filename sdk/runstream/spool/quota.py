@@ -1,0 +1,85 @@
+"""How much disk a stream may use, and what happens when that, or the disk, is full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runstream.errors import SpoolError
+from runstream.spool import format
+
+POLICIES = ("block", "drop_oldest", "drop_new")
+_PAUSE_S = 0.02
+
+
+class SpoolFullError(SpoolError):
+    """The stream uses all the disk it may; what was to be written is not."""
+
+
+@dataclass(slots=True)
+class Quota:
+    """Asked by the writer when it needs a new segment, 8 MB at a time.
+
+    `block` waits for the sender to free one; `drop_oldest` gives up the oldest that is not sent (the sender finds
+    the gap and reports what it held); `drop_new` gives up what is logged (the caller counts it).
+    """
+
+    limit_bytes: int
+    when_full: str
+    waiting: Callable[[], None] = field(default=lambda: None)
+    """Called about every second while blocked, to see to the sender."""
+
+    def make_room(self, folder: Path, current: int, size: int) -> None:
+        """Return when a segment of `size` bytes fits. Raises SpoolFullError (drop_new)."""
+        last_said = time.monotonic()
+        while True:
+            segments = _segments(folder)
+            used = sum(bytes_ for _, _, bytes_ in segments)
+            if used + size <= self.limit_bytes:
+                return
+            if self.when_full == "drop_new":
+                raise SpoolFullError(
+                    f"the spool holds {used >> 20} MB, of {self.limit_bytes >> 20} MB allowed (spool_limit_mb)"
+                )
+            if self.when_full == "drop_oldest":
+                if not _drop_oldest(segments, current):
+                    return  # nothing but the segment being written: go on, one segment over
+                continue
+            time.sleep(_PAUSE_S)
+            if time.monotonic() - last_said > 1.0:
+                last_said = time.monotonic()
+                self.waiting()
+
+    def found_room(self, folder: Path, current: int, error: SpoolError) -> bool:
+        """The disk itself is full: True to try again, after having waited or dropped; False to give up."""
+        if self.when_full == "drop_oldest":
+            return _drop_oldest(_segments(folder), current)
+        if self.when_full == "block":
+            time.sleep(0.5)
+            self.waiting()
+            return True
+        return False
+
+
+def _segments(folder: Path) -> list[tuple[int, Path, int]]:
+    """(index, path, bytes) of the segments that are there, oldest first."""
+    found = []
+    for path in folder.glob("*.seg"):
+        try:
+            found.append((int(path.stem), path, path.stat().st_size))
+        except (FileNotFoundError, ValueError):
+            continue  # sent and deleted meanwhile
+    return sorted(found)
+
+
+def _drop_oldest(segments: list[tuple[int, Path, int]], current: int) -> bool:
+    for index, path, _ in segments:
+        if index < current:
+            path.unlink(missing_ok=True)
+            return True
+    return False
+
+
+assert format.SEGMENT_BYTES >= format.FIRST_SEGMENT_BYTES
