@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from runstream.errors import UsageError
 
@@ -14,6 +15,17 @@ _MAX_KINDS = 100
 
 class RunstreamWarning(UserWarning):
     """Something that was logged could not be kept as it was."""
+
+
+def warn(sentence: str, category: type[Warning]) -> None:
+    """A warning at the line of the caller's own code, which no filter makes an exception."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "runstream":
+        frame = frame.f_back
+    place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("runstream", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn_explicit(sentence, category, *place)
 
 
 class Notices:
@@ -31,9 +43,7 @@ class Notices:
         if kind in self._said or len(self._said) >= _MAX_KINDS:
             return
         self._said.add(kind)
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")  # a filter of "error" must not make log() raise
-            warnings.warn(sentence, RunstreamWarning, stacklevel=4)
+        warn(sentence, RunstreamWarning)
 
     def say(self, sentence: str) -> None:
         if not self._silent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runstream.errors import SettingsError
+from runstream.notices import warn
 from runstream.spool.quota import POLICIES
 
 DEFAULT_BASE_URL = "http://127.0.0.1:7461"
@@ -245,9 +245,7 @@ def warn_once(sentence: str) -> None:
     """A UserWarning, once a process for each sentence, that no filter turns into an exception."""
     if sentence not in _warned:
         _warned.add(sentence)
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.warn(f"runstream: {sentence}", UserWarning, stacklevel=4)
+        warn(f"runstream: {sentence}", UserWarning)
 
 
 def _parse(variable: str, text: str, default: object) -> object:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from runstream.errors import SpoolError, UsageError
@@ -12,38 +15,120 @@ from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 from runstream.spool.state import StateFile
 
+_PAUSE_S = 0.2
+_BAR_CHARACTERS = 30
+
 
 def sync(folder: Path | None, timeout_s: float) -> int:
-    """Send every stream of the folder, offline ones too, and show how far it is. Returns 0 when nothing is left."""
+    """Send every stream of the folder, offline ones too and those still being written, and show how far it is.
+
+    Streams that the node's sender has are its to send, and waited for. Streams of processes that still run are sent
+    as far as they are; they are no reason to wait. Returns 0 when nothing is left but those.
+    """
     import asyncio
 
-    from runstream.sender.process import Sender
-
     spool = _folder(folder)
-    total = sum(1 for _ in spool.stream_folders())
-    if not total:
+    if not any(True for _ in spool.stream_folders()):
         print("runstream sync: nothing waits")
         return 0
-    sender = Sender(spool, patience_s=timeout_s, include_offline=True, linger_s=0.0)
+    return asyncio.run(_Sync(spool, timeout_s).run())
 
-    async def run() -> None:
-        work = asyncio.create_task(sender.run())
-        shown = ""
-        while not work.done():
-            await asyncio.wait([work], timeout=0.5)
-            streams, records = sender.waiting()
-            troubles = sender.troubles()
-            line = f"runstream sync: {sender.finished} of {total} streams sent, {records} records under way"
-            line += f" ({troubles[0]})" if troubles else ""
-            if line != shown and streams:
-                print(line, file=sys.stderr, flush=True)
-                shown = line
-        await work
 
-    asyncio.run(run())
-    left = sum(1 for _ in spool.stream_folders())
-    print(f"runstream sync: {sender.finished} streams sent, {left} left in {spool.root}")
-    return 1 if left else 0
+class _Sync:
+    def __init__(self, spool: SpoolFolder, timeout_s: float) -> None:
+        from runstream.sender.process import Sender
+
+        self._spool = spool
+        self._timeout_s = timeout_s
+        self._sender = Sender(spool, patience_s=timeout_s, include_offline=True, linger_s=1e9, retry_s=_PAUSE_S)
+        self._seen: set[str] = set()
+        self._bar = _Bar(_bytes_waiting(spool))
+
+    async def run(self) -> int:
+        import asyncio
+
+        work = asyncio.create_task(self._sender.run())
+        last_move = time.monotonic()
+        waiting = (-1, -1, -1)
+        try:
+            while True:
+                await asyncio.wait([work], timeout=_PAUSE_S)
+                names = {path.name for path in self._spool.stream_folders()}
+                self._seen |= names
+                now_waiting = _bytes_waiting(self._spool)
+                records = self._sender.waiting()[1]
+                if (now_waiting, records, len(names)) != waiting:
+                    waiting, last_move = (now_waiting, records, len(names)), time.monotonic()
+                troubles = self._sender.troubles()
+                self._bar.show(now_waiting, len(self._seen) - len(names), len(self._seen), troubles)
+                if work.done() or self._nothing_to_wait_for() or time.monotonic() - last_move > self._timeout_s:
+                    break
+        finally:
+            self._sender.stop()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        return self._report(troubles)
+
+    def _nothing_to_wait_for(self) -> bool:
+        """True when all that is left is written by processes that run, and sent as far as it is."""
+        for path in self._spool.stream_folders():
+            if not is_alive(path) or self._sender.is_behind(path.name):
+                return False
+        return True
+
+    def _report(self, troubles: list[str]) -> int:
+        left = list(self._spool.stream_folders())
+        running = [path for path in left if is_alive(path)]
+        self._bar.end()
+        sentence = f"runstream sync: {len(self._seen) - len(left)} streams sent, {len(left)} left in {self._spool.root}"
+        if running:
+            sentence += f", {len(running)} of them still written to"
+        print(sentence + (f" ({troubles[0]})" if troubles else ""))
+        return 1 if len(left) > len(running) else 0
+
+
+@dataclass(slots=True)
+class _Bar:
+    """Progress by bytes: in place on a terminal, else a line every few seconds."""
+
+    total: int
+    _started: float = 0.0
+    _shown: float = 0.0
+    _dirty: bool = False
+
+    def show(self, waiting: int, done: int, streams: int, troubles: list[str]) -> None:
+        now = time.monotonic()
+        self._started = self._started or now
+        self.total = max(self.total, waiting)
+        terminal = sys.stderr.isatty()
+        if now - self._shown < (0.0 if terminal else 5.0):
+            return
+        self._shown = now
+        part = 1 - waiting / self.total if self.total else 1.0
+        filled = round(part * _BAR_CHARACTERS)
+        rate = (self.total - waiting) / max(now - self._started, 1e-3) / 1e6
+        bar = "█" * filled + "░" * (_BAR_CHARACTERS - filled)
+        text = f"{bar} {part:4.0%}  {done} of {streams} streams  {rate:.1f} MB/s"
+        text += f"  ({troubles[0][:100]})" if troubles else ""
+        if terminal:
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+            self._dirty = True
+        else:
+            print(f"runstream sync: {text}", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._dirty:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _bytes_waiting(spool: SpoolFolder) -> int:
+    """Of segments and media that are not deleted yet, which is what happens to them when they are sent."""
+    total = 0
+    for folder in spool.stream_folders():
+        for path in (folder, folder / "media"):
+            with contextlib.suppress(FileNotFoundError):
+                total += sum(entry.stat().st_size for entry in os.scandir(path) if entry.is_file())
+    return total
 
 
 def status(folder: Path | None) -> int:
@@ -62,6 +147,7 @@ def status(folder: Path | None) -> int:
         alive = "running" if is_alive(path) else "ended"
         age = f"{(time.time_ns() // 1000 - meta.created_us) / 1e6:.0f} s old"
         kind = ", offline" if meta.offline else ""
+        kind += ", system" if meta.system else ""
         trouble = f", {progress.error}" if progress.error else ""
         print(
             f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "

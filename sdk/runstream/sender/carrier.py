@@ -75,6 +75,7 @@ class Carrier:
         self._pending_since = 0.0
         self._last_sent = time.monotonic()
         self._ended = False
+        self._caught_up = False
         self._room = asyncio.Event()
         self._pause_until = 0.0
         self._rebuild_unacked()
@@ -88,6 +89,11 @@ class Carrier:
     def waiting_records(self) -> int:
         """Records read from the spool that are not acked yet."""
         return self._last_record - self._state.acked_record() + (1 if self._pending else 0)
+
+    @property
+    def behind(self) -> bool:
+        """True when something that was logged is not stored yet, as far as this looked."""
+        return not self._caught_up or bool(self._pending) or bool(self._in_flight)
 
     def last_error(self) -> str:
         return self._state.read().error
@@ -287,6 +293,7 @@ class Carrier:
         """The next batch that is due, journalled; None when none is."""
         dead = not is_alive(self._folder)  # asked before reading: what a dead process wrote is all there
         more = not self._reader.drain(self._pending)
+        self._caught_up = not more
         sealed = not more and self._reader.at_end()
         now = time.monotonic()
         if self._pending:

@@ -110,9 +110,12 @@ class _Follower:
         self._partial_shown = b""
         self._partial_at = 0.0
         self._left_out = 0
+        self._done = False
 
     def turn(self, write: Callable[..., None], ended: bool) -> bool:
-        """True when there is nothing more to read now."""
+        """True when nothing will follow."""
+        if self._done:
+            return True
         data = os.pread(self._fd, _READ_BYTES, self._offset)
         end = data.rfind(b"\n") + 1
         if not end and (ended or len(data) == _READ_BYTES):
@@ -134,8 +137,8 @@ class _Follower:
             self._left_out = 0
         if ended and not data:
             os.close(self._fd)
-            return True
-        return False
+            self._done = True
+        return self._done
 
     def _emit(self, write: Callable[..., None], raw: bytes) -> None:
         if self._limit.take():

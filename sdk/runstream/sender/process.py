@@ -30,13 +30,21 @@ class Sender:
     """Carries all streams of one folder. The caller holds the sender's lock."""
 
     def __init__(
-        self, spool: SpoolFolder, patience_s: float, *, include_offline: bool = False, linger_s: float = LINGER_S
+        self,
+        spool: SpoolFolder,
+        patience_s: float,
+        *,
+        include_offline: bool = False,
+        linger_s: float = LINGER_S,
+        retry_s: float = 5.0,
     ):
-        """`patience_s`: how long to go on trying when all trainers are gone."""
+        """`patience_s`: how long to go on trying when all trainers are gone. `retry_s`: how soon to look again at a
+        stream that cannot be opened, because another sender has it, say."""
         self._spool = spool
         self._patience_s = patience_s
         self._include_offline = include_offline
         self._linger_s = linger_s
+        self._retry_s = retry_s
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._carriers: dict[str, Carrier] = {}
         self._skipped: dict[str, float] = {}
@@ -52,6 +60,11 @@ class Sender:
     def waiting(self) -> tuple[int, int]:
         """Streams that are not done yet, and records read but not acked in them."""
         return len(self._tasks), sum(carrier.waiting_records for carrier in self._carriers.values())
+
+    def is_behind(self, name: str) -> bool:
+        """Whether the stream has records that are not stored yet, or another sender has it."""
+        carrier = self._carriers.get(name)
+        return carrier is None or carrier.behind
 
     def troubles(self) -> list[str]:
         """The last error of each stream that has one."""
@@ -115,7 +128,7 @@ class Sender:
                 continue
             carrier = self._open(folder, links)
             if carrier is None:
-                self._skipped[name] = now + 5.0
+                self._skipped[name] = now + self._retry_s
                 continue
             self._carriers[name] = carrier
             self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
