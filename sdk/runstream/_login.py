@@ -5,8 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-import urllib.error
-import urllib.request
 
 from runstream.credentials import Credentials
 from runstream.errors import UsageError
@@ -49,6 +47,9 @@ def login(
 
 def _who_am_i(settings: Settings, api_key: str, timeout_s: float) -> str:
     """User and team of the key. Raises UsageError when the server does not know it, or cannot be asked."""
+    import urllib.error
+    import urllib.request
+
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/WhoAmI", headers={"authorization": f"Bearer {api_key}"}
     )

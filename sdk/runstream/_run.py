@@ -246,7 +246,7 @@ class Run:
             self._log_one_by_one(data, step, now)
         if commit is not False:
             self._step = step + 1
-        if now >= self._next_look_us and self._stream is not None:
+        if now >= self._next_look_us:
             self._next_look_us = now + _LOOK_AFTER_US
             self._look_after()
 

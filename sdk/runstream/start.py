@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream import ranks
 from runstream._config import as_mapping, selected
@@ -13,8 +13,10 @@ from runstream.errors import UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
 from runstream.processes import install_hooks
-from runstream.resume import AutoResume, find_earlier
 from runstream.settings import Settings, setting_fields, warn_once
+
+if TYPE_CHECKING:
+    from runstream.resume import AutoResume
 
 _runs_started = 0
 _WANDB_ONLY = frozenset(
@@ -77,7 +79,7 @@ def start_run(
     for key in values:
         if not isinstance(key, str):
             raise UsageError(f"config key {key!r} is no string")
-    auto = AutoResume(chosen) if chosen.resume == "auto" and chosen.mode != "disabled" else None
+    auto = _auto_resume(chosen)
     run_id = _run_id(chosen, job, auto)
     resumed, step = _continued(chosen, run_id, job)
     install_hooks()
@@ -133,6 +135,14 @@ def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
     return (auto.run_id() if auto else "") or new_run_id()
 
 
+def _auto_resume(settings: Settings) -> AutoResume | None:
+    if settings.resume != "auto" or settings.mode == "disabled":
+        return None
+    from runstream.resume import AutoResume
+
+    return AutoResume(settings)
+
+
 def _continued(settings: Settings, run_id: str, job: ranks.Job) -> tuple[bool, int]:
     """Whether the run exists already, and the step at which this rank goes on.
 
@@ -141,6 +151,8 @@ def _continued(settings: Settings, run_id: str, job: ranks.Job) -> tuple[bool, i
     """
     if settings.mode == "disabled" or not (settings.resume or job.restart_count):
         return False, 0
+    from runstream.resume import find_earlier  # brings HTTP with it, which most runs never need
+
     earlier = find_earlier(settings, run_id, job.rank)
     if settings.resume == "must" and earlier.exists is False:
         raise UsageError(f"resume='must', and there is no run {run_id!r} in {settings.project}: check id and project")

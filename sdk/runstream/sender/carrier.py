@@ -292,7 +292,7 @@ class Carrier:
     def _next_batch(self) -> tuple[int, bytes] | None:
         """The next batch that is due, journalled; None when none is."""
         dead = not is_alive(self._folder)  # asked before reading: what a dead process wrote is all there
-        more = not self._reader.drain(self._pending)
+        more = not self._reader.drain(self._pending, dead=dead)
         self._caught_up = not more
         sealed = not more and self._reader.at_end()
         now = time.monotonic()

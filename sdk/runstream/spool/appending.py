@@ -62,10 +62,11 @@ class AppendingWriter(SpoolWriter):
         self._left_fd, self._fd = self._fd, fd
         return bytearray(size)
 
-    def _open_segment(self, size: int) -> None:
-        super()._open_segment(size)
+    def _open_segment(self, size: int) -> int:
+        before = super()._open_segment(size)
         _write_all(self._fd, self._view[: format.HEADER_BYTES], 0)
         self._written = self._offset
+        return before
 
     def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
         super()._seal_segment(mapped, offset)
@@ -73,13 +74,13 @@ class AppendingWriter(SpoolWriter):
         place = format.SEALED_OFFSET
         _write_all(fd, memoryview(mapped)[place : place + 8], place)
 
-    def _close_segment(self, mapped: mmap.mmap | bytearray, view: memoryview) -> None:
-        super()._close_segment(mapped, view)
-        if self._left_fd >= 0:
-            os.close(self._left_fd)
-            self._left_fd = -1
-        else:
-            os.close(self._fd)
+    def _leave_segment(self) -> None:
+        os.close(self._left_fd)
+        self._left_fd = -1
+
+    def _close_segment(self) -> None:
+        super()._close_segment()
+        os.close(self._fd)
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:

@@ -47,6 +47,7 @@ class SpoolReader:
         self._map: mmap.mmap | bytes | None = None
         self._stamp: tuple[int, int] = (0, 0)
         self._headers: dict[int, int] = {}
+        self._searched = (-1, 0)
         self._view: memoryview
         self._keysets: dict[int, tuple[str, ...]] = {}
         self._segment = place.segment
@@ -68,9 +69,10 @@ class SpoolReader:
                 self._map.close()
             self._map = None
 
-    def drain(self, sink: Sink, until: Place | None = None) -> bool:
+    def drain(self, sink: Sink, until: Place | None = None, *, dead: bool = False) -> bool:
         """Hand records to `sink` until it has enough, `until` is reached, or nothing more is there.
 
+        `dead`: the process that wrote is gone, so what is a hole now will stay one, and is stepped over.
         Returns True when it stopped because nothing more is there now.
         """
         while True:
@@ -82,10 +84,12 @@ class SpoolReader:
             if not self._drain_segment(sink, until):
                 return False
             sealed = self._sealed_at()
-            if not sealed:
-                return True
+            if dead and self._step_over_hole(sealed):
+                continue
+            if not sealed or (self._offset < sealed and not dead):
+                return True  # another thread of the process is about to fill the hole
             if self._offset < sealed:
-                self.damage.segments += 1  # zeros where a record should be: the rest cannot be found
+                self.damage.segments += 1  # zeros where a record should be, and nothing behind them
             following = self._next_segment()
             if following is None:
                 return True  # sealed by finish(): the end of the stream
@@ -120,6 +124,25 @@ class SpoolReader:
             self._view.release()
             self._map = data
             self._view = memoryview(data)
+
+    def _step_over_hole(self, sealed: int) -> bool:
+        """Find the next whole record behind zeros: its checksum tells. False when there is none."""
+        start, end = self._offset + 8, min(sealed or len(self._view), len(self._view))
+        if start >= end or self._searched == (self._segment, start):
+            return False
+        self._searched = self._segment, start
+        view = self._view
+        rest = bytes(view[start:end]).rstrip(b"\0")
+        last = start + len(rest) - 32
+        for offset in range(start + ((len(rest) - len(rest.lstrip(b"\0"))) & ~7), last, 8):
+            prefix = _prefix(view, offset)[0]
+            length = prefix & 0xFFFFFFFF
+            fits = 24 <= length <= end - offset - 8 and not length & 7
+            if fits and _crc32(view[offset + 8 : offset + 8 + length]) == prefix >> 32:
+                self.damage.records += 1
+                self._offset = offset
+                return True
+        return False
 
     def _open(self) -> bool:
         path = self._folder / format.segment_name(self._segment)

@@ -6,8 +6,8 @@ From there the kernel writes it out whatever happens to the process, so a return
 
 from __future__ import annotations
 
-import contextlib
 import mmap
+import sys
 import threading
 import time
 import zlib
@@ -21,17 +21,21 @@ from runstream.spool.quota import Quota
 
 _PREFIX_PACK = format.PREFIX.pack_into
 _crc32 = zlib.crc32
+_HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 class _Keyset:
     """Keys that are logged together, in one segment: their number there and the packer of their rows."""
 
-    __slots__ = ("count", "ident", "last", "layout", "pack_into", "size")
+    __slots__ = ("count", "ident", "keys", "last", "layout", "pack_into", "size", "view")
 
-    def __init__(self, ident: int, count: int) -> None:
+    def __init__(self, keys: tuple[str, ...], ident: int, view: memoryview) -> None:
+        self.keys = keys
         self.ident = ident
-        self.count = count
-        self.layout = Struct(f"@IIQqq{count}d")
+        self.view = view
+        """Of the segment that the keys are defined in: another one does not know them."""
+        self.count = len(keys)
+        self.layout = Struct(f"@IIQqq{self.count}d")
         self.pack_into = self.layout.pack_into
         self.size = self.layout.size
         self.last = 0
@@ -39,10 +43,13 @@ class _Keyset:
 
 
 class SpoolWriter:
-    """Appends records to one stream's segments.
+    """Appends records to one stream's segments. Any thread may call, signal handlers and finalizers too.
 
-    Any thread may call; a re-entrant lock keeps order, so that a signal handler or a finalizer that logs in
-    the middle of a `log()` neither deadlocks nor tears a record: space is claimed before it is filled.
+    Appending takes no lock: a record's place and number are claimed between two bytecodes that let no other thread
+    or handler in (CPython switches at calls and backward jumps only), and filled after that; its length word makes
+    it visible last. A record that is claimed and not filled when the process is killed is a hole that the reader
+    steps over: its `append` had not returned. New segments are made under a lock. Where there is no global
+    interpreter lock, all of it is done under the lock.
     """
 
     def __init__(
@@ -64,11 +71,14 @@ class SpoolWriter:
         self._end = 0
         self._keysets: dict[tuple[str, ...], _Keyset] = {}
         self._next_keyset = 1
+        self._recent = _Keyset((), 0, memoryview(b""))
         self.number = 0
         """Records numbered so far."""
         self.points = 0
         """Scalar points in them."""
         self._open_segment(format.FIRST_SEGMENT_BYTES)
+        if not _HAS_GIL:  # pragma: no cover
+            self.append_row = self._append_row_locked  # type: ignore[method-assign]
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
         """Append one row of scalars.
@@ -77,46 +87,70 @@ class SpoolWriter:
         Raises struct.error or TypeError when a value is no number or the step no 64-bit integer (nothing is
         appended then), SpoolError when there is no space for a new segment.
         """
-        with self._lock:
-            keyset = self._keysets.get(keys)
-            if keyset is None:
-                keyset = self._define(keys)
+        keyset = self._recent
+        if keys != keyset.keys:
+            keyset = self._find(keys)
+        while True:
             size = keyset.size
-            if self._end - self._offset < size + 8:
-                self._roll(size + 8)
-                keyset = self._define(keys)
-            # Claim before filling. No call stands between these lines, so no signal handler runs in between.
+            pack_into = keyset.pack_into
+            # From here to the claim no call stands, so nobody comes in between.
             start = self._offset
             body = start + 8
             end = body + size
-            number = self.number + 1
-            self._offset = end
-            self.number = number
-            view = self._view
-            try:
-                keyset.pack_into(view, body, 1, keyset.ident, number, time_us, step, *values)
-            except BaseException:
-                if self._offset != end:
-                    # A nested append came behind: fill the claimed space with a record of no value.
-                    self._fill_blank(view, start, size, number, time_us)
-                    raise
-                self._offset = start
-                self.number = number - 1
-                view[body:end] = bytes(size)
-                raise
-            _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
-            keyset.last = body
-            self.points += keyset.count
+            view = keyset.view
+            if end <= self._end and view is self._view:
+                number = self.number + 1
+                self._offset = end
+                self.number = number
+                break
+            keyset = self._make_room(keys, size + 8)
+        try:
+            pack_into(view, body, 1, keyset.ident, number, time_us, step, *values)
+        except BaseException:
+            self._give_back(view, start, size, number, time_us)
+            raise
+        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+        keyset.last = body
+        self.points += keyset.count
+
+    def _append_row_locked(
+        self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int
+    ) -> None:  # pragma: no cover
+        with self._lock:
+            SpoolWriter.append_row(self, keys, values, step, time_us)
+
+    def _find(self, keys: tuple[str, ...]) -> _Keyset:
+        keyset = self._keysets.get(keys)
+        if keyset is None:
+            with self._lock:
+                keyset = self._keysets.get(keys) or self._define(keys)
+        self._recent = keyset
+        return keyset
+
+    def _make_room(self, keys: tuple[str, ...], needed: int) -> _Keyset:
+        """The keys, defined in a segment that had `needed` bytes left a moment ago."""
+        with self._lock:
+            if self._end - self._offset < needed:
+                self._roll(needed)
+            return self._find(keys)
+
+    def _give_back(self, view: memoryview, start: int, size: int, number: int, time_us: int) -> None:
+        """A row could not be packed: undo the claim, or, where another record came behind, fill it with nothing."""
+        body = start + 8
+        end = body + size
+        view[body:end] = bytes(size)
+        if self._offset == end and view is self._view:
+            self._offset = start
+            self.number = number - 1
+            return
+        format.SIZED.pack_into(view, body, format.KIND_JSON, 0, number, time_us, 0)
+        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
 
     def last_values(self) -> dict[str, float]:
         """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
         reference to what it was given, which may be a tensor with a whole graph behind it."""
         with self._lock:
-            values = dict(self._last)
-            for keys, keyset in sorted(self._keysets.items(), key=lambda item: item[1].last):
-                if keyset.last:
-                    values.update(zip(keys, keyset.layout.unpack_from(self._view, keyset.last)[5:], strict=True))
-            return values
+            return {**self._last, **_last_rows(self._keysets)}
 
     def append_json(self, text: str, time_us: int | None = None, *, last: bool = False) -> int:
         """Append one record that is not a row, as JSON. Returns its number. `last`: the stream's last, which may use
@@ -144,79 +178,90 @@ class SpoolWriter:
     def close(self) -> None:
         """Unmap. The records stay on disk."""
         with self._lock:
-            self._close_segment(self._map, self._view)
-
-    def _fill_blank(self, view: memoryview, start: int, size: int, number: int, time_us: int) -> None:
-        body = start + 8
-        view[body : body + size] = bytes(size)
-        format.SIZED.pack_into(view, body, format.KIND_JSON, 0, number, time_us, 0)
-        _PREFIX_PACK(view, start, _crc32(view[body : body + size]) << 32 | size)
+            self._keysets = {}
+            self._recent = _Keyset((), 0, memoryview(b""))
+            self._close_segment()
 
     def _define(self, keys: tuple[str, ...]) -> _Keyset:
-        """Number a key list in this segment and write it down, so that a segment can be read by itself."""
+        """Number a key list in this segment and write it down, so that a segment can be read by itself. Under the
+        lock."""
         if self._check_keys is not None:
             self._check_keys(keys)
-        keyset = _Keyset(self._next_keyset, len(keys))
         data = "\0".join(keys).encode("utf-8", "surrogatepass")
-        row = keyset.size + 8
+        row = format.ROW_HEAD_BYTES + 8 * len(keys) + 8
         needed = format.padded(format.SIZED.size + len(data)) + 8 + row
-        if self._end - self._offset < needed:
-            self._roll(needed)
-        self._next_keyset += 1
-        self._append_sized(format.KIND_KEYSET, keyset.ident, data, None)
-        self._keysets[keys] = keyset
-        return keyset
+        while True:
+            view = self._view
+            ident = self._next_keyset
+            self._next_keyset += 1
+            if self._end - self._offset < needed:
+                self._roll(needed)
+                view = self._view
+            self._append_sized(format.KIND_KEYSET, ident, data, None)
+            if view is self._view:  # else a row of another thread took the room, and this segment is a new one
+                keyset = _Keyset(keys, ident, view)
+                self._keysets[keys] = keyset
+                return keyset
 
     def _append_sized(self, kind: int, keyset: int, data: bytes, time_us: int | None) -> int:
-        """Append bytes of any length. Returns the record's number, 0 for a keyset."""
+        """Append bytes of any length. Returns the record's number, 0 for a keyset. Under the lock."""
         size = format.padded(format.SIZED.size + len(data))
-        if self._end - self._offset < size + 8:
-            self._roll(size + 8)
         if time_us is None:
             time_us = time.time_ns() // 1000
-        start = self._offset
-        number = self.number + 1 if kind == 3 else 0  # KIND_JSON; claimed together with its place, as above
-        self._offset = start + 8 + size
-        self.number += kind == 3
-        view, body = self._view, start + 8
+        while True:
+            # As in append_row: no call from here to the claim.
+            start = self._offset
+            end = start + 8 + size
+            view = self._view
+            if end <= self._end:
+                number = self.number + 1 if kind == 3 else 0  # KIND_JSON
+                self._offset = end
+                self.number += kind == 3
+                break
+            self._roll(size + 8)
+        body = start + 8
         format.SIZED.pack_into(view, body, kind, keyset, number, time_us, len(data))
         first = body + format.SIZED.size
         view[first : first + len(data)] = data
-        _PREFIX_PACK(view, start, _crc32(view[body : body + size]) << 32 | size)
+        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
         return number
 
     def _roll(self, needed: int) -> None:
-        """Go on in a new segment that holds at least `needed` bytes of records; seal the old one."""
+        """Go on in a new segment that holds at least `needed` bytes of records; seal the old one. Under the lock."""
         size = max(format.SEGMENT_BYTES, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
         if self._quota is not None:
             self._quota.make_room(self._folder, self._segment, size)
-        self._last = self.last_values()
+        old_map, old_keysets = self._map, self._keysets
         while True:
-            old_map, old_view, old_offset = self._map, self._view, self._offset
             try:
-                self._open_segment(size)
+                old_offset = self._open_segment(size)
                 break
             except SpoolError as error:
                 if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
                     raise
         self._seal_segment(old_map, old_offset)
-        with contextlib.suppress(BufferError):  # an append that this one interrupted still fills its record
-            self._close_segment(old_map, old_view)
+        self._last.update(_last_rows(old_keysets))
+        self._leave_segment()  # unmapped when the last append that is still filling a record in it has ended
 
-    def _open_segment(self, size: int) -> None:
+    def _open_segment(self, size: int) -> int:
+        """Returns where the records of the segment before end."""
         index = self._segment + 1
         mapped = self._make_segment(self._folder / format.segment_name(index), size)
         format.SEGMENT_HEADER.pack_into(
             mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, index, size, time.time_ns() // 1000
         )
-        format.PREFIX.pack_into(mapped, format.POINTS_OFFSET, self.points)
-        format.PREFIX.pack_into(mapped, format.RECORDS_OFFSET, self.number)
+        view = memoryview(mapped)
+        # All at once, with no call in between.
+        before, points, records = self._offset, self.points, self.number
         self._segment = index
         self._map = mapped
-        self._view = memoryview(mapped)
+        self._view = view
         self._offset = format.HEADER_BYTES
         self._end = size - format.RESERVE_BYTES
         self._keysets = {}
+        format.PREFIX.pack_into(mapped, format.POINTS_OFFSET, points)
+        format.PREFIX.pack_into(mapped, format.RECORDS_OFFSET, records)
+        return before
 
     def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
         return files.map_new(path, size)
@@ -224,10 +269,22 @@ class SpoolWriter:
     def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
         format.PREFIX.pack_into(mapped, format.SEALED_OFFSET, offset)
 
-    def _close_segment(self, mapped: mmap.mmap | bytearray, view: memoryview) -> None:
-        view.release()
-        if isinstance(mapped, mmap.mmap):
-            mapped.close()
+    def _leave_segment(self) -> None:
+        """The segment before the current one is sealed."""
+
+    def _close_segment(self) -> None:
+        self._view.release()
+        if isinstance(self._map, mmap.mmap):
+            self._map.close()
+
+
+def _last_rows(keysets: dict[tuple[str, ...], _Keyset]) -> dict[str, float]:
+    """Each key's value in the last row that had it, as far as one segment knows."""
+    values: dict[str, float] = {}
+    for keyset in sorted(keysets.values(), key=lambda one: one.last):
+        if keyset.last:
+            values.update(zip(keyset.keys, keyset.layout.unpack_from(keyset.view, keyset.last)[5:], strict=True))
+    return values
 
 
 def split_keys(keys: Sequence[str]) -> list[tuple[str, ...]]:
