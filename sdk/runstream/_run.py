@@ -47,6 +47,9 @@ class Run:
     A run may be pickled to a process that is spawned, where it does the same.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_append_row", "_next_look_us", "_step")
+    """What every `log()` touches; the rest lives in the dict."""
+
     def __init__(
         self,
         settings: Settings,
@@ -235,7 +238,7 @@ class Run:
         now = _time_ns() // 1000
         if step is None:
             step = self._step
-        elif step.__class__ is not int or not -_STEP_LIMIT <= step <= _STEP_LIMIT:
+        elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
             if checked is None:
                 return

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import select
-import shutil
 import subprocess
 import sys
 import termios
@@ -41,14 +40,14 @@ class Capture:
     def start(cls, stream: Path, limit_bytes: int, notices: Notices) -> Capture | None:
         """Begin; None where it cannot be done (no tee, descriptors closed) or another run does it already."""
         global _captured
-        tee = shutil.which("tee")
+        tee = _find("tee")
         if _captured or tee is None or not all(_is_open(fd) for fd in OUTPUTS.values()):
             return None
         folder = stream.parent.parent / "console" / stream.name
         hidden = folder.with_name(f".new-{folder.name}")
         try:
             hidden.mkdir(mode=0o700, parents=True)
-            shutil.copyfile(stream / "meta.json", hidden / "meta.json")
+            (hidden / "meta.json").write_bytes((stream / "meta.json").read_bytes())
             capture = cls(hidden, limit_bytes, notices)
             if not capture._lock.acquire():
                 return None
@@ -163,6 +162,14 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+
+
+def _find(program: str) -> str | None:
+    for folder in os.get_exec_path():
+        path = os.path.join(folder, program)  # noqa: PTH118  # no pathlib on the way of every start
+        if os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def _is_open(fd: int) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,29 +115,55 @@ def _gpus() -> list[str]:
 
 
 def _git() -> dict[str, Any]:
-    commit = _run_git("rev-parse", "HEAD")
+    """All questions to git at once: three short processes side by side."""
+    deadline = time.monotonic() + _GIT_TIMEOUT_S
+    asked = [
+        _ask_git("rev-parse", "HEAD"),
+        _ask_git("diff", "HEAD", "--no-color", "--no-ext-diff"),
+        _ask_git("config", "--get", "remote.origin.url"),
+    ]
+    commit, diff, remote = [_answer(process, deadline) for process in asked]
     if not commit:
         return {}
-    diff = _run_git("diff", "HEAD", "--no-color", "--no-ext-diff")
-    remote = _run_git("config", "--get", "remote.origin.url")
     return {
         "git_commit": commit,
         "git_remote": mask(remote),
-        "git_diff": mask(diff[:_MAX_DIFF_BYTES]),
+        "git_diff": mask(diff),
         "git_dirty": bool(diff),
     }
 
 
-def _run_git(*arguments: str) -> str:
+def _ask_git(*arguments: str) -> subprocess.Popen[bytes] | None:
     try:
-        done = subprocess.run(
+        return subprocess.Popen(
             ["git", *arguments],
-            capture_output=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
+        return None
+
+
+def _answer(process: subprocess.Popen[bytes] | None, deadline: float) -> str:
+    """The first _MAX_DIFF_BYTES that it prints by the deadline; empty when it fails or says nothing."""
+    if process is None or process.stdout is None:
         return ""
-    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+    found = bytearray()
+    fd = process.stdout.fileno()
+    while len(found) < _MAX_DIFF_BYTES:
+        if not select.select([fd], [], [], max(deadline - time.monotonic(), 0))[0]:
+            break
+        data = os.read(fd, 1 << 16)
+        if not data:
+            break
+        found += data
+    process.stdout.close()
+    try:
+        failed = process.wait(max(deadline - time.monotonic(), 0.05)) > 0  # below 0: it could not print the rest
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        failed = True
+    return "" if failed else found[:_MAX_DIFF_BYTES].decode("utf-8", "replace").strip()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import secrets
+import zlib
 
 from runstream.errors import UsageError
 from runstream.ranks import encode_id
@@ -128,17 +128,17 @@ _PATTERNS = {
 
 def new_run_id() -> str:
     """Ten characters of base 36: 51 random bits, unique enough within a project."""
-    return encode_id(secrets.randbits(64))
+    return encode_id(int.from_bytes(os.urandom(8), "big"))
 
 
 def new_writer_id() -> str:
     """A stream's id: 26 characters, 130 random bits."""
-    return encode_id(secrets.randbits(136), 26)
+    return encode_id(int.from_bytes(os.urandom(17), "big"), 26)
 
 
 def default_name(run_id: str) -> str:
     """A name people can say, the same on every rank: a function of the run id."""
-    number = int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big")
+    number = zlib.crc32(run_id.encode())
     number, adjective = divmod(number, len(_ADJECTIVES))
     number, noun = divmod(number, len(_NOUNS))
     return f"{_ADJECTIVES[adjective]}-{_NOUNS[noun]}-{number % 1000}"

@@ -6,7 +6,6 @@ through PMIx), so that every rank may simply call `runstream.init()`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,6 +140,8 @@ def shared_run_id(job: Job, nth: int) -> str:
             f"{job.world_size} ranks, and the launcher gives them nothing in common that names the job: "
             "set RUNSTREAM_RUN_ID to the same value on every rank (with torchrun: or pass --rdzv-id)"
         )
+    import hashlib  # 3 MB of OpenSSL, which a job of one rank need not have
+
     digest = hashlib.sha256(f"{job.shared_id}/{nth}".encode()).digest()
     return encode_id(int.from_bytes(digest[:8], "big"))
 

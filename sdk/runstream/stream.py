@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -157,6 +156,8 @@ class Stream:
             if content.data is not None:
                 (folder / name).write_bytes(content.data)
             else:
+                import shutil
+
                 assert content.path is not None
                 shutil.copyfile(content.path, folder / name)
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,11 +29,15 @@ class Content:
 
     @classmethod
     def of_bytes(cls, data: bytes, media_type: str) -> Content:
+        import hashlib
+
         return cls(media_type, hashlib.sha256(data).hexdigest(), len(data), data)
 
     @classmethod
     def of_file(cls, path: Path, media_type: str) -> Content:
         """Reads the file once, for its hash. Raises UsageError when it cannot be read."""
+        import hashlib
+
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")

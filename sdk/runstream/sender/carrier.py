@@ -43,6 +43,7 @@ class Carrier:
         self._spool = spool
         self._folder = folder
         self._links = links
+        self._closed = False
         self._lock = files.FileLock(folder / "sending")
         if not self._lock.acquire():
             raise BlockingIOError
@@ -116,6 +117,9 @@ class Carrier:
         remove_stream(self._folder)
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._reader.close()
         self._journal.close()
         self._state.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -101,4 +100,6 @@ def remove_stream(folder: Path) -> None:
     """Delete a stream that is acked to its end: first out of sight, so that nobody opens half of it."""
     hidden = folder.with_name(f".done-{folder.name}")
     folder.rename(hidden)
+    import shutil
+
     shutil.rmtree(hidden, ignore_errors=True)

@@ -52,6 +52,9 @@ class SpoolWriter:
     interpreter lock, all of it is done under the lock.
     """
 
+    __slots__ = ("__dict__", "_end", "_offset", "_recent", "_view", "number", "points")
+    """What every append touches; the rest lives in the dict."""
+
     def __init__(
         self,
         folder: Path,
