@@ -11,6 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import definitions
 from runstream_query.storage import Storage
 
 STATES = {
@@ -32,7 +33,7 @@ async def make_runs(
     ids = [row["run"] for row in rows]
     if not ids:
         return []
-    sections = ["run", "config", "summary", *(["environment"] if environment else [])]
+    sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
     fields: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for field in await storage.rows("run_fields", project=project, runs=ids, sections=sections):
         fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
@@ -41,6 +42,7 @@ async def make_runs(
         "last_values", project=project, runs=ids, search="", after="", limit=_SUMMARY_METRICS
     ):
         summaries[metric["run"]][metric["metric"]] = _plain(metric["last_value"])
+    await definitions.apply(storage, project, {run: fields[run]["definition"] for run in ids}, summaries)
     return [_run(project, row, fields[row["run"]], summaries[row["run"]], environment) for row in rows]
 
 

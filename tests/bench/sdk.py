@@ -161,7 +161,7 @@ def loop(library: str, width: int, stack: ServiceStack, folder: Path) -> dict[st
     else:
         interpreter = str(ROOT / ".bench" / "peers" / library / "bin" / "python")
         environment = {**clean_environment(), **peers.environment(library, work)}
-        calls = min(calls, peers.PEERS[library].calls)
+        calls = max(min(calls, peers.PEERS[library].calls) // (20 if width == 1000 else 1), 50)
     text = python(
         str(LOOP), "latency", str(width), str(calls), library, str(work), environment=environment, exe=interpreter
     )

@@ -131,7 +131,7 @@ class _Follower:
             self._partial_shown, self._partial_at = data, time.monotonic()
             self._write(write, self._line, collapse(data))
         more = len(data) == _READ_BYTES or (end and end < len(data))
-        if self._left_out and not more and self._limit.take():
+        if self._left_out and not more and (ended or self._limit.take()):
             self._write(write, self._line, f"... {self._left_out} lines left out: more than {LINES_PER_S:g} a second")
             self._line += 1
             self._left_out = 0

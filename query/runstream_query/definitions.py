@@ -1,0 +1,55 @@
+"""What runs said about their metrics with `define_metric`, applied to their summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from runstream_query.storage import Storage
+
+_AGGREGATES = frozenset({"min", "max", "mean", "best", "first"})
+_COLUMNS = {"min": "low", "max": "high", "mean": "mean", "first": "first"}
+_MAX_METRICS = 10_000
+
+
+def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """The definition by that very name, else of the last pattern that matches, else none."""
+    if metric in definitions:
+        return _document(definitions[metric])
+    patterns = [name for name in definitions if any(mark in name for mark in "*?[")]
+    return next((_document(definitions[name]) for name in reversed(patterns) if fnmatchcase(metric, name)), {})
+
+
+async def apply(
+    storage: Storage,
+    project: str,
+    definitions: Mapping[str, Mapping[str, Any]],
+    summaries: dict[str, dict[str, Any]],
+) -> None:
+    """Put `metric.min` and its like into the summaries, by run, and take out what is not to be shown."""
+    wanted: dict[str, dict[str, dict[str, Any]]] = {}
+    for run, defined in definitions.items():
+        for metric in list(summaries.get(run, ())):
+            definition = find(defined, metric) if defined else {}
+            kinds = _kinds(definition)
+            if "none" in kinds:
+                del summaries[run][metric]
+            elif kinds & _AGGREGATES:
+                wanted.setdefault(run, {})[metric] = definition
+    metrics = sorted({metric for of_run in wanted.values() for metric in of_run})[:_MAX_METRICS]
+    if not metrics:
+        return
+    for row in await storage.rows("summaries", project=project, runs=sorted(wanted), metrics=metrics):
+        definition = wanted[row["run"]].get(row["metric"], {})
+        for kind in _kinds(definition) & _AGGREGATES:
+            column = _COLUMNS.get(kind) or ("low" if definition.get("goal") == "minimize" else "high")
+            summaries[row["run"]][f"{row['metric']}.{kind}"] = row[column]
+
+
+def _kinds(definition: Mapping[str, Any]) -> set[str]:
+    return {part.strip() for part in str(definition.get("summary") or "").split(",") if part.strip()}
+
+
+def _document(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,13 @@
+-- What `define_metric(summary=...)` asks for, over all ranks and steps of the finite values that survive.
+-- Parameters: project; runs; metrics.
+SELECT
+    run,
+    metric,
+    min(value) AS low,
+    max(value) AS high,
+    avg(value) AS mean,
+    argMin(value, (step, rank)) AS first
+FROM points FINAL
+WHERE project = {project:String} AND run IN {runs:Array(String)} AND metric IN {metrics:Array(String)}
+  AND isFinite(value)
+GROUP BY run, metric

@@ -1,0 +1,50 @@
+"""LightGBM: `lightgbm.train(..., callbacks=[runstream_callback()])`, and `log_summary(booster)` afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runstream.integrations._runs import RunHolder
+
+
+def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) -> Callable[[Any], None]:
+    """A callback that logs each evaluation as `SET_METRIC` by boosting round, and the parameters as config."""
+    holder = RunHolder(run, **init)
+
+    def callback(env: Any) -> None:
+        target = holder.run
+        if log_params and env.iteration == env.begin_iteration:
+            known = {f"lightgbm.{name}": value for name, value in env.params.items()}
+            target.config.update(known, allow_val_change=True)
+        values: dict[str, float] = {}
+        for name, metric, value, *rest in env.evaluation_result_list or ():
+            # Cross-validation says ("cv_agg", "valid auc", mean, higher is better, deviation).
+            key = f"{name}_{metric}".replace(" ", "_")
+            values[key] = value
+            if len(rest) > 1:
+                values[f"{key}-stdv"] = rest[1]
+        if values:
+            target.log(values, step=env.iteration)
+
+    callback.order = 20  # type: ignore[attr-defined]  # after LightGBM's own, as its documentation wants
+    return callback
+
+
+def log_summary(model: Any, run: Any = None, feature_importance: bool = True) -> None:
+    """Put the best iteration and score into the summary, and log feature importance as a plot."""
+    from runstream.data import plots
+    from runstream.data.table import Table
+
+    target = RunHolder(run).run
+    if getattr(model, "best_iteration", 0) > 0:
+        target.summary["best_iteration"] = model.best_iteration
+        for data, metrics in (model.best_score or {}).items():
+            for metric, value in metrics.items():
+                target.summary[f"best_score.{data}_{metric}"] = value
+    if feature_importance:
+        rows = [
+            [name, float(score)] for name, score in zip(model.feature_name(), model.feature_importance(), strict=True)
+        ]
+        table = Table(["Feature", "Importance"], sorted(rows, key=lambda row: -row[1]))
+        target.log({"Feature Importance": plots.bar(table, "Feature", "Importance", title="Feature importance")})

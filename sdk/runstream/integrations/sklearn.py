@@ -1,0 +1,92 @@
+"""scikit-learn: what an estimator is, how well it does, and the plots that people look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runstream.data import plots
+from runstream.data.table import Table
+from runstream.integrations._runs import RunHolder
+
+MAX_FEATURES = 50
+
+
+def log_estimator(estimator: Any, run: Any = None) -> None:
+    """Put an estimator's parameters into the config as `NAME.PARAMETER`."""
+    name = type(estimator).__name__
+    found = {f"{name}.{key}": value for key, value in estimator.get_params(deep=True).items()}
+    RunHolder(run).run.config.update(found, allow_val_change=True)
+
+
+def log_classifier(
+    estimator: Any, inputs: Any, truth: Any, labels: Sequence[str] | None = None, prefix: str = "", run: Any = None
+) -> dict[str, float]:
+    """Evaluate a fitted classifier on `inputs` (samples, features) and `truth` (samples,): accuracy, weighted
+    precision, recall, F1 to the log; confusion matrix, and with probabilities the PR and ROC curves, as plots.
+
+    Returns the scores.
+    """
+    from sklearn import metrics
+
+    target = RunHolder(run).run
+    guesses = estimator.predict(inputs)
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        truth, guesses, average="weighted", zero_division=0.0
+    )
+    scores = {
+        f"{prefix}accuracy": float(metrics.accuracy_score(truth, guesses)),
+        f"{prefix}precision": float(precision),
+        f"{prefix}recall": float(recall),
+        f"{prefix}f1": float(f1),
+    }
+    classes = list(estimator.classes_)
+    names = [str(name) for name in (labels if labels is not None else classes)]
+    places = {label: place for place, label in enumerate(classes)}
+    true_places = [places[label] for label in truth]
+    shown: dict[str, Any] = {
+        f"{prefix}confusion_matrix": plots.confusion_matrix(
+            y_true=true_places, preds=[places[label] for label in guesses], class_names=names
+        )
+    }
+    if hasattr(estimator, "predict_proba"):
+        import numpy as np
+
+        probabilities = estimator.predict_proba(inputs)
+        shown[f"{prefix}pr_curve"] = plots.pr_curve(np.asarray(true_places), probabilities, labels=names)
+        shown[f"{prefix}roc_curve"] = plots.roc_curve(np.asarray(true_places), probabilities, labels=names)
+    target.log({**scores, **shown})
+    return scores
+
+
+def log_regressor(estimator: Any, inputs: Any, truth: Any, prefix: str = "", run: Any = None) -> dict[str, float]:
+    """Evaluate a fitted regressor: MAE, MSE, R² to the log, residuals as a plot. Returns the scores."""
+    from sklearn import metrics
+
+    target = RunHolder(run).run
+    guesses = estimator.predict(inputs)
+    scores = {
+        f"{prefix}mae": float(metrics.mean_absolute_error(truth, guesses)),
+        f"{prefix}mse": float(metrics.mean_squared_error(truth, guesses)),
+        f"{prefix}r2": float(metrics.r2_score(truth, guesses)),
+    }
+    rows = [[float(guess), float(true - guess)] for guess, true in zip(guesses, truth, strict=True)]
+    residuals = plots.scatter(Table(["Predicted", "Residual"], rows), "Predicted", "Residual", title="Residuals")
+    target.log({**scores, f"{prefix}residuals": residuals})
+    return scores
+
+
+def log_feature_importances(
+    estimator: Any, names: Sequence[str] | None = None, prefix: str = "", run: Any = None
+) -> None:
+    """Log a fitted estimator's feature importances, or its coefficients' size, as a plot of the largest."""
+    found = getattr(estimator, "feature_importances_", None)
+    if found is None:
+        found = abs(estimator.coef_).reshape(-1, estimator.coef_.shape[-1]).mean(axis=0)
+    names = [f"feature {place}" for place in range(len(found))] if names is None else list(names)
+    rows = sorted(
+        ([str(name), float(value)] for name, value in zip(names, found, strict=True)), key=lambda row: -row[1]
+    )
+    table = Table(["Feature", "Importance"], rows[:MAX_FEATURES])
+    plot = plots.bar(table, "Feature", "Importance", title="Feature importance")
+    RunHolder(run).run.log({f"{prefix}feature_importance": plot})

@@ -1,0 +1,61 @@
+"""XGBoost: `xgboost.train(..., callbacks=[RunstreamCallback()])`, or the scikit-learn estimators' `callbacks`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from runstream.integrations._runs import RunHolder, missing
+
+try:
+    from xgboost.callback import TrainingCallback
+except ImportError as error:
+    raise missing("XGBoost", "xgboost") from error
+
+
+class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's types are partial
+    """Logs each evaluation as `SET-METRIC` by boosting round, the configuration, and feature importance as a plot."""
+
+    def __init__(
+        self, log_feature_importance: bool = True, importance_type: str = "gain", run: Any = None, **init: Any
+    ):
+        self._holder = RunHolder(run, **init)
+        self._importance = log_feature_importance
+        self._importance_type = importance_type
+
+    def before_training(self, model: Any) -> Any:
+        try:
+            learner = json.loads(model.save_config())["learner"]
+            known = {f"xgboost.{name}": value for name, value in learner["learner_train_param"].items()}
+            self._holder.run.config.update(known, allow_val_change=True)
+        except (AttributeError, KeyError, ValueError):
+            pass  # cross-validation packs several boosters, which have no configuration to read
+        return model
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        values: dict[str, float] = {}
+        for data, metrics in evals_log.items():
+            for metric, history in metrics.items():
+                newest = history[-1]
+                values[f"{data}-{metric}"] = newest[0] if isinstance(newest, tuple) else newest
+        if values:
+            self._holder.run.log(values, step=epoch)
+        return self._holder.run.stop_requested
+
+    def after_training(self, model: Any) -> Any:
+        run = self._holder.run
+        for name in ("best_score", "best_iteration"):
+            try:
+                run.summary[name] = getattr(model, name)
+            except AttributeError:
+                continue  # without early stopping there is none
+        if self._importance and hasattr(model, "get_score"):
+            from runstream.data import plots
+            from runstream.data.table import Table
+
+            scores = model.get_score(importance_type=self._importance_type)
+            rows = sorted(([name, float(score)] for name, score in scores.items()), key=lambda row: -row[1])
+            table = Table(["Feature", "Importance"], rows)
+            run.log({"Feature Importance": plots.bar(table, "Feature", "Importance", title="Feature importance")})
+        self._holder.finish()
+        return model

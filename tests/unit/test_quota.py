@@ -1,0 +1,179 @@
+"""A full spool: what each policy keeps, and that what it gives up is known to the last point."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from runstream.errors import SpoolError
+from runstream.spool import files, format
+from runstream.spool.appending import AppendingWriter, is_network
+from runstream.spool.format import Place
+from runstream.spool.quota import Quota, SpoolFullError
+from runstream.spool.reader import SpoolReader
+from runstream.spool.writer import SpoolWriter
+from tests.unit.test_spool import Collected, read_all
+
+KEYS = tuple(f"metric {number}" for number in range(500))
+ROW = [1.5] * 500
+LIMIT = 32 << 20
+
+
+def fill(writer: SpoolWriter, rows: int) -> int:
+    """Returns how many were taken."""
+    taken = 0
+    for step in range(rows):
+        try:
+            writer.append_row(KEYS, ROW, step, step)
+            taken += 1
+        except SpoolFullError:
+            pass
+    return taken
+
+
+def used(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.seg"))
+
+
+def test_drop_new_keeps_what_was_there_and_the_last_word_still_fits(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, quota=Quota(LIMIT, "drop_new"))
+    taken = fill(writer, 12_000)
+    assert 0 < taken < 12_000 and used(tmp_path) <= LIMIT
+    with pytest.raises(SpoolFullError):
+        writer.append_row(KEYS, ROW, 0, 0)
+    writer.append_json('{"kind":"finish"}', last=True)
+    writer.seal()
+    sink, reader = read_all(tmp_path)
+    assert [number for _, number, _, _ in sink.rows] == list(range(1, taken + 1))
+    assert sink.texts == [(taken + 1, b'{"kind":"finish"}')]
+    assert reader.at_end() and writer.points == taken * 500
+
+
+def test_drop_oldest_keeps_the_newest_and_the_gap_tells_its_points(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, quota=Quota(LIMIT, "drop_oldest"))
+    assert fill(writer, 20_000) == 20_000
+    assert used(tmp_path) <= LIMIT
+    writer.seal()
+    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    assert reader.drain(sink)
+    numbers = [number for _, number, _, _ in sink.rows]
+    assert numbers == list(range(numbers[0], 20_001)) and numbers[0] > 1
+    assert reader.points_before(numbers[0] - 1) == (numbers[0] - 1) * 500
+    assert reader.at_end()
+
+
+def test_block_waits_until_the_sender_has_made_room(tmp_path: Path) -> None:
+    said: list[float] = []
+    writer = SpoolWriter(tmp_path, quota=Quota(LIMIT, "block", lambda: said.append(time.monotonic())))
+    taken = 0
+
+    def log() -> None:
+        nonlocal taken
+        for step in range(9000):
+            writer.append_row(KEYS, ROW, step, step)
+            taken += 1
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not said and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stuck_at = taken
+    time.sleep(0.1)
+    assert said and taken == stuck_at < 9000
+    for path in sorted(tmp_path.glob("*.seg"))[:2]:
+        path.unlink()
+    thread.join(20)
+    assert taken == 9000 and not thread.is_alive()
+
+
+def test_a_reader_in_a_dropped_segment_reads_it_to_its_end(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, quota=Quota(LIMIT, "drop_oldest"))
+    fill(writer, 100)
+    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    reader.drain(sink)
+    fill(writer, 20_000)
+    writer.seal()
+    reader.drain(sink)
+    numbers = [number for _, number, _, _ in sink.rows]
+    gaps = [(a, b) for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1]
+    assert len(gaps) == 1, "what was mapped is read, then one gap"
+    ((before, after),) = gaps
+    assert reader.points_before(after - 1) == (after - 1) * 500 and before >= 200
+
+
+def test_plain_writes_make_the_same_bytes(tmp_path: Path) -> None:
+    folders = {SpoolWriter: tmp_path / "mapped", AppendingWriter: tmp_path / "appended"}
+    for kind, folder in folders.items():
+        folder.mkdir()
+        writer = kind(folder)
+        for step in range(20_000):
+            writer.append_row(("a", "b") if step % 3 else ("c",), [step, 2.0] if step % 3 else [0.5], step, step)
+            if step % 1000 == 0:
+                writer.append_json(f'{{"step":{step}}}', step)
+        writer.seal()
+        writer.close()
+    mapped, appended = (read_all(folder)[0] for folder in folders.values())
+    assert mapped.rows == appended.rows and mapped.texts == appended.texts
+
+
+def test_where_nothing_can_be_mapped_the_reader_follows_a_growing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        path.stat()
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(files, "map_existing", refuse)
+    writer = AppendingWriter(tmp_path)
+    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    for part in range(4):
+        for step in range(9000):
+            writer.append_row(("a", "b", "c"), [1.0, 2.0, 3.0], part * 9000 + step, 0)
+        reader.drain(sink)
+        assert len(sink.rows) == 9000 * (part + 1)
+    writer.seal()
+    assert reader.drain(sink) and reader.at_end()
+
+
+def test_a_full_disk_is_an_error_and_nothing_is_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = SpoolWriter(tmp_path)
+    allocate = files.allocate
+
+    def full(path: Path, size: int) -> int:
+        raise SpoolError("No space left on device")
+
+    monkeypatch.setattr(files, "allocate", full)
+    taken = 0
+    with pytest.raises(SpoolError):
+        while True:
+            writer.append_row(KEYS, ROW, taken, 0)
+            taken += 1
+    monkeypatch.setattr(files, "allocate", allocate)
+    writer.append_row(KEYS, ROW, taken, 0)
+    writer.seal()
+    assert [step for _, _, step, _ in read_all(tmp_path)[0].rows] == list(range(taken + 1))
+
+
+def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path)
+    writer.append_row(("a",), [1.0], 0, 0)
+    start = writer._offset
+    size = writer._recent.size
+    writer._offset += size + 8  # another thread has claimed its place, and is killed before it fills it
+    writer.number += 1
+    writer.append_row(("a",), [3.0], 2, 0)
+    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    assert reader.drain(sink) and len(sink.rows) == 1, "while it lives, the hole may yet be filled"
+    assert reader.place.offset == start
+    assert reader.drain(sink, dead=True)
+    assert [(number, step) for _, number, step, _ in sink.rows] == [(1, 0), (3, 2)]
+    assert reader.damage.records == 1
+
+
+def test_this_disk_is_no_network() -> None:
+    assert is_network(Path("/proc")) is False
+    assert is_network(Path("/no/such/place")) is False
