@@ -41,10 +41,10 @@ def work(run: Any, tasks: Any, results: Any) -> None:
 
 
 def fill(run: Any) -> int:
-    """Log until the spool is full. Returns how many rows were tried."""
+    """Log until the spool is full, or (drop_oldest) has been for long. Returns how many rows were tried."""
     row = {f"wide/{number:04d}": 1.0 for number in range(1000)}
     tried = 0
-    while run.points_dropped == 0 and tried < 20_000:
+    while run.points_dropped == 0 and tried < 10_000:
         run.log(row, step=tried)
         tried += 1
     return tried
@@ -54,7 +54,7 @@ def main() -> None:
     method, when_full = sys.argv[1], sys.argv[2]
     settings = runstream.Settings(when_full=when_full, spool_limit_mb=32)
     run = runstream.init(project="pools", id=f"{method}-{when_full}", settings=settings)
-    tried = fill(run) if when_full == "drop_new" else 0
+    tried = fill(run)
     stop = threading.Event()
 
     def chatter() -> None:

@@ -80,8 +80,8 @@ def test_pools_log_into_a_full_spool_without_deadlock_loss_or_repetition(
     assert found["points_logged"] == told["logged"] + workers
     for number in (0, 17, pools.TASKS - 1):
         (series,) = run.series([f"worker/{number}"])
-        assert series.steps == list(range(pools.STEPS))
-        assert series.values == [float(number * 1000 + step) for step in range(pools.STEPS)]
+        assert list(series.steps) == list(range(pools.STEPS))
+        assert list(series.values) == [float(number * 1000 + step) for step in range(pools.STEPS)]
     # Every point is stored once, or was given up and counted.
     if when_full == "drop_new":
         assert found["points_dropped"] == told["dropped"] > 0
@@ -176,7 +176,7 @@ with runstream.init(project="several", id="one") as one:
     assert process.returncode == 0, errors
     for name, factor in (("one", 1), ("two", 10)):
         (series,) = ended(f"several/{name}", "finished").series(["value"])
-        assert series.values == [float(factor * step) for step in range(10)]
+        assert list(series.values) == [float(factor * step) for step in range(10)]
 
 
 def test_an_elastic_restart_continues_the_run_at_its_next_step(spool: Path) -> None:
@@ -194,7 +194,7 @@ print(run.id, run.starting_step, run.resumed)
         out, errors = process.communicate(timeout=30)
         assert out.split() == ["job-1", str(first), str(resumed)], errors
     (series,) = Api().run("elastic/job-1").series(["value"])
-    assert series.steps == list(range(30)) and series.values == [float(step) for step in range(30)]
+    assert list(series.steps) == list(range(30)) and list(series.values) == [float(step) for step in range(30)]
 
 
 def test_auto_resume_goes_on_with_what_crashed_and_begins_anew_after_what_ended_well(

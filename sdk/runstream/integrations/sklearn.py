@@ -85,7 +85,7 @@ def log_feature_importances(
         found = abs(estimator.coef_).reshape(-1, estimator.coef_.shape[-1]).mean(axis=0)
     names = [f"feature {place}" for place in range(len(found))] if names is None else list(names)
     rows = sorted(
-        ([str(name), float(value)] for name, value in zip(names, found, strict=True)), key=lambda row: -row[1]
+        ([str(name), float(value)] for name, value in zip(names, found, strict=True)), key=lambda row: row[1], reverse=True
     )
     table = Table(["Feature", "Importance"], rows[:MAX_FEATURES])
     plot = plots.bar(table, "Feature", "Importance", title="Feature importance")

@@ -89,15 +89,20 @@ class Carrier:
     @property
     def waiting_records(self) -> int:
         """Records read from the spool that are not acked yet."""
+        if self._closed:
+            return 0
         return self._last_record - self._state.acked_record() + (1 if self._pending else 0)
 
     @property
     def behind(self) -> bool:
         """True when something that was logged is not stored yet, as far as this looked."""
+        return not self._closed and self._unsettled()
+
+    def _unsettled(self) -> bool:
         return not self._caught_up or bool(self._pending) or bool(self._in_flight)
 
     def last_error(self) -> str:
-        return self._state.read().error
+        return "" if self._closed else self._state.read().error
 
     async def carry(self) -> None:
         """Connect, send, reconnect, until everything is acked."""
