@@ -37,7 +37,7 @@ up: $(VENV)/.demo
 	@$(BIN)/runstream up
 
 test: $(VENV)/.dev
-	@sh tests/setup.sh
+	@PIP=$(BIN)/pip sh tests/setup.sh
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev

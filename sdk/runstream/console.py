@@ -16,6 +16,7 @@ import sys
 import termios
 from pathlib import Path
 
+from runstream.errors import SpoolError
 from runstream.notices import Notices
 from runstream.spool import files
 
@@ -44,19 +45,21 @@ class Capture:
         if _captured or tee is None or not all(_is_open(fd) for fd in OUTPUTS.values()):
             return None
         folder = stream.parent.parent / "console" / stream.name
-        hidden = folder.with_name(f".new-{folder.name}")
         try:
-            hidden.mkdir(mode=0o700, parents=True)
-            (hidden / "meta.json").write_bytes((stream / "meta.json").read_bytes())
-            capture = cls(hidden, limit_bytes, notices)
+            files.private_folder(folder.parent)
+            folder.mkdir(mode=0o700)
+            capture = cls(folder, limit_bytes, notices)
             if not capture._lock.acquire():
                 return None
             _flush()
             for name, fd in OUTPUTS.items():
-                capture._outputs.append(_Output(fd, hidden / name, tee, capture._lock))
-            hidden.rename(folder)
-            capture._folder = folder
-        except OSError as error:
+                capture._outputs.append(_Output(fd, folder / name, tee, capture._lock))
+            # Last, and at once: the sender looks at folders that have it. (tee opens its file when it gets to it, so the
+            # folder has had its name from the start.)
+            hidden = folder / ".meta.json"
+            hidden.write_bytes((stream / "meta.json").read_bytes())
+            hidden.rename(folder / "meta.json")
+        except (OSError, SpoolError) as error:
             notices.say(f"the console is not captured: {error}")
             return None
         _captured = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from runstream.integrations._importance import importance_plot
 from runstream.integrations._runs import RunHolder
 
 
@@ -33,9 +34,6 @@ def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) ->
 
 def log_summary(model: Any, run: Any = None, feature_importance: bool = True) -> None:
     """Put the best iteration and score into the summary, and log feature importance as a plot."""
-    from runstream.data import plots
-    from runstream.data.table import Table
-
     target = RunHolder(run).run
     if getattr(model, "best_iteration", 0) > 0:
         target.summary["best_iteration"] = model.best_iteration
@@ -43,8 +41,5 @@ def log_summary(model: Any, run: Any = None, feature_importance: bool = True) ->
             for metric, value in metrics.items():
                 target.summary[f"best_score.{data}_{metric}"] = value
     if feature_importance:
-        rows = [
-            [name, float(score)] for name, score in zip(model.feature_name(), model.feature_importance(), strict=True)
-        ]
-        table = Table(["Feature", "Importance"], sorted(rows, key=lambda row: -row[1]))
-        target.log({"Feature Importance": plots.bar(table, "Feature", "Importance", title="Feature importance")})
+        scores = zip(model.feature_name(), model.feature_importance(), strict=True)
+        target.log({"Feature Importance": importance_plot(scores)})

@@ -7,9 +7,8 @@ from typing import Any
 
 from runstream.data import plots
 from runstream.data.table import Table
+from runstream.integrations._importance import importance_plot
 from runstream.integrations._runs import RunHolder
-
-MAX_FEATURES = 50
 
 
 def log_estimator(estimator: Any, run: Any = None) -> None:
@@ -84,9 +83,5 @@ def log_feature_importances(
     if found is None:
         found = abs(estimator.coef_).reshape(-1, estimator.coef_.shape[-1]).mean(axis=0)
     names = [f"feature {place}" for place in range(len(found))] if names is None else list(names)
-    rows = sorted(
-        ([str(name), float(value)] for name, value in zip(names, found, strict=True)), key=lambda row: row[1], reverse=True
-    )
-    table = Table(["Feature", "Importance"], rows[:MAX_FEATURES])
-    plot = plots.bar(table, "Feature", "Importance", title="Feature importance")
+    plot = importance_plot(zip(names, found, strict=True))
     RunHolder(run).run.log({f"{prefix}feature_importance": plot})

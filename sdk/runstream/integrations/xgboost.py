@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runstream.integrations._importance import importance_plot
 from runstream.integrations._runs import RunHolder, missing
 
 try:
@@ -50,12 +51,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
             except AttributeError:
                 continue  # without early stopping there is none
         if self._importance and hasattr(model, "get_score"):
-            from runstream.data import plots
-            from runstream.data.table import Table
-
             scores = model.get_score(importance_type=self._importance_type)
-            rows = sorted(([name, float(score)] for name, score in scores.items()), key=lambda row: -row[1])
-            table = Table(["Feature", "Importance"], rows)
-            run.log({"Feature Importance": plots.bar(table, "Feature", "Importance", title="Feature importance")})
+            run.log({"Feature Importance": importance_plot(scores.items())})
         self._holder.finish()
         return model
