@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _time_ns = time.time_ns
 _LOOK_AFTER_US = 5_000_000
-"""How often `log()` looks whether the sender still lives."""
+"""How often `log()` looks whether the sender still lives. (Written out where every call compares it.)"""
 _STEP_LIMIT = 2**53
 """Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
 _MAX_KEYS = 8192
@@ -249,7 +249,7 @@ class Run:
             self._log_one_by_one(data, step, now)
         if commit is not False:
             self._step = step + 1
-        if now >= self._next_look_us:
+        if now >= self._next_look_us or now < self._next_look_us - 5_000_000:  # or the clock has jumped back
             self._next_look_us = now + _LOOK_AFTER_US
             self._look_after()
 

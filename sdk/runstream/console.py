@@ -22,7 +22,7 @@ from runstream.spool import files
 
 OUTPUTS = {"stdout": 1, "stderr": 2}
 _PIPE_BYTES = 1 << 20
-_GOODBYE_S = 1.0
+_GOODBYE_S = 0.5
 _captured = False
 """One run of a process captures at a time."""
 
@@ -54,8 +54,8 @@ class Capture:
             _flush()
             for name, fd in OUTPUTS.items():
                 capture._outputs.append(_Output(fd, folder / name, tee, capture._lock))
-            # Last, and at once: the sender looks at folders that have it. (tee opens its file when it gets to it, so the
-            # folder has had its name from the start.)
+            # Last, and at once: the sender looks at folders that have it. (tee opens its file when it gets to it, so
+            # the folder has had its name from the start.)
             hidden = folder / ".meta.json"
             hidden.write_bytes((stream / "meta.json").read_bytes())
             hidden.rename(folder / "meta.json")

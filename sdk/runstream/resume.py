@@ -38,6 +38,8 @@ def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
     """Ask server and spool. Never raises; takes `resume_timeout_s` at most where the server is silent."""
     local = _last_local_step(settings, run, rank)
     try:
+        if settings.mode != "online":
+            raise ValueError("the run is offline")
         exists, remote = _ask_server(settings, run, rank)
         trouble = ""
     except (OSError, ValueError, KeyError) as error:

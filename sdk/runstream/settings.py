@@ -150,6 +150,10 @@ class Settings:
         settings._check()
         return settings
 
+    def but(self, **changes: Any) -> Settings:
+        """These settings with some changed."""
+        return Settings(**{spec.name: getattr(self, spec.name) for spec in setting_fields()} | changes)
+
     def given(self) -> dict[str, Any]:
         """What was given by name, without the defaults."""
         return {name: getattr(self, name) for name in self._given}

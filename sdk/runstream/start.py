@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runstream import ranks
 from runstream._config import as_mapping, selected
 from runstream._run import Run
 from runstream.credentials import Credentials, key_prefix
-from runstream.errors import UsageError
+from runstream.errors import SpoolError, UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
 from runstream.processes import install_hooks
@@ -83,16 +85,13 @@ def start_run(
     run_id = _run_id(chosen, job, auto)
     resumed, step = _continued(chosen, run_id, job)
     install_hooks()
-    run = Run(
-        chosen,
-        run_id,
-        job,
-        values,
-        allow_val_change=bool(allow_val_change),
-        resumed=resumed,
-        starting_step=step,
-        auto_resume=auto if job.rank == 0 else None,
-    )
+    options: dict[str, Any] = {
+        "allow_val_change": bool(allow_val_change),
+        "resumed": resumed,
+        "starting_step": step,
+        "auto_resume": auto if job.rank == 0 else None,
+    }
+    run = _open_somewhere(chosen, lambda usable: Run(usable, run_id, job, values, **options))
     if auto and job.rank == 0:
         auto.remember(run_id)
     _runs_started += 1
@@ -100,6 +99,30 @@ def start_run(
     if save_code and run.rank == 0:
         run.log_code()
     return run
+
+
+def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
+    """The run, with its spool where the settings say; else in a temporary folder; else not recorded at all. A folder
+    that cannot be used is said, and no reason to stop a training job. Raises SpoolError when `strict`."""
+    try:
+        return make(settings)
+    except SpoolError as error:
+        if settings.strict:
+            raise
+        problem = str(error)
+    import tempfile
+
+    notices = Notices(settings.silent, strict=False)
+    place = str(Path(tempfile.gettempdir()) / f"runstream-{os.geteuid()}")
+    if place != str(settings.root):
+        try:
+            run = make(settings.but(dir=place))
+            notices.warn(f"{problem}; recording in {place} instead")
+            return run
+        except SpoolError as error:
+            problem += f"; {error}"
+    notices.warn(f"{problem}: nothing of this run is recorded")
+    return make(settings.but(mode="disabled"))
 
 
 def _settings(given: Settings | Mapping[str, Any] | None, **arguments: Any) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runstream.errors import SpoolError, UsageError
+from runstream.sender.consoles import has_leftovers
+from runstream.sender.process import Sender
 from runstream.settings import Settings
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta
@@ -25,10 +28,8 @@ def sync(folder: Path | None, timeout_s: float) -> int:
     Streams that the node's sender has are its to send, and waited for. Streams of processes that still run are sent
     as far as they are; they are no reason to wait. Returns 0 when nothing is left but those.
     """
-    import asyncio
-
     spool = _folder(folder)
-    if not any(True for _ in spool.stream_folders()):
+    if not any(True for _ in spool.stream_folders()) and not has_leftovers(spool):
         print("runstream sync: nothing waits")
         return 0
     return asyncio.run(_Sync(spool, timeout_s).run())
@@ -36,17 +37,21 @@ def sync(folder: Path | None, timeout_s: float) -> int:
 
 class _Sync:
     def __init__(self, spool: SpoolFolder, timeout_s: float) -> None:
-        from runstream.sender.process import Sender
-
         self._spool = spool
         self._timeout_s = timeout_s
-        self._sender = Sender(spool, patience_s=timeout_s, include_offline=True, linger_s=1e9, retry_s=_PAUSE_S)
+        self._lock = files.FileLock(spool.sender_lock)
+        self._sender = Sender(
+            spool,
+            patience_s=timeout_s,
+            include_offline=True,
+            linger_s=1e9,
+            retry_s=_PAUSE_S,
+            side_work="leftovers" if self._lock.acquire() else "none",
+        )
         self._seen: set[str] = set()
         self._bar = _Bar(_bytes_waiting(spool))
 
     async def run(self) -> int:
-        import asyncio
-
         work = asyncio.create_task(self._sender.run())
         last_move = time.monotonic()
         waiting = (-1, -1, -1)
@@ -67,10 +72,13 @@ class _Sync:
             self._sender.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
+            self._lock.release()
         return self._report(troubles)
 
     def _nothing_to_wait_for(self) -> bool:
         """True when all that is left is written by processes that run, and sent as far as it is."""
+        if has_leftovers(self._spool):
+            return False
         for path in self._spool.stream_folders():
             if not is_alive(path) or self._sender.is_behind(path.name):
                 return False

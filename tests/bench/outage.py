@@ -30,12 +30,13 @@ THROTTLE_BYTES_PER_S = 10_000.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="6 s of each trouble instead of 60")
+    parser.add_argument("--only", choices=["stopped", "throttled", "errors"], help="one of the troubles")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="runstream-bench-") as folder:
-        print(json.dumps(measure(Path(folder), 6.0 if arguments.quick else 60.0), indent=1))
+        print(json.dumps(measure(Path(folder), 6.0 if arguments.quick else 60.0, arguments.only), indent=1))
 
 
-def measure(folder: Path, seconds: float) -> dict[str, Any]:
+def measure(folder: Path, seconds: float, only: str | None) -> dict[str, Any]:
     stack = ServiceStack(folder / "stack").start()
     proxy = Proxy(stack.address("gateway"))
     refusing_port = free_port()
@@ -56,7 +57,7 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
         trainer = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        found = play(trainer, stack, proxy, f"127.0.0.1:{refusing_port}", seconds)
+        found = play(trainer, stack, proxy, f"127.0.0.1:{refusing_port}", seconds, only)
         os.environ.update(environment)
         run = Api().run("bench/outage")
         found["points_logged"] = run.completeness["points_logged"]
@@ -69,7 +70,9 @@ def measure(folder: Path, seconds: float) -> dict[str, Any]:
         stack.stop()
 
 
-def play(trainer: Any, stack: ServiceStack, proxy: Proxy, refusing: str, seconds: float) -> dict[str, Any]:
+def play(
+    trainer: Any, stack: ServiceStack, proxy: Proxy, refusing: str, seconds: float, only: str | None
+) -> dict[str, Any]:
     gateway = stack.services["ingest"].pid
     well = proxy.target
 
@@ -96,21 +99,25 @@ def play(trainer: Any, stack: ServiceStack, proxy: Proxy, refusing: str, seconds
 
     found: dict[str, Any] = {"seconds_of_each_trouble": seconds}
     for name, begin, end in (("stopped", stop, go_on), ("throttled", throttle, free), ("errors", refuse, accept)):
+        if only not in (None, name):
+            continue
         # The machine's other tenants come and go: good and bad times alternate, in slices.
         good, bad = [], []
-        slices = 2 if name == "stopped" else 4
-        good += steps(trainer, seconds / slices)
+        slices = 1 if name == "stopped" else 8
+        good += steps(trainer, seconds / slices / 2)
         for _ in range(slices):
             begin()
             bad += steps(trainer, seconds / slices)
             end()
             steps(trainer, 1.0)  # the sender catches up: that is neither good nor bad times
-            good += steps(trainer, seconds / slices)
+            good += steps(trainer, seconds / slices / 2)
         before, during = statistics.median(good), statistics.median(bad)
+        quiet = [statistics.quantiles(times, n=10)[0] for times in (good, bad)]
         found[name] = {
             "step_ms_well": round(before * 1e3, 4),
             "step_ms_in_trouble": round(during * 1e3, 4),
             "percent": round((during / before - 1) * 100, 3),
+            "percent_of_the_fastest_tenth": round((quiet[1] / quiet[0] - 1) * 100, 3),
             "steps": len(bad),
         }
         say(f"{name}: {found[name]}")

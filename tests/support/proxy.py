@@ -30,7 +30,12 @@ class Proxy:
         self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in list(self._tasks)])
 
     def close(self) -> None:
-        self.cut()
+        async def end() -> None:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self) -> None:

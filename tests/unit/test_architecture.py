@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import runstream
+from runstream.settings import setting_fields
 from runstream_common.metrics import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,3 +127,9 @@ def test_the_metrics_page_is_the_catalogue() -> None:
     assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == markdown(), (
         "run `python -m runstream_common.metrics > docs/metrics.md`"
     )
+
+
+def test_every_setting_of_the_sdk_is_documented() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    missing = [field.name for field in setting_fields() if f"`{field.name}`" not in page]
+    assert not missing, f"docs/settings.md does not say what these are: {missing}"

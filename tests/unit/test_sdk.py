@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import runstream
-from runstream.errors import SettingsError, UsageError
+from runstream.errors import SettingsError, SpoolError, UsageError
 from runstream.notices import RunstreamWarning
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder, read_meta
@@ -245,7 +245,89 @@ def test_a_project_name_that_cannot_be_used_says_so(project: str) -> None:
         runstream.init(project=project)
 
 
-def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    with pytest.raises(runstream.SpoolError, match="belongs to user"):
-        runstream.init(project="p")
+def test_a_spool_folder_that_cannot_be_used_does_not_stop_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a-file"
+    file.touch()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    run = runstream.init(project="p", dir=str(file / "spool"), reinit="create_new")
+    assert "instead" in capsys.readouterr().err
+    run.log({"a": 1.0})
+    assert run.spool_dir.startswith(str(tmp_path / "runstream-")) and run.points_logged == 1
+    run.finish()
+    with pytest.raises(SpoolError):
+        runstream.init(project="p", dir=str(file / "spool"), reinit="create_new", settings={"strict": True})
+
+
+def test_a_folder_of_somebody_else_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    monkeypatch.setattr("os.geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(SpoolError, match="belongs to user"):
+        runstream.init(project="p", dir=str(folder), reinit="create_new", settings={"strict": True})
+
+
+def test_a_clock_that_jumps_back_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runstream.init(project="p", reinit="create_new")
+    looked: list[int] = []
+    monkeypatch.setattr(type(run), "_look_after", lambda self: looked.append(1))
+    now = 1_700_000_000_000_000_000
+    for moment in (now, now + 10**9, now - 3600 * 10**9, now - 3599 * 10**9):
+        monkeypatch.setattr("runstream._run._time_ns", lambda moment=moment: moment)
+        run.log({"a": 1.0})
+    run.finish()
+    assert [step for _, _, step, _ in stored(run).rows] == [0, 1, 2, 3]
+    assert len(looked) == 2, "when the clock went back, too"
+
+
+def test_circular_and_odd_configs_are_kept_as_far_as_they_go() -> None:
+    circular: dict[str, Any] = {"lr": 0.1}
+    circular["self"] = circular
+    run = runstream.init(project="p", config={"a": circular, "b": {1, 2}, "c": float("nan")}, reinit="create_new")
+    run.finish()
+    (start,) = records(run, "start")
+    config = json.loads(start["config_json"])
+    assert config["a"]["lr"] == 0.1 and config["b"] == ["1", "2"] and config["c"] == "NaN"
+
+
+def test_settings_go_arguments_first_then_settings_then_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNSTREAM_NAME", "variable")
+    monkeypatch.setenv("RUNSTREAM_NOTES", "variable")
+    monkeypatch.setenv("RUNSTREAM_JOB_TYPE", "variable")
+    monkeypatch.setenv("WANDB_RUN_GROUP", "wandb")
+    settings = runstream.Settings(name="settings", notes="settings")
+    run = runstream.init(project="p", name="argument", settings=settings, reinit="create_new")
+    assert (run.name, run.notes, run.job_type, run.group) == ("argument", "settings", "variable", "")
+    run.finish()
+    monkeypatch.setenv("RUNSTREAM_WANDB_VARIABLES", "true")
+    run = runstream.init(project="p", reinit="create_new")
+    assert run.group == "wandb"
+    run.finish()
+    assert "rs_" not in repr(runstream.Settings(api_key="rs_0123456789ab_" + "x" * 43))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda run: run.define_metric("a", summary="median"), "median"),
+        (lambda run: run.define_metric("a", summary="best"), "needs goal"),
+        (lambda run: run.define_metric("a", goal="up"), "minimize or maximize"),
+        (lambda run: run.define_metric(""), "name"),
+        (lambda run: run.alert("t", level="LOUD"), "INFO, WARN or ERROR"),
+        (lambda run: run.save("nowhere/*.pt"), "no file matches"),
+        (lambda run: run.save("s3://bucket/x"), "no local file"),
+        (lambda run: run.watch(object()), "torch.nn.Module"),
+        (lambda run: run.log([1]), "dict"),
+        (lambda run: run.log({"a": 1}, step="x"), "whole number"),
+    ],
+)
+def test_bad_arguments_are_said_once_and_raise_nothing(call: Any, words: str) -> None:
+    run = runstream.init(project="p", reinit="create_new")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        call(run)
+        call(run)
+    assert len(said) == 1 and words in str(said[0].message)
+    run.finish()

@@ -33,8 +33,10 @@ _PUNCH = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 class Consoles:
     """Follows every console folder of a spool."""
 
-    def __init__(self, spool: SpoolFolder, companions: Companions) -> None:
+    def __init__(self, spool: SpoolFolder, companions: Companions, *, only_dead: bool = False) -> None:
+        """`only_dead`: leave alone what is still being written."""
         self._root = spool.root / "console"
+        self._only_dead = only_dead
         self._companions = companions
         self._followed: dict[str, _Console] = {}
 
@@ -42,7 +44,9 @@ class Consoles:
         """Read what is new. Returns the writer ids of the processes whose consoles are still open."""
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self._root):
-                if entry.name not in self._followed and not entry.name.startswith(".") and entry.is_dir():
+                if entry.name not in self._followed and entry.is_dir():
+                    if self._only_dead and files.is_locked(Path(entry.path) / "lock"):
+                        continue
                     with contextlib.suppress(SpoolError, OSError):
                         self._followed[entry.name] = _Console(Path(entry.path))
         for name, console in list(self._followed.items()):
@@ -53,6 +57,12 @@ class Consoles:
             except (SpoolError, OSError) as error:
                 LOG.warning("console of %s: %s", name, error)
         return set(self._followed)
+
+
+def has_leftovers(spool: SpoolFolder) -> bool:
+    """Whether there is console output of processes that are gone."""
+    folders = (spool.root / "console").glob("*/meta.json")
+    return any(not files.is_locked(path.with_name("lock")) for path in folders)
 
 
 class _Console:

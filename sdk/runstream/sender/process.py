@@ -27,7 +27,7 @@ LINGER_S = 10.0
 
 
 class Sender:
-    """Carries all streams of one folder. The caller holds the sender's lock."""
+    """Carries all streams of one folder. The caller holds the folder's lock, or leaves the side work out."""
 
     def __init__(
         self,
@@ -37,20 +37,24 @@ class Sender:
         include_offline: bool = False,
         linger_s: float = LINGER_S,
         retry_s: float = 5.0,
+        side_work: str = "all",
     ):
         """`patience_s`: how long to go on trying when all trainers are gone. `retry_s`: how soon to look again at a
-        stream that cannot be opened, because another sender has it, say."""
+        stream that cannot be opened, because another sender has it, say. `side_work`: "all": read consoles and sample
+        the system too; "leftovers": read the consoles of dead processes; "none". Only who holds the folder's lock may
+        do such work."""
         self._spool = spool
         self._patience_s = patience_s
         self._include_offline = include_offline
         self._linger_s = linger_s
         self._retry_s = retry_s
+        self._side_work = side_work
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._carriers: dict[str, Carrier] = {}
         self._skipped: dict[str, float] = {}
         self._stopping = False
         self._companions = Companions(spool)
-        self._consoles = Consoles(spool, self._companions)
+        self._consoles = Consoles(spool, self._companions, only_dead=side_work == "leftovers")
         self._system = SystemSampler(spool, self._companions)
         self._next_side_work = 0.0
         self._side_busy = False
@@ -110,11 +114,13 @@ class Sender:
     def _do_side_work(self) -> None:
         """What the sender does for the node's processes beside sending."""
         now = time.monotonic()
-        if now < self._next_side_work:
+        if self._side_work == "none" or now < self._next_side_work:
             return
         self._next_side_work = now + _SIDE_WORK_S
         try:
-            needed = self._consoles.turn() | self._system.turn()
+            needed = self._consoles.turn()
+            if self._side_work == "all":
+                needed |= self._system.turn()
             self._companions.keep_only(needed)
             self._side_busy = bool(needed)
         except Exception:  # sending goes on whatever is wrong with sampling
