@@ -14,6 +14,9 @@ _LONGEST = {"team": 64, "project": 128, "run": 128}
 LOST = "lost: "
 """How the reason of a reject begins that the SDK's sender reported: points that never came."""
 
+SYSTEM_STREAM = 2
+"""`helper` of a stream in which a sender writes what it samples; 1: a forked child of a rank; 0: a rank itself."""
+
 
 class InvalidNameError(ValueError):
     """A name that cannot be used; the message says what can."""

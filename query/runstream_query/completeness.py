@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from runstream_common.identity import LOST
+from runstream_common.identity import LOST, SYSTEM_STREAM
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.documents import STATES, timestamp
 from runstream_query.storage import Storage
@@ -31,7 +31,12 @@ async def describe_streams(
     )
     for stream in streams:
         whole.missing.extend(stream.completeness.missing)
-    verdicts = {stream.completeness.verdict for stream in streams}
+    # What the node's sender still samples or reads of the console keeps nobody waiting.
+    verdicts = {
+        stream.completeness.verdict
+        for stream, row in zip(streams, rows, strict=True)
+        if row["helper"] != SYSTEM_STREAM or stream.completeness.verdict != pb.Completeness.VERDICT_OPEN
+    }
     ranks = {stream.rank for stream, row in zip(streams, rows, strict=True) if not row["helper"]}
     if pb.Completeness.VERDICT_OPEN in verdicts or len(ranks) < world_size:
         whole.verdict = pb.Completeness.VERDICT_OPEN

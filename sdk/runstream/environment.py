@@ -17,6 +17,10 @@ _SECRET_VALUE = re.compile(
     r"(rs_[0-9a-f]{6,}_[\w-]{20,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|hf_\w{20,}"
     r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|://[^/\s:@]+:[^/\s@]+@)"
 )
+_SECRET_ASSIGNED = re.compile(
+    r"(\b[\w-]*(?:token|secret|passw(?:or)?d|api_?key|credential|private_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;]{4,}",
+    re.IGNORECASE,
+)
 MASK = "***"
 _GIT_TIMEOUT_S = 1.0
 _MAX_DIFF_BYTES = 256 << 10
@@ -45,6 +49,11 @@ def capture() -> dict[str, Any]:
 def mask(text: str) -> str:
     """`text` with what looks like a secret replaced."""
     return _SECRET_VALUE.sub(MASK, text)
+
+
+def mask_line(text: str) -> str:
+    """A line of output with secrets masked as in the environment: by pattern, and by the name they are given."""
+    return _SECRET_ASSIGNED.sub(rf"\g<1>{MASK}", mask(text))
 
 
 def masked_variables(variables: dict[str, str]) -> dict[str, str]:

@@ -101,30 +101,36 @@ def play(
     for name, begin, end in (("stopped", stop, go_on), ("throttled", throttle, free), ("errors", refuse, accept)):
         if only not in (None, name):
             continue
-        # The machine's other tenants come and go: good and bad times alternate, in slices.
-        good, bad = [], []
-        slices = 1 if name == "stopped" else 8
-        good += steps(trainer, seconds / slices / 2)
+        # The machine's other tenants come and go, so good and bad times alternate in slices, and each bad slice is
+        # compared with the good ones before and after it.
+        slices = 1 if name == "stopped" else 20
+        good, bad = [steps(trainer, seconds / slices)], []
         for _ in range(slices):
             begin()
-            bad += steps(trainer, seconds / slices)
+            bad.append(steps(trainer, seconds / slices))
             end()
             steps(trainer, 1.0)  # the sender catches up: that is neither good nor bad times
-            good += steps(trainer, seconds / slices / 2)
-        before, during = statistics.median(good), statistics.median(bad)
-        quiet = [statistics.quantiles(times, n=10)[0] for times in (good, bad)]
-        found[name] = {
-            "step_ms_well": round(before * 1e3, 4),
-            "step_ms_in_trouble": round(during * 1e3, 4),
-            "percent": round((during / before - 1) * 100, 3),
-            "percent_of_the_fastest_tenth": round((quiet[1] / quiet[0] - 1) * 100, 3),
-            "steps": len(bad),
-        }
+            good.append(steps(trainer, seconds / slices))
+        found[name] = compare(good, bad)
         say(f"{name}: {found[name]}")
     trainer.stdin.write("end\n")
     found["finished"] = json.loads(trainer.stdout.readline())
     trainer.wait(120)
     return found
+
+
+def compare(good: list[list[float]], bad: list[list[float]]) -> dict[str, Any]:
+    """Of each bad slice the median step against that of its neighbours; of those the median, in percent."""
+    ratios = []
+    for before, during, after in zip(good, bad, good[1:], strict=False):
+        neighbours = (statistics.median(before) + statistics.median(after)) / 2
+        ratios.append(statistics.median(during) / neighbours)
+    return {
+        "percent": round((statistics.median(ratios) - 1) * 100, 3),
+        "step_ms_well": round(statistics.median(sum(good, [])) * 1e3, 4),
+        "step_ms_in_trouble": round(statistics.median(sum(bad, [])) * 1e3, 4),
+        "steps": sum(map(len, bad)),
+    }
 
 
 def steps(trainer: Any, seconds: float) -> list[float]:

@@ -77,8 +77,12 @@ def main() -> None:
 
 def pool(run: Any, method: str) -> list[int]:
     context = multiprocessing.get_context(method)
-    with context.Pool(WORKERS, initializer=adopt, initargs=(run,), maxtasksperchild=5) as workers:
-        return list(workers.imap_unordered(task, range(TASKS)))
+    workers = context.Pool(WORKERS, initializer=adopt, initargs=(run,), maxtasksperchild=5)
+    done = list(workers.imap_unordered(task, range(TASKS)))
+    # Not as a context manager: CPython's Pool.terminate() may wait for ever for a worker that it starts meanwhile.
+    workers.close()
+    workers.join()
+    return done
 
 
 def loader(run: Any) -> list[int]:

@@ -260,3 +260,45 @@ def test_the_state_page_carries_progress_and_errors(tmp_path: Path) -> None:
     assert progress.error.startswith("kein Zugriff: ää")
     sender.set_error("")
     assert trainer.read().error == ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ctrl_c_at_any_moment_leaves_no_hole_and_no_repetition(tmp_path: Path, seed: int) -> None:
+    """An exception from a signal handler may come between any two bytecodes: what is appended afterwards is read, every
+    number is there once, and the points agree."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    generator = random.Random(seed)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    writer = SpoolWriter(tmp_path)
+    wide = tuple(f"metric {number}" for number in range(2000))
+    interrupts = step = 0
+    try:
+        while interrupts < 80:
+            try:
+                signal.setitimer(
+                    signal.ITIMER_REAL, generator.random() * generator.choice([0.0005, 0.002, 0.03]) + 1e-6
+                )
+                while True:
+                    writer.append_row(wide if step % 5 else ("a",), [1.0] * (2000 if step % 5 else 1), step, 0)
+                    step += 1
+                    if step % 50 == 0:
+                        writer.append_json(f'{{"at":{step}}}')
+            except Interrupted:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    writer.append_json('{"last":1}', last=True)
+    writer.seal()
+    sink, reader = read_all(tmp_path)
+    assert reader.at_end() and reader.damage.records == reader.damage.segments == 0
+    numbers = sorted([number for _, number, _, _ in sink.rows] + [number for number, _ in sink.texts])
+    assert numbers == list(range(1, writer.number + 1))
+    assert writer.points == sum(len(keys) for keys, _, _, _ in sink.rows)
+    assert len(list(tmp_path.glob("*.seg"))) > 1

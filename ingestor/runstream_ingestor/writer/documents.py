@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from runstream_common import limits
-from runstream_common.identity import LOST, full_project, run_month, version
+from runstream_common.identity import LOST, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -242,7 +242,7 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
             world_size=start.world_size,
             host=start.host,
             pid=start.pid,
-            helper=int(start.helper),
+            helper=SYSTEM_STREAM if start.system else int(start.helper),
         ),
     )
     if decoded.delivery.message.origin.rank != 0 or not start.HasField("environment"):

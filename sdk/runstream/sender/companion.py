@@ -44,7 +44,7 @@ class Companion:
             raise SpoolError(f"the new spool stream {hidden} is locked already")
         StateFile(hidden / "state", create=True).close()
         self._writer = SpoolWriter(hidden)
-        self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True})
+        self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True, "system": True})
         hidden.rename(self.folder)
         self._writer.moved_to(self.folder)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runstream.environment import mask
+from runstream.environment import mask_line
 from runstream.errors import SpoolError
 from runstream.sender.companion import Companions
 from runstream.spool import files
@@ -165,7 +165,7 @@ def collapse(raw: bytes) -> str:
     """A line as it looks in the end: what a carriage return overwrote is gone; secrets are masked."""
     parts = [part for part in raw.split(b"\r") if part]
     text = parts[-1].decode("utf-8", "replace") if parts else ""
-    return mask(text.replace("\0", "")[:MAX_LINE_CHARACTERS])
+    return mask_line(text.replace("\0", "")[:MAX_LINE_CHARACTERS])
 
 
 def _free(fd: int, end: int) -> None:

@@ -62,11 +62,10 @@ class AppendingWriter(SpoolWriter):
         self._left_fd, self._fd = self._fd, fd
         return bytearray(size)
 
-    def _open_segment(self, size: int) -> int:
-        before = super()._open_segment(size)
+    def _switch_to(self, mapped: mmap.mmap | bytearray, size: int) -> None:
+        super()._switch_to(mapped, size)
         _write_all(self._fd, self._view[: format.HEADER_BYTES], 0)
         self._written = self._offset
-        return before
 
     def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
         super()._seal_segment(mapped, offset)

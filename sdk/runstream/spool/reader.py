@@ -86,7 +86,9 @@ class SpoolReader:
             sealed = self._sealed_at()
             if dead and self._step_over_hole(sealed):
                 continue
-            if not sealed or (self._offset < sealed and not dead):
+            if not sealed and not (dead and self._next_segment() is not None):
+                return True
+            if self._offset < sealed and not dead:
                 return True  # another thread of the process is about to fill the hole
             if self._offset < sealed:
                 self.damage.segments += 1  # zeros where a record should be, and nothing behind them

@@ -72,6 +72,8 @@ class SpoolWriter:
         self._view: memoryview
         self._offset = 0
         self._end = 0
+        self._left_at = 0
+        """Where the records of the segment before end."""
         self._keysets: dict[tuple[str, ...], _Keyset] = {}
         self._next_keyset = 1
         self._recent = _Keyset((), 0, memoryview(b""))
@@ -105,16 +107,16 @@ class SpoolWriter:
                 number = self.number + 1
                 self._offset = end
                 self.number = number
+                self.points += keyset.count
                 break
             keyset = self._make_room(keys, size + 8)
         try:
             pack_into(view, body, 1, keyset.ident, number, time_us, step, *values)
-        except BaseException:
-            self._give_back(view, start, size, number, time_us)
+            _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+        except BaseException:  # a value that is no number; Ctrl-C at whatever moment
+            self._give_back(view, start, size, 1, number, keyset.count)
             raise
-        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
         keyset.last = body
-        self.points += keyset.count
 
     def _append_row_locked(
         self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int
@@ -137,16 +139,22 @@ class SpoolWriter:
                 self._roll(needed)
             return self._find(keys)
 
-    def _give_back(self, view: memoryview, start: int, size: int, number: int, time_us: int) -> None:
-        """A row could not be packed: undo the claim, or, where another record came behind, fill it with nothing."""
+    def _give_back(self, view: memoryview, start: int, size: int, numbers: int, number: int, points: int) -> None:
+        """A record could not be filled: undo the claim, or, where another one came behind, fill it with nothing, so
+        that no reader waits for it. A record that is whole already stands."""
         body = start + 8
         end = body + size
+        if format.PREFIX.unpack_from(view, start)[0]:
+            return
         view[body:end] = bytes(size)
         if self._offset == end and view is self._view:
             self._offset = start
-            self.number = number - 1
+            self.number -= numbers
+            self.points -= points
             return
-        format.SIZED.pack_into(view, body, format.KIND_JSON, 0, number, time_us, 0)
+        self.points -= points
+        kind = format.KIND_JSON if numbers else format.KIND_KEYSET
+        format.SIZED.pack_into(view, body, kind, 0, number, time.time_ns() // 1000, 0)
         _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
 
     def last_values(self) -> dict[str, float]:
@@ -222,11 +230,15 @@ class SpoolWriter:
                 self.number += kind == 3
                 break
             self._roll(size + 8)
-        body = start + 8
-        format.SIZED.pack_into(view, body, kind, keyset, number, time_us, len(data))
-        first = body + format.SIZED.size
-        view[first : first + len(data)] = data
-        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+        try:
+            body = start + 8
+            format.SIZED.pack_into(view, body, kind, keyset, number, time_us, len(data))
+            first = body + format.SIZED.size
+            view[first : first + len(data)] = data
+            _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+        except BaseException:
+            self._give_back(view, start, size, int(kind == format.KIND_JSON), number, 0)
+            raise
         return number
 
     def _roll(self, needed: int) -> None:
@@ -235,27 +247,38 @@ class SpoolWriter:
         if self._quota is not None:
             self._quota.make_room(self._folder, self._segment, size)
         old_map, old_keysets = self._map, self._keysets
-        while True:
-            try:
-                old_offset = self._open_segment(size)
-                break
-            except SpoolError as error:
-                if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
-                    raise
-        self._seal_segment(old_map, old_offset)
+        try:
+            while True:
+                try:
+                    self._open_segment(size)
+                    break
+                except SpoolError as error:
+                    if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
+                        raise
+        finally:
+            if self._map is not old_map:  # also where Ctrl-C came in between
+                self._seal_segment(old_map, self._left_at)
         self._last.update(_last_rows(old_keysets))
         self._leave_segment()  # unmapped when the last append that is still filling a record in it has ended
 
-    def _open_segment(self, size: int) -> int:
-        """Returns where the records of the segment before end."""
+    def _open_segment(self, size: int) -> None:
+        path = self._folder / format.segment_name(self._segment + 1)
+        try:
+            self._switch_to(self._make_segment(path, size), size)
+        except BaseException:
+            if not path.name.startswith(f"{self._segment:08d}"):
+                path.unlink(missing_ok=True)  # Ctrl-C: nothing was switched to it
+            raise
+
+    def _switch_to(self, mapped: mmap.mmap | bytearray, size: int) -> None:
         index = self._segment + 1
-        mapped = self._make_segment(self._folder / format.segment_name(index), size)
         format.SEGMENT_HEADER.pack_into(
             mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, index, size, time.time_ns() // 1000
         )
         view = memoryview(mapped)
         # All at once, with no call in between.
-        before, points, records = self._offset, self.points, self.number
+        points, records = self.points, self.number
+        self._left_at = self._offset
         self._segment = index
         self._map = mapped
         self._view = view
@@ -264,7 +287,6 @@ class SpoolWriter:
         self._keysets = {}
         format.PREFIX.pack_into(mapped, format.POINTS_OFFSET, points)
         format.PREFIX.pack_into(mapped, format.RECORDS_OFFSET, records)
-        return before
 
     def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
         return files.map_new(path, size)

@@ -23,3 +23,7 @@ ENGINE = {{engine:ReplacingMergeTree(version)}}
 PARTITION BY run_month
 ORDER BY (project, run, path)
 ;
+
+ALTER TABLE streams {{on_cluster}}
+    MODIFY COLUMN helper UInt8 COMMENT 'start: 1: a forked child of the rank, whose end says nothing of the run; 2: its sender''s own'
+;
