@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from runstream_common.config import ConfigError, Env
 
-_PART_BYTES = 8 << 20
-"""S3 takes parts of at least 5 MiB."""
+_PART_BYTES = 5 << 20
+"""The smallest that S3 takes."""
 
 
 class MediaError(Exception):
@@ -94,7 +94,7 @@ class MediaStore:
             await self._store.put_async(path, b"".join([part async for part in checked()]))
         else:
             # An upload that raises in between is abandoned: nothing appears under the name.
-            await self._store.put_async(path, checked(), chunk_size=_PART_BYTES)
+            await self._store.put_async(path, checked(), chunk_size=_PART_BYTES, max_concurrency=2)
 
     async def get(self, project: str, sha256: str) -> tuple[int, AsyncIterator[bytes]]:
         """A content's size and its bytes. Raises MediaMissingError."""

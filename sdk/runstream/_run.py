@@ -470,6 +470,8 @@ class Run:
         """Every few seconds, from within `log()`: are the helpers alive?"""
         if self._stream is not None:
             self._stream.ensure_sender()
+            if self._stream.quota.dropped_bytes:
+                self._notices.complain("dropped", "the spool is full: its oldest unsent records are given up")
         if self._capture is not None:
             self._capture.look_after()
 
@@ -618,6 +620,9 @@ class Run:
         root = stream.spool.root
         if self._dropped_points:
             self._notices.warn(f"run {self.id}: {self._dropped_points} points were dropped: the spool was full")
+        if stream.quota.dropped_bytes:
+            megabytes = stream.quota.dropped_bytes >> 20
+            self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")
         if rejected:
             self._notices.warn(f"run {self.id}: the server refused {rejected} batches; see {stream.spool.rejected}")
         if self.settings.mode == "offline":

@@ -68,8 +68,8 @@ class Stream:
             raise SpoolError(f"the new spool stream {hidden} is locked already")
         self.state = StateFile(hidden / "state", create=True)
         self._hidden: Path | None = hidden
-        quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self._wait_noticed)
-        self.writer = _make_writer(settings.spool_io, hidden, check_keys, quota)
+        self.quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self.ensure_sender)
+        self.writer = _make_writer(settings.spool_io, hidden, check_keys, self.quota)
 
     def show(self) -> None:
         """Let the sender see it: called after the first record is in."""
@@ -164,9 +164,6 @@ class Stream:
             (folder / name).unlink(missing_ok=True)
             raise SpoolError(f"cannot write to {folder}: {error.strerror}") from error
         return [name, content.sha256, content.size_bytes]
-
-    def _wait_noticed(self) -> None:
-        self.ensure_sender()
 
     def _remember_key(self) -> str:
         credentials = Credentials(self.spool.root)

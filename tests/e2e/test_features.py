@@ -165,7 +165,7 @@ os.write(1, b"from C, without a line end")
 run.finish(timeout=30)
 print(" and after")
 """
-    out, errors = run_script(script, RUNSTREAM_CONSOLE="auto")
+    out, errors = run_script(script, RUNSTREAM_CONSOLE="auto", PYTHONUNBUFFERED="1")
     assert out.startswith("from python\nfrom a child\ntoken=ghp_"), "what is shown is what was printed"
     assert out.endswith("from C, without a line end and after\n") and "90 %\n100 %\n" in errors, (
         "(text mode makes \\r a line end)"

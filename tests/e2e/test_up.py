@@ -54,6 +54,8 @@ class Up:
             "RUNSTREAM_API_KEY": (self.data / "api-key").read_text().strip(),
             "RUNSTREAM_DIR": str(spool),
             "RUNSTREAM_SILENT": "true",
+            "RUNSTREAM_SYSTEM_METRICS": "false",
+            "RUNSTREAM_CONSOLE": "off",
         }
 
 

@@ -238,7 +238,7 @@ async def test_migrations_apply_once_and_may_not_change(server: EmbeddedClickHou
     client = await connect(server.config)
     with pytest.raises(runner.SchemaError, match="run `runstream migrate`"):
         await runner.check_schema(client)
-    assert [migration.number for migration in await runner.migrate(client)] == [1]
+    assert [migration.number for migration in await runner.migrate(client)] == [one.number for one in runner.load()]
     assert await runner.migrate(client) == []
     await runner.check_schema(client)
     changed = [runner.Migration(1, "0001_initial.sql", "SELECT 1\n;\n")]

@@ -346,9 +346,11 @@ class ControlStore:
 def _check_names(team: str, project: str | None = None, run: str | None = None, writer_id: str | None = None) -> None:
     try:
         check_name("team", team)
-        if project is not None and run is not None and writer_id is not None:
+        if project is not None:
             check_name("project", project)
+        if run is not None:
             check_name("run", run)
+        if writer_id is not None:
             check_writer_id(writer_id)
     except BadName as error:
         raise InvalidNameError(str(error)) from error

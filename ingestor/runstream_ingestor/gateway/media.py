@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,8 @@ from runstream_proto.v1 import ingest_pb2 as pb
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_QUESTIONS = 1000
+MAX_UPLOADS = 16
+"""At once, each with up to 15 MB in memory; others wait in gRPC's flow control."""
 
 
 class MediaDesk:
@@ -26,6 +29,7 @@ class MediaDesk:
         self._media = media
         self._max_bytes = max_media_bytes
         self._instruments = instruments
+        self._places = asyncio.Semaphore(MAX_UPLOADS)
 
     async def put(self, principal: Principal, uploads: AsyncIterator[pb.MediaUpload]) -> pb.MediaStored:
         """Raises MediaError (the upload is wrong), ControlError (the caller may not)."""
@@ -39,9 +43,10 @@ class MediaDesk:
             raise MediaError(
                 f"{header.size_bytes} bytes: this server takes at most {self._max_bytes} (RUNSTREAM_MAX_MEDIA_MB)"
             )
-        if await self._media.has(project, header.sha256):
-            return pb.MediaStored(existed=True)
-        await self._media.put(project, header.sha256, header.size_bytes, _bytes(uploads))
+        async with self._places:
+            if await self._media.has(project, header.sha256):
+                return pb.MediaStored(existed=True)
+            await self._media.put(project, header.sha256, header.size_bytes, _bytes(uploads))
         self._instruments.media_stored(header.size_bytes)
         return pb.MediaStored()
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runstream.errors import SpoolError
-from runstream.spool import format
 
 POLICIES = ("block", "drop_oldest", "drop_new")
 _PAUSE_S = 0.02
@@ -30,6 +29,8 @@ class Quota:
     when_full: str
     waiting: Callable[[], None] = field(default=lambda: None)
     """Called about every second while blocked, to see to the sender."""
+    dropped_bytes: int = 0
+    """Of segments given up by drop_oldest."""
 
     def make_room(self, folder: Path, current: int, size: int) -> None:
         """Return when a segment of `size` bytes fits. Raises SpoolFullError (drop_new)."""
@@ -44,7 +45,7 @@ class Quota:
                     f"the spool holds {used >> 20} MB, of {self.limit_bytes >> 20} MB allowed (spool_limit_mb)"
                 )
             if self.when_full == "drop_oldest":
-                if not _drop_oldest(segments, current):
+                if not self._drop_oldest(segments, current):
                     return  # nothing but the segment being written: go on, one segment over
                 continue
             time.sleep(_PAUSE_S)
@@ -55,11 +56,19 @@ class Quota:
     def found_room(self, folder: Path, current: int, error: SpoolError) -> bool:
         """The disk itself is full: True to try again, after having waited or dropped; False to give up."""
         if self.when_full == "drop_oldest":
-            return _drop_oldest(_segments(folder), current)
+            return self._drop_oldest(_segments(folder), current)
         if self.when_full == "block":
             time.sleep(0.5)
             self.waiting()
             return True
+        return False
+
+    def _drop_oldest(self, segments: list[tuple[int, Path, int]], current: int) -> bool:
+        for index, path, size in segments:
+            if index < current:
+                path.unlink(missing_ok=True)
+                self.dropped_bytes += size
+                return True
         return False
 
 
@@ -72,14 +81,3 @@ def _segments(folder: Path) -> list[tuple[int, Path, int]]:
         except (FileNotFoundError, ValueError):
             continue  # sent and deleted meanwhile
     return sorted(found)
-
-
-def _drop_oldest(segments: list[tuple[int, Path, int]], current: int) -> bool:
-    for index, path, _ in segments:
-        if index < current:
-            path.unlink(missing_ok=True)
-            return True
-    return False
-
-
-assert format.SEGMENT_BYTES >= format.FIRST_SEGMENT_BYTES
