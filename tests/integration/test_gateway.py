@@ -250,6 +250,7 @@ async def test_acks_wait_for_clickhouse_and_come_when_it_is_back(client: Client,
 
 
 def test_the_services_metrics_and_health_answer(embedded: ServiceStack) -> None:
+    import urllib.error
     import urllib.request
 
     for ops in ("gateway_ops", "query_ops"):
@@ -257,7 +258,11 @@ def test_the_services_metrics_and_health_answer(embedded: ServiceStack) -> None:
             url = f"http://{embedded.address(ops)}/{path}"
 
             def answered(url: str = url, words: bytes = words) -> bool:
-                with urllib.request.urlopen(url, timeout=5) as response:
-                    return words in response.read()
+                try:
+                    with urllib.request.urlopen(url, timeout=5) as response:
+                        return words in response.read()
+                except urllib.error.HTTPError as error:  # not ready for a moment, which it says
+                    error.close()
+                    return False
 
             wait_for(answered, url, 20)
