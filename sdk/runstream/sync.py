@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ def sync(folder: Path | None, timeout_s: float) -> int:
     Streams that the node's sender has are its to send, and waited for. Streams of processes that still run are sent
     as far as they are; they are no reason to wait. Returns 0 when nothing is left but those.
     """
+    logging.getLogger("runstream.sender").addHandler(logging.NullHandler())  # what is wrong is on the bar
     spool = _folder(folder)
     if not any(True for _ in spool.stream_folders()) and not has_leftovers(spool):
         print("runstream sync: nothing waits")
@@ -55,6 +57,7 @@ class _Sync:
         work = asyncio.create_task(self._sender.run())
         last_move = time.monotonic()
         waiting = (-1, -1, -1)
+        troubles: list[str] = []
         try:
             while True:
                 await asyncio.wait([work], timeout=_PAUSE_S)
@@ -64,7 +67,7 @@ class _Sync:
                 records = self._sender.waiting()[1]
                 if (now_waiting, records, len(names)) != waiting:
                     waiting, last_move = (now_waiting, records, len(names)), time.monotonic()
-                troubles = self._sender.troubles()
+                troubles = self._sender.troubles() or troubles
                 self._bar.show(now_waiting, len(self._seen) - len(names), len(self._seen), troubles)
                 if work.done() or self._nothing_to_wait_for() or time.monotonic() - last_move > self._timeout_s:
                     break
