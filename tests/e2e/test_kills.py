@@ -85,4 +85,4 @@ def compare(returned: dict[str, Any], points: dict[str, Any], notes: dict[str, A
         assert noted <= len(notes[run]) <= noted + 1
         assert notes[run] == [(50 * n + 49, f"step {50 * n + 50}") for n in range(len(notes[run]))]
     assert sum(logged > 0 for logged, _ in returned.values()) > TRIALS / 2, "most kills came before anything was logged"
-    assert kept > 100_000
+    assert kept > 20_000

@@ -2,7 +2,7 @@
 
 A segment is a 64-byte header, then records, then zeros. A record is
 
-    u64  crc32 << 32 | length       length of what follows, a multiple of 8; written last, in one store
+    u32  crc32, u32 length          length of what follows, a multiple of 8; written last of all
     u32  kind, u32 keyset
     u64  record number              0 for a keyset definition, which is not a record of the run
     i64  time, microseconds since 1970 (UTC)
@@ -22,10 +22,11 @@ from runstream.errors import SpoolError
 if sys.byteorder != "little":  # pragma: no cover
     raise SpoolError("runstream's spool needs a little-endian machine")
 
-MAGIC = b"RSSPOOL1"
+MAGIC = b"RSSPOOL2"
 HEADER_BYTES = 64
-PREFIX = struct.Struct("@Q")
-"""crc32 << 32 | length"""
+PREFIX = struct.Struct("@II")
+"""crc32, length"""
+U64 = struct.Struct("@Q")
 HEAD = struct.Struct("@IIQq")
 """kind, keyset, number, time"""
 SIZED = struct.Struct("@IIQqQ")

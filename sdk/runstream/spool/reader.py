@@ -13,6 +13,7 @@ from runstream.spool import files, format
 from runstream.spool.format import Place
 
 _prefix = format.PREFIX.unpack_from
+_u64 = format.U64.unpack_from
 _head = format.HEAD.unpack_from
 _sized = format.SIZED.unpack_from
 _crc32 = zlib.crc32
@@ -137,10 +138,9 @@ class SpoolReader:
         rest = bytes(view[start:end]).rstrip(b"\0")
         last = start + len(rest) - 32
         for offset in range(start + ((len(rest) - len(rest.lstrip(b"\0"))) & ~7), last, 8):
-            prefix = _prefix(view, offset)[0]
-            length = prefix & 0xFFFFFFFF
+            checksum, length = _prefix(view, offset)
             fits = 24 <= length <= end - offset - 8 and not length & 7
-            if fits and _crc32(view[offset + 8 : offset + 8 + length]) == prefix >> 32:
+            if fits and _crc32(view[offset + 8 : offset + 8 + length]) == checksum:
                 self.damage.records += 1
                 self._offset = offset
                 return True
@@ -168,7 +168,7 @@ class SpoolReader:
             return False
         self._map = mapped
         self._view = memoryview(mapped)
-        self._headers[_prefix(mapped, format.RECORDS_OFFSET)[0]] = _prefix(mapped, format.POINTS_OFFSET)[0]
+        self._headers[_u64(mapped, format.RECORDS_OFFSET)[0]] = _u64(mapped, format.POINTS_OFFSET)[0]
         while len(self._headers) > _HEADERS_KEPT:
             self._headers.pop(next(iter(self._headers)))
         if self._offset > format.HEADER_BYTES:
@@ -185,13 +185,13 @@ class SpoolReader:
 
     def _sealed_at(self) -> int:
         assert self._map is not None
-        return int(_prefix(self._map, format.SEALED_OFFSET)[0])
+        return int(_u64(self._map, format.SEALED_OFFSET)[0])
 
     def _load_keysets(self) -> None:
         """Read the key lists in front of the place where reading resumes."""
         offset, end = format.HEADER_BYTES, self._offset
         while offset < end:
-            length = _prefix(self._view, offset)[0] & 0xFFFFFFFF
+            length = _prefix(self._view, offset)[1]
             if not length:
                 break
             self._note_keyset(offset + 8)
@@ -218,17 +218,16 @@ class SpoolReader:
                 return False
             if offset + 8 > end:
                 break
-            prefix = _prefix(view, offset)[0]
-            if not prefix:
+            checksum, length = _prefix(view, offset)
+            if not length:
                 break
-            length = prefix & 0xFFFFFFFF
             body = offset + 8
             after = body + length
             if after > end or length & 7 or length < 24:
                 self.damage.segments += 1
                 self._offset = self._sealed_at() or end
                 return True
-            if _crc32(view[body:after]) != prefix >> 32 and not _settles(view[body:after], prefix >> 32):
+            if _crc32(view[body:after]) != checksum and not _settles(view, offset, after):
                 self.damage.records += 1
                 offset = after
                 continue
@@ -247,16 +246,16 @@ class SpoolReader:
             elif kind == 2:
                 self._note_keyset(body)
             offset = after
-        taken_all = offset + 8 > end or not _prefix(view, offset)[0]
+        taken_all = offset + 8 > end or not _prefix(view, offset)[1]
         self._offset = offset
         return taken_all
 
 
-def _settles(payload: memoryview, checksum: int) -> bool:
+def _settles(view: memoryview, offset: int, after: int) -> bool:
     """Whether a record that did not match its checksum does a moment later: on processors that do not keep the order of
     stores (ARM), the length may be seen before the payload that was written before it."""
     for _ in range(5):
         time.sleep(0.001)
-        if _crc32(payload) == checksum:
+        if _crc32(view[offset + 8 : after]) == _prefix(view, offset)[0]:
             return True
     return False

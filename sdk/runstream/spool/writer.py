@@ -112,7 +112,7 @@ class SpoolWriter:
             keyset = self._make_room(keys, size + 8)
         try:
             pack_into(view, body, 1, keyset.ident, number, time_us, step, *values)
-            _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+            _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
         except BaseException:  # a value that is no number; Ctrl-C at whatever moment
             self._give_back(view, start, size, 1, number, keyset.count)
             raise
@@ -144,7 +144,7 @@ class SpoolWriter:
         that no reader waits for it. A record that is whole already stands."""
         body = start + 8
         end = body + size
-        if format.PREFIX.unpack_from(view, start)[0]:
+        if format.PREFIX.unpack_from(view, start)[1]:
             return
         view[body:end] = bytes(size)
         if self._offset == end and view is self._view:
@@ -155,7 +155,7 @@ class SpoolWriter:
         self.points -= points
         kind = format.KIND_JSON if numbers else format.KIND_KEYSET
         format.SIZED.pack_into(view, body, kind, 0, number, time.time_ns() // 1000, 0)
-        _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+        _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
 
     def last_values(self) -> dict[str, float]:
         """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
@@ -235,7 +235,7 @@ class SpoolWriter:
             format.SIZED.pack_into(view, body, kind, keyset, number, time_us, len(data))
             first = body + format.SIZED.size
             view[first : first + len(data)] = data
-            _PREFIX_PACK(view, start, _crc32(view[body:end]) << 32 | size)
+            _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
         except BaseException:
             self._give_back(view, start, size, int(kind == format.KIND_JSON), number, 0)
             raise
@@ -285,14 +285,14 @@ class SpoolWriter:
         self._offset = format.HEADER_BYTES
         self._end = size - format.RESERVE_BYTES
         self._keysets = {}
-        format.PREFIX.pack_into(mapped, format.POINTS_OFFSET, points)
-        format.PREFIX.pack_into(mapped, format.RECORDS_OFFSET, records)
+        format.U64.pack_into(mapped, format.POINTS_OFFSET, points)
+        format.U64.pack_into(mapped, format.RECORDS_OFFSET, records)
 
     def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
         return files.map_new(path, size)
 
     def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
-        format.PREFIX.pack_into(mapped, format.SEALED_OFFSET, offset)
+        format.U64.pack_into(mapped, format.SEALED_OFFSET, offset)
 
     def _leave_segment(self) -> None:
         """The segment before the current one is sealed."""
