@@ -50,7 +50,7 @@ class _Sync:
             retry_s=_PAUSE_S,
             side_work="leftovers" if self._lock.acquire() else "none",
         )
-        self._seen: set[str] = set()
+        self._seen = {path.name for path in spool.stream_folders()}
         self._bar = _Bar(_bytes_waiting(spool))
 
     async def run(self) -> int:
