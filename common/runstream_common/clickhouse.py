@@ -39,6 +39,19 @@ _RETRY_CODES = frozenset(
     }
 )
 
+_NOT_THE_DATA = frozenset(
+    {
+        16,  # NO_SUCH_COLUMN_IN_TABLE
+        47,  # UNKNOWN_IDENTIFIER
+        60,  # UNKNOWN_TABLE
+        62,  # SYNTAX_ERROR
+        81,  # UNKNOWN_DATABASE
+        115,  # UNKNOWN_SETTING
+        497,  # ACCESS_DENIED
+    }
+)
+"""Of an insert: something is wrong with the server's schema or rights. No batch is put aside for it."""
+
 
 class StorageError(Exception):
     """ClickHouse did not do what was asked."""
@@ -130,16 +143,23 @@ class ArrowInserter:
     # Set explicitly: the engine's defaults have moved. An insert is one block, stored when it is answered.
     _SETTINGS = {"async_insert": 0, "max_insert_block_size": 4_194_304, "input_format_parallel_parsing": 0}
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, tokens: bool = True) -> None:
+        """`tokens`: let the engine know repetitions by their token."""
         self._client = client
+        self._tokens = tokens
 
-    async def __call__(self, table: str, columns: Sequence[str], data: bytes) -> None:
+    async def __call__(self, table: str, columns: Sequence[str], data: bytes, token: str) -> None:
         """Raises StorageUnavailableError, StorageRefusedError."""
+        settings: dict[str, Any] = {**self._SETTINGS, "insert_deduplicate": 0}
+        if token and self._tokens:
+            settings |= {"insert_deduplicate": 1, "insert_deduplication_token": token}
         try:
             await self._client.raw_insert(
-                table, column_names=list(columns), insert_block=data, fmt="ArrowStream", settings=self._SETTINGS
+                table, column_names=list(columns), insert_block=data, fmt="ArrowStream", settings=settings
             )
         except Exception as error:
+            if getattr(error, "code", None) in _NOT_THE_DATA:
+                raise StorageUnavailableError(_first_line(error)) from error
             raise classify(error) from error
 
 

@@ -94,9 +94,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "runstream_writer_batches_put_aside_total",
         "counter",
         "Whole batches put aside, by reason.",
-        "the log line names the run",
+        "runstream deadletter list; the log line names the run",
         ("reason",),
     ),
+    MetricSpec(
+        "runstream_writer_batches_deleted_total", "counter", "Batches of deleted runs that were delivered, and dropped."
+    ),
+    MetricSpec("runstream_writer_paused", "gauge", "1: nothing is fetched, ClickHouse does not keep up.", "ClickHouse"),
     MetricSpec("runstream_writer_lag_messages", "gauge", "Messages on the bus behind this writer.", "more writers"),
     MetricSpec(
         "runstream_query_requests_total",

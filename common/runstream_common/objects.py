@@ -6,8 +6,9 @@ who may read a project may read them, and deleting a project deletes them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ class MediaStore:
         else:
             # An upload that raises in between is abandoned: nothing appears under the name.
             await self._store.put_async(path, checked(), chunk_size=_PART_BYTES, max_concurrency=2)
+
+    async def delete(self, project: str, contents: Sequence[str]) -> None:
+        """Delete contents by their SHA-256; one that is not there is no error."""
+        for sha256 in contents:
+            with contextlib.suppress(FileNotFoundError):
+                await self._store.delete_async(object_path(project, sha256))
 
     async def get(self, project: str, sha256: str) -> tuple[int, AsyncIterator[bytes]]:
         """A content's size and its bytes. Raises MediaMissingError."""

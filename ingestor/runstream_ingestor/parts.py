@@ -23,6 +23,7 @@ from runstream_ingestor.gateway.service import IngestService
 from runstream_ingestor.writer.config import WriterConfig
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.loop import Writer
+from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 
 LOG = structlog.get_logger()
 STALLED_S = 60.0
@@ -72,9 +73,11 @@ class WriterPart:
         """Wait for ClickHouse, check its schema, begin. Raises SchemaError, StorageRefusedError."""
         self._client = await connect_patiently(self._config)
         await check_schema(self._client)
-        self._writer = Writer(
-            self._consumer, ArrowInserter(self._client), self._config.limits, WriterInstruments(self._metrics)
-        )
+        instruments = WriterInstruments(self._metrics)
+        undertaker = TombstoneUndertaker(self._client, instruments)
+        await undertaker.start()
+        insert = ArrowInserter(self._client, self._config.tokens)
+        self._writer = Writer(self._consumer, insert, self._config.limits, instruments, undertaker)
         self._task = asyncio.create_task(self._writer.run(), name="writer")
 
     async def ended(self) -> None:

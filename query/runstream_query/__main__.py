@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 
 import structlog
@@ -20,6 +19,7 @@ from runstream_common.service import run_service, until_end_or_failure
 from runstream_common.tls import grpc_port, http_options
 from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
+from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rpc import Desk, make_server, make_servicer
 from runstream_query.storage import Storage
 from runstream_query.web import make_app
@@ -56,24 +56,28 @@ async def _serve(env: Env) -> None:
     await check_schema(client)
     storage = Storage(client)
     metrics = Metrics(["query"])
-    desk = Desk(Answers(storage, store), CachedAuthenticator(store), metrics)
+    media = MediaStore(config.media)
+    deletion = Deletion(client, storage, store, media)
+    desk = Desk(Answers(storage, store, deletion, config.crash_after_s), CachedAuthenticator(store), metrics)
     server = make_server(make_servicer(desk))
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
-    watching = asyncio.create_task(watch.run())
+    background = [asyncio.create_task(watch.run())]
+    if config.janitor_s:
+        background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, MediaStore(config.media)), config.http, **http_options(config.tls_certificate, config.tls_key)
+        make_app(desk, media), config.http, **http_options(config.tls_certificate, config.tls_key)
     )
     await ops.start()
     try:
         LOG.info("ready", grpc_port=port, http_port=http_port, ops_port=ops.port)
         await until_end_or_failure()
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         web.should_exit = True
         await web_task
         await server.stop(5.0)

@@ -7,15 +7,19 @@ from typing import Any
 
 from runstream_common.control.store import ControlStore, Principal
 from runstream_common.identity import full_project
+from runstream_common.times import now_us
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import curves
 from runstream_query.completeness import describe_streams
+from runstream_query.deletion import Deletion
 from runstream_query.documents import STATE_NAMES, make_runs, timestamp
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
 from runstream_query.names import Names, nearest
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.storage import Storage
 
+_MAX_DELETED = 1000
+_MAX_RETENTION_DAYS = 36_500
 _AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
 
 
@@ -25,9 +29,12 @@ class Answers:
     All raise QueryError, StorageError, ControlError.
     """
 
-    def __init__(self, storage: Storage, store: ControlStore) -> None:
+    def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion, crash_after_s: float = 300.0) -> None:
+        """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
         self._storage = storage
         self._store = store
+        self._deletion = deletion
+        self._crash_after_us = int(crash_after_s * 1e6)
         self._names = Names(store)
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
@@ -85,7 +92,9 @@ class Answers:
         project = await self._names.project(principal, request.team, request.project)
         rows = await self._known_runs(project, [request.run])
         run = (await make_runs(self._storage, project, rows, environment=True))[0]
-        streams, completeness = await describe_streams(self._storage, project, request.run, run.world_size)
+        streams, completeness = await describe_streams(
+            self._storage, project, request.run, run.world_size, self._silent_us()
+        )
         run.streams.extend(streams)
         run.completeness.CopyFrom(completeness)
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
@@ -157,9 +166,49 @@ class Answers:
             response.runs.add(place=place, value=values[run.id], run=run)
         return response
 
+    async def DeleteRuns(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteRunsRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._team_project(principal, request.team, request.project)
+        if not 1 <= len(request.runs) <= _MAX_DELETED:
+            raise InvalidQuestionError(f"{len(request.runs)} runs: name 1 to {_MAX_DELETED}")
+        return await self._deletion.runs(principal, team, project, list(dict.fromkeys(request.runs)))
+
+    async def DeleteMetric(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteMetricRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._team_project(principal, request.team, request.project)
+        if not request.metric:
+            raise InvalidQuestionError("metric is empty: name the metric to delete")
+        return await self._deletion.metric(principal, team, project, request.run, request.metric)
+
+    async def DeleteProject(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteProjectRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._team_project(principal, request.team, request.project)
+        return await self._deletion.project(principal, team, project)
+
+    async def SetRetention(  # noqa: N802
+        self, principal: Principal, request: pb.SetRetentionRequest
+    ) -> pb.SetRetentionResponse:
+        team, project = await self._team_project(principal, request.team, request.project)
+        if request.days > _MAX_RETENTION_DAYS:
+            raise InvalidQuestionError(f"{request.days} days: at most {_MAX_RETENTION_DAYS}; 0 keeps for ever")
+        before = await self._store.set_retention(principal, team=team, project=project, days=request.days)
+        return pb.SetRetentionResponse(days=before)
+
+    async def _team_project(self, principal: Principal, team: str, project: str) -> tuple[str, str]:
+        found = await self._names.project(principal, team, project)
+        name, _, rest = found.partition("/")
+        return name, rest
+
     async def _run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
         defaults = {"runs": [], "state": "", "search": "", "after_us": -1, "after_run": ""}
-        return await self._storage.rows("runs", project=project, **{**defaults, **question})
+        question = {**defaults, "silent_us": self._silent_us(), **question}
+        return await self._storage.rows("runs", project=project, **question)
+
+    def _silent_us(self) -> int:
+        return now_us() - self._crash_after_us
 
     async def _known_runs(self, project: str, runs: list[str]) -> list[dict[str, Any]]:
         """Rows of these runs. Raises UnknownNameError naming the first that is not there."""

@@ -12,10 +12,11 @@ from runstream_query.storage import Storage
 
 
 async def describe_streams(
-    storage: Storage, project: str, run: str, world_size: int
+    storage: Storage, project: str, run: str, world_size: int, silent_us: int
 ) -> tuple[list[pb.Stream], pb.Completeness]:
-    """The processes of a run, each with its completeness, and the run's."""
-    rows = await storage.rows("streams", project=project, run=run)
+    """The processes of a run, each with its completeness, and the run's. `silent_us`: when one that is running must
+    have been heard of, microseconds since 1970."""
+    rows = await storage.rows("streams", project=project, run=run, silent_us=silent_us)
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for batch in await storage.rows("ledger", project=project, run=run):
         batches[batch["writer"]].append(batch)
@@ -89,7 +90,7 @@ def _stream(row: dict[str, Any], batches: list[dict[str, Any]], lost: int) -> pb
         rank=row["rank"],
         epoch=row["epoch"],
         host=row["host"],
-        state=STATES.get(outcome, pb.RUN_STATE_RUNNING),
+        state=STATES.get("crashed" if row["silent"] else outcome, pb.RUN_STATE_RUNNING),
         exit_code=row["exit_code"],
         started=timestamp(row["started_us"]),
         heartbeat=timestamp(seen),

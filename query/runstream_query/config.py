@@ -19,6 +19,10 @@ class QueryConfig:
     ops: str = "127.0.0.1:7472"
     ops_token: str = ""
     control_url: str = ""
+    crash_after_s: float = 300.0
+    """A run that is silent so long, and did not finish, has crashed. Senders give a sign every 15 s."""
+    janitor_s: float = 600.0
+    """How often retention is looked after; 0: never, by this instance."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -33,6 +37,8 @@ class QueryConfig:
             ops=env.address("RUNSTREAM_QUERY_OPS", "127.0.0.1:7472"),
             ops_token=env.secret("RUNSTREAM_OPS_TOKEN") or "",
             control_url=env.text("RUNSTREAM_CONTROL_URL", ""),
+            crash_after_s=env.seconds("RUNSTREAM_CRASH_AFTER_S", 300.0, 1.0, 30 * 86_400.0),
+            janitor_s=env.seconds("RUNSTREAM_JANITOR_S", 600.0),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import grpc
 
 from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
-from runstream_common.control.errors import AuthenticationError, ControlUnavailableError, PermissionDeniedError
+from runstream_common.control.errors import (
+    AuthenticationError,
+    ControlUnavailableError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from runstream_common.objects import MediaMissingError
 
 
@@ -38,6 +43,7 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (PermissionDeniedError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
+    (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (TooExpensiveError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
     (StorageUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),

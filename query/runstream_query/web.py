@@ -18,6 +18,8 @@ from runstream_query.errors import InvalidQuestionError, status_of
 from runstream_query.rpc import METHODS, Desk, bearer
 
 MAX_BODY_BYTES = 1 << 20
+_CHANGES = ("Delete", "Set")
+"""How methods begin that change something: not to be had by GET, which others may repeat or foresee."""
 _MAX_DEPTH = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
@@ -49,7 +51,9 @@ def make_app(desk: Desk, media: MediaStore) -> Starlette:
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
     ]
     for descriptor in METHODS:
-        routes.append(Route(f"/api/v1/{descriptor.name}", _endpoint(desk, descriptor), methods=["GET", "POST"]))
+        changes = descriptor.name.startswith(_CHANGES)
+        methods = ["POST"] if changes else ["GET", "POST"]
+        routes.append(Route(f"/api/v1/{descriptor.name}", _endpoint(desk, descriptor), methods=methods))
     return Starlette(routes=routes)
 
 

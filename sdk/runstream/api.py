@@ -32,6 +32,10 @@ class NotFoundError(ApiError):
     """No such project, run or metric that this key may see; the message has the nearest names."""
 
 
+class PermissionDeniedError(ApiError):
+    """The API key is good, the right is missing."""
+
+
 class InvalidRequestError(ApiError):
     """An argument cannot be used."""
 
@@ -85,6 +89,15 @@ class Api:
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token
+
+    def project(self, path: str) -> Project:
+        """A project by "project" or "team/project". Raises NotFoundError."""
+        team, name = _split(path, 2)
+        found = self.projects(team)
+        fits = [project for project in found if project.name == name]
+        if not fits:
+            raise NotFoundError(f"there is no project {path!r}")
+        return fits[0]
 
     def run(self, path: str) -> Run:
         """One run with everything about it. `path`: "project/run" or "team/project/run"."""
@@ -157,6 +170,20 @@ class Project:
         """See `Api.runs`."""
         return self._api.runs(self.path, **options)
 
+    def delete(self) -> int:
+        """Delete the project with all its runs, for good; returns how many runs. Needs an admin of the team."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        return self._api._ask("DeleteProject", pb.DeleteProjectRequest(team=self.entity, project=self.name)).runs  # type: ignore[no-any-return]
+
+    def set_retention(self, days: int) -> int:
+        """Let the server delete runs of which nothing was heard for so many days; 0 keeps them for ever. Returns what
+        it was. Needs an admin of the team."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.SetRetentionRequest(team=self.entity, project=self.name, days=days)
+        return self._api._ask("SetRetention", request).days  # type: ignore[no-any-return]
+
     def __repr__(self) -> str:
         return f"Project({self.path!r}, runs={self.run_count})"
 
@@ -225,6 +252,19 @@ class Run:
                 for gap in found.missing
             ],
         }
+
+    def delete(self) -> None:
+        """Delete the run with everything it logged, for good. A process that still writes to it is sent away."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        self._api._ask("DeleteRuns", pb.DeleteRunsRequest(team=self.entity, project=self.project, runs=[self.id]))
+
+    def delete_metric(self, key: str) -> None:
+        """Delete a metric, for good: also what the run's present processes still log under this name."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.DeleteMetricRequest(team=self.entity, project=self.project, run=self.id, metric=key)
+        self._api._ask("DeleteMetric", request)
 
     def metrics(self, search: str = "") -> list[str]:
         """Names of the run's metrics, in order."""
@@ -356,6 +396,7 @@ def _translated(error: Any) -> ApiError:
 
     kinds = {
         grpc.StatusCode.UNAUTHENTICATED: AuthenticationError,
+        grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
         grpc.StatusCode.NOT_FOUND: NotFoundError,
         grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
         grpc.StatusCode.UNAVAILABLE: UnavailableError,

@@ -16,10 +16,14 @@ _OWN: dict[str, str] = {
     "login": "remember an API key for a server",
     "sync": "send what waits in a spool folder",
     "status": "what waits in the spool, and why",
+    "verify": "is everything stored that a run logged? complete, or what is missing",
+    "delete": "delete a run, a metric of it, or a project, for good",
+    "retention": "delete a project's runs by themselves after so many days",
 }
 _SERVER: dict[str, str] = {
     "up": "everything on this machine, in one command",
     "doctor": "say what is wrong, when something is",
+    "deadletter": "what could not be stored: list, show, replay",
     "key": "make, list and revoke API keys",
     "migrate": "bring the databases to this version's schema",
     "gateway": "gRPC in, Kafka out",
@@ -60,6 +64,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
     own = {"login": _login, "sync": _sync, "status": _status}
     if command in own:
         return own[command]
+    if command in ("verify", "delete", "retention"):
+        from runstream import stored
+
+        return getattr(stored, command)  # type: ignore[no-any-return]
     for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
         try:
             return entry.load()  # type: ignore[no-any-return]

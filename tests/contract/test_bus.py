@@ -165,7 +165,7 @@ async def test_local_refuse_tells_the_publisher() -> None:
     publishing = asyncio.create_task(bus.publish(message(1)))
     (delivery,) = await bus.poll(1.0)
     assert isinstance(delivery, Delivery)
-    await bus.refuse(delivery, "never")
+    await bus.refuse(delivery, "refused", "never")
     await bus.confirm([delivery])
     with pytest.raises(BatchRefusedError, match="never"):
         await publishing

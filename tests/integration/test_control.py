@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from runstream_common.config import ConfigError
-from runstream_common.control import keys
+from runstream_common.control import keys, tables
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.cli import main as key_command
 from runstream_common.control.errors import (
@@ -20,10 +21,11 @@ from runstream_common.control.errors import (
     InvalidNameError,
     NotFoundError,
     PermissionDeniedError,
+    RunDeletedError,
     RunExistsError,
     RunMissingError,
 )
-from runstream_common.control.store import ControlStore, Principal, Resume, Role, StreamBinding
+from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role, StreamBinding
 from tests.support.postgres import postgres_url
 
 
@@ -48,7 +50,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     with pytest.raises(ControlUnavailableError, match="runstream migrate"):
         await store.check_schema()
     assert await store.migrate() == 0
-    assert await store.migrate() == 1
+    assert await store.migrate() == tables.VERSION
     await store.check_schema()
     yield store
     await store.close()
@@ -224,3 +226,55 @@ def test_the_key_command_makes_lists_and_revokes(tmp_path: Path, capsys: pytest.
     assert key_command([*base, "revoke", key[:15]]) == 0
     assert key_command([*base, "revoke", "rs_000000000000"]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+async def test_a_database_of_version_1_is_brought_to_the_present_one(store: ControlStore) -> None:
+    principal = await someone(store)
+    await bind(store, principal, "writer-00001")
+    with store._engine.begin() as connection:
+        connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
+        connection.execute(text("ALTER TABLE runs DROP COLUMN deleted_epoch"))
+        connection.execute(text("UPDATE schema_version SET version = 1"))
+    with pytest.raises(ControlUnavailableError, match="runstream migrate"):
+        await store.check_schema()
+    assert await store.migrate() == 1
+    await store.check_schema()
+    assert (await bind(store, principal, "writer-00002")).epoch == 2
+
+
+async def test_a_deleted_run_sends_its_streams_away_and_a_later_attempt_begins_anew(
+    store: ControlStore,
+) -> None:
+    principal = await someone(store)
+    first = await bind(store, principal, "writer-00001")
+    assert await store.delete_runs(principal, team="acme", project="p", runs=["r"]) == [DeletedRun("r", 1)]
+    with pytest.raises(RunDeletedError, match="was deleted"):
+        await bind(store, principal, "writer-00001")
+    with pytest.raises(RunDeletedError):
+        await store.check_living(team="acme", project="p", run="r", epoch=first.epoch)
+    with pytest.raises(RunMissingError):
+        await bind(store, principal, "writer-00002", resume=Resume.MUST)
+    again = await bind(store, principal, "writer-00002", resume=Resume.NEVER)
+    assert again.new_run and again.epoch == 2 and again.run_created_us > first.run_created_us
+    await store.check_living(team="acme", project="p", run="r", epoch=2)
+    with pytest.raises(NotFoundError, match="never-was"):
+        await store.delete_runs(principal, team="acme", project="p", runs=["never-was"])
+
+
+async def test_who_may_delete(store: ControlStore) -> None:
+    principal = await someone(store, role=Role.ADMIN)
+    await bind(store, principal, "writer-00001")
+    viewer = Principal("v", "rs_x", "acme", {"acme": Role.VIEWER})
+    member = Principal("m", "rs_y", "acme", {"acme": Role.MEMBER})
+    with pytest.raises(PermissionDeniedError):
+        await store.delete_runs(viewer, team="acme", project="p", runs=["r"])
+    for outsider in (viewer, member):
+        with pytest.raises(PermissionDeniedError, match="admin"):
+            await store.delete_project(outsider, team="acme", project="p")
+        with pytest.raises(PermissionDeniedError, match="admin"):
+            await store.set_retention(outsider, team="acme", project="p", days=1)
+    assert await store.set_retention(principal, team="acme", project="p", days=30) == 0
+    assert [row.retention_days for row in await store.projects_with_retention()] == [30]
+    await store.expire_runs("acme", "p", [DeletedRun("r", 1)])
+    with pytest.raises(RunDeletedError):
+        await bind(store, principal, "writer-00001")

@@ -80,7 +80,7 @@ def question(method: str, project: str = "million", team: str = "main") -> dict[
     return {name: value for name, value in known.items() if name in fields}
 
 
-@pytest.mark.parametrize("method", [method.name for method in METHODS])
+@pytest.mark.parametrize("method", [m.name for m in METHODS if not m.name.startswith(("Delete", "Set"))])
 def test_the_owner_is_answered_over_both_transports(seeded: ServiceStack, method: str) -> None:
     status, answer = call(seeded, method, question(method), seeded.key)
     assert status == 200, answer

@@ -16,6 +16,7 @@ from runstream_common.bus.protocol import Origin
 from runstream_common.clickhouse import ArrowInserter, connect
 from runstream_common.control.store import ControlStore, Principal, Resume
 from runstream_common.identity import version
+from runstream_common.objects import MediaConfig, MediaStore
 from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
 from runstream_ingestor.writer.documents import document_rows
@@ -23,6 +24,7 @@ from runstream_ingestor.writer.store import Insert, to_insert
 from runstream_ingestor.writer.tables import to_table
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.answers import Answers
+from runstream_query.deletion import Deletion
 from runstream_query.storage import Storage
 from tests.support.stack import ServiceStack
 
@@ -98,7 +100,9 @@ async def world(request: pytest.FixtureRequest, embedded: ServiceStack) -> Async
     client = await connect(embedded.clickhouse.config)
     store = ControlStore.open(embedded.control_url)
     principal = await store.authenticate(embedded.key)
-    world = World(Answers(Storage(client), store), principal, f"truth-{seed}")
+    storage = Storage(client)
+    deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
+    world = World(Answers(storage, store, deletion), principal, f"truth-{seed}")
     for run in ("run-a", "run-b", "run-c"):
         await store.bind_stream(
             principal, team="", project=world.project, run=run, writer_id="writer-x", rank=0, resume=Resume.ALLOW

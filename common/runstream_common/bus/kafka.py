@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from runstream_common.bus.dead_letters import DeadLetterBox
 from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
+from runstream_common.bus.kafka_topics import ensure_topic, reason_of
 from runstream_common.bus.protocol import BusClosedError, BusError, BusMessage, Delivery, PoisonDelivery, Position
 
 LOG = structlog.get_logger()
 _MAX_IN_FLIGHT_BYTES = 64 << 20
 _FETCH_BYTES = 8 << 20
 _MAX_POLL_RECORDS = 64
-
-
-async def ensure_topic(config: KafkaConfig) -> None:
-    """Make the topic where it is missing. Raises BusError when Kafka cannot be reached."""
-    admin = AIOKafkaAdminClient(**config.client())
-    topic = NewTopic(
-        config.topic,
-        config.partitions,
-        config.replication,
-        topic_configs={
-            "max.message.bytes": str(MAX_MESSAGE_BYTES),
-            "min.insync.replicas": str(config.min_insync_replicas),
-            "unclean.leader.election.enable": "false",
-        },
-    )
-    try:
-        await admin.start()
-        with contextlib.suppress(TopicAlreadyExistsError):
-            response = await admin.create_topics([topic])
-            _raise_topic_errors(response)
-    except (KafkaError, OSError) as error:
-        raise BusError(f"Kafka at {config.bootstrap}: {_reason(error)}") from error
-    finally:
-        await admin.close()
+_COMMIT_S = 20.0
+_SETTLE_S = 5.0
+"""How long a rebalance waits for what was polled to be stored."""
 
 
 class KafkaPublisher:
@@ -58,7 +37,7 @@ class KafkaPublisher:
 
     async def start(self) -> None:
         """Raises BusError."""
-        await ensure_topic(self._config)
+        await ensure_topic(self._config, self._config.topic)
         self._producer = AIOKafkaProducer(
             **self._config.client(),
             acks="all",
@@ -71,7 +50,7 @@ class KafkaPublisher:
         try:
             await self._producer.start()
         except (KafkaError, OSError) as error:
-            raise BusError(f"Kafka at {self._config.bootstrap}: {_reason(error)}") from error
+            raise BusError(f"Kafka at {self._config.bootstrap}: {reason_of(error)}") from error
 
     async def publish(self, message: BusMessage) -> None:
         """Raises BusError when it is unknown whether Kafka has it: the client sends it again."""
@@ -93,7 +72,7 @@ class KafkaPublisher:
             )
             self._last_error = None
         except (KafkaError, OSError) as error:
-            self._last_error = _reason(error)
+            self._last_error = reason_of(error)
             raise BusError(f"Kafka: {self._last_error}") from error
         finally:
             async with self._room:
@@ -111,99 +90,164 @@ class KafkaPublisher:
         return self._last_error
 
 
+class KafkaRepublisher:
+    """Puts messages back on the topic as they were, poison and all. Starts with the first."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._producer: Any = None
+
+    async def publish(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Return when all in-sync replicas have it. Raises BusError."""
+        try:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._config.client(), acks="all", enable_idempotence=True, max_request_size=MAX_MESSAGE_BYTES
+                )
+                await producer.start()
+                self._producer = producer
+            await self._producer.send_and_wait(self._config.topic, value=value, key=key or None, headers=list(headers))
+        except (KafkaError, OSError) as error:
+            raise BusError(f"Kafka: {reason_of(error)}") from error
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Forgets what was polled from partitions that go away: their next owner polls it again."""
+    """Passes assignments on to the consumer. What goes wrong is kept for `poll` to raise: aiokafka would log it and go
+    on."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._consumer.forget(revoked)
+        try:
+            await self._consumer._give_up(list(revoked))
+        except Exception as error:  # noqa: BLE001  # whatever it was, it surfaces in poll
+            self._consumer._fail(error)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        LOG.info("partitions assigned", partitions=sorted(part.partition for part in assigned))
+        try:
+            self._consumer._take(list(assigned))
+        except Exception as error:  # noqa: BLE001  # as above
+            self._consumer._fail(error)
 
 
 class KafkaConsumer:
-    """One member of the writers' group. Offsets are committed by `confirm` alone."""
+    """One member of the writers' group. Offsets are committed by `confirm` alone.
+
+    The group's protocol is the eager one (aiokafka has no cooperative one): a rebalance takes all partitions away for a
+    moment. Before it does, what was polled is settled, for a bounded time, so that little is delivered twice.
+    """
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._consumer: Any = None
-        self._owned: set[tuple[str, int]] = set()
-        self._next_offsets: dict[tuple[str, int], int] = {}
+        self._dead_letters = DeadLetterBox(config)
+        self._claims: dict[TopicPartition, int] = {}
+        self._next_claim = 1
+        self._committed: dict[TopicPartition, int] = {}
+        self._next_offsets: dict[TopicPartition, int] = {}
         """Behind what was polled, by partition: for the lag."""
+        self._settle: Callable[[], Awaitable[None]] | None = None
+        self._paused = False
+        self._failure: Exception | None = None
+        self.rebalances = 0
 
     async def start(self) -> None:
         """Raises BusError."""
-        await ensure_topic(self._config)
+        config = self._config
+        await ensure_topic(config, config.topic)
+        session_ms = int(config.session_timeout_s * 1000)
         self._consumer = AIOKafkaConsumer(
-            **self._config.client(),
-            group_id=self._config.group,
-            group_instance_id=self._config.instance_id or None,
+            **config.client(),
+            group_id=config.group,
+            group_instance_id=config.instance_id or None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_bytes=2 * _FETCH_BYTES,
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=100,
-            session_timeout_ms=15_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=max(session_ms // 5, 500),
             max_poll_interval_ms=600_000,
         )
-        self._consumer.subscribe([self._config.topic], listener=_Assignment(self))
+        self._consumer.subscribe([config.topic], listener=_Assignment(self))
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
-            raise BusError(f"Kafka at {self._config.bootstrap}: {_reason(error)}") from error
-
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        for part in partitions:
-            self._owned.discard((part.topic, part.partition))
+            raise BusError(f"Kafka at {config.bootstrap}: {reason_of(error)}") from error
 
     async def poll(self, max_wait_s: float) -> Sequence[Delivery | PoisonDelivery]:
         """Raises BusClosedError, BusError."""
         if self._consumer is None:
             raise BusClosedError("the consumer is closed")
+        if self._failure is not None:
+            raise BusError(f"a rebalance failed: {self._failure!r}") from self._failure
         try:
             async with asyncio.timeout(max_wait_s + 30):
                 found = await self._consumer.getmany(timeout_ms=int(max_wait_s * 1000), max_records=_MAX_POLL_RECORDS)
         except TimeoutError:
             return []  # a rebalance holds getmany: nothing came
         except (KafkaError, IllegalStateError) as error:
-            raise BusError(f"Kafka: {_reason(error)}") from error
+            raise BusError(f"Kafka: {reason_of(error)}") from error
         deliveries: list[Delivery | PoisonDelivery] = []
         for part, records in found.items():
-            self._owned.add((part.topic, part.partition))
-            self._next_offsets[part.topic, part.partition] = records[-1].offset + 1
-            deliveries += [_delivery(record) for record in records]
+            claim = self._claims.get(part)
+            if claim is None:
+                continue  # taken away in this moment: its next owner gets them
+            self._next_offsets[part] = records[-1].offset + 1
+            deliveries += [_delivery(record, claim) for record in records]
         return deliveries
 
     async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
         """Raises BusError when the commit's fate is unknown: what was stored is stored again, and changes nothing."""
         offsets: dict[TopicPartition, int] = {}
         for delivery in deliveries:
-            position = delivery.position
-            if (position.topic, position.partition) in self._owned:
-                part = TopicPartition(position.topic, position.partition)
-                offsets[part] = max(offsets.get(part, 0), position.offset + 1)
+            part = _part(delivery)
+            behind = delivery.position.offset + 1
+            if self.owns(delivery) and behind > max(offsets.get(part, 0), self._committed.get(part, 0)):
+                offsets[part] = behind
         if not offsets or self._consumer is None:
             return
         try:
-            await self._consumer.commit(offsets)
+            async with asyncio.timeout(_COMMIT_S):
+                await self._consumer.commit(offsets)
+            self._committed.update(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            LOG.info("commit left to the partitions' next owner", reason=_reason(error))
-            self.forget(offsets)
-        except (KafkaError, OSError) as error:
-            raise BusError(f"Kafka: {_reason(error)}") from error
+            LOG.info("commit left to the partitions' next owner", reason=reason_of(error))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BusError(f"Kafka: {reason_of(error)}") from error
 
-    async def refuse(self, delivery: Delivery, reason: str) -> None:
-        """Its publisher has had its ack long ago: the writer's log and the rejects table say so."""
+    async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
+        """Put it on the dead-letter topic. Raises BusError, TooManyDeadLettersError."""
+        await self._dead_letters.put(delivery, reason, detail)
+
+    def owns(self, delivery: Delivery | PoisonDelivery) -> bool:
+        return self._claims.get(_part(delivery)) == delivery.claim
+
+    def pause(self) -> None:
+        self._paused = True
+        if self._consumer is not None:
+            self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._consumer is not None:
+            self._consumer.resume(*(self._consumer.paused() & self._consumer.assignment()))
+
+    def before_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
+        self._settle = settle
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
+        await self._dead_letters.close()
 
     def healthy(self) -> str | None:
         if self._consumer is None:
@@ -215,13 +259,40 @@ class KafkaConsumer:
             return 0
         behind = 0
         for part in self._consumer.assignment():
-            end, taken = self._consumer.highwater(part), self._next_offsets.get((part.topic, part.partition))
+            end, taken = self._consumer.highwater(part), self._next_offsets.get(part)
             if end is not None and taken is not None:
                 behind += max(end - taken, 0)
         return behind
 
+    async def _give_up(self, revoked: list[TopicPartition]) -> None:
+        if revoked and self._settle is not None and self._consumer is not None:
+            try:
+                async with asyncio.timeout(_SETTLE_S):
+                    await self._settle()
+            except TimeoutError:
+                LOG.warning("partitions go away before all that was polled is stored: their next owner stores it")
+        for part in revoked:
+            for known in (self._claims, self._committed, self._next_offsets):
+                known.pop(part, None)
 
-def _delivery(record: Any) -> Delivery | PoisonDelivery:
+    def _take(self, assigned: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        for part in assigned:
+            self._claims[part] = self._next_claim
+            self._next_claim += 1
+        if self._paused and self._consumer is not None:
+            self._consumer.pause(*assigned)
+        LOG.info("partitions assigned", partitions=sorted(part.partition for part in assigned))
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+
+
+def _part(delivery: Delivery | PoisonDelivery) -> TopicPartition:
+    return TopicPartition(delivery.position.topic, delivery.position.partition)
+
+
+def _delivery(record: Any, claim: int) -> Delivery | PoisonDelivery:
     position = Position(record.topic, record.partition, record.offset)
     try:
         origin = from_headers(record.headers)
@@ -229,17 +300,7 @@ def _delivery(record: Any) -> Delivery | PoisonDelivery:
         if record.value is None:
             raise ValueError("no value")
     except (ValueError, RecursionError) as error:
-        return PoisonDelivery(record.value or b"", str(error), position)
-    return Delivery(BusMessage(key, record.value, origin), position)
-
-
-def _raise_topic_errors(response: Any) -> None:
-    from aiokafka.errors import for_code
-
-    for topic_error in response.topic_errors:
-        if topic_error[1]:
-            raise for_code(topic_error[1])(topic_error[2] if len(topic_error) > 2 else topic_error[0])
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300]
+        return PoisonDelivery(
+            record.value or b"", str(error), position, claim, record.key or b"", tuple(record.headers)
+        )
+    return Delivery(BusMessage(key, record.value, origin), position, claim)

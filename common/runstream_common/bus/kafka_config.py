@@ -28,6 +28,12 @@ class KafkaConfig:
     """Of a topic that is made here; also the most writers that can share the work."""
     replication: int = 1
     min_insync_replicas: int = 1
+    retention_hours: float = 0.0
+    """Of a topic that is made here; 0: as the broker is configured. How far back everything can be replayed."""
+    session_timeout_s: float = 10.0
+    """A writer that is silent so long has lost its partitions to the others."""
+    dead_letters_per_minute: int = 60
+    """More, and the writer stops: a bad release must not drain the topic into the dead letters."""
     compression: str = "lz4"
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
@@ -47,6 +53,11 @@ class KafkaConfig:
             partitions=env.integer("RUNSTREAM_KAFKA_PARTITIONS", default.partitions, 1, 10_000),
             replication=env.integer("RUNSTREAM_KAFKA_REPLICATION", default.replication, 1, 32),
             min_insync_replicas=env.integer("RUNSTREAM_KAFKA_MIN_ISR", default.min_insync_replicas, 1, 32),
+            retention_hours=env.seconds("RUNSTREAM_KAFKA_RETENTION_HOURS", 0.0, 0.0, 1e6),
+            session_timeout_s=env.seconds("RUNSTREAM_KAFKA_SESSION_TIMEOUT_S", default.session_timeout_s, 1.0, 3600.0),
+            dead_letters_per_minute=env.integer(
+                "RUNSTREAM_DEAD_LETTERS_PER_MINUTE", default.dead_letters_per_minute, 0, 1_000_000
+            ),
             compression=env.text("RUNSTREAM_KAFKA_COMPRESSION", default.compression, ("lz4", "zstd", "gzip", "none")),
             security_protocol=env.text("RUNSTREAM_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", _PROTOCOLS),
             sasl_mechanism=env.text("RUNSTREAM_KAFKA_SASL_MECHANISM", default.sasl_mechanism, _MECHANISMS),
@@ -57,6 +68,10 @@ class KafkaConfig:
         if not config.bootstrap:
             raise ConfigError("no Kafka: set RUNSTREAM_KAFKA_BOOTSTRAP to host:port[,host:port...]")
         return config
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return f"{self.topic}.dead"
 
     def client(self) -> dict[str, Any]:
         """Arguments that producer, consumer and admin client share."""

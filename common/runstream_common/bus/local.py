@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from runstream_common.bus.protocol import (
     BatchRefusedError,
@@ -72,8 +72,21 @@ class LocalBus:
         for delivery in deliveries:
             await self._settle(delivery.position.offset, None)
 
-    async def refuse(self, delivery: Delivery, reason: str) -> None:
-        await self._settle(delivery.position.offset, BatchRefusedError(reason))
+    async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
+        """The publisher's `publish` raises BatchRefusedError: its client keeps the batch."""
+        await self._settle(delivery.position.offset, BatchRefusedError(f"{reason}: {detail}"))
+
+    def owns(self, delivery: Delivery | PoisonDelivery) -> bool:
+        return True
+
+    def pause(self) -> None:
+        """Nothing to do: what is published and not polled is bounded by `publish`."""
+
+    def resume(self) -> None:
+        """Nothing to do."""
+
+    def before_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """Nothing is ever taken away."""
 
     async def close(self) -> None:
         """Publishers that wait get BusClosedError: their clients send again."""

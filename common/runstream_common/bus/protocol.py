@@ -7,7 +7,7 @@ Order is kept within one key as long as nothing is delivered again; nothing may 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Position:
 class Delivery:
     message: BusMessage
     position: Position
+    claim: int = 0
+    """Which of the consumer's assignments of the partition it came under: what was taken away and given back is
+    another claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ class PoisonDelivery:
     raw: bytes
     reason: str
     position: Position
+    claim: int = 0
+    key: bytes = b""
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class BusError(Exception):
@@ -75,6 +81,10 @@ class BusError(Exception):
 
 class BusClosedError(BusError):
     """The bus is shutting down."""
+
+
+class TooManyDeadLettersError(BusError):
+    """More is refused than a bad client explains: something is wrong with this consumer, or with its storage."""
 
 
 class BatchRefusedError(BusError):
@@ -110,9 +120,24 @@ class Consumer(Protocol):
         partitions that were taken away meanwhile are skipped: their next owner stores them again."""
         ...
 
-    async def refuse(self, delivery: Delivery, reason: str) -> None:
-        """This one will never be stored: whoever published it is told, where that is still possible
-        (`LocalBus`). Must be followed by `confirm`, like any other."""
+    async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
+        """This one will never be stored. It is kept as a dead letter (`KafkaBus`), or whoever published it is told
+        (`LocalBus`). Must be followed by `confirm`, like any other. Raises BusError when that did not work,
+        TooManyDeadLettersError when so much is refused that the consumer should stop."""
+        ...
+
+    def owns(self, delivery: Delivery | PoisonDelivery) -> bool:
+        """False when its partition was taken away since it came: its next owner gets it again."""
+        ...
+
+    def pause(self) -> None:
+        """Deliver nothing until `resume`: `poll` still keeps the membership alive."""
+        ...
+
+    def resume(self) -> None: ...
+
+    def before_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """`settle` is awaited, for a bounded time, before partitions go to another consumer."""
         ...
 
     async def close(self) -> None: ...

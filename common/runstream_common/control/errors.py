@@ -30,6 +30,10 @@ class RunMissingError(ControlError):
     """resume="must", and the run does not exist."""
 
 
+class RunDeletedError(ControlError):
+    """The run was deleted: what this stream has of it is not wanted any more."""
+
+
 class InvalidNameError(ControlError, _InvalidName):
     """A name that cannot be used."""
 

@@ -8,12 +8,12 @@ import enum
 import functools
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
@@ -25,6 +25,7 @@ from runstream_common.control.errors import (
     InvalidNameError,
     NotFoundError,
     PermissionDeniedError,
+    RunDeletedError,
     RunExistsError,
     RunMissingError,
 )
@@ -67,6 +68,9 @@ class Principal:
     def can_write(self, team: str) -> bool:
         return self.roles.get(team) in (Role.MEMBER, Role.ADMIN)
 
+    def can_administer(self, team: str) -> bool:
+        return self.roles.get(team) is Role.ADMIN
+
 
 @dataclass(frozen=True, slots=True)
 class StreamBinding:
@@ -81,6 +85,14 @@ class ProjectRow:
     team: str
     project: str
     created_us: int
+    retention_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedRun:
+    run: str
+    epoch: int
+    """Its attempts up to this one are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,11 @@ class ControlStore:
             tables.metadata.create_all(connection, checkfirst=True)
             if found == 0:
                 connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
+                return found
+            for version in range(found + 1, tables.VERSION + 1):
+                for statement in tables.MIGRATIONS[version]:
+                    connection.execute(text(statement))
+            connection.execute(update(tables.schema_version).values(version=tables.VERSION))
             return found
 
     @_in_thread
@@ -219,22 +236,24 @@ class ControlStore:
 
         Makes project and run where they do not exist. Epochs of a run grow in the order of first binding.
         Raises InvalidNameError, PermissionDeniedError, RunExistsError (resume never, and the run has a stream of
-        this rank already), RunMissingError (resume must).
+        this rank already), RunMissingError (resume must), RunDeletedError (deleted since this writer began).
         """
         team = team or principal.default_team
         _check_names(team, project, run, writer_id)
         _check_writable(principal, team)
         with self._engine.begin() as connection:
             now = now_us()
-            row, new_run = self._run_row(connection, principal, team, project, run, now, resume)
+            row, new_run = self._run_row(connection, principal, team, project, run, now, resume, writer_id)
             found = connection.execute(
                 select(tables.streams.c.epoch).where(
                     tables.streams.c.run_id == row.id, tables.streams.c.writer_id == writer_id
                 )
             ).scalar_one_or_none()
             if found is not None:
+                if found <= row.deleted_epoch:
+                    raise _deleted(team, project, run)
                 return StreamBinding(team, found, row.created_us, False)
-            if resume is Resume.NEVER and not new_run and self._rank_is_taken(connection, row.id, rank):
+            if resume is Resume.NEVER and not new_run and self._rank_is_taken(connection, row, rank):
                 raise RunExistsError(
                     f"the run {run!r} exists in {team}/{project}: choose another id, or resume='allow' to continue it"
                 )
@@ -250,6 +269,91 @@ class ControlStore:
                 )
             )
             return StreamBinding(team, epoch, row.created_us, new_run)
+
+    @_in_thread
+    def check_living(self, *, team: str, project: str, run: str, epoch: int) -> None:
+        """Raises RunDeletedError when this attempt of the run was deleted."""
+        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        with self._engine.connect() as connection:
+            last_dead = connection.execute(select(tables.runs.c.deleted_epoch).where(*where)).scalar_one_or_none()
+        if last_dead is not None and epoch <= last_dead:
+            raise _deleted(team, project, run)
+
+    # Deletion
+
+    @_in_thread
+    def delete_runs(
+        self, principal: Principal, *, team: str, project: str, runs: Sequence[str] | None
+    ) -> list[DeletedRun]:
+        """Mark all present attempts of these runs (None: of all the project's) as deleted. To repeat it does no harm.
+        Raises PermissionDeniedError, NotFoundError naming the run that is not there."""
+        _check_writable(principal, team)
+        return self._delete_runs(team, project, runs)
+
+    def _delete_runs(self, team: str, project: str, runs: Sequence[str] | None) -> list[DeletedRun]:
+        where = [tables.runs.c.team == team, tables.runs.c.project == project]
+        if runs is not None:
+            where.append(tables.runs.c.run.in_(runs))
+        with self._engine.begin() as connection:
+            found = list(connection.execute(select(tables.runs.c.run, tables.runs.c.last_epoch).where(*where)))
+            missing = set(runs or ()) - {row.run for row in found}
+            if missing:
+                raise NotFoundError(f"there is no run {min(missing)!r} in {team}/{project}")
+            connection.execute(update(tables.runs).where(*where).values(deleted_epoch=tables.runs.c.last_epoch))
+            return [DeletedRun(row.run, row.last_epoch) for row in found]
+
+    @_in_thread
+    def last_epoch(self, principal: Principal, *, team: str, project: str, run: str) -> int:
+        """Of a run that the caller may write to. Raises PermissionDeniedError, NotFoundError."""
+        _check_writable(principal, team)
+        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        with self._engine.connect() as connection:
+            found = connection.execute(select(tables.runs.c.last_epoch).where(*where)).scalar_one_or_none()
+        if found is None:
+            raise NotFoundError(f"there is no run {run!r} in {team}/{project}")
+        return int(found)
+
+    @_in_thread
+    def delete_project(self, principal: Principal, *, team: str, project: str) -> list[DeletedRun]:
+        """Mark all its runs as deleted and forget the project. Raises PermissionDeniedError."""
+        _check_admin(principal, team)
+        deleted = self._delete_runs(team, project, None)
+        with self._engine.begin() as connection:
+            connection.execute(
+                delete(tables.projects).where(tables.projects.c.team == team, tables.projects.c.project == project)
+            )
+        return deleted
+
+    @_in_thread
+    def set_retention(self, principal: Principal, *, team: str, project: str, days: int) -> int:
+        """Returns what it was. Raises PermissionDeniedError, NotFoundError."""
+        _check_admin(principal, team)
+        where = (tables.projects.c.team == team, tables.projects.c.project == project)
+        with self._engine.begin() as connection:
+            before = connection.execute(select(tables.projects.c.retention_days).where(*where)).scalar_one_or_none()
+            if before is None:
+                raise NotFoundError(f"there is no project {project!r} in {team}")
+            connection.execute(update(tables.projects).where(*where).values(retention_days=days))
+            return int(before)
+
+    @_in_thread
+    def projects_with_retention(self) -> list[ProjectRow]:
+        """For the janitor, who asks for nobody."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(tables.projects).where(tables.projects.c.retention_days > 0))
+            return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
+
+    @_in_thread
+    def expire_runs(self, team: str, project: str, expired: Sequence[DeletedRun]) -> None:
+        """Mark these attempts as deleted, for the janitor; one that began meanwhile lives."""
+        with self._engine.begin() as connection:
+            for run in expired:
+                connection.execute(
+                    update(tables.runs)
+                    .where(tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run.run)
+                    .where(tables.runs.c.deleted_epoch < run.epoch)
+                    .values(deleted_epoch=run.epoch)
+                )
 
     async def writable_project(self, principal: Principal, *, team: str, project: str) -> str:
         """The team, filled in, when the caller may write to the project. Raises InvalidNameError,
@@ -267,7 +371,7 @@ class ControlStore:
             rows = connection.execute(
                 select(tables.projects).where(tables.projects.c.team.in_(wanted)).order_by("team", "project")
             )
-            return [ProjectRow(row.team, row.project, row.created_us) for row in rows]
+            return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
 
     # Administration
 
@@ -314,11 +418,15 @@ class ControlStore:
         run: str,
         now: int,
         resume: Resume,
+        writer_id: str,
     ) -> tuple[Any, bool]:
         where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
         row = connection.execute(select(tables.runs).where(*where)).one_or_none()
-        if row is not None:
+        was_deleted = row is not None and row.deleted_epoch >= row.last_epoch > 0
+        if row is not None and not was_deleted:
             return row, False
+        if row is not None and self._is_bound(connection, row.id, writer_id):
+            return row, False  # a stream of the deleted run, which the caller will send away
         if resume is Resume.MUST:
             raise RunMissingError(
                 f"there is no run {run!r} in {team}/{project} to resume: check the id, or resume='allow'"
@@ -330,16 +438,30 @@ class ControlStore:
             connection.execute(
                 insert(tables.projects).values(team=team, project=project, created_us=now, created_by=principal.user)
             )
-        connection.execute(
-            insert(tables.runs).values(
-                team=team, project=project, run=run, created_us=now, created_by=principal.user, last_epoch=0
+        if was_deleted:
+            connection.execute(
+                update(tables.runs).where(*where).values(created_us=now, created_by=principal.user)
+            )  # its epochs go on: what was deleted stays below them
+        else:
+            connection.execute(
+                insert(tables.runs).values(
+                    team=team, project=project, run=run, created_us=now, created_by=principal.user, last_epoch=0
+                )
             )
-        )
         return connection.execute(select(tables.runs).where(*where)).one(), True
 
     @staticmethod
-    def _rank_is_taken(connection: Connection, run_id: int, rank: int) -> bool:
-        taken = select(tables.streams.c.epoch).where(tables.streams.c.run_id == run_id, tables.streams.c.rank == rank)
+    def _is_bound(connection: Connection, run_id: int, writer_id: str) -> bool:
+        bound = (tables.streams.c.run_id == run_id, tables.streams.c.writer_id == writer_id)
+        return connection.execute(select(tables.streams.c.epoch).where(*bound)).first() is not None
+
+    @staticmethod
+    def _rank_is_taken(connection: Connection, run: Any, rank: int) -> bool:
+        taken = select(tables.streams.c.epoch).where(
+            tables.streams.c.run_id == run.id,
+            tables.streams.c.rank == rank,
+            tables.streams.c.epoch > run.deleted_epoch,
+        )
         return connection.execute(taken.limit(1)).first() is not None
 
 
@@ -361,6 +483,15 @@ def _check_writable(principal: Principal, team: str) -> None:
         raise PermissionDeniedError(
             f"this API key may not write to the team {team!r}: use a key of a member, or another team"
         )
+
+
+def _check_admin(principal: Principal, team: str) -> None:
+    if not principal.can_administer(team):
+        raise PermissionDeniedError(f"this API key does not belong to an admin of the team {team!r}: ask one")
+
+
+def _deleted(team: str, project: str, run: str) -> RunDeletedError:
+    return RunDeletedError(f"the run {run!r} of {team}/{project} was deleted: what is left of it is dropped")
 
 
 def _ensure_member(connection: Connection, user: str, team: str, role: Role) -> None:

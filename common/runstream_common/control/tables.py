@@ -1,4 +1,4 @@
-"""The tables. Version 1; later versions add statements to `MIGRATIONS` and never change an applied one."""
+"""The tables as they are now, and the statements that bring an older database there."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ projects = Table(
     Column("project", String(128), primary_key=True),
     Column("created_us", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
+    Column("retention_days", Integer, nullable=False, server_default="0"),
 )
 runs = Table(
     "runs",
@@ -55,6 +56,7 @@ runs = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("last_epoch", Integer, nullable=False),
+    Column("deleted_epoch", Integer, nullable=False, server_default="0"),
     UniqueConstraint("team", "project", "run"),
 )
 streams = Table(
@@ -67,4 +69,11 @@ streams = Table(
     Column("created_us", BigInteger, nullable=False),
     UniqueConstraint("run_id", "epoch"),
 )
-VERSION = 1
+VERSION = 2
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
+        "ALTER TABLE runs ADD COLUMN deleted_epoch INTEGER DEFAULT 0 NOT NULL",
+    ),
+}
+"""Statements that bring a database from the version before to this one. Never change an applied one."""

@@ -22,7 +22,7 @@ class StreamLimits:
     upload_timeout_s: float = 600.0
     """Of one file."""
     recheck_key_s: float = 15.0
-    """A key revoked in mid-stream ends the stream after this long at the latest."""
+    """A key revoked, or a run deleted, in mid-stream ends the stream after this long at the latest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from runstream_common.control.errors import (
     ControlError,
     InvalidNameError,
     PermissionDeniedError,
+    RunDeletedError,
     RunExistsError,
     RunMissingError,
 )
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
     (PermissionDeniedError, grpc.StatusCode.PERMISSION_DENIED),
+    (RunDeletedError, grpc.StatusCode.FAILED_PRECONDITION),
     (RunExistsError, grpc.StatusCode.ALREADY_EXISTS),
     (RunMissingError, grpc.StatusCode.NOT_FOUND),
     (InvalidNameError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -113,7 +115,7 @@ class IngestService(rpc.IngestServiceServicer):
             )
         )
         session = Session(bound, self._publisher, self._limits, self._instruments)
-        taking = asyncio.create_task(self._take_all(requests, session, key))
+        taking = asyncio.create_task(self._take_all(requests, session, key, bound))
         try:
             async for answer in session.answers():
                 yield answer
@@ -164,8 +166,10 @@ class IngestService(rpc.IngestServiceServicer):
             await self._refuse(context, _status(error), str(error))
         return Bound(hello, binding, principal.user)
 
-    async def _take_all(self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str) -> None:
-        """Take what the client sends until it closes, falls silent, or its key is revoked."""
+    async def _take_all(
+        self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str, bound: Bound
+    ) -> None:
+        """Take what the client sends until it closes, falls silent, its key is revoked, or its run is deleted."""
         try:
             loop = asyncio.get_running_loop()
             recheck_at = loop.time() + self._limits.recheck_key_s
@@ -178,6 +182,12 @@ class IngestService(rpc.IngestServiceServicer):
                     await session.take(request.batch)
                 if loop.time() >= recheck_at:
                     await self._authenticator.authenticate(key)
+                    await self._store.check_living(
+                        team=bound.binding.team,
+                        project=bound.hello.run.project,
+                        run=bound.hello.run.run,
+                        epoch=bound.binding.epoch,
+                    )
                     recheck_at = loop.time() + self._limits.recheck_key_s
         finally:
             await session.finish()

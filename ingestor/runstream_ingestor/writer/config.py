@@ -13,6 +13,8 @@ from runstream_ingestor.writer.loop import FlushLimits
 class WriterConfig:
     clickhouse: ClickHouseConfig
     limits: FlushLimits = FlushLimits()
+    tokens: bool = True
+    """Insert deduplication tokens: save work when the same is delivered again."""
     ops_address: str = "127.0.0.1:7471"
     ops_token: str = ""
 
@@ -27,6 +29,7 @@ class WriterConfig:
                 max_bytes=env.size_bytes("RUNSTREAM_WRITER_MAX_BYTES", default.max_bytes),
                 max_age_s=env.seconds("RUNSTREAM_WRITER_MAX_AGE_S", default.max_age_s, 0.0, 60.0),
             ),
+            tokens=env.flag("RUNSTREAM_WRITER_DEDUP_TOKENS", True),
             ops_address=env.address("RUNSTREAM_WRITER_OPS", "127.0.0.1:7471"),
             ops_token=env.secret("RUNSTREAM_OPS_TOKEN") or "",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -97,6 +97,7 @@ def reject_row(origin: Any, reason: str, points: int, detail: str, written: date
         "reason": reason,
         "points": points,
         "detail": detail[:1024],
+        "epoch": origin.epoch,
         "written": written,
         "run_month": run_month(origin.run_created_us),
     }
@@ -282,6 +283,7 @@ def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
         "records": 0,
         "dropped_points": 0,
         "run_created": from_us(origin.run_created_us),
+        "received": from_us(origin.received_us),
     }
     return {**row, **fields}
 
@@ -307,11 +309,3 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def month_of(decoded: Decoded) -> date:
-    return run_month(decoded.delivery.message.origin.run_created_us)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

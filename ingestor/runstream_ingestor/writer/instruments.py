@@ -38,5 +38,11 @@ class WriterInstruments:
     def retried(self) -> None:
         self._metrics.counter("runstream_writer_insert_retries_total").inc()
 
+    def paused(self, paused: bool) -> None:
+        self._metrics.gauge("runstream_writer_paused").set(int(paused))
+
+    def buried(self) -> None:
+        self._metrics.counter("runstream_writer_batches_deleted_total").inc()
+
     def lag(self, messages: int) -> None:
         self._metrics.gauge("runstream_writer_lag_messages").set(messages)

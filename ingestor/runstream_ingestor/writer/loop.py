@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from runstream_common.bus.protocol import BusClosedError, BusError, Consumer, Delivery, PoisonDelivery
+from runstream_common.bus.protocol import (
+    BusClosedError,
+    BusError,
+    Consumer,
+    Delivery,
+    PoisonDelivery,
+    TooManyDeadLettersError,
+)
 from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.failpoints import passage
 from runstream_common.logging import limited_warning
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import Flush, Inserter, prepare, store, to_insert
+from runstream_ingestor.writer.store import RETRY_MAX_S, RETRY_MIN_S, Flush, Inserter, prepare, store, to_insert
+from runstream_ingestor.writer.undertaker import Undertaker
 
 LOG = structlog.get_logger()
+_PAUSE_AFTER_S = 5.0
+"""A flush that takes longer: nothing more is fetched, but the membership of the group is kept alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,10 @@ class FlushLimits:
     max_age_s: float = 0.15
     parallel_inserts: int = 2
     """One insert keeps one core of ClickHouse busy, more or less."""
+
+
+class _AbandonedError(Exception):
+    """Every partition of a flush was taken away before it could be stored: their next owner stores it."""
 
 
 @dataclass(slots=True)
@@ -53,13 +67,24 @@ class Writer:
     """Moves deliveries from a consumer into storage. `run()` until `stop()`; then what was gathered is stored."""
 
     def __init__(
-        self, consumer: Consumer, insert: Inserter, limits: FlushLimits, instruments: WriterInstruments
+        self,
+        consumer: Consumer,
+        insert: Inserter,
+        limits: FlushLimits,
+        instruments: WriterInstruments,
+        undertaker: Undertaker,
     ) -> None:
         self._consumer = consumer
         self._insert = insert
         self._limits = limits
         self._instruments = instruments
+        self._undertaker = undertaker
         self._stopping = asyncio.Event()
+        self._storing: deque[asyncio.Task[None]] = deque()
+        self._early: list[Delivery | PoisonDelivery] = []
+        """Polled while waiting for room."""
+        self._giving_up = False
+        self._settled = asyncio.Event()
         self.last_progress = time.monotonic()
         """When the loop last turned: its health."""
 
@@ -67,14 +92,20 @@ class Writer:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Raises BusError when the bus breaks in a way that it does not mend by itself."""
-        storing: deque[asyncio.Task[None]] = deque()
+        """Raises BusError when the bus breaks in a way that it does not mend by itself, or when so much has to be put
+        aside that going on would do harm (TooManyDeadLettersError)."""
+        storing = self._storing
+        self._consumer.before_revoke(self._settle_all)
         try:
             while not self._stopping.is_set():
+                if self._giving_up:
+                    await self._rest()
+                    continue
                 full = len(storing) >= self._limits.parallel_inserts
                 gathered = await self._gather(patient=full and not storing[0].done())
                 while storing and (storing[0].done() or (gathered.deliveries and full)):
-                    await storing.popleft()
+                    await self._ended(storing[0])
+                    storing.popleft()
                     full = False
                 if gathered.deliveries:
                     storing.append(asyncio.create_task(self._settle(gathered, storing[-1] if storing else None)))
@@ -83,8 +114,45 @@ class Writer:
         except BusClosedError:
             pass
         finally:
-            for task in storing:
-                await task
+            results = await asyncio.gather(*storing, return_exceptions=True)
+            self._settled.set()
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, BusClosedError):
+                raise result
+
+    async def _settle_all(self) -> None:
+        """Store and confirm what was polled: its partitions are about to go away."""
+        self._settled.clear()
+        self._giving_up = True
+        try:
+            await self._settled.wait()
+        finally:
+            self._giving_up = False
+
+    async def _rest(self) -> None:
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=0.5)
+        if all(task.done() for task in self._storing):
+            self._settled.set()
+            await asyncio.sleep(0.01)
+
+    async def _ended(self, task: asyncio.Task[None]) -> None:
+        """Wait for a flush. While ClickHouse is away this takes long: then nothing more is fetched, so that what waits
+        waits on the bus, and behind it in the SDK's spools."""
+        done, _ = await asyncio.wait([task], timeout=_PAUSE_AFTER_S)
+        if not done:
+            LOG.warning("paused: ClickHouse does not keep up, the bus keeps what comes")
+            self._instruments.paused(True)
+            self._consumer.pause()
+            try:
+                while not task.done() and not self._stopping.is_set():
+                    self._early += await self._consumer.poll(0.0)
+                    await asyncio.wait([task], timeout=1.0)
+            finally:
+                self._consumer.resume()
+                self._instruments.paused(False)
+                LOG.info("resumed")
+        await task
 
     async def _gather(self, patient: bool) -> _Gathered:
         """What has arrived by the time a flush is full or old; empty when nothing came for a while.
@@ -93,18 +161,23 @@ class Writer:
         """
         gathered = _Gathered.empty()
         deadline = time.monotonic() + self._limits.max_age_s
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._giving_up:
             left = deadline - time.monotonic()
             if gathered.deliveries and left <= 0:
                 break
-            deliveries = await self._consumer.poll(max(left, 0.001) if gathered.deliveries or patient else 0.5)
+            deliveries: Sequence[Delivery | PoisonDelivery] = self._early
+            self._early = []
+            if not deliveries:
+                deliveries = await self._consumer.poll(max(left, 0.001) if gathered.deliveries or patient else 0.5)
             if not deliveries:
                 if gathered.deliveries or patient:
                     break
                 return gathered
+            passage("writer.after_read")
             if not gathered.deliveries:
                 deadline = time.monotonic() + self._limits.max_age_s
             await asyncio.to_thread(self._decode_into, gathered, deliveries)
+            passage("writer.after_decode")
             if gathered.points >= self._limits.max_points or gathered.bytes >= self._limits.max_bytes:
                 break
         return gathered
@@ -127,54 +200,99 @@ class Writer:
         self._instruments.decoded(time.perf_counter() - started)
 
     async def _settle(self, gathered: _Gathered, before: asyncio.Task[None] | None) -> None:
-        """Store, put aside what cannot be, and confirm all after the flush `before`: offsets go up."""
-        for poison in gathered.poison:
-            self._instruments.poison("unreadable message")
-            LOG.error("poison message put aside", reason=poison.reason, bytes=len(poison.raw), position=poison.position)
-        for delivery, error in gathered.refused:
-            await self._put_aside(delivery, "batch does not hold together", str(error))
-        if gathered.decoded:
-            await self._store_all(gathered.decoded)
+        """Store, put aside what cannot be, and confirm all after the flush `before`: offsets go up.
+
+        Raises TooManyDeadLettersError, InjectedFaultError.
+        """
+        try:
+            for poison in gathered.poison:
+                await self._put_aside(poison, "unreadable message", poison.reason)
+            for delivery, error in gathered.refused:
+                await self._put_aside(delivery, "batch does not hold together", str(error))
+            if gathered.decoded:
+                await self._store_all(gathered.decoded)
+        except _AbandonedError:
+            LOG.warning("a flush is left to its partitions' next owner", batches=len(gathered.deliveries))
+            return
         if before is not None:
             await asyncio.wait([before])
             if before.cancelled() or before.exception() is not None:
                 return  # what it held is not stored: confirming this would skip it
+        passage("writer.before_commit")
         await self._confirm(gathered.deliveries)
+        passage("writer.after_commit")
 
     async def _store_all(self, batches: list[Decoded]) -> None:
+        """Raises _AbandonedError, TooManyDeadLettersError."""
+        deliveries = [decoded.delivery for decoded in batches]
+
+        async def retry(error: Exception) -> None:
+            await self._retry(deliveries, error)
+
+        batches = await self._undertaker.without_dead(batches, retry)
+        if not batches:
+            return
         flush = await asyncio.to_thread(prepare, batches)
         try:
-            seconds = await store(flush, self._insert, self._retry)
+            seconds = await store(flush, self._insert, retry)
         except StorageRefusedError as error:
             if len(batches) == 1:
                 await self._put_aside(batches[0].delivery, "refused by ClickHouse", str(error))
                 return
-            # One of them is poison: store them one by one, so that its siblings are not held up.
-            for decoded in batches:
-                await self._store_all([decoded])
+            # One of them is poison: halve until it is alone, so that its siblings are stored.
+            half = len(batches) // 2
+            await self._store_all(batches[:half])
+            await self._store_all(batches[half:])
             return
+        await self._undertaker.bury_late(batches, retry)
         self._count(flush, seconds)
 
-    async def _put_aside(self, delivery: Delivery, reason: str, detail: str) -> None:
+    async def _put_aside(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
+        """Keep it as a dead letter, and note it where its run's completeness is computed."""
         self._instruments.poison(reason)
-        origin = delivery.message.origin
-        LOG.error("batch put aside", reason=reason, detail=detail, run=origin.run, batch=origin.batch_number)
-        row = documents.reject_row(origin, reason, 0, detail, from_us(now_us()))
-        await store(Flush([], [to_insert("rejects", tables.to_table("rejects", [row]))]), self._insert, self._retry)
-        await self._consumer.refuse(delivery, detail)
+        LOG.error("put aside", reason=reason, detail=detail, position=delivery.position)
+
+        async def refuse() -> None:
+            await self._consumer.refuse(delivery, reason, detail)
+
+        await self._until_done(delivery, refuse)
+        if isinstance(delivery, Delivery):
+            row = documents.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
+
+            async def retry(error: Exception) -> None:
+                await self._retry([delivery], error)
+
+            await store(Flush([], [to_insert("rejects", tables.to_table("rejects", [row]))]), self._insert, retry)
+
+    async def _until_done(self, delivery: Delivery | PoisonDelivery, act: Callable[[], Awaitable[None]]) -> None:
+        delay = RETRY_MIN_S
+        while True:
+            try:
+                await act()
+                return
+            except TooManyDeadLettersError:
+                raise
+            except BusError as error:
+                await self._retry([delivery], error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MAX_S)
 
     async def _confirm(self, deliveries: list[Delivery | PoisonDelivery]) -> None:
-        with contextlib.suppress(BusClosedError):
-            try:
-                await self._consumer.confirm(deliveries)
-            except BusError as error:
-                # Stored but not confirmed: it comes again and changes nothing.
-                limited_warning(LOG, "confirm failed, will be stored again", 10.0, error=str(error))
+        try:
+            await self._consumer.confirm(deliveries)
+        except BusClosedError:
+            return
+        except BusError as error:
+            # Stored but not confirmed: it comes again and changes nothing.
+            limited_warning(LOG, "confirm failed, will be stored again", 10.0, error=str(error))
 
-    async def _retry(self, error: Exception) -> None:
+    async def _retry(self, deliveries: Sequence[Delivery | PoisonDelivery], error: Exception) -> None:
+        """Raises _AbandonedError when nothing of it is this writer's any more."""
         self._instruments.retried()
         limited_warning(LOG, "insert failed, trying again with the same bytes", 5.0, error=str(error))
         self.last_progress = time.monotonic()
+        if not any(self._consumer.owns(delivery) for delivery in deliveries):
+            raise _AbandonedError
 
     def _count(self, flush: Flush, seconds: float) -> None:
         rows: dict[str, int] = {}

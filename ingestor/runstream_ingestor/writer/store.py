@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from runstream_common.clickhouse import StorageUnavailableError
+from runstream_common.failpoints import InjectedFaultError, passage
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.columns import points_table, series_table
@@ -26,9 +28,9 @@ that is what then goes through two HTTP stacks."""
 class Inserter(Protocol):
     """Puts one Arrow stream into one table."""
 
-    async def __call__(self, table: str, columns: Sequence[str], data: bytes) -> None:
+    async def __call__(self, table: str, columns: Sequence[str], data: bytes, token: str) -> None:
         """Return when it is stored. Raises StorageUnavailableError (unknown whether stored: send the same again) or
-        StorageRefusedError (never will be)."""
+        StorageRefusedError (never will be). `token`: what the engine may know a repetition by, or empty."""
         ...
 
 
@@ -40,6 +42,8 @@ class Insert:
     columns: tuple[str, ...]
     data: bytes
     rows: int
+    token: str = ""
+    """Saves work when the same is sent again; nothing rests on it."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,11 @@ def prepare(batches: Sequence[Decoded]) -> Flush:
     flush = Flush(list(batches))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
-        flush.inserts += [to_insert("points", points_table(blocks)), to_insert("series", series_table(blocks))]
+        origin = _positions(batches)
+        flush.inserts += [
+            to_insert("points", points_table(blocks), origin),
+            to_insert("series", series_table(blocks), origin),
+        ]
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     written = from_us(now_us())
     for decoded in batches:
@@ -81,22 +89,39 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
     storing it again does no harm.
     """
     started = time.monotonic()
+    passage("writer.before_send")
     for one in flush.inserts:
+        if one.table == "ledger":
+            passage("writer.before_ledger")
         delay = RETRY_MIN_S
         while True:
             try:
-                await insert(one.table, one.columns, one.data)
+                await insert(one.table, one.columns, one.data, one.token)
+                passage("writer.insert_applied")  # and the answer lost
                 break
-            except StorageUnavailableError as error:
+            except (StorageUnavailableError, InjectedFaultError) as error:
                 await on_retry(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
     return time.monotonic() - started
 
 
-def to_insert(table: str, arrow: Any) -> Insert:
-    """An Arrow table as the bytes of an insert."""
+def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:
+    """An Arrow table as the bytes of an insert. `origin`: where its rows come from, for a token."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, arrow.schema, options=_IPC) as stream:
         stream.write_table(arrow)
-    return Insert(table, tuple(arrow.schema.names), sink.getvalue().to_pybytes(), arrow.num_rows)
+    data = sink.getvalue().to_pybytes()
+    # The contents belong to the token: a topic that was made anew has the same offsets, and other batches.
+    token = hashlib.blake2b(origin.encode() + data, digest_size=16).hexdigest() if origin else ""
+    return Insert(table, tuple(arrow.schema.names), data, arrow.num_rows, token)
+
+
+def _positions(batches: Sequence[Decoded]) -> str:
+    """`topic/partition/first-last` of each partition among the batches."""
+    ranges: dict[tuple[str, int], tuple[int, int]] = {}
+    for decoded in batches:
+        position = decoded.delivery.position
+        first, last = ranges.get((position.topic, position.partition), (position.offset, position.offset))
+        ranges[position.topic, position.partition] = min(first, position.offset), max(last, position.offset)
+    return "+".join(f"{topic}/{part}/{low}-{high}" for (topic, part), (low, high) in sorted(ranges.items()))

@@ -42,6 +42,7 @@ SCHEMAS: dict[str, Any] = {
             ("records", pa.uint64()),
             ("dropped_points", pa.uint64()),
             ("run_created", _TIME),
+            ("received", _TIME),
             *_VERSIONED,
         ]
     ),
@@ -114,6 +115,7 @@ SCHEMAS: dict[str, Any] = {
             ("reason", pa.string()),
             ("points", pa.uint64()),
             ("detail", pa.string()),
+            ("epoch", pa.uint64()),
             *_STORED,
         ]
     ),

@@ -69,6 +69,26 @@ class QueryServiceStub(object):
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
                 _registered_method=True)
+        self.DeleteRuns = channel.unary_unary(
+                '/runstream.v1.QueryService/DeleteRuns',
+                request_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+                _registered_method=True)
+        self.DeleteMetric = channel.unary_unary(
+                '/runstream.v1.QueryService/DeleteMetric',
+                request_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteMetricRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+                _registered_method=True)
+        self.DeleteProject = channel.unary_unary(
+                '/runstream.v1.QueryService/DeleteProject',
+                request_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteProjectRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+                _registered_method=True)
+        self.SetRetention = channel.unary_unary(
+                '/runstream.v1.QueryService/SetRetention',
+                request_serializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/runstream.v1.QueryService/WhoAmI',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.WhoAmIRequest.SerializeToString,
@@ -124,6 +144,35 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteRuns(self, request, context):
+        """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
+        Attempts that are under way end; a later attempt of the same id begins anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMetric(self, request, context):
+        """Delete a metric of a run, for good: also what its present attempts still log under that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProject(self, request, context):
+        """Delete a project with all its runs. Needs an admin of the team.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRetention(self, request, context):
+        """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Who the caller is: user, teams.
         """
@@ -168,6 +217,26 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.RankRuns,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.SerializeToString,
+            ),
+            'DeleteRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.SerializeToString,
+            ),
+            'DeleteMetric': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMetric,
+                    request_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteMetricRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.SerializeToString,
+            ),
+            'DeleteProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProject,
+                    request_deserializer=runstream__proto_dot_v1_dot_query__pb2.DeleteProjectRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.SerializeToString,
+            ),
+            'SetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetention,
+                    request_deserializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -364,6 +433,114 @@ class QueryService(object):
             '/runstream.v1.QueryService/RankRuns',
             runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/DeleteRuns',
+            runstream__proto_dot_v1_dot_query__pb2.DeleteRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMetric(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/DeleteMetric',
+            runstream__proto_dot_v1_dot_query__pb2.DeleteMetricRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/DeleteProject',
+            runstream__proto_dot_v1_dot_query__pb2.DeleteProjectRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/SetRetention',
+            runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class QueryServiceStub:
     GetCurves: _grpc.UnaryUnaryMultiCallable[_query_pb2.GetCurvesRequest, _query_pb2.GetCurvesResponse]
     """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max."""
     RankRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]
+    DeleteRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]
+    """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
+    Attempts that are under way end; a later attempt of the same id begins anew.
+    """
+    DeleteMetric: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteMetricRequest, _query_pb2.DeleteResponse]
+    """Delete a metric of a run, for good: also what its present attempts still log under that name."""
+    DeleteProject: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteProjectRequest, _query_pb2.DeleteResponse]
+    """Delete a project with all its runs. Needs an admin of the team."""
+    SetRetention: _grpc.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]
+    """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]
     """Who the caller is: user, teams."""
 
@@ -61,6 +71,16 @@ class QueryServiceAsyncStub(QueryServiceStub):
     GetCurves: _aio.UnaryUnaryMultiCallable[_query_pb2.GetCurvesRequest, _query_pb2.GetCurvesResponse]  # type: ignore[assignment]
     """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max."""
     RankRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]  # type: ignore[assignment]
+    DeleteRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
+    """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
+    Attempts that are under way end; a later attempt of the same id begins anew.
+    """
+    DeleteMetric: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteMetricRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
+    """Delete a metric of a run, for good: also what its present attempts still log under that name."""
+    DeleteProject: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteProjectRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
+    """Delete a project with all its runs. Needs an admin of the team."""
+    SetRetention: _aio.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]  # type: ignore[assignment]
+    """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the caller is: user, teams."""
 
@@ -116,6 +136,40 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_pb2.RankRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.RankRunsResponse, _abc.Awaitable[_query_pb2.RankRunsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteRuns(
+        self,
+        request: _query_pb2.DeleteRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.DeleteResponse, _abc.Awaitable[_query_pb2.DeleteResponse]]:
+        """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
+        Attempts that are under way end; a later attempt of the same id begins anew.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMetric(
+        self,
+        request: _query_pb2.DeleteMetricRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.DeleteResponse, _abc.Awaitable[_query_pb2.DeleteResponse]]:
+        """Delete a metric of a run, for good: also what its present attempts still log under that name."""
+
+    @_abc_1.abstractmethod
+    def DeleteProject(
+        self,
+        request: _query_pb2.DeleteProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.DeleteResponse, _abc.Awaitable[_query_pb2.DeleteResponse]]:
+        """Delete a project with all its runs. Needs an admin of the team."""
+
+    @_abc_1.abstractmethod
+    def SetRetention(
+        self,
+        request: _query_pb2.SetRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.SetRetentionResponse, _abc.Awaitable[_query_pb2.SetRetentionResponse]]:
+        """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
 
     @_abc_1.abstractmethod
     def WhoAmI(

@@ -1,6 +1,7 @@
 -- One row a run of a project: who wrote to it, when, and the state that follows from its ranks' newest streams.
+-- A rank whose newest stream has no outcome, and of which the server has heard nothing since `silent_us`, has crashed.
 -- Parameters: project; runs (empty: all); state ('' = all); search ('' = all); after_us, after_run: the last row of
--- the page before; limit. Newest first.
+-- the page before; limit; silent_us. Newest first.
 WITH
 per_writer AS
 (
@@ -14,6 +15,7 @@ per_writer AS
         anyIf(user, user != '') AS user,
         min(time) AS started,
         max(time) AS seen,
+        max(received) AS heard,
         maxIf(time, event = 'finish') AS finished,
         anyIf(outcome, event = 'finish') AS outcome,
         min(run_created) AS created
@@ -26,7 +28,8 @@ per_rank AS
     SELECT
         run,
         rank,
-        argMax(outcome, epoch) AS outcome,
+        argMax(outcome, epoch) AS said,
+        if(said = '' AND toUnixTimestamp64Micro(max(heard)) < {silent_us:Int64}, 'crashed', said) AS outcome,
         max(world_size) AS world_size,
         argMin(user, epoch) AS user,
         min(started) AS started,

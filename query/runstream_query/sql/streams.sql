@@ -1,4 +1,5 @@
--- The processes of a run. Parameters: project; run.
+-- The processes of a run; one that ended without a word, and is silent since `silent_us`, has crashed.
+-- Parameters: project; run; silent_us.
 SELECT
     writer,
     max(rank) AS rank,
@@ -9,6 +10,7 @@ SELECT
     toUnixTimestamp64Micro(max(time)) AS seen_us,
     toUnixTimestamp64Micro(maxIf(time, event = 'finish')) AS finished_us,
     anyIf(outcome, event = 'finish') AS outcome,
+    countIf(event = 'finish') = 0 AND toUnixTimestamp64Micro(max(received)) < {silent_us:Int64} AS silent,
     anyIf(exit_code, event = 'finish') AS exit_code,
     anyIf(points, event = 'finish') AS points,
     anyIf(records, event = 'finish') AS records,

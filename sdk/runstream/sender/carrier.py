@@ -13,7 +13,7 @@ import grpc
 
 from runstream.credentials import Credentials
 from runstream.sender.batch import BatchBuilder, SpooledContent
-from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError
+from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError, RunDeletedError
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
@@ -74,7 +74,7 @@ class Carrier:
         self._end = start
         self._pending = BatchBuilder()
         self._pending_since = 0.0
-        self._last_sent = time.monotonic()
+        self._last_heartbeat = time.monotonic()
         self._ended = False
         self._caught_up = False
         self._room = asyncio.Event()
@@ -111,6 +111,9 @@ class Carrier:
             try:
                 await self._session()
                 delay = RETRY_MIN_S
+            except RunDeletedError as error:
+                self._trouble(str(error))
+                await self._discard()
             except PermanentError as error:
                 self._trouble(str(error))
                 await asyncio.sleep(PERMANENT_RETRY_S)
@@ -120,6 +123,15 @@ class Carrier:
                 delay = min(delay * 2, RETRY_MAX_S)
         self.close()
         remove_stream(self._folder)
+
+    async def _discard(self) -> None:
+        """Read what the process still logs, and drop it: nobody wants it, and its spool must not fill."""
+        while not self._done():
+            for number in sorted(self._in_flight):
+                self._settle(number)
+            self._state.beat(time.time_ns() // 1000)
+            if self._next_batch() is None:
+                await asyncio.sleep(IDLE_POLL_S)
 
     def close(self) -> None:
         if self._closed:
@@ -300,6 +312,9 @@ class Carrier:
 
     def _next_batch(self) -> tuple[int, bytes] | None:
         """The next batch that is due, journalled; None when none is."""
+        if not self._pending and not self._finished and time.monotonic() - self._last_heartbeat >= HEARTBEAT_S:
+            self._last_heartbeat = time.monotonic()
+            return self._cut_own(KIND_HEARTBEAT)  # also between other batches: they are no sign of life by themselves
         dead = not is_alive(self._folder)  # asked before reading: what a dead process wrote is all there
         more = not self._reader.drain(self._pending, dead=dead)
         self._caught_up = not more
@@ -319,8 +334,6 @@ class Carrier:
             # It died without a word, or there was no space for its last one.
             self._ended = True
             return self._cut_own(KIND_CRASHED)
-        elif now - self._last_sent >= HEARTBEAT_S:
-            return self._cut_own(KIND_HEARTBEAT)
         return None
 
     def _cut_pending(self) -> tuple[int, bytes]:
@@ -375,7 +388,6 @@ class Carrier:
         self._journal.append(entry)
         self._in_flight[entry.number] = data
         self._note(entry)
-        self._last_sent = time.monotonic()
         return entry.number, data
 
     def _note(self, entry: Entry) -> None:

@@ -31,7 +31,6 @@ _PERMANENT = {
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS,
-    grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED,
 }
@@ -40,6 +39,10 @@ _RESUME = {"allow": pb.RESUME_MODE_ALLOW, "never": pb.RESUME_MODE_NEVER, "must":
 
 class PermanentError(RunstreamError):
     """The server refused the stream in a way that trying again at once does not mend."""
+
+
+class RunDeletedError(PermanentError):
+    """The run was deleted on the server: what is left of this stream is not wanted any more."""
 
 
 class MediaRefusedError(RunstreamError):
@@ -159,6 +162,8 @@ def _hello(meta: StreamMeta) -> pb.Hello:
 
 
 def _classified(error: grpc.aio.AioRpcError) -> Exception:
+    if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+        return RunDeletedError(str(error.details()))
     if error.code() in _PERMANENT:
         return PermanentError(f"{error.code().name.lower().replace('_', ' ')}: {error.details()}")
     return error

@@ -1,0 +1,194 @@
+"""The dead-letter topic: what can never be stored, whole, with where it came from and why.
+
+A compacted topic keyed by origin, `topic/partition/offset`: putting the same message aside twice leaves one letter, and
+a letter that was replayed or discarded is deleted by a message without a value.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from runstream_common.bus.headers import HEADER, to_headers
+from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
+from runstream_common.bus.kafka_topics import ensure_topic, reason_of
+from runstream_common.bus.protocol import BusError, Delivery, PoisonDelivery, Position, TooManyDeadLettersError
+from runstream_common.times import now_us
+
+_HEADER, _KEY_HEADER = "runstream-dead-letter-v1", "runstream-dead-letter-key"
+_READ_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why and when a message was put aside, and by which version of the software."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    time_us: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The message as it lay on the topic, and why it is dead."""
+
+    why: Reason
+    key: bytes
+    size: int
+    """Of the value, bytes."""
+    value: bytes
+    """Empty where it was not asked for."""
+    headers: tuple[tuple[str, bytes], ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.why.topic}/{self.why.partition}/{self.why.offset}"
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the gateway said of it; empty where that cannot be read."""
+        raw = next((value for name, value in self.headers if name == HEADER), b"{}")
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class DeadLetterBox:
+    """Puts letters on the topic. The producer starts with the first of them."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._version = importlib.metadata.version("runstream")
+        self._producer: Any = None
+        self._recent: deque[float] = deque()
+
+    async def put(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
+        """Return when all in-sync replicas have it. Raises TooManyDeadLettersError beyond the configured rate,
+        BusError."""
+        self._count()
+        why = Reason(
+            **asdict(delivery.position),
+            reason=reason,
+            detail=detail[:1024],
+            time_us=now_us(),
+            version=self._version,
+        )
+        if isinstance(delivery, Delivery):
+            key, value = delivery.message.key.encode(), delivery.message.value
+            headers: Iterable[tuple[str, bytes]] = to_headers(delivery.message.origin)
+        else:
+            key, value, headers = delivery.key, delivery.raw, delivery.headers
+        await self._send(
+            _id(delivery.position),
+            value,
+            [(_HEADER, json.dumps(asdict(why)).encode()), (_KEY_HEADER, key), *headers],
+        )
+
+    async def forget(self, letter: DeadLetter) -> None:
+        """Delete a letter. Raises BusError."""
+        await self._send(letter.id, None, [])
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0] > 60.0:
+            self._recent.popleft()
+        if len(self._recent) >= self._config.dead_letters_per_minute:
+            raise TooManyDeadLettersError(
+                f"more than {self._config.dead_letters_per_minute} messages a minute cannot be stored "
+                "(RUNSTREAM_DEAD_LETTERS_PER_MINUTE): see `runstream deadletter list` and this server's version; "
+                "nothing is lost, the topic keeps what was not confirmed"
+            )
+        self._recent.append(now)
+
+    async def _send(self, key: str, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        try:
+            if self._producer is None:
+                await ensure_topic(self._config, self._config.dead_letter_topic, compacted=True)
+                producer = AIOKafkaProducer(
+                    **self._config.client(),
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=MAX_MESSAGE_BYTES + 8192,
+                )
+                await producer.start()
+                self._producer = producer
+            await self._producer.send_and_wait(
+                self._config.dead_letter_topic, value=value, key=key.encode(), headers=headers
+            )
+        except (KafkaError, OSError) as error:
+            raise BusError(f"Kafka: {reason_of(error)}") from error
+
+
+async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter]:
+    """All letters that wait, oldest first; with its value the one whose id is `wanted`, so that thousands need no
+    gigabytes. Raises BusError."""
+    await ensure_topic(config, config.dead_letter_topic, compacted=True)
+    consumer = AIOKafkaConsumer(**config.client(), enable_auto_commit=False, isolation_level="read_committed")
+    letters: dict[str, DeadLetter] = {}
+    try:
+        await consumer.start()
+        numbers = await _partitions(consumer, config.dead_letter_topic)
+        parts = [TopicPartition(config.dead_letter_topic, number) for number in numbers]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        await consumer.seek_to_beginning(*parts)
+        deadline = time.monotonic() + _READ_S
+        while any([await consumer.position(part) < ends[part] for part in parts]):
+            for found in (await consumer.getmany(timeout_ms=500)).values():
+                for record in found:
+                    name = (record.key or b"").decode("utf-8", "replace")
+                    letters.pop(name, None)
+                    if record.value is not None and (letter := _letter(record, name == wanted)) is not None:
+                        letters[name] = letter
+                deadline = time.monotonic() + _READ_S
+            if time.monotonic() > deadline:
+                raise BusError("the dead-letter topic could not be read to its end")
+    except (KafkaError, OSError) as error:
+        raise BusError(f"Kafka: {reason_of(error)}") from error
+    finally:
+        await consumer.stop()
+    return sorted(letters.values(), key=lambda letter: letter.why.time_us)
+
+
+async def _partitions(consumer: Any, topic: str) -> list[int]:
+    for _ in range(50):
+        await consumer._client.force_metadata_update()
+        if found := consumer.partitions_for_topic(topic):
+            return sorted(found)
+    raise BusError(f"the topic {topic} has no partitions")
+
+
+def _letter(record: Any, whole: bool) -> DeadLetter | None:
+    headers = tuple(record.headers)
+    raw = next((value for name, value in headers if name == _HEADER), None)
+    key = next((value for name, value in headers if name == _KEY_HEADER), b"")
+    try:
+        why = Reason(**json.loads(raw or b""))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    own = (_HEADER, _KEY_HEADER)
+    rest = tuple(pair for pair in headers if pair[0] not in own)
+    return DeadLetter(why, key, len(record.value), record.value if whole else b"", rest)
+
+
+def _id(position: Position) -> str:
+    return f"{position.topic}/{position.partition}/{position.offset}"

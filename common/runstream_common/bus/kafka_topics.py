@@ -1,0 +1,47 @@
+"""Topics: made where they are missing, so that the first start needs no operator."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
+from runstream_common.bus.protocol import BusError
+
+
+async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = False) -> None:
+    """Make the topic where it is missing; `compacted` ones have one partition. Raises BusError when Kafka cannot be
+    reached."""
+    admin = AIOKafkaAdminClient(**config.client())
+    settings = {
+        "max.message.bytes": str(MAX_MESSAGE_BYTES + 8192 * compacted),
+        "min.insync.replicas": str(config.min_insync_replicas),
+        "unclean.leader.election.enable": "false",
+    }
+    if compacted:
+        settings["cleanup.policy"] = "compact"
+    elif config.retention_hours:
+        settings["retention.ms"] = str(int(config.retention_hours * 3_600_000))
+    topic = NewTopic(name, 1 if compacted else config.partitions, config.replication, topic_configs=settings)
+    try:
+        await admin.start()
+        with contextlib.suppress(TopicAlreadyExistsError):
+            _raise_topic_errors(await admin.create_topics([topic]))
+    except (KafkaError, OSError) as error:
+        raise BusError(f"Kafka at {config.bootstrap}: {reason_of(error)}") from error
+    finally:
+        await admin.close()
+
+
+def reason_of(error: BaseException) -> str:
+    """One line, also where the error has no words."""
+    return (str(error) or type(error).__name__).splitlines()[0][:300]
+
+
+def _raise_topic_errors(response: Any) -> None:
+    for topic_error in response.topic_errors:
+        if topic_error[1]:
+            raise for_code(topic_error[1])(topic_error[2] if len(topic_error) > 2 else topic_error[0])

@@ -1,0 +1,120 @@
+"""Keeps what was deleted deleted, whatever is delivered again: see `runstream_common.tombstones`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from runstream_common.clickhouse import StorageUnavailableError
+from runstream_common.identity import full_project
+from runstream_common.tombstones import Tombstone, Tombstones, purge
+from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.store import RETRY_MAX_S, RETRY_MIN_S
+
+LOG = structlog.get_logger()
+Retry = Callable[[Exception], Awaitable[None]]
+
+
+class Undertaker(Protocol):
+    async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
+        """The batches without what is deleted."""
+        ...
+
+    async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
+        """Called when `batches` are stored and not confirmed: what was deleted meanwhile is removed again."""
+        ...
+
+
+class TombstoneUndertaker:
+    """`Undertaker` by the tombstones in ClickHouse."""
+
+    def __init__(self, client: Any, instruments: WriterInstruments) -> None:
+        self._client = client
+        self._instruments = instruments
+        self._tombstones = Tombstones(client)
+        self._purged: set[Tombstone] = set()
+        """By this process. Whoever had stored a dead batch before, and died before it looked, left its rows."""
+
+    async def start(self) -> None:
+        """Raises StorageUnavailableError, StorageRefusedError."""
+        await self._tombstones.refresh()
+
+    async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
+        living: list[Decoded] = []
+        met: set[Tombstone] = set()
+        for decoded in batches:
+            dead, metrics = self._find(decoded)
+            if dead is not None:
+                met.add(dead)
+                self._instruments.buried()
+                continue
+            if metrics:
+                met |= _drop_metrics(decoded, metrics)
+            living.append(decoded)
+        if met - self._purged:
+            await self._purge(met - self._purged, on_retry)
+        return living
+
+    async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
+        await _until_done(self._tombstones.refresh, on_retry)
+        late: set[Tombstone] = set()
+        for decoded in batches:
+            dead, metrics = self._find(decoded)
+            if dead is not None:
+                late.add(dead)
+            late |= _drop_metrics(decoded, metrics)
+        if late:
+            await self._purge(late, on_retry)
+
+    def _find(self, decoded: Decoded) -> tuple[Tombstone | None, dict[str, Tombstone]]:
+        origin = decoded.delivery.message.origin
+        project = full_project(origin.team, origin.project)
+        return (
+            self._tombstones.dead_run(project, origin.run, origin.epoch),
+            self._tombstones.dead_metrics(project, origin.run, origin.epoch),
+        )
+
+    async def _purge(self, stones: set[Tombstone], on_retry: Retry) -> None:
+        LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
+        await _until_done(lambda: purge(self._client, stones), on_retry)
+        self._purged |= stones
+
+
+def _drop_metrics(decoded: Decoded, dead: dict[str, Tombstone]) -> set[Tombstone]:
+    """Take the dead metrics out of a batch; returns the tombstones that it met."""
+    met: set[Tombstone] = set()
+    if not dead:
+        return met
+    blocks: list[Block] = []
+    for block in decoded.blocks:
+        living = [index for index, key in enumerate(block.keys) if key not in dead]
+        met |= {dead[key] for key in block.keys if key in dead}
+        if len(living) == len(block.keys):
+            blocks.append(block)
+        elif living:
+            keys = tuple(block.keys[index] for index in living)
+            blocks.append(replace(block, keys=keys, values=block.values[:, living]))
+    decoded.blocks = blocks
+    for record in list(decoded.batch.records):
+        kind = record.WhichOneof("kind")
+        if kind in ("text", "histogram", "media", "table") and (key := getattr(record, kind).key) in dead:
+            met.add(dead[key])
+            decoded.batch.records.remove(record)
+    return met
+
+
+async def _until_done(act: Callable[[], Awaitable[None]], on_retry: Retry) -> None:
+    delay = RETRY_MIN_S
+    while True:
+        try:
+            await act()
+            return
+        except StorageUnavailableError as error:
+            await on_retry(error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_MAX_S)
