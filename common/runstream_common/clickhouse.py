@@ -39,18 +39,25 @@ _RETRY_CODES = frozenset(
     }
 )
 
-_NOT_THE_DATA = frozenset(
+_THE_DATA = frozenset(
     {
-        16,  # NO_SUCH_COLUMN_IN_TABLE
-        47,  # UNKNOWN_IDENTIFIER
-        60,  # UNKNOWN_TABLE
-        62,  # SYNTAX_ERROR
-        81,  # UNKNOWN_DATABASE
-        115,  # UNKNOWN_SETTING
-        497,  # ACCESS_DENIED
+        6,  # CANNOT_PARSE_TEXT
+        26,  # CANNOT_PARSE_QUOTED_STRING
+        27,  # CANNOT_PARSE_INPUT_ASSERTION_FAILED
+        33,  # CANNOT_READ_ALL_DATA
+        53,  # TYPE_MISMATCH
+        69,  # ARGUMENT_OUT_OF_BOUND
+        70,  # CANNOT_CONVERT_TYPE
+        117,  # INCORRECT_DATA
+        128,  # TOO_LARGE_ARRAY_SIZE
+        131,  # TOO_LARGE_STRING_SIZE
+        321,  # VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+        349,  # CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+        469,  # VIOLATED_CONSTRAINT
     }
 )
-"""Of an insert: something is wrong with the server's schema or rights. No batch is put aside for it."""
+"""Of an insert: it is the batch that is wrong, and always will be. Everything else (a full disk, a missing table, a
+right that was taken away) is mended on the server, and no batch is put aside for it."""
 
 
 class StorageError(Exception):
@@ -158,9 +165,10 @@ class ArrowInserter:
                 table, column_names=list(columns), insert_block=data, fmt="ArrowStream", settings=settings
             )
         except Exception as error:
-            if getattr(error, "code", None) in _NOT_THE_DATA:
-                raise StorageUnavailableError(_first_line(error)) from error
-            raise classify(error) from error
+            found = classify(error)
+            if isinstance(found, StorageRefusedError) and found.code not in _THE_DATA:
+                found = StorageUnavailableError(str(found))
+            raise found from error
 
 
 def _first_line(error: Exception) -> str:

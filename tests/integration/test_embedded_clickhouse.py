@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -25,6 +27,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from runstream_common.clickhouse import connect
 from runstream_common.schema import runner
 from tests.support.clickhouse import PASSWORD, EmbeddedClickHouse
+from tests.support.disks import small_disk, unmount
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +278,28 @@ def test_the_cluster_form_is_replicated() -> None:
         "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', version)" in first
     )
     assert "{{" not in "".join(runner.load()[0].statements("prod")) + "".join(runner.load()[0].statements())
+
+
+def test_an_insert_that_finds_the_disk_full_is_no_success(tmp_path: Path) -> None:
+    """The engine's streaming insert would answer well here, and store nothing."""
+    try:
+        disk = small_disk(tmp_path / "disk", 100)
+    except RuntimeError as error:
+        if os.environ.get("RUNSTREAM_REQUIRE_REAL"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    server = EmbeddedClickHouse(disk).start()
+    ballast = disk / "ballast"
+    try:
+        ask(server, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        status, answer, _ = ask(server, b"1\n2\n", query="INSERT INTO t FORMAT CSV")
+        assert status == 500 and b"NOT_ENOUGH_SPACE" in answer
+        ballast.unlink()
+        assert ask(server, b"1\n2\n", query="INSERT INTO t SETTINGS async_insert = 0 FORMAT CSV")[0] == 200
+        assert ask(server, "SELECT count() FROM t")[1] == b"2\n"
+    finally:
+        server.service.kill()
+        unmount(disk)

@@ -82,7 +82,7 @@ class SpoolReader:
             self._look_again()
             if until is not None and self._segment > until.segment:
                 return False
-            if not self._drain_segment(sink, until):
+            if not self._drain_segment(sink, until, dead):
                 return False
             sealed = self._sealed_at()
             if dead and self._step_over_hole(sealed):
@@ -134,17 +134,25 @@ class SpoolReader:
         if start >= end or self._searched == (self._segment, start):
             return False
         self._searched = self._segment, start
+        following = self._next_whole(start, end)
+        if following is None:
+            return False
+        self.damage.records += 1
+        self._offset = following
+        return True
+
+    def _next_whole(self, start: int, end: int) -> int | None:
+        """Where the first record from `start` on begins whose checksum fits."""
         view = self._view
+        end = min(end, len(view))
         rest = bytes(view[start:end]).rstrip(b"\0")
         last = start + len(rest) - 32
         for offset in range(start + ((len(rest) - len(rest.lstrip(b"\0"))) & ~7), last, 8):
             checksum, length = _prefix(view, offset)
             fits = 24 <= length <= end - offset - 8 and not length & 7
             if fits and _crc32(view[offset + 8 : offset + 8 + length]) == checksum:
-                self.damage.records += 1
-                self._offset = offset
-                return True
-        return False
+                return offset
+        return None
 
     def _open(self) -> bool:
         path = self._folder / format.segment_name(self._segment)
@@ -203,7 +211,7 @@ class SpoolReader:
             data = bytes(self._view[body + format.SIZED.size : body + format.SIZED.size + count])
             self._keysets[ident] = tuple(data.decode("utf-8", "surrogatepass").split("\0"))
 
-    def _drain_segment(self, sink: Sink, until: Place | None) -> bool:
+    def _drain_segment(self, sink: Sink, until: Place | None, dead: bool) -> bool:
         """True when the segment has no further record now; False when the sink or `until` ended it."""
         view = self._view
         end = len(view)
@@ -223,13 +231,19 @@ class SpoolReader:
                 break
             body = offset + 8
             after = body + length
-            if after > end or length & 7 or length < 24:
-                self.damage.segments += 1
-                self._offset = self._sealed_at() or end
-                return True
-            if _crc32(view[body:after]) != checksum and not _settles(view, offset, after):
+            torn = after > end or length & 7 or length < 24
+            if torn or (_crc32(view[body:after]) != checksum and (dead or not _settles(view, offset, after))):
+                # A flipped bit, perhaps in the length: the next record whose checksum fits is the next one.
+                following = self._next_whole(offset + 8, self._sealed_at() or end)
+                if following is None and torn and not dead:
+                    self._offset = offset
+                    return True  # more may come behind it
                 self.damage.records += 1
-                offset = after
+                if following is None and torn:
+                    self.damage.segments += 1
+                    self._offset = self._sealed_at() or end
+                    return True
+                offset = after if following is None else following
                 continue
             kind, ident, number, time_us = _head(view, body)
             if kind == 1:

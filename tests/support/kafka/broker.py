@@ -75,6 +75,11 @@ class Broker:
                 time.sleep(0.1)
         raise RuntimeError(f"Kafka node {self.node} did not start:\n{tail(self.log)}")
 
+    def signal(self, number: signal.Signals) -> None:
+        if self.running():
+            assert self._process is not None
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """As the kernel does when memory runs out."""
         self._end(signal.SIGKILL)

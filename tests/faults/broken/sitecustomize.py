@@ -1,0 +1,37 @@
+"""Takes one guard out of the product, in processes that have this folder on their path: see `tests.faults.sabotage`."""
+
+import os
+import sys
+
+_NAME = os.environ.get("FAULTS_SABOTAGE", "")
+
+
+class _Finder:
+    """Breaks a module as soon as it is imported."""
+
+    def __init__(self, module: str, breaker: str) -> None:
+        self._module = module
+        self._breaker = breaker
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != self._module:
+            return None
+        sys.meta_path.remove(self)
+        import importlib.util
+
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module: object) -> None:
+            execute(module)
+            from tests.faults import sabotage
+
+            getattr(sabotage, self._breaker)(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+if _NAME:
+    _module, _, _breaker = _NAME.partition(":")
+    sys.meta_path.insert(0, _Finder(_module, _breaker))

@@ -1,0 +1,117 @@
+"""Rounds: a workload, a fault, rest, and the comparison of what was logged with what is stored."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.checker import Findings
+from tests.faults.faults import FAULTS, Fault, Round
+from tests.faults.lab import DISK_LAB, DiskLab, Lab
+from tests.faults.workload import Workload
+
+PROJECT = "faults"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    number: int
+    fault: str
+    brokers: int
+    seconds: float
+    findings: Findings
+    problems: list[str]
+
+    @property
+    def clean(self) -> bool:
+        return self.findings.clean and not self.problems
+
+
+class Labs:
+    """One lab of each kind, started when it is first needed. A context manager."""
+
+    def __init__(self, folder: Path, sabotage: str = "") -> None:
+        """`sabotage`: "module:breaker", for all processes of the labs and their nodes."""
+        self._folder = folder
+        self._sabotage = sabotage
+        self._labs: dict[int, Lab] = {}
+
+    def lab(self, brokers: int) -> Lab:
+        if brokers not in self._labs:
+            folder = self._folder / f"lab-{brokers}"
+            lab = DiskLab(folder) if brokers == DISK_LAB else Lab(folder, brokers)
+            lab.sabotage = self._sabotage
+            self._labs[brokers] = lab.start()
+        return self._labs[brokers]
+
+    def __enter__(self) -> Labs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for lab in self._labs.values():
+            lab.stop()
+
+
+def plan(seed: int, rounds: int, only: str = "", brokers: int | None = None) -> list[tuple[Fault, int]]:
+    """Which fault in which lab: every fault in turn, in an order by the seed, the labs in turn too."""
+    generator = random.Random(seed)
+    known = [fault for fault in FAULTS if only in fault.name and (brokers is None or brokers in fault.brokers)]
+    if not known:
+        raise SystemExit(f"no fault is called {only!r}: {', '.join(fault.name for fault in FAULTS)}")
+    planned: list[tuple[Fault, int]] = []
+    turn = 0
+    while len(planned) < rounds:
+        order = list(known)
+        generator.shuffle(order)
+        for fault in order:
+            where = fault.brokers[turn % len(fault.brokers)] if brokers is None else brokers
+            planned.append((fault, where))
+        turn += 1
+    return planned[:rounds]
+
+
+def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcome:
+    """One round. Leaves the lab healed."""
+    started = time.monotonic()
+    name = f"round-{number}"
+    generator = random.Random(f"{seed}/{number}")
+    arguments = fault.before(lab, folder / f"{name}-clock") if fault.before else {}
+    workload = Workload(
+        folder / name,
+        lab.nodes(),
+        f"{PROJECT}-{seed}",
+        f"r{number}",
+        generator.randrange(1 << 30),
+        seconds=fault.load_s,
+        **arguments,
+    )
+    round = Round(lab, workload, generator)
+    findings = Findings()
+    try:
+        workload.start()
+        workload.wait_logging()
+        fault.play(round)
+        lab.heal()
+        round.problems += workload.wait(max(30.0, fault.load_s * 2))
+        round.problems += workload.sync()
+        lab.wait_settled(workload.project, workload.runs)
+        findings = lab.checker.compare(workload, lossy=fault.lossy)
+        lab.checker.check_verdicts(workload, findings)
+        if fault.after:
+            fault.after(round, findings)
+    except Exception:  # noqa: BLE001  # one round must not end the others
+        round.problems.append(traceback.format_exc())
+    finally:
+        workload.end()
+        try:
+            lab.heal()
+        except Exception:  # noqa: BLE001  # said; the next round in this lab says it again
+            round.problems.append(f"the lab did not heal: {traceback.format_exc()}")
+    outcome = Outcome(number, fault.name, lab.brokers, time.monotonic() - started, findings, round.problems)
+    if outcome.clean:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return outcome

@@ -1,0 +1,221 @@
+"""Many streams at once, each a training process of its own on one of two nodes, and the oracle of what they logged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.faults.trainer import COUNTS
+from tests.faults.truth import Order
+from tests.support.disks import small_disk, unmount
+from tests.support.processes import tail
+from tests.support.stack import clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(slots=True)
+class Attempt:
+    order: Order
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def counts(self) -> tuple[int, int]:
+        """Records handed to `log()`, and returned from it."""
+        submitted, returned = COUNTS.unpack(Path(self.order.oracle).read_bytes())
+        return submitted, returned
+
+    @property
+    def writer_id(self) -> str:
+        """Empty when it died before it had one: it has logged nothing then."""
+        path = Path(self.order.oracle).with_suffix(".writer")
+        return path.read_text() if path.exists() else ""
+
+
+@dataclass(slots=True)
+class Stream:
+    run: str
+    rank: int
+    node: int
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+class Workload:
+    """`nodes`: an environment for the SDK of each node; its spool is a folder of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: list[dict[str, str]],
+        project: str,
+        prefix: str,
+        seed: int,
+        *,
+        seconds: float = 8.0,
+        rows_per_s: float = 150.0,
+        metrics: int = 6,
+        runs: int = 3,
+        world: int = 2,
+        finish_s: float = 3.0,
+        extra: Mapping[str, str] | None = None,
+        small_spool: Path | None = None,
+    ) -> None:
+        """`small_spool`: this node's spool folder is on a disk of its own, of 24 MB."""
+        folder.mkdir(parents=True)
+        self._disk = small_disk(small_spool, 24) if small_spool else None
+        self.folder = folder
+        self.project = project
+        self.seed = seed
+        self.random = random.Random(seed)
+        self._rows = int(seconds * rows_per_s)
+        self._rows_per_s = rows_per_s
+        self._metrics = metrics
+        self._world = world
+        self._finish_s = finish_s
+        self._environments = []
+        for number, node in enumerate(nodes):
+            spool = {"RUNSTREAM_DIR": str(folder / f"node-{number}")}
+            self._environments.append(
+                {**clean_environment(), "PYTHONPATH": str(ROOT), **node, **spool, **(extra or {})}
+            )
+        self.streams = [
+            Stream(f"{prefix}-{run}", rank, rank % len(nodes)) for run in range(runs) for rank in range(world)
+        ]
+
+    @property
+    def runs(self) -> list[str]:
+        return list(dict.fromkeys(stream.run for stream in self.streams))
+
+    @property
+    def spools(self) -> list[Path]:
+        return [Path(environment["RUNSTREAM_DIR"]) for environment in self._environments]
+
+    def start(self) -> Workload:
+        for stream in self.streams:
+            self.attempt(stream)
+        return self
+
+    def attempt(self, stream: Stream, rows: int = 0) -> None:
+        """Start the stream's next attempt; it begins a little before the one before ended."""
+        first = 0
+        if stream.attempts:
+            before = stream.attempts[-1]
+            first = max(before.order.first_step + before.counts()[0] - self.random.randrange(5, 100), 0)
+        number = len(stream.attempts) + 1
+        name = f"{stream.run}-{stream.rank}-{number}"
+        oracle = self.folder / f"{name}.oracle"
+        oracle.write_bytes(bytes(COUNTS.size))
+        order = Order(
+            self.project,
+            stream.run,
+            stream.rank,
+            self._world,
+            number,
+            first,
+            rows or self._rows,
+            self._rows_per_s,
+            self._metrics,
+            self.seed,
+            self._finish_s,
+            str(oracle),
+        )
+        log = self.folder / f"{name}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.trainer", json.dumps(asdict(order))],
+                stdout=file,
+                stderr=file,
+                env=self._environments[stream.node],
+                cwd=ROOT,
+                start_new_session=True,
+            )
+        stream.attempts.append(Attempt(order, process, log))
+
+    def wait_logging(self, records: int = 20, timeout_s: float = 20.0) -> None:
+        """Until every stream has logged a little."""
+        deadline = time.monotonic() + timeout_s
+        while any(stream.attempts[-1].counts()[1] < records for stream in self.streams):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"a trainer does not log:\n{tail(self.streams[0].attempts[-1].log)}")
+            time.sleep(0.05)
+
+    def kill(self, stream: Stream) -> None:
+        process = stream.attempts[-1].process
+        process.kill()
+        process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        for stream in self.streams:
+            if stream.attempts[-1].process.poll() is None:
+                stream.attempts[-1].process.send_signal(number)
+
+    def senders(self) -> list[psutil.Process]:
+        """The processes that send for these nodes."""
+        folders = {str(spool) for spool in self.spools}
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if "runstream.sender" in command and folders & set(command):
+                found.append(process)
+        return found
+
+    def wait(self, timeout_s: float = 60.0) -> list[str]:
+        """Until all trainers have ended; returns what is wrong with how they ended, were they not killed."""
+        problems = []
+        deadline = time.monotonic() + timeout_s
+        for stream in self.streams:
+            attempt = stream.attempts[-1]
+            try:
+                status = attempt.process.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                attempt.process.kill()
+                attempt.process.wait()
+                problems.append(f"{attempt.log.stem} hung:\n{tail(attempt.log)}")
+                continue
+            if status not in (0, -signal.SIGKILL):
+                problems.append(f"{attempt.log.stem} ended with {status}:\n{tail(attempt.log)}")
+        return problems
+
+    def sync(self, timeout_s: float = 40.0) -> list[str]:
+        """`runstream sync` for each node, as an operator would; returns what is wrong."""
+        problems = []
+        syncs = []
+        for environment in self._environments:
+            command = [sys.executable, "-m", "runstream.cli", "sync", environment["RUNSTREAM_DIR"], "--timeout", "15"]
+            if Path(environment["RUNSTREAM_DIR"], "streams").is_dir():
+                pipe = subprocess.PIPE
+                syncs.append(subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, env=environment))
+        for sync in syncs:
+            try:
+                out, _ = sync.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                sync.kill()
+                out, _ = sync.communicate()
+            if sync.returncode != 0:
+                problems.append(out.decode().strip().splitlines()[-1] if out else "sync hung")
+        return problems
+
+    def end(self) -> None:
+        """Nothing of it stays behind."""
+        for stream in self.streams:
+            for attempt in stream.attempts:
+                if attempt.process.poll() is None:
+                    attempt.process.kill()
+                    attempt.process.wait()
+        for sender in self.senders():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                os.kill(sender.pid, signal.SIGCONT)
+                sender.kill()
+        if self._disk:
+            unmount(self._disk)
