@@ -20,8 +20,10 @@ async def describe_streams(
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for batch in await storage.rows("ledger", project=project, run=run):
         batches[batch["writer"]].append(batch)
-    losses = {row["writer"]: row["lost"] for row in await storage.rows("losses", project=project, run=run, prefix=LOST)}
-    streams = [_stream(row, batches[row["writer"]], losses.get(row["writer"], 0)) for row in rows]
+    losses: dict[str, dict[int, int]] = defaultdict(dict)
+    for loss in await storage.rows("losses", project=project, run=run, prefix=LOST):
+        losses[loss["writer"]][loss["batch"]] = loss["points"]
+    streams = [_stream(row, batches[row["writer"]], losses[row["writer"]]) for row in rows]
     stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
     whole = pb.Completeness(
         points_stored=stored,
@@ -62,19 +64,22 @@ def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
     return missing
 
 
-def _stream(row: dict[str, Any], batches: list[dict[str, Any]], lost: int) -> pb.Stream:
+def _stream(row: dict[str, Any], batches: list[dict[str, Any]], losses: dict[int, int]) -> pb.Stream:
+    """`losses`: points by batch, of batches that say which records were lost."""
     outcome = row["outcome"]
     received = sum(batch["points"] for batch in batches)
     completeness = pb.Completeness(
         points_logged=row["points"] if outcome else received,
         points_received=received,
         points_rejected=sum(batch["rejected"] for batch in batches),
-        points_dropped=row["dropped_points"] + lost,
+        points_dropped=row["dropped_points"] + sum(losses.values()),
         points_stored=received - sum(batch["rejected"] for batch in batches),
     )
     # The finish record itself is one more than the records it counts.
     last = row["records"] + 1 if outcome else max((batch["last_record"] for batch in batches), default=0)
-    for first, end in gaps([(batch["first_record"], batch["last_record"]) for batch in batches], last):
+    # How many points a damaged record held nobody knows; that it is missing is known.
+    held = [(batch["first_record"], batch["last_record"]) for batch in batches if batch["batch"] not in losses]
+    for first, end in gaps(held, last):
         completeness.missing.add(writer_id=row["writer"], rank=row["rank"], first_record=first, last_record=end)
     if not outcome:
         completeness.verdict = pb.Completeness.VERDICT_OPEN

@@ -31,7 +31,7 @@ async def main(seed: int, times: int) -> None:
             await consumer.start()
             await writer.start()
             present.append((consumer, writer))
-        await asyncio.sleep(generator.uniform(0.0, 0.4))
+        await asyncio.sleep(generator.uniform(0.0, 0.15))
     for consumer, writer in present:
         await writer.close(10.0)
         await consumer.close()

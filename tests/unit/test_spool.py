@@ -297,7 +297,8 @@ def test_ctrl_c_at_any_moment_leaves_no_hole_and_no_repetition(tmp_path: Path, s
     writer.append_json('{"last":1}', last=True)
     writer.seal()
     sink, reader = read_all(tmp_path)
-    assert reader.at_end() and reader.damage.records == reader.damage.segments == 0
+    assert reader.at_end(), (reader.place, reader._sealed_at(), reader._next_segment(), reader.damage)
+    assert reader.damage.records == reader.damage.segments == 0
     numbers = sorted([number for _, number, _, _ in sink.rows] + [number for number, _ in sink.texts])
     assert numbers == list(range(1, writer.number + 1))
     assert writer.points == sum(len(keys) for keys, _, _, _ in sink.rows)

@@ -262,7 +262,8 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):
             yield from _leaves("config", key, value)
     for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
-        yield _field("environment", key, value)
+        # Sorted: a Struct has no order, and what is stored again must be the same.
+        yield _field("environment", key, value, sort_keys=True)
 
 
 def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
@@ -288,8 +289,8 @@ def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
     return {**row, **fields}
 
 
-def _field(section: str, key: str, value: object) -> tuple[str, Row]:
-    text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _field(section: str, key: str, value: object, *, sort_keys: bool = False) -> tuple[str, Row]:
+    text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
     return "run_fields", {"section": section, "key": key, "value": text, "deleted": int(value is None)}
 
 

@@ -1,5 +1,5 @@
 -- What has been stored of each process, batch by batch. Parameters: project; run.
-SELECT writer, rank, first_record, last_record, points, rejected, toUnixTimestamp64Micro(received) AS received_us
+SELECT writer, batch, rank, first_record, last_record, points, rejected, toUnixTimestamp64Micro(received) AS received_us
 FROM ledger FINAL
 WHERE project = {project:String} AND run = {run:String}
 ORDER BY writer, first_record

@@ -330,6 +330,9 @@ class Carrier:
             return None
         if (sealed or dead) and self._finished:
             self._ended = True
+        elif (sealed or dead) and self._reader.damage.at_end:
+            self._reader.damage.at_end = False
+            return self._cut_lost(self._last_record + 1)  # one at least: how many, no later record tells
         elif sealed or dead:
             # It died without a word, or there was no space for its last one.
             self._ended = True

@@ -38,6 +38,8 @@ class Damage:
     """Records whose checksum did not match."""
     segments: int = 0
     """Segments given up before their end, or missing."""
+    at_end: bool = False
+    """The last that was read was damage: no later record's number tells what is missing."""
 
 
 class SpoolReader:
@@ -138,6 +140,7 @@ class SpoolReader:
         if following is None:
             return False
         self.damage.records += 1
+        self.damage.at_end = True
         self._offset = following
         return True
 
@@ -220,6 +223,7 @@ class SpoolReader:
             stop = until.offset if until.segment == self._segment else 0
         offset = self._offset
         keysets = self._keysets
+        damaged = self.damage.at_end
         while True:
             if offset >= stop:
                 self._offset = offset
@@ -239,6 +243,7 @@ class SpoolReader:
                     self._offset = offset
                     return True  # more may come behind it
                 self.damage.records += 1
+                self.damage.at_end = damaged = True
                 if following is None and torn:
                     self.damage.segments += 1
                     self._offset = self._sealed_at() or end
@@ -250,7 +255,10 @@ class SpoolReader:
                 keys = keysets.get(ident)
                 if keys is None:
                     self.damage.records += 1
-                elif not sink.row(keys, number, time_us, view[body + _STEP_OFFSET : after]):
+                    self.damage.at_end = damaged = True
+                    offset = after
+                    continue
+                if not sink.row(keys, number, time_us, view[body + _STEP_OFFSET : after]):
                     break
             elif kind == 3:
                 count = _sized(view, body)[4]
@@ -259,6 +267,8 @@ class SpoolReader:
                     break
             elif kind == 2:
                 self._note_keyset(body)
+            if damaged and kind != 2:
+                self.damage.at_end = damaged = False
             offset = after
         taken_all = offset + 8 > end or not _prefix(view, offset)[1]
         self._offset = offset

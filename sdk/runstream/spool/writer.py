@@ -72,8 +72,8 @@ class SpoolWriter:
         self._view: memoryview
         self._offset = 0
         self._end = 0
-        self._left_at = 0
-        """Where the records of the segment before end."""
+        self._left: tuple[mmap.mmap | bytearray, int] | None = None
+        """The segment before while it is not sealed, and where its records end."""
         self._keysets: dict[tuple[str, ...], _Keyset] = {}
         self._next_keyset = 1
         self._recent = _Keyset((), 0, memoryview(b""))
@@ -184,6 +184,7 @@ class SpoolWriter:
     def seal(self) -> None:
         """Say that no record follows: the sender need not look again."""
         with self._lock:
+            self._seal_left()
             self._seal_segment(self._map, self._offset)
 
     def close(self) -> None:
@@ -246,7 +247,8 @@ class SpoolWriter:
         size = max(format.SEGMENT_BYTES, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
         if self._quota is not None:
             self._quota.make_room(self._folder, self._segment, size)
-        old_map, old_keysets = self._map, self._keysets
+        old_keysets = self._keysets
+        self._seal_left()
         try:
             while True:
                 try:
@@ -256,8 +258,7 @@ class SpoolWriter:
                     if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
                         raise
         finally:
-            if self._map is not old_map:  # also where Ctrl-C came in between
-                self._seal_segment(old_map, self._left_at)
+            self._seal_left()  # also where Ctrl-C came in between
         self._last.update(_last_rows(old_keysets))
         self._leave_segment()  # unmapped when the last append that is still filling a record in it has ended
 
@@ -278,7 +279,7 @@ class SpoolWriter:
         view = memoryview(mapped)
         # All at once, with no call in between.
         points, records = self.points, self.number
-        self._left_at = self._offset
+        self._left = (self._map, self._offset) if index else None
         self._segment = index
         self._map = mapped
         self._view = view
@@ -290,6 +291,12 @@ class SpoolWriter:
 
     def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
         return files.map_new(path, size)
+
+    def _seal_left(self) -> None:
+        """Seal the segment that was left; where Ctrl-C kept it from that, the next one to come here does."""
+        if self._left is not None:
+            self._seal_segment(*self._left)
+            self._left = None
 
     def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
         format.U64.pack_into(mapped, format.SEALED_OFFSET, offset)
