@@ -26,6 +26,8 @@ class ServiceStack:
         self.ports = {name: free_port() for name in names}
         self.key = ""
         self.services: dict[str, Service] = {}
+        self.extra: dict[str, str] = {}
+        """More variables for the services."""
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
@@ -34,6 +36,7 @@ class ServiceStack:
     def environment(self) -> dict[str, str]:
         """For the services."""
         environment = {
+            **self.extra,
             **self.clickhouse.environment,
             "RUNSTREAM_CONTROL_URL": self.control_url,
             "RUNSTREAM_MEDIA_URL": (self.folder / "media").absolute().as_uri(),

@@ -1,0 +1,206 @@
+"""What cannot be stored: isolated, kept whole on the dead-letter topic, listed, shown, replayed; and never too much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from runstream_common.bus.cli import main as deadletter
+from runstream_common.bus.headers import to_headers
+from runstream_common.bus.kafka import KafkaConsumer, KafkaPublisher
+from runstream_common.bus.kafka_config import KafkaConfig
+from runstream_common.bus.local import LocalBus
+from runstream_common.bus.protocol import BatchRefusedError, BusMessage, Origin, TooManyDeadLettersError
+from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.metrics import Metrics
+from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.loop import FlushLimits, Writer
+from runstream_proto.v1 import ingest_pb2 as pb
+from tests.support.kafka import KafkaCluster
+
+NOW_US = 1_790_000_000_000_000
+ORIGIN = Origin("team", "project", "run", "writer-0001", 0, 1, NOW_US, "user", 1, 0, NOW_US)
+
+
+def batch(number: int, key: str = "loss") -> BusMessage:
+    """One point at step `number`."""
+    made = pb.Batch(format=1, writer_id="writer-0001", first_record=number, last_record=number, points=1)
+    made.run.team, made.run.project, made.run.run = "team", "project", "run"
+    made.frames.add(keys=[key], rows=1, first_step=number, first_time_us=NOW_US, first_number=number, values=bytes(8))
+    return BusMessage("team/project/run/0", made.SerializeToString(), replace(ORIGIN, batch_number=number))
+
+
+class NobodyIsDead:
+    async def without_dead(self, batches: Any, on_retry: Any) -> list[Any]:
+        return list(batches)
+
+    async def bury_late(self, batches: Any, on_retry: Any) -> None:
+        return None
+
+
+class Storage:
+    """Keeps inserts; refuses those of points that hold `poison`, as ClickHouse refuses bytes that it cannot parse."""
+
+    def __init__(self, poison: bytes = b"poison") -> None:
+        self.poison = poison
+        self.inserts: list[tuple[str, bytes]] = []
+        self.refused = 0
+
+    async def __call__(self, table: str, columns: Any, data: bytes, token: str) -> None:
+        import pyarrow as pa
+
+        found = pa.ipc.open_stream(data).read_all()
+        if table == "points" and self.poison.decode() in found.column("metric").to_pylist():
+            self.refused += 1
+            raise StorageRefusedError("Cannot parse", 27)
+        self.inserts.append((table, data))
+
+    def steps(self) -> list[int]:
+        import pyarrow as pa
+
+        found: list[int] = []
+        for table, data in self.inserts:
+            if table == "points":
+                found += pa.ipc.open_stream(data).read_all().column("step").to_pylist()
+        return sorted(found)
+
+
+def make_writer(consumer: Any, storage: Storage) -> Writer:
+    instruments = WriterInstruments(Metrics(["writer"]))
+    return Writer(consumer, storage, FlushLimits(max_age_s=0.3), instruments, NobodyIsDead())
+
+
+async def test_poison_among_many_is_found_by_halving_and_its_siblings_are_stored() -> None:
+    bus, storage = LocalBus(), Storage()
+    writing = [
+        asyncio.create_task(bus.publish(batch(number, "poison" if number == 77 else "loss")))
+        for number in range(1, 129)
+    ]
+    writer = make_writer(bus, storage)
+    running = asyncio.create_task(writer.run())
+    results = await asyncio.wait_for(asyncio.gather(*writing, return_exceptions=True), 30)
+    writer.stop()
+    await running
+    failed = [index + 1 for index, result in enumerate(results) if isinstance(result, BatchRefusedError)]
+    assert failed == [77]
+    assert storage.steps() == [number for number in range(1, 129) if number != 77]
+    assert storage.refused <= 16, "halving, not one by one"
+
+
+@pytest.fixture
+def topic(kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaConfig]:
+    name = uuid.uuid4().hex[:8]
+    config = KafkaConfig(
+        kafka.bootstrap, topic=f"dead-{name}", group=f"group-{name}", partitions=1, dead_letters_per_minute=20
+    )
+    monkeypatch.setenv("RUNSTREAM_KAFKA_BOOTSTRAP", kafka.bootstrap)
+    monkeypatch.setenv("RUNSTREAM_KAFKA_TOPIC", config.topic)
+    yield config
+
+
+async def put_raw(config: KafkaConfig, values: list[bytes], good_headers: bool = False) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=config.bootstrap)
+    await producer.start()
+    for value in values:
+        await producer.send_and_wait(
+            config.topic, value, key=b"some key", headers=to_headers(ORIGIN) if good_headers else []
+        )
+    await producer.stop()
+
+
+async def write_until(config: KafkaConfig, storage: Storage, count: int) -> None:
+    """A writer over Kafka, until so many points are stored and its lag is nought."""
+    consumer = KafkaConsumer(config)
+    await consumer.start()
+    writer = make_writer(consumer, storage)
+    running = asyncio.create_task(writer.run())
+    try:
+        async with asyncio.timeout(40):
+            while len(storage.steps()) < count and not running.done():
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
+        writer.stop()
+        await running
+    finally:
+        await consumer.close()
+
+
+async def test_dead_letters_are_kept_listed_shown_and_replayed(
+    topic: KafkaConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    publisher = KafkaPublisher(topic)
+    await publisher.start()
+    await put_raw(topic, [b"no headers"])
+    await put_raw(topic, [b"\xff not a batch"], good_headers=True)
+    for number in range(1, 6):
+        await publisher.publish(batch(number, "poison" if number == 3 else "loss"))
+    await publisher.close()
+    storage = Storage()
+    await write_until(topic, storage, 4)
+    assert storage.steps() == [1, 2, 4, 5]
+
+    capsys.readouterr()
+    assert await asyncio.to_thread(deadletter, ["list", "--json"]) == 0
+    letters = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [letter["reason"] for letter in letters] == [
+        "unreadable message",
+        "batch does not hold together",
+        "refused by ClickHouse",
+    ]
+    assert letters[2]["origin"]["run"] == "run" and letters[2]["id"].startswith(f"{topic.topic}/0/")
+    assert letters[2]["version"] and letters[2]["time"] and "Cannot parse" in letters[2]["detail"]
+    assert await asyncio.to_thread(deadletter, ["show", letters[0]["id"], "--save", str(tmp_path / "raw")]) == 0
+    assert (tmp_path / "raw").read_bytes() == b"no headers"
+    assert await asyncio.to_thread(deadletter, ["list"]) == 0
+    assert "team/project/run" in capsys.readouterr().out
+
+    # The storage is mended, and the batch that it refused is replayed, as it was.
+    assert await asyncio.to_thread(deadletter, ["replay", letters[2]["id"]]) == 0
+    assert await asyncio.to_thread(deadletter, ["discard", letters[0]["id"]]) == 0
+    storage.poison = b"nothing"
+    await write_until(topic, storage, 5)
+    assert storage.steps() == [1, 2, 3, 4, 5]
+    capsys.readouterr()
+    assert await asyncio.to_thread(deadletter, ["list"]) == 0
+    rest = capsys.readouterr().out.splitlines()
+    assert len(rest) == 1 and letters[1]["id"] in rest[0]
+    assert await asyncio.to_thread(deadletter, ["show", "no/0/1"]) == 1
+    assert "no dead letter" in capsys.readouterr().err
+
+
+async def test_a_writer_that_would_put_too_much_aside_stops_and_confirms_nothing_of_it(topic: KafkaConfig) -> None:
+    publisher = KafkaPublisher(topic)
+    await publisher.start()
+    await publisher.publish(batch(1))
+    await publisher.close()
+    storage = Storage()
+    await write_until(topic, storage, 1)
+    await put_raw(topic, [f"garbage {number}".encode() for number in range(30)])
+    consumer = KafkaConsumer(topic)
+    await consumer.start()
+    with pytest.raises(TooManyDeadLettersError, match="RUNSTREAM_DEAD_LETTERS_PER_MINUTE"):
+        await asyncio.wait_for(make_writer(consumer, storage).run(), 40)
+    await consumer.close()
+    # The next writer gets all of it again.
+    again = KafkaConsumer(replace(topic, dead_letters_per_minute=1000))
+    await again.start()
+    writer = make_writer(again, storage)
+    running = asyncio.create_task(writer.run())
+    publisher = KafkaPublisher(topic)
+    await publisher.start()
+    await publisher.publish(batch(2))
+    await publisher.close()
+    async with asyncio.timeout(40):
+        while storage.steps() != [1, 2]:
+            await asyncio.sleep(0.1)
+    writer.stop()
+    await running
+    await again.close()
