@@ -35,6 +35,7 @@ METRIC_TABLES = {"points": "metric", "strings": "key", "histograms": "key", "tab
 """Where a metric's rows are, and the column with its name."""
 _AT_ONCE = 500
 _SYNC = {"lightweight_deletes_sync": 2, "mutations_sync": 2}
+_NOTED = {"lightweight_deletes_sync": 0, "mutations_sync": 0}
 _OVERLAP_S = 600
 """Tombstones as old are read again: replicas of a cluster see them in any order."""
 
@@ -99,22 +100,25 @@ async def write(client: Any, tombstones: Sequence[Tombstone], user: str) -> None
         raise classify(error) from error
 
 
-async def purge(client: Any, tombstones: Iterable[Tombstone]) -> None:
-    """Remove every dead row; returns when they are gone for every reader. Safe to repeat. Raises
-    StorageUnavailableError, StorageRefusedError."""
+async def purge(client: Any, tombstones: Iterable[Tombstone], *, wait: bool = True) -> None:
+    """Remove every dead row that is stored by now; safe to repeat. Returns when they are gone for every reader, or,
+    without `wait`, when the engine has durably noted that they are to go. Raises StorageUnavailableError,
+    StorageRefusedError."""
+    settings = _SYNC if wait else _NOTED
     runs: dict[str, dict[str, int]] = defaultdict(dict)
     for stone in tombstones:
         if stone.metric:
-            await _purge_metric(client, stone)
+            await _purge_metric(client, stone, settings)
         else:
             runs[stone.project][stone.run] = max(stone.epoch, runs[stone.project].get(stone.run, 0))
     for project, epochs in runs.items():
         names = list(epochs)
         for start in range(0, len(names), _AT_ONCE):
-            await _purge_runs(client, project, {name: epochs[name] for name in names[start : start + _AT_ONCE]})
+            part = {name: epochs[name] for name in names[start : start + _AT_ONCE]}
+            await _purge_runs(client, project, part, settings)
 
 
-async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int]) -> None:
+async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int], settings: Mapping[str, Any]) -> None:
     parameters = {
         "project": project,
         "runs": list(epochs),
@@ -125,14 +129,14 @@ async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int]) -> N
     by_version = "transform(toString(run), {runs:Array(String)}, {floors:Array(UInt64)}, toUInt64(0))"
     by_epoch = "transform(toString(run), {runs:Array(String)}, {epochs:Array(UInt64)}, toUInt64(0))"
     for table in RUN_TABLES:
-        await _delete(client, table, f"{where}version < {by_version}", parameters)
-    await _delete(client, "series", f"{where}last.version < {by_version}", parameters)
+        await _delete(client, table, f"{where}version < {by_version}", parameters, settings)
+    await _delete(client, "series", f"{where}last.version < {by_version}", parameters, settings)
     for table in ("ledger", "rejects"):
-        await _delete(client, table, f"{where}epoch <= {by_epoch}", parameters)
-    await _mend_series(client, f"{where}1", parameters)
+        await _delete(client, table, f"{where}epoch <= {by_epoch}", parameters, settings)
+    await _mend_series(client, f"{where}version >= {by_version}", parameters)
 
 
-async def _purge_metric(client: Any, stone: Tombstone) -> None:
+async def _purge_metric(client: Any, stone: Tombstone, settings: Mapping[str, Any]) -> None:
     parameters = {
         "project": stone.project,
         "run": stone.run,
@@ -141,10 +145,12 @@ async def _purge_metric(client: Any, stone: Tombstone) -> None:
     }
     where = "project = {project:String} AND run = {run:String} AND "
     for table, column in METRIC_TABLES.items():
-        await _delete(client, table, f"{where}{column} = {{metric:String}} AND version < {{floor:UInt64}}", parameters)
+        await _delete(
+            client, table, f"{where}{column} = {{metric:String}} AND version < {{floor:UInt64}}", parameters, settings
+        )
     condition = f"{where}metric = {{metric:String}}"
-    await _delete(client, "series", f"{condition} AND last.version < {{floor:UInt64}}", parameters)
-    await _mend_series(client, condition, parameters)
+    await _delete(client, "series", f"{condition} AND last.version < {{floor:UInt64}}", parameters, settings)
+    await _mend_series(client, f"{condition} AND version >= {{floor:UInt64}}", parameters)
 
 
 async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -> None:
@@ -159,8 +165,10 @@ async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -
     )
 
 
-async def _delete(client: Any, table: str, where: str, parameters: Mapping[str, Any]) -> None:
-    await _command(client, f"DELETE FROM {table} WHERE {where}", parameters, _SYNC)  # noqa: S608  # constant text
+async def _delete(
+    client: Any, table: str, where: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    await _command(client, f"DELETE FROM {table} WHERE {where}", parameters, settings)  # noqa: S608  # constant text
 
 
 async def _command(client: Any, statement: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

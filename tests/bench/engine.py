@@ -26,7 +26,7 @@ async def engine_points_per_s(client: Any, insert: ArrowInserter, metrics: int, 
 
     async def one(body: bytes) -> None:
         async with gate:
-            await insert(TABLE, columns, body)
+            await insert(TABLE, columns, body, "")
 
     started = time.monotonic()
     await asyncio.gather(*(one(body) for body in bodies))

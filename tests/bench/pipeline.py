@@ -97,9 +97,9 @@ def throughput(stack: ServiceStack, points: int) -> dict[str, Any]:
     }
 
 
-def freshness(stack: ServiceStack, seconds: float) -> dict[str, Any]:
-    """Time from log() to visible, of every row of a metric that says when it was logged."""
-    rate = 250
+def freshness(stack: ServiceStack, seconds: float, rate: int = 250) -> dict[str, Any]:
+    """Time from log() to visible, of every row of a metric that says when it was logged. `rate`: rows a second of each
+    process."""
     seen: list[float] = []
     stop = threading.Event()
     watcher = threading.Thread(target=watch_probe, args=(stack, stop, seen))
@@ -184,16 +184,16 @@ def engine(stack: ServiceStack, points: int, at_once: int) -> float:
     return asyncio.run(run())
 
 
-def wait_stored(stack: ServiceStack, run: str, total: int) -> int:
+def wait_stored(stack: ServiceStack, run: str, total: int, timeout_s: float = 120.0) -> int:
     client = stack.clickhouse.client()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + timeout_s
     while True:
         query = "SELECT count() FROM points WHERE project = 'main/bench' AND run = {run:String}"
         count = int(client.query(query, parameters={"run": run}).result_rows[0][0])
         if count >= total:
             return count
         if time.monotonic() > deadline:
-            raise SystemExit(f"only {count} of {total} points are visible after two minutes")
+            raise SystemExit(f"only {count} of {total} points are visible after {timeout_s:g} s")
         time.sleep(0.05)
 
 

@@ -247,3 +247,83 @@ def test_headers_that_do_not_fit_are_refused(headers: list[tuple[str, bytes]]) -
 
 def test_headers_carry_the_whole_origin() -> None:
     assert from_headers(to_headers(ORIGIN)) == ORIGIN
+
+
+@pytest.fixture
+async def group(kafka: KafkaCluster) -> AsyncIterator[Callable[[], Awaitable[KafkaConsumer]]]:
+    """Makes members of one group on a topic of four partitions, with forty messages of ten keys."""
+    name = uuid.uuid4().hex[:8]
+    config = KafkaConfig(
+        kafka.bootstrap, topic=f"group-{name}", group=f"group-{name}", partitions=4, session_timeout_s=6.0
+    )
+    publisher = KafkaPublisher(config)
+    await publisher.start()
+    await asyncio.gather(*(publisher.publish(message(n, key=f"key-{n % 10}")) for n in range(40)))
+    await publisher.close()
+    members: list[KafkaConsumer] = []
+
+    async def join() -> KafkaConsumer:
+        members.append(KafkaConsumer(config))
+        await members[-1].start()
+        return members[-1]
+
+    yield join
+    for member in members:
+        await member.close()
+
+
+async def test_a_paused_consumer_takes_nothing_and_stays_a_member(
+    group: Callable[[], Awaitable[KafkaConsumer]],
+) -> None:
+    consumer = await group()
+    got = await poll_until(consumer, 1)
+    consumer.pause()
+    for _ in range(3):
+        assert await consumer.poll(0.2) == []
+    assert consumer.healthy() is None and consumer.owns(got[0])
+    consumer.resume()
+    assert len(got) + len(await poll_until(consumer, 40 - len(got))) == 40
+
+
+async def test_what_was_polled_is_settled_before_its_partitions_go_to_another(
+    group: Callable[[], Awaitable[KafkaConsumer]],
+) -> None:
+    first = await group()
+    got = await poll_until(first, 40)
+    settled = asyncio.Event()
+
+    async def settle() -> None:
+        await asyncio.sleep(0.2)
+        await first.confirm(got)
+        settled.set()
+
+    first.before_revoke(settle)
+    joining = asyncio.create_task(group())
+    async with asyncio.timeout(30):
+        while not settled.is_set():
+            await first.poll(0.1)
+        second = await joining
+        while second.healthy() is not None:
+            await asyncio.gather(first.poll(0.1), second.poll(0.1))
+    assert not any(first.owns(delivery) for delivery in got), "a claim ends with its assignment"
+    async with asyncio.timeout(10):
+        again = [*await first.poll(1.0), *await second.poll(1.0)]
+    assert again == [], "what was settled comes to nobody again"
+    await first.confirm(got)  # of no effect, and no error: the partitions have another owner
+
+
+async def test_a_rebalance_that_fails_is_no_secret(group: Callable[[], Awaitable[KafkaConsumer]]) -> None:
+    first = await group()
+    await poll_until(first, 1)
+
+    async def settle() -> None:
+        raise RuntimeError("out of order")
+
+    first.before_revoke(settle)
+    joining = asyncio.create_task(group())
+    with pytest.raises(BusError, match="out of order"):
+        async with asyncio.timeout(30):
+            while True:
+                await first.poll(0.1)
+    await first.close()
+    await joining

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -14,17 +15,22 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from runstream_common.bus.dead_letters import read_letters
 from runstream_common.bus.kafka_config import TOPIC, KafkaConfig
+from runstream_proto.v1 import ingest_pb2 as pb
+from runstream_proto.v1 import ingest_pb2_grpc as rpc
 from tests.faults.checker import Findings
 from tests.faults.lab import DISK_LAB, Lab
+from tests.faults.record_batches import BATCHES, ROWS, value
 from tests.faults.workload import ROOT, Workload
 
 FAILPOINTS = (
@@ -460,6 +466,39 @@ def _small_spool(lab: Lab, folder: Path) -> dict[str, Any]:
     return {"small_spool": disk, "extra": {"RUNSTREAM_WHEN_FULL": "block"}, **load}
 
 
+def _old_sdk(round: Round) -> None:
+    """What every released SDK sent is sent again, while the present one sends too."""
+    for path in sorted(BATCHES.glob("v*.json")):
+        asyncio.run(_send_recorded(round.lab, json.loads(path.read_text())))
+
+
+async def _send_recorded(lab: Lab, recorded: dict[str, Any]) -> None:
+    node = lab.nodes()[0]
+    run = pb.RunPath(team="main", project="recorded", run="recorded")
+    metadata = (("authorization", f"Bearer {lab.key}"),)
+    async with grpc.aio.insecure_channel(node["RUNSTREAM_GATEWAY"]) as channel:
+        call = rpc.IngestServiceStub(channel).Stream(metadata=metadata)
+        await call.write(pb.IngestRequest(hello=pb.Hello(run=run, writer_id=recorded["writer"], world_size=1)))
+        assert (await call.read()).WhichOneof("message") == "welcome"
+        for number, text in enumerate(recorded["batches"], start=1):
+            data = base64.b64decode(text)
+            sealed = pb.SealedBatch(number=number, batch=data, crc32=zlib.crc32(data))
+            await call.write(pb.IngestRequest(batch=sealed))
+            answer = await call.read()
+            assert answer.WhichOneof("message") == "ack", answer
+        call.cancel()
+
+
+def _check_recorded(round: Round, findings: Findings) -> None:
+    run = round.lab.api.run("recorded/recorded")
+    round.expect(run.completeness["verdict"] == "complete", f"recorded batches: {run.completeness}")
+    round.expect(run.config == {"lr": 0.1} and run.tags == ("old",), f"recorded config {run.config}, tags {run.tags}")
+    for series in run.series():
+        metric = int(series.metric.split()[1])
+        wanted = [value(metric, step) for step in range(ROWS)]
+        round.expect(list(series.values) == wanted, f"recorded {series.metric} is not what was logged")
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("kill sdk", (1, 3, 0), _kill_sdk),
     Fault("kill gateway", (1, 3), _kill("gateway-1", "gateway-2")),
@@ -487,6 +526,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("replay from zero", (1,), _replay_later, load_s=4, after=_check_replay),
     Fault("old steps again", (1, 0), _rewrite),
     Fault("bytes flipped", (0, 1), _flip_bytes, load_s=4, before=_offline, after=_check_flipped, lossy=True),
+    Fault("old sdk", (1, 0), _old_sdk, load_s=4, after=_check_recorded),
     Fault("disk full under clickhouse", (DISK_LAB,), _fill("clickhouse")),
     Fault("disk full under kafka", (DISK_LAB,), _fill("kafka")),
     Fault("disk full under the spool", (1, 0), _fill("spool"), before=_small_spool),

@@ -117,7 +117,7 @@ async def world(request: pytest.FixtureRequest, embedded: ServiceStack) -> Async
     generator.shuffle(inserts)
     insert = ArrowInserter(client)
     for one in inserts:
-        await insert(one.table, one.columns, one.data)
+        await insert(one.table, one.columns, one.data, one.token)
     yield world
     await client.close()
     await store.close()

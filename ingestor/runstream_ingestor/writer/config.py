@@ -28,6 +28,7 @@ class WriterConfig:
                 max_points=env.integer("RUNSTREAM_WRITER_MAX_POINTS", default.max_points, 1, 5_000_000),
                 max_bytes=env.size_bytes("RUNSTREAM_WRITER_MAX_BYTES", default.max_bytes),
                 max_age_s=env.seconds("RUNSTREAM_WRITER_MAX_AGE_S", default.max_age_s, 0.0, 60.0),
+                ledger=env.flag("RUNSTREAM_WRITER_LEDGER", True),
             ),
             tokens=env.flag("RUNSTREAM_WRITER_DEDUP_TOKENS", True),
             ops_address=env.address("RUNSTREAM_WRITER_OPS", "127.0.0.1:7471"),

@@ -43,6 +43,8 @@ class FlushLimits:
     max_age_s: float = 0.15
     parallel_inserts: int = 2
     """One insert keeps one core of ClickHouse busy, more or less."""
+    ledger: bool = True
+    """Off for measurements alone: no run can be proved complete then."""
 
 
 class _AbandonedError(Exception):
@@ -232,7 +234,7 @@ class Writer:
         batches = await self._undertaker.without_dead(batches, retry)
         if not batches:
             return
-        flush = await asyncio.to_thread(prepare, batches)
+        flush = await asyncio.to_thread(prepare, batches, self._limits.ledger)
         try:
             seconds = await store(flush, self._insert, retry)
         except StorageRefusedError as error:

@@ -58,8 +58,9 @@ class Flush:
         return sum(block.points for decoded in self.batches for block in decoded.blocks)
 
 
-def prepare(batches: Sequence[Decoded]) -> Flush:
-    """Turn batches into inserts: points, series, documents, rejects, and the ledger last."""
+def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
+    """Turn batches into inserts: points, series, documents, rejects, and the ledger last. Without the ledger no run
+    can be proved complete."""
     flush = Flush(list(batches))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
@@ -75,7 +76,7 @@ def prepare(batches: Sequence[Decoded]) -> Flush:
             for table, found in documents.document_rows(decoded).items():
                 rows[table] += found
         rows["rejects"] += documents.reject_rows(decoded, written)
-        if decoded.batch.last_record >= decoded.batch.first_record:
+        if ledger and decoded.batch.last_record >= decoded.batch.first_record:
             rows["ledger"].append(documents.ledger_row(decoded, written))
     flush.inserts += [to_insert(name, tables.to_table(name, rows[name])) for name in tables.ORDER if rows[name]]
     return flush

@@ -81,7 +81,8 @@ class TombstoneUndertaker:
 
     async def _purge(self, stones: set[Tombstone], on_retry: Retry) -> None:
         LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
-        await _until_done(lambda: purge(self._client, stones), on_retry)
+        # Noted durably is enough before the commit; to wait for merges would hold up what lives.
+        await _until_done(lambda: purge(self._client, stones, wait=False), on_retry)
         self._purged |= stones
 
 

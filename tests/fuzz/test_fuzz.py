@@ -1,0 +1,22 @@
+"""A short run of every fuzz target. A million inputs: `python -m tests.fuzz`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.__main__ import fuzz
+from tests.fuzz.targets import TARGETS, seeds
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_crashes_hangs_or_fills_the_memory(name: str) -> None:
+    pytest.importorskip("atheris", reason="the coverage-guided fuzzer has no package for this platform")
+    found = fuzz(name, 1500, seed=1)
+    assert found["ok"], found.get("found")
+    assert found["inputs"] >= 1500
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_good_inputs_are_good(name: str) -> None:
+    for data in seeds(name):
+        TARGETS[name](data)
