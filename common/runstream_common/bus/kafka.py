@@ -173,7 +173,7 @@ class KafkaConsumer:
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=100,
             session_timeout_ms=session_ms,
-            heartbeat_interval_ms=max(session_ms // 5, 500),
+            heartbeat_interval_ms=max(session_ms // 10, 500),  # the members learn of a rebalance by it
             max_poll_interval_ms=600_000,
         )
         self._consumer.subscribe([config.topic], listener=_Assignment(self))
