@@ -12,6 +12,7 @@ import structlog
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
+from runstream_common.undecodable import RefuseUndecodable
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
@@ -107,6 +108,7 @@ def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.so_reuseport", 0),
         ],
+        interceptors=[RefuseUndecodable()],
         maximum_concurrent_rpcs=256,
     )
     rpc.add_QueryServiceServicer_to_server(servicer, server)

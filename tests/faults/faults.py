@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,17 +80,36 @@ class Fault:
 
 
 def _kill(*names: str) -> Callable[[Round], None]:
-    """SIGKILL one of `names` two or three times at random moments, and start it again after a while."""
+    """SIGKILL one of `names` two or three times at random moments, and start it again after a while. Before every
+    second one the parts behind it stand still for a moment, so that much is under way when it dies."""
 
     def play(round: Round) -> None:
-        for _ in range(round.random.randint(2, 3)):
+        brokers = [f"broker-{number + 1}" for number in range(round.lab.brokers)]
+        for number in range(round.random.randint(2, 3)):
             name = round.random.choice([name for name in names if name in round.lab.names or name == "clickhouse"])
+            behind = (
+                [] if name == "clickhouse" else brokers if name.startswith("gateway") and brokers else ["clickhouse"]
+            )
             round.pause(0.3, 1.5)
-            round.lab.kill(name)
+            with _standing_still(round, behind if number % 2 else []):
+                round.lab.kill(name)
             round.pause(0.0, 2.0)
             round.lab.revive(name)
 
     return play
+
+
+@contextlib.contextmanager
+def _standing_still(round: Round, names: list[str]) -> Iterator[None]:
+    """Stopped a moment before, and until it is left."""
+    for name in names:
+        round.lab.signal(name, signal.SIGSTOP)
+    try:
+        round.pause(0.2, 0.8)
+        yield
+    finally:
+        for name in names:
+            round.lab.signal(name, signal.SIGCONT)
 
 
 def _kill_sdk(round: Round) -> None:
@@ -125,7 +144,9 @@ def _kill_one_of_three(leader: bool) -> Callable[[Round], None]:
             partitions = [part for part, found in leaders.items() if found]
             node = round.random.choice([n for n in (1, 2, 3) if n not in leaders] or sorted(leaders))
             assert partitions
-        round.lab.broker(f"broker-{node}").kill()
+        others = [f"broker-{n}" for n in (1, 2, 3) if n != node]  # what they have not fetched is the leader's alone
+        with _standing_still(round, others if leader and round.random.random() < 0.7 else []):
+            round.lab.broker(f"broker-{node}").kill()
         round.pause(2.0, 5.0)
         round.lab.revive(f"broker-{node}")
 
@@ -204,7 +225,8 @@ def _failpoints(round: Round) -> None:
             break
         action = "error" if point == "writer.insert_applied" and round.random.random() < 0.5 else "kill"
         round.lab.kill(writer)
-        round.lab.revive(writer, {"RUNSTREAM_FAILPOINTS": f"{point}:{action}:{round.random.randint(1, 4)}"})
+        round.lab.launch(writer, {"RUNSTREAM_FAILPOINTS": f"{point}:{action}:{round.random.randint(1, 4)}"})
+        round.lab.wait_ready_or_dead(writer)
         round.pause(0.5, 1.5)
 
 
@@ -469,10 +491,11 @@ def _small_spool(lab: Lab, folder: Path) -> dict[str, Any]:
 def _old_sdk(round: Round) -> None:
     """What every released SDK sent is sent again, while the present one sends too."""
     for path in sorted(BATCHES.glob("v*.json")):
-        asyncio.run(_send_recorded(round.lab, json.loads(path.read_text())))
+        asyncio.run(_send_recorded(round, path.stem, json.loads(path.read_text())))
 
 
-async def _send_recorded(lab: Lab, recorded: dict[str, Any]) -> None:
+async def _send_recorded(round: Round, version: str, recorded: dict[str, Any]) -> None:
+    lab = round.lab
     node = lab.nodes()[0]
     run = pb.RunPath(team="main", project="recorded", run="recorded")
     metadata = (("authorization", f"Bearer {lab.key}"),)
@@ -485,7 +508,7 @@ async def _send_recorded(lab: Lab, recorded: dict[str, Any]) -> None:
             sealed = pb.SealedBatch(number=number, batch=data, crc32=zlib.crc32(data))
             await call.write(pb.IngestRequest(batch=sealed))
             answer = await call.read()
-            assert answer.WhichOneof("message") == "ack", answer
+            round.expect(answer.WhichOneof("message") == "ack", f"batch {number} of {version}: {answer}")
         call.cancel()
 
 

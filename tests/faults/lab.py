@@ -106,6 +106,13 @@ class Lab:
     def wait_ready(self, name: str, timeout_s: float = 40.0) -> None:
         self.services[name].wait_answering(f"http://127.0.0.1:{self._ops[name]}/healthz", timeout_s)
 
+    def wait_ready_or_dead(self, name: str, timeout_s: float = 40.0) -> None:
+        try:
+            self.wait_ready(name, timeout_s)
+        except AssertionError:
+            if self.services[name].running():
+                raise
+
     def kill(self, name: str) -> None:
         if name == "clickhouse":
             self.clickhouse.service.kill()
@@ -256,11 +263,15 @@ class Lab:
         return environment
 
     async def _prepare(self) -> str:
+        client = await connect(self.clickhouse.config)
+        whole = runner.render
         if self.sabotage.endswith(":plain_tables"):
             sabotage.plain_tables(runner)
-        client = await connect(self.clickhouse.config)
-        await runner.migrate(client)
-        await client.close()
+        try:
+            await runner.migrate(client)
+        finally:
+            runner.render = whole
+            await client.close()
         store = ControlStore.open(self.control_url)
         await store.migrate()
         key = await store.bootstrap("main", "tester")

@@ -1,4 +1,8 @@
-"""`python -m tests.fuzz --inputs N --seed S`: N inputs, shared among all targets, two at a time; JSON last."""
+"""`python -m tests.fuzz --inputs N --seed S`: N inputs, shared among all targets, two at a time; JSON last.
+
+The functions that read bytes from outside are fuzzed by coverage (`targets`); a twentieth goes to the listening ports
+of a real stack (`ports`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.fuzz.ports import fuzz_ports
 from tests.fuzz.targets import TARGETS
+
+PORTS = "ports"
 
 
 def fuzz(name: str, runs: int, seed: int) -> dict[str, Any]:
@@ -37,10 +44,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="targets whose name contains this")
     arguments = parser.parse_args()
-    names = [name for name in TARGETS if arguments.only in name]
-    share = arguments.inputs // len(names) + 1
+    names = [name for name in (PORTS, *TARGETS) if arguments.only in name]
+    to_ports = arguments.inputs // 20 if PORTS in names else 0
+    share = (arguments.inputs - to_ports) // max(len(names) - bool(to_ports), 1) + 1
+
+    def play(name: str) -> dict[str, Any]:
+        return fuzz_ports(to_ports, arguments.seed) if name == PORTS else fuzz(name, share, arguments.seed)
+
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda name: fuzz(name, share, arguments.seed), names))
+        results = list(pool.map(play, names))
     for result in results:
         if not result["ok"]:
             print(result.pop("found"), file=sys.stderr)

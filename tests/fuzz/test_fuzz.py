@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzz.__main__ import fuzz
+from tests.fuzz.ports import fuzz_ports
 from tests.fuzz.targets import TARGETS, seeds
 
 
@@ -20,3 +21,9 @@ def test_no_input_crashes_hangs_or_fills_the_memory(name: str) -> None:
 def test_good_inputs_are_good(name: str) -> None:
     for data in seeds(name):
         TARGETS[name](data)
+
+
+def test_every_port_answers_or_closes_and_works_on() -> None:
+    found = fuzz_ports(700, seed=2)
+    assert found["ok"], found.get("found")
+    assert min(found["sent"].values()) == 100

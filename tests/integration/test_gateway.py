@@ -114,6 +114,17 @@ async def test_a_batch_sent_again_changes_nothing(client: Client, embedded: Serv
         assert ask.query(query, parameters={"run": client.run}).result_rows == [(count,)]
 
 
+async def test_a_batch_that_comes_after_a_later_one_is_stored(client: Client, embedded: ServiceStack) -> None:
+    for number, first in ((2, 3), (1, 1)):
+        call, _ = await client.welcomed()
+        data = client.batch(number, first).SerializeToString()
+        assert (await client.send(call, number, data)).ack.number == number
+        call.cancel()
+    query = "SELECT step FROM points FINAL WHERE run = {run:String} ORDER BY step"
+    rows = embedded.clickhouse.client().query(query, parameters={"run": client.run}).result_rows
+    assert [step for (step,) in rows] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("key", ["", "garbage", "rs_000000000000_" + "x" * 43])
 async def test_unknown_keys_are_refused(client: Client, key: str) -> None:
     status, words = await refusal(client.open(key), client.hello())
@@ -153,6 +164,22 @@ async def test_a_viewer_may_not_write(client: Client, embedded: ServiceStack) ->
 async def test_a_stream_begins_with_a_hello(client: Client) -> None:
     status, words = await refusal(client.open(), pb.IngestRequest(ping=pb.Ping()))
     assert status is grpc.StatusCode.INVALID_ARGUMENT and "begins with a hello" in words
+
+
+@pytest.mark.parametrize("welcomed", [False, True], ids=["first", "later"])
+async def test_bytes_that_are_no_message_are_refused_in_words(client: Client, welcomed: bool) -> None:
+    method = client.channel.stream_stream(
+        "/runstream.v1.IngestService/Stream", response_deserializer=pb.IngestResponse.FromString
+    )
+    call = method(metadata=(("authorization", f"Bearer {client.key}"),))
+    if welcomed:
+        await call.write(client.hello().SerializeToString())
+        assert (await call.read()).HasField("welcome")
+    await call.write(b"\xff no message")
+    with pytest.raises(grpc.aio.AioRpcError, match="the request cannot be read") as refused:
+        while await call.read() is not grpc.aio.EOF:
+            pass
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_key_revoked_in_mid_stream_ends_it(client: Client, embedded: ServiceStack) -> None:

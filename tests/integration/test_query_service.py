@@ -184,6 +184,15 @@ def test_bodies_that_are_no_question_are_400(seeded: ServiceStack, body: bytes) 
     assert call(seeded, "ListRuns", body, seeded.key)[0] == 400
 
 
+def test_bytes_that_are_no_question_are_the_clients_fault(seeded: ServiceStack) -> None:
+    with grpc.insecure_channel(seeded.address("grpc")) as channel:
+        ask = channel.unary_unary("/runstream.v1.QueryService/GetRun")
+        with pytest.raises(grpc.RpcError, match="the request cannot be read") as refused:
+            ask(b"\xff", metadata=(("authorization", f"Bearer {seeded.key}"),))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "Traceback" not in (seeded.folder / "query.log").read_text()
+
+
 def test_an_empty_range_is_an_empty_answer(seeded: ServiceStack) -> None:
     status, answer = call(seeded, "GetHistory", {**question("GetHistory"), "min_step": 5000}, seeded.key)
     assert (status, answer["series"]) == (200, [])

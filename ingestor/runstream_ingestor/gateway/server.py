@@ -6,6 +6,7 @@ import grpc
 
 from runstream_common.limits import MAX_BATCH_BYTES
 from runstream_common.tls import grpc_port
+from runstream_common.undecodable import RefuseUndecodable
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.service import IngestService
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
@@ -27,7 +28,7 @@ class GatewayServer:
 
     def __init__(self, config: GatewayConfig, service: IngestService) -> None:
         self._config = config
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=[RefuseUndecodable()])
         rpc.add_IngestServiceServicer_to_server(service, self._server)
         self.port = 0
 

@@ -1,0 +1,85 @@
+"""Requests that are no protobuf message of their method: refused as the client's error, in one readable line.
+
+grpc's asyncio server answers them UNKNOWN, and logs a traceback for each: anybody could fill a log so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecodable:
+    words: str
+
+
+class RefuseUndecodable(grpc.aio.ServerInterceptor):
+    """Answers INVALID_ARGUMENT; what the method did before it (a stream's messages) stands."""
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        parse = handler.request_deserializer
+
+        def parsed(data: bytes) -> Any:
+            try:
+                return parse(data)
+            except DecodeError as error:
+                return _Undecodable(f"the request cannot be read: {error}")
+
+        make, behaviour = _wrapped(handler)
+        return make(behaviour, request_deserializer=parsed, response_serializer=handler.response_serializer)
+
+
+def _wrapped(handler: Any) -> tuple[Any, Any]:
+    if handler.stream_stream:
+        stream_stream = handler.stream_stream
+
+        async def both(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+            async with aclosing(stream_stream(_checked(requests, context), context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return grpc.stream_stream_rpc_method_handler, both
+    if handler.stream_unary:
+        stream_unary = handler.stream_unary
+
+        async def many(requests: AsyncIterator[Any], context: Any) -> Any:
+            return await stream_unary(_checked(requests, context), context)
+
+        return grpc.stream_unary_rpc_method_handler, many
+    if handler.unary_stream:
+        unary_stream = handler.unary_stream
+
+        async def answers(request: Any, context: Any) -> AsyncIterator[Any]:
+            await _check(request, context)
+            async with aclosing(unary_stream(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return grpc.unary_stream_rpc_method_handler, answers
+    unary_unary = handler.unary_unary
+
+    async def one(request: Any, context: Any) -> Any:
+        await _check(request, context)
+        return await unary_unary(request, context)
+
+    return grpc.unary_unary_rpc_method_handler, one
+
+
+async def _checked(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+    async for request in requests:
+        await _check(request, context)
+        yield request
+
+
+async def _check(request: Any, context: Any) -> None:
+    if isinstance(request, _Undecodable):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.words)
