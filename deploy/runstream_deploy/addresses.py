@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import random
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -41,15 +44,20 @@ class Addresses:
 
     @classmethod
     def any_free(cls, host: str) -> Addresses:
-        """Ports that were free a moment ago."""
-        sockets = [socket.socket() for _ in range(7)]
-        try:
-            for index, sock in enumerate(sockets):
-                sock.bind((host if index < 3 else "127.0.0.1", 0))
-            ports = [str(sock.getsockname()[1]) for sock in sockets]
-        finally:
-            for sock in sockets:
-                sock.close()
+        """Ports that were free a moment ago, below those that the kernel gives to outgoing connections: one of those
+        could be taken again before its service has bound it."""
+        ports: list[str] = []
+        with contextlib.ExitStack() as held:
+            while len(ports) < 7:
+                port = random.SystemRandom().randrange(15_000, 32_000)
+                sock = held.enter_context(socket.socket())
+                try:
+                    sock.bind((host if len(ports) < 3 else "127.0.0.1", port))
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                else:
+                    ports.append(str(port))
         return cls.on_ports(host, ports)
 
     def save(self, data: Path) -> None:

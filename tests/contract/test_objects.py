@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,15 +14,13 @@ import pytest
 
 from runstream_common.config import ConfigError, Env
 from runstream_common.objects import MediaConfig, MediaError, MediaMissingError, MediaStore
-from tests.support.processes import wait_for
+from tests.support.processes import free_port, wait_for
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A server that speaks S3 (moto's), with a bucket."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
