@@ -7,10 +7,13 @@ import contextlib
 import gzip
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -303,3 +306,48 @@ def test_an_insert_that_finds_the_disk_full_is_no_success(tmp_path: Path) -> Non
     finally:
         server.service.kill()
         unmount(disk)
+
+
+def test_a_disk_that_fills_up_during_inserts_and_merges_breaks_no_part(tmp_path: Path) -> None:
+    """What the engine alone would do: answer well, and leave parts that are set aside at the next start."""
+    try:
+        disk = small_disk(tmp_path / "disk", 100)
+    except RuntimeError as error:
+        if os.environ.get("RUNSTREAM_REQUIRE_REAL"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    server = EmbeddedClickHouse(disk).start()
+    generator = random.Random(7)
+    stored = 0
+    try:
+        ask(server, "CREATE TABLE t (n UInt64, m String, v Float64) ENGINE = MergeTree ORDER BY (m, n)")
+        for _ in range(40):
+            filling = threading.Thread(target=_fill, args=(disk / "ballast", generator.uniform(0, 0.05)))
+            filling.start()
+            for _ in range(6):
+                rows = "".join(f"{stored},m{n % 7},{n / 3}\n" for n in range(generator.randrange(50, 3000)))
+                with contextlib.suppress(OSError):  # the server starts itself again where it must
+                    status, _, _ = ask(server, rows.encode(), query="INSERT INTO t FORMAT CSV")
+                    stored += status == 200
+                with contextlib.suppress(OSError):
+                    ask(server, "OPTIMIZE TABLE t FINAL")
+            filling.join()
+            (disk / "ballast").unlink()
+            server.service.wait_answering(f"{server.url}/ping")
+        assert stored > 40
+        server.service.kill()
+        server.start()
+        broken = "SELECT count() FROM system.detached_parts WHERE reason LIKE 'broken%' AND table = 't'"
+        assert int(ask(server, f"SELECT uniqExact(n) FROM t WHERE n < {stored}")[1]) == stored, ask(server, broken)
+    finally:
+        server.service.kill()
+        unmount(disk)
+
+
+def _fill(ballast: Path, after_s: float) -> None:
+    time.sleep(after_s)
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1 << 10, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)):
+                    pass

@@ -15,6 +15,7 @@ from typing import Any
 
 from runstream_deploy.embedded.config import MAX_WAITING
 from runstream_deploy.embedded.request import BadRequestError, Statement
+from runstream_deploy.embedded.space import SpaceGuard, forget_tokens
 
 _SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=[^()]*$", re.IGNORECASE)
 _ERROR = re.compile(r"Code: (\d+)")
@@ -66,6 +67,7 @@ class Engine:
         """Raises DataFolderError when another process has the folder."""
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock_fd = _lock(data)
+        forget_tokens(data)
         import chdb  # half a second and 250 MB: only in the process that is the engine
 
         self._connect = chdb.connect
@@ -73,6 +75,8 @@ class Engine:
         self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
         self.running = 0
+        self._space = SpaceGuard(data, self._ask)
+        self._space.start()
 
     async def run(self, statement: Statement) -> Answer:
         """Raises EngineError, BadRequestError (too many wait)."""
@@ -87,11 +91,14 @@ class Engine:
     def close(self) -> None:
         """Let running queries finish, then close the instance: everything is on disk."""
         self._threads.shutdown(wait=True)
+        self._space.close()
         self._root.close()
         os.close(self._lock_fd)
 
     def _run(self, statement: Statement) -> Answer:
-        started = time.perf_counter()
+        started = time.monotonic()
+        if statement.writes and (full := self._space.room()):
+            raise EngineError(full)
         # A fresh session costs a millisecond and inherits nothing from the request before.
         session = self._connect(self._path)
         try:
@@ -99,12 +106,23 @@ class Engine:
             if statement.data is not None:
                 return self._insert(session, statement, started)
             result = session.query(statement.sql, statement.output_format, params=dict(statement.parameters) or None)
+            if statement.writes:
+                self._space.verify_since(started)
             data = bytes(result.bytes() or b"")
-            return Answer(data, time.perf_counter() - started, result.rows_read(), result.bytes_read())
+            return Answer(data, time.monotonic() - started, result.rows_read(), result.bytes_read())
         except (RuntimeError, ValueError, TypeError) as error:
             raise EngineError(str(error)) from error
         finally:
             session.close()
+
+    def _ask(self, sql: str) -> list[list[str]]:
+        """For the guard of the space. Raises RuntimeError."""
+        session = self._connect(self._path)
+        try:
+            text = bytes(session.query(sql, "TSV").bytes() or b"").decode()
+        finally:
+            session.close()
+        return [line.split("\t") for line in text.splitlines()]
 
     @staticmethod
     def _prepare(session: Any, statement: Statement) -> None:
@@ -116,17 +134,17 @@ class Engine:
         if statement.database and statement.database != "default":
             session.query(f"USE {_identifier(statement.database)}")
 
-    @staticmethod
-    def _insert(session: Any, statement: Statement, started: float) -> Answer:
+    def _insert(self, session: Any, statement: Statement, started: float) -> Answer:
         if statement.read_only:
             raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
         assert statement.data is not None
         # The engine's streaming insert answers well when its commit fails (a full disk): the data goes in as a file.
         with _in_memory(statement.data) as path:
             result = session.query(_from_file(statement.sql, path, statement.data_format))
+        self._space.verify_since(started)
         return Answer(
             b"",
-            time.perf_counter() - started,
+            time.monotonic() - started,
             rows_written=result.rows_read(),
             bytes_written=len(statement.data),
         )

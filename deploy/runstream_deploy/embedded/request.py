@@ -80,9 +80,18 @@ class Statement:
     read_only: bool = False
 
     @property
-    def kind(self) -> str:
+    def _word(self) -> str:
         word = re.match(rf"{_COMMENT}(\w+)", self.sql, re.DOTALL)
-        name = word[1].lower() if word else ""
+        return word[1].lower() if word else ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it makes parts. What frees space, or changes a definition, does not."""
+        return self.data is not None or self._word in ("insert", "delete", "update", "optimize")
+
+    @property
+    def kind(self) -> str:
+        name = self._word
         return name if name in ("select", "insert", "create", "alter", "system", "show", "with") else "other"
 
 

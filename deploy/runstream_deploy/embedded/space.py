@@ -1,0 +1,155 @@
+"""Guards the data against a full disk.
+
+The engine (chdb 26.9) lets an insert or a merge succeed whose last small files found no room: such a part is readable
+until the next start, then it is set aside as broken. So: writes are refused before the disk is full, merges stop, and
+what was written while it was nearly full is checked. After a broken part the engine is started again at once, by
+`exec`: it comes back with the parts that a broken merge was made of; a broken insert was never answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+LOG = structlog.get_logger()
+_MARGIN_BYTES = 64 << 20
+_TICK_S = 0.1
+_LATELY = "SELECT database, table, name FROM system.parts WHERE active AND modification_time >= now() - 120"
+_MERGES_END_S = 20.0
+_KNOWN = "RUNSTREAM_CLICKHOUSE_BROKEN_PARTS"
+"""Parts that were broken before the engine was started again: they do not make it start a second time."""
+Ask = Callable[[str], list[list[str]]]
+"""Runs a statement; returns its rows. Raises RuntimeError."""
+
+
+class SpaceGuard:
+    """`room()` before a write, `verify_since()` after it; between them a thread looks ten times a second."""
+
+    def __init__(self, data: Path, ask: Ask) -> None:
+        """Call `forget_tokens` before the engine opens its data."""
+        self._data = data
+        self._ask = ask
+        self._lock = threading.Lock()
+        found = os.statvfs(data)
+        self._margin = min(_MARGIN_BYTES, found.f_blocks * found.f_frsize // 8)
+        self._low = False
+        self._last_low = 0.0
+        self._state = _open_state(data)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="space", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        os.close(self._state)
+
+    def room(self) -> str | None:
+        """Why nothing can be written now, or None."""
+        if not self._is_low():
+            return None
+        return (
+            f"Code: 243. DB::Exception: Less than {self._margin >> 20} MiB are free below {self._data}: nothing is "
+            "written until there is room. (NOT_ENOUGH_SPACE)"
+        )
+
+    def verify_since(self, started: float) -> None:
+        """After a write that began at `started` (monotonic): where the disk was nearly full meanwhile, what it wrote is
+        checked. Returns when it is good, and not at all when it is not."""
+        if self._is_low() or self._last_low >= started:
+            self._verify()
+
+    def _is_low(self) -> bool:
+        found = os.statvfs(self._data)
+        low = found.f_bavail * found.f_frsize < self._margin
+        if low:
+            self._last_low = time.monotonic()
+        return low
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_TICK_S):
+            try:
+                low = self._is_low()
+                if low and not self._low:
+                    self._enter()
+                elif self._low and not low and time.monotonic() - self._last_low > 1.0:
+                    self._leave()
+            except (RuntimeError, OSError) as error:
+                _say("the disk's space could not be guarded, trying again", error=str(error)[:300])
+
+    def _enter(self) -> None:
+        os.pwrite(self._state, b"1", 0)
+        _say("disk nearly full: nothing is written until there is room", folder=str(self._data))
+        self._ask("SYSTEM STOP MERGES")
+        deadline = time.monotonic() + _MERGES_END_S
+        while time.monotonic() < deadline and self._ask("SELECT count() FROM system.merges") != [["0"]]:
+            time.sleep(_TICK_S)
+        self._verify()
+        self._low = True
+
+    def _leave(self) -> None:
+        self._verify()
+        self._ask("SYSTEM START MERGES")
+        os.pwrite(self._state, b"0", 0)
+        self._low = False
+        _say("the disk has room again", folder=str(self._data))
+
+    def _verify(self) -> None:
+        """Check every part that was made lately."""
+        with self._lock:
+            broken = self._broken()
+            known = set(filter(None, os.environ.get(_KNOWN, "").split(",")))
+            if broken and not broken <= known:
+                _say("the disk was full while parts were written: starting again without them", parts=[*broken])
+                os.pwrite(self._state, b"1", 0)
+                os.environ[_KNOWN] = ",".join(sorted(broken | known))
+                os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself, as it was called
+
+    def _broken(self) -> set[str]:
+        made = self._ask(_LATELY)
+        broken = set()
+        for database, table, name in made:
+            try:
+                rows = self._ask(
+                    f"CHECK TABLE `{database}`.`{table}` PART '{name}' SETTINGS check_query_single_value_result = 0"
+                )
+            except RuntimeError:  # merged away meanwhile, or its table dropped
+                continue
+            broken |= {f"{table}/{row[0]}" for row in rows if row[1] == "0"}
+        return broken
+
+
+def _say(event: str, **details: object) -> None:
+    """The log may be on the disk that is full."""
+    with contextlib.suppress(OSError):
+        LOG.error(event, **details)
+
+
+def forget_tokens(data: Path) -> None:
+    """Where the disk was nearly full when the engine ended: its memory of insert tokens may name inserts whose parts
+    are broken. Without it a repeated insert is stored again, which the rows' keys and versions make harmless."""
+    state = _open_state(data)
+    try:
+        if os.pread(state, 1, 0) == b"1":
+            for folder in (data / "engine").rglob("deduplication_logs"):
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(state)
+
+
+def _open_state(data: Path) -> int:
+    """One byte that is there before the disk is full, so that it can be changed then."""
+    fd = os.open(data / "disk-was-full", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not os.fstat(fd).st_size:
+        os.pwrite(fd, b"0", 0)
+    return fd
