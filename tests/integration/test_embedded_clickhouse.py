@@ -182,6 +182,12 @@ def test_parameters_too_long_for_a_url_come_as_a_form(server: EmbeddedClickHouse
     assert ask(server, b"--x\r\nbroken", {"Content-Type": "multipart/form-data; boundary=x"})[0] == 400
 
 
+def test_a_form_that_cannot_be_read_is_refused(server: EmbeddedClickHouse) -> None:
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    status, answer, _ = ask(server, b"--x\r\nContent-Disposition:a; name*\r\n", form)
+    assert status == 400 and b"the form cannot be read" in answer
+
+
 def test_get_reads_and_never_writes(server: EmbeddedClickHouse) -> None:
     assert ask(server, method="GET", query="SELECT 7")[:2] == (200, b"7\n")
     status, body, _ = ask(server, method="GET", query="CREATE TABLE got (a Int8) ENGINE = Memory")

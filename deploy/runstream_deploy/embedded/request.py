@@ -127,11 +127,16 @@ def form_fields(content_type: str, body: bytes) -> dict[str, str]:
     Raises BadRequestError.
     """
     head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    form = BytesParser(policy=HTTP).parsebytes(head + body)
+    try:
+        form = BytesParser(policy=HTTP).parsebytes(head + body)
+        parts = [
+            (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
+            for part in (form.iter_parts() if form.is_multipart() else ())
+        ]
+    except Exception as error:  # noqa: BLE001  # the parser answers bad headers with whatever it stumbles over
+        raise BadRequestError("the form cannot be read: give its parts a content-disposition with a name") from error
     fields: dict[str, str] = {}
-    for part in form.iter_parts() if form.is_multipart() else ():
-        name = part.get_param("name", header="content-disposition")
-        payload = part.get_payload(decode=True)
+    for name, payload in parts:
         if isinstance(name, str) and isinstance(payload, bytes):
             try:
                 fields[name] = payload.decode("utf-8")
