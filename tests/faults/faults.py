@@ -32,6 +32,7 @@ from tests.faults.checker import Findings
 from tests.faults.lab import DISK_LAB, Lab
 from tests.faults.record_batches import BATCHES, ROWS, value
 from tests.faults.workload import ROOT, Workload
+from tests.support.processes import wait_for
 
 FAILPOINTS = (
     "writer.after_read",
@@ -290,6 +291,7 @@ def _storm(round: Round) -> None:
 
 def _lost_answers(round: Round) -> None:
     """Inserts are applied, and the connection is cut before the answer."""
+    wait_for(lambda: round.lab.checker.count(round.workload.project, round.workload.runs) > 0, "the first point")
     before = round.lab.writer_metric("runstream_writer_insert_retries_total")
     for _ in range(6):
         round.lab.to_clickhouse.lost_answers = round.random.randint(1, 4)
@@ -544,7 +546,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("two gateways reordered", (1,), _reorder),
     Fault("deduplication lost", (1, 0), _no_tokens, load_s=10),
     Fault("rebalance storm", (1,), _storm, load_s=15),
-    Fault("answers lost", (1, 0), _lost_answers),
+    Fault("answers lost", (1, 0), _lost_answers, load_s=15),
     Fault("network", (1, 0), _network, load_s=10),
     Fault("poison", (1,), _poison, after=_check_letters),
     Fault("clock steps", (1,), _step_clocks, before=_clocks),
