@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -218,10 +217,3 @@ class Checker:
         if self.plain:
             statement = statement.replace("FROM points FINAL", "FROM points")
         return list(self._client.query(statement, parameters=parameters).result_rows)
-
-
-def metric_value(address: str, name: str) -> float:
-    """A sample of a service's /metrics, summed over its labels."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as response:
-        lines = response.read().decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))

@@ -16,7 +16,7 @@ from runstream_common.clickhouse import connect
 from runstream_common.control.store import ControlStore
 from runstream_common.schema import runner
 from tests.faults import sabotage
-from tests.faults.checker import Checker, metric_value
+from tests.faults.checker import Checker
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.disks import small_disk, unmount
 from tests.support.kafka import KafkaCluster
@@ -233,9 +233,6 @@ class Lab:
     def kafka_bootstrap(self) -> str:
         assert self.kafka is not None
         return self.kafka.bootstrap
-
-    def writer_metric(self, name: str) -> float:
-        return sum(metric_value(f"127.0.0.1:{self._ops[writer]}", name) for writer in self.writers)
 
     def _environment(self, name: str) -> dict[str, str]:
         environment = {

@@ -23,6 +23,8 @@ class Proxy:
         """Of what clients send; it arrives even when its client has gone meanwhile."""
         self.lost_answers = 0
         """So many answers to requests that contain `lose` are cut off, after the server has worked."""
+        self.answers_lost = 0
+        """Since the beginning."""
         self.lose = b"INSERT"
         self.port = 0
         self._turn = 0
@@ -114,6 +116,7 @@ class Proxy:
                     asked.insert = asked.insert or self.lose in data
                 elif asked.insert and self.lost_answers > 0:
                     self.lost_answers -= 1
+                    self.answers_lost += 1
                     raise ConnectionResetError("the answer is lost")
                 else:
                     asked.insert = False
