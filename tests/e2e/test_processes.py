@@ -86,9 +86,13 @@ def test_pools_log_into_a_full_spool_without_deadlock_loss_or_repetition(
     if when_full == "drop_new":
         assert found["points_dropped"] == told["dropped"] > 0
         assert found["points_received"] == told["logged"] + workers
+        assert not found["missing"], "what was never recorded has no number"
     else:
         assert found["points_dropped"] + found["points_received"] == told["logged"] + workers
-    assert not found["missing"]
+        assert found["points_dropped"] > 0
+        (gap,) = found["missing"]
+        assert gap["rank"] == 0
+        assert gap["first"] == 1, "the oldest records were given up, of the process that filled the spool"
     assert list(SpoolFolder(spool).stream_folders()) == []
 
 
