@@ -8,11 +8,12 @@ BIN    := $(VENV)/bin
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo test faults fuzz lint types proto bench up clean
+.PHONY: help demo parts test faults fuzz lint types proto bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
 	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
+	@echo "make parts   what the tests run on: brokers, PostgreSQL, libraries"
 	@echo "make faults  the fault laboratory: 100 rounds, about 40 minutes (ROUNDS=, SEED=)"
 	@echo "make fuzz    a million inputs against everything that reads bytes from outside"
 	@echo "make lint    ruff and mypy"
@@ -38,14 +39,15 @@ demo: $(VENV)/.demo
 up: $(VENV)/.demo
 	@$(BIN)/runstream up
 
-test: $(VENV)/.dev
+parts: $(VENV)/.dev
 	@PIP=$(BIN)/pip sh tests/setup.sh
+
+test: parts
 	@$(BIN)/python -m pytest
 
 ROUNDS ?= 100
 SEED   ?= 1
-faults: $(VENV)/.dev
-	@PIP=$(BIN)/pip sh tests/setup.sh
+faults: parts
 	@$(BIN)/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS)
 
 fuzz: $(VENV)/.dev
