@@ -23,7 +23,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="failpoints-"))
     lab = Lab(folder / "lab", 1).start()
     lab.kill("writer-2")  # all of the work is writer-1's, so that it comes to every point soon
-    seconds = 60 + arguments.times * len(FAILPOINTS) * 4.0
+    seconds = 120 + arguments.times * len(FAILPOINTS) * 2 * _PATIENCE_S  # it is told to end before
     workload = Workload(folder / "load", lab.nodes(), "points", "r", 1, seconds=seconds, rows_per_s=20, runs=2)
     deaths = dict.fromkeys(FAILPOINTS, 0)
     try:
