@@ -13,7 +13,7 @@ BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Success
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
 	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
-	@echo "make parts   what the tests run on: brokers, PostgreSQL, libraries"
+	@echo "make parts   what the tests run on: Java and Maven for Kafka, PostgreSQL, PyTorch"
 	@echo "make faults  the fault laboratory: 100 rounds, about 40 minutes (ROUNDS=, SEED=)"
 	@echo "make fuzz    a million inputs against everything that reads bytes from outside"
 	@echo "make lint    ruff and mypy"

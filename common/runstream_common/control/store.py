@@ -1,27 +1,19 @@
-"""Questions to the control database. Synchronous SQLAlchemy in threads: SQLite has no other way, and one
-driver for both keeps one behaviour."""
+"""Questions to the control database: who may do what, and which attempts of runs there are."""
 
 from __future__ import annotations
 
-import asyncio
 import enum
-import functools
-import random
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select, text, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from runstream_common.config import ConfigError
 from runstream_common.control import keys, tables
+from runstream_common.control.database import Database, in_thread
 from runstream_common.control.errors import (
     AuthenticationError,
-    ControlUnavailableError,
     InvalidNameError,
     NotFoundError,
     PermissionDeniedError,
@@ -34,10 +26,6 @@ from runstream_common.identity import check_name, check_writer_id
 from runstream_common.times import now_us
 
 LOG = structlog.get_logger()
-_ATTEMPTS = 8
-"""Of a transaction that lost a race. Each loss is another's win, so a few suffice; jitter spreads the rest."""
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Role(enum.StrEnum):
@@ -104,99 +92,12 @@ class KeyRow:
     revoked: bool
 
 
-def _in_thread(
-    method: Callable[Concatenate[ControlStore, P], R],
-) -> Callable[Concatenate[ControlStore, P], Coroutine[Any, Any, R]]:
-    """Run a method in a thread, again when it lost a race. Raises ControlUnavailableError."""
-
-    @functools.wraps(method)
-    async def call(self: ControlStore, *args: P.args, **kwargs: P.kwargs) -> R:
-        async with self.slots:
-            return await asyncio.to_thread(functools.partial(_persist, method, self, *args, **kwargs))
-
-    return call  # type: ignore[return-value]  # functools.wraps hides that `self` stays positional
-
-
-def _persist(method: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    for attempt in range(_ATTEMPTS):
-        try:
-            return method(*args, **kwargs)
-        except (IntegrityError, OperationalError) as error:
-            if attempt + 1 == _ATTEMPTS:
-                raise ControlUnavailableError(f"the control database does not answer: {_short(error)}") from error
-            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  # jitter, no secret
-        except SQLAlchemyError as error:
-            raise ControlUnavailableError(f"the control database failed: {_short(error)}") from error
-    raise AssertionError("unreachable")
-
-
-def _short(error: SQLAlchemyError) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return (str(cause).splitlines() or [""])[0][:200]
-
-
-class ControlStore:
+class ControlStore(Database):
     """Safe to use from one event loop; several processes may use one database."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.slots = asyncio.Semaphore(16)
-
-    @classmethod
-    def open(cls, url: str) -> ControlStore:
-        """`sqlite:////path` or `postgresql://user@host/db`. Raises ConfigError."""
-        try:
-            parsed = make_url(url)
-        except ArgumentError as error:
-            raise ConfigError(
-                "RUNSTREAM_CONTROL_URL is no database URL: give sqlite:////folder/control.db or postgresql://user@host/db"
-            ) from error
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": 30.0})
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
-        else:
-            engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_pre_ping=True)
-        return cls(engine)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._engine.dispose)
-
-    # Schema
-
-    @_in_thread
-    def migrate(self) -> int:
-        """Bring the schema to `tables.VERSION`; returns the version it had (0: none)."""
-        with self._engine.begin() as connection:
-            found = _version(connection)
-            if found > tables.VERSION:
-                raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
-            tables.metadata.create_all(connection, checkfirst=True)
-            if found == 0:
-                connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
-                return found
-            for version in range(found + 1, tables.VERSION + 1):
-                for statement in tables.MIGRATIONS[version]:
-                    connection.execute(text(statement))
-            connection.execute(update(tables.schema_version).values(version=tables.VERSION))
-            return found
-
-    @_in_thread
-    def check_schema(self) -> None:
-        """Raises ControlUnavailableError when it is not migrated."""
-        with self._engine.connect() as connection:
-            found = _version(connection)
-        if found != tables.VERSION:
-            raise ControlUnavailableError(
-                f"the control database has schema version {found}, this server needs "
-                f"{tables.VERSION}: run `runstream migrate`"
-            )
 
     # Who
 
-    @_in_thread
+    @in_thread
     def authenticate(self, api_key: str) -> Principal:
         """Raises AuthenticationError."""
         prefix = keys.prefix_of(api_key)
@@ -220,7 +121,7 @@ class ControlStore:
 
     # Runs
 
-    @_in_thread
+    @in_thread
     def bind_stream(
         self,
         principal: Principal,
@@ -270,10 +171,10 @@ class ControlStore:
             )
             return StreamBinding(team, epoch, row.created_us, new_run)
 
-    @_in_thread
+    @in_thread
     def check_living(self, *, team: str, project: str, run: str, epoch: int) -> None:
         """Raises RunDeletedError when this attempt of the run was deleted."""
-        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        where = _of_run(team, project, run)
         with self._engine.connect() as connection:
             last_dead = connection.execute(select(tables.runs.c.deleted_epoch).where(*where)).scalar_one_or_none()
         if last_dead is not None and epoch <= last_dead:
@@ -281,7 +182,7 @@ class ControlStore:
 
     # Deletion
 
-    @_in_thread
+    @in_thread
     def delete_runs(
         self, principal: Principal, *, team: str, project: str, runs: Sequence[str] | None
     ) -> list[DeletedRun]:
@@ -302,18 +203,18 @@ class ControlStore:
             connection.execute(update(tables.runs).where(*where).values(deleted_epoch=tables.runs.c.last_epoch))
             return [DeletedRun(row.run, row.last_epoch) for row in found]
 
-    @_in_thread
+    @in_thread
     def last_epoch(self, principal: Principal, *, team: str, project: str, run: str) -> int:
         """Of a run that the caller may write to. Raises PermissionDeniedError, NotFoundError."""
         _check_writable(principal, team)
-        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        where = _of_run(team, project, run)
         with self._engine.connect() as connection:
             found = connection.execute(select(tables.runs.c.last_epoch).where(*where)).scalar_one_or_none()
         if found is None:
             raise NotFoundError(f"there is no run {run!r} in {team}/{project}")
         return int(found)
 
-    @_in_thread
+    @in_thread
     def delete_project(self, principal: Principal, *, team: str, project: str) -> list[DeletedRun]:
         """Mark all its runs as deleted and forget the project. Raises PermissionDeniedError."""
         _check_admin(principal, team)
@@ -324,7 +225,7 @@ class ControlStore:
             )
         return deleted
 
-    @_in_thread
+    @in_thread
     def set_retention(self, principal: Principal, *, team: str, project: str, days: int) -> int:
         """Returns what it was. Raises PermissionDeniedError, NotFoundError."""
         _check_admin(principal, team)
@@ -336,22 +237,21 @@ class ControlStore:
             connection.execute(update(tables.projects).where(*where).values(retention_days=days))
             return int(before)
 
-    @_in_thread
+    @in_thread
     def projects_with_retention(self) -> list[ProjectRow]:
         """For the janitor, who asks for nobody."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(tables.projects).where(tables.projects.c.retention_days > 0))
             return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
 
-    @_in_thread
+    @in_thread
     def expire_runs(self, team: str, project: str, expired: Sequence[DeletedRun]) -> None:
         """Mark these attempts as deleted, for the janitor; one that began meanwhile lives."""
         with self._engine.begin() as connection:
             for run in expired:
                 connection.execute(
                     update(tables.runs)
-                    .where(tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run.run)
-                    .where(tables.runs.c.deleted_epoch < run.epoch)
+                    .where(*_of_run(team, project, run.run), tables.runs.c.deleted_epoch < run.epoch)
                     .values(deleted_epoch=run.epoch)
                 )
 
@@ -363,7 +263,7 @@ class ControlStore:
         _check_writable(principal, team)
         return team
 
-    @_in_thread
+    @in_thread
     def projects(self, principal: Principal, team: str | None = None) -> list[ProjectRow]:
         """Projects of the caller's teams, or of one of them (none where the caller cannot read it)."""
         wanted = [name for name in principal.roles if team in (None, "", name)]
@@ -375,7 +275,7 @@ class ControlStore:
 
     # Administration
 
-    @_in_thread
+    @in_thread
     def bootstrap(self, team: str, user: str) -> str | None:
         """The first team, user and key; the key, or None when there are keys already."""
         with self._engine.begin() as connection:
@@ -384,7 +284,7 @@ class ControlStore:
             _ensure_member(connection, user, team, Role.ADMIN)
             return _add_key(connection, user, team)
 
-    @_in_thread
+    @in_thread
     def create_api_key(self, user: str, team: str, role: Role = Role.MEMBER) -> str:
         """A new key of a user in a team, both made where they do not exist. Shown this once."""
         _check_names(team)
@@ -393,7 +293,7 @@ class ControlStore:
             _ensure_member(connection, user, team, role)
             return _add_key(connection, user, team)
 
-    @_in_thread
+    @in_thread
     def revoke_api_key(self, prefix: str) -> None:
         """Raises NotFoundError."""
         with self._engine.begin() as connection:
@@ -403,7 +303,7 @@ class ControlStore:
             if done.rowcount != 1:
                 raise NotFoundError(f"there is no API key {prefix!r}: see `runstream key list`")
 
-    @_in_thread
+    @in_thread
     def list_keys(self) -> list[KeyRow]:
         with self._engine.connect() as connection:
             rows = connection.execute(select(tables.api_keys).order_by(tables.api_keys.c.created_us))
@@ -420,7 +320,7 @@ class ControlStore:
         resume: Resume,
         writer_id: str,
     ) -> tuple[Any, bool]:
-        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run)
+        where = _of_run(team, project, run)
         row = connection.execute(select(tables.runs).where(*where)).one_or_none()
         was_deleted = row is not None and row.deleted_epoch >= row.last_epoch > 0
         if row is not None and not was_deleted:
@@ -463,6 +363,10 @@ class ControlStore:
             tables.streams.c.epoch > run.deleted_epoch,
         )
         return connection.execute(taken.limit(1)).first() is not None
+
+
+def _of_run(team: str, project: str, run: str) -> tuple[ColumnElement[bool], ...]:
+    return tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run == run
 
 
 def _check_names(team: str, project: str | None = None, run: str | None = None, writer_id: str | None = None) -> None:
@@ -517,20 +421,3 @@ def _add_key(connection: Connection, user: str, team: str) -> str:
         )
     )
     return api_key
-
-
-def _version(connection: Connection) -> int:
-    if not inspect(connection).has_table("schema_version"):
-        return 0
-    return int(connection.execute(select(tables.schema_version.c.version)).scalar() or 0)
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # this driver's own transactions begin too late to be safe: see _begin_immediate
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock first: a transaction that reads, then writes, would fail when another wrote between."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,131 @@
+"""The control database: opened, brought to its schema, asked in threads. Synchronous SQLAlchemy: SQLite has no other
+way, and one driver for both keeps one behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from runstream_common.config import ConfigError
+from runstream_common.control import tables
+from runstream_common.control.errors import ControlUnavailableError
+
+_ATTEMPTS = 8
+"""Of a transaction that lost a race. Each loss is another's win, so a few suffice; jitter spreads the rest."""
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D", bound="Database")
+
+
+def in_thread(
+    method: Callable[Concatenate[D, P], R],
+) -> Callable[Concatenate[D, P], Coroutine[Any, Any, R]]:
+    """Run a method in a thread, again when it lost a race. Raises ControlUnavailableError."""
+
+    @functools.wraps(method)
+    async def call(self: D, *args: P.args, **kwargs: P.kwargs) -> R:
+        async with self.slots:
+            return await asyncio.to_thread(functools.partial(_persist, method, self, *args, **kwargs))
+
+    return call  # type: ignore[return-value]  # functools.wraps hides that `self` stays positional
+
+
+def _persist(method: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return method(*args, **kwargs)
+        except (IntegrityError, OperationalError) as error:
+            if attempt + 1 == _ATTEMPTS:
+                raise ControlUnavailableError(f"the control database does not answer: {_short(error)}") from error
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  # jitter, no secret
+        except SQLAlchemyError as error:
+            raise ControlUnavailableError(f"the control database failed: {_short(error)}") from error
+    raise AssertionError("unreachable")
+
+
+def _short(error: SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return (str(cause).splitlines() or [""])[0][:200]
+
+
+class Database:
+    """SQLite or PostgreSQL. Methods of subclasses under `in_thread` find the engine in `_engine`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.slots = asyncio.Semaphore(16)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """`sqlite:////path` or `postgresql://user@host/db`. Raises ConfigError."""
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise ConfigError(
+                "RUNSTREAM_CONTROL_URL is no database URL: give sqlite:////folder/control.db or postgresql://user@host/db"
+            ) from error
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": 30.0})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_immediate)
+        else:
+            engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_pre_ping=True)
+        return cls(engine)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.dispose)
+
+    @in_thread
+    def migrate(self) -> int:
+        """Bring the schema to `tables.VERSION`; returns the version it had (0: none)."""
+        with self._engine.begin() as connection:
+            found = _version(connection)
+            if found > tables.VERSION:
+                raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
+            tables.metadata.create_all(connection, checkfirst=True)
+            if found == 0:
+                connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
+                return found
+            for version in range(found + 1, tables.VERSION + 1):
+                for statement in tables.MIGRATIONS[version]:
+                    connection.execute(text(statement))
+            connection.execute(update(tables.schema_version).values(version=tables.VERSION))
+            return found
+
+    @in_thread
+    def check_schema(self) -> None:
+        """Raises ControlUnavailableError when it is not migrated."""
+        with self._engine.connect() as connection:
+            found = _version(connection)
+        if found != tables.VERSION:
+            raise ControlUnavailableError(
+                f"the control database has schema version {found}, this server needs "
+                f"{tables.VERSION}: run `runstream migrate`"
+            )
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.execute(select(tables.schema_version.c.version)).scalar() or 0)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # this driver's own transactions begin too late to be safe: see _begin_immediate
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock first: a transaction that reads, then writes, would fail when another wrote between."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
