@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -43,15 +44,34 @@ class Desk:
 
         return await self._counted(method, api_key, answer)
 
+    async def stream(self, method: str, api_key: str, request: Any) -> AsyncIterator[Any]:
+        """The responses of a method that streams; closing the iterator ends the work. Raises what `errors.status_of`
+        knows, before the first response or in mid-stream."""
+
+        with self._counting(method):
+            principal = await self._authenticator.authenticate(api_key)
+            check_texts(request)
+            async with contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses:
+                async for response in responses:
+                    yield response
+
     async def media_project(self, api_key: str, team: str, project: str) -> str:
         """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
         return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
 
     async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
+        with self._counting(method):
+            return await answer(await self._authenticator.authenticate(api_key))
+
+    @contextlib.contextmanager
+    def _counting(self, method: str) -> Iterator[None]:
         started = time.perf_counter()
         outcome = "ok"
         try:
-            return await answer(await self._authenticator.authenticate(api_key))
+            yield
+        except GeneratorExit:
+            outcome = "cancelled"
+            raise
         except Exception as error:
             status, words = status_of(error)
             outcome = status.grpc.name.lower()
@@ -95,7 +115,25 @@ def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
 
         return call
 
-    methods = {descriptor.name: method(descriptor.name) for descriptor in METHODS}
+    def streaming(name: str) -> Callable[..., AsyncIterator[Any]]:
+        async def call(self: object, request: Any, context: Any) -> AsyncIterator[Any]:
+            metadata = dict(context.invocation_metadata() or ())
+            try:
+                async with contextlib.aclosing(
+                    desk.stream(name, bearer(metadata.get("authorization")), request)  # type: ignore[type-var]
+                ) as responses:
+                    async for response in responses:
+                        yield response
+            except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+                status, words = status_of(error)
+                await context.abort(status.grpc, words)
+
+        return call
+
+    methods: dict[str, Any] = {
+        descriptor.name: (streaming if descriptor.server_streaming else method)(descriptor.name)
+        for descriptor in METHODS
+    }
     servicer: rpc.QueryServiceServicer = type("QueryServicer", (rpc.QueryServiceServicer,), methods)()
     return servicer
 

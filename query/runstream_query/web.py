@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf import json_format
@@ -53,7 +54,8 @@ def make_app(desk: Desk, media: MediaStore) -> Starlette:
     for descriptor in METHODS:
         changes = descriptor.name.startswith(_CHANGES)
         methods = ["POST"] if changes else ["GET", "POST"]
-        routes.append(Route(f"/api/v1/{descriptor.name}", _endpoint(desk, descriptor), methods=methods))
+        endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
+        routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, descriptor), methods=methods))
     return Starlette(routes=routes)
 
 
@@ -100,12 +102,49 @@ def _endpoint(desk: Desk, descriptor: Any) -> Any:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return _failure(error)
-        text = json_format.MessageToJson(
-            response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
-        )
-        return Response(text, media_type="application/json", headers=_HEADERS)
+        return Response(_json(response), media_type="application/json", headers=_HEADERS)
 
     return answer
+
+
+def _stream_endpoint(desk: Desk, descriptor: Any) -> Any:
+    """Server-sent events: each response is the data of a `message`; trouble in mid-stream is an `error`, the last."""
+    request_class = GetMessageClass(descriptor.input_type)
+
+    async def answer(request: Request) -> Response:
+        try:
+            question = request_class()
+            _fill(question, await _fields(request))
+            responses = desk.stream(descriptor.name, bearer(request.headers.get("authorization")), question)
+            first = await anext(responses, None)  # what is wrong with the question is a status, not an event
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return _failure(error)
+        headers = {**_HEADERS, "x-accel-buffering": "no"}
+        return StreamingResponse(_events(first, responses), media_type="text/event-stream", headers=headers)
+
+    return answer
+
+
+async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[str]:
+    try:
+        if first is None:
+            return
+        yield f"data: {_json(first)}\n\n"
+        async for response in responses:
+            yield f"data: {_json(response)}\n\n"
+    except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
+        status, words = status_of(error)
+        yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
+    finally:
+        await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+def _json(response: Any) -> str:
+    return json_format.MessageToJson(
+        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+    )
 
 
 async def _fields(request: Request) -> dict[str, Any]:

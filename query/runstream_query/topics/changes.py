@@ -1,0 +1,50 @@
+"""What changes something: deleting, and how long a project keeps its runs."""
+
+from __future__ import annotations
+
+from runstream_common.control.store import ControlStore, Principal
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.deletion import Deletion
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.lookup import Lookup
+
+_MAX_DELETED = 1000
+_MAX_RETENTION_DAYS = 36_500
+
+
+class Changes:
+    def __init__(self, store: ControlStore, lookup: Lookup, deletion: Deletion) -> None:
+        self._store = store
+        self._lookup = lookup
+        self._deletion = deletion
+
+    async def DeleteRuns(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteRunsRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._lookup.team_project(principal, request.team, request.project)
+        if not 1 <= len(request.runs) <= _MAX_DELETED:
+            raise InvalidQuestionError(f"{len(request.runs)} runs: name 1 to {_MAX_DELETED}")
+        return await self._deletion.runs(principal, team, project, list(dict.fromkeys(request.runs)))
+
+    async def DeleteMetric(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteMetricRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._lookup.team_project(principal, request.team, request.project)
+        if not request.metric:
+            raise InvalidQuestionError("metric is empty: name the metric to delete")
+        return await self._deletion.metric(principal, team, project, request.run, request.metric)
+
+    async def DeleteProject(  # noqa: N802
+        self, principal: Principal, request: pb.DeleteProjectRequest
+    ) -> pb.DeleteResponse:
+        team, project = await self._lookup.team_project(principal, request.team, request.project)
+        return await self._deletion.project(principal, team, project)
+
+    async def SetRetention(  # noqa: N802
+        self, principal: Principal, request: pb.SetRetentionRequest
+    ) -> pb.SetRetentionResponse:
+        team, project = await self._lookup.team_project(principal, request.team, request.project)
+        if request.days > _MAX_RETENTION_DAYS:
+            raise InvalidQuestionError(f"{request.days} days: at most {_MAX_RETENTION_DAYS}; 0 keeps for ever")
+        before = await self._store.set_retention(principal, team=team, project=project, days=request.days)
+        return pb.SetRetentionResponse(days=before)

@@ -1,0 +1,31 @@
+"""Points and curves."""
+
+from __future__ import annotations
+
+from runstream_common.control.store import Principal
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import curves
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
+
+
+class Curves:
+    def __init__(self, storage: Storage, lookup: Lookup) -> None:
+        self._storage = storage
+        self._lookup = lookup
+
+    async def GetHistory(  # noqa: N802
+        self, principal: Principal, request: pb.GetHistoryRequest
+    ) -> pb.GetHistoryResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        response = await curves.history(self._storage, project, request)
+        if not response.series and not request.page_token:
+            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+        return response
+
+    async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        response = await curves.curves(self._storage, project, request)
+        if not response.curves:
+            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+        return response

@@ -1,0 +1,103 @@
+"""Who asks, projects, runs and the names of their metrics."""
+
+from __future__ import annotations
+
+from runstream_common.control.store import ControlStore, Principal
+from runstream_common.identity import full_project
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.completeness import describe_streams
+from runstream_query.documents import STATE_NAMES, make_runs, timestamp
+from runstream_query.lookup import Lookup
+from runstream_query.paging import make_token, page_size, read_token
+from runstream_query.storage import Storage
+
+
+class Runs:
+    def __init__(self, storage: Storage, store: ControlStore, lookup: Lookup) -> None:
+        self._storage = storage
+        self._store = store
+        self._lookup = lookup
+
+    async def WhoAmI(self, principal: Principal, request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:  # noqa: N802
+        return pb.WhoAmIResponse(
+            user=principal.user,
+            teams=sorted(principal.roles),
+            default_team=principal.default_team,
+            key_prefix=principal.key_prefix,
+        )
+
+    async def ListProjects(  # noqa: N802
+        self, principal: Principal, request: pb.ListProjectsRequest
+    ) -> pb.ListProjectsResponse:
+        team = self._lookup.team(principal, request.team) if request.team else None
+        rows = await self._store.projects(principal, team)
+        names = [full_project(row.team, row.project) for row in rows]
+        found = await self._storage.rows("projects", projects=names) if names else []
+        known = {row["project"]: row for row in found}
+        response = pb.ListProjectsResponse()
+        for row, name in zip(rows, names, strict=True):
+            seen = known.get(name, {"runs": 0, "last_us": 0})
+            response.projects.add(
+                team=row.team,
+                name=row.project,
+                runs=seen["runs"],
+                created=timestamp(row.created_us),
+                last_activity=timestamp(seen["last_us"]),
+            )
+        return response
+
+    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        size = page_size(request.page_size, 50, 1000)
+        after_us, after_run = read_token(request, (int, str)) or (-1, "")
+        rows = await self._lookup.run_rows(
+            project,
+            state=STATE_NAMES.get(request.state, ""),
+            search=request.search,
+            after_us=after_us,
+            after_run=after_run,
+            limit=size,
+        )
+        response = pb.ListRunsResponse(
+            runs=await make_runs(self._storage, project, rows), total=rows[0]["total"] if rows else 0
+        )
+        if len(rows) == size:
+            response.next_page_token = make_token(request, [rows[-1]["created_us"], rows[-1]["run"]])
+        return response
+
+    async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        rows = await self._lookup.known_runs(project, [request.run])
+        run = (await make_runs(self._storage, project, rows, environment=True))[0]
+        streams, completeness = await describe_streams(
+            self._storage, project, request.run, run.world_size, self._lookup.silent_us()
+        )
+        run.streams.extend(streams)
+        run.completeness.CopyFrom(completeness)
+        for row in await self._storage.rows("last_steps", project=project, run=request.run):
+            run.last_steps.add(rank=row["rank"], step=row["last_step"])
+        return run
+
+    async def ListMetrics(  # noqa: N802
+        self, principal: Principal, request: pb.ListMetricsRequest
+    ) -> pb.ListMetricsResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        size = page_size(request.page_size, 1000, 10_000)
+        (after,) = read_token(request, (str,)) or ("",)
+        if not after:
+            await self._lookup.known_runs(project, [request.run])
+        rows = await self._storage.rows(
+            "last_values", project=project, runs=[request.run], search=request.search, after=after, limit=size
+        )
+        response = pb.ListMetricsResponse()
+        for row in rows:
+            response.metrics.add(
+                name=row["metric"],
+                ranks=row["ranks"],
+                last_step=row["last_step"],
+                last_value=row["last_value"],
+                last_time=timestamp(row["last_us"]),
+            )
+        if len(rows) == size:
+            response.next_page_token = make_token(request, [rows[-1]["metric"]])
+        return response
