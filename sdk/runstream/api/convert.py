@@ -1,0 +1,54 @@
+"""Between what the server says and what Python people hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runstream.api.errors import InvalidRequestError
+
+
+def split_path(path: str, parts: int) -> list[str]:
+    """The parts of a path, the team empty where it is left out. Raises InvalidRequestError."""
+    found = path.split("/")
+    if len(found) == parts - 1:
+        found = ["", *found]
+    if len(found) != parts or not all(found[1:]):
+        form = "project or team/project" if parts == 2 else "project/run or team/project/run"
+        raise InvalidRequestError(f"the path {path!r} cannot be read: give {form}")
+    return found
+
+
+def as_list(keys: Sequence[str] | str) -> list[str]:
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
+def as_frame(rows: list[dict[str, Any]], pandas: bool) -> Any:
+    if pandas:
+        try:
+            import pandas as pd
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+    return rows
+
+
+_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def plain(struct: Any, whole_numbers: bool = True) -> dict[str, Any]:
+    """A Struct as a dict. Its numbers are all doubles: whole ones become int again where that is wanted."""
+    from google.protobuf.json_format import MessageToDict
+
+    def restore(value: Any) -> Any:
+        if isinstance(value, float) and whole_numbers and value.is_integer():
+            return int(value)
+        if isinstance(value, str):
+            return _SPECIAL.get(value, value)
+        if isinstance(value, list):
+            return [restore(item) for item in value]
+        if isinstance(value, dict):
+            return {key: restore(item) for key, item in value.items()}
+        return value
+
+    return {key: restore(value) for key, value in MessageToDict(struct).items()}

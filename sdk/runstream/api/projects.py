@@ -1,0 +1,46 @@
+"""Projects, as the server has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+    from runstream.api.runs import Run
+    from runstream_proto.v1 import query_pb2 as pb
+
+
+class Project:
+    """A project of a team."""
+
+    def __init__(self, api: Api, found: pb.Project) -> None:
+        self._api = api
+        self.entity = found.team
+        self.name = found.name
+        self.run_count = found.runs
+
+    @property
+    def path(self) -> str:
+        return f"{self.entity}/{self.name}"
+
+    def runs(self, **options: Any) -> Iterator[Run]:
+        """See `Api.runs`."""
+        return self._api.runs(self.path, **options)
+
+    def delete(self) -> int:
+        """Delete the project with all its runs, for good; returns how many runs. Needs an admin of the team."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        return self._api.ask("DeleteProject", pb.DeleteProjectRequest(team=self.entity, project=self.name)).runs  # type: ignore[no-any-return]
+
+    def set_retention(self, days: int) -> int:
+        """Let the server delete runs of which nothing was heard for so many days; 0 keeps them for ever. Returns what
+        it was. Needs an admin of the team."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.SetRetentionRequest(team=self.entity, project=self.name, days=days)
+        return self._api.ask("SetRetention", request).days  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"Project({self.path!r}, runs={self.run_count})"

@@ -1,0 +1,220 @@
+"""Runs and their curves, as the server has them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from runstream.api.convert import as_frame, as_list, plain
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+    from runstream_proto.v1 import query_pb2 as pb
+
+STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5}
+
+
+class Run:
+    """A stored run."""
+
+    def __init__(self, api: Api, found: pb.Run) -> None:
+        self._api = api
+        self._found = found
+        self.id = found.id
+        self.entity = found.team
+        self.project = found.project
+        self.name = found.name
+        self.notes = found.notes
+        self.tags = tuple(found.tags)
+        self.group = found.group
+        self.job_type = found.job_type
+        self.user = found.user
+        self.world_size = found.world_size
+        self.sweep_id = found.sweep_id
+        self.duration_s = found.duration_s
+
+    @property
+    def state(self) -> str:
+        """running, finished, failed, crashed or preempted."""
+        return next((name for name, number in STATES.items() if number == self._found.state), "unknown")
+
+    @property
+    def created_at(self) -> datetime:
+        from datetime import UTC
+
+        return self._found.created.ToDatetime(tzinfo=UTC)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Dotted keys to values."""
+        return plain(self._found.config)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Each metric's last value (mean over ranks), overlaid by what was set."""
+        return plain(self._found.summary, whole_numbers=False)
+
+    @property
+    def path(self) -> list[str]:
+        return [self.entity, self.project, self.id]
+
+    @property
+    def completeness(self) -> dict[str, Any]:
+        """What the processes said that they logged, against what is stored; asks the server anew.
+
+        Keys: verdict (complete, incomplete or open), points_logged, points_received, points_stored,
+        points_rejected, points_dropped, missing (gaps of record numbers).
+        """
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.GetRunRequest(team=self.entity, project=self.project, run=self.id)
+        found = self._api.ask("GetRun", request).completeness
+        names = ("logged", "received", "stored", "rejected", "dropped")
+        return {
+            "verdict": pb.Completeness.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower(),
+            **{f"points_{name}": getattr(found, f"points_{name}") for name in names},
+            "missing": [
+                {"writer": gap.writer_id, "rank": gap.rank, "first": gap.first_record, "last": gap.last_record}
+                for gap in found.missing
+            ],
+        }
+
+    def delete(self) -> None:
+        """Delete the run with everything it logged, for good. A process that still writes to it is sent away."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        self._api.ask("DeleteRuns", pb.DeleteRunsRequest(team=self.entity, project=self.project, runs=[self.id]))
+
+    def delete_metric(self, key: str) -> None:
+        """Delete a metric, for good: also what the run's present processes still log under this name."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.DeleteMetricRequest(team=self.entity, project=self.project, run=self.id, metric=key)
+        self._api.ask("DeleteMetric", request)
+
+    def metrics(self, search: str = "") -> list[str]:
+        """Names of the run's metrics, in order."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.ListMetricsRequest(
+            team=self.entity, project=self.project, run=self.id, search=search, page_size=10_000
+        )
+        names: list[str] = []
+        while True:
+            response = self._api.ask("ListMetrics", request)
+            names += [metric.name for metric in response.metrics]
+            if not response.next_page_token:
+                return names
+            request.page_token = response.next_page_token
+
+    def history(
+        self,
+        keys: Sequence[str] | str | None = None,
+        samples: int = 500,
+        pandas: bool = True,
+        rank: int | str = "mean",
+        min_step: int | None = None,
+        max_step: int | None = None,
+    ) -> Any:
+        """Curves in at most `samples` buckets of steps; a run of fewer steps comes whole.
+
+        Returns a pandas frame with a row a bucket: `_step` (its first), and for each key its mean under the key, and
+        `key.min`, `key.max`, `key.first`, `key.last`, `key.count`; without pandas (or `pandas=False`) a list of such
+        dicts. `rank`: "mean" over ranks, or one rank.
+        """
+        from runstream_proto.v1 import query_pb2 as pb
+
+        names = self.metrics() if keys is None else as_list(keys)
+        if not names:
+            return as_frame([], pandas)
+        rows: dict[int, dict[str, Any]] = {}
+        for start in range(0, len(names), 100):
+            request = pb.GetCurvesRequest(
+                team=self.entity,
+                project=self.project,
+                runs=[self.id],
+                metrics=names[start : start + 100],
+                buckets=samples,
+                selection=pb.RANK_SELECTION_MEAN if rank == "mean" else pb.RANK_SELECTION_ONE,
+                rank=0 if isinstance(rank, str) else rank,
+                min_step=min_step,
+                max_step=max_step,
+            )
+            for curve in self._api.ask("GetCurves", request).curves:
+                for index, step in enumerate(curve.first_steps):
+                    row = rows.setdefault(step, {"_step": step})
+                    single = curve.counts[index] == 1 or curve.first_steps[index] == curve.last_steps[index]
+                    row[curve.metric] = curve.firsts[index] if single else curve.means[index]
+                    for name in ("min", "max", "first", "last", "count"):
+                        row[f"{curve.metric}.{name}"] = getattr(curve, f"{name}s")[index]
+        return as_frame([rows[step] for step in sorted(rows)], pandas)
+
+    def scan_history(
+        self,
+        keys: Sequence[str] | str | None = None,
+        page_size: int = 100_000,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        rank: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Every row as logged, in order of rank and step: `_step`, `_rank`, and those of `keys` that it has."""
+        by_rank: dict[int, dict[int, dict[str, Any]]] = {}
+        for series in self.series(keys, page_size=page_size, min_step=min_step, max_step=max_step, rank=rank):
+            rows = by_rank.setdefault(series.rank, {})
+            for step, value in zip(series.steps, series.values, strict=True):
+                rows.setdefault(step, {"_step": step, "_rank": series.rank})[series.metric] = value
+        for number in sorted(by_rank):
+            for step in sorted(by_rank[number]):
+                yield by_rank[number][step]
+
+    def series(
+        self,
+        keys: Sequence[str] | str | None = None,
+        page_size: int = 100_000,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        rank: int | None = None,
+    ) -> Iterator[Series]:
+        """Raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
+        from runstream_proto.v1 import query_pb2 as pb
+
+        names = self.metrics() if keys is None else as_list(keys)
+        for start in range(0, len(names), 1000):
+            request = pb.GetHistoryRequest(
+                team=self.entity,
+                project=self.project,
+                run=self.id,
+                metrics=names[start : start + 1000],
+                ranks=[] if rank is None else [rank],
+                min_step=min_step,
+                max_step=max_step,
+                page_size=page_size,
+            )
+            while True:
+                response = self._api.ask("GetHistory", request)
+                yield from (Series(found) for found in response.series)
+                if not response.next_page_token:
+                    break
+                request.page_token = response.next_page_token
+
+    def __repr__(self) -> str:
+        return f"Run({'/'.join(self.path)!r}, {self.name!r}, {self.state})"
+
+
+class Series:
+    """Columns of equal length: steps (int64), values (float64), times (int64, microseconds since 1970)."""
+
+    __slots__ = ("metric", "rank", "steps", "times_us", "values")
+
+    def __init__(self, found: pb.Series) -> None:
+        self.metric = found.metric
+        self.rank = found.rank
+        self.steps = array("q", found.steps)
+        self.values = array("d", found.values)
+        self.times_us = array("q", found.times_us)
+
+    def __len__(self) -> int:
+        return len(self.steps)
