@@ -157,8 +157,8 @@ async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -
     """Write the series of what lives on again: a row that merged a dead point with a living one went with it."""
     await _command(
         client,
-        "INSERT INTO series (project, run, metric, rank, last, run_month) "  # noqa: S608  # constant text
-        "SELECT project, run, metric, rank, max((step, version, value, time)), any(run_month) "
+        "INSERT INTO series (project, run, metric, rank, last, low, run_month) "  # noqa: S608  # constant text
+        "SELECT project, run, metric, rank, max((step, version, value, time)), min(step), any(run_month) "
         f"FROM points FINAL WHERE {where} GROUP BY project, run, metric, rank",
         parameters,
         {"insert_deduplicate": 0},

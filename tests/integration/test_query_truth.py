@@ -28,6 +28,8 @@ from runstream_query.deletion import Deletion
 from runstream_query.storage import Storage
 from tests.support.stack import ServiceStack
 
+SEEDED: set[int] = set()
+"""Worlds whose rows are stored already."""
 SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e-300]
 
 
@@ -116,8 +118,9 @@ async def world(request: pytest.FixtureRequest, embedded: ServiceStack) -> Async
             inserts += [to_insert("points", points_table(part)), to_insert("series", series_table(part))]
     generator.shuffle(inserts)
     insert = ArrowInserter(client)
-    for one in inserts:
+    for one in inserts if seed not in SEEDED else ():
         await insert(one.table, one.columns, one.data, one.token)
+    SEEDED.add(seed)
     yield world
     await client.close()
     await store.close()

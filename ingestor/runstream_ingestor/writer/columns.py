@@ -73,12 +73,17 @@ def points_table(blocks: Sequence[Block]) -> Any:
 
 
 def series_table(blocks: Sequence[Block]) -> Any:
-    """A table of `series`: for each series among the blocks its row of the highest (step, version).
+    """A table of `series`: for each series among the blocks its row of the highest (step, version), and its lowest step.
 
-    The engine keeps the maximum of what it is given, so a block more or less, or one twice, changes nothing.
+    The engine keeps the maximum, and the minimum, of what it is given, so a block more or less, or one twice, changes
+    nothing.
     """
     projects, runs, metrics = _Names(), _Names(), _Names()
     newest = _newest_rows(blocks)
+    lows: dict[Any, int] = {}
+    for block in blocks:
+        low = int(block.steps.min())
+        lows[_series(block)] = min(low, lows.get(_series(block), low))
     widths = np.array([len(block.keys) for block, _ in newest])
 
     def spread(of: Callable[[Block, int], Any], dtype: Any) -> Any:
@@ -102,6 +107,7 @@ def series_table(blocks: Sequence[Block]) -> Any:
             "metric": metrics.array(np.concatenate([metrics.numbers(block.keys) for block, _ in newest])),
             "rank": pa.array(spread(lambda b, _: b.origin.rank, np.uint32)),
             "last": last,
+            "low": pa.array(spread(lambda b, _: lows[_series(b)], np.int64)),
             "run_month": pa.array(spread(lambda b, _: days(b.origin.run_created_us), np.int32)).cast(pa.date32()),
         }
     )
@@ -113,8 +119,13 @@ def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
     for block in blocks:
         row = int(np.lexsort((block.versions, block.steps))[-1])
         age = (int(block.steps[row]), int(block.versions[row]))
-        origin = block.origin
-        series = (origin.team, origin.project, origin.run, origin.rank, block.keys)
+        series = _series(block)
         if series not in newest or newest[series][0] < age:
             newest[series] = (age, block, row)
     return [(block, row) for _, block, row in newest.values()]
+
+
+def _series(block: Block) -> tuple[str, str, str, int, tuple[str, ...]]:
+    """What all series of a block have in common."""
+    origin = block.origin
+    return origin.team, origin.project, origin.run, origin.rank, block.keys

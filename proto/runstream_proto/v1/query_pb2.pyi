@@ -14,6 +14,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from runstream_proto.v1 import curves_pb2 as _curves_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -971,6 +972,12 @@ class GetCurvesRequest(_message.Message):
     BUCKETS_FIELD_NUMBER: _builtins.int
     SELECTION_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    RANKS_FIELD_NUMBER: _builtins.int
+    X_AXIS_FIELD_NUMBER: _builtins.int
+    X_METRIC_FIELD_NUMBER: _builtins.int
+    MIN_X_FIELD_NUMBER: _builtins.int
+    MAX_X_FIELD_NUMBER: _builtins.int
+    SMOOTHING_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     min_step: _builtins.int
@@ -982,6 +989,12 @@ class GetCurvesRequest(_message.Message):
     selection: Global___RankSelection.ValueType
     rank: _builtins.int
     """with RANK_SELECTION_ONE"""
+    x_axis: _curves_pb2.XAxis.ValueType
+    x_metric: _builtins.str
+    """with X_AXIS_METRIC: points are drawn at this metric's value of the same rank and step"""
+    min_x: _builtins.float
+    """inclusive, in the axis' unit, applied before bucketing; for X_AXIS_STEP use min_step"""
+    max_x: _builtins.float
     @_builtins.property
     def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 100"""
@@ -990,6 +1003,12 @@ class GetCurvesRequest(_message.Message):
     def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 100"""
 
+    @_builtins.property
+    def ranks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """with RANK_SELECTION_EACH: these only; empty: all"""
+
+    @_builtins.property
+    def smoothing(self) -> _curves_pb2.Smoothing: ...
     def __init__(
         self,
         *,
@@ -1002,19 +1021,33 @@ class GetCurvesRequest(_message.Message):
         buckets: _builtins.int = ...,
         selection: Global___RankSelection.ValueType = ...,
         rank: _builtins.int = ...,
+        ranks: _abc.Iterable[_builtins.int] | None = ...,
+        x_axis: _curves_pb2.XAxis.ValueType = ...,
+        x_metric: _builtins.str = ...,
+        min_x: _builtins.float | None = ...,
+        max_x: _builtins.float | None = ...,
+        smoothing: _curves_pb2.Smoothing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "max_step", b"max_step", "min_step", b"min_step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_max_x", b"_max_x", "_min_step", b"_min_step", "_min_x", b"_min_x", "max_step", b"max_step", "max_x", b"max_x", "min_step", b"min_step", "min_x", b"min_x", "smoothing", b"smoothing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_min_step", b"_min_step", "buckets", b"buckets", "max_step", b"max_step", "metrics", b"metrics", "min_step", b"min_step", "project", b"project", "rank", b"rank", "runs", b"runs", "selection", b"selection", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_max_x", b"_max_x", "_min_step", b"_min_step", "_min_x", b"_min_x", "buckets", b"buckets", "max_step", b"max_step", "max_x", b"max_x", "metrics", b"metrics", "min_step", b"min_step", "min_x", b"min_x", "project", b"project", "rank", b"rank", "ranks", b"ranks", "runs", b"runs", "selection", b"selection", "smoothing", b"smoothing", "team", b"team", "x_axis", b"x_axis", "x_metric", b"x_metric"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_step: _TypeAlias = _typing.Literal["max_step"]  # noqa: Y015
     _WhichOneofArgType__max_step: _TypeAlias = _typing.Literal["_max_step", b"_max_step"]  # noqa: Y015
+    _WhichOneofReturnType__max_x: _TypeAlias = _typing.Literal["max_x"]  # noqa: Y015
+    _WhichOneofArgType__max_x: _TypeAlias = _typing.Literal["_max_x", b"_max_x"]  # noqa: Y015
     _WhichOneofReturnType__min_step: _TypeAlias = _typing.Literal["min_step"]  # noqa: Y015
     _WhichOneofArgType__min_step: _TypeAlias = _typing.Literal["_min_step", b"_min_step"]  # noqa: Y015
+    _WhichOneofReturnType__min_x: _TypeAlias = _typing.Literal["min_x"]  # noqa: Y015
+    _WhichOneofArgType__min_x: _TypeAlias = _typing.Literal["_min_x", b"_min_x"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_step) -> _WhichOneofReturnType__max_step | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_x) -> _WhichOneofReturnType__max_x | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_step) -> _WhichOneofReturnType__min_step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_x) -> _WhichOneofReturnType__min_x | None: ...
 
 Global___GetCurvesRequest: _TypeAlias = GetCurvesRequest  # noqa: Y015
 
@@ -1024,7 +1057,9 @@ class GetCurvesResponse(_message.Message):
 
     CURVES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Curve]: ...
+    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Curve]:
+        """by run, metric, rank"""
+
     def __init__(
         self,
         *,
@@ -1040,7 +1075,8 @@ Global___GetCurvesResponse: _TypeAlias = GetCurvesResponse  # noqa: Y015
 
 @_typing.final
 class Curve(_message.Message):
-    """One series in buckets: columns of equal length, by step; empty buckets are left out. NaN and infinities
+    """One series in buckets of equal width: columns of equal length, by x; empty buckets are left out. A series of no more
+    points than buckets comes point by point. NaN and infinities
     count in `count` and `not_finite`; min, max and mean are over the finite values (NaN where there are none).
     """
 
@@ -1060,12 +1096,17 @@ class Curve(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     NOT_FINITE_FIELD_NUMBER: _builtins.int
     FIRST_TIMES_US_FIELD_NUMBER: _builtins.int
+    XS_FIELD_NUMBER: _builtins.int
+    SMOOTHED_FIELD_NUMBER: _builtins.int
+    X_WIDTH_FIELD_NUMBER: _builtins.int
     run: _builtins.str
     metric: _builtins.str
     rank: _builtins.int
     """with RANK_SELECTION_EACH or ONE"""
     bucket_width: _builtins.int
     """steps"""
+    x_width: _builtins.float
+    """of a bucket, in the axis' unit; 0: point by point"""
     @_builtins.property
     def first_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """step of the bucket's first point"""
@@ -1087,7 +1128,17 @@ class Curve(_message.Message):
     @_builtins.property
     def not_finite(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
-    def first_times_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def first_times_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """earliest time of a point in the bucket"""
+
+    @_builtins.property
+    def xs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """x of the bucket's first point, in the axis' unit; empty for X_AXIS_STEP"""
+
+    @_builtins.property
+    def smoothed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """the means, smoothed as asked; empty where no smoothing was asked"""
+
     def __init__(
         self,
         *,
@@ -1105,10 +1156,13 @@ class Curve(_message.Message):
         counts: _abc.Iterable[_builtins.int] | None = ...,
         not_finite: _abc.Iterable[_builtins.int] | None = ...,
         first_times_us: _abc.Iterable[_builtins.int] | None = ...,
+        xs: _abc.Iterable[_builtins.float] | None = ...,
+        smoothed: _abc.Iterable[_builtins.float] | None = ...,
+        x_width: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_width", b"bucket_width", "counts", b"counts", "first_steps", b"first_steps", "first_times_us", b"first_times_us", "firsts", b"firsts", "last_steps", b"last_steps", "lasts", b"lasts", "maxs", b"maxs", "means", b"means", "metric", b"metric", "mins", b"mins", "not_finite", b"not_finite", "rank", b"rank", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_width", b"bucket_width", "counts", b"counts", "first_steps", b"first_steps", "first_times_us", b"first_times_us", "firsts", b"firsts", "last_steps", b"last_steps", "lasts", b"lasts", "maxs", b"maxs", "means", b"means", "metric", b"metric", "mins", b"mins", "not_finite", b"not_finite", "rank", b"rank", "run", b"run", "smoothed", b"smoothed", "x_width", b"x_width", "xs", b"xs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from runstream_proto.v1 import curves_pb2 as runstream__proto_dot_v1_dot_curves__pb2
 from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -63,6 +64,31 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/GetCurves',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.GetCurvesRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.GetCurvesResponse.FromString,
+                _registered_method=True)
+        self.GetGroupCurves = channel.unary_unary(
+                '/runstream.v1.QueryService/GetGroupCurves',
+                request_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesResponse.FromString,
+                _registered_method=True)
+        self.GetRankCurves = channel.unary_unary(
+                '/runstream.v1.QueryService/GetRankCurves',
+                request_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesResponse.FromString,
+                _registered_method=True)
+        self.GetRankMap = channel.unary_unary(
+                '/runstream.v1.QueryService/GetRankMap',
+                request_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankMapRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankMapResponse.FromString,
+                _registered_method=True)
+        self.FindNotFinite = channel.unary_unary(
+                '/runstream.v1.QueryService/FindNotFinite',
+                request_serializer=runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteResponse.FromString,
+                _registered_method=True)
+        self.FindStragglers = channel.unary_unary(
+                '/runstream.v1.QueryService/FindStragglers',
+                request_serializer=runstream__proto_dot_v1_dot_curves__pb2.FindStragglersRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_curves__pb2.FindStragglersResponse.FromString,
                 _registered_method=True)
         self.RankRuns = channel.unary_unary(
                 '/runstream.v1.QueryService/RankRuns',
@@ -133,6 +159,41 @@ class QueryServiceServicer(object):
 
     def GetCurves(self, request, context):
         """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGroupCurves(self, request, context):
+        """Runs by the value of a field, each group one curve with its spread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRankCurves(self, request, context):
+        """Across the ranks of a run, by step: mean, spread, percentiles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRankMap(self, request, context):
+        """A metric as a map of ranks by steps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindNotFinite(self, request, context):
+        """Where each metric first was NaN or infinite: step and rank.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindStragglers(self, request, context):
+        """Ranks whose progress or step time lags behind the others'.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,6 +273,31 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetCurves,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.GetCurvesRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.GetCurvesResponse.SerializeToString,
+            ),
+            'GetGroupCurves': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroupCurves,
+                    request_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesResponse.SerializeToString,
+            ),
+            'GetRankCurves': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRankCurves,
+                    request_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesResponse.SerializeToString,
+            ),
+            'GetRankMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRankMap,
+                    request_deserializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankMapRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_curves__pb2.GetRankMapResponse.SerializeToString,
+            ),
+            'FindNotFinite': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindNotFinite,
+                    request_deserializer=runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteResponse.SerializeToString,
+            ),
+            'FindStragglers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindStragglers,
+                    request_deserializer=runstream__proto_dot_v1_dot_curves__pb2.FindStragglersRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_curves__pb2.FindStragglersResponse.SerializeToString,
             ),
             'RankRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.RankRuns,
@@ -406,6 +492,141 @@ class QueryService(object):
             '/runstream.v1.QueryService/GetCurves',
             runstream__proto_dot_v1_dot_query__pb2.GetCurvesRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.GetCurvesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroupCurves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetGroupCurves',
+            runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_curves__pb2.GetGroupCurvesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRankCurves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetRankCurves',
+            runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_curves__pb2.GetRankCurvesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRankMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetRankMap',
+            runstream__proto_dot_v1_dot_curves__pb2.GetRankMapRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_curves__pb2.GetRankMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindNotFinite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/FindNotFinite',
+            runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_curves__pb2.FindNotFiniteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindStragglers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/FindStragglers',
+            runstream__proto_dot_v1_dot_curves__pb2.FindStragglersRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_curves__pb2.FindStragglersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,6 +9,7 @@ API key in `authorization: Bearer <key>` for both. Doubles in JSON: NaN and infi
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from runstream_proto.v1 import curves_pb2 as _curves_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -44,6 +45,16 @@ class QueryServiceStub:
     """Points as they were logged, ordered by metric, rank, step; a page at a time."""
     GetCurves: _grpc.UnaryUnaryMultiCallable[_query_pb2.GetCurvesRequest, _query_pb2.GetCurvesResponse]
     """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max."""
+    GetGroupCurves: _grpc.UnaryUnaryMultiCallable[_curves_pb2.GetGroupCurvesRequest, _curves_pb2.GetGroupCurvesResponse]
+    """Runs by the value of a field, each group one curve with its spread."""
+    GetRankCurves: _grpc.UnaryUnaryMultiCallable[_curves_pb2.GetRankCurvesRequest, _curves_pb2.GetRankCurvesResponse]
+    """Across the ranks of a run, by step: mean, spread, percentiles."""
+    GetRankMap: _grpc.UnaryUnaryMultiCallable[_curves_pb2.GetRankMapRequest, _curves_pb2.GetRankMapResponse]
+    """A metric as a map of ranks by steps."""
+    FindNotFinite: _grpc.UnaryUnaryMultiCallable[_curves_pb2.FindNotFiniteRequest, _curves_pb2.FindNotFiniteResponse]
+    """Where each metric first was NaN or infinite: step and rank."""
+    FindStragglers: _grpc.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]
+    """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]
     DeleteRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
@@ -70,6 +81,16 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Points as they were logged, ordered by metric, rank, step; a page at a time."""
     GetCurves: _aio.UnaryUnaryMultiCallable[_query_pb2.GetCurvesRequest, _query_pb2.GetCurvesResponse]  # type: ignore[assignment]
     """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max."""
+    GetGroupCurves: _aio.UnaryUnaryMultiCallable[_curves_pb2.GetGroupCurvesRequest, _curves_pb2.GetGroupCurvesResponse]  # type: ignore[assignment]
+    """Runs by the value of a field, each group one curve with its spread."""
+    GetRankCurves: _aio.UnaryUnaryMultiCallable[_curves_pb2.GetRankCurvesRequest, _curves_pb2.GetRankCurvesResponse]  # type: ignore[assignment]
+    """Across the ranks of a run, by step: mean, spread, percentiles."""
+    GetRankMap: _aio.UnaryUnaryMultiCallable[_curves_pb2.GetRankMapRequest, _curves_pb2.GetRankMapResponse]  # type: ignore[assignment]
+    """A metric as a map of ranks by steps."""
+    FindNotFinite: _aio.UnaryUnaryMultiCallable[_curves_pb2.FindNotFiniteRequest, _curves_pb2.FindNotFiniteResponse]  # type: ignore[assignment]
+    """Where each metric first was NaN or infinite: step and rank."""
+    FindStragglers: _aio.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]  # type: ignore[assignment]
+    """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]  # type: ignore[assignment]
     DeleteRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
@@ -129,6 +150,46 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.GetCurvesResponse, _abc.Awaitable[_query_pb2.GetCurvesResponse]]:
         """The same curves in at most `buckets` buckets of steps; a spike of one step is in its bucket's min or max."""
+
+    @_abc_1.abstractmethod
+    def GetGroupCurves(
+        self,
+        request: _curves_pb2.GetGroupCurvesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_curves_pb2.GetGroupCurvesResponse, _abc.Awaitable[_curves_pb2.GetGroupCurvesResponse]]:
+        """Runs by the value of a field, each group one curve with its spread."""
+
+    @_abc_1.abstractmethod
+    def GetRankCurves(
+        self,
+        request: _curves_pb2.GetRankCurvesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_curves_pb2.GetRankCurvesResponse, _abc.Awaitable[_curves_pb2.GetRankCurvesResponse]]:
+        """Across the ranks of a run, by step: mean, spread, percentiles."""
+
+    @_abc_1.abstractmethod
+    def GetRankMap(
+        self,
+        request: _curves_pb2.GetRankMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_curves_pb2.GetRankMapResponse, _abc.Awaitable[_curves_pb2.GetRankMapResponse]]:
+        """A metric as a map of ranks by steps."""
+
+    @_abc_1.abstractmethod
+    def FindNotFinite(
+        self,
+        request: _curves_pb2.FindNotFiniteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_curves_pb2.FindNotFiniteResponse, _abc.Awaitable[_curves_pb2.FindNotFiniteResponse]]:
+        """Where each metric first was NaN or infinite: step and rank."""
+
+    @_abc_1.abstractmethod
+    def FindStragglers(
+        self,
+        request: _curves_pb2.FindStragglersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_curves_pb2.FindStragglersResponse, _abc.Awaitable[_curves_pb2.FindStragglersResponse]]:
+        """Ranks whose progress or step time lags behind the others'."""
 
     @_abc_1.abstractmethod
     def RankRuns(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query import curves
+from runstream_query import history
+from runstream_query.curves.asked import check
+from runstream_query.curves.assemble import curves
+from runstream_query.curves.curve import to_message
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 
@@ -18,14 +21,20 @@ class Curves:
         self, principal: Principal, request: pb.GetHistoryRequest
     ) -> pb.GetHistoryResponse:
         project = await self._lookup.project(principal, request.team, request.project)
-        response = await curves.history(self._storage, project, request)
+        response = await history.history(self._storage, project, request)
         if not response.series and not request.page_token:
             await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
         return response
 
     async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
-        response = await curves.curves(self._storage, project, request)
+        asked = check(request)
+        started: dict[str, int] = {}
+        if asked.by_time:
+            started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, asked.runs)}
+        response = pb.GetCurvesResponse()
+        for curve in await curves(self._storage, project, asked, started):
+            to_message(curve, asked, response.curves.add())
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response

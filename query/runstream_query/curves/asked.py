@@ -1,0 +1,124 @@
+"""What was asked for, checked, in the units that the rest works in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from runstream_common.limits import MAX_STEP, MAX_TIME_US
+from runstream_proto.v1 import curves_pb2, query_pb2
+from runstream_query.curves.smoothing import check_smoothing
+from runstream_query.errors import InvalidQuestionError
+
+MAX_BUCKETS = 10_000
+MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
+"""Of one question. Two thousand curves of a thousand buckets are 160 MB of answer."""
+_TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the axis' unit, infinite where not given."""
+
+    runs: list[str]
+    metrics: list[str]
+    min_step: int
+    max_step: int
+    buckets: int
+    each: bool
+    """One curve a rank, else the mean over ranks."""
+    ranks: list[int]
+    """Empty: all."""
+    x_axis: int
+    x_metric: str
+    min_x: float
+    max_x: float
+    smoothing: curves_pb2.Smoothing | None
+
+    @property
+    def by_time(self) -> bool:
+        return self.x_axis in _TIMES
+
+    @property
+    def by_metric(self) -> bool:
+        return self.x_axis == curves_pb2.X_AXIS_METRIC
+
+    def times_us(self, started_us: int) -> tuple[int, int]:
+        """The range of times of a run that started then, microseconds since 1970; all times where none is asked for."""
+        if not self.by_time:
+            return 0, MAX_TIME_US
+        origin = self.origin_us(started_us)
+        low = 0 if self.min_x == -math.inf else origin + math.ceil(self.min_x * 1e6)
+        high = MAX_TIME_US if self.max_x == math.inf else origin + math.floor(self.max_x * 1e6)
+        return min(max(low, 0), MAX_TIME_US), max(min(high, MAX_TIME_US), 0)
+
+    def origin_us(self, started_us: int) -> int:
+        """Where the axis of a run begins."""
+        return started_us if self.x_axis == curves_pb2.X_AXIS_RELATIVE_TIME else 0
+
+
+def check(request: query_pb2.GetCurvesRequest) -> Asked:
+    """Raises InvalidQuestionError naming the field."""
+    runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
+    if len(runs) * len(metrics) > MAX_SERIES:
+        raise InvalidQuestionError(
+            f"{len(runs)} runs x {len(metrics)} metrics: at most {MAX_SERIES} series at once, ask in parts"
+        )
+    low, high = step_range(request)
+    min_x, max_x = _x_range(request)
+    by_metric = request.x_axis == curves_pb2.X_AXIS_METRIC
+    if by_metric != bool(request.x_metric):
+        raise InvalidQuestionError("x_metric goes with x_axis X_AXIS_METRIC: give both or neither")
+    one = request.selection == query_pb2.RANK_SELECTION_ONE
+    ranks = [request.rank] if one else sorted(set(request.ranks))
+    smoothing = request.smoothing if request.smoothing.kind else None
+    if smoothing is not None:
+        check_smoothing(smoothing)
+    return Asked(
+        runs,
+        metrics,
+        low,
+        high,
+        bucket_count(request.buckets),
+        request.selection in (query_pb2.RANK_SELECTION_EACH, query_pb2.RANK_SELECTION_ONE),
+        ranks,
+        request.x_axis or curves_pb2.X_AXIS_STEP,
+        request.x_metric,
+        min_x,
+        max_x,
+        smoothing,
+    )
+
+
+def bucket_count(asked: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
+    """Raises InvalidQuestionError."""
+    if asked > most:
+        raise InvalidQuestionError(f"buckets is {asked}: at most {most}")
+    return asked or default
+
+
+def step_range(request: Any) -> tuple[int, int]:
+    """min_step and max_step, or all steps. Raises InvalidQuestionError when reversed."""
+    low = request.min_step if request.HasField("min_step") else -MAX_STEP
+    high = request.max_step if request.HasField("max_step") else MAX_STEP
+    if low > high:
+        raise InvalidQuestionError(f"min_step {low} is greater than max_step {high}: swap them")
+    return max(low, -MAX_STEP), min(high, MAX_STEP)
+
+
+def check_list(what: str, values: Any, most: int) -> list[str]:
+    """Without repetitions, in order. Raises InvalidQuestionError."""
+    if not 1 <= len(values) <= most:
+        raise InvalidQuestionError(f"{what}: give 1 to {most}, not {len(values)}")
+    return sorted(set(values))
+
+
+def _x_range(request: query_pb2.GetCurvesRequest) -> tuple[float, float]:
+    low = request.min_x if request.HasField("min_x") else -math.inf
+    high = request.max_x if request.HasField("max_x") else math.inf
+    if math.isnan(low) or math.isnan(high) or low > high:
+        raise InvalidQuestionError(f"min_x {low:g} and max_x {high:g}: give numbers, the smaller one first")
+    if (low, high) != (-math.inf, math.inf) and request.x_axis in (0, curves_pb2.X_AXIS_STEP):
+        raise InvalidQuestionError("min_x and max_x go with another x_axis: for steps use min_step and max_step")
+    return low, high

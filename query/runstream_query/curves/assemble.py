@@ -1,0 +1,80 @@
+"""`GetCurves`: which series are read in which way, and their axis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from runstream_query.curves import by_metric, points
+from runstream_query.curves.asked import Asked
+from runstream_query.curves.binned import Binned
+from runstream_query.curves.curve import Curve
+from runstream_query.curves.spans import Span
+from runstream_query.storage import Storage
+
+MAX_SHORT = 65_536
+"""Points that a series may have at most to be read whole."""
+MAX_READ = 3_000_000
+"""Points that are read whole for one answer: 90 MB."""
+_UNKNOWN = -(1 << 63)
+
+
+async def curves(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
+    """All curves there are, by run, metric and rank. `started_us`: when each run began, where the axis is time."""
+    if asked.by_metric:
+        found = await by_metric.curves(storage, project, asked)
+    else:
+        found = await _by_step(storage, project, asked, started_us)
+    if asked.by_time:
+        found = [_timed(curve, asked.origin_us(started_us.get(curve.run, 0))) for curve in found]
+    return sorted(found, key=lambda curve: (curve.run, curve.metric, curve.rank))
+
+
+async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
+    extents = await storage.rows(
+        "series_extent", project=project, runs=asked.runs, metrics=asked.metrics, ranks=asked.ranks
+    )
+    short, means, long = _sorted_out(extents, asked)
+    work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
+    for run in sorted(means.keys() | long.keys()):
+        binned = Binned(storage, project, run, asked, started_us.get(run, 0))
+        work += [binned.means(means[run])] if run in means else []
+        work += [binned.each(long[run])] if run in long else []
+    return [curve for part in await asyncio.gather(*work) for curve in part]
+
+
+def _sorted_out(
+    extents: list[dict[str, Any]], asked: Asked
+) -> tuple[list[points.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
+    """Short series; metrics of several ranks whose mean is asked for, by run; long series, by run."""
+    short: list[points.Name] = []
+    means: dict[str, dict[str, Span | None]] = defaultdict(dict)
+    long: dict[str, dict[str, Span | None]] = defaultdict(dict)
+    total = 0
+    for row in extents:
+        run, metric = row["run"], row["metric"]
+        span = None if row["low_step"] == _UNKNOWN else Span(row["low_step"], row["high_step"])
+        if not asked.each and row["ranks"] > 1:
+            means[run][metric] = span
+            continue
+        most = _most(span, asked)
+        if most <= MAX_SHORT and total + most * row["ranks"] <= MAX_READ:
+            total += most * row["ranks"]
+            short.append((run, metric))
+        else:
+            long[run][metric] = span
+    return short, means, long
+
+
+def _most(span: Span | None, asked: Asked) -> float:
+    """No series has more points than steps."""
+    if span is None:
+        return float("inf")
+    return max(min(span.high, asked.max_step) - max(span.low, asked.min_step) + 1, 0)
+
+
+def _timed(curve: Curve, origin_us: int) -> Curve:
+    return replace(curve, xs=(curve.buckets.earliest_us - origin_us) / 1e6)

@@ -1,0 +1,156 @@
+"""Long series, and means over ranks: the engine puts the points into buckets; roll-ups where they are true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from runstream_query.curves.asked import Asked
+from runstream_query.curves.buckets import NAMES, from_columns, merge
+from runstream_query.curves.curve import Curve
+from runstream_query.curves.rolled import Series, rolled_buckets
+from runstream_query.curves.spans import Span
+from runstream_query.curves.widths import GRID, width_for
+from runstream_query.storage import Storage
+
+
+class Binned:
+    """Of one run. `extent`: from where to where each metric's steps reach, None where that must be looked up."""
+
+    def __init__(self, storage: Storage, project: str, run: str, asked: Asked, started_us: int) -> None:
+        self._storage = storage
+        self._asked = asked
+        self._run = run
+        min_us, max_us = asked.times_us(started_us)
+        self._times = {"min_us": min_us, "max_us": max_us}
+        self._common: dict[str, Any] = {"project": project, "run": run, "ranks": asked.ranks, **self._times}
+
+    async def means(self, extent: Mapping[str, Span | None]) -> list[Curve]:
+        """Mean over ranks."""
+        return await self._binned("curve_buckets_mean", await self._spans(extent))
+
+    async def each(self, extent: Mapping[str, Span | None]) -> list[Curve]:
+        """A curve a rank."""
+        rows = await self._storage.rows(
+            "rolled_series",
+            project=self._common["project"],
+            run=self._run,
+            metrics=sorted(extent),
+            ranks=self._asked.ranks,
+        )
+        rolled: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            rolled[row["metric"]][row["rank"]].append(row)
+        plain = {metric: span for metric, span in extent.items() if metric not in rolled}
+        found = await self._binned("curve_buckets", await self._spans(plain)) if plain else []
+        for metric, ranks in rolled.items():
+            found += await self._rolled(metric, extent[metric], ranks)
+        return found
+
+    async def _spans(self, extent: Mapping[str, Span | None]) -> dict[str, Span]:
+        """Clipped to what was asked for; looked up where it is not known, or times are asked for."""
+        low, high = self._asked.min_step, self._asked.max_step
+        known = {metric: span for metric, span in extent.items() if span is not None and not self._asked.by_time}
+        spans = {metric: Span(max(span.low, low), min(span.high, high)) for metric, span in known.items()}
+        unknown = sorted(extent.keys() - known.keys())
+        if unknown:
+            for row in await self._storage.rows(
+                "scanned_extent", **self._common, metrics=unknown, min_step=low, max_step=high
+            ):
+                spans[row["metric"]] = Span(row["low_step"], row["high_step"])
+        return {metric: span for metric, span in spans.items() if span.low <= span.high}
+
+    async def _binned(self, query: str, spans: Mapping[str, Span]) -> list[Curve]:
+        """Metrics of the same width in one query each."""
+        by_width: dict[int, list[str]] = defaultdict(list)
+        for metric, span in spans.items():
+            by_width[width_for(*span, self._asked.buckets)].append(metric)
+        answers = await asyncio.gather(
+            *(self._query(query, metrics, width, self._range) for width, metrics in by_width.items())
+        )
+        found = [curve for answer in answers for curve in answer]
+        coarse = sorted({curve.metric for curve in found if self._could_be_finer(curve)})
+        if not coarse:
+            return found
+        fine = await self._query(query, coarse, 1, self._range)
+        return [curve for curve in found if curve.metric not in coarse] + fine
+
+    def _could_be_finer(self, curve: Curve) -> bool:
+        """It has no more points than buckets may be, and yet some share one: few points far apart."""
+        return len(curve.buckets) < int(curve.buckets.steps.sum()) <= self._asked.buckets
+
+    @property
+    def _range(self) -> Span:
+        return Span(self._asked.min_step, self._asked.max_step)
+
+    async def _query(
+        self, query: str, metrics: Sequence[str], width: int, steps: Span, ranks: list[int] | None = None
+    ) -> list[Curve]:
+        common = self._common if ranks is None else {**self._common, "ranks": ranks}
+        columns = await self._storage.columns(
+            query, **common, metrics=list(metrics), min_step=steps.low, max_step=steps.high, width=width, grid=GRID
+        )
+        metric, rank = columns["metric"], columns["rank"]
+        if not len(rank):
+            return []
+        whole = from_columns(columns)
+        edges = (np.flatnonzero((metric[1:] != metric[:-1]) | (rank[1:] != rank[:-1])) + 1).tolist()
+        return [
+            Curve(self._run, str(metric[start]), int(rank[start]), width, whole.part(start, end))
+            for start, end in zip([0, *edges], [*edges, len(rank)], strict=True)
+        ]
+
+    async def _rolled(self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]]) -> list[Curve]:
+        """A metric of which some ranks have roll-ups: those by them, the others as they come."""
+        spans = await self._rolled_spans(metric, extent, ranks)
+        if spans is None:
+            return []
+        width = width_for(*spans, self._asked.buckets)
+        found = [await self._rolled_curve(metric, rank, spans, width, rows) for rank, rows in ranks.items()]
+        if self._asked.ranks != list(ranks):
+            others = await self._query("curve_buckets", [metric], width, spans)
+            found += [curve for curve in others if curve.rank not in ranks]
+        return [curve for curve in found if len(curve.buckets)]
+
+    async def _rolled_spans(
+        self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]]
+    ) -> Span | None:
+        if extent is None or self._asked.by_time:
+            rows = [row for rank in ranks for row in await self._rolled_extent(metric, rank, ranks[rank])]
+            if not rows:
+                return None
+            extent = Span(min(row["low_step"] for row in rows), max(row["high_step"] for row in rows))
+        span = Span(max(extent.low, self._asked.min_step), min(extent.high, self._asked.max_step))
+        return span if span.low <= span.high else None
+
+    async def _rolled_extent(self, metric: str, rank: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return await self._storage.rows(
+            "rolled_extent",
+            project=self._common["project"],
+            run=self._run,
+            metric=metric,
+            rank=rank,
+            parts=[row["part"] for row in rows],
+            min_step=self._asked.min_step,
+            max_step=self._asked.max_step,
+            **self._times,
+        )
+
+    async def _rolled_curve(self, metric: str, rank: int, steps: Span, width: int, rows: list[dict[str, Any]]) -> Curve:
+        series = Series(self._common["project"], self._run, metric, rank, steps, **self._times)
+        known = await rolled_buckets(self._storage, series, rows, width)
+        pieces, rest = known if known is not None else ([], [steps])
+        for part in await asyncio.gather(
+            *(self._query("curve_buckets", [metric], width, span, [rank]) for span in rest)
+        ):
+            pieces += [curve.buckets for curve in part]
+        empty = Curve(self._run, metric, rank, width, _NOTHING)
+        return replace(empty, buckets=merge(pieces)) if pieces else empty
+
+
+_NOTHING = from_columns(dict.fromkeys(NAMES, ()))

@@ -1,0 +1,110 @@
+"""A series in buckets, as columns that can be put together from pieces. Pure: numpy in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Columns of equal length (B,), by bucket. NaN and infinities count in `not_finite` and in `points`; `minimum`,
+    `maximum` and `total` are over the `finite` others (NaN, NaN and 0 where there are none)."""
+
+    bucket: Ints
+    first_step: Ints
+    last_step: Ints
+    first: Floats
+    last: Floats
+    minimum: Floats
+    maximum: Floats
+    total: Floats
+    finite: Ints
+    points: Ints
+    not_finite: Ints
+    steps: Ints
+    """Distinct steps."""
+    earliest_us: Ints
+
+    def __len__(self) -> int:
+        return len(self.bucket)
+
+    @property
+    def means(self) -> Floats:
+        """NaN where no value is finite."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.total / self.finite
+
+    def part(self, start: int, end: int) -> Buckets:
+        return Buckets(**{name: getattr(self, name)[start:end] for name in NAMES})
+
+
+NAMES = tuple(field.name for field in fields(Buckets))
+_INTS = frozenset({"bucket", "first_step", "last_step", "finite", "points", "not_finite", "steps", "earliest_us"})
+
+
+def from_columns(columns: Any) -> Buckets:
+    """Columns as the engine sent them."""
+    found: dict[str, Any] = {
+        name: np.asarray(columns[name], dtype=np.int64 if name in _INTS else np.float64) for name in NAMES
+    }
+    return Buckets(**found)
+
+
+def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:
+    """One point a step, sorted by step; `bucket` does not fall."""
+    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)) if len(bucket) else np.empty(0, dtype=np.int64)
+    ends = np.append(starts[1:], len(bucket)) - 1 if len(starts) else starts
+    finite = np.isfinite(values)
+    numbers = np.where(finite, values, np.nan)
+    count = ends - starts + 1
+    finites = _reduce(np.add, finite.astype(np.int64), starts)
+    return Buckets(
+        bucket=bucket[starts],
+        first_step=steps[starts],
+        last_step=steps[ends],
+        first=values[starts],
+        last=values[ends],
+        minimum=_reduce(np.fmin, numbers, starts),
+        maximum=_reduce(np.fmax, numbers, starts),
+        total=_reduce(np.add, np.where(finite, values, 0.0), starts),
+        finite=finites,
+        points=count,
+        not_finite=count - finites,
+        steps=count,
+        earliest_us=_reduce(np.minimum, times_us, starts),
+    )
+
+
+def merge(pieces: Sequence[Buckets]) -> Buckets:
+    """Put pieces of one series together whose steps do not overlap; buckets may."""
+    columns = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in NAMES}
+    order = np.lexsort((columns["first_step"], columns["bucket"]))
+    whole = {name: column[order] for name, column in columns.items()}
+    bucket = whole["bucket"]
+    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)) if len(bucket) else np.empty(0, dtype=np.int64)
+    if len(starts) == len(bucket):
+        return Buckets(**whole)
+    ends = np.append(starts[1:], len(bucket)) - 1
+    return Buckets(
+        bucket=bucket[starts],
+        first_step=whole["first_step"][starts],
+        last_step=whole["last_step"][ends],
+        first=whole["first"][starts],
+        last=whole["last"][ends],
+        minimum=_reduce(np.fmin, whole["minimum"], starts),
+        maximum=_reduce(np.fmax, whole["maximum"], starts),
+        earliest_us=_reduce(np.minimum, whole["earliest_us"], starts),
+        **{name: _reduce(np.add, whole[name], starts) for name in ("total", "finite", "points", "not_finite", "steps")},
+    )
+
+
+def _reduce(by: np.ufunc, column: Any, starts: Ints) -> Any:
+    return by.reduceat(column, starts) if len(starts) else column[:0]

@@ -1,0 +1,137 @@
+"""Curves against another metric: a point is drawn where that metric was, of the same rank at the same step.
+
+Buckets are of equal width in the other metric's values. With the mean over ranks, both metrics are averaged over the
+ranks at each step. Steps at which the other metric has no finite value have no place on the axis, and are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runstream_query.curves import points
+from runstream_query.curves.asked import Asked
+from runstream_query.curves.buckets import from_points
+from runstream_query.curves.curve import Curve
+from runstream_query.errors import TooExpensiveError
+from runstream_query.storage import Storage
+
+MAX_POINTS = 5_000_000
+"""That are joined for one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Of one run and metric, by rank and step."""
+
+    rank: NDArray[np.int64]
+    step: NDArray[np.int64]
+    value: NDArray[np.float64]
+    time_us: NDArray[np.int64]
+
+
+async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
+    """Raises TooExpensiveError."""
+    found: list[Curve] = []
+    metrics = sorted({*asked.metrics, asked.x_metric})
+    left = MAX_POINTS
+    for run in asked.runs:
+        counts = await storage.rows(
+            "count_points",
+            project=project,
+            run=run,
+            metrics=metrics,
+            ranks=asked.ranks,
+            min_step=asked.min_step,
+            max_step=asked.max_step,
+        )
+        left -= counts[0]["rows"]
+        if left < 0:
+            raise TooExpensiveError(
+                f"more than {MAX_POINTS} points to draw against {asked.x_metric!r}: give a range of steps or fewer runs"
+            )
+        columns = await points.columns_of(storage, project, asked, [run], metrics, {})
+        rows = {metrics[number]: part for number, part in _by_metric(columns)}
+        axis = rows.get(asked.x_metric)
+        if axis is not None:
+            for metric in asked.metrics:
+                if metric in rows:
+                    found += _against(run, metric, rows[metric], axis, asked)
+    return found
+
+
+def _by_metric(columns: dict[str, Any]) -> list[tuple[int, _Rows]]:
+    numbers = columns["metric_number"]
+    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    return [
+        (
+            int(numbers[start]),
+            _Rows(
+                columns["rank"][start:end].astype(np.int64),
+                columns["step"][start:end],
+                columns["value"][start:end],
+                columns["time_us"][start:end],
+            ),
+        )
+        for start, end in zip(edges, edges[1:], strict=False)
+        if start < end
+    ]
+
+
+def _against(run: str, metric: str, rows: _Rows, axis: _Rows, asked: Asked) -> list[Curve]:
+    if not asked.each:
+        rows, axis = _mean(rows), _mean(axis)
+    xs = _lookup(rows, axis)
+    good = np.isfinite(xs) & (xs >= asked.min_x) & (xs <= asked.max_x)
+    found = []
+    for rank in np.unique(rows.rank[good]).tolist():
+        own = good & (rows.rank == rank)
+        order = np.lexsort((rows.step[own], xs[own]))
+        x = xs[own][order]
+        bucket, width = _place(x, asked.buckets)
+        buckets = from_points(bucket, rows.step[own][order], rows.value[own][order], rows.time_us[own][order])
+        starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
+        found.append(Curve(run, metric, rank, 0, buckets, x[starts], width))
+    return found
+
+
+def _place(xs: NDArray[np.float64], buckets: int) -> tuple[NDArray[np.int64], float]:
+    """Bucket numbers of sorted values, and the buckets' width; 0 where each point has its own."""
+    if len(xs) <= buckets:
+        return np.arange(len(xs)), 0.0
+    width = float(xs[-1] / buckets - xs[0] / buckets)
+    if not np.isfinite(width) or width <= 0:
+        return np.zeros(len(xs), dtype=np.int64), 0.0
+    return np.minimum((xs / width - xs[0] / width).astype(np.int64), buckets - 1), width
+
+
+def _mean(rows: _Rows) -> _Rows:
+    """The ranks' finite values averaged at each step; of a single rank, its value as it is."""
+    order = np.argsort(rows.step, kind="stable")
+    step, value = rows.step[order], rows.value[order]
+    starts = np.flatnonzero(np.diff(step, prepend=step[0] - 1))
+    finite = np.isfinite(value)
+    count = np.add.reduceat(finite.astype(np.int64), starts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(np.where(finite, value, 0.0), starts) / count
+    alone = np.diff(np.append(starts, len(step))) == 1
+    return _Rows(
+        np.zeros(len(starts), dtype=np.int64),
+        step[starts],
+        np.where(alone, value[starts], mean),
+        np.minimum.reduceat(rows.time_us[order], starts),
+    )
+
+
+def _lookup(rows: _Rows, axis: _Rows) -> NDArray[np.float64]:
+    """The axis' value at each row's rank and step; NaN where it has none. Both are sorted by rank and step."""
+    keys = np.dtype([("rank", np.int64), ("step", np.int64)])
+    have = np.rec.fromarrays([axis.rank, axis.step], dtype=keys)
+    want = np.rec.fromarrays([rows.rank, rows.step], dtype=keys)
+    _, at_have, at_want = np.intersect1d(have, want, assume_unique=True, return_indices=True)
+    xs = np.full(len(rows.step), np.nan)
+    xs[at_want] = axis.value[at_have]
+    return xs

@@ -1,0 +1,90 @@
+"""Smoothing of a curve's means, in order of x. Pure.
+
+NaN and infinities neither weigh nor spread: they are left out, and their place gets the smoothed value before them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runstream_proto.v1 import curves_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+
+Floats = NDArray[np.float64]
+MAX_EMA, MAX_SIGMA, MAX_WINDOW = 0.9999, 1000.0, 10_000
+_REACH = 3
+"""Standard deviations after which a normal kernel is cut off."""
+
+
+def check_smoothing(asked: pb.Smoothing) -> None:
+    """Raises InvalidQuestionError."""
+    amount = asked.amount
+    if asked.kind == pb.Smoothing.KIND_EMA and not 0 <= amount <= MAX_EMA:
+        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: an EMA's weight is from 0 to {MAX_EMA}")
+    if asked.kind == pb.Smoothing.KIND_GAUSSIAN and not 0 <= amount <= MAX_SIGMA:
+        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: a standard deviation is from 0 to {MAX_SIGMA:g}")
+    if asked.kind == pb.Smoothing.KIND_RUNNING_AVERAGE and not 1 <= amount <= MAX_WINDOW:
+        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: a window is of 1 to {MAX_WINDOW} buckets")
+
+
+def smooth(values: Floats, asked: pb.Smoothing) -> Floats:
+    """(B,) to (B,). With `asked.log`, the logarithms of the positive values are smoothed."""
+    usable = np.isfinite(values) & ((values > 0) | (not asked.log))
+    numbers = np.log(values[usable]) if asked.log else values[usable]
+    if not len(numbers):
+        return np.full(len(values), np.nan)
+    match asked.kind:
+        case pb.Smoothing.KIND_EMA:
+            smoothed = ema(numbers, asked.amount)
+        case pb.Smoothing.KIND_GAUSSIAN:
+            smoothed = gaussian(numbers, asked.amount)
+        case pb.Smoothing.KIND_RUNNING_AVERAGE:
+            smoothed = running_average(numbers, int(asked.amount))
+        case _:
+            smoothed = numbers
+    found = np.exp(smoothed) if asked.log else smoothed
+    latest = np.cumsum(usable) - 1
+    return np.where(latest >= 0, found[np.maximum(latest, 0)], np.nan)
+
+
+def ema(values: Floats, weight: float) -> Floats:
+    """m[i] = weight m[i-1] + (1 - weight) x[i], divided by 1 - weight^(i+1): the bias of beginning at 0 is taken out
+    (Kingma and Ba, Adam, 2014, section 3)."""
+    smoothed = np.empty_like(values)
+    moment, debias = 0.0, 1.0
+    for index, value in enumerate(values.tolist()):
+        moment = weight * moment + (1 - weight) * value
+        debias *= weight
+        smoothed[index] = moment / (1 - debias)
+    return smoothed
+
+
+def gaussian(values: Floats, sigma: float) -> Floats:
+    """Mean with normal weights by distance in buckets; at the ends the kernel is cut off and its weights divided by
+    what is left of them."""
+    if sigma <= 0:
+        return values
+    reach = min(math.ceil(_REACH * sigma), len(values) - 1)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return _convolved(values, kernel)
+
+
+def running_average(values: Floats, window: int) -> Floats:
+    """Mean over the `window` values around each (one more before than after where it is even), fewer at the ends."""
+    before, after = window // 2, (window - 1) // 2
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    low, high = np.maximum(places - before, 0), np.minimum(places + after + 1, len(values))
+    means: Floats = (sums[high] - sums[low]) / (high - low)
+    return means
+
+
+def _convolved(values: Floats, kernel: Floats) -> Floats:
+    reach = len(kernel) // 2
+    inside = slice(reach, reach + len(values))
+    weights = np.convolve(np.ones(len(values)), kernel)[inside]
+    smoothed: Floats = np.convolve(values, kernel)[inside] / weights
+    return smoothed

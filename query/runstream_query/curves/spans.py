@@ -1,0 +1,44 @@
+"""Arithmetic of step ranges, both ends inclusive. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    low: int
+    high: int
+
+
+def union(spans: Iterable[Span]) -> list[Span]:
+    """Sorted, without overlap; neighbours become one."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if span.low > span.high:
+            continue
+        if found and span.low <= found[-1].high + 1:
+            found[-1] = Span(found[-1].low, max(found[-1].high, span.high))
+        else:
+            found.append(span)
+    return found
+
+
+def subtract(span: Span, others: Sequence[Span]) -> list[Span]:
+    """What of `span` none of the others covers."""
+    left, low = [], span.low
+    for other in union(others):
+        if other.high < low or other.low > span.high:
+            continue
+        if other.low > low:
+            left.append(Span(low, other.low - 1))
+        low = other.high + 1
+    if low <= span.high:
+        left.append(Span(low, span.high))
+    return left
+
+
+def whole_cells(span: Span, width: int) -> Span | None:
+    """The numbers of the cells of `width` steps (cell 0 begins at step 0) that lie in `span` from end to end."""
+    first, last = -(-span.low // width), (span.high + 1) // width - 1
+    return Span(first, last) if first <= last else None
