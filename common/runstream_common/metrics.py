@@ -110,6 +110,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         ("method", "status"),
     ),
     MetricSpec("runstream_query_seconds", "histogram", "From request to answer, by method.", "ClickHouse", ("method",)),
+    MetricSpec("runstream_query_parts_rolled_total", "counter", "Parts of points whose long series were rolled up."),
+    MetricSpec(
+        "runstream_query_roll_seconds",
+        "histogram",
+        "Rolling up one part; until then its curves are read from points.",
+        "RUNSTREAM_ROLLUPS_S",
+    ),
     MetricSpec(
         "runstream_clickhouse_queries_total",
         "counter",

@@ -33,6 +33,8 @@ RUN_TABLES = (
 """With a `version` a row."""
 METRIC_TABLES = {"points": "metric", "strings": "key", "histograms": "key", "tables": "key", "media": "key"}
 """Where a metric's rows are, and the column with its name."""
+ROLLUP_TABLES = ("rolled_series", "rollups")
+"""Computed from parts of `points`. A deletion makes new parts: what lives on is rolled up again."""
 _AT_ONCE = 500
 _SYNC = {"lightweight_deletes_sync": 2, "mutations_sync": 2}
 _NOTED = {"lightweight_deletes_sync": 0, "mutations_sync": 0}
@@ -133,6 +135,8 @@ async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int], sett
     await _delete(client, "series", f"{where}last.version < {by_version}", parameters, settings)
     for table in ("ledger", "rejects"):
         await _delete(client, table, f"{where}epoch <= {by_epoch}", parameters, settings)
+    for table in ROLLUP_TABLES:
+        await _delete(client, table, where.removesuffix(" AND "), parameters, settings)
     await _mend_series(client, f"{where}version >= {by_version}", parameters)
 
 
@@ -150,6 +154,8 @@ async def _purge_metric(client: Any, stone: Tombstone, settings: Mapping[str, An
         )
     condition = f"{where}metric = {{metric:String}}"
     await _delete(client, "series", f"{condition} AND last.version < {{floor:UInt64}}", parameters, settings)
+    for table in ROLLUP_TABLES:
+        await _delete(client, table, condition, parameters, settings)
     await _mend_series(client, f"{condition} AND version >= {{floor:UInt64}}", parameters)
 
 

@@ -20,6 +20,7 @@ from runstream_common.tls import grpc_port, http_options
 from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
 from runstream_query.deletion import Deletion, Janitor
+from runstream_query.rollups.keeper import RollupKeeper
 from runstream_query.rpc import Desk, make_server, make_servicer
 from runstream_query.storage import Storage
 from runstream_query.web import make_app
@@ -65,6 +66,8 @@ async def _serve(env: Env) -> None:
     background = [asyncio.create_task(watch.run())]
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
+    if config.rollups_s:
+        background.append(asyncio.create_task(RollupKeeper(storage, metrics, config.rollups_s).run()))
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     await server.start()
     web, web_task, http_port = await serve_app(

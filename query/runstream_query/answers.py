@@ -12,6 +12,7 @@ from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.curves import Curves
 from runstream_query.topics.ranking import Ranking
+from runstream_query.topics.ranks import Ranks
 from runstream_query.topics.runs import Runs
 
 
@@ -28,6 +29,7 @@ class Answers:
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
             Curves(storage, self._lookup),
+            Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),
             Changes(store, self._lookup, deletion),
         )

@@ -23,6 +23,8 @@ class QueryConfig:
     """A run that is silent so long, and did not finish, has crashed. Senders give a sign every 15 s."""
     janitor_s: float = 600.0
     """How often retention is looked after; 0: never, by this instance."""
+    rollups_s: float = 5.0
+    """How often new parts of `points` are looked for to roll up their long series; 0: never, by this instance."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -39,6 +41,7 @@ class QueryConfig:
             control_url=env.text("RUNSTREAM_CONTROL_URL", ""),
             crash_after_s=env.seconds("RUNSTREAM_CRASH_AFTER_S", 300.0, 1.0, 30 * 86_400.0),
             janitor_s=env.seconds("RUNSTREAM_JANITOR_S", 600.0),
+            rollups_s=env.seconds("RUNSTREAM_ROLLUPS_S", 5.0),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )

@@ -41,7 +41,8 @@ def read_token(request: Any, kinds: tuple[type, ...]) -> list[Any] | None:
     return list(place)
 
 
-def page_size(asked: int, default: int, most: int) -> int:
+def page_size(asked: int, default: int, most: int, name: str = "page_size") -> int:
+    """Raises InvalidQuestionError naming the field."""
     if asked > most:
-        raise InvalidQuestionError(f"page_size is {asked}: at most {most}")
+        raise InvalidQuestionError(f"{name} is {asked}: at most {most}")
     return asked or default

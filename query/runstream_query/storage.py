@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _SETTINGS = {
     # In the SQL files a name means the column first, so that max(time) AS time reads as it looks.
     "prefer_column_name_to_alias": 1,
 }
+_CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_sync": 2, "mutations_sync": 2}
 
 
 @cache
@@ -31,10 +33,14 @@ class Storage:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """For small answers: a dict a row."""
+    async def rows(
+        self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
+    ) -> list[dict[str, Any]]:
+        """For small answers: a dict a row. `settings` go before those that every question has."""
         try:
-            result = await self._client.query(sql(name), parameters=_quoted(parameters), settings=_SETTINGS)
+            result = await self._client.query(
+                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+            )
         except Exception as error:
             raise self._classified(error) from error
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
@@ -46,6 +52,15 @@ class Storage:
         except Exception as error:
             raise self._classified(error) from error
         return {column: table.column(column).to_numpy() for column in table.column_names}
+
+    async def execute(self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any) -> None:
+        """A statement without an answer; what it deletes is gone for every reader when this returns."""
+        try:
+            await self._client.command(
+                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **_CHANGES, **(settings or {})}
+            )
+        except Exception as error:
+            raise self._classified(error) from error
 
     async def ping(self) -> None:
         try:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.world import world
 from tests.support.stack import ServiceStack
+
+__all__ = ["world"]
 
 
 @pytest.fixture(scope="package")

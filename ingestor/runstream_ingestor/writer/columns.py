@@ -73,7 +73,7 @@ def points_table(blocks: Sequence[Block]) -> Any:
 
 
 def series_table(blocks: Sequence[Block]) -> Any:
-    """A table of `series`: for each series among the blocks its row of the highest (step, version), and its lowest step.
+    """A table of `series`: of each series among the blocks its row of the highest (step, version), and its lowest step.
 
     The engine keeps the maximum, and the minimum, of what it is given, so a block more or less, or one twice, changes
     nothing.

@@ -12,6 +12,7 @@ from runstream_query.curves import by_metric, points
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.extents import known_span
 from runstream_query.curves.spans import Span
 from runstream_query.storage import Storage
 
@@ -19,7 +20,6 @@ MAX_SHORT = 65_536
 """Points that a series may have at most to be read whole."""
 MAX_READ = 3_000_000
 """Points that are read whole for one answer: 90 MB."""
-_UNKNOWN = -(1 << 63)
 
 
 async def curves(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
@@ -56,7 +56,7 @@ def _sorted_out(
     total = 0
     for row in extents:
         run, metric = row["run"], row["metric"]
-        span = None if row["low_step"] == _UNKNOWN else Span(row["low_step"], row["high_step"])
+        span = known_span(row)
         if not asked.each and row["ranks"] > 1:
             means[run][metric] = span
             continue

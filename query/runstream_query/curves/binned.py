@@ -13,6 +13,7 @@ import numpy as np
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import NAMES, from_columns, merge
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.extents import clip
 from runstream_query.curves.rolled import Series, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
@@ -27,7 +28,7 @@ class Binned:
         self._asked = asked
         self._run = run
         min_us, max_us = asked.times_us(started_us)
-        self._times = {"min_us": min_us, "max_us": max_us}
+        self._times: dict[str, Any] = {"min_us": min_us, "max_us": max_us}
         self._common: dict[str, Any] = {"project": project, "run": run, "ranks": asked.ranks, **self._times}
 
     async def means(self, extent: Mapping[str, Span | None]) -> list[Curve]:
@@ -56,14 +57,14 @@ class Binned:
         """Clipped to what was asked for; looked up where it is not known, or times are asked for."""
         low, high = self._asked.min_step, self._asked.max_step
         known = {metric: span for metric, span in extent.items() if span is not None and not self._asked.by_time}
-        spans = {metric: Span(max(span.low, low), min(span.high, high)) for metric, span in known.items()}
+        spans = {metric: inside for metric, span in known.items() if (inside := clip(span, low, high))}
         unknown = sorted(extent.keys() - known.keys())
         if unknown:
             for row in await self._storage.rows(
                 "scanned_extent", **self._common, metrics=unknown, min_step=low, max_step=high
             ):
                 spans[row["metric"]] = Span(row["low_step"], row["high_step"])
-        return {metric: span for metric, span in spans.items() if span.low <= span.high}
+        return spans
 
     async def _binned(self, query: str, spans: Mapping[str, Span]) -> list[Curve]:
         """Metrics of the same width in one query each."""
@@ -125,8 +126,7 @@ class Binned:
             if not rows:
                 return None
             extent = Span(min(row["low_step"] for row in rows), max(row["high_step"] for row in rows))
-        span = Span(max(extent.low, self._asked.min_step), min(extent.high, self._asked.max_step))
-        return span if span.low <= span.high else None
+        return clip(extent, self._asked.min_step, self._asked.max_step)
 
     async def _rolled_extent(self, metric: str, rank: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return await self._storage.rows(

@@ -84,7 +84,7 @@ def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Bu
 
 
 def merge(pieces: Sequence[Buckets]) -> Buckets:
-    """Put pieces of one series together whose steps do not overlap; buckets may."""
+    """Put pieces of one series together that have no step in common; their buckets, and step ranges, may overlap."""
     columns = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in NAMES}
     order = np.lexsort((columns["first_step"], columns["bucket"]))
     whole = {name: column[order] for name, column in columns.items()}
@@ -92,13 +92,13 @@ def merge(pieces: Sequence[Buckets]) -> Buckets:
     starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)) if len(bucket) else np.empty(0, dtype=np.int64)
     if len(starts) == len(bucket):
         return Buckets(**whole)
-    ends = np.append(starts[1:], len(bucket)) - 1
+    latest = np.lexsort((columns["last_step"], columns["bucket"]))[np.append(starts[1:], len(bucket)) - 1]
     return Buckets(
         bucket=bucket[starts],
         first_step=whole["first_step"][starts],
-        last_step=whole["last_step"][ends],
+        last_step=columns["last_step"][latest],
         first=whole["first"][starts],
-        last=whole["last"][ends],
+        last=columns["last"][latest],
         minimum=_reduce(np.fmin, whole["minimum"], starts),
         maximum=_reduce(np.fmax, whole["maximum"], starts),
         earliest_us=_reduce(np.minimum, whole["earliest_us"], starts),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from runstream_common.control.store import Principal
+from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import history
-from runstream_query.curves.asked import check
+from runstream_query.curves.asked import check, check_list
 from runstream_query.curves.assemble import curves
 from runstream_query.curves.curve import to_message
+from runstream_query.curves.groups import MAX_RUNS, group_curves
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 
@@ -35,6 +37,17 @@ class Curves:
         response = pb.GetCurvesResponse()
         for curve in await curves(self._storage, project, asked, started):
             to_message(curve, asked, response.curves.add())
+        if not response.curves:
+            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+        return response
+
+    async def GetGroupCurves(  # noqa: N802
+        self, principal: Principal, request: curves_pb2.GetGroupCurvesRequest
+    ) -> curves_pb2.GetGroupCurvesResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        rows = await self._lookup.known_runs(project, check_list("runs", request.runs, MAX_RUNS))
+        users = {row["run"]: row["user"] for row in rows}
+        response = await group_curves(self._storage, project, request, users)
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response

@@ -1,0 +1,44 @@
+"""From where to where series reach: `series` knows; where it does not (rows from before it did), points are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runstream_query.curves.spans import Span
+from runstream_query.storage import Storage
+
+_UNKNOWN = -(1 << 63)
+
+
+def known_span(row: Mapping[str, Any]) -> Span | None:
+    """Of a row of `series_extent.sql`; None: not known."""
+    return None if row["low_step"] == _UNKNOWN else Span(row["low_step"], row["high_step"])
+
+
+def clip(span: Span, low: int, high: int) -> Span | None:
+    """What of it lies in the range; None: nothing."""
+    found = Span(max(span.low, low), min(span.high, high))
+    return found if found.low <= found.high else None
+
+
+async def span_of(storage: Storage, project: str, run: str, metric: str, low: int, high: int) -> Span | None:
+    """Of a metric, over all its ranks, within a range of steps; None: nothing is there."""
+    rows = await storage.rows("series_extent", project=project, runs=[run], metrics=[metric], ranks=[])
+    if not rows:
+        return None
+    span = known_span(rows[0])
+    if span is not None:
+        return clip(span, low, high)
+    scanned = await storage.rows(
+        "scanned_extent",
+        project=project,
+        run=run,
+        metrics=[metric],
+        ranks=[],
+        min_step=low,
+        max_step=high,
+        min_us=0,
+        max_us=1 << 62,
+    )
+    return Span(scanned[0]["low_step"], scanned[0]["high_step"]) if scanned else None

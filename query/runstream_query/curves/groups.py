@@ -1,0 +1,138 @@
+"""Curves of groups of runs: what runs of the same configuration have in common, and how far they differ."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runstream_proto.v1 import curves_pb2 as pb
+from runstream_query.curves.asked import bucket_count, check_list, step_range
+from runstream_query.curves.extents import clip, known_span
+from runstream_query.curves.smoothing import check_smoothing, smooth
+from runstream_query.curves.spans import Span
+from runstream_query.curves.widths import GRID, width_for
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.storage import Storage
+
+MAX_RUNS, MAX_METRICS, MAX_FIELDS = 1000, 20, 4
+_FIELD = re.compile(r"(config)\.(.+)|(name|notes|tags|group|job_type|sweep_id)|(user)", re.DOTALL)
+
+Group = tuple[str, ...]
+"""The JSON of each field's value; empty: the run has none."""
+
+
+def check_fields(fields: Sequence[str]) -> list[tuple[str, str]]:
+    """(section, key) of each. Raises InvalidQuestionError."""
+    if len(fields) > MAX_FIELDS:
+        raise InvalidQuestionError(f"group_by: at most {MAX_FIELDS} fields, not {len(fields)}")
+    found = []
+    for field in fields:
+        match = _FIELD.fullmatch(field)
+        if match is None:
+            raise InvalidQuestionError(
+                f"group_by: {field[:100]!r} is no field: give config.KEY, name, tags, group, job_type, sweep_id or user"
+            )
+        found.append(("config", match[2]) if match[1] else ("run", match[3]) if match[3] else ("user", ""))
+    return found
+
+
+async def group_curves(
+    storage: Storage,
+    project: str,
+    request: pb.GetGroupCurvesRequest,
+    users: Mapping[str, str],
+) -> pb.GetGroupCurvesResponse:
+    """`users`: of each run. Raises InvalidQuestionError."""
+    runs = check_list("runs", request.runs, MAX_RUNS)
+    metrics = check_list("metrics", request.metrics, MAX_METRICS)
+    low, high = step_range(request)
+    buckets = bucket_count(request.buckets)
+    smoothing = request.smoothing if request.smoothing.kind else None
+    if smoothing is not None:
+        check_smoothing(smoothing)
+    groups = await _groups(storage, project, runs, check_fields(request.group_by), users)
+    extents = await storage.rows("series_extent", project=project, runs=runs, metrics=metrics, ranks=[])
+    span = _hull(extents, low, high)
+    response = pb.GetGroupCurvesResponse()
+    if span is None:
+        return response
+    names = sorted(set(groups.values()))
+    width = width_for(*span, buckets)
+    columns = await storage.columns(
+        "group_curves",
+        project=project,
+        runs=runs,
+        groups=[names.index(groups[run]) for run in runs],
+        metrics=metrics,
+        min_step=low,
+        max_step=high,
+        width=width,
+        grid=GRID,
+    )
+    having: dict[tuple[Group, str], list[str]] = defaultdict(list)
+    for row in extents:
+        having[groups[row["run"]], row["metric"]].append(row["run"])
+    for number, metric, start, end in _pieces(columns):
+        curve = response.curves.add(
+            group=names[number], metric=metric, runs=having[names[number], metric], bucket_width=width
+        )
+        _fill(curve, {name: column[start:end] for name, column in columns.items()})
+        if smoothing is not None:
+            curve.smoothed.extend(smooth(columns["mean"][start:end], smoothing).tolist())
+    return response
+
+
+async def _groups(
+    storage: Storage,
+    project: str,
+    runs: Sequence[str],
+    fields: Sequence[tuple[str, str]],
+    users: Mapping[str, str],
+) -> dict[str, Group]:
+    """Of each run."""
+    sections = sorted({section for section, _ in fields if section != "user"})
+    rows = await storage.rows("run_fields", project=project, runs=list(runs), sections=sections) if sections else []
+    values = {(row["run"], row["section"], row["key"]): row["value"] for row in rows}
+
+    def value(run: str, section: str, key: str) -> str:
+        return f'"{users.get(run, "")}"' if section == "user" else values.get((run, section, key), "")
+
+    return {run: tuple(value(run, section, key) for section, key in fields) for run in runs}
+
+
+def _hull(extents: Sequence[Mapping[str, Any]], low: int, high: int) -> Span | None:
+    """From where to where any of the series reaches within the range; all of it where one does not know."""
+    if not extents:
+        return None
+    spans = [known_span(row) for row in extents]
+    top = max(row["high_step"] for row in extents)
+    if any(span is None for span in spans):
+        return clip(Span(min(low, top), top), low, high)
+    return clip(Span(min(span.low for span in spans if span), top), low, high)
+
+
+def _pieces(columns: Mapping[str, Any]) -> list[tuple[int, str, int, int]]:
+    """Group number, metric, and the range of rows of each curve."""
+    numbers, metrics = columns["number"].tolist(), columns["metric"].tolist()
+    found: list[tuple[int, str, int, int]] = []
+    start = 0
+    for index in range(1, len(numbers) + 1):
+        if index == len(numbers) or (numbers[index], metrics[index]) != (numbers[start], metrics[start]):
+            found.append((numbers[start], metrics[start], start, index))
+            start = index
+    return found
+
+
+def _fill(curve: pb.GroupCurve, columns: Mapping[str, Any]) -> None:
+    names = {
+        "steps": "first_step",
+        "means": "mean",
+        "stds": "std",
+        "mins": "minimum",
+        "maxs": "maximum",
+        "counts": "runs_here",
+    }
+    for field, column in names.items():
+        getattr(curve, field).extend(columns[column].tolist())
