@@ -229,7 +229,7 @@ async def test_deleted_points_are_in_no_curve_though_their_roll_ups_were(road: R
     stone = tombstones.Tombstone(f"{TEAM}/{road.project}", "long", 1)
     await tombstones.write(road.client, [stone], "tester")
     await tombstones.purge(road.client, [stone])
-    columns = await road.storage.rows("rolled_series", project=stone.project, run="long", metrics=["loss"], ranks=[])
+    columns = await road.storage.rows("rolled_series", project=stone.project, runs=["long"], metrics=["loss"], ranks=[])
     assert columns == []
     for table in tombstones.ROLLUP_TABLES:
         left = await road.client.query(

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore
+from runstream_common.control.store import ControlStore, Resume
 from runstream_common.schema.runner import migrate
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.processes import Service, free_port
@@ -72,6 +72,19 @@ class ServiceStack:
         if query:
             self._start("query", "runstream_query", "query_ops")
         return self
+
+    def make_project(self, name: str) -> None:
+        """A project of team main, for rows that are put into ClickHouse by hand."""
+
+        async def make() -> None:
+            store = ControlStore.open(self.control_url)
+            who = await store.authenticate(self.key)
+            await store.bind_stream(
+                who, team="main", project=name, run="first", writer_id="writer-0", rank=0, resume=Resume.ALLOW
+            )
+            await store.close()
+
+        asyncio.run(make())
 
     def stop(self) -> None:
         for name in ("ingest", "gateway", "writer", "query"):

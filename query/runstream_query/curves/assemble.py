@@ -20,6 +20,8 @@ MAX_SHORT = 65_536
 """Points that a series may have at most to be read whole."""
 MAX_READ = 3_000_000
 """Points that are read whole for one answer: 90 MB."""
+_FEW = 20
+"""Series of which it is asked at once whether they have roll-ups, before it is known that they are long."""
 
 
 async def curves(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
@@ -34,15 +36,23 @@ async def curves(storage: Storage, project: str, asked: Asked, started_us: Mappi
 
 
 async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
-    extents = await storage.rows(
-        "series_extent", project=project, runs=asked.runs, metrics=asked.metrics, ranks=asked.ranks
-    )
-    short, means, long = _sorted_out(extents, asked)
+    question: dict[str, Any] = {"project": project, "runs": asked.runs, "metrics": asked.metrics, "ranks": asked.ranks}
+    if len(asked.runs) * len(asked.metrics) <= _FEW:
+        extents, rolled = await asyncio.gather(
+            storage.rows("series_extent", **question), storage.rows("rolled_series", **question)
+        )
+        short, means, long = _sorted_out(extents, asked)
+    else:
+        extents = await storage.rows("series_extent", **question)
+        short, means, long = _sorted_out(extents, asked)
+        rolled = await storage.rows("rolled_series", **{**question, "runs": sorted(long)}) if long else []
+    most = max((row["ranks"] for row in extents), default=0)
     work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
         binned = Binned(storage, project, run, asked, started_us.get(run, 0))
+        rows = [row for row in rolled if row["run"] == run and row["metric"] in long[run]] if run in long else []
         work += [binned.means(means[run])] if run in means else []
-        work += [binned.each(long[run])] if run in long else []
+        work += [binned.each(long[run], rows, most)] if run in long else []
     return [curve for part in await asyncio.gather(*work) for curve in part]
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from runstream_query.curves.asked import Asked
-from runstream_query.curves.buckets import NAMES, from_columns, merge
+from runstream_query.curves.buckets import NAMES, Buckets, from_columns, merge
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import clip
 from runstream_query.curves.rolled import Series, rolled_buckets
@@ -35,22 +34,15 @@ class Binned:
         """Mean over ranks."""
         return await self._binned("curve_buckets_mean", await self._spans(extent))
 
-    async def each(self, extent: Mapping[str, Span | None]) -> list[Curve]:
-        """A curve a rank."""
-        rows = await self._storage.rows(
-            "rolled_series",
-            project=self._common["project"],
-            run=self._run,
-            metrics=sorted(extent),
-            ranks=self._asked.ranks,
-        )
+    async def each(self, extent: Mapping[str, Span | None], rows: Sequence[dict[str, Any]], ranks: int) -> list[Curve]:
+        """A curve a rank. `rows`: of `rolled_series.sql`; `ranks`: how many there are at most, of those asked for."""
         rolled: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
             rolled[row["metric"]][row["rank"]].append(row)
         plain = {metric: span for metric, span in extent.items() if metric not in rolled}
         found = await self._binned("curve_buckets", await self._spans(plain)) if plain else []
-        for metric, ranks in rolled.items():
-            found += await self._rolled(metric, extent[metric], ranks)
+        for metric, having in rolled.items():
+            found += await self._rolled(metric, extent[metric], having, ranks)
         return found
 
     async def _spans(self, extent: Mapping[str, Span | None]) -> dict[str, Span]:
@@ -106,17 +98,24 @@ class Binned:
             for start, end in zip([0, *edges], [*edges, len(rank)], strict=True)
         ]
 
-    async def _rolled(self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]]) -> list[Curve]:
+    async def _rolled(
+        self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]], most: int
+    ) -> list[Curve]:
         """A metric of which some ranks have roll-ups: those by them, the others as they come."""
         spans = await self._rolled_spans(metric, extent, ranks)
         if spans is None:
             return []
         width = width_for(*spans, self._asked.buckets)
         found = [await self._rolled_curve(metric, rank, spans, width, rows) for rank, rows in ranks.items()]
-        if self._asked.ranks != list(ranks):
-            others = await self._query("curve_buckets", [metric], width, spans)
-            found += [curve for curve in others if curve.rank not in ranks]
+        if len(ranks) < most and (others := await self._other_ranks(metric, ranks)):
+            found += await self._query("curve_buckets", [metric], width, spans, others)
         return [curve for curve in found if len(curve.buckets)]
+
+    async def _other_ranks(self, metric: str, rolled: Mapping[int, Any]) -> list[int]:
+        """Ranks of a metric, of those asked for, that have no roll-ups."""
+        known = await self._storage.rows("ranks_of", project=self._common["project"], run=self._run, metric=metric)
+        wanted = set(self._asked.ranks) or {row["rank"] for row in known}
+        return sorted({row["rank"] for row in known} & wanted - rolled.keys())
 
     async def _rolled_spans(
         self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]]
@@ -143,14 +142,15 @@ class Binned:
 
     async def _rolled_curve(self, metric: str, rank: int, steps: Span, width: int, rows: list[dict[str, Any]]) -> Curve:
         series = Series(self._common["project"], self._run, metric, rank, steps, **self._times)
-        known = await rolled_buckets(self._storage, series, rows, width)
-        pieces, rest = known if known is not None else ([], [steps])
-        for part in await asyncio.gather(
-            *(self._query("curve_buckets", [metric], width, span, [rank]) for span in rest)
-        ):
-            pieces += [curve.buckets for curve in part]
-        empty = Curve(self._run, metric, rank, width, _NOTHING)
-        return replace(empty, buckets=merge(pieces)) if pieces else empty
+
+        async def read_points(span: Span) -> Buckets:
+            curves = await self._query("curve_buckets", [metric], width, span, [rank])
+            return curves[0].buckets if curves else _NOTHING
+
+        pieces = await rolled_buckets(self._storage, series, rows, width, read_points)
+        if pieces is None:
+            pieces = [await read_points(steps)]
+        return Curve(self._run, metric, rank, width, merge(pieces) if pieces else _NOTHING)
 
 
 _NOTHING = from_columns(dict.fromkeys(NAMES, ()))

@@ -8,12 +8,16 @@ the points themselves are read. What is found is the truth at the moment in whic
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from runstream_common.limits import MAX_TIME_US
 from runstream_query.curves.buckets import Buckets, from_columns
+from runstream_query.curves.extents import clip
 from runstream_query.curves.spans import Span, subtract, union, whole_cells
 from runstream_query.curves.widths import GRID, unit_of
 from runstream_query.storage import Storage
@@ -22,7 +26,8 @@ _ATTEMPTS = 3
 """Of finding the parts at rest. Merges end every few seconds; then the points are read."""
 _MAX_SPANS = 24
 """Ranges that are read from points, each by a query of its own. Two or three are usual: a fresh end, a seam."""
-_MAX_EDGES = 16
+_MAX_PIECES = 24
+ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Series:
     steps: Span
     min_us: int
     max_us: int
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a range of times was asked for."""
+        return self.min_us > 0 or self.max_us < MAX_TIME_US
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -56,11 +66,11 @@ class Rolled:
 
 
 async def rolled_buckets(
-    storage: Storage, series: Series, known: list[dict[str, Any]], width: int
-) -> tuple[list[Buckets], list[Span]] | None:
-    """Buckets from roll-ups, and the ranges whose points are to be read beside them; None: read all points.
+    storage: Storage, series: Series, known: list[dict[str, Any]], width: int, read_points: ReadPoints
+) -> list[Buckets] | None:
+    """The whole series in pieces that have no step in common; None: its points must be read, all of them.
 
-    `known`: rows of `rolled_series.sql` for this series.
+    `known`: rows of `rolled_series.sql` for this series; `read_points`: buckets from the points of a range.
     """
     usable = [(row, finest) for row in known if (finest := _resolution(row["widths"], width))]
     for _ in range(_ATTEMPTS):
@@ -70,9 +80,13 @@ async def rolled_buckets(
         others = await storage.rows(
             "other_parts", **series.parameters, parts=parts, min_step=series.steps.low, max_step=series.steps.high
         )
+        plan = _plan(series.steps, usable, others)
+        # Whether the parts still exist is asked while their roll-ups are read: those do not change.
+        reading = asyncio.ensure_future(_read(storage, series, plan, width, read_points))
         alive = {row["name"] for row in await storage.rows("parts_alive", parts=parts)}
         if len(alive) == len(set(parts)):
-            return await _read(storage, series, _plan(series.steps, usable, others), width)
+            return await reading
+        reading.cancel()
         # A part was merged away meanwhile; what it became was not among the others, or came without roll-ups.
         usable = [(row, finest) for row, finest in usable if row["part"] in alive]
     return None
@@ -100,31 +114,46 @@ def _plan(asked: Span, usable: list[tuple[dict[str, Any], int]], others: list[di
 
 
 async def _read(
-    storage: Storage, series: Series, plan: list[Rolled], width: int
-) -> tuple[list[Buckets], list[Span]] | None:
-    if not plan:
+    storage: Storage, series: Series, plan: list[Rolled], width: int, read_points: ReadPoints
+) -> list[Buckets] | None:
+    if not 1 <= len(plan) <= _MAX_PIECES:
         return None
-    wanted = {
+    edges: list[Span] = []
+    if series.bounded:
+        for found in await asyncio.gather(*(_edges(storage, series, piece) for piece in plan)):
+            edges += found
+    inside = [span for edge in edges if (span := clip(edge, *series.steps))]
+    rest = union([*subtract(series.steps, [piece.steps for piece in plan]), *inside])
+    if len(rest) > _MAX_SPANS:
+        return None  # much of it is rewritten, or its times jump back and forth
+    read = await asyncio.gather(
+        *(_read_piece(storage, series, piece, width) for piece in plan), *(read_points(span) for span in rest)
+    )
+    return [buckets for buckets in read if len(buckets)]
+
+
+async def _edges(storage: Storage, series: Series, piece: Rolled) -> list[Span]:
+    """Cells that lie across an end of the range of times; one more than may be, where there are too many."""
+    rows = await storage.rows("rolled_edges", **_wanted(series, piece), limit=_MAX_SPANS + 1)
+    numbers = [row["cell_number"] for row in rows]
+    return [Span(number * piece.width, (number + 1) * piece.width - 1) for number in numbers]
+
+
+async def _read_piece(storage: Storage, series: Series, piece: Rolled, width: int) -> Buckets:
+    """Without the cells that lie across an end of the range of times."""
+    return _as_buckets(await storage.columns("rolled_buckets", **_wanted(series, piece), width=width, grid=GRID))
+
+
+def _wanted(series: Series, piece: Rolled) -> dict[str, Any]:
+    return {
         **series.parameters,
-        "parts": [piece.part for piece in plan],
-        "widths": [piece.width for piece in plan],
-        "firsts": [piece.cells.low for piece in plan],
-        "lasts": [piece.cells.high for piece in plan],
+        "part": piece.part,
+        "cell": piece.width,
+        "first_cell": piece.cells.low,
+        "last_cell": piece.cells.high,
         "min_us": series.min_us,
         "max_us": series.max_us,
     }
-    edges = await storage.rows("rolled_edges", **wanted, limit=_MAX_EDGES + 1)
-    if len(edges) > _MAX_EDGES:
-        return None  # times that jump back and forth: too many cells are partly in the range
-    columns = await storage.columns("rolled_buckets", **wanted, width=width, grid=GRID)
-    rest = subtract(series.steps, [piece.steps for piece in plan])
-    across = [Span(edge["bucket"] * edge["width"], (edge["bucket"] + 1) * edge["width"] - 1) for edge in edges]
-    rest = union(
-        [*rest, *(Span(max(span.low, series.steps.low), min(span.high, series.steps.high)) for span in across)]
-    )
-    if len(rest) > _MAX_SPANS:
-        return None
-    return [_as_buckets(columns)], rest
 
 
 def _as_buckets(columns: dict[str, Any]) -> Buckets:

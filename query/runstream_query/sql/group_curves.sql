@@ -33,7 +33,7 @@ FROM
             if(countIf(isFinite(value)) = 0, nan, minIf(value, isFinite(value))) AS low_rank,
             if(countIf(isFinite(value)) = 0, nan, maxIf(value, isFinite(value))) AS high_rank
         FROM points FINAL
-        WHERE project = {project:String} AND run IN {runs:Array(String)} AND metric IN {metrics:Array(String)}
+        PREWHERE project = {project:String} AND run IN {runs:Array(String)} AND metric IN {metrics:Array(String)}
           AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
         GROUP BY run, metric, step
     )

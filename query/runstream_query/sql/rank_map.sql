@@ -7,6 +7,6 @@ SELECT
     avgIf(value, isFinite(value)) AS mean,
     count() - countIf(isFinite(value)) AS not_finite
 FROM points FINAL
-WHERE project = {project:String} AND run = {run:String} AND metric = {metric:String} AND rank IN {ranks:Array(UInt32)}
+PREWHERE project = {project:String} AND run = {run:String} AND metric = {metric:String} AND rank IN {ranks:Array(UInt32)}
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
 GROUP BY rank, bucket

@@ -15,7 +15,7 @@ SELECT
     count() AS ranks,
     count() - countIf(isFinite(value)) AS not_finite
 FROM points FINAL
-WHERE project = {project:String} AND run = {run:String} AND metric IN {metrics:Array(String)}
+PREWHERE project = {project:String} AND run = {run:String} AND metric IN {metrics:Array(String)}
   AND (empty({ranks:Array(UInt32)}) OR rank IN {ranks:Array(UInt32)})
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
 GROUP BY metric, step

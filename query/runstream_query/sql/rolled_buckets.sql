@@ -1,9 +1,9 @@
--- Roll-ups of a series put together to buckets of `width` steps, a multiple of their own; those that lie in the range of
--- times with all their points. Ranges of roll-ups are inclusive. `grid` makes every step positive.
--- Parameters: project; run; metric; rank; parts, each with the width of its roll-ups and the first and the last of them
--- that is wanted (a part may come several times); min_us, max_us; width; grid.
+-- Roll-ups of a series in one part, put together to buckets of `width` steps, a multiple of their own; those that lie in the
+-- range of times with all their points. `grid` makes every step positive.
+-- Parameters: project; run; metric; rank; part; cell: the width of its roll-ups; first_cell, last_cell: which, inclusive;
+-- min_us, max_us; width; grid.
 SELECT
-    intDiv(rollups.bucket * rollups.width + {grid:Int64}, {width:Int64}) AS whole,
+    intDiv(rollups.bucket * {cell:Int64} + {grid:Int64}, {width:Int64}) AS whole,
     min(first_step) AS low_step,
     max(last_step) AS high_step,
     argMin(first, first_step) AS first_value,
@@ -15,11 +15,9 @@ SELECT
     sum(points) AS sum_points,
     toUnixTimestamp64Micro(min(earliest)) AS earliest_us
 FROM rollups FINAL
-WHERE project = {project:String} AND run = {run:String} AND metric = {metric:String} AND rank = {rank:UInt32}
-  AND part IN {parts:Array(String)} AND rollups.width IN {widths:Array(Int64)}
-  AND arrayExists(
-      (p, w, a, z) -> part = p AND rollups.width = w AND rollups.bucket BETWEEN a AND z,
-      {parts:Array(String)}, {widths:Array(Int64)}, {firsts:Array(Int64)}, {lasts:Array(Int64)})
-  AND earliest >= fromUnixTimestamp64Micro({min_us:Int64}) AND latest <= fromUnixTimestamp64Micro({max_us:Int64})
+PREWHERE project = {project:String} AND run = {run:String} AND metric = {metric:String} AND rank = {rank:UInt32}
+  AND part = {part:String} AND rollups.width = {cell:Int64}
+  AND rollups.bucket BETWEEN {first_cell:Int64} AND {last_cell:Int64}
+WHERE earliest >= fromUnixTimestamp64Micro({min_us:Int64}) AND latest <= fromUnixTimestamp64Micro({max_us:Int64})
 GROUP BY whole
 ORDER BY whole

@@ -9,7 +9,7 @@ SELECT
               / (max(step) - min(step)),
           nan)) AS step_s
 FROM points FINAL
-WHERE project = {project:String} AND run = {run:String} AND metric = {metric:String}
+PREWHERE project = {project:String} AND run = {run:String} AND metric = {metric:String}
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
 GROUP BY rank
 ORDER BY rank

@@ -1,0 +1,1 @@
+"""The query service's benchmark: see `__main__`."""
