@@ -1,4 +1,4 @@
-"""What the benchmark asks about, made by the engine itself: three projects in the form in which the writer stores them."""
+"""What the benchmark asks about, made by the engine itself: three projects, stored as the writer would."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def _streams(project: str, run: str, runs: int, ranks: int = 1) -> list[str]:
     made = f"fromUnixTimestamp64Micro({START_US} + toInt64(intDiv(number, {ranks})) * 1000000)"
     last = f"({made} + 600)"
     return [
-        f"INSERT INTO streams {columns} SELECT 'main/{project}', {run}, concat('writer-', toString(number)), '{event}', "
+        f"INSERT INTO streams {columns} "
+        f"SELECT 'main/{project}', {run}, concat('writer-', toString(number)), '{event}', "
         f"number % {ranks}, 1 + number % {ranks}, {ranks}, concat('host-', toString(intDiv(number % {ranks}, 8))), "
         f"'user-' || toString(number % 7), "
         f"if('{event}' = 'finish', ['finished', 'finished', 'failed'][1 + number % 3], ''), "
