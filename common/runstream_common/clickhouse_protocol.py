@@ -64,7 +64,7 @@ class BadRequestError(Exception):
 
 
 def credentials(query: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
-    """User and password, by basic authentication, X-ClickHouse-User and -Key, or the URL. Header names in lower case."""
+    """User and password: basic authentication, X-ClickHouse-User and -Key, or URL. Header names are lower-case."""
     authorization = headers.get("authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "basic":

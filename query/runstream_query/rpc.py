@@ -23,6 +23,8 @@ LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
+_LONGER = {"sql": 64 << 10}
+"""Characters of fields that hold more than a name."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -59,6 +61,12 @@ class Desk:
         """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
         return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
 
+    @contextlib.asynccontextmanager
+    async def opened(self, method: str, api_key: str) -> AsyncIterator[Principal]:
+        """Who asks, for an answer that is sent within. Raises what `errors.status_of` knows."""
+        with self._counting(method):
+            yield await self._authenticator.authenticate(api_key)
+
     async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
         with self._counting(method):
             return await answer(await self._authenticator.authenticate(api_key))
@@ -89,8 +97,9 @@ def check_texts(request: Any) -> None:
         if field.cpp_type != field.CPPTYPE_STRING:
             continue
         for text in value if field.is_repeated else (value,):
-            if len(text) > MAX_TEXT or "\0" in text:
-                raise InvalidQuestionError(f"{field.name}: a text of at most {MAX_TEXT} characters without NUL")
+            most = _LONGER.get(field.name, MAX_TEXT)
+            if len(text) > most or "\0" in text:
+                raise InvalidQuestionError(f"{field.name}: a text of at most {most} characters without NUL")
 
 
 def bearer(value: str | bytes | None) -> str:

@@ -17,6 +17,8 @@ from starlette.routing import Route
 from runstream_common.objects import MediaStore
 from runstream_query.errors import InvalidQuestionError, status_of
 from runstream_query.rpc import METHODS, Desk, bearer
+from runstream_query.sqlaccess.protocol import ClickHouseFront
+from runstream_query.sqlaccess.runner import SqlRunner
 
 MAX_BODY_BYTES = 1 << 20
 _CHANGES = ("Delete", "Set")
@@ -45,8 +47,9 @@ _HEADERS = {
 }
 
 
-def make_app(desk: Desk, media: MediaStore) -> Starlette:
+def make_app(desk: Desk, media: MediaStore, sql: SqlRunner) -> Starlette:
     routes = [
+        Route("/clickhouse{rest:path}", ClickHouseFront(desk, sql)),
         Route("/", _front),
         Route("/api/v1", _index),
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),

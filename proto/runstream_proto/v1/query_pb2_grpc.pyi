@@ -11,6 +11,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from runstream_proto.v1 import curves_pb2 as _curves_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
+from runstream_proto.v1 import sql_pb2 as _sql_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -66,6 +67,8 @@ class QueryServiceStub:
     """Delete a project with all its runs. Needs an admin of the team."""
     SetRetention: _grpc.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+    RunSql: _grpc.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]
+    """SELECT over the documented views, with the rows of the caller's teams only."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]
     """Who the caller is: user, teams."""
 
@@ -102,6 +105,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Delete a project with all its runs. Needs an admin of the team."""
     SetRetention: _aio.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]  # type: ignore[assignment]
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+    RunSql: _aio.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]  # type: ignore[assignment]
+    """SELECT over the documented views, with the rows of the caller's teams only."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the caller is: user, teams."""
 
@@ -231,6 +236,14 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.SetRetentionResponse, _abc.Awaitable[_query_pb2.SetRetentionResponse]]:
         """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+
+    @_abc_1.abstractmethod
+    def RunSql(
+        self,
+        request: _sql_pb2.RunSqlRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sql_pb2.RunSqlResponse, _abc.Awaitable[_sql_pb2.RunSqlResponse]]:
+        """SELECT over the documented views, with the rows of the caller's teams only."""
 
     @_abc_1.abstractmethod
     def WhoAmI(
