@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
+from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_common.control.errors import (
     AuthenticationError,
     ControlUnavailableError,
@@ -44,6 +45,13 @@ class TooExpensiveError(QueryError):
         self.code = code
 
 
+class ClientGoneError(QueryError):
+    """Nobody waits for the answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away")
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     grpc: grpc.StatusCode
@@ -54,6 +62,8 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (AuthenticationError, Status(grpc.StatusCode.UNAUTHENTICATED, 401)),
     (PermissionDeniedError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),

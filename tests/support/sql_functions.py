@@ -60,7 +60,7 @@ OTHERS = _words("""
     minSampleSizeContinuous minSampleSizeConversion parseISO8601Duration parseReadableSize parseReadableSizeOrNull
     parseReadableSizeOrZero parseTimeDelta revision rowNumberInAllBlocks rowNumberInBlock runningAccumulate
     runningDifference runningDifferenceStartingWithFirstValue seriesDecomposeSTL seriesOutliersDetectTukey toTypeName
-    transform variantElement variantType version visibleWidth lambda ignore
+    _CAST transform variantElement variantType version visibleWidth lambda ignore
     """)
 """Of the category Other, one by one. `displayName`, `version`, `revision`: what every client asks at first."""
 NEVER = _words("aggThrow chdb flameGraph generateSnowflakeID generateSerialID naiveBayesNgrams icebergHash")

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, credentials, form_fields, unpack
 from runstream_common.clickhouse_raw import RawAnswer
 from runstream_common.control.errors import AuthenticationError
-from runstream_query.errors import InvalidQuestionError, SqlError, TooExpensiveError, status_of
+from runstream_query.errors import ClientGoneError, InvalidQuestionError, SqlError, TooExpensiveError, status_of
 from runstream_query.rpc import Desk, bearer
 from runstream_query.sqlaccess import catalogue, client_settings
 from runstream_query.sqlaccess.runner import SqlQuestion, SqlRunner
@@ -51,7 +51,7 @@ class ClickHouseFront:
             if path not in ("", "/", "/query"):
                 raise BadRequestError(f"There is no handle {path[:80]}", 404, "NOT_FOUND", 404)
             await self._answer(scope, headers, receive, send)
-        except _GoneError:
+        except ClientGoneError:
             return
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             await _refuse(send, error)
@@ -70,20 +70,16 @@ class ClickHouseFront:
             await _send_on(send, answer, question.output_format, scope["method"] == "HEAD")
 
 
-class _GoneError(Exception):
-    """The client went away."""
-
-
 async def _unless_gone(
     receive: Receive, stack: contextlib.AsyncExitStack, running: contextlib.AbstractAsyncContextManager[RawAnswer]
 ) -> RawAnswer:
-    """Enter `running`, unless the client goes first: then what runs is ended. Raises _GoneError."""
+    """Enter `running`, unless the client goes first: then what runs is ended. Raises ClientGoneError."""
     entering = asyncio.ensure_future(stack.enter_async_context(running))
     leaving = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait((entering, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not entering.done():
-            raise _GoneError
+            raise ClientGoneError
         return entering.result()
     finally:
         for task in (entering, leaving):
@@ -168,7 +164,7 @@ async def _read(receive: Receive) -> bytes:
         except TimeoutError as error:
             raise BadRequestError("the body did not come", 209, "SOCKET_TIMEOUT", 408) from error
         if message["type"] == "http.disconnect":
-            raise _GoneError
+            raise ClientGoneError
         body += bytes(message.get("body", b""))
         if len(body) > _MAX_BODY_BYTES:
             raise BadRequestError(f"a body of more than {_MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)

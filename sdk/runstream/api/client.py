@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -101,6 +101,25 @@ class Api:
             sweep_id=sweep,
         )
         return [(found.value, Run(self, found.run)) for found in self.ask("RankRuns", request).runs]
+
+    def sql(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        entity: str = "",
+        max_rows: int = 0,
+        format: str = "rows",
+    ) -> Any:
+        """SELECT over the views of docs/sql.md, with the rows of your teams (`entity`: of one of them).
+
+        `parameters`: values for `{name:Type}` in the text, which are never read as SQL. `format`: "rows" (a list of
+        dicts; at most 10,000, 1000 by default), "pandas", or "arrow" (a pyarrow table; at most a million). The server
+        ends what takes long; `LIMIT` says how many of more rows are wanted.
+        """
+        from runstream.api.sql import run_sql
+
+        return run_sql(self, sql, parameters, entity=entity, max_rows=max_rows, form=format)[0]
 
     def ask(self, method: str, request: Any) -> Any:
         """Raises ApiError of the kind that fits."""
