@@ -76,8 +76,7 @@ PRIES = [
     "SELECT count() FROM {t} WHERE intDiv(1, NOT (run LIKE '%secret%')) = 2 AND 1",
     "SELECT count() FROM {t} WHERE intDiv(1, NOT (run LIKE '%secret%')) = 1 AND project = 'rivals/p'",
     "SELECT count() FROM {t} WHERE intDiv(1, project != 'rivals/p') = 2 OR run = 'x'",
-    "SELECT sum(toInt64(replaceAll(run, 'm', ''))) FROM {t} WHERE toInt64(replaceAll(run, 'm', '')) < -1 "
-    "AND run != 'seeded'",
+    "SELECT count() FROM {t} WHERE toInt64(if(run LIKE 'their%', run, '1')) = 0",
     "SELECT count() FROM {t} WHERE arrayExists(x -> intDiv(1, project != 'rivals/p') = 2, [1])",
     "SELECT count() FROM {t} AS a JOIN {t} AS b ON a.project = b.project WHERE intDiv(1, b.project != 'rivals/p') = 2",
     "SELECT count() FROM {t} AS a LEFT JOIN {t} AS b ON a.run = b.run AND intDiv(1, b.project != 'rivals/p') = 2 "
