@@ -53,7 +53,9 @@ def test_examples_run(embedded: ServiceStack, sql: str) -> None:
 
 
 def test_the_functions_that_may_be_called_reach_nothing() -> None:
-    suspects = re.compile(r"dict|^file|url$|host|user|setting|sleep|filesystem|executable|^ai[A-Z]|addressTo|throw", re.I)
+    suspects = re.compile(
+        r"dict|^file|url$|host|user|setting|sleep|filesystem|executable|^ai[A-Z]|addressTo|throw", re.I
+    )
     names = (Path(catalogue.__file__).parent / "functions.txt").read_text(encoding="utf-8").split()
     assert len(names) > 1000
     assert [name for name in names if suspects.search(name)] == []
