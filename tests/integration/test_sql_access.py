@@ -6,6 +6,9 @@ import asyncio
 import base64
 import json
 import math
+import os
+import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -318,7 +321,7 @@ def wait_for(condition: Any, what: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", ["http", "grpc"])
+@pytest.mark.parametrize("how", ["protocol", "json", "grpc"])
 def test_a_query_ends_when_its_client_goes(front: Front, how: str) -> None:
     mark = f"77700{len(how)}"
     sql = SLOW.replace("{n:UInt64}", mark)
@@ -335,7 +338,11 @@ def test_a_query_ends_when_its_client_goes(front: Front, how: str) -> None:
 
         connection = http.client.HTTPConnection(front.host, int(front.port), timeout=60)
         secret = base64.b64encode(f"x:{front.stack.key}".encode()).decode()
-        connection.request("POST", "/clickhouse/", sql, {"authorization": f"Basic {secret}"})
+        if how == "json":
+            headers = {"authorization": f"Bearer {front.stack.key}"}
+            connection.request("POST", "/api/v1/RunSql", json.dumps({"sql": sql}), headers)
+        else:
+            connection.request("POST", "/clickhouse/", sql, {"authorization": f"Basic {secret}"})
         wait_for(lambda: running(front, mark) > 0, "it never ran")
         connection.close()
     gone = time.monotonic()
@@ -421,6 +428,22 @@ async def test_the_asynchronous_client_works_too(front: Front) -> None:
         ]
     finally:
         await client.close()
+
+
+@pytest.mark.timeout(400)
+def test_clickhouse_go_works_as_with_a_server(front: Front) -> None:
+    """Not by itself: to compile the driver takes 50 s on two cores. RUNSTREAM_TEST_GO=1 asks for it."""
+    if not os.environ.get("RUNSTREAM_TEST_GO") or not shutil.which("go"):
+        pytest.skip("set RUNSTREAM_TEST_GO=1, with Go installed")
+    sql = (
+        "SELECT number, toString(number) AS s, toLowCardinality('a') AS lc, now64(6) AS t, map('k', 1.5) AS m, "
+        "[1, 2] AS a, NULL AS n, toNullable(1.5) AS f, (1, 'x') AS tu, [toLowCardinality('z')] AS al FROM numbers(100000)"
+    )
+    folder = Path(__file__).parents[1] / "support" / "clickhouse_go"
+    command = ["go", "run", ".", f"{front.host}:{front.port}", front.stack.key, sql]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=380, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["100000", "100000"]
 
 
 def test_bodies_come_packed_and_broken_ones_are_refused(front: Front) -> None:

@@ -63,3 +63,18 @@ def test_the_functions_that_may_be_called_reach_nothing() -> None:
         map(catalogue.is_harmless, ["file", "fileIf", "dictGet", "dictGetIf", "__getScalar", "sleepEachRow", ""])
     )
     assert all(map(catalogue.is_harmless, ["sumIf", "SUM", "countIfOrNull", "quantileExactIf", "argMaxIf", "avgMerge"]))
+
+
+async def test_the_reader_of_a_cluster_has_policies_on_every_table_that_it_may_read(embedded: ServiceStack) -> None:
+    text = (Path(__file__).parents[2] / "deploy" / "clickhouse" / "reader.sql").read_text(encoding="utf-8")
+    policies = re.findall(r"ROW POLICY IF NOT EXISTS (\w+) ON default\.(\w+)", text)
+    assert sorted(table for name, table in policies if name == "runstream_team") == sorted(catalogue.TABLES)
+    assert sorted(table for name, table in policies if name == "runstream_others") == sorted(catalogue.TABLES)
+    assert set(re.findall(r"GRANT SELECT ON default\.(\w+)", text)) == catalogue.READABLE
+    client = await connect(embedded.clickhouse.config)
+    try:  # the engine's own parser: it has no users to make
+        for statement in re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";"):
+            if statement.strip():
+                await client.query("SELECT formatQuery({sql:String})", parameters={"sql": statement.strip()})
+    finally:
+        await client.close()

@@ -15,12 +15,12 @@ from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError,
 from runstream_common.clickhouse_raw import RawAnswer
 from runstream_common.control.errors import AuthenticationError
 from runstream_query.errors import ClientGoneError, InvalidQuestionError, SqlError, TooExpensiveError, status_of
+from runstream_query.leaving import Receive, unless_gone
 from runstream_query.rpc import Desk, bearer
 from runstream_query.sqlaccess import catalogue, client_settings
 from runstream_query.sqlaccess.runner import SqlQuestion, SqlRunner
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _MAX_BODY_BYTES = 1 << 20
 _BODY_TIMEOUT_S = 30.0
@@ -66,30 +66,8 @@ class ClickHouseFront:
         async with contextlib.AsyncExitStack() as stack:
             principal = await stack.enter_async_context(self._desk.opened("ClickHouse", key))
             question = _question(query, headers, body, frozenset(principal.roles), self._runner.database)
-            answer = await _unless_gone(receive, stack, self._runner.run(principal, question))
+            answer = await unless_gone(receive, stack.enter_async_context(self._runner.run(principal, question)))
             await _send_on(send, answer, question.output_format, scope["method"] == "HEAD")
-
-
-async def _unless_gone(
-    receive: Receive, stack: contextlib.AsyncExitStack, running: contextlib.AbstractAsyncContextManager[RawAnswer]
-) -> RawAnswer:
-    """Enter `running`, unless the client goes first: then what runs is ended. Raises ClientGoneError."""
-    entering = asyncio.ensure_future(stack.enter_async_context(running))
-    leaving = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait((entering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not entering.done():
-            raise ClientGoneError
-        return entering.result()
-    finally:
-        for task in (entering, leaving):
-            task.cancel()
-        await asyncio.gather(entering, leaving, return_exceptions=True)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send_on(send: Send, answer: RawAnswer, asked_format: str, only_head: bool) -> None:
