@@ -16,8 +16,10 @@
 --    that it had replaced.
 -- 4. A table that a later version adds has no policy until this file is run again, and would be shown whole where
 --    SELECT is granted on the database: so SELECT is granted on each table by name.
--- 5. A query's condition may be computed on rows that the policy takes out when the policy is no row-level filter of
---    the reading; ClickHouse's row policies are one, and come first.
+-- 5. Functions on LowCardinality columns are computed on a part's whole dictionary, with values of rows that the policy
+--    takes out: base58Decode(run) on `points` can say another team's run in its error. The views have no such column,
+--    but to read them the user must be able to read their tables. Where teams may not know of each other's names, use
+--    /clickhouse/, which shows the views only.
 
 CREATE SETTINGS PROFILE IF NOT EXISTS runstream_reader SETTINGS
     readonly = 2,

@@ -39,6 +39,8 @@ ATTACKS = {
     "information schema": "SELECT * FROM information_schema.tables",
     "INFORMATION_SCHEMA": "SELECT * FROM INFORMATION_SCHEMA.TABLES",
     "another database": "SELECT * FROM other.points",
+    "a table of ours": "SELECT * FROM points",
+    "a table of ours, qualified": "SELECT * FROM default.run_fields FINAL",
     "migrations": "SELECT * FROM schema_migrations",
     "tombstones": "SELECT * FROM tombstones",
     "migrations, qualified": "SELECT * FROM default.schema_migrations",
@@ -77,6 +79,9 @@ ATTACKS = {
     "disk": "SELECT filesystemAvailable()",
     "header": "SELECT getClientHTTPHeader('authorization')",
     "ai": "SELECT aiGenerate('x')",
+    "where a row lies": "SELECT _part_offset FROM points_now",
+    "where a row lies, qualified": "SELECT p._part FROM points_now AS p",
+    "a dictionary's values": "SELECT lowCardinalityKeys(run) FROM points_now",
     "throwIf": "SELECT throwIf(1)",
     "a function of tomorrow": "SELECT functionOfTomorrow(1)",
     "a clause of settings": "SELECT 1 SETTINGS additional_table_filters = {}",
@@ -199,7 +204,7 @@ def test_an_attack_is_refused_in_one_line_and_does_nothing(front: Front, name: s
 
 def test_after_all_attacks_everything_is_still_there(front: Front) -> None:
     assert front.post("SELECT count() FROM points_now WHERE project = 'main/sql'")[:2] == (200, b"1000\n")
-    assert front.post("SHOW TABLES")[1].decode().split().count("points") == 1
+    assert front.post("SHOW TABLES")[1].decode().split().count("points_now") == 1
 
 
 @pytest.mark.parametrize("name", ["system tables", "file", "two statements", "a clause of settings", "prewhere", "NUL"])
@@ -288,8 +293,8 @@ def test_what_a_client_may_choose_has_its_effect(front: Front) -> None:
 )
 def test_a_query_that_takes_too_much_is_ended_with_a_clear_line(front: Front, sql: str, words: str) -> None:
     started = time.monotonic()
-    status, body, headers = front.post(sql, max_execution_time="1")
-    assert time.monotonic() - started < 15
+    status, body, headers = front.post(sql, max_execution_time="20" if words == "emory" else "1")
+    assert time.monotonic() - started < 30
     assert status in (400, 408, 500), body
     assert b"the query takes more than is allowed" in body and words in body.decode()
     assert int(headers["x-clickhouse-exception-code"]) in (159, 160, 241, 396, 158, 307)
@@ -354,7 +359,7 @@ def test_one_key_runs_a_few_queries_at_once_and_the_rest_wait(front: Front) -> N
     mark = "888001"
 
     def ask(_: int) -> int:
-        return int(front.post(SLOW.replace("{n:UInt64}", mark), max_execution_time="2")[0])
+        return int(front.post(SLOW.replace("{n:UInt64}", mark), max_execution_time="1")[0])
 
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask, number) for number in range(6)]
@@ -437,7 +442,8 @@ def test_clickhouse_go_works_as_with_a_server(front: Front) -> None:
         pytest.skip("set RUNSTREAM_TEST_GO=1, with Go installed")
     sql = (
         "SELECT number, toString(number) AS s, toLowCardinality('a') AS lc, now64(6) AS t, map('k', 1.5) AS m, "
-        "[1, 2] AS a, NULL AS n, toNullable(1.5) AS f, (1, 'x') AS tu, [toLowCardinality('z')] AS al FROM numbers(100000)"
+        "[1, 2] AS a, NULL AS n, toNullable(1.5) AS f, (1, 'x') AS tu, "
+        "[toLowCardinality('z')] AS al FROM numbers(100000)"
     )
     folder = Path(__file__).parents[1] / "support" / "clickhouse_go"
     command = ["go", "run", ".", f"{front.host}:{front.port}", front.stack.key, sql]

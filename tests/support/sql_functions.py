@@ -55,15 +55,21 @@ Introspection, Encryption, Internal, NumericIndexedVector, QBit, Time Series (st
 OTHERS = _words("""
     bar byteSize caseWithExpression colorOKLABToSRGB colorOKLCHToSRGB colorSRGBToOKLAB colorSRGBToOKLCH countDigits
     currentDatabase defaultValueOfArgumentType defaultValueOfTypeName displayName errorCodeToName finalizeAggregation
-    formatReadableDecimalSize formatReadableQuantity formatReadableSize formatReadableTimeDelta getSubcolumn identity
-    initializeAggregation isConstant isDecimalOverflow lowCardinalityIndices lowCardinalityKeys materialize
+    formatReadableDecimalSize formatReadableQuantity formatReadableSize formatReadableTimeDelta identity
+    initializeAggregation isConstant isDecimalOverflow materialize
     minSampleSizeContinuous minSampleSizeConversion parseISO8601Duration parseReadableSize parseReadableSizeOrNull
     parseReadableSizeOrZero parseTimeDelta revision rowNumberInAllBlocks rowNumberInBlock runningAccumulate
     runningDifference runningDifferenceStartingWithFirstValue seriesDecomposeSTL seriesOutliersDetectTukey toTypeName
     _CAST transform variantElement variantType version visibleWidth lambda ignore
     """)
 """Of the category Other, one by one. `displayName`, `version`, `revision`: what every client asks at first."""
-NEVER = _words("aggThrow chdb flameGraph generateSnowflakeID generateSerialID naiveBayesNgrams icebergHash")
+NEVER = _words(
+    """
+    aggThrow chdb flameGraph generateSnowflakeID generateSerialID naiveBayesNgrams icebergHash
+    lowCardinalityKeys lowCardinalityIndices estimateCompressionRatio byteSize getSubcolumn
+    """
+)
+"""The last five look at how a column is held: a dictionary is of a whole part, with values of others' rows."""
 NEVER_LIKE = re.compile(
     r"^__|dict|joinGet|^file|getSetting|[Uu]ser|host|FQDN|uuid\b|sleep|url$|remote|executable|cluster|settings",
 )

@@ -104,7 +104,8 @@ def test_a_format_is_split_off_and_must_be_known() -> None:
     ("line", "allowed"),
     [
         ("  TABLE id: 3, alias: __table1, table_name: default.points_now", True),
-        ("  TABLE id: 3, alias: __table1, table_name: default.points, final: 1", True),
+        ("  TABLE id: 3, alias: __table1, table_name: default.points_now, final: 1", True),
+        ("  TABLE id: 3, alias: __table1, table_name: default.points", False),
         ("  TABLE id: 3, table_name: system.one", True),
         ("  TABLE id: 3, alias: __table1, table_name: system.tables", False),
         ("  TABLE id: 3, alias: __table1, table_name: default.tombstones", False),

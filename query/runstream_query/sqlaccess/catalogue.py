@@ -1,4 +1,4 @@
-"""What people's SQL may name: views, tables, functions, table functions, formats. What is not here is refused."""
+"""What people's SQL may name: views, functions, table functions, formats. What is not here is refused."""
 
 from __future__ import annotations
 
@@ -30,25 +30,9 @@ VIEWS = frozenset(
         "tables_now",
     }
 )
-TABLES = frozenset(
-    {
-        "alerts",
-        "console",
-        "files",
-        "histograms",
-        "ledger",
-        "media",
-        "points",
-        "rejects",
-        "run_fields",
-        "series",
-        "streams",
-        "strings",
-        "tables",
-    }
-)
-"""Of our database; what the schema has beside (tombstones, roll-ups, migrations) is nobody's to read."""
-READABLE = VIEWS | TABLES
+READABLE = VIEWS
+"""Of our database. Its tables are nobody's to read: functions on their LowCardinality columns are computed on whole
+dictionaries, with the values of others' rows; in the views there are none."""
 TABLE_FUNCTIONS = frozenset(
     {"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "generateseries", "generate_series"}
 )

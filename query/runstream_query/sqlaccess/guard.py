@@ -22,6 +22,8 @@ _ALIAS = re.compile(r"(.*?) \(alias .*\)")
 _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _PREWHERE = re.compile(r"\bPREWHERE\b", re.IGNORECASE)
+_VIRTUAL = re.compile(r"_(?:part|block|row|sample|disk|data|database|table|index|granule|distance)\w*")
+"""Columns that every table has beside its own: where a row lies tells how many of others' lie before it."""
 _OTHER_DATABASES = frozenset({"system", "information_schema"})
 _TABLE = re.compile(r"TABLE id: \d+, (?:alias: .*?, )?(?:is_temporary: \d+, )?table_name: (\S+)(?:, .*)?")
 _TABLE_FUNCTION = re.compile(r"TABLE_FUNCTION id: \d+, (?:alias: .*?, )?table_function_name: (\w+)(?:, .*)?")
@@ -95,6 +97,10 @@ def _check_name(name: str, is_table: bool, database: str) -> None:
     first, dot, rest = name.partition(".")
     if dot and first.lower() in _OTHER_DATABASES:
         raise InvalidQuestionError(f"{name[:80]!r} is not yours to read: there are only the views of docs/sql.md")
+    if not is_table and _VIRTUAL.fullmatch(name.rpartition(".")[2]):
+        raise InvalidQuestionError(
+            f"the column {name[:80]!r} is the engine's own: see docs/sql.md for those of the views"
+        )
     if is_table and dot and (first != database or rest not in catalogue.READABLE):
         raise InvalidQuestionError(f"there is no table {name[:80]!r}: see docs/sql.md for those that can be read")
 

@@ -45,6 +45,10 @@ class SqlLimits:
             "max_recursive_cte_evaluation_depth": "200",
             "max_ast_elements": "20000",
             "max_expanded_ast_elements": "200000",
+            # How many rows were read counts others' rows in the same granules.
+            "output_format_write_statistics": "0",
+            # A dictionary is written whole, with the values of rows that are not in the answer.
+            "output_format_arrow_low_cardinality_as_dictionary": "0",
             "allow_introspection_functions": "0",
             "allow_ddl": "0",
             # A run lives in one partition, its creation month.

@@ -24,7 +24,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _MAX_BODY_BYTES = 1 << 20
 _BODY_TIMEOUT_S = 30.0
-_PASSED_ON = ("content-encoding", "x-clickhouse-summary", "x-clickhouse-timezone", "x-clickhouse-query-id")
+_PASSED_ON = ("content-encoding", "x-clickhouse-timezone", "x-clickhouse-query-id")
 _STATUS = {60: 404, 81: 404, 46: 404, 73: 404, 115: 404, 159: 408, 164: 403, 202: 503, 241: 500, 497: 403}
 _NAMES = {
     62: "SYNTAX_ERROR",

@@ -1,15 +1,16 @@
 -- Views for people, Grafana and programs: what survives of each table, without versions, and runs with what was said of
--- them. docs/sql.md describes each column. `project` is team/project: a condition on it reads little. Views of old names
--- stay as they are; a new meaning is a new view.
+-- them. docs/sql.md describes each column. `project` is team/project: a condition on it reads little.
+-- No column is of LowCardinality: functions on one are computed on its part's whole dictionary, in which are values of
+-- rows that the one who asks may not see (base58Decode(run): Invalid value (their-run)). The primary key is still used.
 
 -- One row a scalar point.
 CREATE OR REPLACE VIEW points_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    metric,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(metric AS String) AS metric,
     rank,
     step,
     value,
@@ -22,9 +23,9 @@ CREATE OR REPLACE VIEW series_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    metric,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(metric AS String) AS metric,
     rank,
     tupleElement(newest, 1) AS last_step,
     tupleElement(newest, 3) AS last_value,
@@ -42,9 +43,9 @@ CREATE OR REPLACE VIEW metrics_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    metric,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(metric AS String) AS metric,
     count() AS ranks,
     max(tupleElement(newest, 1)) AS last_step,
     avg(tupleElement(newest, 3)) AS last_value,
@@ -63,7 +64,7 @@ CREATE OR REPLACE VIEW config_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
+    CAST(project AS String) AS project,
     run,
     key,
     if(JSONType(value) = 'String', JSONExtractString(value), value) AS text,
@@ -77,7 +78,7 @@ CREATE OR REPLACE VIEW summary_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
+    CAST(project AS String) AS project,
     run,
     key,
     tupleElement(argMax((words, amount), was_set), 1) AS text,
@@ -115,7 +116,7 @@ CREATE OR REPLACE VIEW streams_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
+    CAST(project AS String) AS project,
     run,
     writer,
     max(rank) AS rank,
@@ -232,7 +233,7 @@ documents AS
 ),
 ends AS
 (
-    SELECT project, run, mapFromArrays(groupArray(toString(metric)), groupArray(last_value)) AS metrics
+    SELECT project, run, mapFromArrays(groupArray(CAST(metric AS String)), groupArray(last_value)) AS metrics
     FROM
     (
         SELECT project, run, metric, avg(tupleElement(newest, 3)) AS last_value
@@ -247,13 +248,13 @@ ends AS
     GROUP BY project, run
 )
 SELECT
-    substringIndex(per_run.project, '/', 1) AS team,
-    substring(per_run.project, position(per_run.project, '/') + 1) AS project_name,
-    per_run.project AS project,
+    substringIndex(project, '/', 1) AS team,
+    substring(project, position(project, '/') + 1) AS project_name,
+    CAST(per_run.project AS String) AS project,
     per_run.run AS run,
     if(documents.name = '', per_run.run, documents.name) AS name,
     per_run.state AS state,
-    per_run.user AS user,
+    CAST(per_run.user AS String) AS user,
     documents.notes AS notes,
     documents.tags AS tags,
     documents.run_group AS run_group,
@@ -277,9 +278,9 @@ CREATE OR REPLACE VIEW strings_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    key,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(key AS String) AS key,
     rank,
     step,
     value,
@@ -292,9 +293,9 @@ CREATE OR REPLACE VIEW histograms_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    key,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(key AS String) AS key,
     rank,
     step,
     edges,
@@ -308,9 +309,9 @@ CREATE OR REPLACE VIEW tables_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    key,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(key AS String) AS key,
     rank,
     step,
     columns,
@@ -326,13 +327,13 @@ CREATE OR REPLACE VIEW media_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
-    key,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
+    CAST(key AS String) AS key,
     rank,
     step,
     item,
-    media_type,
+    CAST(media_type AS String) AS media_type,
     toString(sha256) AS sha256,
     size_bytes,
     caption,
@@ -346,12 +347,12 @@ CREATE OR REPLACE VIEW files_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
     path,
-    category,
+    CAST(category AS String) AS category,
     rank,
-    media_type,
+    CAST(media_type AS String) AS media_type,
     toString(sha256) AS sha256,
     size_bytes,
     time
@@ -363,11 +364,11 @@ CREATE OR REPLACE VIEW console_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
     rank,
-    output,
-    writer,
+    CAST(output AS String) AS output,
+    CAST(writer AS String) AS writer,
     line,
     text,
     time
@@ -379,10 +380,10 @@ CREATE OR REPLACE VIEW alerts_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
-    run,
+    CAST(project AS String) AS project,
+    CAST(run AS String) AS run,
     rank,
-    level,
+    CAST(level AS String) AS level,
     title,
     text,
     time
@@ -394,7 +395,7 @@ CREATE OR REPLACE VIEW ledger_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
+    CAST(project AS String) AS project,
     run,
     writer,
     batch,
@@ -414,12 +415,12 @@ CREATE OR REPLACE VIEW rejects_now {{on_cluster}} AS
 SELECT
     substringIndex(project, '/', 1) AS team,
     substring(project, position(project, '/') + 1) AS project_name,
-    project,
+    CAST(project AS String) AS project,
     run,
     writer,
     batch,
     epoch AS attempt,
-    reason,
+    CAST(reason AS String) AS reason,
     points,
     detail,
     written
