@@ -42,9 +42,8 @@ def main() -> int:
             return False, str(error)
 
     for table, projects in (("shared", "['main/p', 'rivals/p']"), ("own", "['main/p', 'main/p']")):
-        run(
-            f"CREATE TABLE {table} (project LowCardinality(String), run LowCardinality(String)) ENGINE = MergeTree ORDER BY project"
-        )
+        columns = "project LowCardinality(String), run LowCardinality(String)"
+        run(f"CREATE TABLE {table} ({columns}) ENGINE = MergeTree ORDER BY project")
         run(
             f"INSERT INTO {table} SELECT {projects}[number % 2 + 1] AS p, "
             f"if(p = 'main/p', '{_MINE}', '{_THEIRS}' || toString(number)) FROM numbers(200)"
