@@ -12,13 +12,9 @@ from runstream_common.schema.runner import load
 from runstream_query.sqlaccess import catalogue
 from tests.integration.test_sql_isolation import Teams
 from tests.support.stack import ServiceStack
+from tests.support.two_teams import TABLES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
-TABLES = {
-    *("alerts", "console", "files", "histograms", "ledger", "media", "points", "rejects"),
-    *("run_fields", "series", "streams", "strings", "tables"),
-}
-"""What the views are made of."""
 EXAMPLES = [sql.strip() for block in re.findall(r"```sql\n(.*?)```", TEXT, re.DOTALL) for sql in block.split(";")]
 
 
