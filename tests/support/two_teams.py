@@ -53,6 +53,8 @@ def _value(name: str, kind: str, section: str) -> str:
     }
     if name in special and (name != "value" or kind in ("Float64", "String")):
         return special[name]
+    if kind.startswith("SimpleAggregateFunction") and "Tuple" not in kind:
+        return "number"
     if kind.startswith("SimpleAggregateFunction"):
         inner = kind.partition(", ")[2][:-1]
         return f"CAST((toInt64(number), toUInt64(1), toFloat64(number), now64(6)), '{inner}')".replace(
