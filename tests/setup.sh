@@ -16,6 +16,14 @@ if [ -n "$missing" ]; then
         echo "not installed:$missing (some tests will skip)"
     fi
 fi
+# promtool, which checks the dashboards' PromQL, out of Debian's package: nothing is installed, no server started.
+if ! command -v promtool >/dev/null 2>&1 && [ ! -x .cache/prometheus/usr/bin/promtool ] && command -v apt-get >/dev/null 2>&1
+then
+    echo "unpacking promtool"
+    mkdir -p .cache/prometheus
+    (cd .cache/prometheus && { apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }; } &&
+        dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb) || echo "no promtool (a test will skip)"
+fi
 libraries=.cache/torch-libraries
 if /usr/bin/python3 -c "import torch" >/dev/null 2>&1 && ! cmp -s tests/integrations/torch-requirements.txt $libraries/done; then
     echo "installing Lightning and transformers beside the system's PyTorch"

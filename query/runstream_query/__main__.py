@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from runstream_common.clickhouse import StorageError, connect
+from runstream_common.clickhouse_raw import RawClickHouse
 from runstream_common.config import Env
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import ControlStore
@@ -22,6 +23,7 @@ from runstream_query.config import QueryConfig
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
 from runstream_query.rpc import Desk, make_server, make_servicer
+from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.web import make_app
 
@@ -59,7 +61,10 @@ async def _serve(env: Env) -> None:
     metrics = Metrics(["query"])
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
-    desk = Desk(Answers(storage, store, deletion, config.crash_after_s), CachedAuthenticator(store), metrics)
+    raw = RawClickHouse(config.clickhouse)
+    sql = SqlRunner(raw, config.sql)
+    answers = Answers(storage, store, deletion, config.crash_after_s, sql)
+    desk = Desk(answers, CachedAuthenticator(store), metrics)
     server = make_server(make_servicer(desk))
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
@@ -71,7 +76,7 @@ async def _serve(env: Env) -> None:
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, media), config.http, **http_options(config.tls_certificate, config.tls_key)
+        make_app(desk, media, sql), config.http, **http_options(config.tls_certificate, config.tls_key)
     )
     await ops.start()
     try:
@@ -85,6 +90,7 @@ async def _serve(env: Env) -> None:
         await web_task
         await server.stop(5.0)
         await ops.close()
+        await raw.close()
         await client.close()
         await store.close()
 

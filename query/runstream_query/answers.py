@@ -8,6 +8,7 @@ from typing import Any
 from runstream_common.control.store import ControlStore, Principal
 from runstream_query.deletion import Deletion
 from runstream_query.lookup import Lookup
+from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
@@ -18,6 +19,7 @@ from runstream_query.topics.listing import Listing
 from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
 from runstream_query.topics.runs import Runs
+from runstream_query.topics.sql import Sql
 
 
 class Answers:
@@ -27,8 +29,16 @@ class Answers:
     All raise QueryError, StorageError, ControlError.
     """
 
-    def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion, crash_after_s: float = 300.0) -> None:
-        """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
+    def __init__(
+        self,
+        storage: Storage,
+        store: ControlStore,
+        deletion: Deletion,
+        crash_after_s: float = 300.0,
+        sql: SqlRunner | None = None,
+    ) -> None:
+        """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed.
+        `sql`: None where no SQL is answered."""
         self._lookup = Lookup(storage, store, crash_after_s)
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
@@ -40,6 +50,7 @@ class Answers:
             Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),
             Changes(store, self._lookup, deletion),
+            Sql(self._lookup, sql),
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from runstream_common.clickhouse import ClickHouseConfig
 from runstream_common.config import Env
 from runstream_common.objects import MediaConfig
+from runstream_query.sqlaccess.limits import SqlLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class QueryConfig:
     """How often retention is looked after; 0: never, by this instance."""
     rollups_s: float = 5.0
     """How often new parts of `points` are looked for to roll up their long series; 0: never, by this instance."""
+    sql: SqlLimits = SqlLimits()
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -42,6 +44,12 @@ class QueryConfig:
             crash_after_s=env.seconds("RUNSTREAM_CRASH_AFTER_S", 300.0, 1.0, 30 * 86_400.0),
             janitor_s=env.seconds("RUNSTREAM_JANITOR_S", 600.0),
             rollups_s=env.seconds("RUNSTREAM_ROLLUPS_S", 5.0),
+            sql=SqlLimits(
+                seconds=env.seconds("RUNSTREAM_SQL_SECONDS", 30.0, 1.0, 3600.0),
+                memory_bytes=env.size_bytes("RUNSTREAM_SQL_MEMORY", 1 << 30),
+                per_key=env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000),
+                in_all=env.integer("RUNSTREAM_SQL_IN_ALL", 16, 1, 1000),
+            ),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )

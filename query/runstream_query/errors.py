@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
+from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_common.control.errors import (
     AuthenticationError,
     ControlUnavailableError,
@@ -24,12 +25,31 @@ class InvalidQuestionError(QueryError):
     """A field of the request cannot be used."""
 
 
+class SqlError(InvalidQuestionError):
+    """SQL that the engine does not take. `code`: ClickHouse's number."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class UnknownNameError(QueryError):
     """No such project, run or metric that the caller may see."""
 
 
 class TooExpensiveError(QueryError):
-    """The answer would take more time or memory than one question may."""
+    """The answer would take more time or memory than one question may. `code`: ClickHouse's number for it."""
+
+    def __init__(self, message: str, code: int = 241) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ClientGoneError(QueryError):
+    """Nobody waits for the answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,8 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (AuthenticationError, Status(grpc.StatusCode.UNAUTHENTICATED, 401)),
     (PermissionDeniedError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),
@@ -50,13 +72,13 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (ControlUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
 )
 INTERNAL = Status(grpc.StatusCode.INTERNAL, 500)
-_EXPENSIVE_CODES = frozenset({159, 160, 241, 396, 307, 158})
+EXPENSIVE_CODES = frozenset({159, 160, 241, 396, 307, 158})
 """ClickHouse's limits on time, memory, rows and bytes."""
 
 
 def status_of(error: Exception) -> tuple[Status, str]:
     """The status, and the words for the caller: nothing of the inside for what is not on the table."""
-    if isinstance(error, StorageRefusedError) and error.code in _EXPENSIVE_CODES:
+    if isinstance(error, StorageRefusedError) and error.code in EXPENSIVE_CODES:
         error = TooExpensiveError("the answer takes more time or memory than allowed: ask for less at once")
     for kind, status in _TABLE:
         if isinstance(error, kind):

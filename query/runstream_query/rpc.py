@@ -24,7 +24,7 @@ LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
-LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536}
+LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536, "sql": 64 << 10}
 """Fields that may be longer: a page token holds the last row's values, whatever the order was by."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
@@ -61,6 +61,12 @@ class Desk:
     async def media_project(self, api_key: str, team: str, project: str) -> str:
         """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
         return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
+
+    @contextlib.asynccontextmanager
+    async def opened(self, method: str, api_key: str) -> AsyncIterator[Principal]:
+        """Who asks, for an answer that is sent within. Raises what `errors.status_of` knows."""
+        with self._counting(method):
+            yield await self._authenticator.authenticate(api_key)
 
     async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
         with self._counting(method):

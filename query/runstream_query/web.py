@@ -15,12 +15,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from runstream_common.objects import MediaStore
-from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.errors import ClientGoneError, InvalidQuestionError, status_of
+from runstream_query.leaving import unless_gone
 from runstream_query.rpc import METHODS, Desk, bearer
+from runstream_query.sqlaccess.protocol import ClickHouseFront
+from runstream_query.sqlaccess.runner import SqlRunner
 
 MAX_BODY_BYTES = 1 << 20
 _CHANGES = ("Delete", "Set")
 """How methods begin that change something: not to be had by GET, which others may repeat or foresee."""
+_ENDED = frozenset({"RunSql"})
+"""Methods whose work ends when the client goes: what they do costs much, and changes nothing."""
 _MAX_DEPTH = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
@@ -45,8 +50,9 @@ _HEADERS = {
 }
 
 
-def make_app(desk: Desk, media: MediaStore) -> Starlette:
+def make_app(desk: Desk, media: MediaStore, sql: SqlRunner) -> Starlette:
     routes = [
+        Route("/clickhouse{rest:path}", ClickHouseFront(desk, sql)),
         Route("/", _front),
         Route("/api/v1", _index),
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
@@ -97,8 +103,9 @@ def _endpoint(desk: Desk, descriptor: Any) -> Any:
         try:
             question = request_class()
             _fill(question, await _fields(request))
-            response = await desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
-        except ClientDisconnect:
+            asking = desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
+            response = await (unless_gone(request.receive, asking) if descriptor.name in _ENDED else asking)
+        except (ClientDisconnect, ClientGoneError):
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return _failure(error)

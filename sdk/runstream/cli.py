@@ -18,6 +18,7 @@ _OWN: dict[str, str] = {
     "status": "what waits in the spool, and why",
     "verify": "is everything stored that a run logged? complete, or what is missing",
     "delete": "delete a run, a metric of it, or a project, for good",
+    "sql": "ask with SELECT, print a table",
     "retention": "delete a project's runs by themselves after so many days",
 }
 _SERVER: dict[str, str] = {
@@ -68,6 +69,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
         from runstream import stored
 
         return getattr(stored, command)  # type: ignore[no-any-return]
+    if command == "sql":
+        from runstream.sql_command import main as run_sql
+
+        return run_sql
     for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
         try:
             return entry.load()  # type: ignore[no-any-return]

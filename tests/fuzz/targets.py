@@ -18,7 +18,9 @@ from runstream.spool import format as spool_format
 from runstream.spool.reader import SpoolReader
 from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
-from runstream_deploy.embedded.request import BadRequestError, form_fields, parse_statement, unpack
+from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
+from runstream_deploy.embedded.config import MAX_BODY_BYTES
+from runstream_deploy.embedded.request import parse_statement
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.store import prepare
@@ -93,7 +95,7 @@ def clickhouse_body(data: bytes) -> None:
         if kind == "form":
             form_fields("multipart/form-data; boundary=x", data[1:])
         else:
-            unpack(data[1:], kind)
+            unpack(data[1:], kind, MAX_BODY_BYTES)
     except BadRequestError:
         return
 

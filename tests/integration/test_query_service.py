@@ -104,6 +104,7 @@ def question(method: str, project: str = "million", team: str = "main") -> dict[
         "runs": ["seeded"],
         "metrics": ["group/metric-00"],
         "metric": "group/metric-00",
+        "sql": "SELECT DISTINCT run FROM points_now",
     }
     known |= OWN_FIELDS.get(method, {})
     return {name: value for name, value in known.items() if name in fields}
@@ -161,6 +162,9 @@ def test_a_key_of_another_team_sees_nothing(seeded: ServiceStack, method: str) -
     for body in (question(method), question(method, team="")):
         if method == "ListProjects" and not body["team"]:
             assert call(seeded, method, body, key)[1] == {"projects": []}
+            continue
+        if method == "RunSql" and not body["team"]:
+            assert "seeded" not in json.dumps(call(seeded, method, body, key)[1]["rows"])
             continue
         status, answer = call(seeded, method, body, key)
         assert status == 404, answer

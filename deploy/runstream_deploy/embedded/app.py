@@ -13,29 +13,18 @@ from urllib.parse import parse_qsl
 import structlog
 from prometheus_client import generate_latest
 
+from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, form_fields, pack, unpack
 from runstream_common.metrics import Metrics
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
 from runstream_deploy.embedded.engine import Answer, Engine, EngineError
-from runstream_deploy.embedded.request import BadRequestError, Statement, form_fields, pack, parse_statement, unpack
+from runstream_deploy.embedded.native import with_protocol_version
+from runstream_deploy.embedded.request import Statement, parse_statement
 
 LOG = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_TYPES = {
-    "JSON": "application/json; charset=UTF-8",
-    "JSONCompact": "application/json; charset=UTF-8",
-    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
-    "CSV": "text/csv; charset=UTF-8; header=absent",
-    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
-    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
-    "TSV": "text/tab-separated-values; charset=UTF-8",
-    "Parquet": "application/octet-stream",
-    "Native": "application/octet-stream",
-    "Arrow": "application/octet-stream",
-    "ArrowStream": "application/octet-stream",
-}
 _PACK_FROM_BYTES = 1024
 _QUERY_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -77,12 +66,32 @@ class ClickHouseApp:
             raise BadRequestError(f"There is no handle {path[:80]}", 404, "NOT_FOUND", 404)
         if method not in ("GET", "HEAD", "POST"):
             raise BadRequestError(f"method {method[:20]} is not served", 501, "NOT_IMPLEMENTED", 501)
-        body = unpack(await _read(receive, headers), headers.get("content-encoding", ""))
+        body = unpack(await _read(receive, headers), headers.get("content-encoding", ""), MAX_BODY_BYTES)
         if headers.get("content-type", "").startswith("multipart/form-data"):
             query, body = {**query, **form_fields(headers["content-type"], body)}, b""
         statement = parse_statement(query, headers, body, read_only=method != "POST")
-        answer = await self._run(statement, len(body))
+        if query.get("cancel_http_readonly_queries_on_client_close") == "1":
+            answer = await self._while_there(receive, statement, len(body))
+        else:
+            answer = await self._run(statement, len(body))
         return self._success(statement, answer, query, headers)
+
+    async def _while_there(self, receive: Receive, statement: Statement, size: int) -> Answer:
+        """The answer, unless the client goes first: then the query is killed. Raises _GoneError."""
+        marked, mark = statement.marked()
+        running = asyncio.ensure_future(self._run(marked, size))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                return running.result()
+            await self._engine.kill(mark)
+            await asyncio.wait((running,))
+            raise _GoneError
+        finally:
+            gone.cancel()
+            if running.done() and not running.cancelled():
+                running.exception()  # nobody else asks for it
 
     async def _run(self, statement: Statement, size: int) -> Answer:
         kind = statement.kind
@@ -113,7 +122,7 @@ class ClickHouseApp:
             "elapsed_ns": str(int(answer.seconds * 1e9)),
         }
         out = {
-            "content-type": _TYPES.get(statement.output_format, "text/plain; charset=UTF-8"),
+            "content-type": CONTENT_TYPES.get(statement.output_format, "text/plain; charset=UTF-8"),
             "x-clickhouse-format": statement.output_format,
             "x-clickhouse-query-id": query_id if _QUERY_ID.fullmatch(query_id) else str(uuid.uuid4()),
             "x-clickhouse-summary": json.dumps(summary),
@@ -121,6 +130,8 @@ class ClickHouseApp:
             "x-clickhouse-server-display-name": "runstream-embedded",
         }
         data = answer.data
+        if statement.output_format == "Native" and query.get("client_protocol_version", "").isdecimal():
+            data = with_protocol_version(data, int(query["client_protocol_version"]))
         if query.get("enable_http_compression") == "1" and len(data) >= _PACK_FROM_BYTES:
             data, encoding = pack(data, headers.get("accept-encoding", ""))
             if encoding:
@@ -130,6 +141,11 @@ class ClickHouseApp:
 
 class _GoneError(Exception):
     """The client went away in mid-request."""
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _query(raw: bytes) -> dict[str, str]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
-from runstream_deploy.embedded.request import BadRequestError, Statement
+from runstream_deploy.embedded.request import Statement
 from runstream_deploy.embedded.space import SpaceGuard, forget_tokens
 
 _SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=[^()]*$", re.IGNORECASE)
@@ -87,6 +88,14 @@ class Engine:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, statement)
         finally:
             self.running -= 1
+
+    async def kill(self, mark: str) -> None:
+        """End the queries that were marked so, soon. In a thread of its own: those of the queries may all be busy."""
+        await asyncio.to_thread(self._kill, mark)
+
+    def _kill(self, mark: str) -> None:
+        with contextlib.suppress(RuntimeError):  # it has just ended
+            self._ask(f"KILL QUERY WHERE Settings['log_comment'] = {_literal(mark)} ASYNC")
 
     def close(self) -> None:
         """Let running queries finish, then close the instance: everything is on disk."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from email.parser import BytesParser
-from email.policy import HTTP
+from dataclasses import dataclass, field, replace
 
-import lz4.frame
-import zstandard
-
-from runstream_deploy.embedded.config import MAX_BODY_BYTES, MAX_QUERY_BYTES
+from runstream_common.clickhouse_protocol import PROTOCOL_ONLY, BadRequestError
+from runstream_deploy.embedded.config import MAX_QUERY_BYTES
 
 _COMMENT = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
 _INSERT = re.compile(rf"{_COMMENT}INSERT\b", re.IGNORECASE | re.DOTALL)
@@ -22,30 +17,6 @@ _INSERT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z0-9_]+)[ \t]*(?:\r?\n|;|\Z| )"
 _WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
 _SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"[a-z][a-z0-9_]*")
-_NOT_SETTINGS = frozenset(
-    {
-        "query",
-        "database",
-        "default_format",
-        "user",
-        "password",
-        "quota_key",
-        "query_id",
-        "session_id",
-        "session_timeout",
-        "session_check",
-        "compress",
-        "decompress",
-        "enable_http_compression",
-        "http_zlib_compression_level",
-        "stacktrace",
-        "buffer_size",
-        "wait_end_of_query",
-        "role",
-        "client_protocol_version",
-        "close_session",
-    }
-)
 # The engine is asked for whole answers, so what only shapes a streamed HTTP answer has no meaning here.
 _IGNORED = frozenset(
     {
@@ -54,15 +25,6 @@ _IGNORED = frozenset(
         "cancel_http_readonly_queries_on_client_close",
     }
 )
-
-
-class BadRequestError(Exception):
-    """The request cannot be understood. `code` and `name` are ClickHouse's."""
-
-    def __init__(self, message: str, code: int = 36, name: str = "BAD_ARGUMENTS", status: int = 400) -> None:
-        super().__init__(f"Code: {code}. DB::Exception: {message} ({name})")
-        self.code = code
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +45,11 @@ class Statement:
     def _word(self) -> str:
         word = re.match(rf"{_COMMENT}(\w+)", self.sql, re.DOTALL)
         return word[1].lower() if word else ""
+
+    def marked(self) -> tuple[Statement, str]:
+        """The same with a mark by which it can be found, and ended, while it runs."""
+        mark = uuid.uuid4().hex
+        return replace(self, settings={**self.settings, "log_comment": mark}), mark
 
     @property
     def writes(self) -> bool:
@@ -121,65 +88,6 @@ def parse_statement(query: Mapping[str, str], headers: Mapping[str, str], body: 
     )
 
 
-def form_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a multipart form: how clickhouse-connect sends parameters that are too long for a URL.
-
-    Raises BadRequestError.
-    """
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    try:
-        form = BytesParser(policy=HTTP).parsebytes(head + body)
-        parts = [
-            (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
-            for part in (form.iter_parts() if form.is_multipart() else ())
-        ]
-    except Exception as error:  # noqa: BLE001  # the parser answers bad headers with whatever it stumbles over
-        raise BadRequestError("the form cannot be read: give its parts a content-disposition with a name") from error
-    fields: dict[str, str] = {}
-    for name, payload in parts:
-        if isinstance(name, str) and isinstance(payload, bytes):
-            try:
-                fields[name] = payload.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise BadRequestError(f"the form field {name[:80]!r} is not valid UTF-8") from error
-    if not fields:
-        raise BadRequestError("the form has no fields")
-    return fields
-
-
-def unpack(body: bytes, encoding: str) -> bytes:
-    """Undo a Content-Encoding. Raises BadRequestError for what is unknown, broken or too large unpacked."""
-    try:
-        match encoding.strip().lower():
-            case "" | "identity":
-                return body
-            case "gzip" | "x-gzip" | "deflate":
-                return _inflate(body)
-            case "zstd":
-                return zstandard.ZstdDecompressor().decompress(
-                    body, max_output_size=MAX_BODY_BYTES, allow_extra_data=False
-                )
-            case "lz4":
-                return _unlz4(body)
-            case other:
-                raise BadRequestError(f"Unknown compression method {other[:20]!r}", 48, "NOT_IMPLEMENTED", 501)
-    except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError, OSError) as error:
-        raise BadRequestError(f"the body cannot be unpacked: {error}", 354, "INFLATE_FAILED") from error
-
-
-def pack(data: bytes, accepted: str) -> tuple[bytes, str]:
-    """Compress an answer in the way that the client likes best of those known; returns the encoding's name."""
-    offered = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
-    for encoding in offered:
-        if encoding == "zstd":
-            return zstandard.ZstdCompressor(level=1).compress(data), encoding
-        if encoding == "lz4":
-            return lz4.frame.compress(data), encoding
-        if encoding in ("gzip", "x-gzip"):
-            return gzip.compress(data, 1, mtime=0), encoding
-    return data, ""
-
-
 def _split(url_query: str, body: bytes) -> tuple[str, bytes | None, str]:
     """SQL text, data, data's format. The data of an insert may be anything; SQL is UTF-8."""
     if _INSERT.match(url_query):
@@ -207,7 +115,7 @@ def _split(url_query: str, body: bytes) -> tuple[str, bytes | None, str]:
 def _settings(query: Mapping[str, str]) -> dict[str, str]:
     settings = {}
     for name, value in query.items():
-        if name in _NOT_SETTINGS or name in _IGNORED or name.startswith("param_"):
+        if name in PROTOCOL_ONLY or name in _IGNORED or name.startswith("param_"):
             continue
         if not _SETTING.fullmatch(name):
             raise BadRequestError(f"Unknown setting {name[:80]!r}", 115, "UNKNOWN_SETTING", 404)
@@ -220,23 +128,3 @@ def _unescape(value: str) -> str:
     if "\0" in value:
         raise BadRequestError("a query parameter holds a NUL byte")
     return value
-
-
-def _inflate(body: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=47)  # gzip or zlib, told by the header
-    data = inflater.decompress(body, MAX_BODY_BYTES + 1)
-    if len(data) > MAX_BODY_BYTES:
-        raise BadRequestError(f"the body unpacks to more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
-    if not inflater.eof:
-        raise BadRequestError("the body ends too early", 3, "UNEXPECTED_END_OF_FILE")
-    return data
-
-
-def _unlz4(body: bytes) -> bytes:
-    unpacker = lz4.frame.LZ4FrameDecompressor()
-    data = unpacker.decompress(body, max_length=MAX_BODY_BYTES + 1)
-    if len(data) > MAX_BODY_BYTES:
-        raise BadRequestError(f"the body unpacks to more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
-    if not unpacker.eof:
-        raise BadRequestError("the body ends too early", 3, "UNEXPECTED_END_OF_FILE")
-    return bytes(data)

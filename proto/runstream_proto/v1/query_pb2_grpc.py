@@ -7,6 +7,7 @@ from runstream_proto.v1 import curves_pb2 as runstream__proto_dot_v1_dot_curves_
 from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__pb2
 from runstream_proto.v1 import ranking_pb2 as runstream__proto_dot_v1_dot_ranking__pb2
 from runstream_proto.v1 import runs_pb2 as runstream__proto_dot_v1_dot_runs__pb2
+from runstream_proto.v1 import sql_pb2 as runstream__proto_dot_v1_dot_sql__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -146,6 +147,11 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/SetRetention',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.FromString,
+                _registered_method=True)
+        self.RunSql = channel.unary_unary(
+                '/runstream.v1.QueryService/RunSql',
+                request_serializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.FromString,
                 _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/runstream.v1.QueryService/WhoAmI',
@@ -308,6 +314,13 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunSql(self, request, context):
+        """SELECT over the documented views, with the rows of the caller's teams only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Who the caller is: user, teams.
         """
@@ -427,6 +440,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.SetRetention,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.SerializeToString,
+            ),
+            'RunSql': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunSql,
+                    request_deserializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -1028,6 +1046,33 @@ class QueryService(object):
             '/runstream.v1.QueryService/SetRetention',
             runstream__proto_dot_v1_dot_query__pb2.SetRetentionRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.SetRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunSql(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/RunSql',
+            runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,6 +13,7 @@ from runstream_proto.v1 import curves_pb2 as _curves_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
 from runstream_proto.v1 import ranking_pb2 as _ranking_pb2
 from runstream_proto.v1 import runs_pb2 as _runs_pb2
+from runstream_proto.v1 import sql_pb2 as _sql_pb2
 from runstream_proto.v1.ranking_pb2 import AGGREGATE_LAST as AGGREGATE_LAST
 from runstream_proto.v1.ranking_pb2 import AGGREGATE_MAX as AGGREGATE_MAX
 from runstream_proto.v1.ranking_pb2 import AGGREGATE_MEAN as AGGREGATE_MEAN
@@ -121,6 +122,8 @@ class QueryServiceStub:
     """Delete a project with all its runs. Needs an admin of the team."""
     SetRetention: _grpc.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+    RunSql: _grpc.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]
+    """SELECT over the documented views, with the rows of the caller's teams only."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]
     """Who the caller is: user, teams."""
 
@@ -169,6 +172,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Delete a project with all its runs. Needs an admin of the team."""
     SetRetention: _aio.UnaryUnaryMultiCallable[_query_pb2.SetRetentionRequest, _query_pb2.SetRetentionResponse]  # type: ignore[assignment]
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+    RunSql: _aio.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]  # type: ignore[assignment]
+    """SELECT over the documented views, with the rows of the caller's teams only."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the caller is: user, teams."""
 
@@ -346,6 +351,14 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.SetRetentionResponse, _abc.Awaitable[_query_pb2.SetRetentionResponse]]:
         """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
+
+    @_abc_1.abstractmethod
+    def RunSql(
+        self,
+        request: _sql_pb2.RunSqlRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sql_pb2.RunSqlResponse, _abc.Awaitable[_sql_pb2.RunSqlResponse]]:
+        """SELECT over the documented views, with the rows of the caller's teams only."""
 
     @_abc_1.abstractmethod
     def WhoAmI(

@@ -120,6 +120,25 @@ class Api:
         """The config and summary keys of a project and how many runs have them. Options: `glob`, `regex`, `search`."""
         return comparing.fields(self, path, **options)
 
+    def sql(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        entity: str = "",
+        max_rows: int = 0,
+        format: str = "rows",
+    ) -> Any:
+        """SELECT over the views of docs/sql.md, with the rows of your teams (`entity`: of one of them).
+
+        `parameters`: values for `{name:Type}` in the text, which are never read as SQL. `format`: "rows" (a list of
+        dicts; at most 10,000, 1000 by default), "pandas", or "arrow" (a pyarrow table; at most a million). The server
+        ends what takes long; `LIMIT` says how many of more rows are wanted.
+        """
+        from runstream.api.sql import run_sql
+
+        return run_sql(self, sql, parameters, entity=entity, max_rows=max_rows, form=format)[0]
+
     def ask(self, method: str, request: Any) -> Any:
         """Raises ApiError of the kind that fits."""
         import grpc

@@ -1,0 +1,99 @@
+"""ClickHouse's HTTP protocol, the client's half without a driver: bytes as the server sends them, in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from runstream_common.clickhouse import ClickHouseConfig, StorageError, StorageRefusedError, StorageUnavailableError
+
+_ERROR_BYTES = 64 << 10
+_CODE = re.compile(r"Code: (\d+)")
+_BUSY = frozenset({202, 203, 209, 210, 225, 236, 242, 279, 285, 394, 425, 516, 999})
+"""Error numbers that mean: not now. (A limit that was hit is the question's fault.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """A successful answer whose body has not been read yet."""
+
+    headers: Mapping[str, str]
+    parts: AsyncIterator[bytes]
+    """As they come, still in the `content-encoding` of the headers."""
+
+    async def read(self) -> bytes:
+        return b"".join([part async for part in self.parts])
+
+
+class RawClickHouse:
+    """May be used by many tasks at once; an answer that is left early ends the query on the server."""
+
+    def __init__(self, config: ClickHouseConfig, connections: int = 64) -> None:
+        """Call inside the event loop."""
+        parts = urlsplit(config.url)
+        port = parts.port or (8443 if parts.scheme == "https" else 8123)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        self._url = f"{parts.scheme}://{host}:{port}/"
+        self.database = config.database
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=aiohttp.ClientTimeout(total=None, connect=5, sock_read=config.timeout_s),
+            headers={"x-clickhouse-user": config.user, "x-clickhouse-key": config.password},
+            auto_decompress=False,
+        )
+
+    @contextlib.asynccontextmanager
+    async def ask(
+        self,
+        sql: str,
+        *,
+        output_format: str,
+        parameters: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        protocol: Mapping[str, str] | None = None,
+        accept_encoding: str = "identity",
+    ) -> AsyncIterator[RawAnswer]:
+        """`parameters`: values as TSV escapes them; `protocol`: URL parameters that are no settings.
+
+        Raises StorageRefusedError with ClickHouse's number, StorageUnavailableError.
+        """
+        # As a form: a parameter may be longer than a URL.
+        form = aiohttp.FormData(default_to_multipart=True)
+        form.add_field("query", sql)
+        for name, value in (parameters or {}).items():
+            form.add_field(f"param_{name}", value)
+        query = {
+            "database": self.database,
+            "default_format": output_format,
+            "cancel_http_readonly_queries_on_client_close": "1",
+            **(protocol or {}),
+            **(settings or {}),
+        }
+        try:
+            async with self._session.post(
+                self._url, params=query, data=form, headers={"accept-encoding": accept_encoding}
+            ) as response:
+                if response.status != 200:
+                    raise _refusal((await response.content.read(_ERROR_BYTES)).decode("utf-8", "replace"))
+                yield RawAnswer(
+                    {name.lower(): value for name, value in response.headers.items()}, response.content.iter_any()
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise StorageUnavailableError(str(error) or type(error).__name__) from error
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _refusal(text: str) -> StorageError:
+    match = _CODE.search(text)
+    code = int(match[1]) if match else 0
+    words = text.strip()[:4000]
+    if not code or code in _BUSY:
+        return StorageUnavailableError(words)
+    return StorageRefusedError(words, code)

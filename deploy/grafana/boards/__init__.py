@@ -1,0 +1,1 @@
+"""A module a dashboard; `make()` is its model."""

@@ -1,0 +1,139 @@
+"""Is a statement one that people may run? Judged on what the engine's own parser and analyser made of it.
+
+Pure functions over the engine's words: `check_syntax` over EXPLAIN AST, which names every table, function and clause
+and runs nothing; then `check_tables` over EXPLAIN QUERY TREE, which says what each name means. The second computes
+scalar subqueries, so it is asked only for what passed the first, and with the caller's rows only.
+
+All raise InvalidQuestionError with one sentence.
+"""
+
+from __future__ import annotations
+
+import re
+
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.sqlaccess import catalogue
+
+MAX_SQL_BYTES = 64 << 10
+"""UTF-8. A long list of run ids is 20 KB."""
+_MAX_NODES = 20_000
+_NODE = re.compile(r"( *)([A-Z]\w*(?:::\w+)?)(?: (.*?))?(?: \(children (\d+)\))?")
+_ALIAS = re.compile(r"(.*?) \(alias .*\)")
+_FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_PREWHERE = re.compile(r"\bPREWHERE\b", re.IGNORECASE)
+_VIRTUAL = re.compile(r"_(?:part|block|row|sample|disk|data|database|table|index|granule|distance)\w*")
+"""Columns that every table has beside its own: where a row lies tells how many of others' lie before it."""
+_OTHER_DATABASES = frozenset({"system", "information_schema"})
+_TABLE = re.compile(r"TABLE id: \d+, (?:alias: .*?, )?(?:is_temporary: \d+, )?table_name: (\S+)(?:, .*)?")
+_TABLE_FUNCTION = re.compile(r"TABLE_FUNCTION id: \d+, (?:alias: .*?, )?table_function_name: (\w+)(?:, .*)?")
+IMPLICIT = "system.one"
+"""What SELECT without FROM reads: one row with a zero."""
+
+
+def check_text(sql: str) -> None:
+    """What the parser need not see."""
+    if not sql.strip():
+        raise InvalidQuestionError("the SQL is empty: ask with SELECT ...")
+    if "\0" in sql:
+        raise InvalidQuestionError("the SQL holds a NUL byte")
+    if len(sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
+        raise InvalidQuestionError(
+            f"the SQL is longer than {MAX_SQL_BYTES} bytes: pass lists as parameters, {{ids:Array(String)}}"
+        )
+
+
+def split_format(canonical: str) -> tuple[str, str]:
+    """A statement in the engine's own writing, and the format that it ends with, or ''."""
+    found = _FORMAT.fullmatch(canonical)
+    if not found or _open_quote(found[1]):
+        return canonical, ""
+    if found[2] not in catalogue.FORMATS:
+        raise InvalidQuestionError(f"FORMAT {found[2][:40]}: use one of {', '.join(sorted(catalogue.FORMATS))}")
+    return found[1], found[2]
+
+
+def check_syntax(canonical: str, tree: str, database: str) -> None:
+    """`canonical`: the statement as the engine writes it; `tree`: its EXPLAIN AST; `database`: ours."""
+    lines = tree.rstrip("\n").split("\n")
+    if len(lines) > _MAX_NODES:
+        raise InvalidQuestionError("the SQL has too many parts: pass lists as parameters")
+    if not lines[0].startswith(("SelectWithUnionQuery", "SelectQuery", "SelectIntersectExceptQuery")):
+        raise InvalidQuestionError(
+            "only SELECT is answered here: nothing else can be read, and nothing changed, by SQL"
+        )
+    if not re.fullmatch(r"SelectWithUnionQuery \(children 1\)", lines[0]):
+        raise InvalidQuestionError("INTO OUTFILE, and SETTINGS behind FORMAT, are not allowed")
+    if _PREWHERE.search(_QUOTED.sub("''", canonical)):
+        raise InvalidQuestionError("PREWHERE is not allowed: it would run before the filter by team; write WHERE")
+    above = ""
+    for line in lines:
+        above = _check_node(line, above, database)
+
+
+def _check_node(line: str, above: str, database: str) -> str:
+    """Returns the kind of node."""
+    found = _NODE.fullmatch(line)
+    kind = found[2] if found else ""
+    if not found or kind not in catalogue.NODES:
+        raise InvalidQuestionError(_why_not(kind, line))
+    text = found[3] or ""
+    alias = _ALIAS.fullmatch(text)
+    name = alias[1] if alias else text
+    if kind == "Function":
+        if above == "TableExpression":
+            if name.lower() not in catalogue.TABLE_FUNCTIONS:
+                raise InvalidQuestionError(
+                    f"the table function {name[:60]!r} is not allowed: read views, numbers(), values()"
+                )
+        elif not re.fullmatch(r"\w+", name) or not catalogue.is_harmless(name):
+            raise InvalidQuestionError(f"the function {name[:60]!r} is not allowed in SQL here")
+    elif kind in ("TableIdentifier", "Identifier"):
+        _check_name(name, kind == "TableIdentifier", database)
+    return kind
+
+
+def _check_name(name: str, is_table: bool, database: str) -> None:
+    first, dot, rest = name.partition(".")
+    if dot and first.lower() in _OTHER_DATABASES:
+        raise InvalidQuestionError(f"{name[:80]!r} is not yours to read: there are only the views of docs/sql.md")
+    if not is_table and _VIRTUAL.fullmatch(name.rpartition(".")[2]):
+        raise InvalidQuestionError(
+            f"the column {name[:80]!r} is the engine's own: see docs/sql.md for those of the views"
+        )
+    if is_table and dot and (first != database or rest not in catalogue.READABLE):
+        raise InvalidQuestionError(f"there is no table {name[:80]!r}: see docs/sql.md for those that can be read")
+
+
+def _why_not(kind: str, line: str) -> str:
+    if kind == "Set":
+        return "SETTINGS are not allowed in the SQL: they are the server's to choose"
+    if kind == "ColumnsApplyTransformer":
+        return "APPLY is not allowed: name the columns"
+    return f"this part of the SQL is not allowed: {(kind or line.strip())[:60]}"
+
+
+def check_tables(tree: str, database: str) -> None:
+    """`tree`: EXPLAIN QUERY TREE. Every table that is read is one of the catalogue's."""
+    for line in tree.split("\n"):
+        words = line.strip()
+        if words.startswith("TABLE id:"):
+            found = _TABLE.fullmatch(words)
+            name = found[1] if found else ""
+            if name == IMPLICIT:
+                continue
+            first, _, rest = name.partition(".")
+            if rest.startswith("_tmp_"):
+                raise InvalidQuestionError("WITH RECURSIVE is not allowed: numbers(n) and arrayFold() count without it")
+            if first != database or rest not in catalogue.READABLE:
+                raise InvalidQuestionError(
+                    f"there is no table {(rest or name)[:80]!r} to read: see docs/sql.md for those that can be read"
+                )
+        elif words.startswith("TABLE_FUNCTION id:"):
+            found = _TABLE_FUNCTION.fullmatch(words)
+            if not found or found[1].lower() not in catalogue.TABLE_FUNCTIONS:
+                raise InvalidQuestionError("a table function of the SQL is not allowed")
+
+
+def _open_quote(text: str) -> bool:
+    return any(mark in _QUOTED.sub("", text) for mark in "'`\"")

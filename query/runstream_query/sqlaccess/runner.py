@@ -1,0 +1,137 @@
+"""Runs people's SQL: written anew by the engine, judged, then run with the caller's rows and within the limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.clickhouse_raw import RawAnswer, RawClickHouse
+from runstream_common.control.store import Principal
+from runstream_query.errors import EXPENSIVE_CODES, InvalidQuestionError, SqlError, TooExpensiveError
+from runstream_query.sqlaccess import courtesies, guard, tenancy
+from runstream_query.sqlaccess.limits import Places, SqlLimits
+
+MAX_PARAMETERS = 200
+_PARAMETER = re.compile(r"[A-Za-z_]\w{0,63}")
+_PREFIX = re.compile(r"^(?:Code: \d+\. DB::Exception: )+")
+_TAIL = re.compile(r"(?:: In scope SELECT formatQuerySingleLine\(.*)?(?:\. )?\(\w+\)(?: \(version .*\))?$", re.DOTALL)
+_FAULTS = frozenset({49, 74, 75, 76, 84, 173, 1000, 1001, 1002})
+"""Of the server's own."""
+_PREPARING_S = "10"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlQuestion:
+    sql: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """By name; values as TSV escapes them, which is how ClickHouse takes them over HTTP."""
+    teams: frozenset[str] = frozenset()
+    """Whose rows."""
+    output_format: str = "TabSeparated"
+    """Unless the SQL ends with FORMAT."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Chosen by the caller, checked already; they give way to the limits."""
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    accept_encoding: str = "identity"
+    seconds: float | None = None
+
+
+class SqlRunner:
+    def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits) -> None:
+        self._clickhouse = clickhouse
+        self._limits = limits
+        self._places = Places(limits)
+        self.database = clickhouse.database
+
+    @contextlib.asynccontextmanager
+    async def run(self, principal: Principal, question: SqlQuestion) -> AsyncIterator[RawAnswer]:
+        """The answer, to be read within; to leave early ends the query. Raises InvalidQuestionError (SqlError where
+        the engine said it), TooExpensiveError, StorageError."""
+        guard.check_text(question.sql)
+        _check_parameters(question.parameters)
+        async with self._places.of(principal.key_prefix):
+            with _translated():
+                sql, output_format, settings = await self._prepare(question)
+                async with self._clickhouse.ask(
+                    sql,
+                    output_format=output_format or question.output_format,
+                    parameters=question.parameters,
+                    settings=settings,
+                    protocol={"wait_end_of_query": "1", **question.protocol},
+                    accept_encoding=question.accept_encoding,
+                ) as answer:
+                    yield answer
+
+    async def _prepare(self, question: SqlQuestion) -> tuple[str, str, dict[str, str]]:
+        """The statement to run, the format that it names, and the settings to run it with."""
+        row = json.loads(await self._ask(_statement(), {"sql": escaped(question.sql)}, {}, "JSONCompactEachRow"))
+        written, output_format = guard.split_format(row[0])
+        limits = self._limits.settings(question.seconds)
+        ours = courtesies.replacement(written, self.database)
+        if ours is not None:
+            return ours, output_format, limits
+        tables = {str(name): bool(with_project) for name, with_project in row[1]}
+        filters = tenancy.row_filters(self.database, tables, question.teams)
+        tree = await self._ask(f"EXPLAIN AST {written}", question.parameters, filters, "TSVRaw")
+        guard.check_syntax(written, tree, self.database)
+        resolved = await self._ask(f"EXPLAIN QUERY TREE {written}", question.parameters, filters, "TSVRaw")
+        guard.check_tables(resolved, self.database)
+        return written, output_format, {**question.settings, **limits, **filters, **_capped(question, self._limits)}
+
+    async def _ask(
+        self, sql: str, parameters: Mapping[str, str], settings: Mapping[str, str], output_format: str
+    ) -> str:
+        limits = {**self._limits.settings(), "max_execution_time": _PREPARING_S}
+        async with self._clickhouse.ask(
+            sql, output_format=output_format, parameters=parameters, settings={**limits, **settings}
+        ) as answer:
+            return (await answer.read()).decode("utf-8", "replace")
+
+
+def escaped(value: str) -> str:
+    """A parameter's text as it travels: escaped as in TSV."""
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def words_of(message: str) -> str:
+    """The engine's message in one line, without number, name and version."""
+    return " ".join(_TAIL.sub("", _PREFIX.sub("", message.strip())).split())[:1000]
+
+
+def _capped(question: SqlQuestion, limits: SqlLimits) -> dict[str, str]:
+    wanted = question.settings.get("max_result_rows", "0")
+    return {"max_result_rows": wanted} if wanted.isdecimal() and 0 < int(wanted) < limits.rows else {}
+
+
+def _check_parameters(parameters: Mapping[str, str]) -> None:
+    if len(parameters) > MAX_PARAMETERS:
+        raise InvalidQuestionError(f"{len(parameters)} parameters: at most {MAX_PARAMETERS}; pass lists as Array(...)")
+    for name, value in parameters.items():
+        if not _PARAMETER.fullmatch(name) or "\0" in value:
+            raise InvalidQuestionError(
+                f"the parameter {name[:60]!r} cannot be used: a name of letters, no NUL in its value"
+            )
+
+
+@contextlib.contextmanager
+def _translated():  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except StorageRefusedError as error:
+        words = words_of(str(error))
+        if error.code in EXPENSIVE_CODES:
+            raise TooExpensiveError(f"the query takes more than is allowed: {words}", error.code) from error
+        if error.code in _FAULTS:
+            raise
+        raise SqlError(words, error.code) from error
+
+
+@cache
+def _statement() -> str:
+    return (Path(__file__).parent / "statement.sql").read_text(encoding="utf-8")

@@ -1,0 +1,40 @@
+"""Whose rows a query sees: a filter that the engine adds to every read of a table, also inside views and subqueries.
+
+Every table of our database has one: by team where it has a column `project`, else one that nothing passes. So a table
+that a later migration adds without a thought shows nothing, and not everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from runstream_common.identity import check_name
+
+NOTHING = "0"
+_BARRIER = {
+    "enable_analyzer": "1",
+    # An expression of the query must never see a row that the filter takes out: it could fail on it, and tell by that
+    # (toInt64(run): Cannot parse string 'their-run'). So the filter is neither merged with the query's own conditions,
+    # nor overtaken by one that is moved into the reading. Conditions still choose what is read by the primary key.
+    "query_plan_merge_filters": "0",
+    "query_plan_optimize_prewhere": "0",
+    "optimize_move_to_prewhere": "0",
+    # These remember what a condition found for one caller and use it for the next.
+    "use_query_condition_cache": "0",
+    "use_query_cache": "0",
+}
+
+
+def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str]) -> dict[str, str]:
+    """Settings that show the rows of these teams only. `tables`: every table of the database, and whether it has a
+    column `project`. Raises InvalidNameError for a team that cannot be one."""
+    prefixes = [literal(f"{check_name('team', team)}/") for team in sorted(teams)]
+    condition = " OR ".join(f"startsWith(project, {prefix})" for prefix in prefixes) or NOTHING
+    filters = {f"{database}.{table}": condition if with_project else NOTHING for table, with_project in tables.items()}
+    pairs = ", ".join(f"{literal(table)}: {literal(text)}" for table, text in sorted(filters.items()))
+    return {**_BARRIER, "additional_table_filters": f"{{{pairs}}}"}
+
+
+def literal(text: str) -> str:
+    """A string literal of ClickHouse's."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

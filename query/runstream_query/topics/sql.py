@@ -1,0 +1,83 @@
+"""SQL by people and programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from google.protobuf import json_format
+
+from runstream_common.control.store import Principal
+from runstream_proto.v1 import sql_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.lookup import Lookup
+from runstream_query.sqlaccess.runner import SqlQuestion, SqlRunner, escaped
+
+_MOST = {pb.SQL_FORMAT_ROWS: (1000, 10_000), pb.SQL_FORMAT_ARROW: (100_000, 1_000_000)}
+_SHAPE = {
+    "output_format_json_quote_64bit_integers": "1",
+    "output_format_json_quote_denormals": "1",
+    "output_format_json_named_tuples_as_objects": "0",
+    "output_format_arrow_string_as_string": "1",
+}
+_MAX_ROWS_BYTES = 24 << 20
+_MAX_ARROW_BYTES = 60 << 20
+"""Of one answer: a message of gRPC's is at most 64 MiB, and rows are larger as values than as text."""
+
+
+class Sql:
+    def __init__(self, lookup: Lookup, runner: SqlRunner | None) -> None:
+        self._lookup = lookup
+        self._runner = runner
+
+    async def RunSql(self, principal: Principal, request: pb.RunSqlRequest) -> pb.RunSqlResponse:  # noqa: N802
+        started = time.perf_counter()
+        if self._runner is None:
+            raise InvalidQuestionError("SQL is not answered by this server")
+        teams = {self._lookup.team(principal, request.team)} if request.team else set(principal.roles)
+        form = request.format or pb.SQL_FORMAT_ROWS
+        if form not in _MOST:
+            raise InvalidQuestionError(f"format {form}: use SQL_FORMAT_ROWS or SQL_FORMAT_ARROW")
+        default, most = _MOST[form]
+        if request.max_rows > most:
+            raise InvalidQuestionError(f"max_rows is {request.max_rows}: at most {most}")
+        rows = request.max_rows or default
+        as_rows = form == pb.SQL_FORMAT_ROWS
+        question = SqlQuestion(
+            sql=request.sql,
+            parameters={name: _travelling(request.sql, name, value) for name, value in request.parameters.items()},
+            teams=frozenset(teams),
+            output_format="JSONCompact" if as_rows else "ArrowStream",
+            settings={**_SHAPE, "limit": str(rows + 1 if as_rows else rows)},
+        )
+        async with self._runner.run(principal, question) as answer:
+            if answer.headers.get("x-clickhouse-format", question.output_format) != question.output_format:
+                raise InvalidQuestionError("FORMAT is not allowed here: `format` says how the answer comes")
+            parts: list[bytes] = []
+            size = 0
+            async for part in answer.parts:
+                parts.append(part)
+                size += len(part)
+                if size > (_MAX_ROWS_BYTES if as_rows else _MAX_ARROW_BYTES):
+                    raise InvalidQuestionError("the answer is too large for one message: ask for fewer rows or columns")
+        data = b"".join(parts)
+        response = _rows(json.loads(data), rows) if as_rows else pb.RunSqlResponse(arrow=data)
+        response.elapsed_s = time.perf_counter() - started
+        return response
+
+
+def _travelling(sql: str, name: str, value: str) -> str:
+    """A value as ClickHouse takes it over HTTP: escaped as in TSV, but what has elements, whose strings are quoted."""
+    has_elements = re.search(rf"\{{\s*{re.escape(name)}\s*:\s*(?:Array|Map|Tuple)\b", sql)
+    return value if has_elements else escaped(value)
+
+
+def _rows(found: dict[str, Any], most: int) -> pb.RunSqlResponse:
+    response = pb.RunSqlResponse(more=len(found["data"]) > most)
+    for column in found["meta"]:
+        response.columns.add(name=column["name"], type=column["type"])
+    for row in found["data"][:most]:
+        json_format.ParseDict(row, response.rows.add())
+    return response

@@ -1,0 +1,106 @@
+"""SQL from a program: parameters into ClickHouse's text, answers into Python's values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from runstream.api.convert import as_frame
+from runstream.api.errors import ApiError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+
+_FORMATS = ("rows", "pandas", "arrow")
+_WRAPPED = re.compile(r"(?:LowCardinality|Nullable)\((.*)\)", re.DOTALL)
+_ARRAY = re.compile(r"Array\((.*)\)", re.DOTALL)
+_WHOLE = re.compile(r"U?Int\d+")
+_NUMBER = re.compile(r"B?Float\d+")
+
+
+def run_sql(
+    api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
+) -> tuple[Any, bool]:
+    """Rows in the form that is wanted, and whether there are more. See `Api.sql`."""
+    from runstream_proto.v1 import sql_pb2 as pb
+
+    if form not in _FORMATS:
+        raise InvalidRequestError(f"format is {form!r}: use one of {', '.join(_FORMATS)}")
+    request = pb.RunSqlRequest(
+        team=entity,
+        sql=sql,
+        parameters={name: as_text(value) for name, value in (parameters or {}).items()},
+        max_rows=max_rows,
+        format=pb.SQL_FORMAT_ARROW if form == "arrow" else pb.SQL_FORMAT_ROWS,
+    )
+    response = api.ask("RunSql", request)
+    if form == "arrow":
+        return _arrow(response.arrow), False
+    readers = [(column.name, _reader(column.type)) for column in response.columns]
+    rows = [
+        {name: read(value) for (name, read), value in zip(readers, row, strict=True)}
+        for row in map(_plain, response.rows)
+    ]
+    return as_frame(rows, form == "pandas"), response.more
+
+
+def as_text(value: Any, quoted: bool = False) -> str:
+    """A parameter's value as ClickHouse writes it; `quoted`: inside an array or a map. Raises InvalidRequestError."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    elif isinstance(value, date):
+        value = value.isoformat()
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" if quoted else value
+    if isinstance(value, list | tuple | set):
+        return f"[{', '.join(as_text(item, True) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{as_text(key, True)}: {as_text(item, True)}' for key, item in value.items())}}}"
+    raise InvalidRequestError(
+        f"a parameter is of type {type(value).__name__}: give text, numbers, times, lists or dicts"
+    )
+
+
+def _plain(row: Any) -> list[Any]:
+    from google.protobuf.json_format import MessageToDict
+
+    return list(MessageToDict(row))
+
+
+def _reader(kind: str) -> Callable[[Any], Any]:
+    """From what travels to what Python has for a type; what has no like stays as it came."""
+    while found := _WRAPPED.fullmatch(kind):
+        kind = found[1]
+    if found := _ARRAY.fullmatch(kind):
+        item = _reader(found[1])
+        return lambda value: None if value is None else [item(one) for one in value]
+    read: Callable[[Any], Any] | None = None
+    if _WHOLE.fullmatch(kind):
+        read = int
+    elif _NUMBER.fullmatch(kind):
+        read = float
+    elif kind.startswith("DateTime"):
+        read = _time
+    elif kind in ("Date", "Date32"):
+        read = date.fromisoformat
+    if read is None:
+        return lambda value: value
+    return lambda value: None if value is None else read(value)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _arrow(data: bytes) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ApiError("format='arrow' needs the package pyarrow: pip install pyarrow") from error
+    return pa.ipc.open_stream(data).read_all()

@@ -1,0 +1,550 @@
+"""What people's SQL may not do, what it may cost, and that the tools it is for get on with it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import math
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import grpc
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from runstream.api import Api, InvalidRequestError, NotFoundError
+from runstream.cli import main
+from runstream_common.clickhouse import connect
+from runstream_common.control.store import ControlStore
+from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_proto.v1 import sql_pb2 as pb
+from tests.support.stack import ServiceStack
+
+ATTACKS = {
+    "system tables": "SELECT * FROM system.tables",
+    "quoted": "SELECT * FROM `system`.`tables`",
+    "double quotes": 'SELECT * FROM "system"."tables"',
+    "commented": "SELECT * FROM/**/system /* . */ . /**/ tables -- x",
+    "information schema": "SELECT * FROM information_schema.tables",
+    "INFORMATION_SCHEMA": "SELECT * FROM INFORMATION_SCHEMA.TABLES",
+    "another database": "SELECT * FROM other.points",
+    "a table of ours": "SELECT * FROM points",
+    "a table of ours, qualified": "SELECT * FROM default.run_fields FINAL",
+    "migrations": "SELECT * FROM schema_migrations",
+    "tombstones": "SELECT * FROM tombstones",
+    "migrations, qualified": "SELECT * FROM default.schema_migrations",
+    "in a system table": "SELECT 1 IN system.one",
+    "in a table of ours": "SELECT 1 IN schema_migrations",
+    "file": "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "file, as a function": "SELECT file('/etc/passwd')",
+    "file, in a lambda": "SELECT arrayMap(x -> file(x), ['/etc/passwd'])",
+    "file, applied": "SELECT run APPLY file FROM points_now",
+    "file, applied in a lambda": "SELECT * APPLY(x -> file('/etc/passwd')) FROM (SELECT 1)",
+    "file, in WITH": "WITH file('/etc/passwd') AS x SELECT x",
+    "file, in a parameter": "SELECT quantile(file('/etc/passwd'))(1)",
+    "url": "SELECT * FROM url('http://127.0.0.1:1/', CSV, 'a String')",
+    "s3": "SELECT * FROM s3('http://127.0.0.1:1/x', 'CSV', 'a String')",
+    "remote": "SELECT * FROM remote('127.0.0.1', default.points)",
+    "cluster": "SELECT * FROM cluster('default', default.points)",
+    "clusterAllReplicas": "SELECT * FROM clusterAllReplicas('default', system.one)",
+    "merge": "SELECT * FROM merge('default', '.*')",
+    "merge, as text": "SELECT * FROM `merge`('default', '.*')",
+    "executable": "SELECT * FROM executable('x.sh', TSV, 'a String')",
+    "python": "SELECT * FROM python('x')",
+    "view": "SELECT * FROM view(SELECT * FROM points)",
+    "loop": "SELECT * FROM loop(points) LIMIT 1",
+    "index": "SELECT * FROM mergeTreeIndex('default', 'points')",
+    "dictionary": "SELECT * FROM dictionary('d')",
+    "dictGet": "SELECT dictGet('d', 'a', 1)",
+    "joinGet": "SELECT joinGet('points', 'run', 1)",
+    "mysql": "SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
+    "sqlite": "SELECT * FROM sqlite('/tmp/x', 'y')",
+    "settings": "SELECT getSetting('additional_table_filters')",
+    "host": "SELECT hostName()",
+    "user": "SELECT currentUser()",
+    "server setting": "SELECT getServerSetting('path')",
+    "sleep": "SELECT sleep(3)",
+    "columns of a table": "SELECT hasColumnInTable('default', 'schema_migrations', 'name')",
+    "disk": "SELECT filesystemAvailable()",
+    "header": "SELECT getClientHTTPHeader('authorization')",
+    "ai": "SELECT aiGenerate('x')",
+    "where a row lies": "SELECT _part_offset FROM points_now",
+    "where a row lies, qualified": "SELECT p._part FROM points_now AS p",
+    "a dictionary's values": "SELECT lowCardinalityKeys(run) FROM points_now",
+    "throwIf": "SELECT throwIf(1)",
+    "a function of tomorrow": "SELECT functionOfTomorrow(1)",
+    "a clause of settings": "SELECT 1 SETTINGS additional_table_filters = {}",
+    "settings in a subquery": "SELECT * FROM (SELECT 1 SETTINGS max_threads = 1)",
+    "settings in a union": "SELECT 1 UNION ALL SELECT 2 SETTINGS readonly = 0",
+    "settings behind a format": "SELECT 1 FORMAT TSV SETTINGS readonly = 0",
+    "set": "SET readonly = 0",
+    "prewhere": "SELECT count() FROM points PREWHERE intDiv(1, run != 'x') = 1",
+    "prewhere in a subquery": "SELECT * FROM (SELECT count() FROM points FINAL /**/ prewhere 1)",
+    "into a file": "SELECT 1 INTO OUTFILE '/tmp/runstream-attack'",
+    "a format with a file": "SELECT 1 FORMAT Template",
+    "two statements": "SELECT 1; SELECT 2",
+    "two statements, hidden": "SELECT 1 /* ; */ ; DROP TABLE points",
+    "in parallel": "SELECT 1 PARALLEL WITH SELECT 2",
+    "insert": "INSERT INTO points SELECT * FROM points",
+    "alter": "ALTER TABLE points DELETE WHERE 1",
+    "delete": "DELETE FROM points WHERE 1",
+    "create": "CREATE TABLE x (a Int8) ENGINE = Memory",
+    "create a view": "CREATE VIEW x AS SELECT 1",
+    "create a function": "CREATE FUNCTION f AS x -> x",
+    "drop": "DROP TABLE points",
+    "truncate": "TRUNCATE TABLE points",
+    "attach": "ATTACH TABLE points",
+    "detach": "DETACH TABLE points",
+    "rename": "RENAME TABLE points TO x",
+    "exchange": "EXCHANGE TABLES points AND series",
+    "optimize": "OPTIMIZE TABLE points FINAL",
+    "kill": "KILL QUERY WHERE 1",
+    "system": "SYSTEM FLUSH LOGS",
+    "grant": "GRANT ALL ON *.* TO default",
+    "backup": "BACKUP TABLE points TO File('/tmp/x')",
+    "use": "USE system",
+    "explain": "EXPLAIN SELECT 1",
+    "explain, as a subquery": "SELECT * FROM (EXPLAIN SELECT 1)",
+    "describe a system table": "DESCRIBE TABLE system.tables",
+    "describe a function": "DESCRIBE TABLE file('/etc/passwd')",
+    "show create": "SHOW CREATE TABLE points",
+    "show processes": "SHOW PROCESSLIST",
+    "check": "CHECK TABLE points",
+    "exists": "EXISTS TABLE system.tables",
+    "recursion": "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT sum(n) FROM r",
+    "NUL": "SELECT 1 \0 FROM system.one",
+    "right to left": "SELECT * FROM \u202esystem.tables",
+    "full-width": "SELECT * FROM system\uff0etables",
+    "no-break space": "SELECT * FROM system\u00a0.\u00a0tables",
+    "newline in a name": "SELECT `a\nTableIdentifier points` FROM system.tables",
+    "a CTE that shadows": "WITH points_now AS (SELECT * FROM system.tables) SELECT * FROM points_now",
+    "a CTE around": "WITH a AS (SELECT * FROM schema_migrations), b AS (SELECT * FROM a) SELECT * FROM b",
+    "a subquery in SELECT": "SELECT (SELECT count() FROM schema_migrations)",
+    "a subquery in ORDER BY": "SELECT 1 ORDER BY (SELECT count() FROM schema_migrations)",
+    "a subquery in LIMIT": "SELECT 1 LIMIT (SELECT count() FROM schema_migrations)",
+    "a subquery in ARRAY JOIN": "SELECT 1 ARRAY JOIN (SELECT groupArray(name) FROM schema_migrations) AS x",
+    "a subquery in EXISTS": "SELECT EXISTS(SELECT 1 FROM schema_migrations)",
+    "a subquery in a table function": "SELECT * FROM numbers((SELECT count() FROM schema_migrations))",
+    "a union": "SELECT 'a' UNION ALL SELECT name FROM schema_migrations",
+    "a join": "SELECT 1 FROM points_now JOIN schema_migrations ON 1 = 1",
+    "no SQL": "hello",
+    "empty": "   ",
+    "only a comment": "-- nothing",
+    "deep": "SELECT " + "(" * 3000 + "1" + ")" * 3000,
+    "long": "SELECT '" + "x" * 70_000 + "'",
+}
+
+
+class Front:
+    """`/clickhouse/` of a stack."""
+
+    def __init__(self, stack: ServiceStack) -> None:
+        self.stack = stack
+        self.host, _, self.port = stack.address("http").partition(":")
+
+    def post(
+        self, sql: str | bytes, key: str | None = None, headers: dict[str, str] | None = None, **query: str
+    ) -> Any:
+        url = f"http://{self.host}:{self.port}/clickhouse/?{urllib.parse.urlencode(query)}"
+        secret = base64.b64encode(f"x:{self.stack.key if key is None else key}".encode()).decode()
+        body = sql if isinstance(sql, bytes) else sql.encode("utf-8", "surrogatepass")
+        request = urllib.request.Request(url, body, {"authorization": f"Basic {secret}", **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, response.read(), dict(response.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), dict(error.headers)
+
+    def client(self, **options: Any) -> Any:
+        return clickhouse_connect.get_client(
+            host=self.host,
+            port=int(self.port),
+            username="any",
+            password=self.stack.key,
+            proxy_path="clickhouse",
+            **options,
+        )
+
+
+@pytest.fixture(scope="module")
+def front(embedded: ServiceStack) -> Front:
+    async def make() -> None:
+        client = await connect(embedded.clickhouse.config)
+        await client.command(
+            "INSERT INTO points (project, run, metric, rank, step, value, time, version, run_month) SELECT 'main/sql', "
+            "'r', 'loss', 0, number, number / 2, toDateTime64(1790000000 + number, 6), 1, '2026-11-01' "
+            "FROM numbers(1000)"
+        )
+        await client.close()
+
+    asyncio.run(make())
+    return Front(embedded)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_refused_in_one_line_and_does_nothing(front: Front, name: str) -> None:
+    status, body, headers = front.post(ATTACKS[name])
+    text = body.decode()
+    assert status in (400, 403, 404), (status, text[:300])
+    assert text.startswith("Code: ") and text.count("\n") == 1 and len(text) < 1500
+    assert int(headers["x-clickhouse-exception-code"]) > 0
+    assert "root:" not in text
+
+
+def test_after_all_attacks_everything_is_still_there(front: Front) -> None:
+    assert front.post("SELECT count() FROM points_now WHERE project = 'main/sql'")[:2] == (200, b"1000\n")
+    assert front.post("SHOW TABLES")[1].decode().split().count("points_now") == 1
+
+
+@pytest.mark.parametrize("name", ["system tables", "file", "two statements", "a clause of settings", "prewhere", "NUL"])
+def test_run_sql_refuses_the_same(front: Front, name: str) -> None:
+    data = json.dumps({"sql": ATTACKS[name]}).encode()
+    request = urllib.request.Request(f"http://{front.stack.address('http')}/api/v1/RunSql", data)
+    request.add_header("authorization", f"Bearer {front.stack.key}")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    assert caught.value.code == 400
+    assert "DB::Exception" not in caught.value.read().decode()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count() FROM {t:Identifier}",
+        "SELECT {t:Identifier} FROM points_now",
+        "SELECT * FROM numbers(1) WHERE 1 IN {t:Identifier}",
+    ],
+)
+@pytest.mark.parametrize(
+    "value", ["system.tables", "schema_migrations", "`system`.`tables`", "points; DROP TABLE points"]
+)
+def test_a_parameter_that_is_a_name_is_judged_like_a_name(front: Front, sql: str, value: str) -> None:
+    assert front.post(sql, param_t=value)[0] in (400, 403, 404)
+    assert (
+        front.post("SELECT count() FROM {t:Identifier} WHERE project = 'main/sql'", param_t="points_now")[1]
+        == b"1000\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["'; DROP TABLE points; --", "a\\'b", "\u202e", "{t:String}", "/* */", "\\N", "x" * 5000]
+)
+def test_a_parameter_is_a_value_and_never_sql(front: Front, value: str) -> None:
+    escaped = value.replace("\\", "\\\\")
+    status, body, _ = front.post("SELECT {t:String} AS t FORMAT JSONCompact", param_t=escaped)
+    assert (status, json.loads(body)["data"]) == (200, [[value]])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"additional_table_filters": "{}"},
+        {"readonly": "0", "allow_ddl": "1"},
+        {"max_memory_usage": "1", "enable_analyzer": "0"},
+        {"use_query_cache": "1"},
+        {"query_plan_merge_filters": "1"},
+        {"optimize_move_to_prewhere": "1"},
+        {"format_schema": "/etc/passwd"},
+        {"role": "admin", "custom_x": "1"},
+        {"database": "system"},
+        {"default_format": "Template"},
+        {"compress": "1"},
+    ],
+)
+def test_a_client_cannot_choose_what_is_the_servers(front: Front, query: dict[str, str]) -> None:
+    status, body, _ = front.post("SELECT count() FROM points_now", **query)
+    assert status in (400, 403, 404, 501) and body.startswith(b"Code: ")
+
+
+def test_what_a_client_may_choose_has_its_effect(front: Front) -> None:
+    assert front.post("SELECT number FROM numbers(10)", limit="2")[1] == b"0\n1\n"
+    assert front.post("SELECT number FROM numbers(10)", max_result_rows="3")[0] == 400
+    body = front.post(
+        "SELECT toUInt64(1) AS a", default_format="JSONEachRow", output_format_json_quote_64bit_integers="1"
+    )[1]
+    assert json.loads(body) == {"a": "1"}
+    assert front.post("SELECT 1", max_threads="64", send_progress_in_http_headers="1", session_id="s")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1", "imeout"),
+        ("SELECT groupArray(number) FROM numbers(1000000000)", "emory"),
+        ("SELECT number FROM numbers(2000000)", "ows"),
+        ("SELECT repeat('x', 100000) FROM numbers(5000)", ""),
+        (
+            "SELECT count() FROM numbers(100000) AS a CROSS JOIN numbers(100000) AS b CROSS JOIN numbers(100000) AS c",
+            "",
+        ),
+    ],
+    ids=["time", "memory", "rows", "bytes", "a huge join"],
+)
+def test_a_query_that_takes_too_much_is_ended_with_a_clear_line(front: Front, sql: str, words: str) -> None:
+    started = time.monotonic()
+    status, body, headers = front.post(sql, max_execution_time="20" if words == "emory" else "1")
+    assert time.monotonic() - started < 30
+    assert status in (400, 408, 500), body
+    assert b"the query takes more than is allowed" in body and words in body.decode()
+    assert int(headers["x-clickhouse-exception-code"]) in (159, 160, 241, 396, 158, 307)
+    request = pb.RunSqlRequest(sql=sql)
+    if words == "emory":
+        with grpc.insecure_channel(front.stack.address("grpc")) as channel, pytest.raises(grpc.RpcError) as refused:
+            rpc.QueryServiceStub(channel).RunSql(request, metadata=(("authorization", f"Bearer {front.stack.key}"),))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+SLOW = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = {n:UInt64}"
+
+
+def running(front: Front, mark: str) -> int:
+    client = front.stack.clickhouse.client()
+    try:
+        found = client.query(
+            "SELECT count() FROM system.processes WHERE query LIKE {q:String}", {"q": f"%sipHash64%{mark}%"}
+        )
+        return int(found.result_rows[0][0]) - 1  # less this one
+    finally:
+        client.close()
+
+
+def wait_for(condition: Any, what: str) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["protocol", "json", "grpc"])
+def test_a_query_ends_when_its_client_goes(front: Front, how: str) -> None:
+    mark = f"77700{len(how)}"
+    sql = SLOW.replace("{n:UInt64}", mark)
+    if how == "grpc":
+        channel = grpc.insecure_channel(front.stack.address("grpc"))
+        call = rpc.QueryServiceStub(channel).RunSql.future(
+            pb.RunSqlRequest(sql=sql), metadata=(("authorization", f"Bearer {front.stack.key}"),), timeout=60
+        )
+        wait_for(lambda: running(front, mark) > 0, "it never ran")
+        call.cancel()
+        channel.close()
+    else:
+        import http.client
+
+        connection = http.client.HTTPConnection(front.host, int(front.port), timeout=60)
+        secret = base64.b64encode(f"x:{front.stack.key}".encode()).decode()
+        if how == "json":
+            headers = {"authorization": f"Bearer {front.stack.key}"}
+            connection.request("POST", "/api/v1/RunSql", json.dumps({"sql": sql}), headers)
+        else:
+            connection.request("POST", "/clickhouse/", sql, {"authorization": f"Basic {secret}"})
+        wait_for(lambda: running(front, mark) > 0, "it never ran")
+        connection.close()
+    gone = time.monotonic()
+    wait_for(lambda: running(front, mark) == 0, "it runs on")
+    assert time.monotonic() - gone < 10, "long before its time was up"
+
+
+def test_one_key_runs_a_few_queries_at_once_and_the_rest_wait(front: Front) -> None:
+    mark = "888001"
+
+    def ask(_: int) -> int:
+        return int(front.post(SLOW.replace("{n:UInt64}", mark), max_execution_time="1")[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, number) for number in range(6)]
+        wait_for(lambda: running(front, mark) == 4, "not four at once")
+        most = max(running(front, mark) for _ in range(10))
+        assert [one.result() for one in asked] == [408] * 6
+    assert most == 4
+
+
+def test_a_revoked_key_and_a_key_of_no_team_read_nothing(front: Front) -> None:
+    assert front.post("SELECT 1", key="")[0] == 401
+    assert front.post("SELECT 1", key="rs_000000000000_" + "x" * 43)[0] == 401
+
+    async def make() -> str:
+        store = ControlStore.open(front.stack.control_url)
+        try:
+            key = str(await store.create_api_key("gone", "short-lived"))
+            await store.revoke_api_key("_".join(key.split("_")[:2]))
+            return key
+        finally:
+            await store.close()
+
+    assert front.post("SELECT 1", key=asyncio.run(make()))[0] == 401
+
+
+def test_every_way_to_name_a_key_works(front: Front) -> None:
+    key = front.stack.key
+    url = f"http://{front.host}:{front.port}/clickhouse"
+    for path, headers in (
+        (f"/?query=SELECT+1&user=x&password={key}", {}),
+        ("/?query=SELECT+1", {"X-ClickHouse-User": "x", "X-ClickHouse-Key": key}),
+        ("?query=SELECT+1", {"Authorization": f"Bearer {key}"}),
+        ("/query?query=SELECT+1", {"X-ClickHouse-Key": key}),
+    ):
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=20) as answer:
+            assert answer.read() == b"1\n"
+    with urllib.request.urlopen(f"{url}/ping", timeout=20) as answer:
+        assert answer.read() == b"Ok.\n"
+
+
+@pytest.mark.parametrize("compress", [False, "gzip", "zstd", "lz4"])
+def test_clickhouse_connect_works_as_with_a_server(front: Front, compress: Any) -> None:
+    client = front.client(compress=compress)
+    try:
+        result = client.query(
+            "SELECT step, value, time FROM points_now WHERE project = {p:String} AND step < {n:UInt32} ORDER BY step",
+            parameters={"p": "main/sql", "n": 3},
+        )
+        assert [row[:2] for row in result.result_rows] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+        frame = client.query_df("SELECT step, value FROM points_now WHERE project = 'main/sql'")
+        assert (len(frame), float(frame.value.sum())) == (1000, 249750.0)
+        table = client.query_arrow("SELECT step, metric FROM points_now WHERE project = 'main/sql' LIMIT 5")
+        assert table.num_rows == 5
+        assert client.command("SELECT count() FROM points_now WHERE project = 'main/sql'") == 1000
+        assert client.ping()
+        with pytest.raises(DatabaseError, match="only SELECT"):
+            client.command("DROP TABLE points")
+        with pytest.raises(DatabaseError):
+            client.insert("points", [["main/x"]], column_names=["project"])
+    finally:
+        client.close()
+
+
+async def test_the_asynchronous_client_works_too(front: Front) -> None:
+    client = await clickhouse_connect.get_async_client(
+        host=front.host, port=int(front.port), username="any", password=front.stack.key, proxy_path="clickhouse"
+    )
+    try:
+        assert (await client.query("SELECT max(step) FROM points_now WHERE project = 'main/sql'")).result_rows == [
+            (999,)
+        ]
+    finally:
+        await client.close()
+
+
+@pytest.mark.timeout(400)
+def test_clickhouse_go_works_as_with_a_server(front: Front) -> None:
+    """Not by itself: to compile the driver takes 50 s on two cores. RUNSTREAM_TEST_GO=1 asks for it."""
+    if not os.environ.get("RUNSTREAM_TEST_GO") or not shutil.which("go"):
+        pytest.skip("set RUNSTREAM_TEST_GO=1, with Go installed")
+    sql = (
+        "SELECT number, toString(number) AS s, toLowCardinality('a') AS lc, now64(6) AS t, map('k', 1.5) AS m, "
+        "[1, 2] AS a, NULL AS n, toNullable(1.5) AS f, (1, 'x') AS tu, "
+        "[toLowCardinality('z')] AS al FROM numbers(100000)"
+    )
+    folder = Path(__file__).parents[1] / "support" / "clickhouse_go"
+    command = ["go", "run", ".", f"{front.host}:{front.port}", front.stack.key, sql]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=380, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[-1] for line in done.stdout.splitlines()] == ["100000", "100000"]
+
+
+def test_bodies_come_packed_and_broken_ones_are_refused(front: Front) -> None:
+    import gzip
+
+    packed = gzip.compress(b"SELECT 1")
+    assert front.post(packed, headers={"content-encoding": "gzip"})[1] == b"1\n"
+    assert front.post(packed[:-3], headers={"content-encoding": "gzip"})[0] == 400
+    assert front.post(gzip.compress(b"x" * (8 << 20)), headers={"content-encoding": "gzip"})[0] == 413
+    assert front.post(b"\xff\xfe", headers={})[0] == 400
+    status, body, headers = front.post(
+        "SELECT * FROM numbers(1000)", headers={"accept-encoding": "gzip"}, enable_http_compression="1"
+    )
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    assert gzip.decompress(body).count(b"\n") == 1000
+
+
+def test_tools_are_shown_the_schema_that_they_may_read(front: Front) -> None:
+    assert front.post("SHOW DATABASES")[1] == b"default\n"
+    tables = front.post('SHOW TABLES FROM "default"')[1].decode().split()
+    assert "runs_now" in tables and "schema_migrations" not in tables
+    described = front.post('DESC TABLE "default"."points_now"')[1].decode()
+    assert "value\tFloat64" in described
+    assert front.post('SHOW TABLES FROM "system"')[1] == b""
+
+
+def test_run_sql_answers_rows_with_their_types(front: Front) -> None:
+    with grpc.insecure_channel(front.stack.address("grpc")) as channel:
+        ask = rpc.QueryServiceStub(channel).RunSql
+        metadata = (("authorization", f"Bearer {front.stack.key}"),)
+        request = pb.RunSqlRequest(
+            sql="SELECT step, value, nan AS n, map('a', 1) AS m "
+            "FROM points_now WHERE project = {p:String} ORDER BY step",
+            parameters={"p": "main/sql"},
+            max_rows=2,
+        )
+        response = ask(request, metadata=metadata, timeout=20)
+        assert [(column.name, column.type) for column in response.columns][:2] == [
+            ("step", "Int64"),
+            ("value", "Float64"),
+        ]
+        assert [list(row)[:3] for row in response.rows] == [["0", 0.0, "nan"], ["1", 0.5, "nan"]]
+        assert response.more
+        request.format, request.max_rows = pb.SQL_FORMAT_ARROW, 1_000_000
+        import pyarrow as pa
+
+        table = pa.ipc.open_stream(ask(request, metadata=metadata, timeout=20).arrow).read_all()
+        assert (table.num_rows, table.column_names) == (1000, ["step", "value", "n", "m"])
+
+
+def test_the_sdk_gives_python_values(front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    api = api_of(front, monkeypatch, tmp_path)
+    rows = api.sql(
+        "SELECT step, value, time, {when:DateTime64(6)} AS t, {names:Array(String)} AS names, nan AS n, NULL AS o "
+        "FROM points_now WHERE project = {p:String} AND step IN {steps:Array(Int64)} ORDER BY step",
+        {"p": "main/sql", "steps": [1, 2], "names": ["a'b", "c\\d"], "when": datetime(2026, 1, 2, 3, 4, 5, 6, UTC)},
+    )
+    assert [(row["step"], row["value"]) for row in rows] == [(1, 0.5), (2, 1.0)]
+    assert rows[0]["time"] == datetime.fromtimestamp(1790000001, UTC)
+    assert rows[0]["t"] == datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+    assert rows[0]["names"] == ["a'b", "c\\d"] and math.isnan(rows[0]["n"]) and rows[0]["o"] is None
+    assert len(api.sql("SELECT * FROM points_now WHERE project = 'main/sql'", format="pandas", max_rows=20)) == 20
+    assert api.sql("SELECT step FROM points_now WHERE project = 'main/sql'", format="arrow").num_rows == 1000
+    with pytest.raises(InvalidRequestError, match="no table 'schema_migrations'"):
+        api.sql("SELECT * FROM schema_migrations")
+    with pytest.raises(NotFoundError):
+        api.sql("SELECT 1", entity="rivals-of-nobody")
+
+
+def test_the_command_line_prints_a_table(
+    front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    api_of(front, monkeypatch, tmp_path)
+    sql = "SELECT step, value, 'ä' AS text FROM points_now WHERE project = {p:String} ORDER BY step"
+    assert main(["sql", sql, "--param", "p=main/sql", "--max-rows", "2"]) == 0
+    out = capsys.readouterr()
+    assert out.out.splitlines() == ["step  value  text", "----  -----  ----", "   0    0.0  ä", "   1    0.5  ä"]
+    assert "there are more" in out.err
+    assert main(["sql", sql, "--param", "p=main/sql", "--max-rows", "1", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"step": 0, "value": 0.0, "text": "ä"}
+    assert main(["sql", "SELECT 1 AS a", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == "a\n1\n"
+    assert main(["sql", "DROP TABLE points"]) == 1
+    assert "only SELECT" in capsys.readouterr().err
+
+
+def api_of(front: Front, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Api:
+    for name, value in front.stack.sdk_environment(folder).items():
+        monkeypatch.setenv(name, value)
+    return Api()
+
+
+def test_requests_are_counted_like_other_methods(front: Front) -> None:
+    front.post("SELECT 1")
+    with urllib.request.urlopen(f"http://{front.stack.address('query_ops')}/metrics", timeout=20) as answer:
+        text = answer.read().decode()
+    assert 'runstream_query_requests_total{method="ClickHouse",status="ok"}' in text
+    assert 'method="ClickHouse",status="invalid_argument"' in text
