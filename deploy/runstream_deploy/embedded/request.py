@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Mapping
@@ -20,6 +19,9 @@ _INSERT = re.compile(rf"{_COMMENT}INSERT\b", re.IGNORECASE | re.DOTALL)
 _FORMAT_TAIL = re.compile(r"\bFORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$", re.IGNORECASE)
 _INSERT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z0-9_]+)[ \t]*(?:\r?\n|;|\Z| )", re.IGNORECASE)
 _WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
+_WRITES = re.compile(r"\b(INSERT|OUTFILE)\b", re.IGNORECASE)
+"""Of a statement that begins with SELECT or WITH; found in a string it only means that the answer is not streamed."""
+_READING = frozenset({"", "select", "with", "show", "describe", "desc", "explain", "exists"})
 _SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"[a-z][a-z0-9_]*")
 _NOT_SETTINGS = frozenset(
@@ -46,7 +48,7 @@ _NOT_SETTINGS = frozenset(
         "close_session",
     }
 )
-# The engine is asked for whole answers, so what only shapes a streamed HTTP answer has no meaning here.
+# What shapes progress headers has no meaning here; a read whose client goes is cancelled, asked or not.
 _IGNORED = frozenset(
     {
         "send_progress_in_http_headers",
@@ -88,6 +90,31 @@ class Statement:
     def writes(self) -> bool:
         """Whether it makes parts. What frees space, or changes a definition, does not."""
         return self.data is not None or self._word in ("insert", "delete", "update", "optimize")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it only reads: nobody minds when it ends half-way, because who asked has gone."""
+        return self.data is None and self._word in (
+            "",
+            "select",
+            "with",
+            "show",
+            "describe",
+            "desc",
+            "explain",
+            "exists",
+        )
+
+    @property
+    def streams(self) -> bool:
+        """Whether its answer may be large, and is written to a pipe while it is made."""
+        return self.reads and self._word in ("select", "with") and not _WRITES.search(self.sql)
+
+    def into(self, path: str) -> str:
+        """The same statement, its answer written to a file that exists. For what `streams`."""
+        tail = _FORMAT_TAIL.search(self.sql)
+        head = (self.sql[: tail.start()] if tail else self.sql).rstrip().removesuffix(";")
+        return f"{head}\nINTO OUTFILE '{path}' TRUNCATE COMPRESSION 'none' FORMAT {self.output_format}"
 
     @property
     def kind(self) -> str:
@@ -165,19 +192,6 @@ def unpack(body: bytes, encoding: str) -> bytes:
                 raise BadRequestError(f"Unknown compression method {other[:20]!r}", 48, "NOT_IMPLEMENTED", 501)
     except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError, OSError) as error:
         raise BadRequestError(f"the body cannot be unpacked: {error}", 354, "INFLATE_FAILED") from error
-
-
-def pack(data: bytes, accepted: str) -> tuple[bytes, str]:
-    """Compress an answer in the way that the client likes best of those known; returns the encoding's name."""
-    offered = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
-    for encoding in offered:
-        if encoding == "zstd":
-            return zstandard.ZstdCompressor(level=1).compress(data), encoding
-        if encoding == "lz4":
-            return lz4.frame.compress(data), encoding
-        if encoding in ("gzip", "x-gzip"):
-            return gzip.compress(data, 1, mtime=0), encoding
-    return data, ""
 
 
 def _split(url_query: str, body: bytes) -> tuple[str, bytes | None, str]:
