@@ -61,7 +61,8 @@ class ClickHouseApp:
         statement = parse_statement(query, headers, body, read_only=method != "POST")
         with self._counting(statement, len(body)):
             async with self._engine.execute(statement) as execution:
-                await _unless_gone(receive, reply(send, execution, statement, query, headers))
+                replying = reply(send, execution, statement, query, headers)
+                await (replying if await execution.quick() else _unless_gone(receive, replying))
 
     @contextlib.contextmanager
     def _counting(self, statement: Statement, size: int) -> Iterator[None]:

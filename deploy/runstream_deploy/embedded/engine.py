@@ -96,11 +96,14 @@ class Engine:
         try:
             yield execution
         finally:
-            ending = asyncio.create_task(self._end(execution, statement))
-            # A task of its own: whoever is cancelled here must not leave the engine with a pipe that nobody reads.
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
-            await asyncio.shield(ending)
+            if execution.done:
+                await self._end(execution, statement)
+            else:
+                # A task of its own: whoever is cancelled here must not leave a pipe that nobody reads.
+                ending = asyncio.create_task(self._end(execution, statement))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(ending)
 
     async def close(self) -> None:
         """Let what writes finish and what reads end, then close the instance: everything is on disk."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from runstream_deploy.embedded.pipe import Pipe
 
 _KILL_AGAIN_S = 0.05
+_QUICK_S = 0.005
+"""In which most statements end: for them nothing has to watch the pipe and the client (half a millisecond saved)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class Execution:
         self._pipe = pipe
         self._kill = kill
         self._gave_all = False
+
+    @property
+    def done(self) -> bool:
+        return self._done.done()
+
+    async def quick(self) -> bool:
+        """Whether it ended within a few milliseconds: then its answer is there, whole, and `read` does not wait."""
+        await asyncio.wait({self._done}, timeout=_QUICK_S)
+        return self._done.done()
 
     async def read(self) -> bytes:
         """The next piece of the answer, empty at the end. Raises EngineError, also after the first pieces."""
