@@ -11,6 +11,7 @@ from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.curves import Curves
+from runstream_query.topics.exporting import Exporting
 from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
 from runstream_query.topics.runs import Runs
@@ -26,12 +27,14 @@ class Answers:
     def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion, crash_after_s: float = 300.0) -> None:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
         self._lookup = Lookup(storage, store, crash_after_s)
+        runs = Runs(storage, store, self._lookup)
         self._topics: tuple[object, ...] = (
-            Runs(storage, store, self._lookup),
+            runs,
             Curves(storage, self._lookup),
             Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),
             Changes(store, self._lookup, deletion),
+            Exporting(storage, self._lookup, runs),
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:
