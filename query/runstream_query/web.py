@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from runstream_common.objects import MediaStore
+from runstream_query.downloads import download_routes
 from runstream_query.errors import InvalidQuestionError, status_of
 from runstream_query.rpc import METHODS, Desk, bearer
 
@@ -50,6 +51,7 @@ def make_app(desk: Desk, media: MediaStore) -> Starlette:
         Route("/", _front),
         Route("/api/v1", _index),
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
+        *download_routes(desk, _read, _credential, _failure, _HEADERS),
     ]
     for descriptor in METHODS:
         changes = descriptor.name.startswith(_CHANGES)
@@ -139,6 +141,14 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
         yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
     finally:
         await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def _read(question: Any, request: Request) -> None:
+    _fill(question, await _fields(request))
+
+
+def _credential(request: Request) -> str:
+    return bearer(request.headers.get("authorization"))
 
 
 def _json(response: Any) -> str:
