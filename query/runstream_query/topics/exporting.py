@@ -67,9 +67,9 @@ class Exporting:
     async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:  # noqa: N802
         question = export.metric_filter(request.metrics)
         project = await self._lookup.project(principal, request.team, request.project)
+        await self._lookup.known_runs(project, [request.run])
+        await self._check_metrics(project, [request.run], request.metrics)
         rows = await self._storage.rows("rank_extents", project=project, run=request.run, **question)
-        if not rows:
-            await self._lookup.explain_nothing(project, [request.run], question["metrics"])
         return pb.GetExtentResponse(ranks=[pb.RankExtent(**row) for row in rows])
 
     async def _what(self, principal: Principal, request: Any) -> tuple[str, list[str]]:

@@ -5,10 +5,13 @@ from runstream.api.errors import (
     ApiError,
     AuthenticationError,
     InvalidRequestError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
+    TooExpensiveError,
     UnavailableError,
 )
+from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.runs import Run, Series
 
@@ -17,10 +20,13 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "InvalidRequestError",
+    "MissingExtraError",
     "NotFoundError",
     "PermissionDeniedError",
     "Project",
     "Run",
+    "Runs",
     "Series",
+    "TooExpensiveError",
     "UnavailableError",
 ]
