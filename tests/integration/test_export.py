@@ -50,8 +50,8 @@ def big(embedded: ServiceStack) -> ServiceStack:
             f"toDate('2026-11-01') FROM numbers({BIG_POINTS})"
         )
         await client.command(
-            "INSERT INTO series SELECT project, run, metric, rank, max((step, version, value, time)), any(run_month) "
-            "FROM points WHERE project = 'main/big' GROUP BY project, run, metric, rank"
+            "INSERT INTO series (project, run, metric, rank, last, run_month) "
+            "SELECT project, run, metric, rank, max((step, version, value, time)), any(run_month) FROM points WHERE project = 'main/big' GROUP BY project, run, metric, rank"
         )
         await client.command(
             "INSERT INTO streams (project, run, writer, event, epoch, world_size, time, version, run_month) "
@@ -193,8 +193,8 @@ def download(stack: ServiceStack, what: str, key: str | None = None, **fields: s
 async def running(stack: ServiceStack) -> int:
     client = await connect(stack.clickhouse.config)
     try:
-        sql = "SELECT countIf(query LIKE '%main/big%' OR query LIKE '%FROM points FINAL%OUTFILE%') - 1"
-        return int((await client.query(f"{sql} AS exports FROM system.processes")).result_rows[0][0])
+        sql = "SELECT count() FROM system.processes WHERE query LIKE '-- Points as logged, those%'"
+        return int((await client.query(sql)).result_rows[0][0])
     finally:
         await client.close()
 
