@@ -51,7 +51,8 @@ def big(embedded: ServiceStack) -> ServiceStack:
         )
         await client.command(
             "INSERT INTO series (project, run, metric, rank, last, run_month) "
-            "SELECT project, run, metric, rank, max((step, version, value, time)), any(run_month) FROM points WHERE project = 'main/big' GROUP BY project, run, metric, rank"
+            "SELECT project, run, metric, rank, max((step, version, value, time)), any(run_month) "
+            "FROM points WHERE project = 'main/big' GROUP BY project, run, metric, rank"
         )
         await client.command(
             "INSERT INTO streams (project, run, writer, event, epoch, world_size, time, version, run_month) "
@@ -193,7 +194,7 @@ def download(stack: ServiceStack, what: str, key: str | None = None, **fields: s
 async def running(stack: ServiceStack) -> int:
     client = await connect(stack.clickhouse.config)
     try:
-        sql = "SELECT count() FROM system.processes WHERE query LIKE '-- Points as logged, those%'"
+        sql = "SELECT countIf(position(query, 'rank, step, value, time') > 0) - 1 FROM system.processes"
         return int((await client.query(sql)).result_rows[0][0])
     finally:
         await client.close()
