@@ -16,6 +16,8 @@ _NAMES = 1000
 """Metrics of one request."""
 _PAGE_POINTS = 200_000
 """Of one answer: 5 MB."""
+_LEAST_POINTS = 1000
+"""Of one window, about: a request takes as long for one."""
 _TOO_FULL = 4
 """A window of so many times what was wanted is given up, and asked for again in narrower ones."""
 
@@ -50,7 +52,7 @@ def scan(
             continue
         low = found.first_step if min_step is None else max(min_step, found.first_step)
         high = found.last_step if max_step is None else min(max_step, found.last_step)
-        most = min(page_size * len(names), _PAGE_POINTS)
+        most = max(min(page_size * len(names), _PAGE_POINTS), _LEAST_POINTS)
         span = found.last_step - found.first_step + 1
         width = max(span * most // max(found.points, 1), 1)
         for rows in _windows(api, run, names, found.rank, (low, high), width, most):
