@@ -7,7 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from runstream.api.convert import split_path
-from runstream.api.errors import AuthenticationError, InvalidRequestError, NotFoundError, translated
+from runstream.api.errors import (
+    ApiError,
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+    translated,
+)
 from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.runs import Run
@@ -45,7 +52,7 @@ class Api:
     def runs(
         self,
         path: str,
-        filters: Mapping[str, Any] | None = None,
+        filters: Mapping[str, Any] | str | None = None,
         order: str | Sequence[str] = "+created_at",
         per_page: int = 50,
         *,
@@ -55,8 +62,8 @@ class Api:
     ) -> Runs:
         """Runs of a project, oldest first. `path`: "project" or "team/project".
 
-        `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`; `order`: a field, or
-        several, each with "+" or "-" before it; both know state, tags, group, jobType, displayName, createdAt,
+        `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON;
+        `order`: a field, or several, each with "+" or "-" before it; both know state, tags, group, jobType, displayName, createdAt,
         duration, `config.KEY` and `summary_metrics.KEY`. `state`: running, finished, failed, crashed or preempted;
         `search`: part of an id, name, tag or group. `fields`: which config and summary columns come, `config.KEY` or
         `summary.KEY` with * and ?; empty: all.
@@ -122,6 +129,32 @@ class Api:
             raise translated(error) from None
         finally:
             call.cancel()
+
+    def content(self, entity: str, project: str, sha256: str) -> Iterator[bytes]:
+        """The bytes of a file, image or table in object storage, by its SHA-256. Raises NotFoundError, ApiError."""
+        import urllib.error
+        import urllib.request
+
+        address = f"{self._settings.base_url.rstrip('/')}/api/v1/media/{entity}/{project}/{sha256}"
+        request = urllib.request.Request(address, headers=dict(self._metadata))  # noqa: S310  # the server's own
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
+                while data := response.read(1 << 20):
+                    yield data
+        except urllib.error.HTTPError as error:
+            kind = NotFoundError if error.code == 404 else ApiError
+            raise kind(f"the content {sha256[:12]}... of {entity}/{project}: HTTP {error.code}") from None
+        except OSError as error:
+            raise UnavailableError(f"{self._settings.base_url} cannot be reached: {error}") from None
+
+    @property
+    def api_key(self) -> str:
+        return self._metadata[0][1].removeprefix("Bearer ")
+
+    @property
+    def settings(self) -> Settings:
+        """Where the server is."""
+        return self._settings
 
     @cached_property
     def _stub(self) -> Any:

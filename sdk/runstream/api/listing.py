@@ -34,7 +34,7 @@ class Runs(Sequence[Run]):
         self,
         api: Api,
         path: str,
-        filters: Mapping[str, Any] | None = None,
+        filters: Mapping[str, Any] | str | None = None,
         order: str | Sequence[str] = "+created_at",
         per_page: int = 50,
         state: str = "",

@@ -39,6 +39,11 @@ class Run:
         self.duration_s = found.duration_s
 
     @property
+    def message(self) -> pb.Run:
+        """As the server sent it."""
+        return self._found
+
+    @property
     def state(self) -> str:
         """running, finished, failed, crashed or preempted."""
         return next((name for name, number in STATES.items() if number == self._found.state), "unknown")
