@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_query import export
 from runstream_query.errors import UnknownNameError, status_of
+from runstream_query.leaving import unless_gone
 from runstream_query.rpc import Desk
 
 LOG = structlog.get_logger()
@@ -65,14 +65,11 @@ class Download:
         self._headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send(send))
-        leaving = asyncio.ensure_future(_gone(receive))
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await unless_gone(receive, self._send(send))
+        except ClientDisconnect:
+            return
         finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
             await self._chunks.aclose()  # type: ignore[attr-defined]  # an async generator
 
     async def _send(self, send: Send) -> None:
@@ -89,12 +86,6 @@ class Download:
     async def _part(self, send: Send, data: bytes) -> None:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _gone(receive: Receive) -> None:
-    with contextlib.suppress(ClientDisconnect):
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
 
 def _question(what: str) -> tuple[str, Any]:

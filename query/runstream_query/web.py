@@ -17,6 +17,7 @@ from starlette.routing import Route
 from runstream_common.objects import MediaStore
 from runstream_query.downloads import download_routes
 from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.leaving import unless_gone
 from runstream_query.rpc import METHODS, Desk, bearer
 
 MAX_BODY_BYTES = 1 << 20
@@ -99,7 +100,8 @@ def _endpoint(desk: Desk, descriptor: Any) -> Any:
         try:
             question = request_class()
             _fill(question, await _fields(request))
-            response = await desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
+            asking = desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
+            response = await unless_gone(request.receive, asking)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status

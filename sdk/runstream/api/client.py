@@ -64,9 +64,9 @@ class Api:
 
         `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON; `order`: a
         field, or several, each with "+" or "-" before it. Both know state, tags, group, jobType, displayName,
-        createdAt, duration, `config.KEY`, `summary_metrics.KEY`. `state`: running, finished, failed, crashed or
-        preempted; `search`: part of an id, name, tag or group. `fields`: which config and summary columns come, `config.KEY` or
-        `summary.KEY` with * and ?; empty: all.
+        createdAt, duration, `config.KEY` and `summary_metrics.KEY`.
+        `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group.
+        `fields`: which config and summary columns come, `config.KEY` or `summary.KEY` with * and ?; empty: all.
         """
         return Runs(self, path, filters, order, per_page, state, search, fields)
 
