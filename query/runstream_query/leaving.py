@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 
@@ -31,3 +32,15 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def quiet_departures() -> None:
+    """grpc's asyncio server logs a traceback for each client that leaves while a message is on its way to it."""
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    if not any(isinstance(known, _Departures) for known in logger.filters):
+        logger.addFilter(_Departures())
+
+
+class _Departures(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("ExecuteBatchError raised in core")

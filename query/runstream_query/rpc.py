@@ -18,6 +18,7 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
 from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.leaving import quiet_departures
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
@@ -139,6 +140,7 @@ def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
 
 
 def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
+    quiet_departures()
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", 1 << 20),
