@@ -19,7 +19,7 @@ def report(project: str, addresses: Addresses) -> bool:
     console = Console(width=100)
     ranked = api.rank(project, "val/accuracy", goal="maximize")
     main = next(run for run in api.runs(project) if run.world_size > 1)
-    _plot(main.history(["train/loss"], samples=200, pandas=False), main.name)
+    _plot(main.history(200, ["train/loss"], pandas=False), main.name)
     _rank(console, ranked)
     complete = _compare(console, [run for _, run in ranked])
     base, engine = f"http://{addresses.http}", f"http://{addresses.clickhouse}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import gzip
 import zlib
 from collections.abc import Mapping
 from email.parser import BytesParser
@@ -120,19 +119,6 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
                 raise BadRequestError(f"Unknown compression method {other[:20]!r}", 48, "NOT_IMPLEMENTED", 501)
     except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError, OSError) as error:
         raise BadRequestError(f"the body cannot be unpacked: {error}", 354, "INFLATE_FAILED") from error
-
-
-def pack(data: bytes, accepted: str) -> tuple[bytes, str]:
-    """Compress an answer in the way that the client likes best of those known; returns the encoding's name."""
-    offered = [part.split(";")[0].strip().lower() for part in accepted.split(",")]
-    for encoding in offered:
-        if encoding == "zstd":
-            return zstandard.ZstdCompressor(level=1).compress(data), encoding
-        if encoding == "lz4":
-            return lz4.frame.compress(data), encoding
-        if encoding in ("gzip", "x-gzip"):
-            return gzip.compress(data, 1, mtime=0), encoding
-    return data, ""
 
 
 def _inflate(body: bytes, max_bytes: int) -> bytes:

@@ -14,6 +14,7 @@ from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
 from runstream_query.topics.explaining import Explaining
+from runstream_query.topics.exporting import Exporting
 from runstream_query.topics.fields import Fields
 from runstream_query.topics.listing import Listing
 from runstream_query.topics.ranking import Ranking
@@ -40,9 +41,10 @@ class Answers:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed.
         `sql`: None where no SQL is answered."""
         self._lookup = Lookup(storage, store, crash_after_s)
+        listing = Listing(storage, self._lookup)
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
-            Listing(storage, self._lookup),
+            listing,
             Fields(storage, self._lookup),
             Comparing(storage, self._lookup),
             Explaining(storage, self._lookup),
@@ -51,6 +53,7 @@ class Answers:
             Ranking(storage, self._lookup),
             Changes(store, self._lookup, deletion),
             Sql(self._lookup, sql),
+            Exporting(storage, self._lookup, listing),
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,10 +19,14 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
 from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.leaving import quiet_departures
 from runstream_query.selection.filters import MAX_FILTER_CHARACTERS
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
+CHANGES = ("Delete", "Set")
+"""How methods begin that change something: they are carried through, and not to be had by GET, which others may repeat
+or foresee."""
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
 LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536, "sql": 64 << 10}
@@ -37,6 +42,7 @@ class Desk:
         self._answers = answers
         self._authenticator = authenticator
         self._metrics = metrics
+        self._changes: set[asyncio.Future[Any]] = set()
 
     async def ask(self, method: str, api_key: str, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
@@ -45,7 +51,14 @@ class Desk:
             check_texts(request)
             return await getattr(self._answers, method)(principal, request)
 
-        return await self._counted(method, api_key, answer)
+        answering = self._counted(method, api_key, answer)
+        if not method.startswith(CHANGES):
+            return await answering
+        # What changes something is carried through, also when who asked for it has gone half-way.
+        change = asyncio.ensure_future(answering)
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+        return await asyncio.shield(change)
 
     async def stream(self, method: str, api_key: str, request: Any) -> AsyncIterator[Any]:
         """The responses of a method that streams; closing the iterator ends the work. Raises what `errors.status_of`
@@ -78,7 +91,7 @@ class Desk:
         outcome = "ok"
         try:
             yield
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             outcome = "cancelled"
             raise
         except Exception as error:
@@ -149,6 +162,7 @@ def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
 
 
 def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
+    quiet_departures()
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", 1 << 20),

@@ -15,17 +15,14 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from runstream_common.objects import MediaStore
+from runstream_query.downloads import download_routes
 from runstream_query.errors import ClientGoneError, InvalidQuestionError, status_of
 from runstream_query.leaving import unless_gone
-from runstream_query.rpc import METHODS, Desk, bearer
+from runstream_query.rpc import CHANGES, METHODS, Desk, bearer
 from runstream_query.sqlaccess.protocol import ClickHouseFront
 from runstream_query.sqlaccess.runner import SqlRunner
 
 MAX_BODY_BYTES = 1 << 20
-_CHANGES = ("Delete", "Set")
-"""How methods begin that change something: not to be had by GET, which others may repeat or foresee."""
-_ENDED = frozenset({"RunSql"})
-"""Methods whose work ends when the client goes: what they do costs much, and changes nothing."""
 _MAX_DEPTH = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
@@ -56,9 +53,10 @@ def make_app(desk: Desk, media: MediaStore, sql: SqlRunner) -> Starlette:
         Route("/", _front),
         Route("/api/v1", _index),
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
+        *download_routes(desk, _read, _credential, _failure, _HEADERS),
     ]
     for descriptor in METHODS:
-        changes = descriptor.name.startswith(_CHANGES)
+        changes = descriptor.name.startswith(CHANGES)
         methods = ["POST"] if changes else ["GET", "POST"]
         endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
         routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, descriptor), methods=methods))
@@ -104,7 +102,7 @@ def _endpoint(desk: Desk, descriptor: Any) -> Any:
             question = request_class()
             _fill(question, await _fields(request))
             asking = desk.ask(descriptor.name, bearer(request.headers.get("authorization")), question)
-            response = await (unless_gone(request.receive, asking) if descriptor.name in _ENDED else asking)
+            response = await unless_gone(request.receive, asking)
         except (ClientDisconnect, ClientGoneError):
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
@@ -146,6 +144,14 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
         yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
     finally:
         await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def _read(question: Any, request: Request) -> None:
+    _fill(question, await _fields(request))
+
+
+def _credential(request: Request) -> str:
+    return bearer(request.headers.get("authorization"))
 
 
 def _json(response: Any) -> str:

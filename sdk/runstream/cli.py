@@ -17,6 +17,8 @@ _OWN: dict[str, str] = {
     "sync": "send what waits in a spool folder",
     "status": "what waits in the spool, and why",
     "verify": "is everything stored that a run logged? complete, or what is missing",
+    "export": "a project into a folder of Parquet files",
+    "import": "such a folder into a project",
     "delete": "delete a run, a metric of it, or a project, for good",
     "sql": "ask with SELECT, print a table",
     "retention": "delete a project's runs by themselves after so many days",
@@ -73,6 +75,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
         from runstream.sql_command import main as run_sql
 
         return run_sql
+    if command in ("export", "import"):
+        from runstream.archive import cli
+
+        return cli.export if command == "export" else cli.import_
     for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
         try:
             return entry.load()  # type: ignore[no-any-return]

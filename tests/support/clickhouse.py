@@ -12,7 +12,7 @@ PASSWORD = "test-password"
 
 
 class EmbeddedClickHouse:
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *arguments: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -25,6 +25,7 @@ class EmbeddedClickHouse:
             str(self.data),
             "--listen",
             f"127.0.0.1:{self.port}",
+            *arguments,
         )
 
     @property

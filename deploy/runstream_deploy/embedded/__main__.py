@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--listen", default="127.0.0.1:7463", help="host:port; port 0: any free one")
     parser.add_argument("--password-file", type=Path, help="default: RUNSTREAM_CLICKHOUSE_PASSWORD, or none")
     parser.add_argument("--threads", type=int, default=8, help="queries that run at once")
+    parser.add_argument("--drain", type=float, default=10.0, help="seconds in which requests may end at shutdown")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when the parent process dies")
     arguments = parser.parse_args(argv)
     if arguments.exit_with_parent:
@@ -51,7 +52,9 @@ def _config(arguments: argparse.Namespace) -> EmbeddedConfig:
     address = Env({"--listen": arguments.listen}).address("--listen", "")
     if not 1 <= arguments.threads <= 256:
         raise ConfigError(f"--threads is {arguments.threads}: give 1 to 256")
-    return EmbeddedConfig(arguments.data, address, password=password, threads=arguments.threads)
+    return EmbeddedConfig(
+        arguments.data, address, password=password, threads=arguments.threads, drain_s=arguments.drain
+    )
 
 
 async def _serve(config: EmbeddedConfig) -> None:
@@ -73,7 +76,7 @@ async def _serve(config: EmbeddedConfig) -> None:
         server.should_exit = True
         await task
     finally:
-        await asyncio.to_thread(engine.close)
+        await engine.close()
 
 
 if __name__ == "__main__":

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-import structlog
 from prometheus_client import generate_latest
 
-from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, form_fields, pack, unpack
+from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
 from runstream_common.metrics import Metrics
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
-from runstream_deploy.embedded.engine import Answer, Engine, EngineError
-from runstream_deploy.embedded.native import with_protocol_version
+from runstream_deploy.embedded.engine import Engine, EngineError
+from runstream_deploy.embedded.replies import VERSION, BrokenOffError, reply, send_whole
 from runstream_deploy.embedded.request import Statement, parse_statement
 
-LOG = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_PACK_FROM_BYTES = 1024
-_QUERY_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class ClickHouseApp:
@@ -40,28 +35,23 @@ class ClickHouseApp:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            status, answer_headers, body = await self._answer(scope, headers, receive)
-        except BadRequestError as error:
-            status, answer_headers, body = _failure(error, error.status, error.code)
-        except EngineError as error:
-            status, answer_headers, body = _failure(error, error.status, error.code)
-        except _GoneError:
-            return
-        answer_headers["content-length"] = str(len(body))
-        raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer_headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+            await self._answer(scope, headers, receive, send)
+        except (BadRequestError, EngineError) as error:
+            await _fail(send, error)
+        except (_GoneError, BrokenOffError, TimeoutError):
+            return  # where the body has begun, its end is missing: the server closes the connection
 
-    async def _answer(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive
-    ) -> tuple[int, dict[str, str], bytes]:
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         if path in ("/ping", "/replicas_status") or (path == "/" and method == "GET" and not scope["query_string"]):
-            return 200, {"content-type": "text/html; charset=UTF-8"}, b"Ok.\n"
+            await send_whole(send, 200, {"content-type": "text/html; charset=UTF-8"}, b"Ok.\n")
+            return
         query = _query(scope["query_string"])
         check_access(query, headers, self._config.user, self._config.password)
         if path == "/metrics":
-            return 200, {"content-type": "text/plain; version=0.0.4"}, generate_latest(self._metrics.registry)
+            text = generate_latest(self._metrics.registry)
+            await send_whole(send, 200, {"content-type": "text/plain; version=0.0.4"}, text)
+            return
         if path not in ("/", "/query"):
             raise BadRequestError(f"There is no handle {path[:80]}", 404, "NOT_FOUND", 404)
         if method not in ("GET", "HEAD", "POST"):
@@ -70,82 +60,32 @@ class ClickHouseApp:
         if headers.get("content-type", "").startswith("multipart/form-data"):
             query, body = {**query, **form_fields(headers["content-type"], body)}, b""
         statement = parse_statement(query, headers, body, read_only=method != "POST")
-        if query.get("cancel_http_readonly_queries_on_client_close") == "1":
-            answer = await self._while_there(receive, statement, len(body))
-        else:
-            answer = await self._run(statement, len(body))
-        return self._success(statement, answer, query, headers)
+        with self._counting(statement, len(body)):
+            async with self._engine.execute(statement) as execution:
+                replying = reply(send, execution, statement, query, headers)
+                await (replying if await execution.quick() else _unless_gone(receive, replying))
 
-    async def _while_there(self, receive: Receive, statement: Statement, size: int) -> Answer:
-        """The answer, unless the client goes first: then the query is killed. Raises _GoneError."""
-        marked, mark = statement.marked()
-        running = asyncio.ensure_future(self._run(marked, size))
-        gone = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                return running.result()
-            await self._engine.kill(mark)
-            await asyncio.wait((running,))
-            raise _GoneError
-        finally:
-            gone.cancel()
-            if running.done() and not running.cancelled():
-                running.exception()  # nobody else asks for it
-
-    async def _run(self, statement: Statement, size: int) -> Answer:
+    @contextlib.contextmanager
+    def _counting(self, statement: Statement, size: int) -> Iterator[None]:
         kind = statement.kind
         self._metrics.counter("runstream_clickhouse_bytes_in_total").inc(size)
         self._metrics.gauge("runstream_clickhouse_running").inc()
-        outcome = "ok"
+        started = time.monotonic()
+        outcome = "cancelled"
         try:
-            answer = await self._engine.run(statement)
-            self._metrics.histogram("runstream_clickhouse_query_seconds", kind=kind).observe(answer.seconds)
-            return answer
-        except (BadRequestError, EngineError) as error:
+            yield
+            outcome = "ok"
+            self._metrics.histogram("runstream_clickhouse_query_seconds", kind=kind).observe(time.monotonic() - started)
+        except (BadRequestError, EngineError, BrokenOffError) as error:
             outcome = str(error.code)
             raise
         finally:
             self._metrics.gauge("runstream_clickhouse_running").dec()
             self._metrics.counter("runstream_clickhouse_queries_total", kind=kind, outcome=outcome).inc()
 
-    @staticmethod
-    def _success(
-        statement: Statement, answer: Answer, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> tuple[int, dict[str, str], bytes]:
-        query_id = query.get("query_id", "")
-        summary = {
-            "read_rows": str(answer.rows_read),
-            "read_bytes": str(answer.bytes_read),
-            "written_rows": str(answer.rows_written),
-            "written_bytes": str(answer.bytes_written),
-            "elapsed_ns": str(int(answer.seconds * 1e9)),
-        }
-        out = {
-            "content-type": CONTENT_TYPES.get(statement.output_format, "text/plain; charset=UTF-8"),
-            "x-clickhouse-format": statement.output_format,
-            "x-clickhouse-query-id": query_id if _QUERY_ID.fullmatch(query_id) else str(uuid.uuid4()),
-            "x-clickhouse-summary": json.dumps(summary),
-            "x-clickhouse-timezone": "Etc/UTC",
-            "x-clickhouse-server-display-name": "runstream-embedded",
-        }
-        data = answer.data
-        if statement.output_format == "Native" and query.get("client_protocol_version", "").isdecimal():
-            data = with_protocol_version(data, int(query["client_protocol_version"]))
-        if query.get("enable_http_compression") == "1" and len(data) >= _PACK_FROM_BYTES:
-            data, encoding = pack(data, headers.get("accept-encoding", ""))
-            if encoding:
-                out["content-encoding"] = encoding
-        return 200, out, data
-
 
 class _GoneError(Exception):
     """The client went away in mid-request."""
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _query(raw: bytes) -> dict[str, str]:
@@ -179,12 +119,32 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes:
             return b"".join(parts)
 
 
-def _failure(error: Exception, status: int, code: int) -> tuple[int, dict[str, str], bytes]:
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work while the client is there. Raises _GoneError when it leaves before the end."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise _GoneError
+        working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _fail(send: Send, error: BadRequestError | EngineError) -> None:
     headers = {
         "content-type": "text/plain; charset=UTF-8",
-        "x-clickhouse-exception-code": str(code),
+        "x-clickhouse-exception-code": str(error.code),
         "x-clickhouse-server-display-name": "runstream-embedded",
     }
-    if status == 401:
+    if error.status == 401:
         headers["www-authenticate"] = 'Basic realm="ClickHouse server HTTP API"'
-    return status, headers, f"{error} (version 26.9 (chdb))\n".encode("utf-8", "replace")
+    await send_whole(send, error.status, headers, f"{error} {VERSION}\n".encode("utf-8", "replace"))

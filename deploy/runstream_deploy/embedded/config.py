@@ -19,6 +19,10 @@ BODY_TIMEOUT_S = 60.0
 """Without a byte: a client that sends a letter an hour holds no thread, but a connection."""
 
 
+SEND_TIMEOUT_S = 60.0
+"""In which a client takes nothing of a large answer: it holds a thread of the engine."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
     data: Path

@@ -7,14 +7,16 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
+from runstream_deploy.embedded.execution import Answer, Execution
+from runstream_deploy.embedded.pipe import Pipe
 from runstream_deploy.embedded.request import Statement
 from runstream_deploy.embedded.space import SpaceGuard, forget_tokens
 
@@ -33,8 +35,12 @@ _STATUS = {
     243: 500,  # NOT_ENOUGH_SPACE
 }
 _SERVER_FAULTS = frozenset({49, 74, 75, 76, 84, 173, 210, 236, 243, 425, 1000, 1001, 1002})
+_SYNTAX_ERROR = 62
 # Of every session. An insert is stored when it is answered; a runaway query ends.
-_DEFAULTS = {"async_insert": "0", "max_execution_time": "300", "max_result_bytes": str(2 << 30)}
+_DEFAULTS = {"async_insert": "0", "max_execution_time": "300"}
+_MAX_BUFFERED = str(2 << 30)
+"""Bytes of an answer that is not streamed, and held in memory whole."""
+_KILL = "KILL QUERY WHERE startsWith(Settings['log_comment'], '{mark}') ASYNC"
 
 
 class EngineError(Exception):
@@ -51,16 +57,6 @@ class DataFolderError(Exception):
     """The data folder cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    data: bytes
-    seconds: float
-    rows_read: int = 0
-    bytes_read: int = 0
-    rows_written: int = 0
-    bytes_written: int = 0
-
-
 class Engine:
     """Runs statements in threads: the engine lets go of Python's lock while it works."""
 
@@ -75,46 +71,78 @@ class Engine:
         self._path = str(data / "engine")
         self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
+        self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
+        self._endings: set[asyncio.Task[None]] = set()
         self.running = 0
         self._space = SpaceGuard(data, self._ask)
         self._space.start()
 
-    async def run(self, statement: Statement) -> Answer:
-        """Raises EngineError, BadRequestError (too many wait)."""
+    @contextlib.asynccontextmanager
+    async def execute(self, statement: Statement) -> AsyncIterator[Execution]:
+        """The statement under way. A read that is left before its end is cancelled; whatever writes goes on.
+
+        Raises BadRequestError (too many wait).
+        """
         if self.running >= MAX_WAITING:
             raise BadRequestError("Too many simultaneous queries", 202, "TOO_MANY_SIMULTANEOUS_QUERIES", 503)
         self.running += 1
+        mark = uuid.uuid4().hex
+        pipe = Pipe() if statement.streams else None
+
+        async def kill() -> None:
+            with contextlib.suppress(RuntimeError):  # the next attempt may do
+                await asyncio.get_running_loop().run_in_executor(self._killer, self._ask, _KILL.format(mark=mark))
+
+        execution = Execution(self._threads.submit(self._run, statement, mark, pipe), pipe, kill)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, statement)
+            yield execution
         finally:
-            self.running -= 1
+            if execution.done:
+                await self._end(execution, statement)
+            else:
+                # A task of its own: whoever is cancelled here must not leave a pipe that nobody reads.
+                ending = asyncio.create_task(self._end(execution, statement))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(ending)
 
-    async def kill(self, mark: str) -> None:
-        """End the queries that were marked so, soon. In a thread of its own: those of the queries may all be busy."""
-        await asyncio.to_thread(self._kill, mark)
+    async def close(self) -> None:
+        """Let what writes finish and what reads end, then close the instance: everything is on disk."""
+        while self._endings:
+            await asyncio.wait(self._endings)
+        await asyncio.to_thread(self._close)
 
-    def _kill(self, mark: str) -> None:
-        with contextlib.suppress(RuntimeError):  # it has just ended
-            self._ask(f"KILL QUERY WHERE Settings['log_comment'] = {_literal(mark)} ASYNC")
-
-    def close(self) -> None:
-        """Let running queries finish, then close the instance: everything is on disk."""
+    def _close(self) -> None:
         self._threads.shutdown(wait=True)
+        self._killer.shutdown(wait=True)
         self._space.close()
         self._root.close()
         os.close(self._lock_fd)
 
-    def _run(self, statement: Statement) -> Answer:
+    async def _end(self, execution: Execution, statement: Statement) -> None:
+        try:
+            await execution.end(kill=statement.reads)
+        finally:
+            self.running -= 1
+
+    def _run(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
+        try:
+            return self._answer(statement, mark, pipe)
+        finally:
+            if pipe is not None:
+                pipe.end_writing()
+
+    def _answer(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
         started = time.monotonic()
         if statement.writes and (full := self._space.room()):
             raise EngineError(full)
         # A fresh session costs a millisecond and inherits nothing from the request before.
         session = self._connect(self._path)
         try:
-            self._prepare(session, statement)
+            self._prepare(session, statement, mark)
             if statement.data is not None:
                 return self._insert(session, statement, started)
-            result = session.query(statement.sql, statement.output_format, params=dict(statement.parameters) or None)
+            result = self._query(session, statement, pipe)
             if statement.writes:
                 self._space.verify_since(started)
             data = bytes(result.bytes() or b"")
@@ -123,6 +151,20 @@ class Engine:
             raise EngineError(str(error)) from error
         finally:
             session.close()
+
+    @staticmethod
+    def _query(session: Any, statement: Statement, pipe: Pipe | None) -> Any:
+        parameters = dict(statement.parameters) or None
+        if pipe is not None:
+            try:
+                return session.query(statement.into(pipe.path), statement.output_format, params=parameters)
+            except RuntimeError as error:
+                if EngineError(str(error)).code != _SYNTAX_ERROR:
+                    raise
+            # The pipe did not go with the statement's own words (FORMAT x SETTINGS ..., say): nothing has run.
+            if "max_result_bytes" not in statement.settings:
+                session.query(f"SET max_result_bytes = {_MAX_BUFFERED}")
+        return session.query(statement.sql, statement.output_format, params=parameters)
 
     def _ask(self, sql: str) -> list[list[str]]:
         """For the guard of the space. Raises RuntimeError."""
@@ -134,8 +176,10 @@ class Engine:
         return [line.split("\t") for line in text.splitlines()]
 
     @staticmethod
-    def _prepare(session: Any, statement: Statement) -> None:
-        settings = {**_DEFAULTS, **statement.settings}
+    def _prepare(session: Any, statement: Statement, mark: str) -> None:
+        buffered = {} if statement.streams else {"max_result_bytes": _MAX_BUFFERED}
+        settings = {**_DEFAULTS, **buffered, **statement.settings}
+        settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # by which it can be killed
         if statement.read_only:
             settings["readonly"] = "2"
         assignments = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runstream_common.clickhouse_protocol import PROTOCOL_ONLY, BadRequestError
 from runstream_deploy.embedded.config import MAX_QUERY_BYTES
@@ -15,9 +14,12 @@ _INSERT = re.compile(rf"{_COMMENT}INSERT\b", re.IGNORECASE | re.DOTALL)
 _FORMAT_TAIL = re.compile(r"\bFORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$", re.IGNORECASE)
 _INSERT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z0-9_]+)[ \t]*(?:\r?\n|;|\Z| )", re.IGNORECASE)
 _WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
+_WRITES = re.compile(r"\b(INSERT|OUTFILE)\b", re.IGNORECASE)
+"""Of a statement that begins with SELECT or WITH; found in a string it only means that the answer is not streamed."""
+_READING = frozenset({"", "select", "with", "show", "describe", "desc", "explain", "exists"})
 _SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"[a-z][a-z0-9_]*")
-# The engine is asked for whole answers, so what only shapes a streamed HTTP answer has no meaning here.
+# What shapes progress headers has no meaning here; a read whose client goes is cancelled, asked or not.
 _IGNORED = frozenset(
     {
         "send_progress_in_http_headers",
@@ -46,15 +48,26 @@ class Statement:
         word = re.match(rf"{_COMMENT}(\w+)", self.sql, re.DOTALL)
         return word[1].lower() if word else ""
 
-    def marked(self) -> tuple[Statement, str]:
-        """The same with a mark by which it can be found, and ended, while it runs."""
-        mark = uuid.uuid4().hex
-        return replace(self, settings={**self.settings, "log_comment": mark}), mark
-
     @property
     def writes(self) -> bool:
         """Whether it makes parts. What frees space, or changes a definition, does not."""
         return self.data is not None or self._word in ("insert", "delete", "update", "optimize")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it only reads: nobody minds when it ends half-way, because who asked has gone."""
+        return self.data is None and self._word in _READING
+
+    @property
+    def streams(self) -> bool:
+        """Whether its answer may be large, and is written to a pipe while it is made."""
+        return self.reads and self._word in ("select", "with") and not _WRITES.search(self.sql)
+
+    def into(self, path: str) -> str:
+        """The same statement, its answer written to a file that exists. For what `streams`."""
+        tail = _FORMAT_TAIL.search(self.sql)
+        head = (self.sql[: tail.start()] if tail else self.sql).rstrip().removesuffix(";")
+        return f"{head}\nINTO OUTFILE '{path}' TRUNCATE COMPRESSION 'none' FORMAT {self.output_format}"
 
     @property
     def kind(self) -> str:

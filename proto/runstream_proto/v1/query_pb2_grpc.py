@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from runstream_proto.v1 import curves_pb2 as runstream__proto_dot_v1_dot_curves__pb2
+from runstream_proto.v1 import export_pb2 as runstream__proto_dot_v1_dot_export__pb2
 from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__pb2
 from runstream_proto.v1 import ranking_pb2 as runstream__proto_dot_v1_dot_ranking__pb2
 from runstream_proto.v1 import runs_pb2 as runstream__proto_dot_v1_dot_runs__pb2
@@ -152,6 +153,26 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/RunSql',
                 request_serializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.FromString,
+                _registered_method=True)
+        self.ExportPoints = channel.unary_stream(
+                '/runstream.v1.QueryService/ExportPoints',
+                request_serializer=runstream__proto_dot_v1_dot_export__pb2.ExportPointsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_export__pb2.ExportChunk.FromString,
+                _registered_method=True)
+        self.ExportRows = channel.unary_stream(
+                '/runstream.v1.QueryService/ExportRows',
+                request_serializer=runstream__proto_dot_v1_dot_export__pb2.ExportRowsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_export__pb2.ExportChunk.FromString,
+                _registered_method=True)
+        self.CountRows = channel.unary_unary(
+                '/runstream.v1.QueryService/CountRows',
+                request_serializer=runstream__proto_dot_v1_dot_export__pb2.CountRowsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_export__pb2.CountRowsResponse.FromString,
+                _registered_method=True)
+        self.GetExtent = channel.unary_unary(
+                '/runstream.v1.QueryService/GetExtent',
+                request_serializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.FromString,
                 _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/runstream.v1.QueryService/WhoAmI',
@@ -321,6 +342,34 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportPoints(self, request, context):
+        """The full history of runs as an Arrow stream, Parquet or CSV: also as plain bytes at /api/v1/export/points.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportRows(self, request, context):
+        """Everything else of runs, a table at a time: also as plain bytes at /api/v1/export/<table>.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountRows(self, request, context):
+        """How much of each run there is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExtent(self, request, context):
+        """The steps and ranks of a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Who the caller is: user, teams.
         """
@@ -445,6 +494,26 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.RunSql,
                     request_deserializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.SerializeToString,
+            ),
+            'ExportPoints': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportPoints,
+                    request_deserializer=runstream__proto_dot_v1_dot_export__pb2.ExportPointsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_export__pb2.ExportChunk.SerializeToString,
+            ),
+            'ExportRows': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportRows,
+                    request_deserializer=runstream__proto_dot_v1_dot_export__pb2.ExportRowsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_export__pb2.ExportChunk.SerializeToString,
+            ),
+            'CountRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountRows,
+                    request_deserializer=runstream__proto_dot_v1_dot_export__pb2.CountRowsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_export__pb2.CountRowsResponse.SerializeToString,
+            ),
+            'GetExtent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExtent,
+                    request_deserializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -1073,6 +1142,114 @@ class QueryService(object):
             '/runstream.v1.QueryService/RunSql',
             runstream__proto_dot_v1_dot_sql__pb2.RunSqlRequest.SerializeToString,
             runstream__proto_dot_v1_dot_sql__pb2.RunSqlResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/runstream.v1.QueryService/ExportPoints',
+            runstream__proto_dot_v1_dot_export__pb2.ExportPointsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_export__pb2.ExportChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/runstream.v1.QueryService/ExportRows',
+            runstream__proto_dot_v1_dot_export__pb2.ExportRowsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_export__pb2.ExportChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/CountRows',
+            runstream__proto_dot_v1_dot_export__pb2.CountRowsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_export__pb2.CountRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExtent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetExtent',
+            runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.FromString,
             options,
             channel_credentials,
             insecure,

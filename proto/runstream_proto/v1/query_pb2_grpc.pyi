@@ -10,6 +10,7 @@ API key in `authorization: Bearer <key>` for both. Doubles in JSON: NaN and infi
 from collections import abc as _abc
 from grpc import aio as _aio
 from runstream_proto.v1 import curves_pb2 as _curves_pb2
+from runstream_proto.v1 import export_pb2 as _export_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
 from runstream_proto.v1 import ranking_pb2 as _ranking_pb2
 from runstream_proto.v1 import runs_pb2 as _runs_pb2
@@ -124,6 +125,14 @@ class QueryServiceStub:
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
     RunSql: _grpc.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]
     """SELECT over the documented views, with the rows of the caller's teams only."""
+    ExportPoints: _grpc.UnaryStreamMultiCallable[_export_pb2.ExportPointsRequest, _export_pb2.ExportChunk]
+    """The full history of runs as an Arrow stream, Parquet or CSV: also as plain bytes at /api/v1/export/points."""
+    ExportRows: _grpc.UnaryStreamMultiCallable[_export_pb2.ExportRowsRequest, _export_pb2.ExportChunk]
+    """Everything else of runs, a table at a time: also as plain bytes at /api/v1/export/<table>."""
+    CountRows: _grpc.UnaryUnaryMultiCallable[_export_pb2.CountRowsRequest, _export_pb2.CountRowsResponse]
+    """How much of each run there is."""
+    GetExtent: _grpc.UnaryUnaryMultiCallable[_export_pb2.GetExtentRequest, _export_pb2.GetExtentResponse]
+    """The steps and ranks of a run."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]
     """Who the caller is: user, teams."""
 
@@ -174,6 +183,14 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Delete runs by themselves when nothing was heard of them for so long. Needs an admin of the team."""
     RunSql: _aio.UnaryUnaryMultiCallable[_sql_pb2.RunSqlRequest, _sql_pb2.RunSqlResponse]  # type: ignore[assignment]
     """SELECT over the documented views, with the rows of the caller's teams only."""
+    ExportPoints: _aio.UnaryStreamMultiCallable[_export_pb2.ExportPointsRequest, _export_pb2.ExportChunk]  # type: ignore[assignment]
+    """The full history of runs as an Arrow stream, Parquet or CSV: also as plain bytes at /api/v1/export/points."""
+    ExportRows: _aio.UnaryStreamMultiCallable[_export_pb2.ExportRowsRequest, _export_pb2.ExportChunk]  # type: ignore[assignment]
+    """Everything else of runs, a table at a time: also as plain bytes at /api/v1/export/<table>."""
+    CountRows: _aio.UnaryUnaryMultiCallable[_export_pb2.CountRowsRequest, _export_pb2.CountRowsResponse]  # type: ignore[assignment]
+    """How much of each run there is."""
+    GetExtent: _aio.UnaryUnaryMultiCallable[_export_pb2.GetExtentRequest, _export_pb2.GetExtentResponse]  # type: ignore[assignment]
+    """The steps and ranks of a run."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the caller is: user, teams."""
 
@@ -359,6 +376,38 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sql_pb2.RunSqlResponse, _abc.Awaitable[_sql_pb2.RunSqlResponse]]:
         """SELECT over the documented views, with the rows of the caller's teams only."""
+
+    @_abc_1.abstractmethod
+    def ExportPoints(
+        self,
+        request: _export_pb2.ExportPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_export_pb2.ExportChunk], _abc.AsyncIterator[_export_pb2.ExportChunk]]:
+        """The full history of runs as an Arrow stream, Parquet or CSV: also as plain bytes at /api/v1/export/points."""
+
+    @_abc_1.abstractmethod
+    def ExportRows(
+        self,
+        request: _export_pb2.ExportRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_export_pb2.ExportChunk], _abc.AsyncIterator[_export_pb2.ExportChunk]]:
+        """Everything else of runs, a table at a time: also as plain bytes at /api/v1/export/<table>."""
+
+    @_abc_1.abstractmethod
+    def CountRows(
+        self,
+        request: _export_pb2.CountRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_pb2.CountRowsResponse, _abc.Awaitable[_export_pb2.CountRowsResponse]]:
+        """How much of each run there is."""
+
+    @_abc_1.abstractmethod
+    def GetExtent(
+        self,
+        request: _export_pb2.GetExtentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_export_pb2.GetExtentResponse, _abc.Awaitable[_export_pb2.GetExtentResponse]]:
+        """The steps and ranks of a run."""
 
     @_abc_1.abstractmethod
     def WhoAmI(

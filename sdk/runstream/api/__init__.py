@@ -6,10 +6,13 @@ from runstream.api.errors import (
     ApiError,
     AuthenticationError,
     InvalidRequestError,
+    MissingExtraError,
     NotFoundError,
     PermissionDeniedError,
+    TooExpensiveError,
     UnavailableError,
 )
+from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, Parameter, ParetoRun
 from runstream.api.runs import Run, Series
@@ -22,6 +25,7 @@ __all__ = [
     "Group",
     "Importance",
     "InvalidRequestError",
+    "MissingExtraError",
     "NotFoundError",
     "Objective",
     "Parameter",
@@ -29,6 +33,8 @@ __all__ = [
     "PermissionDeniedError",
     "Project",
     "Run",
+    "Runs",
     "Series",
+    "TooExpensiveError",
     "UnavailableError",
 ]

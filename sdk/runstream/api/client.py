@@ -9,10 +9,17 @@ from typing import Any
 from runstream.api import comparing, ranking
 from runstream.api.comparing import Comparison, Group
 from runstream.api.convert import split_path
-from runstream.api.errors import AuthenticationError, InvalidRequestError, NotFoundError, translated
+from runstream.api.errors import (
+    ApiError,
+    AuthenticationError,
+    NotFoundError,
+    UnavailableError,
+    translated,
+)
+from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
-from runstream.api.runs import STATES, Run
+from runstream.api.runs import Run
 from runstream.credentials import Credentials
 from runstream.settings import Settings
 
@@ -43,27 +50,26 @@ class Api:
         response = self.ask("ListProjects", pb.ListProjectsRequest(team=entity))
         return [Project(self, found) for found in response.projects]
 
-    def runs(self, path: str, state: str = "", search: str = "", per_page: int = 50) -> Iterator[Run]:
-        """Runs of a project, newest first, page by page. `path`: "project" or "team/project".
-        `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group."""
-        from runstream_proto.v1 import query_pb2 as pb
+    def runs(
+        self,
+        path: str,
+        filters: Mapping[str, Any] | str | None = None,
+        order: str | Sequence[str] = "+created_at",
+        per_page: int = 50,
+        *,
+        state: str = "",
+        search: str = "",
+        fields: Sequence[str] = (),
+    ) -> Runs:
+        """Runs of a project, oldest first. `path`: "project" or "team/project".
 
-        if state and state not in STATES:
-            raise InvalidRequestError(f"state is {state!r}: use one of {', '.join(STATES)}")
-        team, project = split_path(path, 2)
-        request = pb.ListRunsRequest(
-            team=team,
-            project=project,
-            state=STATES.get(state, 0),  # type: ignore[arg-type]  # the enum's numbers
-            search=search,
-            page_size=per_page,
-        )
-        while True:
-            response = self.ask("ListRuns", request)
-            yield from (Run(self, found) for found in response.runs)
-            if not response.next_page_token:
-                return
-            request.page_token = response.next_page_token
+        `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON; `order`: a
+        field, or several, each with "+" or "-" before it. Both know state, tags, group, jobType, displayName,
+        createdAt, duration, `config.KEY` and `summary_metrics.KEY`.
+        `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group.
+        `fields`: which config and summary columns come, `config.KEY` or `summary.KEY` with * and ?; empty: all.
+        """
+        return Runs(self, path, filters, order, per_page, state, search, fields)
 
     def project(self, path: str) -> Project:
         """A project by "project" or "team/project". Raises NotFoundError."""
@@ -147,6 +153,44 @@ class Api:
             return getattr(self._stub, method)(request, metadata=self._metadata, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise translated(error) from None
+
+    def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Iterator[Any]:
+        """Responses of a method that streams; ending the iteration cancels it. Raises ApiError as `ask` does."""
+        import grpc
+
+        call = getattr(self._stub, method)(request, metadata=self._metadata, timeout=timeout_s or self._timeout_s)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise translated(error) from None
+        finally:
+            call.cancel()
+
+    def content(self, entity: str, project: str, sha256: str) -> Iterator[bytes]:
+        """The bytes of a file, image or table in object storage, by its SHA-256. Raises NotFoundError, ApiError."""
+        import urllib.error
+        import urllib.request
+
+        address = f"{self._settings.base_url.rstrip('/')}/api/v1/media/{entity}/{project}/{sha256}"
+        request = urllib.request.Request(address, headers=dict(self._metadata))  # noqa: S310  # the server's own
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
+                while data := response.read(1 << 20):
+                    yield data
+        except urllib.error.HTTPError as error:
+            kind = NotFoundError if error.code == 404 else ApiError
+            raise kind(f"the content {sha256[:12]}... of {entity}/{project}: HTTP {error.code}") from None
+        except OSError as error:
+            raise UnavailableError(f"{self._settings.base_url} cannot be reached: {error}") from None
+
+    @property
+    def api_key(self) -> str:
+        return self._metadata[0][1].removeprefix("Bearer ")
+
+    @property
+    def settings(self) -> Settings:
+        """Where the server is."""
+        return self._settings
 
     @cached_property
     def _stub(self) -> Any:

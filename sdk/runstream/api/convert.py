@@ -23,16 +23,6 @@ def as_list(keys: Sequence[str] | str) -> list[str]:
     return [keys] if isinstance(keys, str) else list(keys)
 
 
-def as_frame(rows: list[dict[str, Any]], pandas: bool) -> Any:
-    if pandas:
-        try:
-            import pandas as pd
-        except ImportError:
-            return rows
-        return pd.DataFrame(rows)
-    return rows
-
-
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 

@@ -27,6 +27,14 @@ class InvalidRequestError(ApiError):
     """An argument cannot be used."""
 
 
+class MissingExtraError(ApiError):
+    """A package is not installed; the message names the extra that brings it."""
+
+
+class TooExpensiveError(ApiError):
+    """The server does not answer this at once, or not now: ask for less, or later."""
+
+
 class UnavailableError(ApiError):
     """The server cannot be reached, or cannot answer now: try again."""
 
@@ -40,6 +48,7 @@ def translated(error: Any) -> ApiError:
         grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
         grpc.StatusCode.NOT_FOUND: NotFoundError,
         grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: TooExpensiveError,
         grpc.StatusCode.UNAVAILABLE: UnavailableError,
         grpc.StatusCode.DEADLINE_EXCEEDED: UnavailableError,
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.listing import Runs
     from runstream_proto.v1 import query_pb2 as pb
 
 
@@ -24,7 +23,7 @@ class Project:
     def path(self) -> str:
         return f"{self.entity}/{self.name}"
 
-    def runs(self, **options: Any) -> Iterator[Run]:
+    def runs(self, **options: Any) -> Runs:
         """See `Api.runs`."""
         return self._api.runs(self.path, **options)
 

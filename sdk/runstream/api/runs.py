@@ -6,9 +6,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.convert import as_frame, as_list, plain
+from runstream.api.convert import as_list, plain
+from runstream.api.frames import build
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
@@ -35,6 +37,11 @@ class Run:
         self.world_size = found.world_size
         self.sweep_id = found.sweep_id
         self.duration_s = found.duration_s
+
+    @property
+    def message(self) -> pb.Run:
+        """As the server sent it."""
+        return self._found
 
     @property
     def state(self) -> str:
@@ -112,63 +119,95 @@ class Run:
 
     def history(
         self,
-        keys: Sequence[str] | str | None = None,
         samples: int = 500,
+        keys: Sequence[str] | str | None = None,
+        x_axis: str = "_step",
         pandas: bool = True,
+        *,
         rank: int | str = "mean",
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> Any:
-        """Curves in at most `samples` buckets of steps; a run of fewer steps comes whole.
+        """Curves in at most `samples` buckets; a run of fewer steps comes whole.
 
-        Returns a pandas frame with a row a bucket: `_step` (its first), and for each key its mean under the key, and
-        `key.min`, `key.max`, `key.first`, `key.last`, `key.count`; without pandas (or `pandas=False`) a list of such
-        dicts. `rank`: "mean" over ranks, or one rank.
+        Returns a pandas frame with a row a bucket: the x axis where it begins, and for each key its mean under the key,
+        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count`; with `pandas=False` a list of such dicts.
+        `x_axis`: `_step`, `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over
+        ranks, or one rank. Raises MissingExtraError without pandas.
         """
-        from runstream_proto.v1 import query_pb2 as pb
+        from runstream.api.histories import rows_of, spread
 
         names = self.metrics() if keys is None else as_list(keys)
-        if not names:
-            return as_frame([], pandas)
-        rows: dict[int, dict[str, Any]] = {}
-        for start in range(0, len(names), 100):
-            request = pb.GetCurvesRequest(
-                team=self.entity,
-                project=self.project,
-                runs=[self.id],
-                metrics=names[start : start + 100],
-                buckets=samples,
-                selection=pb.RANK_SELECTION_MEAN if rank == "mean" else pb.RANK_SELECTION_ONE,
-                rank=0 if isinstance(rank, str) else rank,
-                min_step=min_step,
-                max_step=max_step,
-            )
-            for curve in self._api.ask("GetCurves", request).curves:
-                for index, step in enumerate(curve.first_steps):
-                    row = rows.setdefault(step, {"_step": step})
-                    single = curve.counts[index] == 1 or curve.first_steps[index] == curve.last_steps[index]
-                    row[curve.metric] = curve.firsts[index] if single else curve.means[index]
-                    for name in ("min", "max", "first", "last", "count"):
-                        row[f"{curve.metric}.{name}"] = getattr(curve, f"{name}s")[index]
-        return as_frame([rows[step] for step in sorted(rows)], pandas)
+        found = rows_of(
+            self._api, self.entity, self.project, [self.id], names, samples, x_axis, rank, min_step, max_step
+        )[self.id]
+        columns: dict[str, list[Any]] = {x_axis: []}
+        for x in sorted(found):
+            spread(columns, {x_axis: x}, found[x], bands=True)
+        return build(columns, "pandas" if pandas else "default")
 
     def scan_history(
         self,
         keys: Sequence[str] | str | None = None,
-        page_size: int = 100_000,
+        page_size: int = 1000,
         min_step: int | None = None,
         max_step: int | None = None,
+        *,
         rank: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Every row as logged, in order of rank and step: `_step`, `_rank`, and those of `keys` that it has."""
-        by_rank: dict[int, dict[int, dict[str, Any]]] = {}
-        for series in self.series(keys, page_size=page_size, min_step=min_step, max_step=max_step, rank=rank):
-            rows = by_rank.setdefault(series.rank, {})
-            for step, value in zip(series.steps, series.values, strict=True):
-                rows.setdefault(step, {"_step": step, "_rank": series.rank})[series.metric] = value
-        for number in sorted(by_rank):
-            for step in sorted(by_rank[number]):
-                yield by_rank[number][step]
+        """Rows as logged, in order of rank and step: `_step`, `_rank`, and the values of `keys`, only rows that have
+        them all, as W&B does it; without `keys` every row, with what it has. `min_step` and `max_step` are inclusive.
+
+        `page_size`: about how many rows a request; no more than a few pages are held at once.
+        """
+        from runstream.api.scanning import scan
+
+        yield from scan(self._api, self, keys, page_size, min_step, max_step, rank)
+
+    def points(
+        self,
+        keys: Sequence[str] | str | None = None,
+        format: str = "pandas",  # noqa: A002  # the name people expect
+        *,
+        ranks: Sequence[int] = (),
+        min_step: int | None = None,
+        max_step: int | None = None,
+    ) -> Any:
+        """The full history, a row a point: run, metric, rank, step, value, time, in this order. `format`: pandas,
+        polars, arrow, or default (a list of dicts); `keys`: names, or patterns with * and ?.
+
+        Needs pyarrow (`runstream[arrow]`). Raises MissingExtraError.
+        """
+        from runstream.api.exporting import points_frame
+
+        return points_frame(self._api, self._points(keys, ranks, min_step, max_step), format)
+
+    def point_reader(
+        self,
+        keys: Sequence[str] | str | None = None,
+        *,
+        ranks: Sequence[int] = (),
+        min_step: int | None = None,
+        max_step: int | None = None,
+    ) -> Any:
+        """The same as a `pyarrow.RecordBatchReader`, which holds one batch at a time: for runs larger than memory."""
+        from runstream.api.exporting import open_points
+
+        return open_points(self._api, self._points(keys, ranks, min_step, max_step))
+
+    def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
+        """The full history as a file: `format` arrow, parquet or csv, by default what the path ends in; also `ranks`,
+        `min_step`, `max_step`. The file gets its name when it is whole. Returns its size in bytes."""
+        from runstream.api.exporting import export_points
+
+        return export_points(self._api, self.entity, self.project, [self.id], Path(path), keys, **options)
+
+    def _points(
+        self, keys: Sequence[str] | str | None, ranks: Sequence[int], min_step: int | None, max_step: int | None
+    ) -> Any:
+        from runstream.api.exporting import FORMATS, points_request
+
+        return points_request(self.entity, self.project, [self.id], keys, ranks, min_step, max_step, FORMATS["arrow"])
 
     def series(
         self,

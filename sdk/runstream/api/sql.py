@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.convert import as_frame
-from runstream.api.errors import ApiError, InvalidRequestError
+from runstream.api.errors import InvalidRequestError
+from runstream.api.frames import need
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
@@ -43,7 +43,7 @@ def run_sql(
         {name: read(value) for (name, read), value in zip(readers, row, strict=True)}
         for row in map(_plain, response.rows)
     ]
-    return as_frame(rows, form == "pandas"), response.more
+    return need("pandas").DataFrame(rows) if form == "pandas" else rows, response.more
 
 
 def as_text(value: Any, quoted: bool = False) -> str:
@@ -99,8 +99,4 @@ def _time(text: str) -> datetime:
 
 
 def _arrow(data: bytes) -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ApiError("format='arrow' needs the package pyarrow: pip install pyarrow") from error
-    return pa.ipc.open_stream(data).read_all()
+    return need("pyarrow").ipc.open_stream(data).read_all()

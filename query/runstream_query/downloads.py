@@ -1,0 +1,98 @@
+"""Exports over HTTP as plain bytes: `GET` or `POST /api/v1/export/points`, `/api/v1/export/<table>`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from runstream_proto.v1 import export_pb2 as pb
+from runstream_query import export
+from runstream_query.errors import UnknownNameError, status_of
+from runstream_query.leaving import unless_gone
+from runstream_query.rpc import Desk
+
+LOG = structlog.get_logger()
+SEND_TIMEOUT_S = 60.0
+"""In which a client takes nothing: an export that nobody reads holds a place that another could have."""
+
+
+def download_routes(
+    desk: Desk,
+    read: Callable[[Any, Request], Awaitable[None]],
+    credential: Callable[[Request], Any],
+    failure: Callable[[Exception], Response],
+    headers: Mapping[str, str],
+) -> list[BaseRoute]:
+    """`read` fills a message with the request's fields, `credential` says who asks, `failure` is an error's answer."""
+
+    async def answer(request: Request) -> Any:
+        try:
+            what = request.path_params["what"]
+            method, question = _question(what)
+            await read(question, request)
+            kind = export.file_format(question.format)
+            chunks = desk.stream(method, credential(request), question)
+            first = await anext(chunks, pb.ExportChunk())  # what is wrong with the question is a status
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        shown = {
+            **headers,
+            "content-type": kind.media_type,
+            "content-disposition": f'attachment; filename="{question.project}-{what}.{kind.suffix}"',
+            "x-accel-buffering": "no",
+        }
+        return Download(first, chunks, shown)
+
+    return [Route("/api/v1/export/{what}", answer, methods=["GET", "POST"])]
+
+
+class Download:
+    """Sends a file piece by piece; one that is broken off has no proper end, so that no client takes it for whole.
+    A client that goes, or takes nothing, ends the query."""
+
+    def __init__(self, first: Any, chunks: AsyncIterator[Any], headers: Mapping[str, str]) -> None:
+        self._first = first
+        self._chunks = chunks
+        self._headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await unless_gone(receive, self._send(send))
+        except ClientDisconnect:
+            return
+        finally:
+            await self._chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        try:
+            await self._part(send, self._first.data)
+            async for chunk in self._chunks:
+                await self._part(send, chunk.data)
+        except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
+            LOG.warning("export broken off", reason=status_of(error)[1])
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _part(self, send: Send, data: bytes) -> None:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _question(what: str) -> tuple[str, Any]:
+    """The method and an empty question. Raises UnknownNameError."""
+    if what == "points":
+        return "ExportPoints", pb.ExportPointsRequest()
+    numbers = {name: number for number, name in export.TABLES.items()}
+    if what not in numbers:
+        raise UnknownNameError(f"there is no {what[:40]!r} to export: points, {', '.join(numbers)}")
+    return "ExportRows", pb.ExportRowsRequest(table=numbers[what])

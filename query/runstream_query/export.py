@@ -1,0 +1,113 @@
+"""Exports: what a request means, the engine's own bytes passed on, and the limits on both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from runstream_proto.v1 import export_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+
+MAX_RUNS = 10_000
+"""Their ids are one parameter of the query."""
+MAX_METRICS = 1000
+MAX_RANKS = 10_000
+MAX_AT_ONCE = 4
+"""Exports of one query service: each holds a thread of the engine as long as its client reads."""
+DEADLINE_S = 3600
+"""Of one export: at 2 million points a second, 7 billion points."""
+CHUNK_BYTES = 256 << 10
+"""Of one message, about: gRPC moves no more by larger ones."""
+_WILDCARDS = re.compile(r"[*?]")
+
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """One format of files."""
+
+    engine: str
+    media_type: str
+    suffix: str
+
+
+FORMATS = {
+    pb.EXPORT_FORMAT_ARROW: FileFormat("ArrowStream", "application/vnd.apache.arrow.stream", "arrows"),
+    pb.EXPORT_FORMAT_PARQUET: FileFormat("Parquet", "application/vnd.apache.parquet", "parquet"),
+    pb.EXPORT_FORMAT_CSV: FileFormat("CSVWithNames", "text/csv; charset=utf-8", "csv"),
+}
+TABLES = {value: name.removeprefix("EXPORT_TABLE_").lower() for name, value in pb.ExportTable.items() if value}
+"""By number; `sql/export_<name>.sql` selects it."""
+
+SETTINGS: dict[str, Any] = {
+    "max_execution_time": DEADLINE_S,
+    # What is read, merged and being written: it does not grow with the export. 20 million points: 150 MiB.
+    "max_memory_usage": 2 << 30,
+    "max_result_rows": 0,
+    "max_result_bytes": 0,
+    # Merges the sorted parts as a stream; two threads are as fast as more, and leave the others to charts.
+    "max_threads": 2,
+    "optimize_read_in_order": 1,
+    "cancel_http_readonly_queries_on_client_close": 1,
+    "output_format_arrow_low_cardinality_as_dictionary": 1,
+    "output_format_arrow_compression_method": "lz4_frame",
+    "output_format_arrow_string_as_string": 1,
+    "output_format_parquet_string_as_string": 1,
+    "output_format_parquet_compression_method": "zstd",
+    "output_format_parquet_row_group_size": 262_144,
+    "date_time_output_format": "iso",
+    "output_format_csv_crlf_end_of_line": 0,
+}
+
+
+def file_format(number: int) -> FileFormat:
+    """Raises InvalidQuestionError."""
+    found = FORMATS.get(number or pb.EXPORT_FORMAT_ARROW)  # type: ignore[call-overload]  # any number may come
+    if found is None:
+        raise InvalidQuestionError(f"there is no format {number}: Arrow, Parquet or CSV")
+    return found  # type: ignore[no-any-return]
+
+
+def table_name(number: int) -> str:
+    """Raises InvalidQuestionError."""
+    if number not in TABLES:
+        raise InvalidQuestionError(f"name the table: one of {', '.join(TABLES.values())}")
+    return TABLES[number]  # type: ignore[index]
+
+
+def metric_filter(metrics: Iterable[str]) -> dict[str, Any]:
+    """The SQL files' parameters `metrics` and `pattern`. Raises InvalidQuestionError."""
+    names = sorted(set(metrics))
+    if len(names) > MAX_METRICS:
+        raise InvalidQuestionError(f"metrics: at most {MAX_METRICS} names and patterns, not {len(names)}")
+    if not all(names):
+        raise InvalidQuestionError("metrics: a name is empty")
+    patterns = [name for name in names if _WILDCARDS.search(name)]
+    return {
+        "metrics": [name for name in names if name not in patterns],
+        "pattern": f"(?s)^(?:{'|'.join(map(_regex, patterns))})$" if patterns else "",
+    }
+
+
+def check_count(what: str, values: Any, most: int) -> None:
+    """Raises InvalidQuestionError."""
+    if len(values) > most:
+        raise InvalidQuestionError(f"{what}: at most {most}, not {len(values)}; empty: all")
+
+
+async def chunks(pieces: AsyncIterator[bytes]) -> AsyncIterator[pb.ExportChunk]:
+    """Messages of a good size, out of whatever comes."""
+    waiting = bytearray()
+    async for piece in pieces:
+        waiting += piece
+        while len(waiting) >= CHUNK_BYTES:
+            yield pb.ExportChunk(data=bytes(waiting[:CHUNK_BYTES]))
+            del waiting[:CHUNK_BYTES]
+    if waiting:
+        yield pb.ExportChunk(data=bytes(waiting))
+
+
+def _regex(pattern: str) -> str:
+    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
+    return "".join(parts)

@@ -1,0 +1,5 @@
+-- Texts by step. Parameters: project; runs (empty: all).
+SELECT run, key, rank, step, value, time, toUInt32(bitShiftRight(version, 40)) AS epoch
+FROM strings FINAL
+WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
+ORDER BY run, key, rank, step

@@ -1,0 +1,56 @@
+"""Columns into what Python people hold: rows, pandas, polars, Arrow. Each is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runstream.api.errors import InvalidRequestError, MissingExtraError
+
+FORMATS = ("default", "pandas", "polars", "arrow")
+_PACKAGES = {"pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
+"""A package, and the extra that brings it."""
+
+
+def need(package: str) -> Any:
+    """The module. Raises MissingExtraError, which says what to install."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        extra = _PACKAGES.get(package, package)
+        raise MissingExtraError(f"{package} is not installed: pip install 'runstream[{extra}]'") from error
+
+
+def check_format(name: str) -> str:
+    """Raises InvalidRequestError."""
+    if name not in FORMATS:
+        raise InvalidRequestError(f"format is {name!r}: use one of {', '.join(FORMATS)}")
+    return name
+
+
+def build(columns: Mapping[str, Sequence[Any]], kind: str) -> Any:
+    """Columns of equal length, None where a row has nothing, as a list of dicts ("default": without what is None), or
+    a frame. In pandas nothing is NaN, in polars and Arrow it is null, so that a NaN that was logged is told apart."""
+    if kind == "pandas":
+        return need("pandas").DataFrame(dict(columns))
+    if kind == "polars":
+        return need("polars").DataFrame(dict(columns), strict=False)
+    if kind == "arrow":
+        return need("pyarrow").table(dict(columns))
+    names = list(columns)
+    return [
+        {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def from_arrow(reader: Any, kind: str) -> Any:
+    """All that an Arrow reader still has, in one piece."""
+    if kind == "polars":
+        return need("polars").from_arrow(reader.read_all())
+    table = reader.read_all()
+    if kind == "pandas":
+        need("pandas")
+        return table.to_pandas()
+    return table if kind == "arrow" else table.to_pylist()

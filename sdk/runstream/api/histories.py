@@ -1,0 +1,129 @@
+"""Curves of one run or of many, in few requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runstream.api.convert import as_list
+from runstream.api.errors import InvalidRequestError
+from runstream.api.frames import build, check_format
+from runstream.api.progress import Progress
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+    from runstream.api.runs import Run
+
+_MOST = 100
+"""Runs, and metrics, of one request."""
+_MAX_SAMPLES = 10_000
+_ANSWER_BUCKETS = 300_000
+"""Of all curves of one answer, about 30 MB: gRPC takes 64."""
+BANDS = ("min", "max", "first", "last", "count")
+Cells = tuple[Any, ...]
+"""Of one metric in one bucket: its mean, then BANDS."""
+_AXES = {"_step": 1, "_runtime": 2, "_timestamp": 3}
+
+
+def histories(
+    api: Api,
+    runs: Sequence[Run],
+    *,
+    samples: int,
+    keys: Sequence[str] | str | None,
+    x_axis: str,
+    kind: str,
+    bands: bool,
+) -> Any:
+    """Rows of all the runs, one under the other, in the order of the runs and of x: `run_id`, the x axis, and a column
+    for each key (mean over ranks, and over the bucket where there are more steps than `samples`). `bands`: also
+    `key.min`, `key.max`, `key.first`, `key.last`, `key.count` of each bucket. `keys`: None takes the summaries' keys.
+    `kind`: default (a list of dicts), pandas, polars or arrow."""
+    check_format(kind)
+    names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
+    columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
+    with Progress("reading histories", len(runs), "runs") as progress:
+        for found, count in _by_run(api, runs, names, samples, x_axis):
+            for run, rows in found:
+                for x in sorted(rows):
+                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands)
+            progress.add(count)
+    return build(columns, kind)
+
+
+def numeric(summary: dict[str, Any]) -> list[str]:
+    return [key for key, value in summary.items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+
+
+def rows_of(
+    api: Api,
+    team: str,
+    project: str,
+    runs: Sequence[str],
+    names: Sequence[str],
+    samples: int,
+    x_axis: str = "_step",
+    rank: int | str = "mean",
+    min_step: int | None = None,
+    max_step: int | None = None,
+) -> dict[str, dict[Any, dict[str, Cells]]]:
+    """Run -> x -> metric -> what its bucket there holds."""
+    from runstream_proto.v1 import query_pb2 as pb
+
+    if not 1 <= samples <= _MAX_SAMPLES:
+        raise InvalidRequestError(f"samples is {samples}: give 1 to {_MAX_SAMPLES}")
+    axis = _AXES.get(x_axis, 4)
+    rows: dict[str, dict[Any, dict[str, Cells]]] = {run: {} for run in runs}
+    width = max(min(_MOST, _ANSWER_BUCKETS // (samples * len(runs) or 1)), 1)
+    wanted = [name for name in names if name != x_axis]
+    for start in range(0, len(wanted), width):
+        request = pb.GetCurvesRequest(
+            team=team,
+            project=project,
+            runs=runs,
+            metrics=wanted[start : start + width],
+            buckets=samples,
+            selection=pb.RANK_SELECTION_MEAN if rank == "mean" else pb.RANK_SELECTION_ONE,
+            rank=0 if isinstance(rank, str) else rank,
+            min_step=min_step,
+            max_step=max_step,
+            x_axis=axis,  # type: ignore[arg-type]  # the enum's numbers
+            x_metric=x_axis if axis == 4 else "",
+        )
+        for curve in api.ask("GetCurves", request).curves:
+            _gather(curve, rows[curve.run])
+    return rows
+
+
+def _by_run(
+    api: Api, runs: Sequence[Run], names: Sequence[str], samples: int, x_axis: str
+) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
+    """Rows of some runs, and how many runs they are, until all have been asked."""
+    most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)
+    for start in range(0, len(runs), most):
+        some = runs[start : start + most]
+        if names:
+            found = rows_of(api, some[0].entity, some[0].project, [run.id for run in some], names, samples, x_axis)
+            yield [(run.id, found[run.id]) for run in some], len(some)
+
+
+def spread(columns: dict[str, list[Any]], row: dict[str, Any], metrics: dict[str, Cells], bands: bool) -> None:
+    """Append one row to columns of equal length; what it lacks is None."""
+    for metric, cells in metrics.items():
+        row[metric] = cells[0]
+        if bands:
+            row.update(zip((f"{metric}.{name}" for name in BANDS), cells[1:], strict=True))
+    length = len(next(iter(columns.values()), ()))
+    for name in row.keys() - columns.keys():
+        columns[name] = [None] * length
+    for name, column in columns.items():
+        column.append(row.get(name))
+
+
+def _gather(curve: Any, rows: dict[Any, dict[str, Cells]]) -> None:
+    xs = curve.xs or curve.first_steps
+    bands = [getattr(curve, f"{name}s") for name in BANDS]
+    for index, x in enumerate(xs):
+        single = curve.counts[index] == 1 or curve.first_steps[index] == curve.last_steps[index]
+        value = curve.firsts[index] if single else curve.means[index]
+        rows.setdefault(x, {})[curve.metric] = (value, *(band[index] for band in bands))

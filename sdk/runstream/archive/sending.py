@@ -1,0 +1,125 @@
+"""One stream to the gateway: numbered batches until all are acked, through broken connections too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import grpc
+
+from runstream.archive.layout import ArchiveError
+from runstream.sender.link import Link, Links
+from runstream.spool.folder import StreamMeta
+
+_MAX_IN_FLIGHT = 4
+"""Batches of half a MiB that await their ack, of each stream."""
+_PATIENCE_S = 120.0
+"""How long a gateway that cannot be reached, or takes nothing, is tried."""
+_RETRY_MIN_S, _RETRY_MAX_S = 0.2, 5.0
+_BROKEN = (grpc.RpcError, ConnectionError, OSError, TimeoutError)
+
+
+class StreamSender:
+    """Sends in order. A batch is the same bytes each time it is sent."""
+
+    def __init__(self, links: Links, meta: StreamMeta, api_key: str) -> None:
+        self._links = links
+        self._meta = meta
+        self._key = api_key
+        self._link: Link | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._number = 0
+        self._waiting: dict[int, bytes] = {}
+        self._news = asyncio.Event()
+        self._broken = True
+        self._refused = ""
+        self._pause_until = 0.0
+
+    async def open(self) -> None:
+        """Bind the stream to its epoch. Raises RunDeletedError, PermanentError, ArchiveError."""
+        deadline, delay = time.monotonic() + _PATIENCE_S, _RETRY_MIN_S
+        while True:
+            try:
+                await self._connect()
+                return
+            except _BROKEN as error:
+                if time.monotonic() > deadline:
+                    raise ArchiveError(f"the gateway {self._meta.gateway} does not answer: {error}") from error
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _RETRY_MAX_S)
+
+    async def send(self, batch: bytes) -> None:
+        """Returns when the batch is on its way. Raises as `open`, and ArchiveError when the server rejects one."""
+        self._number += 1
+        self._waiting[self._number] = batch
+        if self._broken:
+            await self.open()
+        else:
+            await asyncio.sleep(max(self._pause_until - time.monotonic(), 0))
+            await self._put(self._number, batch)
+        await self._until(_MAX_IN_FLIGHT)
+
+    async def finish(self) -> None:
+        """Returns when every batch is stored for good. Raises as `send`."""
+        await self._until(0)
+        await self.close()
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._link is not None:
+            await self._link.close()
+        self._link = self._reading = None
+
+    async def _until(self, most: int) -> None:
+        """Wait until no more batches than these are under way."""
+        deadline = time.monotonic() + _PATIENCE_S
+        before = len(self._waiting)
+        while len(self._waiting) > most:
+            if self._broken:
+                await self.open()
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._news.wait()
+            if len(self._waiting) != before:
+                before, deadline = len(self._waiting), time.monotonic() + _PATIENCE_S
+            elif time.monotonic() > deadline:
+                raise ArchiveError(f"the gateway {self._meta.gateway} took nothing for {_PATIENCE_S:g} s")
+        if self._refused:
+            raise ArchiveError(f"the server refused a batch: {self._refused}")
+
+    async def _connect(self) -> None:
+        await self.close()
+        self._link = await self._links.open(self._meta, self._key)
+        self._broken = False
+        self._reading = asyncio.create_task(self._read(self._link))
+        for number, batch in list(self._waiting.items()):
+            await self._put(number, batch)
+
+    async def _put(self, number: int, batch: bytes) -> None:
+        assert self._link is not None
+        try:
+            await self._link.send(number, batch)
+        except _BROKEN:
+            self._broken = True
+
+    async def _read(self, link: Link) -> None:
+        try:
+            async for response in link.responses():
+                match response.WhichOneof("message"):
+                    case "ack":
+                        self._waiting.pop(response.ack.number, None)
+                    case "reject":
+                        self._waiting.pop(response.reject.number, None)
+                        self._refused = self._refused or response.reject.detail
+                    case "control" if response.control.HasField("slow_down"):
+                        self._pause_until = time.monotonic() + response.control.slow_down.pause_ms / 1000
+                self._news.set()
+        except Exception:  # noqa: BLE001, S110  # whatever it was: connecting again says it, or mends it
+            pass
+        finally:
+            self._broken = True
+            self._news.set()
