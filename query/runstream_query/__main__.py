@@ -86,6 +86,7 @@ async def _serve(env: Env) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await answers.close()
         web.should_exit = True
         await web_task
         await server.stop(5.0)

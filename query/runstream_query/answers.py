@@ -7,18 +7,22 @@ from typing import Any
 
 from runstream_common.control.store import ControlStore, Principal
 from runstream_query.deletion import Deletion
+from runstream_query.live.hub import Hub
 from runstream_query.lookup import Lookup
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
+from runstream_query.topics.distributions import Distributions
 from runstream_query.topics.explaining import Explaining
 from runstream_query.topics.exporting import Exporting
 from runstream_query.topics.fields import Fields
 from runstream_query.topics.listing import Listing
+from runstream_query.topics.live import Live
 from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
+from runstream_query.topics.records import Records
 from runstream_query.topics.runs import Runs
 from runstream_query.topics.sql import Sql
 
@@ -42,6 +46,7 @@ class Answers:
         `sql`: None where no SQL is answered."""
         self._lookup = Lookup(storage, store, crash_after_s)
         listing = Listing(storage, self._lookup)
+        self.hub = Hub(storage, self._lookup)
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
             listing,
@@ -51,6 +56,9 @@ class Answers:
             Curves(storage, self._lookup),
             Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),
+            Distributions(storage, self._lookup, deletion.media),
+            Records(storage, self._lookup),
+            Live(self._lookup, self.hub),
             Changes(store, self._lookup, deletion),
             Sql(self._lookup, sql),
             Exporting(storage, self._lookup, listing),
@@ -62,6 +70,10 @@ class Answers:
             if not method.startswith("_") and hasattr(topic, method):
                 return getattr(topic, method)  # type: ignore[no-any-return]
         raise AttributeError(f"no topic answers {method}")
+
+    async def close(self) -> None:
+        """End what goes on by itself: streams that only their callers end."""
+        await self.hub.close()
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
         """`team/project`, which exists and which the caller may read."""

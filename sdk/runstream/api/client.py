@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from runstream.api import comparing, ranking
+from runstream.api import comparing, live, ranking
 from runstream.api.comparing import Comparison, Group
 from runstream.api.convert import split_path
 from runstream.api.errors import (
@@ -40,7 +40,8 @@ class Api:
             raise AuthenticationError(
                 f"no API key for {self._settings.base_url}: run `runstream login`, or set RUNSTREAM_API_KEY"
             )
-        self._metadata = (("authorization", f"Bearer {key}"),)
+        self.metadata = (("authorization", f"Bearer {key}"),)
+        self.base_url = self._settings.base_url.rstrip("/")
         self._timeout_s = timeout_s
 
     def projects(self, entity: str = "") -> list[Project]:
@@ -145,12 +146,35 @@ class Api:
 
         return run_sql(self, sql, parameters, entity=entity, max_rows=max_rows, form=format)[0]
 
+    def watch(
+        self,
+        path: str,
+        runs: Sequence[str] | str = (),
+        metrics: Sequence[str] | str = (),
+        ranks: Sequence[int] = (),
+        console: bool = False,
+        signs_of_life: bool = False,
+    ) -> live.Watch:
+        """What arrives in a project from now on, until you close it: iterate over `WatchRunsResponse` messages, one
+        about each half second that has something: points, fields, console lines and alerts of `runs`, and their
+        states; without runs, new runs and states of the whole project.
+
+        `metrics`: names, or patterns with * and ?; `ranks`: of points, none: all. After a lost connection it goes on
+        where it was; where that is not possible, a response says so in `reset`: ask for the past anew. With
+        `signs_of_life`, responses without contents too, every 5 s. Raises ApiError when the question is wrong.
+        """
+        return live.Watch(self, path, runs, metrics, ranks, console, signs_of_life)
+
+    def call(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
+        """A gRPC call whose responses are iterated over, and which `cancel()` ends."""
+        return getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s)
+
     def ask(self, method: str, request: Any) -> Any:
         """Raises ApiError of the kind that fits."""
         import grpc
 
         try:
-            return getattr(self._stub, method)(request, metadata=self._metadata, timeout=self._timeout_s)
+            return getattr(self._stub, method)(request, metadata=self.metadata, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise translated(error) from None
 
@@ -158,7 +182,7 @@ class Api:
         """Responses of a method that streams; ending the iteration cancels it. Raises ApiError as `ask` does."""
         import grpc
 
-        call = getattr(self._stub, method)(request, metadata=self._metadata, timeout=timeout_s or self._timeout_s)
+        call = getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s or self._timeout_s)
         try:
             yield from call
         except grpc.RpcError as error:
@@ -172,7 +196,7 @@ class Api:
         import urllib.request
 
         address = f"{self._settings.base_url.rstrip('/')}/api/v1/media/{entity}/{project}/{sha256}"
-        request = urllib.request.Request(address, headers=dict(self._metadata))  # noqa: S310  # the server's own
+        request = urllib.request.Request(address, headers=dict(self.metadata))  # noqa: S310  # the server's own
         try:
             with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
                 while data := response.read(1 << 20):
@@ -185,7 +209,7 @@ class Api:
 
     @property
     def api_key(self) -> str:
-        return self._metadata[0][1].removeprefix("Bearer ")
+        return self.metadata[0][1].removeprefix("Bearer ")
 
     @property
     def settings(self) -> Settings:
@@ -198,7 +222,14 @@ class Api:
 
         from runstream_proto.v1 import query_pb2_grpc as rpc
 
-        options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
+        options = [
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            # While something is asked or watched: a server that is gone without a word is noticed.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 5_000),
+        ]
         address = self._settings.query_address
         if self._settings.tls:
             channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=options)
