@@ -658,17 +658,38 @@ class ListRunsRequest(_message.Message):
     SEARCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     """empty: the caller's default team"""
     project: _builtins.str
     state: Global___RunState.ValueType
     """unspecified: all"""
     search: _builtins.str
-    """part of a run's id, name, tag or group, case-insensitive"""
+    """part of a run's id, name, tags, group, notes or of a value of its config, case-insensitive"""
     page_size: _builtins.int
     """1 to 1000; 0: 50"""
     page_token: _builtins.str
     """from the previous page"""
+    filter: _builtins.str
+    """A JSON document in W&B's query language, at most 64 KiB; empty: all. Operators: $and $or $nor $not $eq $ne $gt
+    $gte $lt $lte $in $nin $exists $regex. Fields: state, tags, group, jobType, displayName (also name), id, user,
+    host, createdAt, heartbeatAt, duration (seconds), sweep, notes, config.KEY, summary.KEY (also summary_metrics.KEY);
+    KEY is dotted. {"state": "finished", "config.lr": {"$lt": 0.01}}
+    """
+    @_builtins.property
+    def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields as in `filter`, each with "+" (the default) or "-" before it; at most 8. Empty: -created_at. Runs that miss
+        the field come last in both directions; ties go by id.
+        """
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which config and summary columns the runs carry: config.KEY or summary.KEY, with * and ? as wildcards in KEY; at
+        most 1000. Empty: all; "none": no column, only the rest of the run.
+        """
+
     def __init__(
         self,
         *,
@@ -678,10 +699,13 @@ class ListRunsRequest(_message.Message):
         search: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order: _abc.Iterable[_builtins.str] | None = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project", "search", b"search", "state", b"state", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "project", b"project", "search", b"search", "state", b"state", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -697,9 +721,10 @@ class ListRunsResponse(_message.Message):
     next_page_token: _builtins.str
     """empty on the last page"""
     total: _builtins.int
+    """runs that match, on all pages"""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
-        """newest first"""
+        """in `order`"""
 
     def __init__(
         self,
