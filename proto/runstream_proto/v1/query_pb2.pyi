@@ -15,6 +15,48 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from runstream_proto.v1 import curves_pb2 as _curves_pb2
+from runstream_proto.v1 import ranking_pb2 as _ranking_pb2
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_LAST as AGGREGATE_LAST
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MAX as AGGREGATE_MAX
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MEAN as AGGREGATE_MEAN
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MIN as AGGREGATE_MIN
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_UNSPECIFIED as AGGREGATE_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_CATEGORY as AXIS_KIND_CATEGORY
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_LOG as AXIS_KIND_LOG
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_NUMBER as AXIS_KIND_NUMBER
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_TIME as AXIS_KIND_TIME
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_UNSPECIFIED as AXIS_KIND_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import Aggregate as Aggregate
+from runstream_proto.v1.ranking_pb2 import Axis as Axis
+from runstream_proto.v1.ranking_pb2 import AxisKind as AxisKind
+from runstream_proto.v1.ranking_pb2 import GOAL_MAXIMIZE as GOAL_MAXIMIZE
+from runstream_proto.v1.ranking_pb2 import GOAL_MINIMIZE as GOAL_MINIMIZE
+from runstream_proto.v1.ranking_pb2 import GOAL_UNSPECIFIED as GOAL_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import GetImportanceRequest as GetImportanceRequest
+from runstream_proto.v1.ranking_pb2 import GetImportanceResponse as GetImportanceResponse
+from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesRequest as GetParallelCoordinatesRequest
+from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesResponse as GetParallelCoordinatesResponse
+from runstream_proto.v1.ranking_pb2 import GetParetoFrontRequest as GetParetoFrontRequest
+from runstream_proto.v1.ranking_pb2 import GetParetoFrontResponse as GetParetoFrontResponse
+from runstream_proto.v1.ranking_pb2 import Goal as Goal
+from runstream_proto.v1.ranking_pb2 import Objective as Objective
+from runstream_proto.v1.ranking_pb2 import ParameterImportance as ParameterImportance
+from runstream_proto.v1.ranking_pb2 import ParetoRun as ParetoRun
+from runstream_proto.v1.runs_pb2 import CompareRunsRequest as CompareRunsRequest
+from runstream_proto.v1.runs_pb2 import CompareRunsResponse as CompareRunsResponse
+from runstream_proto.v1.runs_pb2 import CountRunsRequest as CountRunsRequest
+from runstream_proto.v1.runs_pb2 import CountRunsResponse as CountRunsResponse
+from runstream_proto.v1.runs_pb2 import Difference as Difference
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_CONFIG as FIELD_SECTION_CONFIG
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_SUMMARY as FIELD_SECTION_SUMMARY
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_UNSPECIFIED as FIELD_SECTION_UNSPECIFIED
+from runstream_proto.v1.runs_pb2 import FieldInfo as FieldInfo
+from runstream_proto.v1.runs_pb2 import FieldSection as FieldSection
+from runstream_proto.v1.runs_pb2 import GitDiff as GitDiff
+from runstream_proto.v1.runs_pb2 import ListFieldsRequest as ListFieldsRequest
+from runstream_proto.v1.runs_pb2 import ListFieldsResponse as ListFieldsResponse
+from runstream_proto.v1.runs_pb2 import MetricStatistics as MetricStatistics
+from runstream_proto.v1.runs_pb2 import RunGroup as RunGroup
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -76,33 +118,6 @@ RANK_SELECTION_EACH: RankSelection.ValueType  # 2
 RANK_SELECTION_ONE: RankSelection.ValueType  # 3
 """the rank in `rank`"""
 Global___RankSelection: _TypeAlias = RankSelection  # noqa: Y015
-
-class _Aggregate:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _AggregateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregate.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    AGGREGATE_UNSPECIFIED: _Aggregate.ValueType  # 0
-    """as LAST"""
-    AGGREGATE_LAST: _Aggregate.ValueType  # 1
-    """mean over the ranks' last values"""
-    AGGREGATE_MIN: _Aggregate.ValueType  # 2
-    """over all ranks and steps"""
-    AGGREGATE_MAX: _Aggregate.ValueType  # 3
-    AGGREGATE_MEAN: _Aggregate.ValueType  # 4
-
-class Aggregate(_Aggregate, metaclass=_AggregateEnumTypeWrapper): ...
-
-AGGREGATE_UNSPECIFIED: Aggregate.ValueType  # 0
-"""as LAST"""
-AGGREGATE_LAST: Aggregate.ValueType  # 1
-"""mean over the ranks' last values"""
-AGGREGATE_MIN: Aggregate.ValueType  # 2
-"""over all ranks and steps"""
-AGGREGATE_MAX: Aggregate.ValueType  # 3
-AGGREGATE_MEAN: Aggregate.ValueType  # 4
-Global___Aggregate: _TypeAlias = Aggregate  # noqa: Y015
 
 @_typing.final
 class DeleteRunsRequest(_message.Message):
@@ -776,6 +791,9 @@ class ListMetricsRequest(_message.Message):
     SEARCH_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    REGEX_FIELD_NUMBER: _builtins.int
+    GLOB_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     run: _builtins.str
@@ -784,6 +802,14 @@ class ListMetricsRequest(_message.Message):
     page_size: _builtins.int
     """1 to 10000; 0: 1000"""
     page_token: _builtins.str
+    regex: _builtins.str
+    """RE2, found anywhere in the name; at most 512 characters"""
+    glob: _builtins.str
+    """the whole name, with * ? [...]"""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """instead of `run`: at most 1000; neither: all runs of the project"""
+
     def __init__(
         self,
         *,
@@ -793,10 +819,13 @@ class ListMetricsRequest(_message.Message):
         search: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        runs: _abc.Iterable[_builtins.str] | None = ...,
+        regex: _builtins.str = ...,
+        glob: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project", "run", b"run", "search", b"search", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["glob", b"glob", "page_size", b"page_size", "page_token", b"page_token", "project", b"project", "regex", b"regex", "run", b"run", "runs", b"runs", "search", b"search", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -836,13 +865,16 @@ class Metric(_message.Message):
     LAST_STEP_FIELD_NUMBER: _builtins.int
     LAST_VALUE_FIELD_NUMBER: _builtins.int
     LAST_TIME_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     ranks: _builtins.int
-    """how many ranks logged it"""
+    """how many ranks logged it, in the run with the most"""
     last_step: _builtins.int
     """highest step of any rank"""
     last_value: _builtins.float
-    """mean over the ranks' last values"""
+    """mean over the ranks' last values, and over the runs that were asked for"""
+    runs: _builtins.int
+    """that have it, among those that were asked for"""
     @_builtins.property
     def last_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -853,10 +885,11 @@ class Metric(_message.Message):
         last_step: _builtins.int = ...,
         last_value: _builtins.float = ...,
         last_time: _timestamp_pb2.Timestamp | None = ...,
+        runs: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_step", b"last_step", "last_time", b"last_time", "last_value", b"last_value", "name", b"name", "ranks", b"ranks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_step", b"last_step", "last_time", b"last_time", "last_value", b"last_value", "name", b"name", "ranks", b"ranks", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1204,30 +1237,48 @@ class RankRunsRequest(_message.Message):
     ASCENDING_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     SWEEP_ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    AT_GOAL_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     metric: _builtins.str
-    aggregate: Global___Aggregate.ValueType
+    aggregate: _ranking_pb2.Aggregate.ValueType
     ascending: _builtins.bool
     """true: the smallest first (a loss); false: the largest first (an accuracy)"""
     limit: _builtins.int
     """1 to 1000; 0: 10"""
     sweep_id: _builtins.str
     """empty: all runs of the project"""
+    filter: _builtins.str
+    """as in ListRunsRequest"""
+    at: _builtins.str
+    """rank by the metric's value at the step that this one chooses: see Objective.at"""
+    at_goal: _ranking_pb2.Goal.ValueType
+    """whether `at` is to be low or high there"""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """as in ListRunsRequest"""
+
     def __init__(
         self,
         *,
         team: _builtins.str = ...,
         project: _builtins.str = ...,
         metric: _builtins.str = ...,
-        aggregate: Global___Aggregate.ValueType = ...,
+        aggregate: _ranking_pb2.Aggregate.ValueType = ...,
         ascending: _builtins.bool = ...,
         limit: _builtins.int = ...,
         sweep_id: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        at: _builtins.str = ...,
+        at_goal: _ranking_pb2.Goal.ValueType = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "ascending", b"ascending", "limit", b"limit", "metric", b"metric", "project", b"project", "sweep_id", b"sweep_id", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "ascending", b"ascending", "at", b"at", "at_goal", b"at_goal", "fields", b"fields", "filter", b"filter", "limit", b"limit", "metric", b"metric", "project", b"project", "sweep_id", b"sweep_id", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1262,9 +1313,12 @@ class RankedRun(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    AT_STEP_FIELD_NUMBER: _builtins.int
     place: _builtins.int
     """1-based"""
     value: _builtins.float
+    at_step: _builtins.int
+    """with `at`: the step that it chose"""
     @_builtins.property
     def run(self) -> Global___Run: ...
     def __init__(
@@ -1273,11 +1327,14 @@ class RankedRun(_message.Message):
         place: _builtins.int = ...,
         value: _builtins.float = ...,
         run: Global___Run | None = ...,
+        at_step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "at_step", b"at_step", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["place", b"place", "run", b"run", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_step", b"_at_step", "at_step", b"at_step", "place", b"place", "run", b"run", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__at_step: _TypeAlias = _typing.Literal["at_step"]  # noqa: Y015
+    _WhichOneofArgType__at_step: _TypeAlias = _typing.Literal["_at_step", b"_at_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_step) -> _WhichOneofReturnType__at_step | None: ...
 
 Global___RankedRun: _TypeAlias = RankedRun  # noqa: Y015

@@ -5,6 +5,8 @@ import warnings
 
 from runstream_proto.v1 import curves_pb2 as runstream__proto_dot_v1_dot_curves__pb2
 from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__pb2
+from runstream_proto.v1 import ranking_pb2 as runstream__proto_dot_v1_dot_ranking__pb2
+from runstream_proto.v1 import runs_pb2 as runstream__proto_dot_v1_dot_runs__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -94,6 +96,36 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/RankRuns',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
+                _registered_method=True)
+        self.CountRuns = channel.unary_unary(
+                '/runstream.v1.QueryService/CountRuns',
+                request_serializer=runstream__proto_dot_v1_dot_runs__pb2.CountRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_runs__pb2.CountRunsResponse.FromString,
+                _registered_method=True)
+        self.ListFields = channel.unary_unary(
+                '/runstream.v1.QueryService/ListFields',
+                request_serializer=runstream__proto_dot_v1_dot_runs__pb2.ListFieldsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_runs__pb2.ListFieldsResponse.FromString,
+                _registered_method=True)
+        self.CompareRuns = channel.unary_unary(
+                '/runstream.v1.QueryService/CompareRuns',
+                request_serializer=runstream__proto_dot_v1_dot_runs__pb2.CompareRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_runs__pb2.CompareRunsResponse.FromString,
+                _registered_method=True)
+        self.GetParetoFront = channel.unary_unary(
+                '/runstream.v1.QueryService/GetParetoFront',
+                request_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontResponse.FromString,
+                _registered_method=True)
+        self.GetImportance = channel.unary_unary(
+                '/runstream.v1.QueryService/GetImportance',
+                request_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceResponse.FromString,
+                _registered_method=True)
+        self.GetParallelCoordinates = channel.unary_unary(
+                '/runstream.v1.QueryService/GetParallelCoordinates',
+                request_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesResponse.FromString,
                 _registered_method=True)
         self.DeleteRuns = channel.unary_unary(
                 '/runstream.v1.QueryService/DeleteRuns',
@@ -205,6 +237,48 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountRuns(self, request, context):
+        """Runs in groups: how many, and the statistics of some of their metrics.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFields(self, request, context):
+        """The config and summary keys of a project's runs: what a table can show, sort and filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareRuns(self, request, context):
+        """What differs between runs: config, summary, environment, code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetParetoFront(self, request, context):
+        """The runs that no other beats in all of several objectives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetImportance(self, request, context):
+        """Which config keys matter for a metric.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetParallelCoordinates(self, request, context):
+        """Chosen fields of runs as axes with kinds and ranges.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteRuns(self, request, context):
         """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
         Attempts that are under way end; a later attempt of the same id begins anew.
@@ -303,6 +377,36 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.RankRuns,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.SerializeToString,
+            ),
+            'CountRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_runs__pb2.CountRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_runs__pb2.CountRunsResponse.SerializeToString,
+            ),
+            'ListFields': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFields,
+                    request_deserializer=runstream__proto_dot_v1_dot_runs__pb2.ListFieldsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_runs__pb2.ListFieldsResponse.SerializeToString,
+            ),
+            'CompareRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_runs__pb2.CompareRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_runs__pb2.CompareRunsResponse.SerializeToString,
+            ),
+            'GetParetoFront': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetParetoFront,
+                    request_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontResponse.SerializeToString,
+            ),
+            'GetImportance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetImportance,
+                    request_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceResponse.SerializeToString,
+            ),
+            'GetParallelCoordinates': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetParallelCoordinates,
+                    request_deserializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesResponse.SerializeToString,
             ),
             'DeleteRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRuns,
@@ -654,6 +758,168 @@ class QueryService(object):
             '/runstream.v1.QueryService/RankRuns',
             runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/CountRuns',
+            runstream__proto_dot_v1_dot_runs__pb2.CountRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_runs__pb2.CountRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFields(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListFields',
+            runstream__proto_dot_v1_dot_runs__pb2.ListFieldsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_runs__pb2.ListFieldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/CompareRuns',
+            runstream__proto_dot_v1_dot_runs__pb2.CompareRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_runs__pb2.CompareRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetParetoFront(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetParetoFront',
+            runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_ranking__pb2.GetParetoFrontResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetImportance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetImportance',
+            runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_ranking__pb2.GetImportanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetParallelCoordinates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetParallelCoordinates',
+            runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_ranking__pb2.GetParallelCoordinatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

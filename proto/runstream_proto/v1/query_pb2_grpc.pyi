@@ -11,6 +11,49 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from runstream_proto.v1 import curves_pb2 as _curves_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
+from runstream_proto.v1 import ranking_pb2 as _ranking_pb2
+from runstream_proto.v1 import runs_pb2 as _runs_pb2
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_LAST as AGGREGATE_LAST
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MAX as AGGREGATE_MAX
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MEAN as AGGREGATE_MEAN
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_MIN as AGGREGATE_MIN
+from runstream_proto.v1.ranking_pb2 import AGGREGATE_UNSPECIFIED as AGGREGATE_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_CATEGORY as AXIS_KIND_CATEGORY
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_LOG as AXIS_KIND_LOG
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_NUMBER as AXIS_KIND_NUMBER
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_TIME as AXIS_KIND_TIME
+from runstream_proto.v1.ranking_pb2 import AXIS_KIND_UNSPECIFIED as AXIS_KIND_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import Aggregate as Aggregate
+from runstream_proto.v1.ranking_pb2 import Axis as Axis
+from runstream_proto.v1.ranking_pb2 import AxisKind as AxisKind
+from runstream_proto.v1.ranking_pb2 import GOAL_MAXIMIZE as GOAL_MAXIMIZE
+from runstream_proto.v1.ranking_pb2 import GOAL_MINIMIZE as GOAL_MINIMIZE
+from runstream_proto.v1.ranking_pb2 import GOAL_UNSPECIFIED as GOAL_UNSPECIFIED
+from runstream_proto.v1.ranking_pb2 import GetImportanceRequest as GetImportanceRequest
+from runstream_proto.v1.ranking_pb2 import GetImportanceResponse as GetImportanceResponse
+from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesRequest as GetParallelCoordinatesRequest
+from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesResponse as GetParallelCoordinatesResponse
+from runstream_proto.v1.ranking_pb2 import GetParetoFrontRequest as GetParetoFrontRequest
+from runstream_proto.v1.ranking_pb2 import GetParetoFrontResponse as GetParetoFrontResponse
+from runstream_proto.v1.ranking_pb2 import Goal as Goal
+from runstream_proto.v1.ranking_pb2 import Objective as Objective
+from runstream_proto.v1.ranking_pb2 import ParameterImportance as ParameterImportance
+from runstream_proto.v1.ranking_pb2 import ParetoRun as ParetoRun
+from runstream_proto.v1.runs_pb2 import CompareRunsRequest as CompareRunsRequest
+from runstream_proto.v1.runs_pb2 import CompareRunsResponse as CompareRunsResponse
+from runstream_proto.v1.runs_pb2 import CountRunsRequest as CountRunsRequest
+from runstream_proto.v1.runs_pb2 import CountRunsResponse as CountRunsResponse
+from runstream_proto.v1.runs_pb2 import Difference as Difference
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_CONFIG as FIELD_SECTION_CONFIG
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_SUMMARY as FIELD_SECTION_SUMMARY
+from runstream_proto.v1.runs_pb2 import FIELD_SECTION_UNSPECIFIED as FIELD_SECTION_UNSPECIFIED
+from runstream_proto.v1.runs_pb2 import FieldInfo as FieldInfo
+from runstream_proto.v1.runs_pb2 import FieldSection as FieldSection
+from runstream_proto.v1.runs_pb2 import GitDiff as GitDiff
+from runstream_proto.v1.runs_pb2 import ListFieldsRequest as ListFieldsRequest
+from runstream_proto.v1.runs_pb2 import ListFieldsResponse as ListFieldsResponse
+from runstream_proto.v1.runs_pb2 import MetricStatistics as MetricStatistics
+from runstream_proto.v1.runs_pb2 import RunGroup as RunGroup
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -56,6 +99,18 @@ class QueryServiceStub:
     FindStragglers: _grpc.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]
     """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]
+    CountRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CountRunsRequest, _runs_pb2.CountRunsResponse]
+    """Runs in groups: how many, and the statistics of some of their metrics."""
+    ListFields: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListFieldsRequest, _runs_pb2.ListFieldsResponse]
+    """The config and summary keys of a project's runs: what a table can show, sort and filter."""
+    CompareRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CompareRunsRequest, _runs_pb2.CompareRunsResponse]
+    """What differs between runs: config, summary, environment, code."""
+    GetParetoFront: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.GetParetoFrontRequest, _ranking_pb2.GetParetoFrontResponse]
+    """The runs that no other beats in all of several objectives."""
+    GetImportance: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.GetImportanceRequest, _ranking_pb2.GetImportanceResponse]
+    """Which config keys matter for a metric."""
+    GetParallelCoordinates: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.GetParallelCoordinatesRequest, _ranking_pb2.GetParallelCoordinatesResponse]
+    """Chosen fields of runs as axes with kinds and ranges."""
     DeleteRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
     Attempts that are under way end; a later attempt of the same id begins anew.
@@ -92,6 +147,18 @@ class QueryServiceAsyncStub(QueryServiceStub):
     FindStragglers: _aio.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]  # type: ignore[assignment]
     """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]  # type: ignore[assignment]
+    CountRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CountRunsRequest, _runs_pb2.CountRunsResponse]  # type: ignore[assignment]
+    """Runs in groups: how many, and the statistics of some of their metrics."""
+    ListFields: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListFieldsRequest, _runs_pb2.ListFieldsResponse]  # type: ignore[assignment]
+    """The config and summary keys of a project's runs: what a table can show, sort and filter."""
+    CompareRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CompareRunsRequest, _runs_pb2.CompareRunsResponse]  # type: ignore[assignment]
+    """What differs between runs: config, summary, environment, code."""
+    GetParetoFront: _aio.UnaryUnaryMultiCallable[_ranking_pb2.GetParetoFrontRequest, _ranking_pb2.GetParetoFrontResponse]  # type: ignore[assignment]
+    """The runs that no other beats in all of several objectives."""
+    GetImportance: _aio.UnaryUnaryMultiCallable[_ranking_pb2.GetImportanceRequest, _ranking_pb2.GetImportanceResponse]  # type: ignore[assignment]
+    """Which config keys matter for a metric."""
+    GetParallelCoordinates: _aio.UnaryUnaryMultiCallable[_ranking_pb2.GetParallelCoordinatesRequest, _ranking_pb2.GetParallelCoordinatesResponse]  # type: ignore[assignment]
+    """Chosen fields of runs as axes with kinds and ranges."""
     DeleteRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
     Attempts that are under way end; a later attempt of the same id begins anew.
@@ -197,6 +264,54 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_pb2.RankRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.RankRunsResponse, _abc.Awaitable[_query_pb2.RankRunsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CountRuns(
+        self,
+        request: _runs_pb2.CountRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.CountRunsResponse, _abc.Awaitable[_runs_pb2.CountRunsResponse]]:
+        """Runs in groups: how many, and the statistics of some of their metrics."""
+
+    @_abc_1.abstractmethod
+    def ListFields(
+        self,
+        request: _runs_pb2.ListFieldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.ListFieldsResponse, _abc.Awaitable[_runs_pb2.ListFieldsResponse]]:
+        """The config and summary keys of a project's runs: what a table can show, sort and filter."""
+
+    @_abc_1.abstractmethod
+    def CompareRuns(
+        self,
+        request: _runs_pb2.CompareRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.CompareRunsResponse, _abc.Awaitable[_runs_pb2.CompareRunsResponse]]:
+        """What differs between runs: config, summary, environment, code."""
+
+    @_abc_1.abstractmethod
+    def GetParetoFront(
+        self,
+        request: _ranking_pb2.GetParetoFrontRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranking_pb2.GetParetoFrontResponse, _abc.Awaitable[_ranking_pb2.GetParetoFrontResponse]]:
+        """The runs that no other beats in all of several objectives."""
+
+    @_abc_1.abstractmethod
+    def GetImportance(
+        self,
+        request: _ranking_pb2.GetImportanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranking_pb2.GetImportanceResponse, _abc.Awaitable[_ranking_pb2.GetImportanceResponse]]:
+        """Which config keys matter for a metric."""
+
+    @_abc_1.abstractmethod
+    def GetParallelCoordinates(
+        self,
+        request: _ranking_pb2.GetParallelCoordinatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranking_pb2.GetParallelCoordinatesResponse, _abc.Awaitable[_ranking_pb2.GetParallelCoordinatesResponse]]:
+        """Chosen fields of runs as axes with kinds and ranges."""
 
     @_abc_1.abstractmethod
     def DeleteRuns(
