@@ -39,9 +39,9 @@ from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesResponse as Get
 from runstream_proto.v1.ranking_pb2 import GetParetoFrontRequest as GetParetoFrontRequest
 from runstream_proto.v1.ranking_pb2 import GetParetoFrontResponse as GetParetoFrontResponse
 from runstream_proto.v1.ranking_pb2 import Goal as Goal
-from runstream_proto.v1.ranking_pb2 import Objective as Objective
 from runstream_proto.v1.ranking_pb2 import ParameterImportance as ParameterImportance
 from runstream_proto.v1.ranking_pb2 import ParetoRun as ParetoRun
+from runstream_proto.v1.ranking_pb2 import RunObjective as RunObjective
 from runstream_proto.v1.runs_pb2 import CompareRunsRequest as CompareRunsRequest
 from runstream_proto.v1.runs_pb2 import CompareRunsResponse as CompareRunsResponse
 from runstream_proto.v1.runs_pb2 import CountRunsRequest as CountRunsRequest
@@ -1254,7 +1254,7 @@ class RankRunsRequest(_message.Message):
     filter: _builtins.str
     """as in ListRunsRequest"""
     at: _builtins.str
-    """rank by the metric's value at the step that this one chooses: see Objective.at"""
+    """rank by the metric's value at the step that this one chooses: see RunObjective.at"""
     at_goal: _ranking_pb2.Goal.ValueType
     """whether `at` is to be low or high there"""
     @_builtins.property

@@ -36,9 +36,9 @@ from runstream_proto.v1.ranking_pb2 import GetParallelCoordinatesResponse as Get
 from runstream_proto.v1.ranking_pb2 import GetParetoFrontRequest as GetParetoFrontRequest
 from runstream_proto.v1.ranking_pb2 import GetParetoFrontResponse as GetParetoFrontResponse
 from runstream_proto.v1.ranking_pb2 import Goal as Goal
-from runstream_proto.v1.ranking_pb2 import Objective as Objective
 from runstream_proto.v1.ranking_pb2 import ParameterImportance as ParameterImportance
 from runstream_proto.v1.ranking_pb2 import ParetoRun as ParetoRun
+from runstream_proto.v1.ranking_pb2 import RunObjective as RunObjective
 from runstream_proto.v1.runs_pb2 import CompareRunsRequest as CompareRunsRequest
 from runstream_proto.v1.runs_pb2 import CompareRunsResponse as CompareRunsResponse
 from runstream_proto.v1.runs_pb2 import CountRunsRequest as CountRunsRequest

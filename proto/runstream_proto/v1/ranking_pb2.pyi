@@ -93,7 +93,7 @@ AXIS_KIND_TIME: AxisKind.ValueType  # 4
 Global___AxisKind: _TypeAlias = AxisKind  # noqa: Y015
 
 @_typing.final
-class Objective(_message.Message):
+class RunObjective(_message.Message):
     """One number a run: a metric's last value, minimum, maximum or mean; or its value at the step that another metric
     chooses: the accuracy at the step where val_loss is lowest.
     """
@@ -129,7 +129,7 @@ class Objective(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Objective: _TypeAlias = Objective  # noqa: Y015
+Global___RunObjective: _TypeAlias = RunObjective  # noqa: Y015
 
 @_typing.final
 class GetParetoFrontRequest(_message.Message):
@@ -151,7 +151,7 @@ class GetParetoFrontRequest(_message.Message):
     layers: _builtins.int
     """1 to 20; 0: 1, the front alone"""
     @_builtins.property
-    def objectives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Objective]:
+    def objectives(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunObjective]:
         """2 to 8"""
 
     def __init__(
@@ -161,7 +161,7 @@ class GetParetoFrontRequest(_message.Message):
         project: _builtins.str = ...,
         filter: _builtins.str = ...,
         sweep_id: _builtins.str = ...,
-        objectives: _abc.Iterable[Global___Objective] | None = ...,
+        objectives: _abc.Iterable[Global___RunObjective] | None = ...,
         layers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -253,7 +253,7 @@ class GetImportanceRequest(_message.Message):
     seed: _builtins.int
     """the same question with the same seed has the same answer"""
     @_builtins.property
-    def objective(self) -> Global___Objective:
+    def objective(self) -> Global___RunObjective:
         """its goal does not matter"""
 
     @_builtins.property
@@ -267,7 +267,7 @@ class GetImportanceRequest(_message.Message):
         project: _builtins.str = ...,
         filter: _builtins.str = ...,
         sweep_id: _builtins.str = ...,
-        objective: Global___Objective | None = ...,
+        objective: Global___RunObjective | None = ...,
         parameters: _abc.Iterable[_builtins.str] | None = ...,
         seed: _builtins.int = ...,
     ) -> None: ...
