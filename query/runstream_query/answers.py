@@ -10,7 +10,11 @@ from runstream_query.deletion import Deletion
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
+from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
+from runstream_query.topics.explaining import Explaining
+from runstream_query.topics.fields import Fields
+from runstream_query.topics.listing import Listing
 from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
 from runstream_query.topics.runs import Runs
@@ -28,6 +32,10 @@ class Answers:
         self._lookup = Lookup(storage, store, crash_after_s)
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
+            Listing(storage, self._lookup),
+            Fields(storage, self._lookup),
+            Comparing(storage, self._lookup),
+            Explaining(storage, self._lookup),
             Curves(storage, self._lookup),
             Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import definitions
+from runstream_query.selection.columns import ALL, Columns
 from runstream_query.storage import Storage
 
 STATES = {
@@ -26,24 +30,56 @@ _SUMMARY_METRICS = 10_000
 """Of one run in a list; ListMetrics pages through all."""
 
 
-async def make_runs(
-    storage: Storage, project: str, rows: list[dict[str, Any]], *, environment: bool = False
-) -> list[pb.Run]:
-    """`Run` messages in the order of `rows`, with config and summary."""
-    ids = [row["run"] for row in rows]
-    if not ids:
-        return []
+@dataclass(slots=True)
+class Loaded:
+    """What some runs' documents and metrics say."""
+
+    fields: dict[str, dict[str, dict[str, Any]]]
+    """run -> section -> key -> value"""
+    summaries: dict[str, dict[str, Any]]
+    """run -> metric, or `metric.max` and the like -> number"""
+
+    def summary(self, run: str) -> dict[str, Any]:
+        """Overlaid by what the user set."""
+        return {**self.summaries[run], **self.fields[run]["summary"]}
+
+
+async def load(
+    storage: Storage, project: str, runs: Sequence[str], *, environment: bool = False, columns: Columns = ALL
+) -> Loaded:
+    """Raises StorageError."""
+    loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+    if not runs:
+        return loaded
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
-    fields: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for field in await storage.rows("run_fields", project=project, runs=ids, sections=sections):
-        fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
-    summaries: dict[str, dict[str, Any]] = defaultdict(dict)
-    for metric in await storage.rows(
-        "last_values", project=project, runs=ids, search="", after="", limit=_SUMMARY_METRICS
-    ):
-        summaries[metric["run"]][metric["metric"]] = _plain(metric["last_value"])
-    await definitions.apply(storage, project, {run: fields[run]["definition"] for run in ids}, summaries)
-    return [_run(project, row, fields[row["run"]], summaries[row["run"]], environment) for row in rows]
+    question = {"project": project, "runs": list(runs), **columns.parameters}
+    fields, metrics = await asyncio.gather(
+        storage.rows("run_fields", sections=sections, **question),
+        storage.rows("run_values", limit=_SUMMARY_METRICS, **question),
+    )
+    for field in fields:
+        loaded.fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
+    for metric in metrics:
+        loaded.summaries[metric["run"]][metric["metric"]] = _plain(metric["last_value"])
+    defined = {run: loaded.fields[run]["definition"] for run in runs}
+    await definitions.apply(storage, project, defined, loaded.summaries)
+    if columns.summary is not None:
+        for run, summary in loaded.summaries.items():
+            loaded.summaries[run] = {key: value for key, value in summary.items() if columns.has_summary(key)}
+    return loaded
+
+
+async def make_runs(
+    storage: Storage,
+    project: str,
+    rows: list[dict[str, Any]],
+    *,
+    environment: bool = False,
+    columns: Columns = ALL,
+) -> list[pb.Run]:
+    """`Run` messages in the order of `rows` (of runs.sql), with config and summary."""
+    loaded = await load(storage, project, [row["run"] for row in rows], environment=environment, columns=columns)
+    return [make_run(project, row, loaded, environment) for row in rows]
 
 
 def timestamp(microseconds: int) -> Timestamp | None:
@@ -52,9 +88,8 @@ def timestamp(microseconds: int) -> Timestamp | None:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def _run(
-    project: str, row: dict[str, Any], fields: dict[str, dict[str, Any]], summary: dict[str, Any], environment: bool
-) -> pb.Run:
+def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
+    fields = loaded.fields[row["run"]]
     team, _, name = project.partition("/")
     meta = fields["run"]
     ended = row["finished_us"] if row["state"] != "running" else 0
@@ -78,7 +113,7 @@ def _run(
         sweep_id=_text(meta.get("sweep_id")),
     )
     run.config.CopyFrom(_struct(fields["config"]))
-    run.summary.CopyFrom(_struct({**summary, **fields["summary"]}))
+    run.summary.CopyFrom(_struct(loaded.summary(row["run"])))
     if environment:
         run.environment.CopyFrom(_struct(fields["environment"]))
     return run
@@ -110,3 +145,10 @@ def _value(text: str) -> Any:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def to_value(value: Any) -> Value:
+    """NaN and infinities as their names; whatever is not JSON as text."""
+    struct = Struct()
+    struct.update({"": _plain(value)})
+    return struct.fields[""]

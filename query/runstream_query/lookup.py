@@ -40,8 +40,7 @@ class Lookup:
 
     async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
         """Rows of `runs.sql`; see its parameters."""
-        defaults = {"runs": [], "state": "", "search": "", "after_us": -1, "after_run": ""}
-        question = {**defaults, "silent_us": self.silent_us(), **question}
+        question = {"runs": [], "silent_us": self.silent_us(), **question}
         return await self._storage.rows("runs", project=project, **question)
 
     async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -26,13 +27,17 @@ def make_token(request: Message, place: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps([fingerprint(request), place]).encode()).decode()
 
 
-def read_token(request: Any, kinds: tuple[type, ...]) -> list[Any] | None:
-    """The place, or None for the first page. Raises InvalidQuestionError for a token that is not from this question."""
+def read_token(request: Any, kinds: tuple[type, ...] | Callable[[Any], bool]) -> list[Any] | None:
+    """The place, or None for the first page. `kinds`: the types of its parts, or what tells whether it is one.
+
+    Raises InvalidQuestionError for a token that is not from this question.
+    """
     if not request.page_token:
         return None
     try:
         mark, place = json.loads(base64.urlsafe_b64decode(request.page_token.encode("ascii")))
-        if mark != fingerprint(request) or tuple(type(part) for part in place) != kinds:
+        fits = tuple(type(part) for part in place) == kinds if isinstance(kinds, tuple) else kinds(place)
+        if mark != fingerprint(request) or not fits:
             raise ValueError
     except (ValueError, TypeError, RecursionError, binascii.Error, UnicodeEncodeError) as error:
         raise InvalidQuestionError(

@@ -18,11 +18,14 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
 from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.selection.filters import MAX_FILTER_CHARACTERS
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
+LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536}
+"""Fields that may be longer: a page token holds the last row's values, whatever the order was by."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -89,8 +92,9 @@ def check_texts(request: Any) -> None:
         if field.cpp_type != field.CPPTYPE_STRING:
             continue
         for text in value if field.is_repeated else (value,):
-            if len(text) > MAX_TEXT or "\0" in text:
-                raise InvalidQuestionError(f"{field.name}: a text of at most {MAX_TEXT} characters without NUL")
+            most = LONG_TEXTS.get(field.name, MAX_TEXT)
+            if len(text) > most or "\0" in text:
+                raise InvalidQuestionError(f"{field.name}: a text of at most {most} characters without NUL")
 
 
 def bearer(value: str | bytes | None) -> str:

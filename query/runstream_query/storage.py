@@ -18,6 +18,8 @@ _SETTINGS = {
     "max_result_rows": 20_000_000,
     # In the SQL files a name means the column first, so that max(time) AS time reads as it looks.
     "prefer_column_name_to_alias": 1,
+    # Text as the writer stores it, so that it can be compared as it is.
+    "output_format_json_escape_forward_slashes": 0,
 }
 _CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_sync": 2, "mutations_sync": 2}
 
@@ -37,9 +39,15 @@ class Storage:
         self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
     ) -> list[dict[str, Any]]:
         """For small answers: a dict a row. `settings` go before those that every question has."""
+        return await self.ask(sql(name), settings=settings, **parameters)
+
+    async def ask(
+        self, statement: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
+    ) -> list[dict[str, Any]]:
+        """`rows` of a statement that is made of files and constant text: no value is pasted into it."""
         try:
             result = await self._client.query(
-                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+                statement, parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error

@@ -1,7 +1,6 @@
 -- One row a run of a project: who wrote to it, when, and the state that follows from its ranks' newest streams.
 -- A rank whose newest stream has no outcome, and of which the server has heard nothing since `silent_us`, has crashed.
--- Parameters: project; runs (empty: all); state ('' = all); search ('' = all); after_us, after_run: the last row of
--- the page before; limit; silent_us. Newest first.
+-- Parameters: project; runs (empty: all); limit; silent_us. Newest first.
 WITH
 per_writer AS
 (
@@ -13,6 +12,7 @@ per_writer AS
         max(helper) AS helper,
         max(world_size) AS world_size,
         anyIf(user, user != '') AS user,
+        anyIf(host, host != '') AS host,
         min(time) AS started,
         max(time) AS seen,
         max(received) AS heard,
@@ -32,6 +32,7 @@ per_rank AS
         if(said = '' AND toUnixTimestamp64Micro(max(heard)) < {silent_us:Int64}, 'crashed', said) AS outcome,
         max(world_size) AS world_size,
         argMin(user, epoch) AS user,
+        groupUniqArrayIf(host, host != '') AS hosts,
         min(started) AS started,
         max(seen) AS seen,
         max(finished) AS finished,
@@ -44,7 +45,8 @@ per_run AS
 (
     SELECT
         run,
-        any(user) AS user,
+        argMin(user, rank) AS user,
+        arraySort(groupUniqArrayArray(hosts)) AS hosts,
         min(created) AS created,
         min(started) AS started,
         max(seen) AS seen,
@@ -58,29 +60,17 @@ per_run AS
             'running') AS state
     FROM per_rank
     GROUP BY run
-),
-matching AS
-(
-    SELECT * FROM per_run
-    WHERE ({state:String} = '' OR state = {state:String})
-      AND ({search:String} = ''
-           OR positionCaseInsensitiveUTF8(run, {search:String}) > 0
-           OR run IN (
-               SELECT run FROM run_fields FINAL
-               WHERE project = {project:String} AND section = 'run' AND key IN ('name', 'tags', 'group')
-                 AND positionCaseInsensitiveUTF8(value, {search:String}) > 0))
 )
 SELECT
     run,
     user,
+    hosts,
     toUnixTimestamp64Micro(created) AS created_us,
     toUnixTimestamp64Micro(started) AS started_us,
     toUnixTimestamp64Micro(seen) AS seen_us,
     toUnixTimestamp64Micro(finished) AS finished_us,
     world_size,
-    state,
-    (SELECT count() FROM matching) AS total
-FROM matching
-WHERE {after_us:Int64} < 0 OR (created_us, run) < ({after_us:Int64}, {after_run:String})
-ORDER BY created_us DESC, run DESC
+    state
+FROM per_run
+ORDER BY created_us DESC, run
 LIMIT {limit:UInt32}

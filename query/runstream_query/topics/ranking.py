@@ -1,19 +1,29 @@
-"""Which runs are best."""
+"""Which runs are best, by one objective or by several."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 from typing import Any
+
+import numpy as np
 
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import pareto
 from runstream_query.documents import make_runs
-from runstream_query.errors import InvalidQuestionError, UnknownNameError
+from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
+from runstream_query.objectives import Objective, best, values
 from runstream_query.paging import page_size
+from runstream_query.selection.columns import parse_columns
+from runstream_query.selection.reading import select
+from runstream_query.selection.select import Selection
 from runstream_query.storage import Storage
 
-_AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
+_MAX_OBJECTIVES = 8
+_MAX_LAYERS = 20
+_MAX_FRONT = 10_000
+"""Runs in one answer."""
 
 
 class Ranking:
@@ -23,25 +33,64 @@ class Ranking:
 
     async def RankRuns(self, principal: Principal, request: pb.RankRunsRequest) -> pb.RankRunsResponse:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
-        if not request.metric:
-            raise InvalidQuestionError("metric is empty: name the metric to rank by")
-        question: dict[str, Any] = {
-            "project": project,
-            "metric": request.metric,
-            "sweep": json.dumps(request.sweep_id) if request.sweep_id else "",
-            "ascending": int(request.ascending),
-            "limit": page_size(request.limit, 10, 1000),
-        }
-        if request.aggregate in _AGGREGATES:
-            found = await self._storage.rows("rank_all", aggregate=_AGGREGATES[request.aggregate], **question)
-            values = {row["run"]: row["best"] for row in found}
-        else:
-            values = {row["run"]: row["value"] for row in await self._storage.rows("rank_last", **question)}
-        if not values:
-            raise UnknownNameError(f"no run of {project} has the metric {request.metric!r}")
-        rows = {row["run"]: row for row in await self._lookup.run_rows(project, runs=list(values), limit=len(values))}
-        ordered = [rows[run] for run in values if run in rows]
+        limit, columns = page_size(request.limit, 10, 1000, "limit"), parse_columns(request.fields)
+        objective = Objective(
+            request.metric, request.aggregate, request.ascending, request.at, request.at_goal != pb.GOAL_MAXIMIZE
+        ).checked()
+        selection = await narrowed(self._storage, self._lookup, project, request)
+        found = await best(self._storage, project, objective, selection, limit)
+        values = {row["run"]: row for row in found}
+        rows = await self._lookup.run_rows(project, runs=list(values), limit=len(values)) if values else []
+        by_run = {row["run"]: row for row in rows}
+        ordered = [by_run[run] for run in values if run in by_run]
         response = pb.RankRunsResponse()
-        for place, run in enumerate(await make_runs(self._storage, project, ordered), start=1):
-            response.runs.add(place=place, value=values[run.id], run=run)
+        runs = await make_runs(self._storage, project, ordered, columns=columns)
+        for place, run in enumerate(runs, start=1):
+            row = values[run.id]
+            response.runs.add(place=place, value=row["value"], run=run, at_step=row["at_step"])
         return response
+
+    async def GetParetoFront(  # noqa: N802
+        self, principal: Principal, request: pb.GetParetoFrontRequest
+    ) -> pb.GetParetoFrontResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        if not 2 <= len(request.objectives) <= _MAX_OBJECTIVES:
+            raise InvalidQuestionError(f"objectives: give 2 to {_MAX_OBJECTIVES}, not {len(request.objectives)}")
+        if request.layers > _MAX_LAYERS:
+            raise InvalidQuestionError(f"layers is {request.layers}: at most {_MAX_LAYERS}")
+        objectives = [Objective.of(asked) for asked in request.objectives]
+        selection = await narrowed(self._storage, self._lookup, project, request)
+        found = await asyncio.gather(
+            *(values(self._storage, project, objective, selection) for objective in objectives)
+        )
+        every = sorted(set().union(*found))
+        table = np.array([[of.get(run, np.nan) for of in found] for run in every]).reshape(-1, len(objectives))
+        whole = ~np.isnan(table).any(axis=1)
+        most = pareto.MAX_POINTS_OF_TWO if len(objectives) == 2 else pareto.MAX_POINTS
+        if whole.sum() > most:
+            raise InvalidQuestionError(f"{whole.sum()} runs have all objectives: at most {most}; narrow with a filter")
+        runs = [run for run, kept in zip(every, whole, strict=True) if kept]
+        table = table[whole]
+        costs = table * np.array([1.0 if objective.minimize else -1.0 for objective in objectives])
+        layers = await asyncio.to_thread(pareto.layers, costs, request.layers or 1)
+        response = pb.GetParetoFrontResponse(compared=len(runs), left_out=len(every) - len(runs))
+        order = sorted(np.flatnonzero(layers), key=lambda i: (layers[i], costs[i, 0], runs[i]))[:_MAX_FRONT]
+        names = await names_of(self._storage, project, [runs[i] for i in order])
+        for i in order:
+            response.runs.add(
+                run=runs[i], name=names.get(runs[i], runs[i]), layer=int(layers[i]), values=table[i].tolist()
+            )
+        return response
+
+
+async def narrowed(storage: Storage, lookup: Lookup, project: str, request: Any) -> Selection | None:
+    """The runs that a request with `filter` and `sweep_id` asks for; None: all."""
+    if not request.filter.strip() and not request.sweep_id:
+        return None
+    return await select(storage, project, lookup.silent_us(), filter=request.filter, sweep=request.sweep_id)
+
+
+async def names_of(storage: Storage, project: str, runs: list[str]) -> dict[str, str]:
+    """The display names of runs that have one."""
+    rows = await storage.rows("run_names", project=project, runs=runs) if runs else []
+    return {row["run"]: row["name"] for row in rows}

@@ -1,4 +1,4 @@
-"""Who asks, projects, runs and the names of their metrics."""
+"""Who asks, projects, and one run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from runstream_common.control.store import ControlStore, Principal
 from runstream_common.identity import full_project
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.completeness import describe_streams
-from runstream_query.documents import STATE_NAMES, make_runs, timestamp
+from runstream_query.documents import make_runs, timestamp
 from runstream_query.lookup import Lookup
-from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.storage import Storage
 
 
@@ -46,25 +45,6 @@ class Runs:
             )
         return response
 
-    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:  # noqa: N802
-        project = await self._lookup.project(principal, request.team, request.project)
-        size = page_size(request.page_size, 50, 1000)
-        after_us, after_run = read_token(request, (int, str)) or (-1, "")
-        rows = await self._lookup.run_rows(
-            project,
-            state=STATE_NAMES.get(request.state, ""),
-            search=request.search,
-            after_us=after_us,
-            after_run=after_run,
-            limit=size,
-        )
-        response = pb.ListRunsResponse(
-            runs=await make_runs(self._storage, project, rows), total=rows[0]["total"] if rows else 0
-        )
-        if len(rows) == size:
-            response.next_page_token = make_token(request, [rows[-1]["created_us"], rows[-1]["run"]])
-        return response
-
     async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, [request.run])
@@ -77,27 +57,3 @@ class Runs:
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
         return run
-
-    async def ListMetrics(  # noqa: N802
-        self, principal: Principal, request: pb.ListMetricsRequest
-    ) -> pb.ListMetricsResponse:
-        project = await self._lookup.project(principal, request.team, request.project)
-        size = page_size(request.page_size, 1000, 10_000)
-        (after,) = read_token(request, (str,)) or ("",)
-        if not after:
-            await self._lookup.known_runs(project, [request.run])
-        rows = await self._storage.rows(
-            "last_values", project=project, runs=[request.run], search=request.search, after=after, limit=size
-        )
-        response = pb.ListMetricsResponse()
-        for row in rows:
-            response.metrics.add(
-                name=row["metric"],
-                ranks=row["ranks"],
-                last_step=row["last_step"],
-                last_value=row["last_value"],
-                last_time=timestamp(row["last_us"]),
-            )
-        if len(rows) == size:
-            response.next_page_token = make_token(request, [rows[-1]["metric"]])
-        return response

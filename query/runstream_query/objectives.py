@@ -1,0 +1,104 @@
+"""One number a run: of a metric its last value, minimum, maximum or mean, or its value at the step that another metric
+chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.errors import InvalidQuestionError, UnknownNameError
+from runstream_query.names import nearest
+from runstream_query.selection.reading import ask
+from runstream_query.selection.select import Selection
+from runstream_query.storage import Storage, sql
+
+_AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
+_AMONG, _VALUES = "/* among */", "/* values */ SELECT '' AS run, nan AS value, CAST(NULL, 'Nullable(Int64)') AS at_step"
+MAX_RUNS = 200_000
+"""Of which a number is fetched into this process: a sweep of a hundred thousand trials, twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    metric: str
+    aggregate: pb.Aggregate.ValueType = pb.AGGREGATE_LAST
+    minimize: bool = True
+    at: str = ""
+    at_minimize: bool = True
+
+    @classmethod
+    def of(cls, asked: pb.RunObjective) -> Objective:
+        """Raises InvalidQuestionError."""
+        return cls(
+            asked.metric, asked.aggregate, asked.goal != pb.GOAL_MAXIMIZE, asked.at, asked.at_goal != pb.GOAL_MAXIMIZE
+        ).checked()
+
+    def checked(self) -> Objective:
+        if not self.metric:
+            raise InvalidQuestionError("metric is empty: name the metric to rank by")
+        if self.at and self.aggregate not in (pb.AGGREGATE_UNSPECIFIED, pb.AGGREGATE_LAST):
+            raise InvalidQuestionError("give an aggregate, or the metric that chooses the step (at), not both")
+        return self
+
+    def statement(self, selection: Selection | None) -> tuple[str, dict[str, Any]]:
+        """A SELECT of run, value, at_step, and its parameters. `selection`: among which runs; None: all."""
+        if self.at:
+            name, own = "value_at", {"selector": self.at, "minimize": int(self.at_minimize)}
+        elif self.aggregate in _AGGREGATES:
+            name, own = "value_all", {"aggregate": _AGGREGATES[self.aggregate]}
+        else:
+            name, own = "value_last", {}
+        text = sql(name)
+        parameters: dict[str, Any] = {"metric": self.metric, **own}
+        if selection is not None:
+            text = text.replace(_AMONG, f"AND run IN ({selection.all_runs()})")
+            parameters |= selection.parameters
+        return text, parameters
+
+
+async def best(
+    storage: Storage, project: str, objective: Objective, selection: Selection | None, limit: int
+) -> list[dict[str, Any]]:
+    """Rows run, value, at_step: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
+    text, parameters = objective.statement(selection)
+    statement = sql("rank").replace(_VALUES, text)
+    question = {"project": project, **parameters, "ascending": int(objective.minimize)}
+    # The selection's own statement has a parameter of the same name.
+    statement = statement.replace("LIMIT {limit:UInt32}", "LIMIT {ranked:UInt32}") if selection else statement
+    question["ranked" if selection else "limit"] = limit
+    rows = await _asked(storage, statement, selection, question)
+    if not rows:
+        await explain_nothing(storage, project, objective, selection)
+    return rows
+
+
+async def values(storage: Storage, project: str, objective: Objective, selection: Selection | None) -> dict[str, float]:
+    """Run -> value, of at most MAX_RUNS runs. Raises InvalidQuestionError for more."""
+    text, parameters = objective.statement(selection)
+    statement = f"SELECT run, value FROM ({text}) ORDER BY run LIMIT {MAX_RUNS + 1}"  # noqa: S608  # constant text
+    rows = await _asked(storage, statement, selection, {"project": project, **parameters})
+    if len(rows) > MAX_RUNS:
+        raise InvalidQuestionError(f"more than {MAX_RUNS} runs: narrow them with a filter")
+    if not rows:
+        await explain_nothing(storage, project, objective, selection)
+    return {row["run"]: row["value"] for row in rows}
+
+
+async def explain_nothing(storage: Storage, project: str, objective: Objective, selection: Selection | None) -> None:
+    """Raises UnknownNameError where the project has no such metric, or, without a filter, no run that has it."""
+    question = {"project": project, "search": "", "pattern": "", "after": "", "limit": 10_000}
+    known = {row["key"] for row in await storage.rows("metric_fields", **question)}
+    for metric in filter(None, (objective.at, objective.metric)):
+        if metric not in known:
+            raise UnknownNameError(f"no run of {project} has the metric {metric[:100]!r}{nearest(metric, known)}")
+    if selection is None:
+        raise UnknownNameError(f"no run of {project} has the metric {objective.metric[:100]!r}")
+
+
+async def _asked(
+    storage: Storage, statement: str, selection: Selection | None, question: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if selection is None:
+        return await storage.ask(statement, **question)
+    return await ask(storage, statement, selection, **question)

@@ -1,0 +1,119 @@
+"""Which config and summary keys a run is shown with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.selection.fields import Kind, parse_field
+
+MAX_COLUMNS = 1000
+_AGGREGATES = (".min", ".max", ".mean", ".best", ".first")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of keys, with * and ? as wildcards; None: all keys."""
+
+    config: tuple[str, ...] | None = None
+    summary: tuple[str, ...] | None = None
+
+    def has_config(self, key: str) -> bool:
+        return self.config is None or bool(self._config_pattern.fullmatch(key))
+
+    def has_summary(self, key: str) -> bool:
+        return self.summary is None or bool(self._summary_pattern.fullmatch(key))
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """For `run_fields.sql` and `last_values.sql`: names, and one pattern for those with wildcards. Metrics whose
+        `metric.max` or the like is wanted are among them, since define_metric is applied to what was found."""
+        config, summary = self.config, self.summary
+        metrics = None if summary is None else tuple(dict.fromkeys([*summary, *_bases(summary)]))
+        return {
+            **_wanted("config", config),
+            **_wanted("summary", summary),
+            **_wanted("metric", metrics),
+        }
+
+    @cached_property
+    def _config_pattern(self) -> re.Pattern[str]:
+        return re.compile(_pattern(self.config or ()), re.DOTALL)
+
+    @cached_property
+    def _summary_pattern(self) -> re.Pattern[str]:
+        return re.compile(_pattern(self.summary or ()), re.DOTALL)
+
+
+ALL = Columns()
+
+
+def parse_columns(names: Sequence[str]) -> Columns:
+    """Raises InvalidQuestionError."""
+    if not names:
+        return ALL
+    if len(names) > MAX_COLUMNS:
+        raise InvalidQuestionError(f"fields: at most {MAX_COLUMNS}, not {len(names)}")
+    found: dict[Kind, list[str]] = {Kind.CONFIG: [], Kind.SUMMARY: []}
+    for name in names:
+        if name == "none":
+            continue
+        field = parse_field(name)
+        if field.kind in found:
+            found[field.kind].append(field.key)
+    return Columns(tuple(found[Kind.CONFIG]), tuple(found[Kind.SUMMARY]))
+
+
+def glob_regex(glob: str) -> str:
+    """A glob with * ? [...] as a regular expression for the whole text, the same for RE2 and for Python."""
+    parts, place = [], 0
+    while place < len(glob):
+        letter = glob[place]
+        end = glob.find("]", place + 2) if letter == "[" else -1
+        if letter == "*":
+            parts.append(".*")
+        elif letter == "?":
+            parts.append(".")
+        elif end > 0:
+            inside = glob[place + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
+            parts.append(f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]")
+            place = end
+        else:
+            parts.append(re.escape(letter) if letter.isascii() else letter)
+        place += 1
+    return f"^(?:{''.join(parts)})$"
+
+
+def _wildcard(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _pattern(names: Iterable[str]) -> str:
+    """Of texts that one of the names is; only * and ? are wildcards, since keys may hold brackets."""
+    parts = [re.escape(name).replace(r"\*", ".*").replace(r"\?", ".") for name in names]
+    return f"(?s)^(?:{'|'.join(parts)})$" if parts else ""
+
+
+def _wanted(what: str, names: Sequence[str] | None) -> dict[str, Any]:
+    return {
+        f"{what}_names": [name for name in names or () if not _wildcard(name)],
+        f"{what}_pattern": "" if names is None else _pattern(name for name in names if _wildcard(name)),
+        f"all_{what}": int(names is None),
+    }
+
+
+def _bases(names: Iterable[str]) -> Iterable[str]:
+    """Names of metrics of which `define_metric` may have made a key with one of these names."""
+    for name in names:
+        for aggregate in _AGGREGATES:
+            if name.endswith(aggregate):
+                yield name.removesuffix(aggregate)
+            head, star, tail = name.rpartition("*")
+            if star and aggregate.endswith(tail):
+                yield head + star
+        if name.endswith(".*"):
+            yield name.removesuffix(".*")

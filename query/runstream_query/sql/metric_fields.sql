@@ -1,0 +1,11 @@
+-- The metrics of a project and how many runs have them. Parameters: project; search ('': all); pattern (RE2, '': all);
+-- after: the last name of the page before; limit.
+SELECT metric AS key, uniqExact(run) AS runs
+FROM series
+WHERE project = {project:String}
+  AND ({search:String} = '' OR positionCaseInsensitiveUTF8(metric, {search:String}) > 0)
+  AND match(metric, {pattern:String})
+  AND ({after:String} = '' OR metric > {after:String})
+GROUP BY metric
+ORDER BY metric
+LIMIT {limit:UInt32}

@@ -1,0 +1,18 @@
+-- What holds of a metric's summary by `define_metric`: the definition by its very name, else by the last pattern that
+-- matches. Names and slots are one list: of each slot the names that match its metric, the one that counts first.
+-- Parameters: project; names; slots.
+SELECT run, slot, argMin(definition, place) AS text, CAST(NULL, 'Nullable(Float64)') AS number
+FROM
+(
+    SELECT
+        run,
+        argMax(value, version) AS definition,
+        arrayJoin(arrayFilter(i -> arrayElement({names:Array(String)}, i) = key,
+                              arrayEnumerate({names:Array(String)}))) AS place,
+        arrayElement({slots:Array(UInt16)}, place) AS slot
+    FROM run_fields
+    WHERE project = {project:String} AND section = 'definition' AND key IN {names:Array(String)}
+    GROUP BY run, key
+)
+WHERE definition != ''
+GROUP BY run, slot

@@ -1,0 +1,17 @@
+-- Minimum, maximum, mean and first of metrics over all ranks and steps of the finite values that survive, as four slots
+-- each. Parameters: project; metrics; first: number of the first slot.
+SELECT
+    run,
+    toUInt16({first:UInt16} + 4 * (indexOf({metrics:Array(String)}, metric) - 1) + tupleElement(item, 1)) AS slot,
+    '' AS text,
+    toNullable(tupleElement(item, 2)) AS number
+FROM
+(
+    SELECT
+        run,
+        toString(metric) AS metric,
+        arrayJoin([(0, min(value)), (1, max(value)), (2, avg(value)), (3, argMin(value, (step, rank)))]) AS item
+    FROM points FINAL
+    WHERE project = {project:String} AND metric IN {metrics:Array(String)} AND isFinite(value)
+    GROUP BY run, metric
+)

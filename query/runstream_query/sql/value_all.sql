@@ -1,0 +1,13 @@
+-- The minimum, maximum or mean of a metric over all ranks and steps of each run, NaN points left out; NaN where there are
+-- none but those. /* among */ is where a selection of runs goes. Parameters: project; metric; aggregate (min | max | mean).
+SELECT
+    run,
+    multiIf(
+        countIf(NOT isNaN(value)) = 0, nan,
+        {aggregate:String} = 'min', minIf(value, NOT isNaN(value)),
+        {aggregate:String} = 'max', maxIf(value, NOT isNaN(value)),
+        avgIf(value, NOT isNaN(value))) AS value,
+    CAST(NULL, 'Nullable(Int64)') AS at_step
+FROM points FINAL
+WHERE project = {project:String} AND metric = {metric:String} /* among */
+GROUP BY run

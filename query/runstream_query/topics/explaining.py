@@ -1,0 +1,144 @@
+"""What the runs' parameters have to do with their metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from runstream_common.control.store import Principal
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import importance
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.lookup import Lookup
+from runstream_query.objectives import Objective, values
+from runstream_query.paging import page_size
+from runstream_query.parameters import Column, make_column
+from runstream_query.selection.fields import Kind
+from runstream_query.selection.ordering import parse_order
+from runstream_query.selection.reading import ask, loads, parse_fields, select
+from runstream_query.storage import Storage
+from runstream_query.topics.ranking import names_of, narrowed
+
+_MAX_AXES = 50
+_MAX_LINES = 10_000
+_AT_ONCE = 1
+"""Forests at once, so that pages that ask do not take the cores from each other."""
+
+
+class Explaining:
+    def __init__(self, storage: Storage, lookup: Lookup) -> None:
+        self._storage = storage
+        self._lookup = lookup
+        self._forests = asyncio.Semaphore(_AT_ONCE)
+
+    async def GetImportance(  # noqa: N802
+        self, principal: Principal, request: pb.GetImportanceRequest
+    ) -> pb.GetImportanceResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        objective = Objective.of(request.objective)
+        if len(request.parameters) > importance.MAX_PARAMETERS:
+            raise InvalidQuestionError(
+                f"parameters: at most {importance.MAX_PARAMETERS}, not {len(request.parameters)}"
+            )
+        if not all(request.parameters):
+            raise InvalidQuestionError("parameters: a name is empty")
+        selection = await narrowed(self._storage, self._lookup, project, request)
+        found = await values(self._storage, project, objective, selection)
+        finite = {run: value for run, value in found.items() if math.isfinite(value)}
+        runs = _sample(sorted(finite), request.seed)
+        if len(runs) < importance.MIN_RUNS:
+            raise InvalidQuestionError(
+                f"{len(runs)} runs have a finite value of {objective.metric!r}: importance needs {importance.MIN_RUNS}"
+            )
+        keys = list(dict.fromkeys(key.removeprefix("config.") for key in request.parameters))
+        columns = await self._config(project, runs, keys)
+        varying = [column for column in columns if column.distinct + (not column.present.all()) > 1]
+        target = np.array([finite[run] for run in runs])
+        response = pb.GetImportanceResponse(runs=len(runs), left_out=len(found) - len(runs))
+        response.constant.extend(column.name for column in columns if column not in varying)
+        if varying:
+            async with self._forests:
+                ranked, score = await asyncio.to_thread(importance.explain, varying, target, request.seed)
+            response.score = score
+            for one in ranked:
+                response.parameters.add(
+                    key=one.column.name,
+                    kind=one.column.kind,
+                    importance=one.share,
+                    importance_std=one.std,
+                    pearson=one.pearson,
+                    spearman=one.spearman,
+                    runs=int(one.column.present.sum()),
+                    distinct=one.column.distinct,
+                )
+        return response
+
+    async def GetParallelCoordinates(  # noqa: N802
+        self, principal: Principal, request: pb.GetParallelCoordinatesRequest
+    ) -> pb.GetParallelCoordinatesResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        if not request.axes:
+            raise InvalidQuestionError("axes: name at least one field, such as config.lr")
+        axes = parse_fields(request.axes, "axes", _MAX_AXES)
+        order = parse_order(request.order)
+        limit = page_size(request.limit, 1000, _MAX_LINES, "limit")
+        wanted = [*axes, *(key.field for key in order)]
+        selection = await select(
+            self._storage,
+            project,
+            self._lookup.silent_us(),
+            filter=request.filter,
+            search=request.search,
+            fields=wanted,
+        )
+        rows = await ask(self._storage, selection.values(axes, order, limit), selection)
+        runs = [row["run"] for row in rows]
+        names = await names_of(self._storage, project, runs)
+        response = pb.GetParallelCoordinatesResponse(
+            runs=runs, names=[names.get(run, run) for run in runs], total=rows[0]["total"] if rows else 0
+        )
+        for index, field in enumerate(axes):
+            column = make_column(str(field), [_value(row, index) for row in rows], field.kind is Kind.TIME)
+            response.axes.append(_axis(column))
+        return response
+
+    async def _config(self, project: str, runs: Sequence[str], keys: Sequence[str]) -> list[Column]:
+        """The columns of these keys, or of the most frequent ones."""
+        if not keys:
+            rows = await self._storage.rows(
+                "config_fields", project=project, section="config", search="", pattern="", after="", limit=10_000
+            )
+            rows.sort(key=lambda row: (-row["runs"], row["key"]))
+            keys = [row["key"] for row in rows[: importance.MAX_PARAMETERS]]
+        table: dict[str, dict[str, Any]] = {key: {} for key in keys}
+        found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
+        for row in found:
+            table[row["key"]][row["run"]] = loads(row["text"])
+        return [make_column(key, [of.get(run) for run in runs]) for key, of in table.items()]
+
+
+def _sample(runs: list[str], seed: int) -> list[str]:
+    """All, or a sample by the seed, in order."""
+    if len(runs) <= importance.MAX_RUNS:
+        return runs
+    chosen = np.random.default_rng(seed).choice(len(runs), importance.MAX_RUNS, replace=False)
+    return [runs[i] for i in sorted(chosen)]
+
+
+def _value(row: dict[str, Any], index: int) -> Any:
+    number, text = row[f"v{index}_number"], row[f"v{index}_text"]
+    if number is not None:
+        return number
+    return None if text in ("", "null") else loads(text)
+
+
+def _axis(column: Column) -> pb.Axis:
+    finite = column.values[np.isfinite(column.values)]
+    axis = pb.Axis(field=column.name, kind=column.kind, categories=column.categories, values=column.values.tolist())
+    if column.kind != pb.AXIS_KIND_CATEGORY and len(finite):
+        axis.min, axis.max = float(finite.min()), float(finite.max())
+    return axis

@@ -1,0 +1,111 @@
+"""Which metrics and keys there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.control.store import Principal
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.documents import timestamp
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.lookup import Lookup
+from runstream_query.paging import make_token, page_size, read_token
+from runstream_query.selection.columns import glob_regex
+from runstream_query.selection.filters import check_regex
+from runstream_query.selection.reading import refused
+from runstream_query.storage import Storage
+
+_MAX_RUNS = 1000
+_KINDS = {"numbers": "number", "strings": "string", "booleans": "boolean", "lists": "list", "nulls": "null"}
+
+
+class Fields:
+    def __init__(self, storage: Storage, lookup: Lookup) -> None:
+        self._storage = storage
+        self._lookup = lookup
+
+    async def ListMetrics(  # noqa: N802
+        self, principal: Principal, request: pb.ListMetricsRequest
+    ) -> pb.ListMetricsResponse:
+        project = await self._lookup.project(principal, request.team, request.project)
+        size = page_size(request.page_size, 1000, 10_000)
+        runs = list(dict.fromkeys([*([request.run] if request.run else []), *request.runs]))
+        if len(runs) > _MAX_RUNS:
+            raise InvalidQuestionError(f"runs: at most {_MAX_RUNS}, not {len(runs)}; none: all of the project")
+        (after,) = read_token(request, (str,)) or ("",)
+        if runs and not after:
+            await self._lookup.known_runs(project, runs)
+        rows = await self._ask("metrics", request, after, size, project=project, runs=runs)
+        response = pb.ListMetricsResponse()
+        for row in rows:
+            response.metrics.add(
+                name=row["metric"],
+                ranks=row["ranks"],
+                last_step=row["last_step"],
+                last_value=row["last_value"],
+                last_time=timestamp(row["last_us"]),
+                runs=row["runs"],
+            )
+        if len(rows) == size:
+            response.next_page_token = make_token(request, [rows[-1]["metric"]])
+        return response
+
+    async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        size = page_size(request.page_size, 1000, 10_000)
+        section, after = read_token(request, (str, str)) or ("config", "")
+        response = pb.ListFieldsResponse()
+        if section == "config" and request.section != pb.FIELD_SECTION_SUMMARY:
+            rows = await self._ask("config_fields", request, after, size, project=project, section="config")
+            response.fields.extend(_field("config", row) for row in rows)
+            if len(rows) == size:
+                response.next_page_token = make_token(request, ["config", rows[-1]["key"]])
+                return response
+            after = ""
+        if request.section == pb.FIELD_SECTION_CONFIG:
+            return response
+        left = size - len(response.fields)
+        found = await self._summary(request, project, after, left)
+        response.fields.extend(found)
+        if len(found) == left:
+            response.next_page_token = make_token(request, ["summary", found[-1].field.removeprefix("summary.")])
+        return response
+
+    async def _summary(self, request: Any, project: str, after: str, limit: int) -> list[pb.FieldInfo]:
+        """Metrics and keys that were set, as one list by name."""
+        metrics = await self._ask("metric_fields", request, after, limit, project=project)
+        keys = await self._ask("config_fields", request, after, limit, project=project, section="summary")
+        known = {row["key"]: pb.FieldInfo(field=f"summary.{row['key']}", runs=row["runs"]) for row in metrics}
+        for field in known.values():
+            field.metric = True
+            field.kinds.append("number")
+        for row in keys:
+            field = _field("summary", row)
+            if row["key"] in known:
+                known[row["key"]].runs = max(known[row["key"]].runs, field.runs)
+                known[row["key"]].kinds[:] = [k for k in _KINDS.values() if k == "number" or k in field.kinds]
+            else:
+                known[row["key"]] = field
+        names = sorted(known, key=str.encode)[:limit]
+        return [known[name] for name in names]
+
+    async def _ask(self, name: str, request: Any, after: str, limit: int, **question: Any) -> list[dict[str, Any]]:
+        """A file that takes search, pattern, after and limit."""
+        if request.regex and request.glob:
+            raise InvalidQuestionError("give regex or glob, not both")
+        pattern = glob_regex(check_regex(request.glob)) if request.glob else check_regex(request.regex)
+        try:
+            return await self._storage.rows(
+                name, search=request.search, pattern=pattern, after=after, limit=limit, **question
+            )
+        except StorageRefusedError as error:
+            raise refused(error) from error
+
+
+def _field(section: str, row: dict[str, Any]) -> pb.FieldInfo:
+    field = pb.FieldInfo(field=f"{section}.{row['key']}", runs=row["runs"])
+    field.kinds.extend(kind for column, kind in _KINDS.items() if row[column])
+    if row["numbers"] and section == "config" and row["low"] is not None:
+        field.min, field.max = row["low"], row["high"]
+    return field
