@@ -55,7 +55,7 @@ async def load(
     question = {"project": project, "runs": list(runs), **columns.parameters}
     fields, metrics = await asyncio.gather(
         storage.rows("run_fields", sections=sections, **question),
-        storage.rows("run_values", limit=_SUMMARY_METRICS, **question),
+        storage.rows("run_values", limit=_SUMMARY_METRICS, **question) if columns.wants_metrics else _no_rows(),
     )
     for field in fields:
         loaded.fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
@@ -67,6 +67,10 @@ async def load(
         for run, summary in loaded.summaries.items():
             loaded.summaries[run] = {key: value for key, value in summary.items() if columns.has_summary(key)}
     return loaded
+
+
+async def _no_rows() -> list[dict[str, Any]]:
+    return []
 
 
 async def make_runs(

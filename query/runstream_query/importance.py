@@ -50,7 +50,7 @@ def explain(columns: Sequence[Column], target: NDArray[np.float64], seed: int) -
     places = np.repeat(rows[:, None], len(columns), axis=1)  # shuffling a column of row numbers shuffles its features
     model.fit(places, target)
     found = permutation_importance(
-        model, places, target, scoring="neg_mean_squared_error", n_repeats=_REPEATS, random_state=seed, n_jobs=1
+        model, places, target, scoring=_minus_squared_error, n_repeats=_REPEATS, random_state=seed, n_jobs=1
     )
     means = np.maximum(found.importances_mean, 0.0)
     total = float(means.sum()) or 1.0
@@ -79,6 +79,10 @@ class _Grouped:
     def _features(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = places.astype(np.int64)
         return np.hstack([matrix[rows[:, index]] for index, matrix in enumerate(self._matrices)])
+
+
+def _minus_squared_error(model: _Grouped, places: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    return -float(np.mean((model.predict(places) - target) ** 2))
 
 
 def _features(column: Column) -> NDArray[np.float64]:

@@ -87,8 +87,8 @@ async def values(storage: Storage, project: str, objective: Objective, selection
 
 async def explain_nothing(storage: Storage, project: str, objective: Objective, selection: Selection | None) -> None:
     """Raises UnknownNameError where the project has no such metric, or, without a filter, no run that has it."""
-    question = {"project": project, "search": "", "pattern": "", "after": "", "limit": 10_000}
-    known = {row["key"] for row in await storage.rows("metric_fields", **question)}
+    rows = await storage.rows("metric_fields", project=project, search="", pattern="", after="", limit=10_000)
+    known = {row["key"] for row in rows}
     for metric in filter(None, (objective.at, objective.metric)):
         if metric not in known:
             raise UnknownNameError(f"no run of {project} has the metric {metric[:100]!r}{nearest(metric, known)}")

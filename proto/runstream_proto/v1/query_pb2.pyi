@@ -803,12 +803,14 @@ class ListMetricsRequest(_message.Message):
     """1 to 10000; 0: 1000"""
     page_token: _builtins.str
     regex: _builtins.str
-    """RE2, found anywhere in the name; at most 512 characters"""
+    """with `name`, `runs` and `last_step` alone
+    RE2, found anywhere in the name; at most 512 characters
+    """
     glob: _builtins.str
     """the whole name, with * ? [...]"""
     @_builtins.property
     def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """instead of `run`: at most 1000; neither: all runs of the project"""
+        """instead of `run`: at most 1000; neither: all runs of the project, whose metrics come"""
 
     def __init__(
         self,

@@ -28,6 +28,10 @@ class Columns:
     def has_summary(self, key: str) -> bool:
         return self.summary is None or bool(self._summary_pattern.fullmatch(key))
 
+    @property
+    def wants_metrics(self) -> bool:
+        return self.summary is None or bool(self.summary)
+
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """For `run_fields.sql` and `last_values.sql`: names, and one pattern for those with wildcards. Metrics whose

@@ -10,6 +10,8 @@ from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.filters import All, Any_, Condition, Not, Test
 from runstream_query.selection.sources import Sources
 
+NO_TEXT = "''"
+"""The text column of what is a number or missing."""
 _SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _LISTS = frozenset({Kind.OWN, Kind.CONFIG, Kind.SUMMARY, Kind.STREAM})
 """Kinds whose values can be lists: a comparison holds when it holds of the list, or of one of its elements."""
@@ -45,17 +47,12 @@ class Conditions:
         text, number = self._sources.columns(test.field)
         match test.operator:
             case "$exists":
-                return f"({text} != '' OR {number} IS NOT NULL)"
+                return f"({number} IS NOT NULL)" if text == NO_TEXT else f"({text} != '' OR {number} IS NOT NULL)"
             case "$in":
                 return self._among(test.field, test.operand, text, number)
             case "$regex":
-                pattern = self.parameter("String", test.operand)
-                return self._any_of(
-                    test.field,
-                    text,
-                    _string("match({}, " + pattern + ")", text),
-                    _string("match({}, " + pattern + ")", "e"),
-                )
+                pattern = f"match({{}}, {self.parameter('String', test.operand)})"
+                return self._any_of(test.field, text, _string(pattern, text), _string(pattern, "e"))
         sign = _SIGNS[test.operator]
         if isinstance(test.operand, str):
             bound = self.parameter("String", test.operand)
@@ -71,13 +68,14 @@ class Conditions:
         wholes: list[str] = []
         elements: list[str] = []
         if None in operands:
-            wholes.append(f"({text} IN ('', 'null') AND {number} IS NULL)")
+            absent = f"{number} IS NULL"
+            wholes.append(f"({absent})" if text == NO_TEXT else f"({text} IN ('', 'null') AND {absent})")
         strings = [operand for operand in operands if isinstance(operand, str)]
         numbers = [float(o) for o in operands if isinstance(o, (int, float)) and not isinstance(o, bool)]
         numbers += [_SHOWN[string] for string in strings if string in _SHOWN]
         words = [json.dumps(operand) for operand in operands if isinstance(operand, bool)]
         lists = [_json(operand) for operand in operands if isinstance(operand, list)]
-        if strings or words or lists:
+        if (strings or words or lists) and text != NO_TEXT:
             wholes.append(f"{text} IN {self.parameter('Array(String)', [*map(_json, strings), *words, *lists])}")
         if strings:
             elements.append(_string(f"{{}} IN {self.parameter('Array(String)', strings)}", "e"))
@@ -85,22 +83,25 @@ class Conditions:
             elements.append(f"e IN {self.parameter('Array(String)', words)}")
         if any(math.isnan(one) for one in numbers):
             wholes.append(f"ifNull(isNaN({number}), 0)")
-        if found := [one for one in numbers if not math.isnan(one)]:
+        # IN compares bits, for which 0.0 and -0.0 are two.
+        if found := [one + 0.0 for one in numbers if not math.isnan(one)]:
             place = self.parameter("Array(Float64)", found)
-            wholes.append(f"ifNull({number} IN {place}, 0)")
-            elements.append(f"ifNull(toFloat64OrNull(e) IN {place}, 0)")
+            wholes.append(f"ifNull({number} + 0. IN {place}, 0)")
+            elements.append(f"ifNull(toFloat64OrNull(e) + 0. IN {place}, 0)")
         return self._any_of(field, text, _joined("OR", wholes, "0"), _joined("OR", elements, "0"))
 
     @staticmethod
     def _any_of(field: Field, text: str, whole: str, element: str) -> str:
-        if field.kind not in _LISTS or element == "0":
+        if field.kind not in _LISTS or element == "0" or text == NO_TEXT:
             return whole
         return f"({whole} OR (startsWith({text}, '[') AND arrayExists(e -> {element}, JSONExtractArrayRaw({text}))))"
 
 
 def _string(test: str, column: str) -> str:
     """A test of a string, which holds of nothing else; `{}` in it is the string."""
-    return f"(startsWith({column}, '\"') AND {test.format(f'JSONExtractString({column})')})"
+    if column == NO_TEXT:
+        return "0"
+    return f"(startsWith({column}, '\"') AND {test.replace('{}', f'JSONExtractString({column})')})"
 
 
 def _joined(word: str, parts: list[str], empty: str) -> str:

@@ -38,10 +38,12 @@ async def select(
         parts.append(Test(parse_field("sweep"), "$in", (sweep,)))
     condition = parts[0] if len(parts) == 1 else All(tuple(parts))
     wanted = [*(test.field for test in tests(condition)), *fields]
-    names: list[str] = []
-    if any(field.kind is Kind.SUMMARY for field in wanted):
-        names = [row["key"] for row in await storage.rows("definition_names", project=project)]
-    return Selection(Sources(project, silent_us, names), condition, search, fields)
+    keys = sorted({field.key for field in wanted if field.kind is Kind.SUMMARY})
+    known: dict[str, list[str]] = {"definition": [], "summary": []}
+    if keys:
+        for row in await storage.rows("summary_keys", project=project, keys=keys):
+            known[row["section"]].append(row["key"])
+    return Selection(Sources(project, silent_us, known["definition"], known["summary"]), condition, search, fields)
 
 
 async def ask(storage: Storage, statement: str, selection: Selection, **more: Any) -> list[dict[str, Any]]:

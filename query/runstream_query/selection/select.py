@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from runstream_query.selection.conditions import Conditions
+from runstream_query.selection.conditions import NO_TEXT, Conditions
 from runstream_query.selection.fields import Field
 from runstream_query.selection.filters import Condition, tests
 from runstream_query.selection.ordering import Key
@@ -122,6 +122,9 @@ NUMBER, TEXT, BOOLEAN, LIST, NAN, MISSING = range(6)
 
 def _key_columns(text: str, number: str) -> tuple[str, str, str]:
     """Class, number and text of a value, which together put any values in order."""
+    if text == NO_TEXT:
+        kind = f"multiIf({number} IS NULL, {MISSING}, isNaN({number}), {NAN}, {NUMBER})"
+        return f"toUInt8({kind})", f"if(ifNull(isNaN({number}), 1), 0., assumeNotNull({number}) + 0.)", text
     string = f"startsWith({text}, '\"')"
     kind = (
         f"multiIf(ifNull(isNaN({number}), 0), {NAN}, {number} IS NOT NULL, {NUMBER}, {string}, {TEXT}, "

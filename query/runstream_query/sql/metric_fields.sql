@@ -1,6 +1,6 @@
 -- The metrics of a project and how many runs have them. Parameters: project; search ('': all); pattern (RE2, '': all);
 -- after: the last name of the page before; limit.
-SELECT metric AS key, uniqExact(run) AS runs
+SELECT metric AS key, uniqExact(run) AS runs, max(tupleElement(last, 1)) AS last_step
 FROM series
 WHERE project = {project:String}
   AND ({search:String} = '' OR positionCaseInsensitiveUTF8(metric, {search:String}) > 0)

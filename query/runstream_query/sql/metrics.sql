@@ -1,9 +1,9 @@
 -- A page of metrics by name, with their last values: mean over the ranks, then over the runs. The names are found first,
 -- in key order, so that a page of a million names reads the values of that page only.
--- Parameters: project; runs (empty: all); search ('': all); pattern (RE2, '': all); after: the last name of the page
+-- Parameters: project; runs; search ('': all); pattern (RE2, '': all); after: the last name of the page
 -- before; limit.
 SELECT
-    metric,
+    metric AS key,
     count() AS runs,
     max(ranks) AS ranks,
     max(last_step) AS last_step,
@@ -22,12 +22,12 @@ FROM
             argMax(tupleElement(last, 4), age) AS newest_time,
             max(tupleElement(last, 1)) AS last_step
         FROM series
-        WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
+        WHERE project = {project:String} AND run IN {runs:Array(String)}
           AND metric IN
           (
               SELECT DISTINCT metric
               FROM series
-              WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
+              WHERE project = {project:String} AND run IN {runs:Array(String)}
                 AND ({search:String} = '' OR positionCaseInsensitiveUTF8(metric, {search:String}) > 0)
                 AND match(metric, {pattern:String})
                 AND ({after:String} = '' OR metric > {after:String})

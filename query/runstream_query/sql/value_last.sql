@@ -1,4 +1,4 @@
--- A metric's last value of each run, mean over the ranks. /* among */ is where a selection of runs goes.
+-- A metric's last value of each run, mean over the ranks. The comment in WHERE is where a selection of runs goes.
 -- Parameters: project; metric.
 SELECT run, avg(newest) AS value, CAST(NULL, 'Nullable(Int64)') AS at_step
 FROM

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from runstream_common.clickhouse import StorageRefusedError
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
@@ -36,19 +38,18 @@ class Fields:
         (after,) = read_token(request, (str,)) or ("",)
         if runs and not after:
             await self._lookup.known_runs(project, runs)
-        rows = await self._ask("metrics", request, after, size, project=project, runs=runs)
+        # Of all runs of a project the values would be read by the million: only the names, and who has them.
+        file = "metrics" if runs else "metric_fields"
+        question = {"project": project, **({"runs": runs} if runs else {})}
+        rows = await self._ask(file, request, after, size, **question)
         response = pb.ListMetricsResponse()
         for row in rows:
-            response.metrics.add(
-                name=row["metric"],
-                ranks=row["ranks"],
-                last_step=row["last_step"],
-                last_value=row["last_value"],
-                last_time=timestamp(row["last_us"]),
-                runs=row["runs"],
-            )
+            metric = response.metrics.add(name=row["key"], runs=row["runs"], last_step=row["last_step"])
+            if runs:
+                metric.ranks, metric.last_value = row["ranks"], row["last_value"]
+                metric.last_time.CopyFrom(timestamp(row["last_us"]) or Timestamp())
         if len(rows) == size:
-            response.next_page_token = make_token(request, [rows[-1]["metric"]])
+            response.next_page_token = make_token(request, [rows[-1]["key"]])
         return response
 
     async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:  # noqa: N802
