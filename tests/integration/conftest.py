@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.many_runs import asked
 from tests.integration.world import world
 from tests.support.stack import ServiceStack
 
-__all__ = ["world"]
+__all__ = ["asked", "world"]
 
 
 @pytest.fixture(scope="package")

@@ -6,18 +6,28 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from runstream_common.bus.protocol import Origin
+from runstream_common.clickhouse import ArrowInserter, connect
+from runstream_common.control.store import ControlStore, Principal, Resume
 from runstream_common.identity import run_month, version
+from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.times import from_us
 from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
 from runstream_ingestor.writer.store import Insert, to_insert
 from runstream_ingestor.writer.tables import to_table
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.answers import Answers
+from runstream_query.deletion import Deletion
+from runstream_query.storage import Storage
 from tests.integration.reference import Run
+from tests.support.stack import ServiceStack
 
 CREATED_US = 1_790_000_000_000_000
 MONTH = run_month(CREATED_US)
@@ -208,3 +218,64 @@ def summarised(
         known["best"] = low if definition.get("goal") == "minimize" else high
         extra.update({f"{metric}.{kind}": known[kind] for kind in kinds & set(known)})
     return {**summary, **extra}
+
+
+PROJECT = "many"
+RUNS = ManyRuns(PROJECT, 60, seed=5)
+_STORED: list[int] = []
+
+
+class Asked:
+    def __init__(self, answers: Answers, principal: Principal, client: Any, store: ControlStore) -> None:
+        self.answers, self.principal, self.client, self.store = answers, principal, client, store
+
+    async def pages(self, size: int, **question: Any) -> tuple[list[pb.Run], list[int]]:
+        request = pb.ListRunsRequest(project=PROJECT, page_size=size, **question)
+        runs: list[pb.Run] = []
+        totals = []
+        while True:
+            response = await self.answers.ListRuns(self.principal, request)
+            runs += response.runs
+            totals.append(response.total)
+            if not response.next_page_token:
+                return runs, totals
+            assert len(response.runs) == size
+            request.page_token = response.next_page_token
+
+    async def ids(self, filter: Any = None, order: Sequence[str] = (), size: int = 1000, **more: Any) -> list[str]:
+        text = json.dumps(filter) if filter is not None else ""
+        return [run.id for run in (await self.pages(size, filter=text, order=order, fields=["none"], **more))[0]]
+
+    async def copy(self, project: str) -> None:
+        """The same runs in another project."""
+        for run in RUNS.runs:
+            for writer in ("writer-1", "writer-2"):  # two attempts: what they logged has two epochs
+                await self.store.bind_stream(
+                    self.principal, team="", project=project, run=run["id"], writer_id=writer, rank=0,
+                    resume=Resume.ALLOW,
+                )  # fmt: skip
+        for table in ("points", "series", "streams", "run_fields"):
+            await self.client.command(
+                f"INSERT INTO {table} SELECT * REPLACE ('main/{project}' AS project) "
+                f"FROM (SELECT * FROM {table} WHERE project = 'main/{PROJECT}')"
+            )
+
+
+@pytest.fixture
+async def asked(embedded: ServiceStack) -> AsyncIterator[Asked]:
+    client = await connect(embedded.clickhouse.config)
+    store = ControlStore.open(embedded.control_url)
+    principal = await store.authenticate(embedded.key)
+    storage = Storage(client)
+    if not _STORED:
+        await store.bind_stream(
+            principal, team="", project=PROJECT, run="run-000", writer_id="writer-x", rank=0, resume=Resume.ALLOW
+        )
+        insert = ArrowInserter(client)
+        for one in RUNS.inserts:
+            await insert(one.table, one.columns, one.data, one.token)
+        _STORED.append(1)
+    deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
+    yield Asked(Answers(storage, store, deletion), principal, client, store)
+    await client.close()
+    await store.close()

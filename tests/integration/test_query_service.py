@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore
+from runstream_common.control.store import ControlStore, Resume
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.errors import InvalidQuestionError
@@ -63,7 +63,35 @@ def seeded(embedded: ServiceStack) -> ServiceStack:
     subprocess.run(
         [sys.executable, str(logger), "0", "1", "5", "50", "seeded"], env=environment, check=True, timeout=60
     )
+    asyncio.run(_copy_run(embedded))
     return embedded
+
+
+COPIES = [f"copy-{number}" for number in range(6)]
+
+
+async def _copy_run(stack: ServiceStack) -> None:
+    """The seeded run several times over in a project of their own, for what is asked about many runs."""
+    client = await connect(stack.clickhouse.config)
+    store = ControlStore.open(stack.control_url)
+    who = await store.authenticate(stack.key)
+    for number, run in enumerate(COPIES):
+        await store.bind_stream(
+            who, team="", project="copies", run=run, writer_id=f"writer-{run}", rank=0, resume=Resume.ALLOW
+        )
+        for table in ("points", "series", "streams", "run_fields"):
+            value = f"value + {number} AS value" if table == "points" else "''"
+            change = f"REPLACE ({value})" if table == "points" else ""
+            await client.command(
+                f"INSERT INTO {table} SELECT * REPLACE ('main/copies' AS project, '{run}' AS run) "
+                f"FROM (SELECT * {change} FROM {table} WHERE project = 'main/million' AND run = 'seeded')"
+            )
+        await client.command(
+            "INSERT INTO run_fields (project, run, section, key, value, version, run_month) "
+            f"SELECT 'main/copies', '{run}', 'config', 'lr', '0.{number + 1}', 1, toStartOfMonth(now())"
+        )
+    await client.close()
+    await store.close()
 
 
 def question(method: str, project: str = "million", team: str = "main") -> dict[str, Any]:
@@ -77,7 +105,18 @@ def question(method: str, project: str = "million", team: str = "main") -> dict[
         "metrics": ["group/metric-00"],
         "metric": "group/metric-00",
     }
+    known |= OWN_FIELDS.get(method, {})
     return {name: value for name, value in known.items() if name in fields}
+
+
+_OBJECTIVE = {"metric": "group/metric-00"}
+OWN_FIELDS: dict[str, dict[str, Any]] = {
+    "CompareRuns": {"project": "copies", "runs": COPIES},
+    "GetImportance": {"project": "copies", "objective": {**_OBJECTIVE, "aggregate": "AGGREGATE_MAX"}},
+    "GetParetoFront": {"objectives": [_OBJECTIVE, {**_OBJECTIVE, "goal": "GOAL_MAXIMIZE"}]},
+    "GetParallelCoordinates": {"axes": ["config.lr", "summary.group/metric-00"]},
+}
+"""What a method needs beside the fields that all have."""
 
 
 @pytest.mark.parametrize("method", [m.name for m in METHODS if not m.name.startswith(("Delete", "Set"))])
@@ -164,6 +203,42 @@ def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: st
         ("RankRuns", {"metric": "nope"}, 404, "no run of main/million has the metric 'nope'"),
         ("RankRuns", {"aggregate": "AGGREGATE_MEDIAN"}, 400, "does not fit"),
         ("ListRuns", {"page_size": 5000}, 400, "at most 1000"),
+        ("ListRuns", {"filter": "{"}, 400, "filter is no JSON"),
+        ("ListRuns", {"filter": "[1]"}, 400, "give an object"),
+        ("ListRuns", {"filter": '{"stat": 1}'}, 400, "near it: state"),
+        ("ListRuns", {"filter": '{"state": {"$like": "x"}}'}, 400, "no operator '$like'"),
+        ("ListRuns", {"filter": '{"$xor": []}'}, 400, "no operator '$xor'"),
+        ("ListRuns", {"filter": '{"$or": []}'}, 400, "needs a list"),
+        ("ListRuns", {"filter": '{"config.lr": {"$gt": true}}'}, 400, "with a number or a text"),
+        ("ListRuns", {"filter": '{"config.model": {"depth": 3}}'}, 400, "dotted keys"),
+        ("ListRuns", {"filter": '{"created_at": {"$gt": "yesterday"}}'}, 400, "ISO 8601"),
+        ("ListRuns", {"filter": '{"name": {"$regex": "("}}'}, 400, "does not compile"),
+        ("ListRuns", {"filter": '{"name": {"$regex": "(((a{100}){100}){100}){100}"}}'}, 400, "does not compile"),
+        ("ListRuns", {"filter": '{"name": {"$regex": "' + "a" * 600 + '"}}'}, 400, "at most 512"),
+        ("ListRuns", {"filter": '{"$not":' * 20 + "{}" + "}" * 20}, 400, "at most 16 levels"),
+        ("ListRuns", {"filter": json.dumps({"$or": [{"config.a": n} for n in range(300)]})}, 400, "at most 256"),
+        ("ListRuns", {"filter": json.dumps({f"config.k{n}": n for n in range(70)})}, 400, "at most 64"),
+        ("ListRuns", {"filter": "x" * 70_000}, 400, "65536"),
+        ("ListRuns", {"order": ["loss"]}, 400, "no field 'loss'"),
+        ("ListRuns", {"order": [f"config.{n}" for n in range(9)]}, 400, "at most 8"),
+        ("ListRuns", {"fields": ["config."]}, 400, "no field 'config.'"),
+        ("ListRuns", {"page_token": "bm8="}, 400, "page_token"),
+        ("CountRuns", {"by": ["state"] * 2}, 400, "each field once"),
+        ("CountRuns", {"by": [f"config.{n}" for n in range(5)]}, 400, "at most 4"),
+        ("ListMetrics", {"regex": "["}, 400, "does not compile"),
+        ("ListMetrics", {"regex": "a", "glob": "b"}, 400, "not both"),
+        ("ListMetrics", {"run": "seedet"}, 404, "near it: seeded"),
+        ("ListFields", {"regex": "(?=x)"}, 400, "does not compile"),
+        ("RankRuns", {"at": "nope"}, 404, "has the metric 'nope'"),
+        ("RankRuns", {"at": "a", "aggregate": "AGGREGATE_MIN"}, 400, "not both"),
+        ("RankRuns", {"limit": 1001}, 400, "limit is 1001: at most 1000"),
+        ("GetParetoFront", {"objectives": [{"metric": "a"}]}, 400, "give 2 to 8, not 1"),
+        ("GetParetoFront", {"objectives": [{"metric": "a"}, {"metric": "group/metric-00"}]}, 404, "the metric 'a'"),
+        ("GetImportance", {"objective": {"metric": "nope"}}, 404, "the metric 'nope'"),
+        ("GetImportance", {"project": "million"}, 400, "importance needs 4"),
+        ("GetParallelCoordinates", {"axes": []}, 400, "name at least one field"),
+        ("CompareRuns", {"runs": ["copy-0"]}, 400, "give 2 to 20"),
+        ("CompareRuns", {"runs": ["copy-0", "copy-x"]}, 404, "near it: copy-"),
         ("ListRuns", {"no_such_field": 1}, 400, "fields: team, project"),
         ("ListRuns", {"project": {"a": 1}}, 400, "does not fit"),
     ],
@@ -236,6 +311,7 @@ async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack
         "Int64": 1,
         "UInt32": 1,
         "UInt8": 1,
+        "UInt16": 16,
         "UInt64": 1,
         "Date": "2026-11-01",
         "Array(Int64)": [1],

@@ -6,73 +6,20 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.control.store import ControlStore, Principal, Resume
-from runstream_common.objects import MediaConfig, MediaStore
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.answers import Answers
-from runstream_query.deletion import Deletion
 from runstream_query.errors import InvalidQuestionError
-from runstream_query.storage import Storage
-from tests.integration.many_runs import KEYS, METRICS, VALUES, ManyRuns
+from tests.integration.many_runs import KEYS, METRICS, PROJECT, RUNS, VALUES, Asked
 from tests.integration.reference import OWN, group_key, matches, ordered, value_of
-from tests.support.stack import ServiceStack
 
-PROJECT = "many"
-RUNS = ManyRuns(PROJECT, 60, seed=5)
 FIELDS = [
     "id", "name", "state", "user", "host", "duration", *OWN, *(f"config.{key}" for key in KEYS), "config.lr.value",
     "config.missing", "summary.loss", "summary.acc", "summary.acc.max", "summary.acc.min", "summary.acc.best",
     "summary.acc.mean", "summary.acc.first", "summary.mine", "summary.é/m",
 ]  # fmt: skip
-_STORED: list[int] = []
-
-
-class Asked:
-    def __init__(self, answers: Answers, principal: Principal, client: Any) -> None:
-        self.answers, self.principal, self.client = answers, principal, client
-
-    async def pages(self, size: int, **question: Any) -> tuple[list[pb.Run], list[int]]:
-        request = pb.ListRunsRequest(project=PROJECT, page_size=size, **question)
-        runs: list[pb.Run] = []
-        totals = []
-        while True:
-            response = await self.answers.ListRuns(self.principal, request)
-            runs += response.runs
-            totals.append(response.total)
-            if not response.next_page_token:
-                return runs, totals
-            assert len(response.runs) == size
-            request.page_token = response.next_page_token
-
-    async def ids(self, filter: Any = None, order: Sequence[str] = (), size: int = 1000, **more: Any) -> list[str]:
-        text = json.dumps(filter) if filter is not None else ""
-        return [run.id for run in (await self.pages(size, filter=text, order=order, fields=["none"], **more))[0]]
-
-
-@pytest.fixture
-async def asked(embedded: ServiceStack) -> AsyncIterator[Asked]:
-    client = await connect(embedded.clickhouse.config)
-    store = ControlStore.open(embedded.control_url)
-    principal = await store.authenticate(embedded.key)
-    storage = Storage(client)
-    if not _STORED:
-        await store.bind_stream(
-            principal, team="", project=PROJECT, run="run-000", writer_id="writer-x", rank=0, resume=Resume.ALLOW
-        )
-        insert = ArrowInserter(client)
-        for one in RUNS.inserts:
-            await insert(one.table, one.columns, one.data, one.token)
-        _STORED.append(1)
-    deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
-    yield Asked(Answers(storage, store, deletion), principal, client)
-    await client.close()
-    await store.close()
 
 
 def random_operand(pick: random.Random, field: str) -> Any:
