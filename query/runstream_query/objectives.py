@@ -63,10 +63,7 @@ async def best(
     """Rows run, value, at_step: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
     text, parameters = objective.statement(selection)
     statement = sql("rank").replace(_VALUES, text)
-    question = {"project": project, **parameters, "ascending": int(objective.minimize)}
-    # The selection's own statement has a parameter of the same name.
-    statement = statement.replace("LIMIT {limit:UInt32}", "LIMIT {ranked:UInt32}") if selection else statement
-    question["ranked" if selection else "limit"] = limit
+    question = {"project": project, **parameters, "ascending": int(objective.minimize), "best": limit}
     rows = await _asked(storage, statement, selection, question)
     if not rows:
         await explain_nothing(storage, project, objective, selection)

@@ -99,6 +99,14 @@ async def test_ranking_at_the_step_that_another_metric_chooses(
         assert one.at_step == expected[one.run.id][1]
 
 
+async def test_the_best_of_many_are_the_first_of_all(asked: Asked) -> None:
+    whole = pb.RankRunsRequest(project=PROJECT, metric="loss", filter='{"state": "finished"}', limit=1000)
+    best = pb.RankRunsRequest(project=PROJECT, metric="loss", filter='{"state": "finished"}', limit=3)
+    expected = [one.run.id for one in (await asked.answers.RankRuns(asked.principal, whole)).runs][:3]
+    assert [one.run.id for one in (await asked.answers.RankRuns(asked.principal, best)).runs] == expected
+    assert len(expected) == 3
+
+
 async def test_the_front_is_what_no_run_beats(asked: Asked) -> None:
     objectives = [
         pb.RunObjective(metric="loss", aggregate=pb.AGGREGATE_MIN),

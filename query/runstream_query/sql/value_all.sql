@@ -1,5 +1,6 @@
 -- The minimum, maximum or mean of a metric over all ranks and steps of each run, NaN points left out; NaN where there are
--- none but those. The comment in WHERE is where a selection of runs goes. Parameters: project; metric; aggregate (min | max | mean).
+-- none but those. The comment in WHERE is where a selection of runs goes.
+-- Parameters: project; metric; aggregate (min | max | mean).
 SELECT
     run,
     multiIf(

@@ -1,6 +1,7 @@
 """`runstream.Api()`: what is stored, from a program."""
 
 from runstream.api.client import Api
+from runstream.api.comparing import Comparison, Group
 from runstream.api.errors import (
     ApiError,
     AuthenticationError,
@@ -10,14 +11,21 @@ from runstream.api.errors import (
     UnavailableError,
 )
 from runstream.api.projects import Project
+from runstream.api.ranking import Importance, Objective, Parameter, ParetoRun
 from runstream.api.runs import Run, Series
 
 __all__ = [
     "Api",
     "ApiError",
     "AuthenticationError",
+    "Comparison",
+    "Group",
+    "Importance",
     "InvalidRequestError",
     "NotFoundError",
+    "Objective",
+    "Parameter",
+    "ParetoRun",
     "PermissionDeniedError",
     "Project",
     "Run",

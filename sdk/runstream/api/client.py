@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from runstream.api import comparing, ranking
+from runstream.api.comparing import Comparison, Group
 from runstream.api.convert import split_path
 from runstream.api.errors import AuthenticationError, InvalidRequestError, NotFoundError, translated
 from runstream.api.projects import Project
+from runstream.api.ranking import Importance, Objective, ParetoRun
 from runstream.api.runs import STATES, Run
 from runstream.credentials import Credentials
 from runstream.settings import Settings
 
 _MAX_MESSAGE_BYTES = 64 << 20
-_AGGREGATES = {"last": 1, "min": 2, "max": 3, "mean": 4}
 
 
 class Api:
@@ -80,27 +82,43 @@ class Api:
         return Run(self, self.ask("GetRun", pb.GetRunRequest(team=team, project=project, run=run)))
 
     def rank(
-        self, path: str, metric: str, k: int = 10, goal: str = "maximize", by: str = "last", sweep: str = ""
+        self,
+        path: str,
+        metric: str,
+        k: int = 10,
+        goal: str = "maximize",
+        by: str = "last",
+        sweep: str = "",
+        filters: Mapping[str, Any] | None = None,
+        at: str = "",
+        at_goal: str = "minimize",
     ) -> list[tuple[float, Run]]:
-        """The best K runs of a project by a metric, with its value; NaN last. `goal`: maximize or minimize;
-        `by`: last (mean over the ranks' last values), min, max or mean (over all ranks and steps)."""
-        from runstream_proto.v1 import query_pb2 as pb
+        """The best K runs of a project by a metric, with its value; NaN last, ties by run id. `goal`: maximize or
+        minimize; `by`: last (mean over the ranks' last values), min, max or mean (over all ranks and steps); `at`: rank
+        by the metric's value at the step where this one is lowest (or highest: `at_goal`); `filters` as in `runs`."""
+        return ranking.rank(self, path, Objective(metric, goal, by, at, at_goal), k, filters, sweep)
 
-        if goal not in ("maximize", "minimize") or by not in _AGGREGATES:
-            raise InvalidRequestError(
-                f"goal is {goal!r} and by is {by!r}: maximize or minimize; last, min, max or mean"
-            )
-        team, project = split_path(path, 2)
-        request = pb.RankRunsRequest(
-            team=team,
-            project=project,
-            metric=metric,
-            aggregate=_AGGREGATES[by],  # type: ignore[arg-type]  # the enum's numbers
-            ascending=goal == "minimize",
-            limit=k,
-            sweep_id=sweep,
-        )
-        return [(found.value, Run(self, found.run)) for found in self.ask("RankRuns", request).runs]
+    def pareto(self, path: str, objectives: Sequence[Objective | str], **options: Any) -> list[ParetoRun]:
+        """The runs that no other beats in all objectives. Options: `layers` (what is left when they are taken away, and
+        so on), `filters`, `sweep`."""
+        return ranking.pareto(self, path, objectives, **options)
+
+    def importance(self, path: str, objective: Objective | str, **options: Any) -> Importance:
+        """Which config keys matter for a metric. Options: `parameters` (all that vary), `seed`, `filters`, `sweep`."""
+        return ranking.importance(self, path, objective, **options)
+
+    def compare(self, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
+        """What differs between 2 to 20 runs of a project: config, summary, environment, code."""
+        return comparing.compare(self, path, runs, everything)
+
+    def groups(self, path: str, by: Sequence[str] | str = (), **options: Any) -> list[Group]:
+        """How many runs there are for each value of some fields ("config.opt", "state"). Options: `metrics` (summary
+        keys to aggregate), `filters`, `limit` (100 groups)."""
+        return comparing.groups(self, path, by, **options)
+
+    def fields(self, path: str, **options: Any) -> dict[str, int]:
+        """The config and summary keys of a project and how many runs have them. Options: `glob`, `regex`, `search`."""
+        return comparing.fields(self, path, **options)
 
     def ask(self, method: str, request: Any) -> Any:
         """Raises ApiError of the kind that fits."""

@@ -1,0 +1,101 @@
+"""What differs between runs, and how many there are in each group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runstream.api.convert import split_path
+from runstream.api.ranking import filter_text
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+
+_PARTS = ("metadata", "config", "summary", "environment", "packages", "variables", "git")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of each part a dict: key -> values, one a run in the order of `runs`; None where a run misses it."""
+
+    runs: list[str]
+    metadata: dict[str, list[Any]]
+    config: dict[str, list[Any]]
+    summary: dict[str, list[Any]]
+    environment: dict[str, list[Any]]
+    packages: dict[str, list[Any]]
+    variables: dict[str, list[Any]]
+    git: dict[str, list[Any]]
+    git_diffs: dict[str, str]
+    """Run -> unified diff from the first run's uncommitted changes to its own, where they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    values: dict[str, Any]
+    """Field -> value, None where missing."""
+    runs: int
+    metrics: dict[str, dict[str, float]]
+    """Summary key -> runs, mean, std, min, max of the finite values."""
+
+
+def compare(api: Api, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
+    """See `Api.compare`."""
+    from google.protobuf.json_format import MessageToDict
+
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    found = api.ask("CompareRuns", pb.CompareRunsRequest(team=team, project=project, runs=runs, all=everything))
+    parts = {
+        name: {one.key: [MessageToDict(value) for value in one.values] for one in getattr(found, name)}
+        for name in _PARTS
+    }
+    return Comparison(list(found.runs), **parts, git_diffs={one.run: one.unified_diff for one in found.git_diffs})
+
+
+def groups(
+    api: Api,
+    path: str,
+    by: Sequence[str] | str = (),
+    metrics: Sequence[str] = (),
+    filters: Mapping[str, Any] | None = None,
+    limit: int = 100,
+) -> list[Group]:
+    """See `Api.groups`."""
+    from google.protobuf.json_format import MessageToDict
+
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    fields = [by] if isinstance(by, str) else list(by)
+    request = pb.CountRunsRequest(
+        team=team, project=project, filter=filter_text(filters), by=fields, metrics=metrics, limit=limit
+    )
+    return [
+        Group(
+            {field: MessageToDict(value) for field, value in zip(fields, group.values, strict=True)},
+            group.runs,
+            {
+                one.metric: {"runs": one.runs, "mean": one.mean, "std": one.std, "min": one.min, "max": one.max}
+                for one in group.metrics
+            },
+        )
+        for group in api.ask("CountRuns", request).groups
+    ]
+
+
+def fields(api: Api, path: str, glob: str = "", regex: str = "", search: str = "") -> dict[str, int]:
+    """See `Api.fields`."""
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    request = pb.ListFieldsRequest(team=team, project=project, glob=glob, regex=regex, search=search, page_size=10_000)
+    found: dict[str, int] = {}
+    while True:
+        response = api.ask("ListFields", request)
+        found.update({one.field: one.runs for one in response.fields})
+        if not response.next_page_token:
+            return found
+        request.page_token = response.next_page_token

@@ -1,0 +1,174 @@
+"""Which runs are best, and which parameters matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runstream.api.convert import split_path
+from runstream.api.errors import InvalidRequestError
+from runstream.api.runs import Run
+
+if TYPE_CHECKING:
+    from runstream.api.client import Api
+    from runstream_proto.v1 import query_pb2 as pb
+
+_AGGREGATES = {"last": 1, "min": 2, "max": 3, "mean": 4}
+_GOALS = {"minimize": 1, "maximize": 2}
+Filter = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One number a run: `metric` by its last value, min, max or mean; or its value at the step where the metric `at` is
+    lowest (`at_goal="minimize"`) or highest."""
+
+    metric: str
+    goal: str = "minimize"
+    by: str = "last"
+    at: str = ""
+    at_goal: str = "minimize"
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoRun:
+    id: str
+    name: str
+    layer: int
+    """1: no run is better in all objectives."""
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """How much a config key matters: `importance` is its share, 0 to 1; correlations are None where it is no number."""
+
+    key: str
+    kind: str
+    """number, log or category"""
+    importance: float
+    importance_std: float
+    pearson: float | None
+    spearman: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    parameters: list[Parameter]
+    """Most important first."""
+    score: float
+    """R squared of a random forest for runs that it has not seen: near 0, the importances say little."""
+    runs: int
+
+
+def rank(
+    api: Api,
+    path: str,
+    objective: Objective,
+    k: int = 10,
+    filters: Filter = None,
+    sweep: str = "",
+) -> list[tuple[float, Run]]:
+    """See `Api.rank`."""
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    asked = _objective(objective)
+    request = pb.RankRunsRequest(
+        team=team,
+        project=project,
+        metric=asked.metric,
+        aggregate=asked.aggregate,
+        ascending=asked.goal == pb.GOAL_MINIMIZE,
+        limit=k,
+        sweep_id=sweep,
+        filter=filter_text(filters),
+        at=asked.at,
+        at_goal=asked.at_goal,
+    )
+    return [(found.value, Run(api, found.run)) for found in api.ask("RankRuns", request).runs]
+
+
+def pareto(
+    api: Api,
+    path: str,
+    objectives: Sequence[Objective | str],
+    layers: int = 1,
+    filters: Filter = None,
+    sweep: str = "",
+) -> list[ParetoRun]:
+    """See `Api.pareto`."""
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    request = pb.GetParetoFrontRequest(
+        team=team,
+        project=project,
+        filter=filter_text(filters),
+        sweep_id=sweep,
+        objectives=[_objective(one) for one in objectives],
+        layers=layers,
+    )
+    found = api.ask("GetParetoFront", request).runs
+    return [ParetoRun(run.run, run.name, run.layer, tuple(run.values)) for run in found]
+
+
+def importance(
+    api: Api,
+    path: str,
+    objective: Objective | str,
+    parameters: Sequence[str] = (),
+    seed: int = 0,
+    filters: Filter = None,
+    sweep: str = "",
+) -> Importance:
+    """See `Api.importance`."""
+    from runstream_proto.v1 import query_pb2 as pb
+
+    team, project = split_path(path, 2)
+    request = pb.GetImportanceRequest(
+        team=team,
+        project=project,
+        filter=filter_text(filters),
+        sweep_id=sweep,
+        objective=_objective(objective),
+        parameters=parameters,
+        seed=seed,
+    )
+    found = api.ask("GetImportance", request)
+    listed = [
+        Parameter(
+            one.key,
+            pb.AxisKind.Name(one.kind).removeprefix("AXIS_KIND_").lower(),
+            one.importance,
+            one.importance_std,
+            one.pearson if one.HasField("pearson") else None,
+            one.spearman if one.HasField("spearman") else None,
+        )
+        for one in found.parameters
+    ]
+    return Importance(listed, found.score, found.runs)
+
+
+def filter_text(filters: Filter) -> str:
+    return json.dumps(filters) if filters else ""
+
+
+def _objective(objective: Objective | str) -> pb.RunObjective:
+    from runstream_proto.v1 import query_pb2 as pb
+
+    one = Objective(objective) if isinstance(objective, str) else objective
+    for goal in (one.goal, one.at_goal):
+        if goal not in _GOALS:
+            raise InvalidRequestError(f"goal is {goal!r}: minimize or maximize")
+    if one.by not in _AGGREGATES:
+        raise InvalidRequestError(f"by is {one.by!r}: last, min, max or mean")
+    return pb.RunObjective(
+        metric=one.metric,
+        aggregate=_AGGREGATES[one.by],  # type: ignore[arg-type]  # the enum's numbers
+        goal=_GOALS[one.goal],  # type: ignore[arg-type]
+        at=one.at,
+        at_goal=_GOALS[one.at_goal],  # type: ignore[arg-type]
+    )
