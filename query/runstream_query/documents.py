@@ -54,7 +54,7 @@ async def load(
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
     question = {"project": project, "runs": list(runs), **columns.parameters}
     fields, metrics = await asyncio.gather(
-        storage.rows("run_fields", sections=sections, **question),
+        storage.rows("run_columns", sections=sections, **question),
         storage.rows("run_values", limit=_SUMMARY_METRICS, **question) if columns.wants_metrics else _no_rows(),
     )
     for field in fields:

@@ -34,7 +34,7 @@ class Columns:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """For `run_fields.sql` and `last_values.sql`: names, and one pattern for those with wildcards. Metrics whose
+        """For `run_columns.sql` and `run_values.sql`: names, and one pattern for those with wildcards. Metrics whose
         `metric.max` or the like is wanted are among them, since define_metric is applied to what was found."""
         config, summary = self.config, self.summary
         metrics = None if summary is None else tuple(dict.fromkeys([*summary, *_bases(summary)]))

@@ -1,12 +1,7 @@
--- The documents of some runs, one row a key. Parameters: project; runs; sections (empty: all). Of config and summary only
--- the keys by name or pattern (RE2, '' for none), unless all_config, all_summary.
+-- The documents of some runs, one row a key. Parameters: project; runs; sections (empty: all).
 SELECT run, section, key, value
 FROM run_fields FINAL
 WHERE project = {project:String} AND run IN {runs:Array(String)} AND deleted = 0
   AND (empty({sections:Array(String)}) OR section IN {sections:Array(String)})
-  AND (section != 'config' OR {all_config:UInt8} OR key IN {config_names:Array(String)}
-       OR ({config_pattern:String} != '' AND match(key, {config_pattern:String})))
-  AND (section != 'summary' OR {all_summary:UInt8} OR key IN {summary_names:Array(String)}
-       OR ({summary_pattern:String} != '' AND match(key, {summary_pattern:String})))
 ORDER BY run, section, key
 LIMIT 1000000
