@@ -3,6 +3,7 @@ chooses."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,18 @@ _AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_ME
 _AMONG, _VALUES = "/* among */", "/* values */ SELECT '' AS run, nan AS value, CAST(NULL, 'Nullable(Int64)') AS at_step"
 MAX_RUNS = 200_000
 """Of which a number is fetched into this process: a sweep of a hundred thousand trials, twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Which runs: of a sweep ('': any), and of a selection (None: all)."""
+
+    sweep: str = ""
+    selection: Selection | None = None
+
+    @property
+    def all(self) -> bool:
+        return not self.sweep and self.selection is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,8 @@ class Objective:
             raise InvalidQuestionError("give an aggregate, or the metric that chooses the step (at), not both")
         return self
 
-    def statement(self, selection: Selection | None) -> tuple[str, dict[str, Any]]:
-        """A SELECT of run, value, at_step, and its parameters. `selection`: among which runs; None: all."""
+    def statement(self, among: Among) -> tuple[str, dict[str, Any]]:
+        """A SELECT of run, value, at_step, and its parameters."""
         if self.at:
             name, own = "value_at", {"selector": self.at, "minimize": int(self.at_minimize)}
         elif self.aggregate in _AGGREGATES:
@@ -51,51 +64,51 @@ class Objective:
             name, own = "value_last", {}
         text = sql(name)
         parameters: dict[str, Any] = {"metric": self.metric, **own}
-        if selection is not None:
-            text = text.replace(_AMONG, f"AND run IN ({selection.all_runs()})")
-            parameters |= selection.parameters
-        return text, parameters
+        conditions = ""
+        if among.sweep:
+            conditions += f"AND run IN ({sql('select_sweep')}) "
+            parameters["sweep"] = json.dumps(among.sweep, ensure_ascii=False)
+        if among.selection is not None:
+            conditions += f"AND run IN ({among.selection.all_runs()})"
+            parameters |= among.selection.parameters
+        return text.replace(_AMONG, conditions), parameters
 
 
-async def best(
-    storage: Storage, project: str, objective: Objective, selection: Selection | None, limit: int
-) -> list[dict[str, Any]]:
+async def best(storage: Storage, project: str, objective: Objective, among: Among, limit: int) -> list[dict[str, Any]]:
     """Rows run, value, at_step: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
-    text, parameters = objective.statement(selection)
+    text, parameters = objective.statement(among)
     statement = sql("rank").replace(_VALUES, text)
     question = {"project": project, **parameters, "ascending": int(objective.minimize), "best": limit}
-    rows = await _asked(storage, statement, selection, question)
+    rows = await _asked(storage, statement, among, question)
     if not rows:
-        await explain_nothing(storage, project, objective, selection)
+        await explain_nothing(storage, project, objective, among)
     return rows
 
 
-async def values(storage: Storage, project: str, objective: Objective, selection: Selection | None) -> dict[str, float]:
+async def values(storage: Storage, project: str, objective: Objective, among: Among) -> dict[str, float]:
     """Run -> value, of at most MAX_RUNS runs. Raises InvalidQuestionError for more."""
-    text, parameters = objective.statement(selection)
+    text, parameters = objective.statement(among)
     statement = f"SELECT run, value FROM ({text}) ORDER BY run LIMIT {MAX_RUNS + 1}"  # noqa: S608  # constant text
-    rows = await _asked(storage, statement, selection, {"project": project, **parameters})
+    rows = await _asked(storage, statement, among, {"project": project, **parameters})
     if len(rows) > MAX_RUNS:
         raise InvalidQuestionError(f"more than {MAX_RUNS} runs: narrow them with a filter")
     if not rows:
-        await explain_nothing(storage, project, objective, selection)
+        await explain_nothing(storage, project, objective, among)
     return {row["run"]: row["value"] for row in rows}
 
 
-async def explain_nothing(storage: Storage, project: str, objective: Objective, selection: Selection | None) -> None:
+async def explain_nothing(storage: Storage, project: str, objective: Objective, among: Among) -> None:
     """Raises UnknownNameError where the project has no such metric, or, without a filter, no run that has it."""
     rows = await storage.rows("metric_fields", project=project, search="", pattern="", after="", limit=10_000)
     known = {row["key"] for row in rows}
     for metric in filter(None, (objective.at, objective.metric)):
         if metric not in known:
             raise UnknownNameError(f"no run of {project} has the metric {metric[:100]!r}{nearest(metric, known)}")
-    if selection is None:
+    if among.all:
         raise UnknownNameError(f"no run of {project} has the metric {objective.metric[:100]!r}")
 
 
-async def _asked(
-    storage: Storage, statement: str, selection: Selection | None, question: dict[str, Any]
-) -> list[dict[str, Any]]:
-    if selection is None:
+async def _asked(storage: Storage, statement: str, among: Among, question: dict[str, Any]) -> list[dict[str, Any]]:
+    if among.selection is None:
         return await storage.ask(statement, **question)
-    return await ask(storage, statement, selection, **question)
+    return await ask(storage, statement, among.selection, **question)

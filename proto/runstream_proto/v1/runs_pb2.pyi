@@ -273,7 +273,7 @@ class FieldInfo(_message.Message):
     field: _builtins.str
     """as filters and orders name it: config.KEY or summary.KEY"""
     runs: _builtins.int
-    """that have it"""
+    """that have it; of a metric that some set by hand, the larger of the two counts"""
     metric: _builtins.bool
     """logged by step: curves, ranking and histories have it"""
     min: _builtins.float

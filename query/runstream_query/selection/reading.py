@@ -26,7 +26,6 @@ async def select(
     filter: str = "",
     search: str = "",
     state: str = "",
-    sweep: str = "",
     fields: Iterable[Field] = (),
 ) -> Selection:
     """The runs of a project that meet all that is given. `fields`: what the statement will be asked to show, group or
@@ -34,8 +33,6 @@ async def select(
     parts: list[Condition] = [parse_filter(filter)]
     if state:
         parts.append(Test(parse_field("state"), "$in", (state,)))
-    if sweep:
-        parts.append(Test(parse_field("sweep"), "$in", (sweep,)))
     condition = parts[0] if len(parts) == 1 else All(tuple(parts))
     wanted = [*(test.field for test in tests(condition)), *fields]
     keys = sorted({field.key for field in wanted if field.kind is Kind.SUMMARY})

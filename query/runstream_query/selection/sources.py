@@ -15,6 +15,7 @@ _STREAM_SLOTS = {"state": 1, "user": 2, "host": 3, "heartbeat_at": 4, "duration"
 _FIRST_FREE = 16
 _AGGREGATES = {"min": 0, "max": 1, "mean": 2, "first": 3, "best": -1}
 _ALL_RUNS = 1_000_000_000
+_NO_NUMBER = "CAST(NULL, 'Nullable(Float64)')"
 _ABSENT = "('', 'null', '\"\"', '[]')"
 
 
@@ -31,7 +32,7 @@ class Sources:
         self._definition_names = definition_names
         self._summary_keys = frozenset(summary_keys)
         self._columns: dict[Field, tuple[str, str]] = {}
-        self._streams = False
+        self._streams: dict[str, int] = {}
         self._documents: dict[tuple[str, str], int] = {}
         self._metrics: dict[str, int] = {}
         self._extremes: dict[str, int] = {}
@@ -71,7 +72,8 @@ class Sources:
     def _need(self, field: Field) -> None:
         match field.kind:
             case Kind.STREAM | Kind.TIME | Kind.NUMBER:
-                self._streams |= field != CREATED
+                if field != CREATED:
+                    self._streams[field.key] = _STREAM_SLOTS[field.key]
             case Kind.OWN | Kind.NAME:
                 self._documents["run", field.key] = 0
             case Kind.CONFIG:
@@ -95,7 +97,7 @@ class Sources:
         return exact + [name for name in reversed(patterns) if fnmatchcase(metric, name)]
 
     def _compose(self) -> str:
-        parts = [_streams_rows() if self._streams else sql("select_ages")]
+        parts = [_streams_rows(self._streams) if self._streams else sql("select_ages")]
         if self._documents:
             sections, keys = zip(*self._documents, strict=True)
             parts.append(self._part("fields", self._documents, sections=list(sections), keys=list(keys)))
@@ -108,8 +110,8 @@ class Sources:
         if self._extremes:
             parts.append(self._part("extremes", self._extremes, metrics=list(self._extremes)))
         rows = "\nUNION ALL\n".join(parts)
-        texts = [*self._documents.values(), *self._definitions.values(), *((1, 2, 3) if self._streams else ())]
-        numbers = list((4, 5) if self._streams else ())
+        texts = [*self._documents.values(), *self._definitions.values(), *self._streams.values()]
+        numbers = list(self._streams.values())
         numbers += [slot + offset for slot in self._extremes.values() for offset in range(4)]
         gathered = [f"anyIf(text, slot = {slot}) AS x{slot}" for slot in texts]
         gathered += [f"anyIf(number, slot = {slot}) AS y{slot}" for slot in numbers]
@@ -138,12 +140,11 @@ class Sources:
     def _expressions(self, field: Field, text: str) -> tuple[str, str]:
         """Of the text and of the number, which may use the text's column."""
         read = f"toFloat64OrNull({text})"
-        nothing = "CAST(NULL, 'Nullable(Float64)')"
         match field.kind:
             case Kind.ID:
-                return "toJSONString(run)", nothing
+                return "toJSONString(run)", _NO_NUMBER
             case Kind.STREAM:
-                return f"x{_STREAM_SLOTS[field.key]}", nothing
+                return f"x{_STREAM_SLOTS[field.key]}", _NO_NUMBER
             case Kind.TIME | Kind.NUMBER:
                 return "''", f"y{_STREAM_SLOTS.get(field.key, 0)}"
             case Kind.OWN:
@@ -151,7 +152,7 @@ class Sources:
                 return f"if({raw} IN {_ABSENT}, '', {raw})", read
             case Kind.NAME:
                 raw = f"x{self._documents['run', field.key]}"
-                return f"if({raw} IN {_ABSENT}, toJSONString(run), {raw})", nothing
+                return f"if({raw} IN {_ABSENT}, toJSONString(run), {raw})", _NO_NUMBER
             case Kind.CONFIG:
                 slots = [self._documents["config", key] for key in _config_keys(field.key)]
                 raw = f"x{slots[0]}" if len(slots) == 1 else f"if(x{slots[0]} != '', x{slots[0]}, x{slots[1]})"
@@ -190,18 +191,18 @@ def _config_keys(key: str) -> list[str]:
     return [key] if bare in (key, "") else [key, bare]
 
 
-def _streams_rows() -> str:
-    """runs.sql, a row a slot."""
+def _streams_rows(wanted: Iterable[str]) -> str:
+    """runs.sql, a row a run and slot: what is not wanted is not computed either."""
     ended = "if(state != 'running' AND finished_us > 0, finished_us, seen_us)"
-    text, number = "''", "CAST(NULL, 'Nullable(Float64)')"
-    items = [
-        f"(toUInt16(0), {text}, toNullable(created_us / 1e6))",
-        f"(toUInt16(1), toJSONString(state), {number})",
-        f"(toUInt16(2), if(user = '', '', toJSONString(toString(user))), {number})",
-        f"(toUInt16(3), if(empty(hosts), '', toJSONString(hosts)), {number})",
-        f"(toUInt16(4), {text}, toNullable(seen_us / 1e6))",
-        f"(toUInt16(5), {text}, toNullable(greatest({ended} - started_us, 0) / 1e6))",
-    ]
+    values = {
+        "state": ("toJSONString(state)", _NO_NUMBER),
+        "user": ("if(user = '', '', toJSONString(toString(user)))", _NO_NUMBER),
+        "host": ("if(empty(hosts), '', toJSONString(hosts))", _NO_NUMBER),
+        "heartbeat_at": ("''", "toNullable(seen_us / 1e6)"),
+        "duration": ("''", f"toNullable(greatest({ended} - started_us, 0) / 1e6)"),
+    }
+    items = ["(toUInt16(0), '', toNullable(created_us / 1e6))"]
+    items += [f"(toUInt16({_STREAM_SLOTS[name]}), {', '.join(values[name])})" for name in wanted]
     return (
         "SELECT run, tupleElement(item, 1) AS slot, tupleElement(item, 2) AS text, tupleElement(item, 3) AS number "  # noqa: S608
         f"FROM (SELECT run, arrayJoin([{', '.join(items)}]) AS item FROM ({sql('runs')}))"

@@ -46,8 +46,8 @@ class Explaining:
             )
         if not all(request.parameters):
             raise InvalidQuestionError("parameters: a name is empty")
-        selection = await narrowed(self._storage, self._lookup, project, request)
-        found = await values(self._storage, project, objective, selection)
+        among = await narrowed(self._storage, self._lookup, project, request)
+        found = await values(self._storage, project, objective, among)
         finite = {run: value for run, value in found.items() if math.isfinite(value)}
         runs = _sample(sorted(finite), request.seed)
         if len(runs) < importance.MIN_RUNS:

@@ -13,11 +13,10 @@ from runstream_query import pareto
 from runstream_query.documents import make_runs
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
-from runstream_query.objectives import Objective, best, values
+from runstream_query.objectives import Among, Objective, best, values
 from runstream_query.paging import page_size
 from runstream_query.selection.columns import parse_columns
 from runstream_query.selection.reading import select
-from runstream_query.selection.select import Selection
 from runstream_query.storage import Storage
 
 _MAX_OBJECTIVES = 8
@@ -37,8 +36,8 @@ class Ranking:
         objective = Objective(
             request.metric, request.aggregate, request.ascending, request.at, request.at_goal != pb.GOAL_MAXIMIZE
         ).checked()
-        selection = await narrowed(self._storage, self._lookup, project, request)
-        found = await best(self._storage, project, objective, selection, limit)
+        among = await narrowed(self._storage, self._lookup, project, request)
+        found = await best(self._storage, project, objective, among, limit)
         values = {row["run"]: row for row in found}
         rows = await self._lookup.run_rows(project, runs=list(values), limit=len(values)) if values else []
         by_run = {row["run"]: row for row in rows}
@@ -59,10 +58,8 @@ class Ranking:
         if request.layers > _MAX_LAYERS:
             raise InvalidQuestionError(f"layers is {request.layers}: at most {_MAX_LAYERS}")
         objectives = [Objective.of(asked) for asked in request.objectives]
-        selection = await narrowed(self._storage, self._lookup, project, request)
-        found = await asyncio.gather(
-            *(values(self._storage, project, objective, selection) for objective in objectives)
-        )
+        among = await narrowed(self._storage, self._lookup, project, request)
+        found = await asyncio.gather(*(values(self._storage, project, objective, among) for objective in objectives))
         every = sorted(set().union(*found))
         table = np.array([[of.get(run, np.nan) for of in found] for run in every]).reshape(-1, len(objectives))
         whole = ~np.isnan(table).any(axis=1)
@@ -83,11 +80,12 @@ class Ranking:
         return response
 
 
-async def narrowed(storage: Storage, lookup: Lookup, project: str, request: Any) -> Selection | None:
-    """The runs that a request with `filter` and `sweep_id` asks for; None: all."""
-    if not request.filter.strip() and not request.sweep_id:
-        return None
-    return await select(storage, project, lookup.silent_us(), filter=request.filter, sweep=request.sweep_id)
+async def narrowed(storage: Storage, lookup: Lookup, project: str, request: Any) -> Among:
+    """The runs that a request with `filter` and `sweep_id` asks for."""
+    if not request.filter.strip():
+        return Among(request.sweep_id)
+    selection = await select(storage, project, lookup.silent_us(), filter=request.filter)
+    return Among(request.sweep_id, selection)
 
 
 async def names_of(storage: Storage, project: str, runs: list[str]) -> dict[str, str]:
