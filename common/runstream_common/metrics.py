@@ -118,6 +118,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "RUNSTREAM_ROLLUPS_S",
     ),
     MetricSpec(
+        "runstream_query_streams_open",
+        "gauge",
+        "Answers that go on by themselves and are open now, by method.",
+        "resource_exhausted among the requests: more instances",
+        ("method",),
+    ),
+    MetricSpec(
         "runstream_clickhouse_queries_total",
         "counter",
         "Queries of the embedded engine, by kind and outcome.",

@@ -59,7 +59,8 @@ async def _serve(env: Env) -> None:
     metrics = Metrics(["query"])
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
-    desk = Desk(Answers(storage, store, deletion, config.crash_after_s), CachedAuthenticator(store), metrics)
+    answers = Answers(storage, store, deletion, config.crash_after_s)
+    desk = Desk(answers, CachedAuthenticator(store), metrics)
     server = make_server(make_servicer(desk))
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
@@ -81,6 +82,7 @@ async def _serve(env: Env) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await answers.close()
         web.should_exit = True
         await web_task
         await server.stop(5.0)

@@ -7,12 +7,16 @@ from typing import Any
 
 from runstream_common.control.store import ControlStore, Principal
 from runstream_query.deletion import Deletion
+from runstream_query.live.hub import Hub
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.curves import Curves
+from runstream_query.topics.distributions import Distributions
+from runstream_query.topics.live import Live
 from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
+from runstream_query.topics.records import Records
 from runstream_query.topics.runs import Runs
 
 
@@ -26,11 +30,15 @@ class Answers:
     def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion, crash_after_s: float = 300.0) -> None:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
         self._lookup = Lookup(storage, store, crash_after_s)
+        self.hub = Hub(storage, self._lookup)
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
             Curves(storage, self._lookup),
             Ranks(storage, self._lookup),
             Ranking(storage, self._lookup),
+            Distributions(storage, self._lookup, deletion.media),
+            Records(storage, self._lookup),
+            Live(self._lookup, self.hub),
             Changes(store, self._lookup, deletion),
         )
 
@@ -40,6 +48,10 @@ class Answers:
             if not method.startswith("_") and hasattr(topic, method):
                 return getattr(topic, method)  # type: ignore[no-any-return]
         raise AttributeError(f"no topic answers {method}")
+
+    async def close(self) -> None:
+        """End what goes on by itself: streams that only their callers end."""
+        await self.hub.close()
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
         """`team/project`, which exists and which the caller may read."""

@@ -35,7 +35,7 @@ class Deletion:
         self._client = client
         self._storage = storage
         self._store = store
-        self._media = media
+        self.media = media
 
     async def runs(self, principal: Principal, team: str, project: str, runs: Sequence[str]) -> pb.DeleteResponse:
         dead = await self._store.delete_runs(principal, team=team, project=project, runs=runs)
@@ -99,7 +99,7 @@ class Deletion:
         for start in range(0, len(names), _AT_ONCE):
             part = names[start : start + _AT_ONCE]
             unused = set(part) - await self._contents(project, [], part)
-            await self._media.delete(project, sorted(unused))
+            await self.media.delete(project, sorted(unused))
             dropped += len(unused)
         return dropped
 

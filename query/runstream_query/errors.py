@@ -32,6 +32,17 @@ class TooExpensiveError(QueryError):
     """The answer would take more time or memory than one question may."""
 
 
+class TooManyWatchersError(QueryError):
+    """No more streams may be open at once."""
+
+
+class GoingAwayError(QueryError):
+    """This instance ends; another one, or the next, goes on."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is about to end: connect again")
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     grpc: grpc.StatusCode
@@ -46,6 +57,8 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (TooExpensiveError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
+    (TooManyWatchersError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
+    (GoingAwayError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
     (StorageUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
     (ControlUnavailableError, Status(grpc.StatusCode.UNAVAILABLE, 503)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -11,6 +12,7 @@ import grpc
 import structlog
 
 from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.errors import PermissionDeniedError
 from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
 from runstream_common.undecodable import RefuseUndecodable
@@ -18,11 +20,15 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
 from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.live.limits import MAX_WATCHERS
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
+RECHECK_S = 5.0
+"""How often a stream's key is looked at again: with the authenticator's memory of 10 s, a key that was revoked ends its
+streams within 15 s."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -48,28 +54,40 @@ class Desk:
         """The responses of a method that streams; closing the iterator ends the work. Raises what `errors.status_of`
         knows, before the first response or in mid-stream."""
 
-        with self._counting(method):
+        with self._counting(method, stream=True):
             principal = await self._authenticator.authenticate(api_key)
             check_texts(request)
+            checked_s = time.monotonic()
             async with contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses:
                 async for response in responses:
+                    if time.monotonic() - checked_s >= RECHECK_S:
+                        await self._recheck(api_key, principal)
+                        checked_s = time.monotonic()
                     yield response
 
     async def media_project(self, api_key: str, team: str, project: str) -> str:
         """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
         return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
 
+    async def _recheck(self, api_key: str, principal: Principal) -> None:
+        """Raises AuthenticationError, PermissionDeniedError where the key has lost a right since the stream began."""
+        now = await self._authenticator.authenticate(api_key)
+        if not all(now.can_read(team) for team in principal.roles):
+            raise PermissionDeniedError("what this key may read has changed: ask again")
+
     async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
         with self._counting(method):
             return await answer(await self._authenticator.authenticate(api_key))
 
     @contextlib.contextmanager
-    def _counting(self, method: str) -> Iterator[None]:
+    def _counting(self, method: str, *, stream: bool = False) -> Iterator[None]:
         started = time.perf_counter()
         outcome = "ok"
+        if stream:
+            self._metrics.gauge("runstream_query_streams_open", method=method).inc()
         try:
             yield
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             outcome = "cancelled"
             raise
         except Exception as error:
@@ -80,7 +98,10 @@ class Desk:
             raise
         finally:
             self._metrics.counter("runstream_query_requests_total", method=method, status=outcome).inc()
-            self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+            if stream:  # how long somebody watched says nothing of us
+                self._metrics.gauge("runstream_query_streams_open", method=method).dec()
+            else:
+                self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
 
 
 def check_texts(request: Any) -> None:
@@ -145,9 +166,13 @@ def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.so_reuseport", 0),
+            # Streams may be silent towards us for hours: a caller that is gone without a word is noticed in a minute.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ],
         interceptors=[RefuseUndecodable()],
-        maximum_concurrent_rpcs=256,
+        maximum_concurrent_rpcs=256 + MAX_WATCHERS,
     )
     rpc.add_QueryServiceServicer_to_server(servicer, server)
     return server

@@ -114,7 +114,7 @@ def _stream_endpoint(desk: Desk, descriptor: Any) -> Any:
     async def answer(request: Request) -> Response:
         try:
             question = request_class()
-            _fill(question, await _fields(request))
+            _fill(question, _resumed(request, descriptor, await _fields(request)))
             responses = desk.stream(descriptor.name, bearer(request.headers.get("authorization")), question)
             first = await anext(responses, None)  # what is wrong with the question is a status, not an event
         except ClientDisconnect:
@@ -131,14 +131,28 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
     try:
         if first is None:
             return
-        yield f"data: {_json(first)}\n\n"
+        yield _event(first)
         async for response in responses:
-            yield f"data: {_json(response)}\n\n"
+            yield _event(response)
     except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
         status, words = status_of(error)
         yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
     finally:
         await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+def _event(response: Any) -> str:
+    """With its `id` where the response has an `event_id`: a browser sends the last one when it connects again."""
+    event_id = getattr(response, "event_id", "")
+    return f"{f'id: {event_id}' + chr(10) if event_id else ''}data: {_json(response)}\n\n"
+
+
+def _resumed(request: Request, descriptor: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with `after` from the header in which a browser sends the last event's id."""
+    last = request.headers.get("last-event-id", "")
+    if last and "after" in descriptor.input_type.fields_by_name:
+        return {**fields, "after": [last] if request.method == "GET" else last}
+    return fields
 
 
 def _json(response: Any) -> str:

@@ -71,6 +71,10 @@ def ledger_row(decoded: Decoded, written: datetime) -> Row:
         "last_record": batch.last_record,
         "points": batch.points,
         "rejected": sum(decoded.rejected.values()),
+        # Where the points lie: who looks for what has just arrived is led there by the primary key.
+        "low_step": min((int(block.steps.min()) for block in decoded.blocks), default=0),
+        "high_step": max((int(block.steps.max()) for block in decoded.blocks), default=0),
+        "documents": len(batch.records),
         "checksum": origin.checksum,
         "topic": position.topic,
         "partition": position.partition,

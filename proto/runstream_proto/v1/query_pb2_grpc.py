@@ -4,7 +4,9 @@ import grpc
 import warnings
 
 from runstream_proto.v1 import curves_pb2 as runstream__proto_dot_v1_dot_curves__pb2
+from runstream_proto.v1 import live_pb2 as runstream__proto_dot_v1_dot_live__pb2
 from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__pb2
+from runstream_proto.v1 import rich_pb2 as runstream__proto_dot_v1_dot_rich__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -94,6 +96,56 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/RankRuns',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
+                _registered_method=True)
+        self.ListKeys = channel.unary_unary(
+                '/runstream.v1.QueryService/ListKeys',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListKeysRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListKeysResponse.FromString,
+                _registered_method=True)
+        self.GetHistograms = channel.unary_unary(
+                '/runstream.v1.QueryService/GetHistograms',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsResponse.FromString,
+                _registered_method=True)
+        self.GetTable = channel.unary_unary(
+                '/runstream.v1.QueryService/GetTable',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetTableRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetTableResponse.FromString,
+                _registered_method=True)
+        self.GetPlot = channel.unary_unary(
+                '/runstream.v1.QueryService/GetPlot',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetPlotRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetPlotResponse.FromString,
+                _registered_method=True)
+        self.ListMedia = channel.unary_unary(
+                '/runstream.v1.QueryService/ListMedia',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListMediaRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListMediaResponse.FromString,
+                _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/runstream.v1.QueryService/ListFiles',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
+        self.GetTexts = channel.unary_unary(
+                '/runstream.v1.QueryService/GetTexts',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetTextsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetTextsResponse.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/runstream.v1.QueryService/ListAlerts',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
+        self.GetConsole = channel.unary_unary(
+                '/runstream.v1.QueryService/GetConsole',
+                request_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetConsoleRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetConsoleResponse.FromString,
+                _registered_method=True)
+        self.WatchRuns = channel.unary_stream(
+                '/runstream.v1.QueryService/WatchRuns',
+                request_serializer=runstream__proto_dot_v1_dot_live__pb2.WatchRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_live__pb2.WatchRunsResponse.FromString,
                 _registered_method=True)
         self.DeleteRuns = channel.unary_unary(
                 '/runstream.v1.QueryService/DeleteRuns',
@@ -205,6 +257,72 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListKeys(self, request, context):
+        """What a run logged beyond scalars: keys of histograms, tables, plots, media and texts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHistograms(self, request, context):
+        """Histograms over steps, as a heat map.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTable(self, request, context):
+        """A page of a logged table, filtered and sorted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlot(self, request, context):
+        """A table that says how it is drawn, as what is drawn: lines, bars, a confusion matrix, curves with their areas.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMedia(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFiles(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTexts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsole(self, request, context):
+        """What the processes printed: the tail first, pages back and forth, search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRuns(self, request, context):
+        """What arrives from now on: points, states, fields, console lines, alerts. Ends only with its caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteRuns(self, request, context):
         """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
         Attempts that are under way end; a later attempt of the same id begins anew.
@@ -303,6 +421,56 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.RankRuns,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.SerializeToString,
+            ),
+            'ListKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeys,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListKeysRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'GetHistograms': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistograms,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsResponse.SerializeToString,
+            ),
+            'GetTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTable,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetTableRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetTableResponse.SerializeToString,
+            ),
+            'GetPlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlot,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetPlotRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetPlotResponse.SerializeToString,
+            ),
+            'ListMedia': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMedia,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListMediaRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListMediaResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListFilesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListFilesResponse.SerializeToString,
+            ),
+            'GetTexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTexts,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetTextsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetTextsResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.ListAlertsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.ListAlertsResponse.SerializeToString,
+            ),
+            'GetConsole': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsole,
+                    request_deserializer=runstream__proto_dot_v1_dot_rich__pb2.GetConsoleRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_rich__pb2.GetConsoleResponse.SerializeToString,
+            ),
+            'WatchRuns': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_live__pb2.WatchRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_live__pb2.WatchRunsResponse.SerializeToString,
             ),
             'DeleteRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRuns,
@@ -654,6 +822,276 @@ class QueryService(object):
             '/runstream.v1.QueryService/RankRuns',
             runstream__proto_dot_v1_dot_query__pb2.RankRunsRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.RankRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListKeys',
+            runstream__proto_dot_v1_dot_rich__pb2.ListKeysRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistograms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetHistograms',
+            runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.GetHistogramsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetTable',
+            runstream__proto_dot_v1_dot_rich__pb2.GetTableRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.GetTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetPlot',
+            runstream__proto_dot_v1_dot_rich__pb2.GetPlotRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.GetPlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMedia(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListMedia',
+            runstream__proto_dot_v1_dot_rich__pb2.ListMediaRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.ListMediaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListFiles',
+            runstream__proto_dot_v1_dot_rich__pb2.ListFilesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.ListFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetTexts',
+            runstream__proto_dot_v1_dot_rich__pb2.GetTextsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.GetTextsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListAlerts',
+            runstream__proto_dot_v1_dot_rich__pb2.ListAlertsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.ListAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetConsole',
+            runstream__proto_dot_v1_dot_rich__pb2.GetConsoleRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_rich__pb2.GetConsoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/runstream.v1.QueryService/WatchRuns',
+            runstream__proto_dot_v1_dot_live__pb2.WatchRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_live__pb2.WatchRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,7 +10,9 @@ API key in `authorization: Bearer <key>` for both. Doubles in JSON: NaN and infi
 from collections import abc as _abc
 from grpc import aio as _aio
 from runstream_proto.v1 import curves_pb2 as _curves_pb2
+from runstream_proto.v1 import live_pb2 as _live_pb2
 from runstream_proto.v1 import query_pb2 as _query_pb2
+from runstream_proto.v1 import rich_pb2 as _rich_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -56,6 +58,22 @@ class QueryServiceStub:
     FindStragglers: _grpc.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]
     """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]
+    ListKeys: _grpc.UnaryUnaryMultiCallable[_rich_pb2.ListKeysRequest, _rich_pb2.ListKeysResponse]
+    """What a run logged beyond scalars: keys of histograms, tables, plots, media and texts."""
+    GetHistograms: _grpc.UnaryUnaryMultiCallable[_rich_pb2.GetHistogramsRequest, _rich_pb2.GetHistogramsResponse]
+    """Histograms over steps, as a heat map."""
+    GetTable: _grpc.UnaryUnaryMultiCallable[_rich_pb2.GetTableRequest, _rich_pb2.GetTableResponse]
+    """A page of a logged table, filtered and sorted."""
+    GetPlot: _grpc.UnaryUnaryMultiCallable[_rich_pb2.GetPlotRequest, _rich_pb2.GetPlotResponse]
+    """A table that says how it is drawn, as what is drawn: lines, bars, a confusion matrix, curves with their areas."""
+    ListMedia: _grpc.UnaryUnaryMultiCallable[_rich_pb2.ListMediaRequest, _rich_pb2.ListMediaResponse]
+    ListFiles: _grpc.UnaryUnaryMultiCallable[_rich_pb2.ListFilesRequest, _rich_pb2.ListFilesResponse]
+    GetTexts: _grpc.UnaryUnaryMultiCallable[_rich_pb2.GetTextsRequest, _rich_pb2.GetTextsResponse]
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_rich_pb2.ListAlertsRequest, _rich_pb2.ListAlertsResponse]
+    GetConsole: _grpc.UnaryUnaryMultiCallable[_rich_pb2.GetConsoleRequest, _rich_pb2.GetConsoleResponse]
+    """What the processes printed: the tail first, pages back and forth, search."""
+    WatchRuns: _grpc.UnaryStreamMultiCallable[_live_pb2.WatchRunsRequest, _live_pb2.WatchRunsResponse]
+    """What arrives from now on: points, states, fields, console lines, alerts. Ends only with its caller."""
     DeleteRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
     Attempts that are under way end; a later attempt of the same id begins anew.
@@ -92,6 +110,22 @@ class QueryServiceAsyncStub(QueryServiceStub):
     FindStragglers: _aio.UnaryUnaryMultiCallable[_curves_pb2.FindStragglersRequest, _curves_pb2.FindStragglersResponse]  # type: ignore[assignment]
     """Ranks whose progress or step time lags behind the others'."""
     RankRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.RankRunsRequest, _query_pb2.RankRunsResponse]  # type: ignore[assignment]
+    ListKeys: _aio.UnaryUnaryMultiCallable[_rich_pb2.ListKeysRequest, _rich_pb2.ListKeysResponse]  # type: ignore[assignment]
+    """What a run logged beyond scalars: keys of histograms, tables, plots, media and texts."""
+    GetHistograms: _aio.UnaryUnaryMultiCallable[_rich_pb2.GetHistogramsRequest, _rich_pb2.GetHistogramsResponse]  # type: ignore[assignment]
+    """Histograms over steps, as a heat map."""
+    GetTable: _aio.UnaryUnaryMultiCallable[_rich_pb2.GetTableRequest, _rich_pb2.GetTableResponse]  # type: ignore[assignment]
+    """A page of a logged table, filtered and sorted."""
+    GetPlot: _aio.UnaryUnaryMultiCallable[_rich_pb2.GetPlotRequest, _rich_pb2.GetPlotResponse]  # type: ignore[assignment]
+    """A table that says how it is drawn, as what is drawn: lines, bars, a confusion matrix, curves with their areas."""
+    ListMedia: _aio.UnaryUnaryMultiCallable[_rich_pb2.ListMediaRequest, _rich_pb2.ListMediaResponse]  # type: ignore[assignment]
+    ListFiles: _aio.UnaryUnaryMultiCallable[_rich_pb2.ListFilesRequest, _rich_pb2.ListFilesResponse]  # type: ignore[assignment]
+    GetTexts: _aio.UnaryUnaryMultiCallable[_rich_pb2.GetTextsRequest, _rich_pb2.GetTextsResponse]  # type: ignore[assignment]
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_rich_pb2.ListAlertsRequest, _rich_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    GetConsole: _aio.UnaryUnaryMultiCallable[_rich_pb2.GetConsoleRequest, _rich_pb2.GetConsoleResponse]  # type: ignore[assignment]
+    """What the processes printed: the tail first, pages back and forth, search."""
+    WatchRuns: _aio.UnaryStreamMultiCallable[_live_pb2.WatchRunsRequest, _live_pb2.WatchRunsResponse]  # type: ignore[assignment]
+    """What arrives from now on: points, states, fields, console lines, alerts. Ends only with its caller."""
     DeleteRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.DeleteRunsRequest, _query_pb2.DeleteResponse]  # type: ignore[assignment]
     """Delete runs with everything they logged: points, series, text, media, console, files. Needs the right to write.
     Attempts that are under way end; a later attempt of the same id begins anew.
@@ -197,6 +231,82 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_pb2.RankRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.RankRunsResponse, _abc.Awaitable[_query_pb2.RankRunsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListKeys(
+        self,
+        request: _rich_pb2.ListKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.ListKeysResponse, _abc.Awaitable[_rich_pb2.ListKeysResponse]]:
+        """What a run logged beyond scalars: keys of histograms, tables, plots, media and texts."""
+
+    @_abc_1.abstractmethod
+    def GetHistograms(
+        self,
+        request: _rich_pb2.GetHistogramsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.GetHistogramsResponse, _abc.Awaitable[_rich_pb2.GetHistogramsResponse]]:
+        """Histograms over steps, as a heat map."""
+
+    @_abc_1.abstractmethod
+    def GetTable(
+        self,
+        request: _rich_pb2.GetTableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.GetTableResponse, _abc.Awaitable[_rich_pb2.GetTableResponse]]:
+        """A page of a logged table, filtered and sorted."""
+
+    @_abc_1.abstractmethod
+    def GetPlot(
+        self,
+        request: _rich_pb2.GetPlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.GetPlotResponse, _abc.Awaitable[_rich_pb2.GetPlotResponse]]:
+        """A table that says how it is drawn, as what is drawn: lines, bars, a confusion matrix, curves with their areas."""
+
+    @_abc_1.abstractmethod
+    def ListMedia(
+        self,
+        request: _rich_pb2.ListMediaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.ListMediaResponse, _abc.Awaitable[_rich_pb2.ListMediaResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListFiles(
+        self,
+        request: _rich_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.ListFilesResponse, _abc.Awaitable[_rich_pb2.ListFilesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetTexts(
+        self,
+        request: _rich_pb2.GetTextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.GetTextsResponse, _abc.Awaitable[_rich_pb2.GetTextsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _rich_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.ListAlertsResponse, _abc.Awaitable[_rich_pb2.ListAlertsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetConsole(
+        self,
+        request: _rich_pb2.GetConsoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rich_pb2.GetConsoleResponse, _abc.Awaitable[_rich_pb2.GetConsoleResponse]]:
+        """What the processes printed: the tail first, pages back and forth, search."""
+
+    @_abc_1.abstractmethod
+    def WatchRuns(
+        self,
+        request: _live_pb2.WatchRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_live_pb2.WatchRunsResponse], _abc.AsyncIterator[_live_pb2.WatchRunsResponse]]:
+        """What arrives from now on: points, states, fields, console lines, alerts. Ends only with its caller."""
 
     @_abc_1.abstractmethod
     def DeleteRuns(

@@ -1,0 +1,229 @@
+"""One project's feed: a single loop asks what is new, for however many watch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from runstream_common.clickhouse import StorageError
+from runstream_common.logging import limited_warning
+from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.live import limits
+from runstream_query.live.arrivals import Arrival, Seen
+from runstream_query.live.collector import Collector, TooMuchError
+from runstream_query.live.entry import Entry, split
+from runstream_query.live.interest import Interest, wanted_of
+from runstream_query.live.ring import Ring
+from runstream_query.live.states import States
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
+
+LOG = structlog.get_logger()
+_COLUMNS = tuple(Arrival.__slots__)
+
+
+@dataclass(slots=True)
+class _Held:
+    """An interest that the loop looks after."""
+
+    since: int
+    """Entries behind this number have all that it wants."""
+    watchers: int = 0
+    idle_since_s: float = 0.0
+
+
+class Feed:
+    """Made by the hub. `ring_bytes()`: this feed's share of memory."""
+
+    def __init__(self, storage: Storage, lookup: Lookup, project: str, ring_bytes: Callable[[], int]) -> None:
+        self.project = project
+        self.name = uuid.uuid4().hex[:12]
+        """Of this feed in this process: event ids of another one mean nothing here."""
+        self.ring = Ring()
+        self.news = asyncio.Event()
+        """Set with the next entry, and replaced then."""
+        self._storage = storage
+        self._collector = Collector(storage, project)
+        self._states = States(storage, lookup, project)
+        self._ring_bytes = ring_bytes
+        self._interests: dict[Interest, _Held] = {}
+        self._seen = Seen()
+        self._pending: dict[str, list[Arrival]] = defaultdict(list)
+        """By run: told by the ledger, not read yet."""
+        self._dirty: set[str] = set()
+        """Runs in which documents arrived: their states may have changed."""
+        self._overrun: dict[str, str] = {}
+        self._reset_s: dict[str, float] = {}
+        self._asked_s = self._far_s = self._swept_s = self._well_s = time.monotonic()
+        self.joining = 0
+        """Who is about to join: the loop waits for them."""
+        self._begun = asyncio.Lock()
+        self._has_begun = False
+
+    # ------------------------------------------------------------------ for the hub
+
+    async def begin(self) -> None:
+        """What is stored by now is old: it is not told. Raises StorageError."""
+        async with self._begun:
+            if not self._has_begun:
+                await self._ask(limits.FAR_S)
+                self._has_begun = True
+
+    async def join(self, interest: Interest, after: str) -> tuple[int, pb.WatchRunsResponse | None]:
+        """The number to read behind, and the first response; None where the stream goes on without a gap.
+
+        Raises StorageError. Whoever joins leaves.
+        """
+        held = self._interests.get(interest)
+        number = self._number(after)
+        resumes = held is not None and number is not None and number >= held.since and self.ring.has(number)
+        if held is None:
+            held = self._interests[interest] = _Held(self.ring.last)
+        held.watchers += 1
+        if resumes and number is not None:
+            return number, None
+        number = self.ring.last
+        try:
+            first = pb.WatchRunsResponse(
+                event_id=self.event_id(number), runs=await self._states.look_after(interest.runs)
+            )
+        except BaseException:
+            self.leave(interest)
+            raise
+        if after:
+            first.reset.reason = "what came since that event is not kept any more: load again what you show"
+        return number, first
+
+    def leave(self, interest: Interest) -> None:
+        held = self._interests[interest]
+        held.watchers -= 1
+        held.idle_since_s = time.monotonic()
+
+    def event_id(self, number: int) -> str:
+        return f"{self.name}-{number}"
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches, or may come back."""
+        return bool(self._interests) or self.joining > 0
+
+    @property
+    def behind_s(self) -> float:
+        """For how long nothing could be asked; 0 when all is well."""
+        silent_s = time.monotonic() - self._well_s
+        return silent_s if silent_s > 4 * limits.POLL_S else 0.0
+
+    # ------------------------------------------------------------------ the loop
+
+    async def run(self) -> None:
+        """Until nobody watches any more."""
+        while self.watched:
+            started_s = time.monotonic()
+            try:
+                await self._turn()
+                self._well_s = time.monotonic()
+            except StorageError as error:
+                limited_warning(LOG, "live: ClickHouse does not answer", project=self.project, reason=str(error))
+            except Exception as error:  # noqa: BLE001  # the loop's boundary: it looks again
+                LOG.error("live: a turn failed", project=self.project, exc_info=error)
+            self._forget_idle()
+            await asyncio.sleep(max(limits.POLL_S - (time.monotonic() - started_s), 0.05))
+
+    async def _turn(self) -> None:
+        await self.begin()
+        now_s = time.monotonic()
+        far = now_s - self._far_s >= limits.FAR_EVERY_S
+        await self._ask(limits.FAR_S if far else limits.NEAR_S)
+        if far:
+            self._far_s = now_s
+        entry = Entry()
+        try:
+            await self._read(entry)
+            await self._look_at_states(entry)
+        finally:
+            self._add_resets(entry)
+            if not entry.empty:
+                for part in split(entry):
+                    self.ring.append(part, self._ring_bytes())
+                news, self.news = self.news, asyncio.Event()
+                news.set()
+
+    async def _ask(self, back_s: float) -> None:
+        """What the ledger has that was not seen. Before the first turn: only see it."""
+        now_s = time.monotonic()
+        reach_s = self._seen.reach_s(back_s + (now_s - self._asked_s), now_s)
+        columns = await self._storage.columns(
+            "live_arrivals",
+            project=self.project,
+            ago_us=int(max(reach_s, limits.POLL_S) * 1e6),
+            limit=limits.MAX_ARRIVALS,
+        )
+        rows = zip(*(columns[name].tolist() for name in _COLUMNS), strict=True)
+        fresh = self._seen.fresh((Arrival(*row) for row in rows), now_s)
+        self._asked_s = now_s
+        too_many = len(columns["run"]) >= limits.MAX_ARRIVALS
+        if too_many:
+            self._seen.floor_s = now_s
+        if not self._has_begun:
+            return
+        if too_many:
+            self._overrun[""] = f"more than {limits.MAX_ARRIVALS} batches arrived at once: load again what you show"
+        wanted = {run for interest in self._interests for run in interest.runs}
+        for arrival in fresh:
+            if arrival.run in wanted:
+                self._pending[arrival.run].append(arrival)
+            if arrival.documents:
+                self._dirty.add(arrival.run)
+
+    async def _read(self, entry: Entry) -> None:
+        """Move what is pending into the entry; what cannot be read now stays pending."""
+        if sum(map(len, self._pending.values())) > limits.MAX_ARRIVALS:
+            self._overrun[""] = "too much arrived while ClickHouse did not answer: load again what you show"
+            self._pending.clear()
+        for run, arrivals in list(self._pending.items()):
+            wanted = wanted_of(run, self._interests)
+            try:
+                if wanted is not None:
+                    found = await self._collector.collect(run, arrivals, wanted)
+                    for name in ("pieces", "fields", "keys", "console", "alerts"):
+                        getattr(entry, name).extend(getattr(found, name))
+            except TooMuchError as error:
+                self._overrun[run] = f"{error}: load the run again"
+            del self._pending[run]
+
+    async def _look_at_states(self, entry: Entry) -> None:
+        now_s = time.monotonic()
+        if self._dirty:
+            entry.runs.extend(await self._states.changed(list(self._dirty)))
+            self._dirty.clear()
+        if now_s - self._swept_s >= limits.SWEEP_S:
+            entry.runs.extend(await self._states.swept())
+            self._swept_s = now_s
+
+    def _add_resets(self, entry: Entry) -> None:
+        now_s = time.monotonic()
+        for run in list(self._overrun):
+            if now_s - self._reset_s.get(run, -limits.RESET_EVERY_S) >= limits.RESET_EVERY_S:
+                entry.resets[run] = self._overrun.pop(run)
+                self._reset_s[run] = now_s
+
+    def _forget_idle(self) -> None:
+        now_s = time.monotonic()
+        idle = [(held.idle_since_s, interest) for interest, held in self._interests.items() if not held.watchers]
+        idle.sort(key=lambda one: one[0], reverse=True)
+        for place, (idle_since_s, interest) in enumerate(idle):
+            if place >= limits.MAX_LINGERING or now_s - idle_since_s > limits.LINGER_S:
+                del self._interests[interest]
+
+    def _number(self, event_id: str) -> int | None:
+        """None for an id of another feed, or none at all."""
+        name, _, number = event_id.partition("-")
+        return (
+            int(number) if name == self.name and number.isascii() and number.isdecimal() and len(number) < 19 else None
+        )

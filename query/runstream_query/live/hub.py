@@ -1,0 +1,123 @@
+"""All feeds of this instance, and the watchers that read them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.errors import GoingAwayError, TooManyWatchersError
+from runstream_query.live import limits
+from runstream_query.live.feed import Feed
+from runstream_query.live.interest import Interest
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
+
+
+class Hub:
+    """A watcher holds a number, never a queue: who reads slowly falls behind the ring and is told to load again."""
+
+    def __init__(self, storage: Storage, lookup: Lookup) -> None:
+        self._storage = storage
+        self._lookup = lookup
+        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._watchers: Counter[str] = Counter()
+        """By key."""
+        self._closing = asyncio.Event()
+
+    async def watch(
+        self, key: str, project: str, interest: Interest, after: str
+    ) -> AsyncIterator[pb.WatchRunsResponse]:
+        """Responses until the caller closes it. `key`: whose watchers are counted together; `after`: the event id to
+        continue behind. Raises TooManyWatchersError, GoingAwayError, StorageError."""
+        if self._closing.is_set():
+            raise GoingAwayError
+        if self._watchers[key] >= limits.MAX_WATCHERS_A_KEY or self._watchers.total() >= limits.MAX_WATCHERS:
+            raise TooManyWatchersError(
+                f"at most {limits.MAX_WATCHERS_A_KEY} streams of one key and {limits.MAX_WATCHERS} in all are open at "
+                "once: close one, or watch more runs in one"
+            )
+        self._watchers[key] += 1
+        try:
+            feed = self._feed(project)
+            feed.joining += 1
+            try:
+                await feed.begin()
+                number, first = await feed.join(interest, after)
+            finally:
+                feed.joining -= 1
+            try:
+                if first is not None:
+                    yield first
+                async for response in self._follow(feed, interest, number, said=first is not None):
+                    yield response
+            finally:
+                feed.leave(interest)
+        finally:
+            self._watchers[key] -= 1
+            if not self._watchers[key]:
+                del self._watchers[key]
+
+    async def close(self) -> None:
+        """End all watchers, and the feeds."""
+        self._closing.set()
+        tasks = [task for _, task in self._feeds.values()]
+        for feed, task in self._feeds.values():
+            task.cancel()
+            feed.news.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def watchers(self) -> int:
+        return self._watchers.total()
+
+    async def _follow(
+        self, feed: Feed, interest: Interest, number: int, *, said: bool
+    ) -> AsyncIterator[pb.WatchRunsResponse]:
+        """`said`: there was a first response; else a sign of life is due at once."""
+        said_s = time.monotonic() - (0.0 if said else limits.HEARTBEAT_S)
+        while True:
+            if self._closing.is_set():
+                raise GoingAwayError
+            news = feed.news
+            response: pb.WatchRunsResponse | None
+            if not feed.ring.has(number):
+                number = feed.ring.last
+                reset = pb.Reset(reason="you read more slowly than it arrives: load again what you show")
+                response = pb.WatchRunsResponse(event_id=feed.event_id(number), reset=reset)
+            elif (entry := feed.ring.after(number)) is not None:
+                number = entry.number
+                response = entry.response(interest, feed.event_id(number))
+            else:
+                try:
+                    left_s = said_s + limits.HEARTBEAT_S - time.monotonic()
+                    await asyncio.wait_for(news.wait(), max(left_s, 0.0))
+                    continue
+                except TimeoutError:
+                    response = None
+            if response is None and time.monotonic() - said_s >= limits.HEARTBEAT_S:
+                response = pb.WatchRunsResponse(event_id=feed.event_id(number), behind_s=feed.behind_s)
+            if response is not None:
+                yield response
+                said_s = time.monotonic()
+
+    def _feed(self, project: str) -> Feed:
+        found = self._feeds.get(project)
+        if found is not None and not found[1].done():
+            return found[0]
+        feed = Feed(self._storage, self._lookup, project, self._share)
+        self._feeds[project] = feed, asyncio.create_task(self._run(feed))
+        return feed
+
+    async def _run(self, feed: Feed) -> None:
+        """No pause lies between its last look for watchers and its leaving the table: nobody joins a dead feed."""
+        try:
+            await feed.run()
+        finally:
+            if self._feeds.get(feed.project, (None,))[0] is feed:
+                del self._feeds[feed.project]
+
+    def _share(self) -> int:
+        return min(limits.RING_BYTES, limits.ALL_RINGS_BYTES // max(len(self._feeds), 1))

@@ -1,0 +1,198 @@
+"""What a table's cells are, how they compare, and which rows a filter lets through. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from runstream_proto.v1 import rich_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+
+Row = list[Any]
+_SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_F = pb.TableFilter
+_MAX_PATTERN = 1000
+"""Characters; RE2 answers in linear time, whatever it says."""
+
+
+def number(cell: Any) -> float | int | None:
+    """The cell's number; None where it has none. JSON has no word for NaN and infinities: they come as their names."""
+    if isinstance(cell, (int, float)):
+        return cell
+    return _SPECIAL.get(cell) if isinstance(cell, str) else None
+
+
+def missing(cell: Any) -> bool:
+    return cell is None or cell == "NaN" or (isinstance(cell, float) and math.isnan(cell))
+
+
+def kind(cell: Any) -> str:
+    """What `TableColumn.type` calls it."""
+    if missing(cell):
+        return "missing"
+    if isinstance(cell, bool):
+        return "boolean"
+    if number(cell) is not None:
+        return "number"
+    if isinstance(cell, str):
+        return "text"
+    if isinstance(cell, dict):
+        return "media" if cell.get("_type") == "media" else "object"
+    return "list"
+
+
+def column_type(kinds: Counter[str]) -> str:
+    """Of a column's cells; those that are missing do not count."""
+    found = sorted(name for name in kinds if name != "missing")
+    return found[0] if len(found) == 1 else ("mixed" if found else "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reversed:
+    value: Any
+
+    def __lt__(self, other: _Reversed) -> bool:
+        return bool(other.value < self.value)
+
+
+def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[Any, ...]:
+    """Keys compare as `order` says: (column, descending). Missing cells last, ties by place."""
+    parts: list[Any] = []
+    for column, descending in order:
+        cell = row[column]
+        if missing(cell):
+            parts.append((1,))
+            continue
+        value = _comparable(cell)
+        parts.append((0, _Reversed(value) if descending else value))
+    return (*parts, place)
+
+
+def _comparable(cell: Any) -> tuple[int, Any]:
+    value = number(cell)
+    if value is not None:
+        return (0, value)
+    if isinstance(cell, str):
+        return (1, cell)
+    return (2, json.dumps(cell, sort_keys=True))
+
+
+Test = Callable[[Any], bool]
+
+
+def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
+    """Which of some rows pass all of the filters. Raises InvalidQuestionError naming the filter."""
+    tests = [(place_of(columns, one.column), _test(one)) for one in filters if one.operator != _F.OPERATOR_REGEX]
+    patterns = [(place_of(columns, one.column), _pattern(one)) for one in filters if one.operator == _F.OPERATOR_REGEX]
+
+    def passing(rows: Sequence[Row]) -> list[bool]:
+        passed = [all(test(row[place]) for place, test in tests) for row in rows]
+        for place, pattern in patterns:
+            texts = pa.array([row[place] if isinstance(row[place], str) else None for row in rows], pa.large_string())
+            matches = pc.match_substring_regex(texts, pattern).fill_null(False).to_pylist()
+            passed = [before and match for before, match in zip(passed, matches, strict=True)]
+        return passed
+
+    return passing
+
+
+def place_of(columns: Sequence[str], name: str) -> int:
+    """Raises InvalidQuestionError."""
+    if name not in columns:
+        shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+        raise InvalidQuestionError(f"there is no column {name[:100]!r}; the table has {shown}")
+    return list(columns).index(name)
+
+
+def _pattern(one: pb.TableFilter) -> str:
+    pattern = one.value.string_value
+    if not 0 < len(pattern) <= _MAX_PATTERN:
+        raise InvalidQuestionError(f"OPERATOR_REGEX on {one.column!r}: give a text of 1 to {_MAX_PATTERN} characters")
+    try:
+        pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
+    except pa.ArrowInvalid as error:
+        raise InvalidQuestionError(f"{pattern[:100]!r} is no RE2 expression: {error}") from error
+    return pattern
+
+
+def _test(one: pb.TableFilter) -> Test:
+    operator = one.operator or _F.OPERATOR_EQ
+    if operator == _F.OPERATOR_MISSING:
+        return missing
+    if operator == _F.OPERATOR_PRESENT:
+        return lambda cell: not missing(cell)
+    if not one.HasField("value"):
+        raise InvalidQuestionError(f"the filter on {one.column!r} has no value")
+    if operator == _F.OPERATOR_IN:
+        if one.value.WhichOneof("kind") != "list_value":
+            raise InvalidQuestionError(f"OPERATOR_IN on {one.column!r}: give a list")
+        tests = [_equals(plain(value)) for value in one.value.list_value.values]
+        return lambda cell: any(test(cell) for test in tests)
+    wanted = plain(one.value)
+    if isinstance(wanted, (list, dict)):
+        raise InvalidQuestionError(f"the filter on {one.column!r}: give a number, a text, true, false or null")
+    if operator == _F.OPERATOR_EQ:
+        return _equals(wanted)
+    if operator == _F.OPERATOR_NE:
+        equals = _equals(wanted)
+        return lambda cell: not equals(cell)
+    if operator == _F.OPERATOR_CONTAINS:
+        if not isinstance(wanted, str):
+            raise InvalidQuestionError(f"OPERATOR_CONTAINS on {one.column!r}: give a text")
+        folded = wanted.casefold()
+        return lambda cell: isinstance(cell, str) and folded in cell.casefold()
+    return _compares(operator, wanted)
+
+
+def plain(value: Any) -> Any:
+    """A protobuf Value as a Python one."""
+    which = value.WhichOneof("kind")
+    if which == "struct_value":
+        return dict(value.struct_value)
+    if which == "list_value":
+        return [plain(item) for item in value.list_value.values]
+    return None if which in (None, "null_value") else getattr(value, which)
+
+
+def _equals(wanted: Any) -> Test:
+    if wanted is None:
+        return missing
+    if isinstance(wanted, bool):
+        return lambda cell: cell is wanted
+    if isinstance(wanted, str):
+        return lambda cell: isinstance(cell, str) and cell == wanted
+
+    def equal(cell: Any) -> bool:
+        value = None if isinstance(cell, bool) else number(cell)
+        return value is not None and value == wanted
+
+    return equal
+
+
+_COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
+    _F.OPERATOR_LT: lambda a, b: a < b,
+    _F.OPERATOR_LE: lambda a, b: a <= b,
+    _F.OPERATOR_GT: lambda a, b: a > b,
+    _F.OPERATOR_GE: lambda a, b: a >= b,
+}
+
+
+def _compares(operator: int, wanted: Any) -> Test:
+    holds = _COMPARISONS.get(operator)
+    if holds is None or wanted is None or isinstance(wanted, bool):
+        raise InvalidQuestionError("a comparison takes a number or a text")
+    if isinstance(wanted, str):
+        return lambda cell: isinstance(cell, str) and not missing(cell) and holds(cell, wanted)
+
+    def compare(cell: Any) -> bool:
+        value = None if isinstance(cell, bool) else number(cell)
+        return value is not None and holds(value, wanted)
+
+    return compare

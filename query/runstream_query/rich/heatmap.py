@@ -1,0 +1,136 @@
+"""Histograms over steps as heat maps: read in pieces, so that memory is bounded by the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runstream_proto.v1 import rich_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.rich.merging import Binned, merge, usable
+from runstream_query.storage import Storage
+
+MAX_COLUMNS = 1000
+MAX_BINS = 1000
+MAX_HISTOGRAMS = 200_000
+"""Read for one answer: some 2 s of merging."""
+MAX_CELLS = 4_000_000
+"""Bins of all columns of one answer: 64 MB."""
+_AT_ONCE = 2000
+"""Histograms in memory: 2 MB of 64 bins each, 16 MB of 512."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    rank: int
+    step: int
+    time_us: int
+    binned: Binned
+
+
+class Sheet:
+    """Heat maps in the making: takes columns in order of their steps."""
+
+    def __init__(self, bins: int, each_rank: bool) -> None:
+        self._bins = bins
+        self._each_rank = each_rank
+        self._columns: dict[int, list[pb.HistogramColumn]] = defaultdict(list)
+        self._cells = 0
+        self.unusable = 0
+
+    def add(self, logged: Sequence[Logged]) -> None:
+        """One column of neighbouring steps; one a rank where each rank has its own. Raises InvalidQuestionError."""
+        by_rank: dict[int, list[Logged]] = defaultdict(list)
+        for one in logged:
+            if usable(one.binned.edges, one.binned.counts):
+                by_rank[one.rank if self._each_rank else 0].append(one)
+            else:
+                self.unusable += 1
+        for rank, found in by_rank.items():
+            merged = merge([one.binned for one in found], self._bins)
+            self._cells += len(merged.counts)
+            if self._cells > MAX_CELLS:
+                raise InvalidQuestionError(
+                    f"the heat maps have more than {MAX_CELLS} bins: ask for fewer columns, bins or ranks"
+                )
+            self._columns[rank].append(
+                pb.HistogramColumn(
+                    rank=rank,
+                    first_step=found[0].step,
+                    last_step=found[-1].step,
+                    histograms=len(found),
+                    edges=merged.edges,
+                    counts=merged.counts,
+                    exact=merged.exact,
+                    time_us=max(one.time_us for one in found),
+                )
+            )
+
+    def heat_maps(self) -> Iterator[pb.HeatMap]:
+        for rank, columns in sorted(self._columns.items()):
+            yield pb.HeatMap(
+                rank=rank,
+                columns=columns,
+                lowest=min(column.edges[0] for column in columns),
+                highest=max(column.edges[-1] for column in columns),
+                largest_count=max(max(column.counts) for column in columns),
+            )
+
+
+async def heat_maps(
+    storage: Storage, question: dict[str, Any], columns: int, bins: int, *, each_rank: bool, raw: bool
+) -> pb.GetHistogramsResponse:
+    """`question`: the parameters of `histograms.sql`. Raises InvalidQuestionError when there is too much to read."""
+    found = await storage.columns("histogram_steps", **question)
+    steps, counts = found["step"].astype(np.int64), found["histograms"].astype(np.int64)
+    total = int(counts.sum())
+    if total > (MAX_COLUMNS if raw else MAX_HISTOGRAMS):
+        raise InvalidQuestionError(
+            f"{total} histograms lie in the range: at most {MAX_COLUMNS if raw else MAX_HISTOGRAMS} are read at once; "
+            "narrow min_step, max_step or ranks"
+        )
+    response = pb.GetHistogramsResponse(histograms=total, steps=steps[-10_000:].tolist())
+    sheet = Sheet(bins, each_rank)
+    every = 1 if raw else max(-(-len(steps) // columns), 1)
+    async for rows in _read(storage, question, steps, counts, every):
+        groups = [[row] for row in rows] if raw else _grouped(rows, steps, every)
+        await asyncio.to_thread(_add_all, sheet, groups)
+    response.heat_maps.extend(sheet.heat_maps())
+    response.unusable = sheet.unusable
+    return response
+
+
+def _add_all(sheet: Sheet, groups: list[list[Logged]]) -> None:
+    for group in groups:
+        sheet.add(group)
+
+
+def _grouped(rows: list[Logged], steps: Any, every: int) -> list[list[Logged]]:
+    """By column: `every` neighbouring steps each. Rows come in order of steps, and columns are never cut."""
+    groups: dict[int, list[Logged]] = {}
+    for row, place in zip(rows, np.searchsorted(steps, [row.step for row in rows]), strict=True):
+        groups.setdefault(int(place) // every, []).append(row)
+    return list(groups.values())
+
+
+async def _read(
+    storage: Storage, question: dict[str, Any], steps: Any, counts: Any, every: int
+) -> AsyncIterator[list[Logged]]:
+    """Whole columns, about `_AT_ONCE` histograms at a time."""
+    start = 0
+    while start < len(steps):
+        end = start + every
+        while end < len(steps) and int(counts[start : end + every].sum()) <= _AT_ONCE:
+            end += every
+        part = {**question, "min_step": int(steps[start]), "max_step": int(steps[min(end, len(steps)) - 1])}
+        rows = await storage.columns("histograms", **part)
+        yield [
+            Logged(int(rank), int(step), int(time_us), Binned(np.asarray(edges, float), np.asarray(binned, float)))
+            for rank, step, edges, binned, time_us in zip(*rows.values(), strict=True)
+        ]
+        start = end

@@ -1,0 +1,62 @@
+"""A JSON array of rows, read in pieces: memory is bounded by one row, whatever the table's size."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import Any
+
+MAX_ROW_CHARACTERS = 32 << 20
+_DECODER = json.JSONDecoder()
+
+
+class DamagedTableError(Exception):
+    """The content is no JSON array of arrays."""
+
+
+class RowReader:
+    """`feed()` bytes as they come, take the rows that are whole."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace")
+        self._begun = False
+        self._ended = False
+
+    def feed(self, data: bytes, *, last: bool = False) -> Iterator[list[Any]]:
+        """Rows in order. Raises DamagedTableError, at the end also when the array does not end."""
+        self._text += self._decode.decode(data, last)
+        place = 0
+        while not self._ended:
+            place = self._skip(place)
+            if place >= len(self._text):
+                break
+            if self._text[place] == "]":
+                self._ended = True
+                break
+            try:
+                row, place = _DECODER.raw_decode(self._text, place)
+            except (ValueError, RecursionError) as error:
+                if last or len(self._text) - place > MAX_ROW_CHARACTERS or isinstance(error, RecursionError):
+                    raise DamagedTableError("the table's content is damaged: it is no JSON array of rows") from error
+                break  # the rest of this row comes with the next piece
+            if not isinstance(row, list):
+                raise DamagedTableError("the table's content is damaged: a row is no array")
+            yield row
+        self._text = "" if self._ended else self._text[place:]
+        if last and not self._ended:
+            raise DamagedTableError("the table's content is damaged: it ends in the middle")
+
+    def _skip(self, place: int) -> int:
+        """Past blanks, commas and, once, the bracket that begins the array."""
+        while place < len(self._text):
+            character = self._text[place]
+            if character == "[" and not self._begun:
+                self._begun = True
+            elif character not in " \t\r\n" and (character != "," or not self._begun):
+                if not self._begun:
+                    raise DamagedTableError("the table's content is damaged: it begins with no array")
+                break
+            place += 1
+        return place

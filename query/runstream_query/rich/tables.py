@@ -1,0 +1,187 @@
+"""Logged tables: found, and read row by row, from ClickHouse or, where they are large, from object storage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from runstream_common.limits import MAX_STEP
+from runstream_common.objects import MediaStore
+from runstream_proto.v1 import rich_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.paging import make_token, page_size, read_token
+from runstream_query.rich.cells import Row
+from runstream_query.rich.rows import DamagedTableError, RowReader
+from runstream_query.rich.selection import Selection
+from runstream_query.storage import Storage
+
+MAX_PAGE = 10_000
+MAX_PAGE_CHARACTERS = 32 << 20
+"""A page of the largest cells still fits into one message."""
+MAX_FILTERS, MAX_ORDER = 20, 8
+MAX_CONTENT_BYTES = 1 << 30
+"""The largest that the gateway takes; read at some 30 MB/s, a piece at a time."""
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table as logged at one step by one rank."""
+
+    project: str
+    rank: int
+    step: int
+    columns: list[str]
+    rows: int
+    plot: str
+    version: int
+    time_us: int
+    text: str
+    """The rows' JSON, or where its content is."""
+
+
+class Tables:
+    """All methods raise StorageError, MediaMissingError, QueryError."""
+
+    def __init__(self, storage: Storage, media: MediaStore) -> None:
+        self._storage = storage
+        self._media = media
+        self._reading = asyncio.Semaphore(4)
+        """Large ones at once: each keeps a thread busy."""
+
+    async def find(self, project: str, request: Any) -> StoredTable | None:
+        """Of a request's run, key, step (unset: the newest) and rank (unset: the lowest that has it)."""
+        step = request.step if request.HasField("step") else None
+        rows = await self._storage.rows(
+            "table_at",
+            project=project,
+            run=request.run,
+            key=request.key,
+            ranks=[request.rank] if request.HasField("rank") else [],
+            min_step=max(step, -MAX_STEP) if step is not None else -MAX_STEP,
+            max_step=min(step, MAX_STEP) if step is not None else MAX_STEP,
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        return StoredTable(
+            project,
+            row["rank"],
+            row["step"],
+            list(row["columns"]),
+            row["row_count"],
+            row["plot"],
+            row["version"],
+            row["time_us"],
+            row["rows"],
+        )
+
+    async def each(self, table: StoredTable, take: Callable[[list[Row]], bool | None]) -> None:
+        """Hand all rows to `take`, some at a time, in a thread; until it returns True.
+
+        Raises InvalidQuestionError where the content is no table."""
+        reader = RowReader()
+        async with self._reading:
+            try:
+                pieces = self._pieces(table)
+                async for data, last in pieces:
+                    if await asyncio.to_thread(lambda d, end: take(list(reader.feed(d, last=end))), data, last):
+                        break
+            except DamagedTableError as error:
+                raise InvalidQuestionError(str(error)) from error
+
+    async def _pieces(self, table: StoredTable) -> AsyncIterator[tuple[bytes, bool]]:
+        content = _content(table.text)
+        if content is None:
+            data = table.text.encode()
+            for start in range(0, len(data), _PIECE_BYTES):
+                yield data[start : start + _PIECE_BYTES], start + _PIECE_BYTES >= len(data)
+            return
+        size, parts = await self._media.get(table.project, content)
+        if size > MAX_CONTENT_BYTES:
+            raise InvalidQuestionError(f"the table has {size} bytes: at most {MAX_CONTENT_BYTES} are read; fetch it")
+        async for part in parts:
+            for start in range(0, len(part), _PIECE_BYTES):
+                yield part[start : start + _PIECE_BYTES], False
+        yield b"", True
+
+
+async def table_page(
+    tables: Tables, table: StoredTable, request: pb.GetTableRequest, response: pb.GetTableResponse
+) -> None:
+    """Fill in a page of the table. Raises InvalidQuestionError."""
+    if len(request.filters) > MAX_FILTERS or len(request.order) > MAX_ORDER:
+        raise InvalidQuestionError(f"at most {MAX_FILTERS} filters and {MAX_ORDER} columns to order by")
+    size = page_size(request.page_size, 100, MAX_PAGE)
+    after = None
+    place = read_token(request, (int, int, int, int))
+    if place is not None:
+        rank, step, version, number = place
+        if (rank, step, version) != (table.rank, table.step, table.version):
+            raise InvalidQuestionError(
+                "the table has been logged anew since the page before: begin with the first page"
+            )
+        after = (await _row(tables, table, number), number)
+    selection = Selection(table.columns, list(request.filters), list(request.order), size, after)
+    await tables.each(table, selection.take)
+    page = selection.page()
+    response.rows_json = dumps([row for _, row in page])
+    if len(response.rows_json) > MAX_PAGE_CHARACTERS:
+        raise InvalidQuestionError(f"a page of {len(page)} rows is too large: ask for fewer with page_size")
+    response.row_numbers.extend(number for number, _ in page)
+    response.columns.extend(selection.columns())
+    response.total_rows, response.matching_rows = selection.total, selection.matching
+    if selection.more:
+        response.next_page_token = make_token(request, [table.rank, table.step, table.version, page[-1][0]])
+
+
+async def _row(tables: Tables, table: StoredTable, number: int) -> Row:
+    """Raises InvalidQuestionError where there is no such row."""
+    seen = 0
+    found: list[Row] = []
+
+    def take(rows: list[Row]) -> bool:
+        nonlocal seen
+        if seen <= number < seen + len(rows):
+            found.append(rows[number - seen])
+        seen += len(rows)
+        return bool(found)
+
+    await tables.each(table, take)
+    if not found:
+        raise InvalidQuestionError("page_token is not from this table: ask for the first page without one")
+    width = len(table.columns)
+    return (found[0] + [None] * width)[:width]
+
+
+def _content(text: str) -> str | None:
+    """The SHA-256 of a large table's content; None where the rows themselves are here."""
+    if not text.startswith("{"):
+        return None
+    try:
+        return str(json.loads(text)["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidQuestionError("the table's content is damaged: it is no JSON array of rows") from error
+
+
+def dumps(rows: list[Row]) -> str:
+    """JSON that every reader takes."""
+    try:
+        return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_named(rows), ensure_ascii=False, separators=(",", ":"))
+
+
+def _named(value: Any) -> Any:
+    """With the names of NaN and infinities for them, which JSON has no word for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _named(item) for name, item in value.items()}
+    return value

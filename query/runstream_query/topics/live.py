@@ -1,0 +1,54 @@
+"""What arrives, as it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from runstream_common.control.store import Principal
+from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.live import limits
+from runstream_query.live.hub import Hub
+from runstream_query.live.interest import Interest
+from runstream_query.lookup import Lookup
+
+
+class Live:
+    def __init__(self, lookup: Lookup, hub: Hub) -> None:
+        self._lookup = lookup
+        self._hub = hub
+
+    async def WatchRuns(  # noqa: N802
+        self, principal: Principal, request: pb.WatchRunsRequest
+    ) -> AsyncIterator[pb.WatchRunsResponse]:
+        project = await self._lookup.project(principal, request.team, request.project)
+        interest = _interest(request)
+        if interest.runs:
+            await self._lookup.known_runs(project, sorted(interest.runs))
+        responses = self._hub.watch(principal.key_prefix, project, interest, request.after)
+        try:
+            async for response in responses:
+                yield response
+        finally:
+            await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+def _interest(request: pb.WatchRunsRequest) -> Interest:
+    """Raises InvalidQuestionError."""
+    for what, values, most in (
+        ("runs", request.runs, limits.MAX_RUNS),
+        ("metrics", request.metrics, limits.MAX_METRICS),
+        ("ranks", request.ranks, limits.MAX_RANKS),
+        ("console_ranks", request.console_ranks, limits.MAX_RANKS),
+    ):
+        if len(values) > most:
+            raise InvalidQuestionError(f"{what}: {len(values)} are given, at most {most} are watched in one stream")
+    if not request.runs and (request.metrics or request.console):
+        raise InvalidQuestionError("runs is empty: name the runs whose metrics or console you want to watch")
+    return Interest(
+        runs=frozenset(request.runs),
+        metrics=tuple(sorted(set(request.metrics))),
+        ranks=frozenset(request.ranks),
+        console=request.console,
+        console_ranks=frozenset(request.console_ranks) if request.console else frozenset(),
+    )
