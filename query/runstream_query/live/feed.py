@@ -129,7 +129,7 @@ class Feed:
                 await self._turn()
                 self._well_s = time.monotonic()
             except StorageError as error:
-                limited_warning(LOG, "live: ClickHouse does not answer", project=self.project, reason=str(error))
+                limited_warning(LOG, "live: ClickHouse does not answer", 60.0, project=self.project, reason=str(error))
             except Exception as error:  # noqa: BLE001  # the loop's boundary: it looks again
                 LOG.error("live: a turn failed", project=self.project, exc_info=error)
             self._forget_idle()
@@ -224,6 +224,5 @@ class Feed:
     def _number(self, event_id: str) -> int | None:
         """None for an id of another feed, or none at all."""
         name, _, number = event_id.partition("-")
-        return (
-            int(number) if name == self.name and number.isascii() and number.isdecimal() and len(number) < 19 else None
-        )
+        ours = name == self.name and number.isascii() and number.isdecimal() and len(number) < 19
+        return int(number) if ours else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query.errors import GoingAwayError, TooManyWatchersError
@@ -29,7 +30,7 @@ class Hub:
 
     async def watch(
         self, key: str, project: str, interest: Interest, after: str
-    ) -> AsyncIterator[pb.WatchRunsResponse]:
+    ) -> AsyncGenerator[pb.WatchRunsResponse]:
         """Responses until the caller closes it. `key`: whose watchers are counted together; `after`: the event id to
         continue behind. Raises TooManyWatchersError, GoingAwayError, StorageError."""
         if self._closing.is_set():
@@ -51,8 +52,10 @@ class Hub:
             try:
                 if first is not None:
                     yield first
-                async for response in self._follow(feed, interest, number, said=first is not None):
-                    yield response
+                following = self._follow(feed, interest, number, said=first is not None)
+                async with contextlib.aclosing(following) as responses:
+                    async for response in responses:
+                        yield response
             finally:
                 feed.leave(interest)
         finally:
@@ -75,7 +78,7 @@ class Hub:
 
     async def _follow(
         self, feed: Feed, interest: Interest, number: int, *, said: bool
-    ) -> AsyncIterator[pb.WatchRunsResponse]:
+    ) -> AsyncGenerator[pb.WatchRunsResponse]:
         """`said`: there was a first response; else a sign of life is due at once."""
         said_s = time.monotonic() - (0.0 if said else limits.HEARTBEAT_S)
         while True:

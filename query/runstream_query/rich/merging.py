@@ -36,8 +36,8 @@ def usable(edges: Floats, counts: Floats) -> bool:
 def merge(histograms: Sequence[Binned], bins: int) -> Binned:
     """The sum of at least one usable histogram, in at most `bins` bins; the sum of all counts is conserved.
 
-    Where all have the same edges, and no more than asked, their counts are added. Else each is spread over common edges:
-    all edges there are, or where these are too many, `bins` of equal width from the lowest to the highest.
+    Where all have the same edges, and no more than asked, their counts are added. Else each is spread over common
+    edges: all edges there are, or where these are too many, `bins` of equal width from the lowest to the highest.
     """
     same: dict[bytes, Binned] = {}
     for histogram in histograms:

@@ -122,9 +122,7 @@ async def table_page(
     if place is not None:
         rank, step, version, number = place
         if (rank, step, version) != (table.rank, table.step, table.version):
-            raise InvalidQuestionError(
-                "the table has been logged anew since the page before: begin with the first page"
-            )
+            raise InvalidQuestionError("the table was logged anew since the page before: begin with the first page")
         after = (await _row(tables, table, number), number)
     selection = Selection(table.columns, list(request.filters), list(request.order), size, after)
     await tables.each(table, selection.take)

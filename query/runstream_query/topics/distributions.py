@@ -56,7 +56,8 @@ class Distributions:
         project = await self._lookup.project(principal, request.team, request.project)
         if request.columns > heatmap.MAX_COLUMNS or request.bins > heatmap.MAX_BINS:
             raise InvalidQuestionError(
-                f"{request.columns} columns of {request.bins} bins: at most {heatmap.MAX_COLUMNS} and {heatmap.MAX_BINS}"
+                f"{request.columns} columns of {request.bins} bins: "
+                f"at most {heatmap.MAX_COLUMNS} and {heatmap.MAX_BINS}"
             )
         low, high = step_range(request)
         response = await heatmap.heat_maps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 
 from runstream_common.control.store import Principal
@@ -26,11 +27,9 @@ class Live:
         if interest.runs:
             await self._lookup.known_runs(project, sorted(interest.runs))
         responses = self._hub.watch(principal.key_prefix, project, interest, request.after)
-        try:
+        async with contextlib.aclosing(responses):
             async for response in responses:
                 yield response
-        finally:
-            await responses.aclose()  # type: ignore[attr-defined]  # an async generator
 
 
 def _interest(request: pb.WatchRunsRequest) -> Interest:

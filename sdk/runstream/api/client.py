@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from runstream.api import live
 from runstream.api.convert import split_path
 from runstream.api.errors import AuthenticationError, InvalidRequestError, NotFoundError, translated
 from runstream.api.projects import Project
@@ -31,7 +32,8 @@ class Api:
             raise AuthenticationError(
                 f"no API key for {self._settings.base_url}: run `runstream login`, or set RUNSTREAM_API_KEY"
             )
-        self._metadata = (("authorization", f"Bearer {key}"),)
+        self.metadata = (("authorization", f"Bearer {key}"),)
+        self.base_url = self._settings.base_url.rstrip("/")
         self._timeout_s = timeout_s
 
     def projects(self, entity: str = "") -> list[Project]:
@@ -102,12 +104,35 @@ class Api:
         )
         return [(found.value, Run(self, found.run)) for found in self.ask("RankRuns", request).runs]
 
+    def watch(
+        self,
+        path: str,
+        runs: Sequence[str] | str = (),
+        metrics: Sequence[str] | str = (),
+        ranks: Sequence[int] = (),
+        console: bool = False,
+        signs_of_life: bool = False,
+    ) -> Iterator[Any]:
+        """What arrives in a project from now on, until you stop: `WatchRunsResponse` messages, each of about half a
+        second: points, fields, console lines, alerts of `runs`, and their states; without runs, the new runs and the
+        states of the whole project.
+
+        `metrics`: names, or patterns with * and ?; `ranks`: of points, none: all. After a lost connection it goes on
+        where it was; where that is not possible, a response says so in `reset`: ask for the past anew. With
+        `signs_of_life`, responses without contents too, every 5 s. Raises ApiError when the question is wrong.
+        """
+        return live.watch(self, path, runs, metrics, ranks, console, signs_of_life)
+
+    def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
+        """A gRPC call whose responses are iterated over, and which `cancel()` ends."""
+        return getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s)
+
     def ask(self, method: str, request: Any) -> Any:
         """Raises ApiError of the kind that fits."""
         import grpc
 
         try:
-            return getattr(self._stub, method)(request, metadata=self._metadata, timeout=self._timeout_s)
+            return getattr(self._stub, method)(request, metadata=self.metadata, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise translated(error) from None
 
@@ -117,7 +142,12 @@ class Api:
 
         from runstream_proto.v1 import query_pb2_grpc as rpc
 
-        options = [("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)]
+        options = [
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            # While something is asked or watched: a server that is gone without a word is noticed.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+        ]
         address = self._settings.query_address
         if self._settings.tls:
             channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=options)

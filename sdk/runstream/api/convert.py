@@ -33,7 +33,7 @@ def as_frame(rows: list[dict[str, Any]], pandas: bool) -> Any:
     return rows
 
 
-_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def plain(struct: Any, whole_numbers: bool = True) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def plain(struct: Any, whole_numbers: bool = True) -> dict[str, Any]:
         if isinstance(value, float) and whole_numbers and value.is_integer():
             return int(value)
         if isinstance(value, str):
-            return _SPECIAL.get(value, value)
+            return SPECIAL.get(value, value)
         if isinstance(value, list):
             return [restore(item) for item in value]
         if isinstance(value, dict):

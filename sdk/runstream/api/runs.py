@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from runstream.api import rich
 from runstream.api.convert import as_frame, as_list, plain
 
 if TYPE_CHECKING:
@@ -109,6 +110,84 @@ class Run:
             if not response.next_page_token:
                 return names
             request.page_token = response.next_page_token
+
+    def keys(self, kind: str = "") -> list[dict[str, Any]]:
+        """What the run logged beyond scalars: key, kind, first_step, last_step, count, ranks, types. `kind`: histogram,
+        table, plot, media or text; empty: all."""
+        return rich.keys(self._api, self, kind)
+
+    def histograms(
+        self,
+        key: str,
+        columns: int = 200,
+        bins: int = 64,
+        rank: int | None = None,
+        raw: bool = False,
+        min_step: int | None = None,
+        max_step: int | None = None,
+    ) -> list[rich.StoredHistogram]:
+        """Histograms over steps, in at most `columns` of at most `bins` bins: neighbours are merged, counts conserved.
+        `rank`: of one; else their sum. `raw`: as logged, each step and rank, at most 1000 at once."""
+        options = {"columns": columns, "bins": bins, "rank": rank, "raw": raw, "min_step": min_step}
+        return rich.histograms(self._api, self, key, {**options, "max_step": max_step})
+
+    def table(
+        self,
+        key: str,
+        step: int | None = None,
+        rank: int | None = None,
+        where: Sequence[tuple[Any, ...]] = (),
+        order: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> rich.StoredTable:
+        """A logged table, of the newest step unless one is named. `where`: conditions (column, operator, value) that
+        must all hold; operators are == != < <= > >= in contains regex, and missing, present without a value.
+        `order`: columns, "-" before one for the largest first. `limit`: rows."""
+        return rich.table(self._api, self, key, step, rank, where, as_list(order), limit)
+
+    def plot(self, key: str, step: int | None = None, rank: int | None = None) -> dict[str, Any]:
+        """What a plot draws: type, title, series (with areas), bins, or a confusion matrix with its scores."""
+        return rich.plot(self._api, self, key, step, rank)
+
+    def media(
+        self,
+        prefix: str = "",
+        rank: int | None = None,
+        type: str = "",  # noqa: A002
+        at_step: int | None = None,
+        min_step: int | None = None,
+        max_step: int | None = None,
+    ) -> Iterator[rich.StoredFile]:
+        """Images, audio, video, ... under keys that begin with `prefix`, by key and step; `read()` or `download()` one.
+        `at_step`: of each key the newest up to this step; `type`: how the media type begins, such as "image/"."""
+        options = {"rank": rank, "type": type, "at_step": at_step, "min_step": min_step, "max_step": max_step}
+        return rich.media(self._api, self, prefix, options)
+
+    def files(self, prefix: str = "", category: str = "") -> Iterator[rich.StoredFile]:
+        """What `save()` and `log_code()` kept, by path; `category`: file or code."""
+        return rich.files(self._api, self, prefix, category)
+
+    def texts(self, key: str) -> Iterator[dict[str, Any]]:
+        """Texts logged under a key, by step and rank: step, rank, text, time_us."""
+        return rich.texts(self._api, self, key)
+
+    def alerts(self, level: str = "") -> Iterator[dict[str, Any]]:
+        """Newest first: level, title, text, rank, time_us. `level`: info, warn or error; empty: all."""
+        return rich.alerts(self._api, self, level)
+
+    def console(
+        self,
+        search: str = "",
+        rank: int | None = None,
+        output: str = "",
+        newest: int | None = None,
+        regex: bool = False,
+        match_case: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """What the processes printed, oldest first: text, rank, output, line, writer, time_us. `newest`: only so many
+        last ones; `output`: stdout or stderr; `search`: part of a line, or an RE2 expression with `regex`."""
+        options = {"search": search, "rank": rank, "output": output, "newest": newest}
+        return rich.console(self._api, self, {**options, "regex": regex, "match_case": match_case})
 
     def history(
         self,
