@@ -5,6 +5,7 @@ from __future__ import annotations
 from runstream_common.control.store import Principal
 from runstream_common.objects import MediaStore
 from runstream_proto.v1 import rich_pb2 as pb
+from runstream_query.curves.asked import step_range
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
@@ -13,7 +14,6 @@ from runstream_query.rich.cells import Row
 from runstream_query.rich.keys import KIND_NAMES, KINDS, explain_no_key, key_rows, steps_of
 from runstream_query.rich.tables import StoredTable, Tables, table_page
 from runstream_query.storage import Storage
-from runstream_query.topics.ranges import step_range
 
 _MAX_PLOT_ROWS = 1_000_000
 """Held in memory while a plot is made of them: some 100 MB."""

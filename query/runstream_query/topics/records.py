@@ -7,13 +7,13 @@ from urllib.parse import quote
 from runstream_common.control.store import Principal
 from runstream_common.limits import MAX_STEP
 from runstream_proto.v1 import rich_pb2 as pb
+from runstream_query.curves.asked import step_range
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.rich.console import console_page
 from runstream_query.rich.keys import explain_no_key, steps_of
 from runstream_query.storage import Storage
-from runstream_query.topics.ranges import step_range
 
 _LEVELS = ("info", "warn", "error")
 _MAX_TYPES = 20

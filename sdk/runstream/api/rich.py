@@ -42,13 +42,14 @@ class StoredHistogram:
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """A table as logged at one step. `types`, a column: number, text, boolean, media, list, object, missing or mixed."""
+    """A table as logged at one step."""
 
     key: str
     step: int
     rank: int
     columns: list[str]
     types: list[str]
+    """number, text, boolean, media, list, object, missing or mixed, a column"""
     rows: list[list[Any]]
     row_numbers: list[int]
     """0-based places in the logged table."""
