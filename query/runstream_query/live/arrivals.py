@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from runstream_common.identity import version
 from runstream_query.live import limits
@@ -94,7 +95,7 @@ class Question:
     ranges: tuple[Range, ...]
 
     @property
-    def parameters(self) -> dict[str, list[int]]:
+    def parameters(self) -> dict[str, Any]:
         return {
             "epochs": [one.epoch for one in self.ranges],
             "lows": [one.low for one in self.ranges],
