@@ -19,7 +19,7 @@ from runstream_common.undecodable import RefuseUndecodable
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
-from runstream_query.errors import InvalidQuestionError, status_of
+from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
 from runstream_query.live.limits import MAX_WATCHERS
 
 LOG = structlog.get_logger()
@@ -93,7 +93,7 @@ class Desk:
         except Exception as error:
             status, words = status_of(error)
             outcome = status.grpc.name.lower()
-            if status.http >= 500:
+            if status.http >= 500 and not isinstance(error, GoingAwayError):
                 LOG.error("question failed", method=method, reason=words, exc_info=error)
             raise
         finally:

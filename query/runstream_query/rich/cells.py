@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,8 @@ from runstream_query.errors import InvalidQuestionError
 
 Row = list[Any]
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_KINDS = {int: "number", float: "number", bool: "boolean", type(None): "missing", list: "list"}
+"""Of what JSON can hold, texts and objects apart."""
 _F = pb.TableFilter
 _MAX_PATTERN = 1000
 """Characters; RE2 answers in linear time, whatever it says."""
@@ -35,17 +36,11 @@ def missing(cell: Any) -> bool:
 
 def kind(cell: Any) -> str:
     """What `TableColumn.type` calls it."""
-    if missing(cell):
-        return "missing"
-    if isinstance(cell, bool):
-        return "boolean"
-    if number(cell) is not None:
-        return "number"
     if isinstance(cell, str):
-        return "text"
+        return "missing" if cell == "NaN" else "number" if cell in _SPECIAL else "text"
     if isinstance(cell, dict):
         return "media" if cell.get("_type") == "media" else "object"
-    return "list"
+    return "missing" if cell != cell else _KINDS[type(cell)]
 
 
 def column_type(kinds: Counter[str]) -> str:
@@ -54,34 +49,51 @@ def column_type(kinds: Counter[str]) -> str:
     return found[0] if len(found) == 1 else ("mixed" if found else "missing")
 
 
-@dataclass(frozen=True, slots=True)
 class _Reversed:
-    value: Any
+    """A text that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def __lt__(self, other: _Reversed) -> bool:
-        return bool(other.value < self.value)
+        return other.text < self.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reversed) and other.text == self.text
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[Any, ...]:
     """Keys compare as `order` says: (column, descending). Missing cells last, ties by place."""
     parts: list[Any] = []
     for column, descending in order:
-        cell = row[column]
-        if missing(cell):
-            parts.append((1,))
-            continue
-        value = _comparable(cell)
-        parts.append((0, _Reversed(value) if descending else value))
-    return (*parts, place)
+        rank, value = _comparable(row[column])
+        if rank == _MISSING:
+            parts += (_MISSING, 0)
+        elif not descending:
+            parts += (rank, value)
+        else:
+            parts += (-rank, _Reversed(value) if isinstance(value, str) else -value)
+    parts.append(place)
+    return tuple(parts)
+
+
+_MISSING = 9
 
 
 def _comparable(cell: Any) -> tuple[int, Any]:
-    value = number(cell)
-    if value is not None:
-        return (0, value)
+    if cell is None or cell != cell:
+        return _MISSING, 0
+    if isinstance(cell, (int, float)):
+        return 0, cell
     if isinstance(cell, str):
-        return (1, cell)
-    return (2, json.dumps(cell, sort_keys=True))
+        if cell == "NaN":
+            return _MISSING, 0
+        return (0, _SPECIAL[cell]) if cell in _SPECIAL else (1, cell)
+    return 2, json.dumps(cell, sort_keys=True)
 
 
 Test = Callable[[Any], bool]

@@ -112,16 +112,16 @@ class Api:
         ranks: Sequence[int] = (),
         console: bool = False,
         signs_of_life: bool = False,
-    ) -> Iterator[Any]:
-        """What arrives in a project from now on, until you stop: `WatchRunsResponse` messages, each of about half a
-        second: points, fields, console lines, alerts of `runs`, and their states; without runs, the new runs and the
-        states of the whole project.
+    ) -> live.Watch:
+        """What arrives in a project from now on, until you close it: iterate over `WatchRunsResponse` messages, one
+        about each half second that has something: points, fields, console lines and alerts of `runs`, and their
+        states; without runs, new runs and states of the whole project.
 
         `metrics`: names, or patterns with * and ?; `ranks`: of points, none: all. After a lost connection it goes on
         where it was; where that is not possible, a response says so in `reset`: ask for the past anew. With
         `signs_of_life`, responses without contents too, every 5 s. Raises ApiError when the question is wrong.
         """
-        return live.watch(self, path, runs, metrics, ranks, console, signs_of_life)
+        return live.Watch(self, path, runs, metrics, ranks, console, signs_of_life)
 
     def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
         """A gRPC call whose responses are iterated over, and which `cancel()` ends."""
@@ -147,6 +147,8 @@ class Api:
             # While something is asked or watched: a server that is gone without a word is noticed.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 5_000),
         ]
         address = self._settings.query_address
         if self._settings.tls:

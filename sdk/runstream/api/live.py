@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,41 +15,74 @@ if TYPE_CHECKING:
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 10.0
 
 
-def watch(
-    api: Api,
-    path: str,
-    runs: Sequence[str] | str,
-    metrics: Sequence[str] | str,
-    ranks: Sequence[int],
-    console: bool,
-    signs_of_life: bool,
-) -> Iterator[Any]:
-    """See `Api.watch`."""
-    import grpc
+class Watch:
+    """Iterate over its responses; `close()` ends it, from any thread, as does leaving a `with` block."""
 
-    from runstream_proto.v1 import live_pb2 as pb
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        runs: Sequence[str] | str,
+        metrics: Sequence[str] | str,
+        ranks: Sequence[int],
+        console: bool,
+        signs_of_life: bool,
+    ) -> None:
+        """See `Api.watch`. Asks with the first response that is wanted."""
+        from runstream_proto.v1 import live_pb2 as pb
 
-    team, project = split_path(path, 2)
-    request = pb.WatchRunsRequest(
-        team=team, project=project, runs=as_list(runs), metrics=as_list(metrics), ranks=ranks, console=console
-    )
-    again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    delay_s = _RETRY_MIN_S
-    while True:
-        call = api.stream("WatchRuns", request, timeout_s=None)
-        try:
-            for response in call:
-                delay_s = _RETRY_MIN_S
-                request.after = response.event_id
-                # A sign of life says nothing but its id.
-                if signs_of_life or len(response.ListFields()) > 1:
-                    yield response
-            return
-        except grpc.RpcError as error:
-            # Before the first response it is the question, or the address, that is wrong.
-            if error.code() not in again or not request.after:
-                raise translated(error) from None
-        finally:
-            call.cancel()
-        time.sleep(delay_s)
-        delay_s = min(delay_s * 2, _RETRY_MAX_S)
+        team, project = split_path(path, 2)
+        self._api = api
+        self._request = pb.WatchRunsRequest(
+            team=team, project=project, runs=as_list(runs), metrics=as_list(metrics), ranks=ranks, console=console
+        )
+        self._signs_of_life = signs_of_life
+        self._closed = threading.Event()
+        self._call: Any = None
+        self._responses = self._watch()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """The next `WatchRunsResponse`; StopIteration once closed. Raises ApiError."""
+        return next(self._responses)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it; may be repeated."""
+        self._closed.set()
+        if self._call is not None:
+            self._call.cancel()
+
+    def _watch(self) -> Iterator[Any]:
+        import grpc
+
+        again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        delay_s = _RETRY_MIN_S
+        while not self._closed.is_set():
+            self._call = self._api.stream("WatchRuns", self._request)
+            try:
+                for response in self._call:
+                    delay_s = _RETRY_MIN_S
+                    self._request.after = response.event_id
+                    # A sign of life says nothing but its id.
+                    if self._signs_of_life or len(response.ListFields()) > 1:
+                        yield response
+                    if self._closed.is_set():
+                        return
+            except grpc.RpcError as error:
+                if self._closed.is_set():
+                    return
+                # Before the first response it is the question, or the address, that is wrong.
+                if error.code() not in again or not self._request.after:
+                    raise translated(error) from None
+            finally:
+                self._call.cancel()
+            self._closed.wait(delay_s)
+            delay_s = min(delay_s * 2, _RETRY_MAX_S)
