@@ -215,6 +215,23 @@ def test_all_pages_of_a_table_are_what_plain_python_filters_and_sorts(
     assert pages == expected
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_of_a_long_table_only_a_page_is_kept_in_memory(descending: bool) -> None:
+    numbers = list(range(5000))
+    random.Random(7).shuffle(numbers)
+    order = [pb.TableOrder(column="n", descending=descending)]
+    found, after = [], None
+    for _ in range(4):
+        selection = Selection(["n"], [], order, 30, after)
+        for start in range(0, 5000, 11):
+            selection.take([[number] for number in numbers[start : start + 11]])
+            assert len(selection._kept) < 100
+        page = selection.page()
+        found += [row[0] for _, row in page]
+        after = (page[-1][1], page[-1][0])
+    assert found == sorted(numbers, reverse=descending)[:120]
+
+
 def test_columns_say_what_they_hold() -> None:
     selection = Selection(["n", "t", "m", "b", "mixed", "void"])
     picture = {"_type": "media", "sha256": "0" * 64}

@@ -28,6 +28,16 @@ LOG = structlog.get_logger()
 _COLUMNS = tuple(Arrival.__slots__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """How the runs are, for all who join at about the same time (as when a server was restarted)."""
+
+    number: int
+    """Of the entry behind which the answer lies: who has it reads on from there."""
+    asked_s: float
+    states: asyncio.Future[list[pb.RunChange]]
+
+
 @dataclass(slots=True)
 class _Held:
     """An interest that the loop looks after."""
@@ -36,6 +46,7 @@ class _Held:
     """Entries behind this number have all that it wants."""
     watchers: int = 0
     idle_since_s: float = 0.0
+    snapshot: _Snapshot | None = None
 
 
 class Feed:
@@ -50,6 +61,7 @@ class Feed:
         """Set with the next entry, and replaced then."""
         self._storage = storage
         self._collector = Collector(storage, project)
+        self._lookup = lookup
         self._states = States(storage, lookup, project)
         self._ring_bytes = ring_bytes
         self._interests: dict[Interest, _Held] = {}
@@ -78,7 +90,7 @@ class Feed:
     async def join(self, interest: Interest, after: str) -> tuple[int, pb.WatchRunsResponse | None]:
         """The number to read behind, and the first response; None where the stream goes on without a gap.
 
-        Raises StorageError. Whoever joins leaves.
+        Raises UnknownNameError, StorageError. Whoever joins leaves.
         """
         held = self._interests.get(interest)
         number = self._number(after)
@@ -88,17 +100,34 @@ class Feed:
         held.watchers += 1
         if resumes and number is not None:
             return number, None
-        number = self.ring.last
         try:
-            first = pb.WatchRunsResponse(
-                event_id=self.event_id(number), runs=await self._states.look_after(interest.runs)
-            )
+            number, states = await self._snapshot(interest, held)
         except BaseException:
             self.leave(interest)
+            if not held.watchers:  # nobody was told anything that could be gone on from
+                self._interests.pop(interest, None)
             raise
+        first = pb.WatchRunsResponse(event_id=self.event_id(number), runs=states)
         if after:
             first.reset.reason = "what came since that event is not kept any more: load again what you show"
         return number, first
+
+    async def _snapshot(self, interest: Interest, held: _Held) -> tuple[int, list[pb.RunChange]]:
+        now_s = time.monotonic()
+        found = held.snapshot
+        if found is None or now_s - found.asked_s > limits.POLL_S or not self.ring.has(found.number):
+            states = asyncio.ensure_future(self._states.look_after(interest.runs))
+            states.add_done_callback(lambda one: one.cancelled() or one.exception())  # seen, if all waiters are gone
+            found = held.snapshot = _Snapshot(self.ring.last, now_s, states)
+        try:
+            states_now = await asyncio.shield(found.states)
+            unknown = interest.runs - {change.run for change in states_now}
+            if unknown:
+                await self._lookup.known_runs(self.project, sorted(unknown))
+        except Exception:
+            held.snapshot = None
+            raise
+        return found.number, states_now
 
     def leave(self, interest: Interest) -> None:
         held = self._interests[interest]

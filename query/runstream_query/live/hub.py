@@ -32,7 +32,7 @@ class Hub:
         self, key: str, project: str, interest: Interest, after: str
     ) -> AsyncGenerator[pb.WatchRunsResponse]:
         """Responses until the caller closes it. `key`: whose watchers are counted together; `after`: the event id to
-        continue behind. Raises TooManyWatchersError, GoingAwayError, StorageError."""
+        continue behind. Raises UnknownNameError, TooManyWatchersError, GoingAwayError, StorageError."""
         if self._closing.is_set():
             raise GoingAwayError
         if self._watchers[key] >= limits.MAX_WATCHERS_A_KEY or self._watchers.total() >= limits.MAX_WATCHERS:

@@ -27,9 +27,10 @@ def usable(edges: Floats, counts: Floats) -> bool:
     return bool(
         len(counts) >= 1
         and len(edges) == len(counts) + 1
-        and np.isfinite(edges).all()
+        and (edges[1:] >= edges[:-1]).all()  # which NaN is not, and between finite ends all are finite
+        and np.isfinite(edges[0])
+        and np.isfinite(edges[-1])
         and np.isfinite(counts).all()
-        and (np.diff(edges) >= 0).all()
     )
 
 

@@ -70,7 +70,7 @@ class Selection:
         if self._bar is not None and not key < self._bar:
             return
         self._kept.append((key, number, row))
-        if len(self._kept) >= 2 * self._size + 100:
+        if len(self._kept) >= 2 * self._size + 8:
             self._cut()
 
     def _cut(self) -> None:

@@ -1,10 +1,12 @@
 -- Surviving points of record ranges of a run, each range of one process (its epoch is the version's upper part). The
--- steps that the batches say they hold lead along the primary key. Parameters: project; run; metrics (names); pattern
--- ('' = none): RE2, of more names; ranks: of the processes; min_step, max_step; epochs, lows, highs: versions, one range
--- an epoch; limit.
+-- steps that the batches say they hold lead along the primary key, and are looked at before the other columns are read
+-- (which is safe under FINAL: all versions of a row have the same step). Parameters: project; run; metrics (names);
+-- pattern ('' = none): RE2, of more names; ranks: of the processes; min_step, max_step; epochs, lows, highs: versions,
+-- one range an epoch; limit.
 WITH bitShiftRight(version, 40) AS epoch
 SELECT metric, rank, step, value, toUnixTimestamp64Micro(time) AS time_us
 FROM points FINAL
+PREWHERE rank IN {ranks:Array(UInt32)} AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
 WHERE project = {project:String} AND run = {run:String}
   AND metric IN
   (
@@ -12,8 +14,6 @@ WHERE project = {project:String} AND run = {run:String}
       WHERE project = {project:String} AND run = {run:String} AND rank IN {ranks:Array(UInt32)}
         AND (metric IN {metrics:Array(String)} OR ({pattern:String} != '' AND match(metric, {pattern:String})))
   )
-  AND rank IN {ranks:Array(UInt32)}
-  AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
   AND version >= transform(epoch, {epochs:Array(UInt64)}, {lows:Array(UInt64)}, toUInt64(18446744073709551615))
   AND version <= transform(epoch, {epochs:Array(UInt64)}, {highs:Array(UInt64)}, toUInt64(0))
 ORDER BY metric, rank, version

@@ -23,10 +23,7 @@ class Live:
         self, principal: Principal, request: pb.WatchRunsRequest
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         project = await self._lookup.project(principal, request.team, request.project)
-        interest = _interest(request)
-        if interest.runs:
-            await self._lookup.known_runs(project, sorted(interest.runs))
-        responses = self._hub.watch(principal.key_prefix, project, interest, request.after)
+        responses = self._hub.watch(principal.key_prefix, project, _interest(request), request.after)
         async with contextlib.aclosing(responses):
             async for response in responses:
                 yield response
