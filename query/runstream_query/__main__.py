@@ -26,6 +26,8 @@ from runstream_query.storage import Storage
 from runstream_query.web import make_app
 
 LOG = structlog.get_logger()
+_GOODBYE_S = 5
+"""For answers that are under way when the service is told to end."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,7 +74,10 @@ async def _serve(env: Env) -> None:
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, media), config.http, **http_options(config.tls_certificate, config.tls_key)
+        make_app(desk, media),
+        config.http,
+        timeout_graceful_shutdown=_GOODBYE_S,  # who does not read what is sent shall not keep the service alive
+        **http_options(config.tls_certificate, config.tls_key),
     )
     await ops.start()
     try:
@@ -85,7 +90,7 @@ async def _serve(env: Env) -> None:
         await answers.close()
         web.should_exit = True
         await web_task
-        await server.stop(5.0)
+        await server.stop(_GOODBYE_S)
         await ops.close()
         await client.close()
         await store.close()
