@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_query import export
-from runstream_query.errors import UnknownNameError, status_of
+from runstream_query.errors import ClientGoneError, UnknownNameError, status_of
 from runstream_query.leaving import unless_gone
 from runstream_query.rpc import Desk
 
@@ -67,7 +67,7 @@ class Download:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await unless_gone(receive, self._send(send))
-        except ClientDisconnect:
+        except ClientGoneError:
             return
         finally:
             await self._chunks.aclose()  # type: ignore[attr-defined]  # an async generator

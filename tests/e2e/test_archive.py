@@ -212,6 +212,10 @@ def test_some_runs_and_other_formats(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert lines[0] == '"run","metric","rank","step","value","time","epoch"'
     runs = {line.split(",")[0] for line in (tmp_path / "csv/fields.csv").read_text().splitlines()[1:]}
     assert runs == {'"ok"', '"bad"'}
+    filtered = '{"state": "failed"}'
+    assert command_line(["export", PROJECT, str(tmp_path / "failed"), "--filter", filtered]) == 0
+    assert "1 runs, 2 points" in capsys.readouterr().out
+    assert {row["run"] for row in parquet.read_table(tmp_path / "failed/fields.parquet").to_pylist()} == {"bad"}
     assert command_line(["import", str(tmp_path / "csv"), "--project", "nowhere"]) == 1
     assert "only parquet is imported" in capsys.readouterr().err
     assert command_line(["export", PROJECT, str(tmp_path / "x"), "--runs", "nope"]) == 1

@@ -56,6 +56,20 @@ async def test_runs_are_a_sequence_that_is_read_page_by_page(world: World) -> No
     await ask(question)
 
 
+async def test_filters_and_orders_are_wandbs(world: World) -> None:
+    def question(api: Api) -> None:
+        assert [run.id for run in api.runs(world.project, order=["-id"], per_page=2)] == ["run-c", "run-b", "run-a"]
+        found = api.runs(world.project, {"$or": [{"id": "run-c"}, {"id": {"$regex": "b$"}}]}, order="+id")
+        assert [run.id for run in found] == ["run-b", "run-c"] and len(found) == 2
+        assert len(api.runs(world.project, {"summary_metrics.nothing": {"$exists": True}})) == 0
+        created = [run.created_at for run in api.runs(world.project, order="-created_at")]
+        assert created == sorted(created, reverse=True)
+        with pytest.raises(InvalidRequestError):
+            len(api.runs(world.project, {"id": {"$near": 1}}))
+
+    await ask(question)
+
+
 @pytest.mark.parametrize(("page_size", "bounds"), [(1000, (None, None)), (17, (-3, 41))])
 async def test_scan_history_gives_rows_that_have_every_key(
     world: World, page_size: int, bounds: tuple[int | None, int | None], monkeypatch: pytest.MonkeyPatch

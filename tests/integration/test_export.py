@@ -121,6 +121,15 @@ async def test_runs_metrics_ranks_and_steps_are_chosen(world: World) -> None:
     assert READ[pb.EXPORT_FORMAT_ARROW](await exported(world, metrics=["acc", "nothing*"], min_step=10_000)) == []
 
 
+async def test_a_filter_chooses_the_runs(world: World) -> None:
+    chosen = json.dumps({"id": {"$in": ["run-a", "run-c"]}})
+    check(READ[pb.EXPORT_FORMAT_ARROW](await exported(world, filter=chosen)), world, lambda run, *_: run != "run-b")
+    with pytest.raises(UnknownNameError, match="no run is let through"):
+        await exported(world, filter='{"id": "run-x"}')
+    with pytest.raises(InvalidQuestionError):
+        await exported(world, filter='{"id": {"$near": 1}}')
+
+
 async def test_the_names_are_dictionaries_and_the_epoch_comes_when_asked(world: World) -> None:
     table = pa.ipc.open_stream(await exported(world, with_epoch=True)).read_all()
     assert pa.types.is_dictionary(table.schema.field("run").type)
@@ -238,6 +247,7 @@ def test_a_client_that_goes_ends_its_export_over_both_transports(big: ServiceSta
         assert asyncio.run(running(big)) == 1
         call.cancel()
         wait_until_ended(big)
+    assert "Traceback" not in (big.folder / "query.log").read_text(), "a client that goes is nobody's error"
 
 
 def test_no_more_exports_at_once_than_the_engine_bears(big: ServiceStack) -> None:

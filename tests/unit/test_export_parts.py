@@ -11,7 +11,6 @@ import lz4.frame
 import numpy as np
 import pytest
 import zstandard
-from starlette.requests import ClientDisconnect
 
 from runstream.api import InvalidRequestError, MissingExtraError
 from runstream.api.frames import build, need
@@ -25,6 +24,7 @@ from runstream_deploy.embedded.request import parse_statement
 from runstream_ingestor.shape import check_batch
 from runstream_ingestor.writer.decode import unpack
 from runstream_proto.v1 import ingest_pb2
+from runstream_query.errors import ClientGoneError
 from runstream_query.leaving import unless_gone
 
 
@@ -81,7 +81,7 @@ async def test_work_ends_when_the_client_leaves() -> None:
         await asyncio.sleep(0)
         return {"type": "http.disconnect"}
 
-    with pytest.raises(ClientDisconnect):
+    with pytest.raises(ClientGoneError):
         await unless_gone(leave, work())
     assert ended.is_set()
 

@@ -215,10 +215,10 @@ class _Import:
             sdk_version=VERSION,
         )
 
-    def sender(self, run: str, stream: Attempt) -> StreamSender:
+    def sender(self, run: str, stream: Attempt, siblings: int) -> StreamSender:
         created = stream.events.get("start", {}).get("time", 0)
         meta = self._meta(run, stream.new_writer, stream.rank, stream.world_size, created)
-        return StreamSender(self._links, meta, self._api.api_key)
+        return StreamSender(self._links, meta, self._api.api_key, siblings)
 
     @property
     def target(self) -> tuple[str, str]:
@@ -319,7 +319,8 @@ class _RunImport:
     async def _sender(self, stream: Attempt) -> StreamSender:
         sender = self._senders.get(stream.new_writer)
         if sender is None:
-            sender = self._senders[stream.new_writer] = self._whole.sender(self._run, stream)
+            sender = self._whole.sender(self._run, stream, len(self._streams))
+            self._senders[stream.new_writer] = sender
             await sender.open()
         return sender
 

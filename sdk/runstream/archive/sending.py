@@ -12,8 +12,10 @@ from runstream.archive.layout import ArchiveError
 from runstream.sender.link import Link, Links
 from runstream.spool.folder import StreamMeta
 
-_MAX_IN_FLIGHT = 4
-"""Batches of half a MiB that await their ack, of each stream."""
+_MAX_IN_FLIGHT = 8
+"""Batches of half a MiB that await their ack, of one stream: as many as the gateway takes."""
+_MAX_IN_FLIGHT_OF_ALL = 128
+"""Of all streams of a run, where it had many ranks: bounds the memory."""
 _PATIENCE_S = 120.0
 """How long a gateway that cannot be reached, or takes nothing, is tried."""
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 5.0
@@ -23,8 +25,10 @@ _BROKEN = (grpc.RpcError, ConnectionError, OSError, TimeoutError)
 class StreamSender:
     """Sends in order. A batch is the same bytes each time it is sent."""
 
-    def __init__(self, links: Links, meta: StreamMeta, api_key: str) -> None:
+    def __init__(self, links: Links, meta: StreamMeta, api_key: str, siblings: int = 1) -> None:
+        """`siblings`: streams that are sent side by side, this one among them."""
         self._links = links
+        self._most = max(min(_MAX_IN_FLIGHT, _MAX_IN_FLIGHT_OF_ALL // siblings), 1)
         self._meta = meta
         self._key = api_key
         self._link: Link | None = None
@@ -58,7 +62,7 @@ class StreamSender:
         else:
             await asyncio.sleep(max(self._pause_until - time.monotonic(), 0))
             await self._put(self._number, batch)
-        await self._until(_MAX_IN_FLIGHT)
+        await self._until(self._most)
 
     async def finish(self) -> None:
         """Returns when every batch is stored for good. Raises as `send`."""
