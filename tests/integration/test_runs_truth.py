@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -137,24 +139,27 @@ async def test_what_is_shown_is_what_filters_and_orders_see(asked: Asked) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fields", "config", "summary"),
+    "fields",
     [
-        (["config.lr", "summary.acc"], {"lr"}, {"acc"}),
-        (["config.opt*"], {"opt", "opt.value"}, set()),
-        (["summary.acc.*"], set(), {"acc.max", "acc.min", "acc.best", "acc.mean", "acc.first", "acc.max.best"}),
-        (["summary.acc.max", "config.x y"], {"x y"}, {"acc.max"}),
-        (["none"], set(), set()),
-        (["state"], set(), set()),
+        ["config.lr", "summary.acc"],
+        ["config.opt*"],
+        ["summary.acc.*"],
+        ["summary.*max"],
+        ["summary.acc.max", "config.x y"],
+        ["none"],
+        ["state"],
     ],
+    ids=str,
 )
-async def test_runs_carry_only_the_columns_that_are_asked_for(
-    asked: Asked, fields: list[str], config: set[str], summary: set[str]
-) -> None:
+async def test_runs_carry_only_the_columns_that_are_asked_for(asked: Asked, fields: list[str]) -> None:
+    def wanted(section: str, keys: Iterable[str]) -> set[str]:
+        return {key for key in keys if any(fnmatchcase(f"{section}.{key}", field) for field in fields)}
+
     runs, _ = await asked.pages(1000, fields=fields)
     whole = {run.id: run for run in (await asked.pages(1000))[0]}
     for run in runs:
-        assert set(run.config) == config & set(whole[run.id].config)
-        assert set(run.summary) == summary & set(whole[run.id].summary)
+        assert set(run.config) == wanted("config", whole[run.id].config)
+        assert set(run.summary) == wanted("summary", whole[run.id].summary)
         for key in run.summary:
             assert run.summary.fields[key] == whole[run.id].summary.fields[key]
 
