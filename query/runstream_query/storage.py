@@ -54,10 +54,14 @@ class Storage:
             raise self._classified(error) from error
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
-    async def columns(self, name: str, **parameters: Any) -> dict[str, Any]:
+    async def columns(
+        self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         """For large answers: a numpy array a column, strings as Arrow dictionaries' values."""
         try:
-            table = await self._client.query_arrow(sql(name), parameters=_quoted(parameters), settings=_SETTINGS)
+            table = await self._client.query_arrow(
+                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+            )
         except Exception as error:
             raise self._classified(error) from error
         return {column: table.column(column).to_numpy() for column in table.column_names}

@@ -29,7 +29,7 @@ async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesR
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
     low, high = step_range(request)
     buckets = bucket_count(request.buckets)
-    common = {
+    common: dict[str, Any] = {
         "project": project,
         "run": request.run,
         "ranks": sorted(set(request.ranks)),

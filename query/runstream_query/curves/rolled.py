@@ -27,6 +27,8 @@ _ATTEMPTS = 3
 _MAX_SPANS = 24
 """Ranges that are read from points, each by a query of its own. Two or three are usual: a fresh end, a seam."""
 _MAX_PIECES = 24
+_ONE_THREAD = {"max_threads": 1}
+"""Pieces are read side by side already."""
 ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
@@ -54,15 +56,13 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """Roll-ups of a part that can be used: whole cells of `width` steps, numbers `cells`."""
+    """Roll-ups of a part that can be used: cells of `width` steps, numbers `cells`. `covers`: the steps of its points
+    in them; no other part has a point there."""
 
     part: str
     width: int
     cells: Span
-
-    @property
-    def steps(self) -> Span:
-        return Span(self.cells.low * self.width, (self.cells.high + 1) * self.width - 1)
+    covers: Span
 
 
 async def rolled_buckets(
@@ -80,9 +80,9 @@ async def rolled_buckets(
         others = await storage.rows(
             "other_parts", **series.parameters, parts=parts, min_step=series.steps.low, max_step=series.steps.high
         )
-        plan = _plan(series.steps, usable, others)
+        plan, rest = _plan(series.steps, usable, others)
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
-        reading = asyncio.ensure_future(_read(storage, series, plan, width, read_points))
+        reading = asyncio.ensure_future(_read(storage, series, plan, rest, width, read_points))
         alive = {row["name"] for row in await storage.rows("parts_alive", parts=parts)}
         if len(alive) == len(set(parts)):
             return await reading
@@ -97,24 +97,35 @@ def _resolution(widths: list[int], wanted: int) -> int:
     return max((width for width in widths if width <= unit_of(wanted)), default=0)
 
 
-def _plan(asked: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]) -> list[Rolled]:
-    """Cells in which only one part has points."""
+def _plan(
+    asked: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]
+) -> tuple[list[Rolled], list[Span]]:
+    """Cells of parts where no other part has points, and where else there are points."""
     spans = [Span(row["first_step"], row["last_step"]) for row, _ in usable]
     foreign = [Span(row["first_step"], row["last_step"]) for row in others]
-    found = []
+    found: list[Rolled] = []
     for index, (row, width) in enumerate(usable):
         rivals = [*foreign, *spans[:index], *spans[index + 1 :]]
-        # A cell reaches beyond the part's own ends: nobody else's points may be in the rest of it either.
-        first, last = spans[index].low // width * width, (spans[index].high // width + 1) * width - 1
-        for free in subtract(Span(max(first, asked.low), min(last, asked.high)), rivals):
-            cells = whole_cells(free, width)
+        own = clip(spans[index], *asked)
+        for free in subtract(own, rivals) if own else ():
+            cells = whole_cells(_reach(free, spans[index], width), width)
             if cells is not None:
-                found.append(Rolled(row["part"], width, cells))
-    return found
+                low, high = cells.low * width, (cells.high + 1) * width - 1
+                found.append(Rolled(row["part"], width, cells, Span(max(low, free.low), min(high, free.high))))
+    covered = [piece.covers for piece in found]
+    inside = [span for one in (*spans, *foreign) if (span := clip(one, *asked))]
+    return found, [left for span in union(inside) for left in subtract(span, covered)]
+
+
+def _reach(free: Span, own: Span, width: int) -> Span:
+    """A cell at an end of the part's own points reaches beyond them, and yet holds nothing else's."""
+    low = free.low // width * width if free.low == own.low else free.low
+    high = (free.high // width + 1) * width - 1 if free.high == own.high else free.high
+    return Span(low, high)
 
 
 async def _read(
-    storage: Storage, series: Series, plan: list[Rolled], width: int, read_points: ReadPoints
+    storage: Storage, series: Series, plan: list[Rolled], rest: list[Span], width: int, read_points: ReadPoints
 ) -> list[Buckets] | None:
     if not 1 <= len(plan) <= _MAX_PIECES:
         return None
@@ -122,8 +133,7 @@ async def _read(
     if series.bounded:
         for found in await asyncio.gather(*(_edges(storage, series, piece) for piece in plan)):
             edges += found
-    inside = [span for edge in edges if (span := clip(edge, *series.steps))]
-    rest = union([*subtract(series.steps, [piece.steps for piece in plan]), *inside])
+    rest = union([*rest, *edges])
     if len(rest) > _MAX_SPANS:
         return None  # much of it is rewritten, or its times jump back and forth
     read = await asyncio.gather(
@@ -135,13 +145,15 @@ async def _read(
 async def _edges(storage: Storage, series: Series, piece: Rolled) -> list[Span]:
     """Cells that lie across an end of the range of times; one more than may be, where there are too many."""
     rows = await storage.rows("rolled_edges", **_wanted(series, piece), limit=_MAX_SPANS + 1)
-    numbers = [row["cell_number"] for row in rows]
-    return [Span(number * piece.width, (number + 1) * piece.width - 1) for number in numbers]
+    cells = (Span(row["cell_number"] * piece.width, (row["cell_number"] + 1) * piece.width - 1) for row in rows)
+    return [span for cell in cells if (span := clip(cell, *piece.covers))]
 
 
 async def _read_piece(storage: Storage, series: Series, piece: Rolled, width: int) -> Buckets:
     """Without the cells that lie across an end of the range of times."""
-    return _as_buckets(await storage.columns("rolled_buckets", **_wanted(series, piece), width=width, grid=GRID))
+    return _as_buckets(
+        await storage.columns("rolled_buckets", settings=_ONE_THREAD, **_wanted(series, piece), width=width, grid=GRID)
+    )
 
 
 def _wanted(series: Series, piece: Rolled) -> dict[str, Any]:
