@@ -60,6 +60,8 @@ def from_columns(columns: Any) -> Buckets:
 
 def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:
     """One point a step, sorted by step; `bucket` does not fall."""
+    if len(bucket) and (np.diff(bucket) > 0).all():
+        return _point_by_point(bucket, steps, values, times_us)
     starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)) if len(bucket) else np.empty(0, dtype=np.int64)
     ends = np.append(starts[1:], len(bucket)) - 1 if len(starts) else starts
     finite = np.isfinite(values)
@@ -80,6 +82,27 @@ def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Bu
         not_finite=count - finites,
         steps=count,
         earliest_us=_reduce(np.minimum, times_us, starts),
+    )
+
+
+def _point_by_point(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:
+    finite = np.isfinite(values)
+    numbers, ones = np.where(finite, values, np.nan), np.ones(len(bucket), dtype=np.int64)
+    finites = finite.astype(np.int64)
+    return Buckets(
+        bucket=bucket,
+        first_step=steps,
+        last_step=steps,
+        first=values,
+        last=values,
+        minimum=numbers,
+        maximum=numbers,
+        total=np.where(finite, values, 0.0),
+        finite=finites,
+        points=ones,
+        not_finite=ones - finites,
+        steps=ones,
+        earliest_us=times_us,
     )
 
 

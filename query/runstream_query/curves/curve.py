@@ -12,6 +12,10 @@ from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Buckets
 from runstream_query.curves.smoothing import smooth
 
+_NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}
+_LENGTH_DELIMITED = 2
+_ONE_BYTE = 128
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -32,21 +36,38 @@ def to_message(curve: Curve, asked: Asked, into: pb.Curve) -> None:
     into.run, into.metric, into.rank = curve.run, curve.metric, curve.rank if asked.each else 0
     into.bucket_width, into.x_width = curve.width, curve.x_width
     means = found.means
-    columns = {
-        "first_steps": found.first_step,
-        "last_steps": found.last_step,
+    doubles = {
         "firsts": found.first,
         "lasts": found.last,
         "mins": found.minimum,
         "maxs": found.maximum,
         "means": means,
-        "counts": found.points,
-        "not_finite": found.not_finite,
-        "first_times_us": found.earliest_us,
     }
-    for name, column in columns.items():
-        getattr(into, name).extend(column.tolist())
     if curve.xs is not None:
-        into.xs.extend(curve.xs.tolist())
+        doubles["xs"] = curve.xs
     if asked.smoothing is not None:
-        into.smoothed.extend(smooth(means, asked.smoothing).tolist())
+        doubles["smoothed"] = smooth(means, asked.smoothing)
+    into.MergeFromString(b"".join(_packed(name, column.tobytes()) for name, column in doubles.items()))
+    for name, column in (("counts", found.points), ("not_finite", found.not_finite)):
+        if len(column) and column.max() < _ONE_BYTE:
+            into.MergeFromString(_packed(name, column.astype(np.uint8).tobytes()))
+        else:
+            getattr(into, name).extend(column.tolist())
+    into.first_steps.extend(found.first_step.tolist())
+    into.last_steps.extend(found.last_step.tolist())
+    into.first_times_us.extend(found.earliest_us.tolist())
+
+
+def _packed(name: str, data: bytes) -> bytes:
+    """A repeated field on the wire. Doubles lie there as they lie in memory (little-endian), whole numbers below 128
+    take a byte each: no Python object for each of a million numbers."""
+    return _varint(_NUMBERS[name] << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)

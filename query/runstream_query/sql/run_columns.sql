@@ -3,11 +3,12 @@
 -- config_pattern, all_config; summary_names, summary_pattern, all_summary.
 SELECT run, section, key, value
 FROM run_fields FINAL
-WHERE project = {project:String} AND run IN {runs:Array(String)} AND deleted = 0
+PREWHERE project = {project:String} AND run IN {runs:Array(String)}
   AND (empty({sections:Array(String)}) OR section IN {sections:Array(String)})
   AND (section != 'config' OR {all_config:UInt8} OR key IN {config_names:Array(String)}
        OR ({config_pattern:String} != '' AND match(key, {config_pattern:String})))
   AND (section != 'summary' OR {all_summary:UInt8} OR key IN {summary_names:Array(String)}
        OR ({summary_pattern:String} != '' AND match(key, {summary_pattern:String})))
+WHERE deleted = 0
 ORDER BY run, section, key
 LIMIT 1000000

@@ -20,7 +20,7 @@ per_writer AS
         anyIf(outcome, event = 'finish') AS outcome,
         min(run_created) AS created
     FROM streams FINAL
-    WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
+    PREWHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
     GROUP BY run, writer
 ),
 per_rank AS
