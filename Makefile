@@ -42,9 +42,9 @@ up: $(VENV)/.demo
 parts: $(VENV)/.dev
 	@PIP=$(BIN)/pip sh tests/setup.sh
 
-# Three at a time: most of what a test does is to wait for real processes. A file's tests stay together.
+# Two at a time: most of what a test does is to wait for real processes. A file's tests stay together.
 test: parts
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ROUNDS ?= 100
 SEED   ?= 1

@@ -54,14 +54,19 @@ class Objective:
             raise InvalidQuestionError("give an aggregate, or the metric that chooses the step (at), not both")
         return self
 
-    def statement(self, among: Among) -> tuple[str, dict[str, Any]]:
-        """A SELECT of run, value, at_step, and its parameters."""
+    @property
+    def is_last(self) -> bool:
+        """Whether the last values are asked for."""
+        return not self.at and self.aggregate not in _AGGREGATES
+
+    def statement(self, among: Among, *, alone: bool = False) -> tuple[str, dict[str, Any]]:
+        """A SELECT of run, value, at_step, and its parameters. `alone`: no run has the metric of several ranks."""
         if self.at:
             name, own = "value_at", {"selector": self.at, "minimize": int(self.at_minimize)}
         elif self.aggregate in _AGGREGATES:
             name, own = "value_all", {"aggregate": _AGGREGATES[self.aggregate]}
         else:
-            name, own = "value_last", {}
+            name, own = "value_last_alone" if alone else "value_last", {}
         text = sql(name)
         parameters: dict[str, Any] = {"metric": self.metric, **own}
         conditions = ""
@@ -76,13 +81,26 @@ class Objective:
 
 async def best(storage: Storage, project: str, objective: Objective, among: Among, limit: int) -> list[dict[str, Any]]:
     """Rows run, value, at_step: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
-    text, parameters = objective.statement(among)
-    statement = sql("rank").replace(_VALUES, text)
-    question = {"project": project, **parameters, "ascending": int(objective.minimize), "best": limit}
-    rows = await _asked(storage, statement, among, question)
+
+    async def ranked(alone: bool) -> list[dict[str, Any]]:
+        text, parameters = objective.statement(among, alone=alone)
+        statement = sql("rank").replace(_VALUES, text)
+        question = {"project": project, **parameters, "ascending": int(objective.minimize), "best": limit}
+        return await _asked(storage, statement, among, question)
+
+    alone = objective.is_last and await _of_one_rank(storage, project, objective.metric)
+    rows = await ranked(alone)
+    # Asked again afterwards: ranks only come, so there was none while the runs were ranked.
+    if alone and not await _of_one_rank(storage, project, objective.metric):
+        rows = await ranked(False)
     if not rows:
         await explain_nothing(storage, project, objective, among)
     return rows
+
+
+async def _of_one_rank(storage: Storage, project: str, metric: str) -> bool:
+    rows = await storage.rows("several_ranks", project=project, metric=metric)
+    return not rows[0]["several"]
 
 
 async def values(storage: Storage, project: str, objective: Objective, among: Among) -> dict[str, float]:

@@ -13,7 +13,7 @@ from tests.support.stack import ServiceStack
 __all__ = ["asked", "world"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
     """ClickHouse, ingest (LocalBus) and query as processes of their own."""
     stack = ServiceStack(tmp_path_factory.mktemp("embedded")).start()

@@ -206,9 +206,14 @@ async def test_a_range_of_times_takes_the_points_in_it_and_no_others(road: Road)
     await road.log(list(range(6000)), noise(generator, 6000))
     road.epoch = 2
     await road.log(list(range(2000, 2500)), noise(generator, 500))  # later by the clock, earlier by step
+    await expect_ranges_of_time(road)  # of points: what supersedes them may lie outside the range
     await road.merge()
     while await road.keeper.roll():
         pass
+    await expect_ranges_of_time(road)
+
+
+async def expect_ranges_of_time(road: Road) -> None:
     for low, high in [(0.5, 3.2), (0.0, 100.0), (2.1, 2.2), (6.1, 6.4), (90.0, 95.0)]:
         curve = await road.curve(
             buckets=30, x_axis=curves_pb2.X_AXIS_WALL_TIME, min_x=START_US / 1e6 + low, max_x=START_US / 1e6 + high

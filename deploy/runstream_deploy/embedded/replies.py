@@ -22,9 +22,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 VERSION = "(version 26.9 (chdb))"
 _WHOLE_BYTES = 1 << 20
 """An answer up to this size is sent whole, with its length and, had it failed, with a status that says so."""
-_WHOLE_NATIVE_BYTES = 256 << 20
+_MAX_WAITED_BYTES = 256 << 20
 _TOO_LARGE_NATIVE = (
-    f"Code: 396. DB::Exception: Native of a protocol version comes whole, up to {_WHOLE_NATIVE_BYTES} bytes: ask for "
+    f"Code: 396. DB::Exception: Native of a protocol version comes whole, up to {_MAX_WAITED_BYTES} bytes: ask for "
     "less, or for another format. (TOO_MANY_ROWS_OR_BYTES)"
 )
 _PACK_FROM_BYTES = 1024
@@ -45,7 +45,9 @@ async def reply(
     """Send the whole answer. Raises EngineError before the first byte, BrokenOffError after it, TimeoutError when
     nobody takes it."""
     protocol_version = _protocol_version(statement, query)
-    head, more = await _head(execution, _WHOLE_BYTES if protocol_version is None else _WHOLE_NATIVE_BYTES)
+    # Asked for by `wait_end_of_query`: a status that says how it ended.
+    waits = query.get("wait_end_of_query") == "1" or protocol_version is not None
+    head, more = await _head(execution, _MAX_WAITED_BYTES if waits else _WHOLE_BYTES)
     if protocol_version is not None:
         if more:
             raise EngineError(_TOO_LARGE_NATIVE)

@@ -21,6 +21,6 @@ FROM points FINAL
 PREWHERE project = {project:String} AND run = {run:String} AND metric IN {metrics:Array(String)}
   AND (empty({ranks:Array(UInt32)}) OR rank IN {ranks:Array(UInt32)})
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
-  AND time BETWEEN fromUnixTimestamp64Micro({min_us:Int64}) AND fromUnixTimestamp64Micro({max_us:Int64})
+WHERE time BETWEEN fromUnixTimestamp64Micro({min_us:Int64}) AND fromUnixTimestamp64Micro({max_us:Int64})
 GROUP BY metric, rank, bucket
 ORDER BY metric, rank, bucket

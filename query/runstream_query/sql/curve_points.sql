@@ -14,7 +14,7 @@ FROM points FINAL
 PREWHERE project = {project:String} AND run IN {runs:Array(String)} AND metric IN {metrics:Array(String)}
   AND (empty({ranks:Array(UInt32)}) OR rank IN {ranks:Array(UInt32)})
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
-  AND ({by_time:UInt8} = 0
+WHERE ({by_time:UInt8} = 0
        OR toUnixTimestamp64Micro(time) BETWEEN transform(run, {runs:Array(String)}, {min_us:Array(Int64)}, toInt64(0))
           AND transform(run, {runs:Array(String)}, {max_us:Array(Int64)}, toInt64(0)))
 ORDER BY run_number, metric_number, rank, step

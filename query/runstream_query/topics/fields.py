@@ -36,12 +36,13 @@ class Fields:
         if len(runs) > _MAX_RUNS:
             raise InvalidQuestionError(f"runs: at most {_MAX_RUNS}, not {len(runs)}; none: all of the project")
         (after,) = read_token(request, (str,)) or ("",)
-        if runs and not after:
-            await self._lookup.known_runs(project, runs)
         # Of all runs of a project the values would be read by the million: only the names, and who has them.
         file = "metrics" if runs else "metric_fields"
         question = {"project": project, **({"runs": runs} if runs else {})}
         rows = await self._ask(file, request, after, size, **question)
+        # A run that has metrics is there; of several, each is looked for.
+        if runs and not after and (len(runs) > 1 or not rows):
+            await self._lookup.known_runs(project, runs)
         response = pb.ListMetricsResponse()
         for row in rows:
             metric = response.metrics.add(name=row["key"], runs=row["runs"], last_step=row["last_step"])
