@@ -7,6 +7,7 @@ import base64
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -39,17 +40,23 @@ class Teams:
 
 
 @pytest.fixture(scope="module")
-def teams(embedded: ServiceStack) -> Teams:
+def teams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teams]:
+    """On a stack of its own: what other tests leave there must not be told from what the other team has."""
+    stack = ServiceStack(tmp_path_factory.mktemp("teams")).start()
+
     async def make() -> str:
-        client = await connect(embedded.clickhouse.config)
-        store = ControlStore.open(embedded.control_url)
+        client = await connect(stack.clickhouse.config)
+        store = ControlStore.open(stack.control_url)
         try:
             return await two_teams.seed(client, store)
         finally:
             await client.close()
             await store.close()
 
-    return Teams(embedded, asyncio.run(make()))
+    try:
+        yield Teams(stack, asyncio.run(make()))
+    finally:
+        stack.stop()
 
 
 def forget_guard(text: str) -> bool:
