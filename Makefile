@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults fuzz lint types proto bench up clean
+.PHONY: help demo parts test faults fuzz lint types proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
@@ -19,7 +19,8 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
-	@echo "make proto   generate the contract's Python code"
+	@echo "make proto   generate the contract's Python code, and the page's types of it"
+	@echo "make page    build the page, when its sources have changed"
 
 $(VENV)/.demo: pyproject.toml
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
@@ -63,6 +64,10 @@ bench: $(VENV)/.dev
 
 proto: $(VENV)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python proto/generate.py
+	$(BIN)/python query/page/contract.py
+
+page: $(VENV)/.dev
+	$(BIN)/python query/page/build.py
 
 clean:
 	rm -rf $(VENV) .demo runstream-data
