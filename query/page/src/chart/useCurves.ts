@@ -1,10 +1,10 @@
-// The lines of one panel: fetched when it is seen, again when the range changes, and every 2 s for runs that go on.
+// The lines of one panel: fetched when it is seen, again when the range changes, and when something of it has arrived.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
-import { awaySince } from "../api/client";
 import type { Curve, Run } from "../api/contract";
 import { extent, type Range } from "../lib/range";
 import { curvesOf } from "./curves";
+import { follow, streaming } from "./live";
 import { type Line, lineOf, smoothedLine, type XAxis } from "./series";
 
 export interface PanelQuery {
@@ -28,7 +28,11 @@ export interface PanelLines {
   waiting: boolean;
 }
 
-const LIVE_MS = 2000;
+/** How soon after one answer the next is asked for, when something has changed. */
+const PACE_MS = 1000;
+/** How often is asked when nobody tells what has changed; and, to be sure, when somebody does. */
+const POLL_MS = 2000;
+const SURE_MS = 20_000;
 
 export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const { team, project, runs, metric, zoom, axis } = query;
@@ -46,6 +50,8 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     }
     const end = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let due = false;
+    let askedAt = 0;
     const want = { team, project, metric, axis, xMetric: query.xMetric, range: zoom, buckets: query.buckets, eachRank: query.eachRank };
     const ask = async (wanted: string, all: boolean) => {
       try {
@@ -56,19 +62,33 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
       } catch (problem) {
         if (end.signal.aborted) return;
         setError(problem as ApiError);
-        all = true;
+        setWaiting(false);
+        return plan(POLL_MS * 2, () => void ask(wanted, all));
       }
       setWaiting(false);
-      if (living && !end.signal.aborted) timer = setTimeout(() => void again(), awaySince.value ? LIVE_MS * 2 : LIVE_MS);
+      askedAt = performance.now();
+      if (living) plan(!streaming.value ? POLL_MS : due ? PACE_MS : SURE_MS, again);
     };
-    const again = () => {
-      if (document.visibilityState === "hidden") timer = setTimeout(again, LIVE_MS);
-      else void ask(living, false);
+    const again = () => void ask(living, false);
+    const plan = (ms: number, act: () => void) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (document.visibilityState === "hidden") return plan(POLL_MS, act);
+        due = false;
+        timer = undefined;
+        act();
+      }, ms);
     };
+    const changed = () => {
+      due = true;
+      if (timer !== undefined) plan(Math.max(askedAt + PACE_MS - performance.now(), 0), again);
+    };
+    const unfollow = living ? follow({ team, project, runs: living.split("\n"), metric, changed }) : undefined;
     void ask(ids, true);
     return () => {
       end.abort();
       clearTimeout(timer);
+      unfollow?.();
     };
   }, [seen, team, project, metric, ids, living, axis, query.xMetric, range, query.buckets, query.eachRank]);
 

@@ -125,8 +125,8 @@ function useMetrics(team: string, project: string, runs: readonly Run[]) {
   return useAnswer(
     ids.length ? `metrics ${team}/${project} ${ids.join(" ")} ${living}` : null,
     async (signal) => {
-      const answers = await Promise.all(ids.map((run) => call("ListMetrics", { team, project, run, page_size: NAMES_AT_MOST }, signal)));
-      return [...new Set(answers.flatMap((answer) => answer.metrics.map((metric) => metric.name)))];
+      const answer = await call("ListMetrics", { team, project, runs: ids, page_size: NAMES_AT_MOST }, signal);
+      return answer.metrics.map((metric) => metric.name);
     },
     living ? NAMES_EVERY_MS : 0,
     true,
