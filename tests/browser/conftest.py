@@ -28,9 +28,12 @@ class Server:
     base: str
     environment: dict[str, str]
 
-    def train(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def train(self, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+        """`more`: variables for the process."""
         command = [sys.executable, "-m", "tests.browser.train", *arguments]
-        return subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, env={**self.environment, **more}, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def restart_query(self) -> Callable[[], Service]:
         """Stops the query service; the answer starts it again."""
@@ -50,6 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         found.train("finished", "vision", str(RUNS)),
         found.train("ranks", "vision", "4"),
         found.train("shapes", "shapes"),
+        found.train("rich", "rich", RUNSTREAM_CONSOLE="auto"),
         found.train("hostile", "hostile", str(HERE / "corpus.json")),
     ]
     for job in jobs:

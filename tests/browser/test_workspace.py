@@ -118,7 +118,7 @@ def test_a_panel_fills_the_screen_and_escape_closes_it(visit: Callable[..., Visi
     expect(page.get_by_role("dialog", name="train/loss").locator(".chart")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert "full=" not in page.url
+    expect(page).not_to_have_url(re.compile("full="))
 
 
 def test_a_live_run_grows_without_reload(server: Server, visit: Callable[..., Visitor], tmp_path: Path) -> None:

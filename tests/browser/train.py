@@ -120,6 +120,46 @@ def shapes(project: str) -> None:
     run.finish(timeout=60)
 
 
+def rich(project: str) -> None:
+    """Everything that is no scalar: images, histograms, a table, plots, a file, the console."""
+    import numpy as np
+
+    chance = np.random.default_rng(0)
+    run = runstream.init(project=project, id="rich", name="everything", config={"lr": 0.1})
+    classes = ["cat", "dog", "owl"]
+    for step in range(20):
+        print(f"\x1b[32mepoch {step}\x1b[0m loss={1 / (1 + step):.4f}", flush=True)
+        if step % 5 == 0:
+            print(f"warning: step {step} was slow", file=sys.stderr, flush=True)
+        grid = (np.indices((32, 32)).sum(axis=0) * 4 + step * 6) % 256
+        run.log(
+            {
+                "loss": 1 / (1 + step),
+                "samples": [runstream.Image(grid.astype(np.uint8), caption=f"step {step}, <b>sample</b>")],
+                "weights": runstream.Histogram(chance.normal(step / 10, 1 + step / 20, 1000)),
+            },
+            step=step,
+        )
+    truth = chance.integers(0, 3, 200)
+    guess = np.where(chance.random(200) < 0.8, truth, chance.integers(0, 3, 200))
+    scores = np.eye(3)[guess] * 0.6 + 0.13
+    rows = [[number, classes[truth[number]], float(chance.random())] for number in range(150)]
+    run.log(
+        {
+            "predictions": runstream.Table(columns=["number", "class", "score"], data=rows),
+            "confusion": runstream.plot.confusion_matrix(
+                y_true=truth.tolist(), preds=guess.tolist(), class_names=classes
+            ),
+            "roc": runstream.plot.roc_curve(truth.tolist(), scores.tolist(), labels=classes),
+        },
+        step=20,
+    )
+    file = Path(run.dir) / "notes.txt"
+    file.write_text("kept with the run", encoding="utf-8")
+    run.save(str(file), base_path=str(run.dir))
+    run.finish(timeout=60)
+
+
 if __name__ == "__main__":
     what, project_name, *rest = sys.argv[1:]
     if what == "finished":
@@ -130,5 +170,7 @@ if __name__ == "__main__":
         live(project_name, Path(rest[0]))
     elif what == "hostile":
         hostile(project_name, Path(rest[0]))
+    elif what == "rich":
+        rich(project_name)
     else:
         shapes(project_name)

@@ -101,6 +101,8 @@ def test_attempts_are_counted_by_address() -> None:
     with pytest.raises(TooManyAttemptsError, match="try again in"):
         attempts.count("a")
     attempts.count("b")
+    attempts.forgive("a")
+    attempts.count("a")
 
 
 class Browser:

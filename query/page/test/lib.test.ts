@@ -1,3 +1,4 @@
+import { piecesOf } from "../src/lib/ansi";
 import { describe, expect, it } from "vitest";
 import { colorsOf, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
@@ -21,7 +22,7 @@ describe("numbers", () => {
     expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual(["0", "1500", "20k", "3M", "0.25", "2e−5", "−40"]);
   });
   it("are durations, ages and sizes", () => {
-    expect([0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual(["0.0077 s", "4 s", "1 m 15 s", "1 h", "1 d 1 h"]);
+    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual(["2.1 µs", "7.7 ms", "4 s", "1 m 15 s", "1 h", "1 d 1 h"]);
     const now = Date.parse("2026-01-02T00:00:00Z");
     expect(formatAgo("2026-01-01T23:59:30Z", now)).toBe("30 s ago");
     expect(formatAgo(undefined)).toBe("–");
@@ -132,3 +133,11 @@ function contrast(a: string, b: string): number {
   const [x, y] = [light(a), light(b)];
   return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
 }
+
+describe("console lines", () => {
+  it("keep colours, and lose everything else that a terminal would do", () => {
+    expect(piecesOf("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([{ text: "bad", look: "c1 bold" }, { text: " ", look: "" }, { text: "plain", look: "" }]);
+    expect(piecesOf("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([{ text: "true", look: "" }, { text: "indexed[", look: "c9" }]);
+    expect(piecesOf("")).toEqual([]);
+  });
+});

@@ -18,7 +18,7 @@ from runstream_query.web.guard import Guard, cookie_name
 from runstream_query.web.headers import HEADERS, failure
 
 _ATTEMPTS, _WINDOW_S = 20, 60.0
-"""Of one address. Keys cannot be guessed; this keeps a script from keeping the control database busy."""
+"""That fail, of one address. Keys cannot be guessed; this keeps a script from keeping the control database busy."""
 _MAX_ADDRESSES = 10_000
 
 
@@ -51,7 +51,8 @@ class Logins:
     async def _login(self, request: Request) -> Response:
         try:
             self._guard.check_own(request)
-            self._attempts.count(request.client.host if request.client else "")
+            address = request.client.host if request.client else ""
+            self._attempts.count(address)
             given = await fields(request)
             key, link = given.get("key"), given.get("link")
             if isinstance(link, str) and link:
@@ -62,6 +63,7 @@ class Logins:
                 raise InvalidQuestionError("give an API key as `key`, or the token of a one-time link as `link`")
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
+        self._attempts.forgive(address)
         response = JSONResponse({}, headers=HEADERS)
         self._guard.remember(request, response, token)
         return response
@@ -100,3 +102,9 @@ class Attempts:
         self._seen.move_to_end(name)
         while len(self._seen) > _MAX_ADDRESSES:
             self._seen.popitem(last=False)
+
+    def forgive(self, name: str) -> None:
+        """The last one was none: many people may come from one address."""
+        began, count = self._seen.get(name, (0.0, 0))
+        if count:
+            self._seen[name] = (began, count - 1)

@@ -71,7 +71,23 @@ function drawSpikes(u: uPlot, line: Line, from: number, to: number, y: (value: n
   ctx.stroke();
 }
 
+function drawDots(u: uPlot, line: Line): void {
+  const { ctx } = u;
+  ctx.globalAlpha = 0.65;
+  ctx.fillStyle = line.color;
+  const [from, to] = seen(u, line);
+  for (let i = from; i < to; i++) {
+    const y = u.valToPos(line.ys[i]!, "y", true);
+    if (!Number.isFinite(y)) continue;
+    ctx.beginPath();
+    ctx.arc(u.valToPos(line.xs[i]!, "x", true), y, 2.2 * devicePixelRatio, 0, 2 * Math.PI);
+    ctx.fill();
+  }
+  ctx.globalAlpha = 1;
+}
+
 function drawLine(u: uPlot, line: Line, strong: boolean, faint: boolean): void {
+  if (line.dots) return drawDots(u, line);
   const { ctx } = u;
   const ratio = devicePixelRatio;
   ctx.strokeStyle = ctx.fillStyle = line.color;

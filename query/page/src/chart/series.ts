@@ -24,6 +24,8 @@ export interface Line {
   /** Median height of the band; a bucket far above it holds a spike. */
   usualHeight: number;
   smoothed: Float64Array | null;
+  /** Points without a line. */
+  dots?: boolean;
 }
 
 export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: string; color: string; note?: string }): Line {

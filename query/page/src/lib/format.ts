@@ -30,10 +30,12 @@ export function formatTick(value: number): string {
   return minus(trim(value, 6));
 }
 
-/** 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
+/** 12 ms, 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0) return `−${formatDuration(-seconds)}`;
+  if (seconds > 0 && seconds < 1e-3) return `${trim(seconds * 1e6, 2)} µs`;
+  if (seconds > 0 && seconds < 1) return `${trim(seconds * 1e3, 2)} ms`;
   if (seconds < 10) return `${trim(seconds, 2)} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;

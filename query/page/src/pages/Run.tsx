@@ -1,7 +1,7 @@
 // One run: its head, and a view of it in each tab.
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Run } from "../api/contract";
+import type { Key, KeyKind, Run } from "../api/contract";
 import { ApiError, call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { path } from "../app/location";
@@ -23,34 +23,60 @@ export interface RunViewProps {
   run: Run;
 }
 
-const TABS: Record<string, { title: string; view: ComponentType<RunViewProps> }> = {
-  "": { title: "Charts", view: RunCharts },
-  overview: { title: "Overview", view: Overview },
-  system: { title: "System", view: SystemCharts },
+interface Tab {
+  title: string;
+  /** Whether there is something to see, or may come. */
+  shown: (run: Run, kinds: ReadonlySet<KeyKind>) => boolean;
+  load?: () => Promise<{ default: ComponentType<RunViewProps & { keys: readonly Key[] }> }>;
+}
+
+const always = () => true;
+const kind = (...wanted: KeyKind[]) => (_run: Run, kinds: ReadonlySet<KeyKind>) => wanted.some((one) => kinds.has(one));
+const TABS: Record<string, Tab> = {
+  "": { title: "Charts", shown: always },
+  overview: { title: "Overview", shown: always },
+  console: { title: "Console", shown: always, load: () => import("../run/Console") },
+  system: { title: "System", shown: always },
+  ranks: { title: "Ranks", shown: (run) => run.world_size > 1, load: () => import("../run/Ranks") },
+  media: { title: "Media", shown: kind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
+  distributions: { title: "Distributions", shown: kind("KEY_KIND_HISTOGRAM"), load: () => import("../run/Histograms") },
+  tables: { title: "Tables", shown: kind("KEY_KIND_TABLE", "KEY_KIND_PLOT"), load: () => import("../run/Tables") },
+  files: { title: "Files", shown: always, load: () => import("../run/Files") },
 };
 
 export default function RunPage({ team, project, rest }: ProjectProps) {
   const [id = "", tab = ""] = rest;
   const [live, setLive] = useState(true);
   const { data: run, error, refresh } = useAnswer(`run ${team}/${project}/${id}`, (signal) => call("GetRun", { team, project, run: id }, signal), live ? LIVE_MS : 0, true);
+  const keys = useAnswer(`keys ${team}/${project}/${id}`, (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal), live ? LIVE_MS * 3 : 0);
   useEffect(() => {
     document.title = `${run?.name ?? id} · ${project} · runstream`;
     if (run) setLive(run.state === "RUN_STATE_RUNNING");
   }, [run?.name, run?.state, id]);
   if (error && (!run || error.code === "NOT_FOUND")) return <Gone error={error} team={team} project={project} retry={refresh} />;
   if (!run || run.id !== id) return <Loading />;
-  const view = TABS[Object.hasOwn(TABS, tab) ? tab : ""]!;
+  const tabName = Object.hasOwn(TABS, tab) ? tab : "";
+  const kinds = new Set(keys.data?.keys.map((key) => key.kind));
   return (
     <div class="run">
       <Head run={run} />
       <nav class="tabs" aria-label="Views of the run">
-        {Object.entries(TABS).map(([name, { title }]) => (
-          <a key={name} href={path(team, project, "runs", id, ...(name ? [name] : []))} aria-current={TABS[name] === view ? "page" : undefined}>{title}</a>
+        {Object.entries(TABS).filter(([name, one]) => name === tabName || one.shown(run, kinds)).map(([name, { title }]) => (
+          <a key={name} href={path(team, project, "runs", id, ...(name ? [name] : []))} aria-current={name === tabName ? "page" : undefined}>{title}</a>
         ))}
       </nav>
-      <view.view run={run} />
+      {tabName === "" ? <RunCharts run={run} /> : tabName === "overview" ? <Overview run={run} /> : tabName === "system" ? <SystemCharts run={run} /> : <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />}
     </div>
   );
+}
+
+function LazyTab(props: { load: NonNullable<Tab["load"]>; run: Run; keys: readonly Key[] | undefined }) {
+  const [view, setView] = useState<{ component: ComponentType<RunViewProps & { keys: readonly Key[] }> }>();
+  useEffect(() => {
+    void props.load().then((module) => setView({ component: module.default }));
+  }, [props.load]);
+  if (!view || !props.keys) return <Loading />;
+  return <view.component run={props.run} keys={props.keys} />;
 }
 
 function Gone({ error, team, project, retry }: { error: ApiError; team: string; project: string; retry: () => void }) {
