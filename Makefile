@@ -4,6 +4,8 @@ VENV   ?= .venv
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 BIN    := $(VENV)/bin
+# What the page is made of: installing builds it.
+PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>/dev/null)
 # One short line a step of pip's, so that a minute of installing shows where it is.
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
@@ -22,13 +24,13 @@ help:
 	@echo "make proto   generate the contract's Python code, and the page's types of it"
 	@echo "make page    build the page, when its sources have changed"
 
-$(VENV)/.demo: pyproject.toml
+$(VENV)/.demo: pyproject.toml $(PAGE)
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what the demo needs (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[demo]' | $(BRIEF)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml $(PAGE)
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what its tests need (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | $(BRIEF)

@@ -129,7 +129,8 @@ def test_a_live_run_grows_without_reload(server: Server, visit: Callable[..., Vi
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()
     job = server.train("live", "moving", str(tmp_path))
     try:
-        expect(chart(page, "train/loss")).to_be_visible(timeout=20_000)
+        with page.expect_request(lambda request: "WatchRuns" in request.url, timeout=30_000):
+            expect(chart(page, "train/loss")).to_be_visible(timeout=20_000)
         expect(page.get_by_text("running").first).to_be_attached()
         before = last_step(page)
         for _ in range(2):

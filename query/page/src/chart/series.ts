@@ -21,7 +21,7 @@ export interface Line {
   wrong: Float64Array;
   /** A bucket holds more than one point somewhere: there is a band to draw. */
   banded: boolean;
-  /** Median height of the band; a bucket far above it holds a spike. */
+  /** What four fifths of the buckets stay below; one far above it holds a spike. */
   usualHeight: number;
   smoothed: Float64Array | null;
   /** Points without a line. */
@@ -43,7 +43,7 @@ export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: str
     highs,
     wrong: column(curve.not_finite),
     banded,
-    usualHeight: banded ? medianGap(lows, highs) : 0,
+    usualHeight: banded ? usualGap(lows, highs) : 0,
     smoothed: null,
   };
 }
@@ -55,7 +55,7 @@ export function groupLine(curve: GroupCurve, band: "range" | "std", look: Pick<L
   const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : column(curve.mins);
   const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : column(curve.maxs);
   const steps = column(curve.steps);
-  return { ...look, steps, xs: steps, ys, lows, highs, wrong: new Float64Array(ys.length), banded: true, usualHeight: medianGap(lows, highs), smoothed: null };
+  return { ...look, steps, xs: steps, ys, lows, highs, wrong: new Float64Array(ys.length), banded: true, usualHeight: usualGap(lows, highs), smoothed: null };
 }
 
 /** The same line, smoothed over its part of the whole x axis. */
@@ -69,7 +69,7 @@ function column(values: readonly (Double | Int64 | number)[]): Float64Array {
   return out;
 }
 
-function medianGap(lows: Float64Array, highs: Float64Array): number {
+function usualGap(lows: Float64Array, highs: Float64Array): number {
   const gaps = highs.map((high, i) => high - lows[i]!).filter((gap) => Number.isFinite(gap)).sort();
-  return gaps[gaps.length >> 1] ?? 0;
+  return gaps[Math.floor(gaps.length * 0.8)] ?? 0;
 }
