@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.processes import Service
 from tests.support.stack import ServiceStack, clean_environment
@@ -20,6 +20,7 @@ from tests.support.stack import ServiceStack, clean_environment
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RUNS = 6
+expect.set_options(timeout=20_000)  # two cores may be busy with something else
 
 
 @dataclass(frozen=True, slots=True)

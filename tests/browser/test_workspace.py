@@ -181,4 +181,4 @@ def test_the_server_goes_and_comes_back(server: Server, visit: Callable[..., Vis
     expect(page.get_by_role("status").filter(has_text="has not answered")).to_be_visible(timeout=20_000)
     expect(panel(page, "train/loss").locator(".chart")).to_be_visible()
     start()
-    expect(page.get_by_text("has not answered")).to_have_count(0, timeout=20_000)
+    expect(page.get_by_text("has not answered")).to_have_count(0)

@@ -4,8 +4,9 @@ import "./styles/base.css";
 import "./styles/parts.css";
 import { start as startKeyboard } from "./app/keyboard";
 import { start as startLocation } from "./app/location";
-import { App } from "./app/App";
+import { App, preload } from "./app/App";
 
 startLocation();
 startKeyboard();
+preload();
 render(<App />, document.getElementById("page")!);

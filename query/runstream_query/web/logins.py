@@ -39,14 +39,20 @@ class Logins:
         ]
 
     async def _state(self, request: Request) -> Response:
-        """Not an error where nobody is logged in: the page asks at its start."""
+        """Who is logged in; no error where nobody is. The page asks at its start."""
         try:
-            await self._known.authenticate(request.cookies.get(cookie_name(request), ""))
+            who = await self._known.authenticate(request.cookies.get(cookie_name(request), ""))
         except AuthenticationError:
             return JSONResponse({"logged_in": False}, headers=HEADERS)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
-        return JSONResponse({"logged_in": True}, headers=HEADERS)
+        user = {
+            "user": who.user,
+            "teams": sorted(who.roles),
+            "default_team": who.default_team,
+            "key_prefix": who.key_prefix,
+        }
+        return JSONResponse({"logged_in": True, "user": user}, headers=HEADERS)
 
     async def _login(self, request: Request) -> Response:
         try:

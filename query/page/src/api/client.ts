@@ -1,6 +1,6 @@
 // The query service, over its JSON: `call("ListRuns", {...})`, typed by the contract.
 import { signal } from "@preact/signals";
-import type { Methods } from "./contract";
+import type { Methods, WhoAmIResponse } from "./contract";
 
 export class ApiError extends Error {
   constructor(
@@ -27,9 +27,10 @@ export async function call<M extends keyof Methods>(
   return (await send(`/api/v1/${method}`, "POST", request, signal)) as Methods[M][1];
 }
 
-/** Asks whether this browser has a session. Rejects with ApiError. */
-export async function checkSession(): Promise<void> {
-  loggedIn.value = ((await send("/api/session", "GET", undefined)) as { logged_in: boolean }).logged_in;
+/** Whose session this browser has; null: nobody's. Rejects with ApiError. */
+export async function checkSession(): Promise<WhoAmIResponse | null> {
+  const found = (await send("/api/session", "GET", undefined)) as { logged_in: boolean; user?: WhoAmIResponse };
+  return found.user ?? null;
 }
 
 export async function logIn(secret: { key: string } | { link: string }): Promise<void> {

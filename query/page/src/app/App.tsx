@@ -1,7 +1,7 @@
 // The frame: who is logged in, which view the URL means, and what is said when the server is away.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { call, checkSession, loggedIn } from "../api/client";
+import { checkSession, loggedIn } from "../api/client";
 import { Help } from "../ui/Help";
 import { Toasts } from "../ui/toasts";
 import { ErrorNote, Loading } from "../ui/states";
@@ -19,6 +19,12 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
   runs: () => import("../pages/Run"),
 };
 
+/** The code of the view that the URL means is fetched while it is asked who is logged in. */
+export function preload(): void {
+  const view = place.value.parts[2] ?? (place.value.parts[1] ? "charts" : "");
+  if (Object.hasOwn(VIEWS, view)) void VIEWS[view]!().catch(() => undefined); // said where it is needed
+}
+
 export function App() {
   useEffect(() => {
     if (place.value.parts[0] === "login" && place.value.hash) loggedIn.value = false;
@@ -27,9 +33,8 @@ export function App() {
   const [failed, setFailed] = useState<Error>();
   async function ask(): Promise<void> {
     try {
-      if (loggedIn.value === null) await checkSession();
-      if (!loggedIn.value) return;
-      user.value = await call("WhoAmI", {});
+      user.value = await checkSession();
+      loggedIn.value = user.value !== null;
       setFailed(undefined);
     } catch (error) {
       if (loggedIn.value !== false) setFailed(error as Error);
