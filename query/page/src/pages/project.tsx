@@ -86,6 +86,7 @@ export function ProjectFrame(props: { team: string; project: string; tab: string
   );
   return (
     <div class="project">
+      <h1 class="unseen">{props.project}: {props.tab}</h1>
       <nav class="tabs" aria-label="Views of the project">
         {tab("Charts", "", "chart")}
         {tab("Runs", "table", "table")}
