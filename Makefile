@@ -4,11 +4,13 @@ VENV   ?= .venv
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 BIN    := $(VENV)/bin
+# What the page is made of: installing builds it.
+PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>/dev/null)
 # One short line a step of pip's, so that a minute of installing shows where it is.
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults fuzz lint types proto bench up clean
+.PHONY: help demo parts test faults fuzz lint types proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
@@ -19,15 +21,16 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
-	@echo "make proto   generate the contract's Python code"
+	@echo "make proto   generate the contract's Python code, and the page's types of it"
+	@echo "make page    build the page, when its sources have changed"
 
-$(VENV)/.demo: pyproject.toml
+$(VENV)/.demo: pyproject.toml $(PAGE)
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what the demo needs (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[demo]' | $(BRIEF)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml $(PAGE)
 	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
 	@echo "installing runstream and what its tests need (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | $(BRIEF)
@@ -64,6 +67,10 @@ bench: $(VENV)/.dev
 
 proto: $(VENV)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python proto/generate.py
+	$(BIN)/python query/page/contract.py
+
+page: $(VENV)/.dev
+	$(BIN)/python query/page/build.py
 
 clean:
 	rm -rf $(VENV) .demo runstream-data

@@ -49,6 +49,7 @@ async def _demo(data: Path, epochs: int, stay: bool) -> int:
     try:
         await stack.start()
         key = (data / KEY_FILE).read_text(encoding="ascii").strip()
+        say(f"watch it: {await stack.login_link()}")
         environment = _environment(data, addresses, key)
         os.environ.update({name: value for name, value in environment.items() if name.startswith("RUNSTREAM_")})
         project = f"digits-{time.strftime('%H%M%S')}"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the tests need beside Python packages: Java and Maven for a real Kafka, PostgreSQL, PyTorch for the integrations.
+# What the tests need beside Python packages: Java and Maven for a real Kafka, PostgreSQL, PyTorch for the integrations,
+# Chromium and fonts for the page.
 # Installs what is missing where it may (Debian, root); elsewhere says so, and the tests that need it skip and say why.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,6 +9,9 @@ command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 /usr/bin/python3 -c "import torch" >/dev/null 2>&1 || missing="$missing python3-torch"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+[ -d /usr/share/fonts/truetype/noto ] || missing="$missing fonts-noto-core fonts-noto-color-emoji"
+fc-list 2>/dev/null | grep -q Inter || missing="$missing fonts-inter"
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "installing$missing"

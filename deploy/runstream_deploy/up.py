@@ -17,7 +17,8 @@ from pathlib import Path
 
 from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
 from runstream_common.config import ConfigError
-from runstream_common.control.errors import ControlError
+from runstream_common.control.errors import AuthenticationError, ControlError, NotFoundError
+from runstream_common.control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_common.control.store import ControlStore
 from runstream_common.process import until_told_to_end
 from runstream_common.schema.runner import SchemaError, migrate
@@ -108,6 +109,20 @@ class Stack:
         if key:
             _write_private(self._config.data / KEY_FILE, key)
         return key
+
+    async def login_link(self) -> str | None:
+        """An address that logs a browser in as the first user, once; None when the first key is not valid any more.
+        Raises ControlError."""
+        store = ControlStore.open(self._config.control_url)
+        try:
+            key = (self._config.data / KEY_FILE).read_text(encoding="ascii").strip()
+            who = await store.authenticate(key)
+            link = await SessionStore.beside(store).create_link(who.key_prefix, LINK_LIFETIME_S)
+        except (OSError, AuthenticationError, NotFoundError):
+            return None
+        finally:
+            await store.close()
+        return login_address(f"http://{self._config.addresses.http}", link)
 
     async def _start_ingest(self) -> None:
         addresses = self._config.addresses
@@ -226,7 +241,7 @@ async def _run(config: UpConfig) -> int:
         if not starting.done():
             starting.cancel()
             return 130
-        _print_ready(config, starting.result())
+        _print_ready(config, starting.result(), await stack.login_link())
         await told
         print("runstream up: stopping ...", flush=True)
         return 0
@@ -236,8 +251,10 @@ async def _run(config: UpConfig) -> int:
         print("runstream up: stopped; everything acked is on disk", flush=True)
 
 
-def _print_ready(config: UpConfig, key: str | None) -> None:
-    print("runstream is up. To log from here:", flush=True)
+def _print_ready(config: UpConfig, key: str | None, link: str | None) -> None:
+    print("runstream is up. To look, open this once, within the hour:", flush=True)
+    print(f"  {link or f'http://{config.addresses.http}'}", flush=True)
+    print("To log from here:", flush=True)
     base, gateway, grpc = f"http://{config.addresses.http}", config.addresses.gateway, config.addresses.grpc
     print(f"  export RUNSTREAM_BASE_URL={base}")
     if not (gateway.endswith(":7460") and grpc.endswith(":7462")):

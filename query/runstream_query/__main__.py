@@ -11,6 +11,7 @@ from runstream_common.clickhouse import StorageError, connect
 from runstream_common.clickhouse_raw import RawClickHouse
 from runstream_common.config import Env
 from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.sessions import SessionStore
 from runstream_common.control.store import ControlStore
 from runstream_common.metrics import Metrics
 from runstream_common.objects import MediaStore
@@ -20,12 +21,15 @@ from runstream_common.service import run_service, until_end_or_failure
 from runstream_common.tls import grpc_port, http_options
 from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
+from runstream_query.credentials import Authenticators
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
 from runstream_query.rpc import Desk, make_server, make_servicer
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
-from runstream_query.web import make_app
+from runstream_query.web.app import make_app
+from runstream_query.web.guard import Guard
+from runstream_query.web.logins import Logins
 
 LOG = structlog.get_logger()
 _GOODBYE_S = 5
@@ -66,7 +70,10 @@ async def _serve(env: Env) -> None:
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql)
     answers = Answers(storage, store, deletion, config.crash_after_s, sql)
-    desk = Desk(answers, CachedAuthenticator(store), metrics)
+    sessions = SessionStore.beside(store)
+    known_sessions = CachedAuthenticator(sessions)
+    authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
+    desk = Desk(answers, authenticators, metrics)
     server = make_server(make_servicer(desk))
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
@@ -76,9 +83,11 @@ async def _serve(env: Env) -> None:
     if config.rollups_s:
         background.append(asyncio.create_task(RollupKeeper(storage, metrics, config.rollups_s).run()))
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
+    guard = Guard(config.session_s)
+    logins = Logins(sessions, known_sessions, guard, config.session_s)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, media, sql),
+        make_app(desk, guard, media, sql, logins),
         config.http,
         timeout_graceful_shutdown=_GOODBYE_S,  # who does not read what is sent shall not keep the service alive
         **http_options(config.tls_certificate, config.tls_key),

@@ -27,6 +27,8 @@ class QueryConfig:
     rollups_s: float = 5.0
     """How often new parts of `points` are looked for to roll up their long series; 0: never, by this instance."""
     sql: SqlLimits = SqlLimits()
+    session_s: float = 30 * 86_400.0
+    """How long somebody stays logged in to the page."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -50,6 +52,7 @@ class QueryConfig:
                 per_key=env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000),
                 in_all=env.integer("RUNSTREAM_SQL_IN_ALL", 16, 1, 1000),
             ),
+            session_s=env.seconds("RUNSTREAM_SESSION_S", 30 * 86_400.0, 60.0, 366 * 86_400.0),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )

@@ -63,6 +63,21 @@ class GoingAwayError(QueryError):
         super().__init__("the server is about to end: connect again")
 
 
+class ForeignRequestError(QueryError):
+    """A session was shown by something that is not the page."""
+
+    def __init__(self) -> None:
+        super().__init__("a session is for the page of this server only: programs show an API key")
+
+
+class TooManyAttemptsError(QueryError):
+    """Of logging in."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many attempts to log in: try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     grpc: grpc.StatusCode
@@ -72,6 +87,8 @@ class Status:
 _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (AuthenticationError, Status(grpc.StatusCode.UNAUTHENTICATED, 401)),
     (PermissionDeniedError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
+    (ForeignRequestError, Status(grpc.StatusCode.PERMISSION_DENIED, 403)),
+    (TooManyAttemptsError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),

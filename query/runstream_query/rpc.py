@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import structlog
 
-from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.errors import PermissionDeniedError
 from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
@@ -19,6 +18,7 @@ from runstream_common.undecodable import RefuseUndecodable
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.answers import Answers
+from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
 from runstream_query.leaving import quiet_departures
 from runstream_query.live.limits import MAX_WATCHERS
@@ -43,20 +43,20 @@ MAX_MESSAGE_BYTES = 64 << 20
 class Desk:
     """Takes a question from any transport: authenticates, answers, counts, logs what is not the caller's fault."""
 
-    def __init__(self, answers: Answers, authenticator: CachedAuthenticator, metrics: Metrics) -> None:
+    def __init__(self, answers: Answers, authenticators: Authenticators, metrics: Metrics) -> None:
         self._answers = answers
-        self._authenticator = authenticator
+        self._authenticators = authenticators
         self._metrics = metrics
         self._changes: set[asyncio.Future[Any]] = set()
 
-    async def ask(self, method: str, api_key: str, request: Any) -> Any:
+    async def ask(self, method: str, credential: Credential, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
 
         async def answer(principal: Principal) -> Any:
             check_texts(request)
             return await getattr(self._answers, method)(principal, request)
 
-        answering = self._counted(method, api_key, answer)
+        answering = self._counted(method, credential, answer)
         if not method.startswith(CHANGES):
             return await answering
         # What changes something is carried through, also when who asked for it has gone half-way.
@@ -65,40 +65,40 @@ class Desk:
         change.add_done_callback(self._changes.discard)
         return await asyncio.shield(change)
 
-    async def stream(self, method: str, api_key: str, request: Any) -> AsyncIterator[Any]:
+    async def stream(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Any]:
         """The responses of a method that streams; closing the iterator ends the work. Raises what `errors.status_of`
         knows, before the first response or in mid-stream."""
 
         with self._counting(method, stream=True):
-            principal = await self._authenticator.authenticate(api_key)
+            principal = await self._authenticators.authenticate(credential)
             check_texts(request)
             checked_s = time.monotonic()
             async with contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses:
                 async for response in responses:
                     if time.monotonic() - checked_s >= RECHECK_S:
-                        await self._recheck(api_key, principal)
+                        await self._recheck(credential, principal)
                         checked_s = time.monotonic()
                     yield response
 
-    async def media_project(self, api_key: str, team: str, project: str) -> str:
+    async def media_project(self, credential: Credential, team: str, project: str) -> str:
         """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
-        return str(await self._counted("Media", api_key, lambda who: self._answers.project(who, team, project)))
+        return str(await self._counted("Media", credential, lambda who: self._answers.project(who, team, project)))
 
     @contextlib.asynccontextmanager
-    async def opened(self, method: str, api_key: str) -> AsyncIterator[Principal]:
+    async def opened(self, method: str, credential: Credential) -> AsyncIterator[Principal]:
         """Who asks, for an answer that is sent within. Raises what `errors.status_of` knows."""
         with self._counting(method):
-            yield await self._authenticator.authenticate(api_key)
+            yield await self._authenticators.authenticate(credential)
 
-    async def _recheck(self, api_key: str, principal: Principal) -> None:
+    async def _recheck(self, credential: Credential, principal: Principal) -> None:
         """Raises AuthenticationError, PermissionDeniedError where the key has lost a right since the stream began."""
-        now = await self._authenticator.authenticate(api_key)
+        now = await self._authenticators.authenticate(credential)
         if not all(now.can_read(team) for team in principal.roles):
             raise PermissionDeniedError("what this key may read has changed: ask again")
 
-    async def _counted(self, method: str, api_key: str, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
+    async def _counted(self, method: str, credential: Credential, answer: Callable[[Principal], Awaitable[Any]]) -> Any:
         with self._counting(method):
-            return await answer(await self._authenticator.authenticate(api_key))
+            return await answer(await self._authenticators.authenticate(credential))
 
     @contextlib.contextmanager
     def _counting(self, method: str, *, stream: bool = False) -> Iterator[None]:
@@ -134,13 +134,6 @@ def check_texts(request: Any) -> None:
             most = LONG_TEXTS.get(field.name, MAX_TEXT)
             if len(text) > most or "\0" in text:
                 raise InvalidQuestionError(f"{field.name}: a text of at most {most} characters without NUL")
-
-
-def bearer(value: str | bytes | None) -> str:
-    """The token of an authorization header; empty where there is none."""
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else value or ""
-    scheme, _, token = text.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:

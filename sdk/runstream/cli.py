@@ -27,7 +27,7 @@ _SERVER: dict[str, str] = {
     "up": "everything on this machine, in one command",
     "doctor": "say what is wrong, when something is",
     "deadletter": "what could not be stored: list, show, replay",
-    "key": "make, list and revoke API keys",
+    "key": "make, list and revoke API keys; links that log a browser in",
     "migrate": "bring the databases to this version's schema",
     "gateway": "gRPC in, Kafka out",
     "writer": "Kafka in, ClickHouse out",

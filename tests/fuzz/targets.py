@@ -28,7 +28,8 @@ from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.paging import read_token
 from runstream_query.rpc import METHODS, check_texts
-from runstream_query.web import _fields, _fill
+from runstream_query.web.forms import fields as form_of
+from runstream_query.web.forms import fill
 
 ORIGIN = Origin(
     "team", "project", "run", "writer-0001", 0, 1, 1_790_000_000_000_000, "user", 1, 0, 1_790_000_000_000_000
@@ -67,8 +68,8 @@ def http_question(data: bytes) -> None:
     descriptor = METHODS[data[0] % len(METHODS)] if data else METHODS[0]
     question = GetMessageClass(descriptor.input_type)()
     try:
-        fields = asyncio.run(_fields(_Request("POST", data[1:])))  # type: ignore[arg-type]
-        _fill(question, fields)
+        fields = asyncio.run(form_of(_Request("POST", data[1:])))  # type: ignore[arg-type]
+        fill(question, fields)
         check_texts(question)
         if "page_token" in question.DESCRIPTOR.fields_by_name:
             read_token(question, (int, str))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from runstream_common.control import tables
+from runstream_common.control.errors import ControlUnavailableError
+from runstream_common.control.store import ControlStore
 from tests.integration.many_runs import asked
 from tests.integration.world import world
+from tests.support.postgres import postgres_url
 from tests.support.stack import ServiceStack
 
 __all__ = ["asked", "world"]
@@ -19,3 +24,31 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]
     stack = ServiceStack(tmp_path_factory.mktemp("embedded")).start()
     yield stack
     stack.stop()
+
+
+@pytest.fixture(scope="package")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from postgres_url(tmp_path_factory.mktemp("postgres"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ControlStore]:
+    """A migrated control database: SQLite, and a real PostgreSQL."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'control.db'}"
+    else:
+        import psycopg
+
+        server = request.getfixturevalue("postgres")
+        name = f"t{abs(hash(tmp_path))}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = server.replace("/postgres", f"/{name}")
+    store = ControlStore.open(url)
+    with pytest.raises(ControlUnavailableError, match="runstream migrate"):
+        await store.check_schema()
+    assert await store.migrate() == 0
+    assert await store.migrate() == tables.VERSION
+    await store.check_schema()
+    yield store
+    await store.close()

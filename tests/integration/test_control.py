@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from runstream_common.config import ConfigError
-from runstream_common.control import keys, tables
+from runstream_common.control import keys
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.cli import main as key_command
 from runstream_common.control.errors import (
@@ -26,34 +25,6 @@ from runstream_common.control.errors import (
     RunMissingError,
 )
 from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role, StreamBinding
-from tests.support.postgres import postgres_url
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from postgres_url(tmp_path_factory.mktemp("postgres"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ControlStore]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'control.db'}"
-    else:
-        import psycopg
-
-        server = request.getfixturevalue("postgres")
-        name = f"t{abs(hash(tmp_path))}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        url = server.replace("/postgres", f"/{name}")
-    store = ControlStore.open(url)
-    with pytest.raises(ControlUnavailableError, match="runstream migrate"):
-        await store.check_schema()
-    assert await store.migrate() == 0
-    assert await store.migrate() == tables.VERSION
-    await store.check_schema()
-    yield store
-    await store.close()
 
 
 async def someone(store: ControlStore, team: str = "acme", role: Role = Role.MEMBER) -> Principal:

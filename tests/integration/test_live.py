@@ -25,6 +25,7 @@ from runstream_proto.v1 import ingest_pb2
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query import rpc
 from runstream_query.answers import Answers
+from runstream_query.credentials import Authenticators, Credential
 from runstream_query.deletion import Deletion
 from runstream_query.errors import GoingAwayError, InvalidQuestionError, TooManyWatchersError
 from runstream_query.live import limits
@@ -399,9 +400,10 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
     monkeypatch.setattr(rpc, "RECHECK_S", 0.2)
     await world.begin("run")
     key = str(await world.store.create_api_key("guest", "main"))
-    desk = rpc.Desk(world.answers, CachedAuthenticator(world.store, ttl_s=0.1), Metrics(["query"]))
+    authenticators = Authenticators({"key": CachedAuthenticator(world.store, ttl_s=0.1)})
+    desk = rpc.Desk(world.answers, authenticators, Metrics(["query"]))
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])
-    watcher = await Watcher(desk.stream("WatchRuns", key, request)).begin()
+    watcher = await Watcher(desk.stream("WatchRuns", Credential("key", key), request)).begin()
     await watcher.wait(lambda: len(watcher.told) >= 4)
     assert all(len(one.ListFields()) == 1 for one in watcher.told[1:]), "nothing but an event id"
     await world.store.revoke_api_key("_".join(key.split("_")[:2]))

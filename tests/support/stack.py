@@ -68,9 +68,9 @@ class ServiceStack:
         ingest = {"gateway": "gateway_ops", "writer": "writer_ops"} if self.kafka else {"ingest": "gateway_ops"}
         for name, ops in ingest.items():
             module = "runstream_ingestor" if name == "ingest" else f"runstream_ingestor.{name}"
-            self._start(name, module, ops)
+            self.start_service(name, module, ops)
         if query:
-            self._start("query", "runstream_query", "query_ops")
+            self.start_service("query", "runstream_query", "query_ops")
         return self
 
     def make_project(self, name: str) -> None:
@@ -97,10 +97,12 @@ class ServiceStack:
         for service in (*self.services.values(), self.clickhouse.service):
             service.kill()
 
-    def _start(self, name: str, module: str, ops: str) -> None:
+    def start_service(self, name: str, module: str, ops: str) -> Service:
+        """Again, after it was stopped; returns when it answers."""
         service = Service(module, self.folder / f"{name}.log", self.environment).start()
         self.services[name] = service
         service.wait_answering(f"http://{self.address(ops)}/healthz")
+        return service
 
     async def _prepare(self) -> str:
         client = await connect(self.clickhouse.config)

@@ -5,32 +5,40 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from typing import Protocol
 
 from runstream_common.control.errors import AuthenticationError
-from runstream_common.control.store import ControlStore, Principal
+from runstream_common.control.store import Principal
 
 _MAX_ENTRIES = 10_000
+
+
+class Authenticator(Protocol):
+    """Says who has a secret: an API key, a session's token; passwords and OIDC would open sessions."""
+
+    async def authenticate(self, secret: str, /) -> Principal:
+        """Raises AuthenticationError, ControlUnavailableError."""
 
 
 class CachedAuthenticator:
     """Remembers answers for `ttl_s`: a revoked key works that much longer at most. Bounded in size.
 
-    Keys are remembered by their SHA-256, so that no secret lies in memory longer than its request.
+    Secrets are remembered by their SHA-256, so that no secret lies in memory longer than its request.
     """
 
-    def __init__(self, store: ControlStore, ttl_s: float = 10.0) -> None:
-        self._store = store
+    def __init__(self, source: Authenticator, ttl_s: float = 10.0) -> None:
+        self._source = source
         self._ttl_s = ttl_s
         self._known: OrderedDict[bytes, tuple[float, Principal | None]] = OrderedDict()
 
-    async def authenticate(self, api_key: str) -> Principal:
+    async def authenticate(self, secret: str) -> Principal:
         """Raises AuthenticationError, ControlUnavailableError."""
-        if len(api_key) > 256:
+        if len(secret) > 256:
             raise AuthenticationError
-        name = hashlib.sha256(api_key.encode("utf-8", "replace")).digest()
+        name = _name(secret)
         until, principal = self._known.get(name, (0.0, None))
         if until <= time.monotonic():
-            principal = await self._ask(api_key)
+            principal = await self._ask(secret)
             self._known[name] = (time.monotonic() + self._ttl_s, principal)
             self._known.move_to_end(name)
             while len(self._known) > _MAX_ENTRIES:
@@ -39,8 +47,16 @@ class CachedAuthenticator:
             raise AuthenticationError
         return principal
 
-    async def _ask(self, api_key: str) -> Principal | None:
+    def forget(self, secret: str) -> None:
+        """Ask again when it comes again."""
+        self._known.pop(_name(secret), None)
+
+    async def _ask(self, secret: str) -> Principal | None:
         try:
-            return await self._store.authenticate(api_key)
+            return await self._source.authenticate(secret)
         except AuthenticationError:
             return None
+
+
+def _name(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()

@@ -1,4 +1,4 @@
-"""`runstream key create | list | revoke`: API keys, on the machine that has the control database."""
+"""`runstream key create | list | revoke | link`: API keys, on the machine that has the control database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 
 from runstream_common.config import ConfigError, Env
 from runstream_common.control.errors import ControlError
+from runstream_common.control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_common.control.store import ControlStore, Role
 from runstream_common.times import from_us
 
@@ -24,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("list", help="all keys, without their secret part")
     revoke = commands.add_parser("revoke", help="end a key; open streams end within seconds")
     revoke.add_argument("prefix", help="rs_<12 hex digits>")
+    link = commands.add_parser("link", help="print a link that logs a browser in, once, within the hour")
+    link.add_argument("prefix", help="rs_<12 hex digits> of the key whose user it is for")
+    link.add_argument("--base-url", help="of the page; default: RUNSTREAM_BASE_URL, or http://127.0.0.1:7461")
     arguments = parser.parse_args(argv)
     try:
         return asyncio.run(_run(arguments))
@@ -44,6 +48,10 @@ async def _run(arguments: argparse.Namespace) -> int:
         elif arguments.command == "revoke":
             await store.revoke_api_key(arguments.prefix)
             print(f"revoked {arguments.prefix}")
+        elif arguments.command == "link":
+            base = arguments.base_url or Env().text("RUNSTREAM_BASE_URL", "http://127.0.0.1:7461")
+            token = await SessionStore.beside(store).create_link(arguments.prefix, LINK_LIFETIME_S)
+            print(login_address(base, token))
         else:
             for row in await store.list_keys():
                 state = "revoked" if row.revoked else "active"

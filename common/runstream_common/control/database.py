@@ -82,6 +82,11 @@ class Database:
             engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_pre_ping=True)
         return cls(engine)
 
+    @classmethod
+    def beside(cls, other: Database) -> Self:
+        """On the connections of another, which closes them."""
+        return cls(other._engine)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 

@@ -18,6 +18,15 @@ class AuthenticationError(ControlError):
         )
 
 
+class LinkError(AuthenticationError):
+    """A one-time link that is unknown, used or expired: the same words for all."""
+
+    def __init__(self) -> None:
+        ControlError.__init__(
+            self, "this link was used or has expired: get another with `runstream key link`, or log in with an API key"
+        )
+
+
 class PermissionDeniedError(ControlError):
     """The key is good, the right is missing."""
 

@@ -92,6 +92,14 @@ class KeyRow:
     revoked: bool
 
 
+def principal_of(connection: Connection, key: Any) -> Principal:
+    """Who has this row of `api_keys`."""
+    members = connection.execute(
+        select(tables.memberships.c.team, tables.memberships.c.role).where(tables.memberships.c.user == key.user)
+    )
+    return Principal(key.user, key.prefix, key.default_team, {team: Role(role) for team, role in members})
+
+
 class ControlStore(Database):
     """Safe to use from one event loop; several processes may use one database."""
 
@@ -112,12 +120,7 @@ class ControlStore(Database):
             if row.revoked or (row.expires_us is not None and row.expires_us <= now_us()):
                 LOG.info("authentication failed", why="revoked or expired", prefix=prefix)
                 raise AuthenticationError
-            members = connection.execute(
-                select(tables.memberships.c.team, tables.memberships.c.role).where(
-                    tables.memberships.c.user == row.user
-                )
-            )
-            return Principal(row.user, prefix, row.default_team, {team: Role(role) for team, role in members})
+            return principal_of(connection, row)
 
     # Runs
 

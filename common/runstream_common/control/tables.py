@@ -69,11 +69,28 @@ streams = Table(
     Column("created_us", BigInteger, nullable=False),
     UniqueConstraint("run_id", "epoch"),
 )
-VERSION = 2
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("user", String(64), ForeignKey("users.name"), nullable=False),
+    Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+VERSION = 3
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
         "ALTER TABLE runs ADD COLUMN deleted_epoch INTEGER DEFAULT 0 NOT NULL",
     ),
+    3: (),  # sessions and login_links: new tables are made before the statements run
 }
 """Statements that bring a database from the version before to this one. Never change an applied one."""

@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl
 from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, credentials, form_fields, unpack
 from runstream_common.clickhouse_raw import RawAnswer
 from runstream_common.control.errors import AuthenticationError
+from runstream_query.credentials import Credential, bearer
 from runstream_query.errors import ClientGoneError, InvalidQuestionError, SqlError, TooExpensiveError, status_of
 from runstream_query.leaving import Receive, unless_gone
-from runstream_query.rpc import Desk, bearer
+from runstream_query.rpc import Desk
 from runstream_query.sqlaccess import catalogue, client_settings
 from runstream_query.sqlaccess.runner import SqlQuestion, SqlRunner
 
@@ -62,7 +63,9 @@ class ClickHouseFront:
         body = unpack(await _read(receive), headers.get("content-encoding", ""), _MAX_BODY_BYTES)
         if headers.get("content-type", "").startswith("multipart/form-data"):
             query, body = {**query, **form_fields(headers["content-type"], body)}, b""
-        key = bearer(headers.get("authorization")) or credentials(query, headers)[1]
+        key = bearer(headers.get("authorization"))
+        if not key.secret:
+            key = Credential("key", credentials(query, headers)[1])
         async with contextlib.AsyncExitStack() as stack:
             principal = await stack.enter_async_context(self._desk.opened("ClickHouse", key))
             question = _question(query, headers, body, frozenset(principal.roles), self._runner.database)

@@ -1,0 +1,122 @@
+"""Write `src/api/contract.ts`: the types of `QueryService`'s JSON, from its descriptor. `--check`: only compare.
+
+Field names as in the .proto files. 64-bit integers are strings in JSON, doubles may be "NaN" or "Infinity".
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from runstream_proto.v1 import query_pb2
+
+OUTPUT = Path(__file__).resolve().parent / "src" / "api" / "contract.ts"
+_WELL_KNOWN = {
+    "google.protobuf.Timestamp": "string",
+    "google.protobuf.Duration": "string",
+    "google.protobuf.Struct": "Json",
+    "google.protobuf.Value": "JsonValue",
+    "google.protobuf.ListValue": "JsonValue[]",
+}
+_SCALARS = {
+    FieldDescriptor.CPPTYPE_INT32: "number",
+    FieldDescriptor.CPPTYPE_UINT32: "number",
+    FieldDescriptor.CPPTYPE_INT64: "Int64",
+    FieldDescriptor.CPPTYPE_UINT64: "Int64",
+    FieldDescriptor.CPPTYPE_DOUBLE: "Double",
+    FieldDescriptor.CPPTYPE_FLOAT: "Double",
+    FieldDescriptor.CPPTYPE_BOOL: "boolean",
+    FieldDescriptor.CPPTYPE_STRING: "string",
+}
+_HEAD = """// Made by query/page/contract.py from proto/runstream/v1: do not edit.
+
+export type Int64 = string;
+export type Double = number | "NaN" | "Infinity" | "-Infinity";
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+export type Json = { [key: string]: JsonValue };
+"""
+
+
+def contract() -> str:
+    """The whole file."""
+    methods = query_pb2.DESCRIPTOR.services_by_name["QueryService"].methods
+    types: dict[str, str] = {}
+    for method in methods:
+        _collect(method.input_type, types)
+        _collect(method.output_type, types)
+    unary = [_entry(method) for method in methods if not method.server_streaming]
+    streams = [_entry(method) for method in methods if method.server_streaming]
+    parts = [
+        _HEAD,
+        *(types[name] for name in sorted(types)),
+        _interface("Methods", unary),
+        _interface("Streams", streams),
+    ]
+    return "\n".join(parts)
+
+
+def _entry(method: Any) -> str:
+    return f"  {method.name}: [{_name(method.input_type)}, {_name(method.output_type)}];"
+
+
+def _collect(message: Any, types: dict[str, str]) -> None:
+    name = _name(message)
+    if message.full_name in _WELL_KNOWN or name in types:
+        return
+    types[name] = ""
+    lines = []
+    for field in message.fields:
+        for part in (field.message_type, field.message_type and _map_value(field)):
+            if part and not part.GetOptions().map_entry:
+                _collect(part, types)
+        if field.enum_type:
+            values = " | ".join(f'"{value.name}"' for value in field.enum_type.values)
+            types[_name(field.enum_type)] = f"export type {_name(field.enum_type)} = {values};\n"
+        optional = "?" if field.has_presence else ""
+        lines.append(f"  {field.name}{optional}: {_type(field)};")
+    types[name] = _interface(name, lines)
+
+
+def _map_value(field: Any) -> Any:
+    entry = field.message_type
+    return entry.fields_by_name["value"].message_type if entry.GetOptions().map_entry else None
+
+
+def _type(field: Any) -> str:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return f"{{ [key: string]: {_single(field.message_type.fields_by_name['value'])} }}"
+    return f"{_single(field)}[]" if field.is_repeated else _single(field)
+
+
+def _single(field: Any) -> str:
+    if field.message_type:
+        return _WELL_KNOWN.get(field.message_type.full_name) or _name(field.message_type)
+    return _name(field.enum_type) if field.enum_type else _SCALARS[field.cpp_type]
+
+
+def _name(descriptor: Any) -> str:
+    """Nested names run together: Completeness.Verdict is CompletenessVerdict."""
+    parent = descriptor.containing_type
+    return f"{_name(parent) if parent else ''}{descriptor.name}"
+
+
+def _interface(name: str, lines: list[str]) -> str:
+    return "\n".join([f"export interface {name} {{", *lines, "}", ""])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    made = contract()
+    if parser.parse_args().check:
+        return 0 if OUTPUT.read_text(encoding="utf-8") == made else 1
+    OUTPUT.write_text(made, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+// The bar on top: where one is, the server's state, theme, who is logged in.
+import { useEffect, useState } from "preact/hooks";
+import { awaySince, logOut } from "../api/client";
+import { Icon } from "../ui/Icon";
+import { Menu, MenuItem } from "../ui/Menu";
+import { helpOpen } from "./keyboard";
+import { path, place } from "./location";
+import { choose, dark } from "./theme";
+import { user } from "./user";
+
+export function TopBar() {
+  const [team, project, view, run] = place.value.parts;
+  const shown = team === "-" ? user.value?.default_team : team;
+  return (
+    <header class="topbar">
+      <a class="brand" href="/" aria-label="runstream: home">
+        <Icon name="stream" />
+        <span>runstream</span>
+      </a>
+      <nav class="crumbs" aria-label="Where you are">
+        {shown && shown !== "login" && <a href={path(shown)}>{shown}</a>}
+        {project && <a href={path(shown!, project)}>{project}</a>}
+        {view === "runs" && run && <a href={path(shown!, project!, "runs", run)}>{run}</a>}
+      </nav>
+      <span class="grow" />
+      <button class="icon-button" onClick={() => choose(dark.value ? "light" : "dark")} aria-label={dark.value ? "Light theme" : "Dark theme"} title={dark.value ? "Light theme" : "Dark theme"}>
+        <Icon name={dark.value ? "sun" : "moon"} />
+      </button>
+      <button class="icon-button wide-only" onClick={() => (helpOpen.value = true)} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
+        <Icon name="keyboard" />
+      </button>
+      {user.value && (
+        <Menu label={`Account of ${user.value.user}`} button={<span class="avatar" aria-hidden="true">{[...user.value.user][0]?.toUpperCase()}</span>}>
+          <p class="menu-note">
+            <b>{user.value.user}</b>
+            <br />
+            {user.value.teams.join(", ")} · key {user.value.key_prefix}
+          </p>
+          <MenuItem
+            act={() => {
+              void logOut();
+              user.value = null;
+            }}
+          >
+            Log out
+          </MenuItem>
+        </Menu>
+      )}
+    </header>
+  );
+}
+
+/** Said only when the server stays away: a request lost in between is no news. */
+export function Away() {
+  const since = awaySince.value;
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    setSeconds(0);
+    if (since === null) return;
+    const timer = setInterval(() => setSeconds(Math.round((Date.now() - since) / 1000)), 500);
+    return () => clearInterval(timer);
+  }, [since]);
+  if (since === null || seconds < 1) return null;
+  return (
+    <div class="away" role="status">
+      The server has not answered for {seconds} s. What you see is what it said last; it is asked again until it answers.
+    </div>
+  );
+}

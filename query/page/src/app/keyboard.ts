@@ -1,0 +1,42 @@
+// Shortcuts: one key each, not while something is typed. `?` shows them.
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+interface Shortcut {
+  key: string;
+  what: string;
+  act: () => void;
+}
+
+export const shortcuts = signal<readonly Shortcut[]>([]);
+export const helpOpen = signal(false);
+
+export function useShortcut(key: string, what: string, act: () => void): void {
+  useEffect(() => {
+    const mine = { key, what, act };
+    shortcuts.value = [...shortcuts.value, mine];
+    return () => {
+      shortcuts.value = shortcuts.value.filter((one) => one !== mine);
+    };
+  }, [key, what, act]);
+}
+
+export function start(): void {
+  addEventListener("keydown", (event) => {
+    if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target)) return;
+    if (event.key === "?") {
+      helpOpen.value = !helpOpen.value;
+      event.preventDefault();
+      return;
+    }
+    const found = shortcuts.value.findLast((one) => one.key === event.key);
+    if (found) {
+      event.preventDefault();
+      found.act();
+    }
+  });
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}

@@ -1,0 +1,171 @@
+// One chart: lines over an x axis, synchronised hover, zoom by dragging. Knows nothing of runs or requests.
+import { useEffect, useRef, useState } from "preact/hooks";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { dark } from "../app/theme";
+import { formatDuration, formatTick } from "../lib/format";
+import type { Range } from "../lib/range";
+import { drawLines } from "./draw";
+import { hoverAt, onHover } from "./hover";
+import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./scales";
+import type { Line, XAxis } from "./series";
+import { Tooltip, type TooltipState, tooltipAt } from "./Tooltip";
+
+export interface ChartProps {
+  lines: readonly Line[];
+  axis: XAxis;
+  log: boolean;
+  robust: boolean;
+  zoom: Range | null;
+  /** The range that was dragged over, in x; null: back to all. */
+  onZoom: (range: Range | null) => void;
+  label: string;
+  /** Run under the pointer elsewhere on the page. */
+  strong?: string | null;
+}
+
+const CLICK_PX = 4;
+
+export function Chart(props: ChartProps) {
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const latest = useRef(props);
+  latest.current = props;
+  const [tip, setTip] = useState<TooltipState | null>(null);
+  const nearestLine = useRef<string | null>(null);
+  const isDark = dark.value;
+
+  useEffect(() => {
+    const element = host.current!;
+    const u = new uPlot(options(latest, element, nearestLine), dataOf(latest.current), element);
+    plot.current = u;
+    const resized = new ResizeObserver(() => {
+      if (element.clientWidth && element.clientHeight) u.setSize({ width: element.clientWidth, height: element.clientHeight });
+    });
+    resized.observe(element);
+    const unhover = onHover(({ x, source }) => {
+      const own = source === u;
+      if (x === null) {
+        if (!own) u.setCursor({ left: -10, top: -10 }, false);
+        setTip(null);
+        return;
+      }
+      if (!own) {
+        u.setCursor({ left: u.valToPos(x, "x"), top: -10 }, false);
+        setTip(null);
+        return;
+      }
+      const state = tooltipAt(u, latest.current.lines, x);
+      setTip(state);
+      const found = state?.nearest ?? null;
+      if (found !== nearestLine.current) {
+        nearestLine.current = found;
+        u.redraw(false, false);
+      }
+    });
+    const leave = () => {
+      nearestLine.current = null;
+      hoverAt(null, u);
+      u.redraw(false, false);
+    };
+    u.over.addEventListener("pointerleave", leave);
+    u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
+    return () => {
+      resized.disconnect();
+      unhover();
+      hoverAt(null, u);
+      u.destroy();
+      plot.current = null;
+    };
+  }, [props.axis, props.log, isDark]);
+
+  useEffect(() => {
+    plot.current?.setData(dataOf(props));
+  }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
+  useEffect(() => {
+    nearestLine.current = props.strong ?? null;
+    plot.current?.redraw(false, false);
+  }, [props.strong]);
+
+  return (
+    <div class="chart" role="img" aria-label={props.label}>
+      <div class="chart-host" ref={host} />
+      {tip && <Tooltip state={tip} axis={props.axis} />}
+    </div>
+  );
+}
+
+/** Two corners: uPlot only needs to know what the axes span. */
+function dataOf(props: ChartProps): uPlot.AlignedData {
+  const x = xRange(props.lines, props.zoom);
+  const y = yRange(props.lines, x, props) ?? (props.log ? [1, 10] : [0, 1]);
+  return [[...x], [...y]];
+}
+
+function options(latest: { current: ChartProps }, element: HTMLElement, strong: { current: string | null }): uPlot.Options {
+  const { axis, log } = latest.current;
+  const style = getComputedStyle(element);
+  const ink = style.getPropertyValue("--quiet").trim();
+  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
+  const font = `11px ${style.fontFamily}`;
+  const whole: Range = [0, 1];
+  return {
+    width: element.clientWidth || 300,
+    height: element.clientHeight || 200,
+    padding: [8, 10, 0, 0],
+    legend: { show: false },
+    scales: {
+      x: { time: axis === "wall", range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
+      y: { distr: log ? 3 : 1, range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
+    },
+    axes: [
+      {
+        stroke: ink,
+        font,
+        grid: { show: false },
+        ticks: { ...grid, size: 4 },
+        size: 26,
+        gap: 4,
+        space: axis === "wall" ? 70 : 60,
+        ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+        ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+        ...(axis === "time" ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) } : {}),
+      },
+      {
+        stroke: ink,
+        font,
+        grid,
+        ticks: { show: false },
+        gap: 6,
+        size: (u, values) => Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
+        values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
+        ...(log ? { splits: (u: uPlot) => logTicks([u.scales["y"]!.min!, u.scales["y"]!.max!]), filter: (_u: uPlot, splits: number[]) => splits } : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
+      },
+    ],
+    series: [{}, { paths: () => null, points: { show: false } }],
+    cursor: {
+      y: false,
+      points: { show: false },
+      drag: { x: true, y: false, setScale: false, dist: CLICK_PX },
+      bind: { dblclick: () => () => null },
+    },
+    hooks: {
+      draw: [(u) => drawLines(u, latest.current.lines, strong.current)],
+      setCursor: [
+        (u) => {
+          const { left, top } = u.cursor;
+          if (left !== undefined && left >= 0 && top !== undefined && top >= 0) hoverAt(u.posToVal(left, "x"), u);
+        },
+      ],
+      setSelect: [
+        (u) => {
+          const { left, width } = u.select;
+          if (width < CLICK_PX) return;
+          const range: Range = [u.posToVal(left, "x"), u.posToVal(left + width, "x")];
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          latest.current.onZoom(range);
+        },
+      ],
+    },
+  };
+}

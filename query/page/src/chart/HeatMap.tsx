@@ -1,0 +1,95 @@
+// Columns of cells in colours, on a canvas: histograms over steps, ranks over steps.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { dark } from "../app/theme";
+import { formatTick } from "../lib/format";
+
+export interface Cell {
+  x0: number;
+  x1: number;
+  y0: number;
+  y1: number;
+  /** 0 to 1; NaN: wrong, drawn in its own colour. */
+  heat: number;
+  text: string;
+}
+
+interface HeatMapProps {
+  cells: readonly Cell[];
+  x: readonly [number, number];
+  y: readonly [number, number];
+  label: string;
+  height?: number;
+  /** Names of rows of equal height, the lowest first; else the y axis has numbers. */
+  rows?: readonly string[];
+}
+
+const LEFT = 56;
+const BOTTOM = 24;
+
+export function HeatMap(props: HeatMapProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(600);
+  const [tip, setTip] = useState<{ left: number; top: number; text: string } | null>(null);
+  const height = props.height ?? 240;
+  const isDark = dark.value;
+  useEffect(() => {
+    const box = canvas.current!.parentElement!;
+    const resized = new ResizeObserver(() => setWidth(box.clientWidth));
+    resized.observe(box);
+    return () => resized.disconnect();
+  }, []);
+  const toX = (value: number) => LEFT + ((value - props.x[0]) / (props.x[1] - props.x[0] || 1)) * (width - LEFT - 8);
+  const toY = (value: number) => (height - BOTTOM) * (1 - (value - props.y[0]) / (props.y[1] - props.y[0] || 1));
+  useEffect(() => {
+    const element = canvas.current!;
+    element.width = width * devicePixelRatio;
+    element.height = height * devicePixelRatio;
+    const ctx = element.getContext("2d")!;
+    const style = getComputedStyle(element);
+    ctx.scale(devicePixelRatio, devicePixelRatio);
+    ctx.clearRect(0, 0, width, height);
+    for (const cell of props.cells) {
+      ctx.fillStyle = Number.isNaN(cell.heat) ? style.getPropertyValue("--bad") : heatColor(cell.heat, isDark);
+      const left = Math.floor(toX(cell.x0));
+      const top = Math.floor(toY(cell.y1));
+      ctx.fillRect(left, top, Math.max(Math.ceil(toX(cell.x1)) - left, 1), Math.max(Math.ceil(toY(cell.y0)) - top, 1));
+    }
+    ctx.fillStyle = style.getPropertyValue("--quiet");
+    ctx.font = `11px ${style.fontFamily}`;
+    ctx.textAlign = "right";
+    ctx.textBaseline = "middle";
+    for (const [value, text] of labels(props)) ctx.fillText(text, LEFT - 8, Math.min(Math.max(toY(value), 7), height - BOTTOM - 5));
+    ctx.textAlign = "center";
+    for (let i = 0; i <= 4; i++) {
+      const value = props.x[0] + ((props.x[1] - props.x[0]) * i) / 4;
+      ctx.fillText(formatTick(Math.round(value)), Math.min(Math.max(toX(value), LEFT + 8), width - 24), height - 9);
+    }
+  }, [props.cells, width, height, isDark]);
+  const look = (event: PointerEvent) => {
+    const box = canvas.current!.getBoundingClientRect();
+    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
+    const x = props.x[0] + ((px - LEFT) / (width - LEFT - 8)) * (props.x[1] - props.x[0]);
+    const y = props.y[0] + (1 - py / (height - BOTTOM)) * (props.y[1] - props.y[0]);
+    const cell = props.cells.find((one) => x >= one.x0 && x < one.x1 && y >= one.y0 && y < one.y1);
+    setTip(cell ? { left: px, top: py, text: cell.text } : null);
+  };
+  return (
+    <div class="heat-map" role="img" aria-label={props.label}>
+      <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} onPointerMove={look} onPointerLeave={() => setTip(null)} />
+      {tip && <div class="tip fixed" style={tip.left > width / 2 ? { right: `${width - tip.left + 12}px`, top: `${tip.top}px` } : { left: `${tip.left + 12}px`, top: `${tip.top}px` }}>{tip.text}</div>}
+    </div>
+  );
+}
+
+/** Places on the y axis and what stands there. */
+function labels({ rows, y }: HeatMapProps): [number, string][] {
+  if (!rows) return [0, 1, 2, 3, 4].map((i) => y[0] + ((y[1] - y[0]) * i) / 4).map((value) => [value, formatTick(Number(value.toPrecision(3)))]);
+  const every = Math.ceil(rows.length / 12);
+  return rows.flatMap((name, i) => (i % every ? [] : [[i + 0.5, name]])) as [number, string][];
+}
+
+/** From the background to full: one hue, so that it reads without colour, too. */
+export function heatColor(heat: number, isDark: boolean): string {
+  const share = Math.min(Math.max(heat, 0), 1);
+  return isDark ? `oklch(${0.24 + 0.62 * share} ${0.03 + 0.11 * share} ${255 - 60 * share})` : `oklch(${0.97 - 0.6 * share} ${0.02 + 0.13 * share} ${230 + 35 * share})`;
+}

@@ -1,0 +1,179 @@
+// A panel of the workspace: title, tools, chart; drawn and fetched only while it is on the screen.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Run } from "../api/contract";
+import { Icon } from "../ui/Icon";
+import { Menu, MenuItem } from "../ui/Menu";
+import { Dialog } from "../ui/Dialog";
+import { Chart } from "./Chart";
+import type { Look } from "./look";
+import { useCurves } from "./useCurves";
+import { useGroupCurves } from "./useGroupCurves";
+import { exportCsv, exportPng } from "./export";
+
+export interface PanelProps {
+  team: string;
+  project: string;
+  metric: string;
+  runs: readonly Run[];
+  colors: ReadonlyMap<string, string>;
+  look: Look;
+  full: boolean;
+  pinned: boolean;
+  strong: string | null;
+  /** Group runs by this field; empty: each run a curve. */
+  by: string;
+  act: PanelActions;
+}
+
+export interface PanelActions {
+  zoom: (range: readonly [number, number] | null) => void;
+  pin: (metric: string) => void;
+  open: (metric: string | null) => void;
+  log: (metric: string) => void;
+  resize: (metric: string, width: number, height: number) => void;
+}
+
+const BUCKETS = 300;
+const BUCKETS_FULL = 1200;
+
+export function Panel(props: PanelProps) {
+  const { metric, look, act } = props;
+  const frame = useRef<HTMLElement>(null);
+  const seen = useSeen(frame);
+  const [width, height] = look.sizes.get(metric) ?? [1, 250];
+  const tools = (
+    <span class="panel-tools">
+      <button class="icon-button small" onClick={() => act.pin(metric)} aria-pressed={props.pinned} aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`} title={props.pinned ? "Unpin" : "Pin"}>
+        <Icon name="pin" size={14} />
+      </button>
+      <button class="icon-button small" onClick={() => act.open(metric)} aria-label={`${metric} on the full screen`} title="Full screen">
+        <Icon name="full" size={14} />
+      </button>
+      <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
+        <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>Logarithmic</MenuItem>
+        <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
+        <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
+      </Menu>
+    </span>
+  );
+  const latest = useRef<ReturnType<typeof useCurves>["lines"]>([]);
+  return (
+    <article class="panel" ref={frame} style={{ gridColumn: `span ${width}`, height: `${height}px` }} aria-label={metric}>
+      <header>
+        <h3 class="clip" title={metric}>{metric}</h3>
+        {tools}
+      </header>
+      <PanelBody {...props} seen={seen && !props.full} buckets={BUCKETS} keep={latest} />
+      <Grip metric={metric} width={width} height={height} resize={act.resize} />
+      {props.full && (
+        <Dialog title={metric} close={() => act.open(null)} class="full">
+          <PanelBody {...props} seen buckets={BUCKETS_FULL} keep={latest} />
+        </Dialog>
+      )}
+    </article>
+  );
+}
+
+function PanelBody(props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } }) {
+  const { look, act } = props;
+  const query = {
+    team: props.team,
+    project: props.project,
+    runs: props.runs,
+    colors: props.colors,
+    metric: props.metric,
+    axis: look.axis,
+    xMetric: look.xMetric,
+    smoothing: look.smoothing,
+    zoom: look.zoom,
+    eachRank: look.eachRank,
+    buckets: props.buckets,
+  };
+  const single = useCurves(query, props.seen && !props.by);
+  const grouped = useGroupCurves(query, props.by, look.band, props.seen && Boolean(props.by));
+  const { lines, error, waiting } = props.by ? grouped : single;
+  props.keep.current = lines;
+  if (!props.seen) return <div class="panel-body" />;
+  const log = isLog(look, props.metric);
+  const empty = !lines.length || !lines.some((line) => line.xs.length);
+  return (
+    <div class={waiting && empty ? "panel-body busy" : "panel-body"}>
+      {empty ? (
+        <p class="panel-note">{error ? error.message : waiting ? "" : look.zoom ? "No points in this range: double-click to see all" : "None of the visible runs has it"}</p>
+      ) : (
+        <Chart
+          lines={lines}
+          axis={props.by ? "step" : look.axis}
+          log={log}
+          robust={look.robust}
+          zoom={look.zoom}
+          onZoom={act.zoom}
+          label={`${props.metric}: ${lines.length} curves`}
+          strong={props.strong === null ? null : (lines.find((line) => line.id.startsWith(`${props.strong}\n`))?.id ?? null)}
+        />
+      )}
+      {props.by && !empty && (
+        <ul class="legend">
+          {lines.slice(0, 8).map((line) => <li key={line.id} class="clip"><i class="swatch" style={{ background: line.color }} />{line.label}</li>)}
+          {lines.length > 8 && <li class="quiet">and {lines.length - 8} more</li>}
+        </ul>
+      )}
+      {empty && !waiting && look.zoom && <button class="link" onClick={() => act.zoom(null)}>See all</button>}
+      {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && <p class="panel-note over">No value is positive: a logarithmic axis shows none</p>}
+      {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && <p class="panel-note over">Only NaN or infinite values</p>}
+      {error && !empty && <span class="panel-stale" title={error.message}>not up to date</span>}
+    </div>
+  );
+}
+
+function isLog(look: Look, metric: string): boolean {
+  return look.log !== look.flipped.has(metric);
+}
+
+/** Dragging the corner: whole columns wide, any height. Arrow keys do the same. */
+function Grip(props: { metric: string; width: number; height: number; resize: PanelActions["resize"] }) {
+  const begin = (event: PointerEvent) => {
+    const grip = event.currentTarget as HTMLElement;
+    const panel = grip.closest<HTMLElement>(".panel")!;
+    const column = panel.offsetWidth / props.width;
+    const from = { x: event.clientX, y: event.clientY };
+    grip.setPointerCapture(event.pointerId);
+    const size = (moved: PointerEvent): [number, number] => [
+      clamp(Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - from.x) / column), 1, 4),
+      clamp(Math.round((props.height + moved.clientY - from.y) / 10) * 10, 150, 900),
+    ];
+    const move = (moved: PointerEvent) => {
+      const [width, height] = size(moved);
+      panel.style.gridColumn = `span ${width}`;
+      panel.style.height = `${height}px`;
+    };
+    const up = (moved: PointerEvent) => {
+      grip.removeEventListener("pointermove", move);
+      grip.removeEventListener("pointerup", up);
+      props.resize(props.metric, ...size(moved));
+    };
+    grip.addEventListener("pointermove", move);
+    grip.addEventListener("pointerup", up);
+  };
+  const key = (event: KeyboardEvent) => {
+    const change = ({ ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<string, [number, number]>)[event.key];
+    if (!change) return;
+    event.preventDefault();
+    props.resize(props.metric, clamp(props.width + change[0], 1, 4), clamp(props.height + change[1], 150, 900));
+  };
+  return <button class="grip" aria-label={`Resize ${props.metric}: arrow keys`} onPointerDown={begin} onKeyDown={key} />;
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(Math.max(value, low), high);
+}
+
+function useSeen(element: { current: Element | null }): boolean {
+  const [seen, setSeen] = useState(false);
+  useEffect(() => {
+    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), { rootMargin: "150px" });
+    observer.observe(element.current!);
+    return () => observer.disconnect();
+  }, []);
+  return seen;
+}

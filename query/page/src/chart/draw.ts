@@ -1,0 +1,155 @@
+// Drawing lines on a uPlot canvas: each line has steps of its own, so uPlot keeps axes, cursor and zoom, and this the ink.
+import type uPlot from "uplot";
+import { lowerBound } from "../lib/range";
+import type { Line } from "./series";
+
+/** A spike is so many times higher than the band usually is. */
+const SPIKE = 6;
+
+/** Lines in order: the last on top. `strong`: the one the pointer is at, drawn last and thicker. */
+export function drawLines(u: uPlot, lines: readonly Line[], strong: string | null): void {
+  const { ctx } = u;
+  const { left, top, width, height } = u.bbox;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  ctx.lineJoin = "round";
+  ctx.lineCap = "round";
+  const ordered = strong === null ? lines : [...lines.filter((line) => line.id !== strong), ...lines.filter((line) => line.id === strong)];
+  const alpha = 0.2 / Math.pow(lines.length, 0.3);
+  for (const line of ordered) drawBand(u, line, alpha * (strong !== null && line.id !== strong ? 0.5 : 1));
+  for (const line of ordered) drawLine(u, line, strong === line.id, strong !== null && line.id !== strong);
+  ctx.restore();
+}
+
+function seen(u: uPlot, line: Line): [number, number] {
+  const { min, max } = u.scales["x"]!;
+  return [Math.max(lowerBound(line.xs, min!) - 1, 0), Math.min(lowerBound(line.xs, max!) + 1, line.xs.length)];
+}
+
+function drawBand(u: uPlot, line: Line, alpha: number): void {
+  if (!line.banded) return;
+  const { ctx } = u;
+  const [from, to] = seen(u, line);
+  const floor = u.bbox.top + u.bbox.height * 2;
+  const y = (value: number) => {
+    const at = u.valToPos(value, "y", true);
+    return Number.isFinite(at) ? at : floor;
+  };
+  ctx.fillStyle = line.color;
+  ctx.globalAlpha = alpha * (line.smoothed ? 0.6 : 1);
+  let at = from;
+  while (at < to) {
+    while (at < to && !Number.isFinite(line.lows[at]!)) at++;
+    const begin = at;
+    while (at < to && Number.isFinite(line.lows[at]!)) at++;
+    if (at === begin) continue;
+    ctx.beginPath();
+    for (let i = begin; i < at; i++) ctx.lineTo(u.valToPos(line.xs[i]!, "x", true), y(line.highs[i]!));
+    for (let i = at - 1; i >= begin; i--) ctx.lineTo(u.valToPos(line.xs[i]!, "x", true), y(line.lows[i]!));
+    ctx.closePath();
+    ctx.fill();
+  }
+  drawSpikes(u, line, from, to, y);
+  ctx.globalAlpha = 1;
+}
+
+/** A bucket with a spike is a few pixels of a faint band: drawn as a stroke, it is seen. */
+function drawSpikes(u: uPlot, line: Line, from: number, to: number, y: (value: number) => number): void {
+  const { ctx } = u;
+  ctx.globalAlpha = 0.75;
+  ctx.strokeStyle = line.color;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  for (let i = from; i < to; i++) {
+    if (!(line.highs[i]! - line.lows[i]! > SPIKE * line.usualHeight)) continue;
+    const x = u.valToPos(line.xs[i]!, "x", true);
+    ctx.moveTo(x, y(line.lows[i]!));
+    ctx.lineTo(x, y(line.highs[i]!));
+  }
+  ctx.stroke();
+}
+
+function drawDots(u: uPlot, line: Line): void {
+  const { ctx } = u;
+  ctx.globalAlpha = 0.65;
+  ctx.fillStyle = line.color;
+  const [from, to] = seen(u, line);
+  for (let i = from; i < to; i++) {
+    const y = u.valToPos(line.ys[i]!, "y", true);
+    if (!Number.isFinite(y)) continue;
+    ctx.beginPath();
+    ctx.arc(u.valToPos(line.xs[i]!, "x", true), y, 2.2 * devicePixelRatio, 0, 2 * Math.PI);
+    ctx.fill();
+  }
+  ctx.globalAlpha = 1;
+}
+
+function drawLine(u: uPlot, line: Line, strong: boolean, faint: boolean): void {
+  if (line.dots) return drawDots(u, line);
+  const { ctx } = u;
+  const ratio = devicePixelRatio;
+  ctx.strokeStyle = ctx.fillStyle = line.color;
+  if (line.smoothed) {
+    ctx.globalAlpha = faint ? 0.12 : 0.28;
+    ctx.lineWidth = ratio;
+    stroke(u, line, line.ys);
+  }
+  ctx.globalAlpha = faint ? 0.35 : 1;
+  ctx.lineWidth = (strong ? 2.4 : 1.5) * ratio;
+  stroke(u, line, line.smoothed ?? line.ys);
+  drawWrong(u, line);
+  ctx.globalAlpha = 1;
+}
+
+/** NaN breaks the line; a value alone between two breaks is a dot. */
+function stroke(u: uPlot, line: Line, ys: Float64Array): void {
+  const { ctx } = u;
+  const [from, to] = seen(u, line);
+  let length = 0;
+  let lastX = 0;
+  let lastY = 0;
+  const end = () => {
+    if (length === 1) {
+      ctx.beginPath();
+      ctx.arc(lastX, lastY, 2.2 * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.fill();
+    } else if (length > 1) ctx.stroke();
+    length = 0;
+  };
+  for (let i = from; i < to; i++) {
+    const y = u.valToPos(ys[i]!, "y", true);
+    if (!Number.isFinite(ys[i]!) || !Number.isFinite(y)) {
+      end();
+      continue;
+    }
+    lastX = u.valToPos(line.xs[i]!, "x", true);
+    lastY = y;
+    if (length++ === 0) ctx.beginPath();
+    ctx.lineTo(lastX, lastY);
+  }
+  end();
+}
+
+/** A small cross at the bottom where points are NaN or infinite: they are shown, not passed over. */
+function drawWrong(u: uPlot, line: Line): void {
+  const { ctx } = u;
+  const [from, to] = seen(u, line);
+  const size = 3 * devicePixelRatio;
+  const y = u.bbox.top + u.bbox.height - size - 2 * devicePixelRatio;
+  let before = -Infinity;
+  ctx.lineWidth = 1.4 * devicePixelRatio;
+  ctx.beginPath();
+  for (let i = from; i < to; i++) {
+    if (!line.wrong[i]) continue;
+    const x = u.valToPos(line.xs[i]!, "x", true);
+    if (x - before < size * 2.4) continue;
+    before = x;
+    ctx.moveTo(x - size, y - size);
+    ctx.lineTo(x + size, y + size);
+    ctx.moveTo(x + size, y - size);
+    ctx.lineTo(x - size, y + size);
+  }
+  ctx.stroke();
+}

@@ -1,0 +1,46 @@
+// A panel as a file: its picture, or its numbers.
+import type { Line } from "./series";
+
+export async function exportPng(panel: Element, name: string): Promise<void> {
+  const canvas = panel.querySelector("canvas");
+  if (!canvas) return;
+  const copy = document.createElement("canvas");
+  copy.width = canvas.width;
+  copy.height = canvas.height;
+  const ctx = copy.getContext("2d")!;
+  ctx.fillStyle = getComputedStyle(panel).backgroundColor;
+  ctx.fillRect(0, 0, copy.width, copy.height);
+  ctx.drawImage(canvas, 0, 0);
+  const blob = await new Promise<Blob | null>((resolve) => copy.toBlob(resolve));
+  if (blob) save(blob, `${fileName(name)}.png`);
+}
+
+/** As drawn: one row a bucket. */
+export function exportCsv(name: string, lines: readonly Line[]): void {
+  const rows = ["run,note,step,x,mean,min,max,not_finite"];
+  for (const line of lines) {
+    for (let i = 0; i < line.xs.length; i++) {
+      const cells = [quoted(line.label), quoted(line.note ?? ""), line.steps[i], line.xs[i], line.ys[i], line.lows[i], line.highs[i], line.wrong[i]];
+      rows.push(cells.join(","));
+    }
+  }
+  save(new Blob([rows.join("\n"), "\n"], { type: "text/csv" }), `${fileName(name)}.csv`);
+}
+
+/** A spreadsheet must not take a name for a formula. */
+export function quoted(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function save(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function fileName(text: string): string {
+  return text.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 100) || "panel";
+}

@@ -1,0 +1,28 @@
+// One pointer, all charts: where it is on the x axis, told to every chart once a frame.
+export interface Hover {
+  x: number | null;
+  /** The chart under the pointer. */
+  source: object | null;
+}
+
+type Listener = (hover: Hover) => void;
+
+const listeners = new Set<Listener>();
+let now: Hover = { x: null, source: null };
+let due = false;
+
+export function onHover(listener: Listener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function hoverAt(x: number | null, source: object | null): void {
+  if (x === null && now.source !== source) return;
+  now = { x, source };
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    for (const listener of listeners) listener(now);
+  });
+}

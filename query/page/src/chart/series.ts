@@ -1,0 +1,75 @@
+// Curves of the API as columns that can be drawn. Pure.
+import type { Curve, Double, GroupCurve, Int64 } from "../api/contract";
+import { number } from "../lib/format";
+import { smooth } from "../lib/smooth";
+
+/** `metric`: the value of another metric. */
+export type XAxis = "step" | "time" | "wall" | "metric";
+
+export interface Line {
+  id: string;
+  label: string;
+  color: string;
+  /** For the tooltip's second column: "rank 3". */
+  note?: string;
+  xs: Float64Array;
+  steps: Float64Array;
+  ys: Float64Array;
+  lows: Float64Array;
+  highs: Float64Array;
+  /** Points of the bucket that are NaN or infinite. */
+  wrong: Float64Array;
+  /** A bucket holds more than one point somewhere: there is a band to draw. */
+  banded: boolean;
+  /** What four fifths of the buckets stay below; one far above it holds a spike. */
+  usualHeight: number;
+  smoothed: Float64Array | null;
+  /** Points without a line. */
+  dots?: boolean;
+}
+
+export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: string; color: string; note?: string }): Line {
+  const steps = column(curve.first_steps);
+  const lows = column(curve.mins);
+  const highs = column(curve.maxs);
+  let banded = false;
+  for (let i = 0; i < lows.length && !banded; i++) banded = lows[i] !== highs[i];
+  return {
+    ...look,
+    steps,
+    xs: axis === "step" ? steps : column(curve.xs),
+    ys: column(curve.means),
+    lows,
+    highs,
+    wrong: column(curve.not_finite),
+    banded,
+    usualHeight: banded ? usualGap(lows, highs) : 0,
+    smoothed: null,
+  };
+}
+
+/** Mean of a group's runs; its band is what any of them had, or with `std` one standard deviation to both sides. */
+export function groupLine(curve: GroupCurve, band: "range" | "std", look: Pick<Line, "id" | "label" | "color" | "note">): Line {
+  const ys = column(curve.means);
+  const stds = column(curve.stds);
+  const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : column(curve.mins);
+  const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : column(curve.maxs);
+  const steps = column(curve.steps);
+  return { ...look, steps, xs: steps, ys, lows, highs, wrong: new Float64Array(ys.length), banded: true, usualHeight: usualGap(lows, highs), smoothed: null };
+}
+
+/** The same line, smoothed over its part of the whole x axis. */
+export function smoothedLine(line: Line, amount: number, span: number): Line {
+  return { ...line, smoothed: amount > 0 ? smooth(line.xs, line.ys, amount, span) : null };
+}
+
+function column(values: readonly (Double | Int64 | number)[]): Float64Array {
+  const out = new Float64Array(values.length);
+  for (let i = 0; i < values.length; i++) out[i] = number(values[i] as Double);
+  return out;
+}
+
+function usualGap(lows: Float64Array, highs: Float64Array): number {
+  const gaps = highs.map((high, i) => high - lows[i]!).filter((gap) => Number.isFinite(gap)).sort();
+  return gaps[Math.floor(gaps.length * 0.8)] ?? 0;
+}

@@ -1,0 +1,66 @@
+// Which panels a workspace has: metrics in sections by their prefix. Pure.
+
+export interface Section {
+  name: string;
+  metrics: string[];
+}
+
+export const PINNED = "Pinned";
+export const PLAIN = "Charts";
+const SYSTEM = "system";
+
+/**
+ * `search` is a regular expression (as plain text where it is none), case-insensitive. Pinned first, then metrics
+ * without a prefix, then prefixes by name, system metrics last. `system/node3/gpu.0.x` is in `system/node3`.
+ */
+export function sectionsOf(metrics: Iterable<string>, pinned: readonly string[] = [], search = ""): Section[] {
+  const test = matcher(search);
+  const sections = new Map<string, string[]>();
+  const known = new Set(metrics);
+  const put = (section: string, metric: string) => {
+    const list = sections.get(section);
+    if (list) list.push(metric);
+    else sections.set(section, [metric]);
+  };
+  for (const metric of pinned) if (known.has(metric) && test(metric)) put(PINNED, metric);
+  const first = new Set(pinned);
+  for (const metric of [...known].sort(naturally)) {
+    if (!first.has(metric) && test(metric)) put(prefixOf(metric), metric);
+  }
+  return [...sections]
+    .map(([name, list]) => ({ name, metrics: list }))
+    .sort((a, b) => order(a.name) - order(b.name) || naturally(a.name, b.name));
+}
+
+export function prefixOf(metric: string): string {
+  const parts = metric.split("/");
+  if (parts.length === 1) return PLAIN;
+  return parts[0] === SYSTEM && parts.length > 2 ? `${parts[0]}/${parts[1]}` : parts[0]!;
+}
+
+export function isSystem(name: string): boolean {
+  return name === SYSTEM || name.startsWith(`${SYSTEM}/`);
+}
+
+export function matcher(search: string): (name: string) => boolean {
+  if (!search) return () => true;
+  try {
+    const pattern = new RegExp(search, "i");
+    return (name) => pattern.test(name);
+  } catch {
+    const text = search.toLowerCase();
+    return (name) => name.toLowerCase().includes(text);
+  }
+}
+
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+
+export function naturally(a: string, b: string): number {
+  return COLLATOR.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function order(section: string): number {
+  if (section === PINNED) return 0;
+  if (section === PLAIN) return 1;
+  return isSystem(section) ? 3 : 2;
+}

@@ -1,0 +1,12 @@
+import { render } from "preact";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/parts.css";
+import { start as startKeyboard } from "./app/keyboard";
+import { start as startLocation } from "./app/location";
+import { App, preload } from "./app/App";
+
+startLocation();
+startKeyboard();
+preload();
+render(<App />, document.getElementById("page")!);

@@ -1,0 +1,69 @@
+// The columns of the table of runs. Pure.
+import type { FieldInfo, JsonValue, Run } from "../api/contract";
+import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
+import { flatten } from "../lib/flatten";
+import { isSystem } from "../lib/panels";
+
+/** `field` as filters and orders name it. */
+export interface Column {
+  field: string;
+  title: string;
+  numeric: boolean;
+  width: number;
+  text: (run: Run, values: RunValues) => string;
+}
+
+/** Config and summary of a run by field. */
+export type RunValues = ReadonlyMap<string, JsonValue>;
+
+const PLAIN: Record<string, [string, boolean, number, (run: Run) => string]> = {
+  created_at: ["Created", true, 96, (run) => formatAgo(run.created)],
+  duration: ["Duration", true, 96, (run) => formatDuration(number(run.duration_s))],
+  tags: ["Tags", false, 170, (run) => run.tags.join(", ")],
+  user: ["User", false, 96, (run) => run.user],
+  group: ["Group", false, 110, (run) => run.group],
+  job_type: ["Job type", false, 96, (run) => run.job_type],
+  notes: ["Notes", false, 200, (run) => run.notes],
+  id: ["Id", false, 120, (run) => run.id],
+  world_size: ["Ranks", true, 64, (run) => String(run.world_size)],
+};
+
+export const PLAIN_FIELDS = Object.keys(PLAIN);
+const ALWAYS = ["created_at", "duration", "tags"];
+const AT_FIRST = 7;
+
+export function columnOf(field: string): Column {
+  const plain = Object.hasOwn(PLAIN, field) ? PLAIN[field] : undefined;
+  if (plain) return { field, title: plain[0], numeric: plain[1], width: plain[2], text: plain[3] };
+  const title = field.replace(/^(config|summary)\./, "");
+  return {
+    field,
+    title,
+    numeric: true,
+    width: Math.min(Math.max(title.length * 7.2 + 30, 90), 190),
+    text: (_run, values) => formatValue(values.get(field)),
+  };
+}
+
+/** Before anybody chose: the config that most runs have and that varies, and what most runs end with. */
+export function firstColumns(fields: readonly FieldInfo[]): string[] {
+  const most = (list: FieldInfo[]) => list.sort((a, b) => Number(b.runs) - Number(a.runs)).slice(0, AT_FIRST).map((one) => one.field);
+  const config = fields.filter((one) => one.field.startsWith("config.") && !(one.kinds.length === 1 && one.kinds[0] === "number" && one.min === one.max));
+  const summary = fields.filter((one) => one.field.startsWith("summary.") && !isSystem(one.field.slice("summary.".length)));
+  return [...ALWAYS, ...most(config), ...most(summary)];
+}
+
+export function valuesOf(run: Run): RunValues {
+  const values = new Map<string, JsonValue>();
+  for (const [section, document] of [["config", run.config], ["summary", run.summary]] as const) {
+    for (const [key, value] of flatten(document)) values.set(`${section}.${key}`, value);
+  }
+  return values;
+}
+
+/** A new column stands behind the others of its section: config with config. */
+export function withColumn(chosen: readonly string[], field: string): string[] {
+  const section = (name: string) => /^(config|summary)\./.exec(name)?.[1] ?? "";
+  const last = chosen.findLastIndex((one) => section(one) === section(field));
+  return last < 0 ? [...chosen, field] : [...chosen.slice(0, last + 1), field, ...chosen.slice(last + 1)];
+}

@@ -1,0 +1,47 @@
+// A button that opens a small list; closes on a choice, on Escape, and when something else is clicked.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+export function Menu(props: { label: string; button: ComponentChildren; children: ComponentChildren; class?: string; stays?: boolean }) {
+  const [open, setOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!open) return;
+    const outside = (event: Event) => {
+      if (!root.current?.contains(event.target as Node)) setOpen(false);
+    };
+    const escape = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      setOpen(false);
+      root.current?.querySelector("button")?.focus();
+      event.stopPropagation();
+    };
+    document.addEventListener("pointerdown", outside);
+    document.addEventListener("keydown", escape, true);
+    return () => {
+      document.removeEventListener("pointerdown", outside);
+      document.removeEventListener("keydown", escape, true);
+    };
+  }, [open]);
+  return (
+    <div class={`menu ${props.class ?? ""}`} ref={root}>
+      <button class="icon-button" aria-label={props.label} title={props.label} aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
+        {props.button}
+      </button>
+      {open && (
+        <div class="menu-list" onClick={() => !props.stays && setOpen(false)}>
+          {props.children}
+        </div>
+      )}
+    </div>
+  );
+}
+
+export function MenuItem(props: { act: () => void; children: ComponentChildren; checked?: boolean; danger?: boolean }) {
+  return (
+    <button class={`menu-item ${props.danger ? "danger" : ""}`} onClick={props.act} aria-pressed={props.checked}>
+      <span class="tick">{props.checked ? "✓" : ""}</span>
+      {props.children}
+    </button>
+  );
+}

@@ -1,0 +1,45 @@
+// Short notes in a corner; some can be undone until they go.
+import { signal } from "@preact/signals";
+
+interface Toast {
+  id: number;
+  text: string;
+  undo?: () => void;
+}
+
+const toasts = signal<readonly Toast[]>([]);
+let next = 1;
+
+/** `then` runs when the time is over and nobody has undone it; when the page is left before, `leaving` runs. */
+export function toast(text: string, options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {}): void {
+  const id = next++;
+  const end = () => {
+    toasts.value = toasts.value.filter((one) => one.id !== id);
+    clearTimeout(timer);
+    removeEventListener("pagehide", leave);
+  };
+  const leave = () => {
+    end();
+    options.leaving?.();
+  };
+  const timer = setTimeout(() => {
+    end();
+    options.then?.();
+  }, options.forMs ?? (options.undo ? 7000 : 3500));
+  addEventListener("pagehide", leave);
+  const undo = options.undo && (() => (end(), options.undo!()));
+  toasts.value = [...toasts.value, undo ? { id, text, undo } : { id, text }];
+}
+
+export function Toasts() {
+  return (
+    <div class="toasts" role="status">
+      {toasts.value.map((one) => (
+        <div class="toast" key={one.id}>
+          <span>{one.text}</span>
+          {one.undo && <button class="link" onClick={one.undo}>Undo</button>}
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,143 @@
+import { piecesOf } from "../src/lib/ansi";
+import { describe, expect, it } from "vitest";
+import { colorsOf, PALETTE } from "../src/lib/colors";
+import { compared, flatten } from "../src/lib/flatten";
+import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number } from "../src/lib/format";
+import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
+import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/query";
+import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
+import { smooth } from "../src/lib/smooth";
+
+describe("numbers", () => {
+  it.each([
+    [0, "0"], [0.03125, "0.03125"], [1234567, "1,234,567"], [-1.5, "−1.5"], [1 / 3, "0.33333"], [1e-7, "1e−7"], [12345.678, "12,346"],
+    [-0.5, "−0.5"], [NaN, "NaN"], [Infinity, "∞"], [-Infinity, "−∞"], [2.5e12, "2,500,000,000,000"], [2.5e-300, "2.5e−300"], [1e300, "1e300"],
+  ])("%d reads %s", (value, text) => expect(formatNumber(value)).toBe(text.replace("2,500,000,000,000", "2.5e12")));
+  it("are numbers again from the API's JSON", () => {
+    expect(number("Infinity")).toBe(Infinity);
+    expect(number("NaN")).toBeNaN();
+    expect(number(undefined)).toBeNaN();
+  });
+  it("are short on axes", () => {
+    expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual(["0", "1500", "20k", "3M", "0.25", "2e−5", "−40"]);
+  });
+  it("are durations, ages and sizes", () => {
+    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual(["2.1 µs", "7.7 ms", "4 s", "1 m 15 s", "1 h", "1 d 1 h"]);
+    const now = Date.parse("2026-01-02T00:00:00Z");
+    expect(formatAgo("2026-01-01T23:59:30Z", now)).toBe("30 s ago");
+    expect(formatAgo(undefined)).toBe("–");
+    expect(formatBytes(1536)).toBe("1.5 KiB");
+  });
+});
+
+describe("smoothing", () => {
+  const xs = Float64Array.from({ length: 1000 }, (_, i) => i);
+  it("begins with the first value itself", () => expect(smooth(xs, [5, 5, 5], 0.9, 3)[0]).toBe(5));
+  it("changes nothing at 0", () => expect([...smooth(xs, [1, 4, 2], 0, 3)]).toEqual([1, 4, 2]));
+  it("does not depend on how dense the curve is", () => {
+    const dense = smooth(xs, xs.map((x) => x), 0.8, 1000);
+    const sparse = smooth(xs.filter((_, i) => i % 5 === 0), xs.filter((_, i) => i % 5 === 0), 0.8, 1000);
+    expect(Math.abs(dense.at(-5)! - sparse.at(-1)!)).toBeLessThan(10);
+  });
+  it("leaves NaN where it is, and goes on after it", () => {
+    const out = smooth([0, 1, 2], [1, NaN, 1], 0.9, 2);
+    expect([...out]).toEqual([1, NaN, 1]);
+  });
+});
+
+describe("ranges", () => {
+  it("pass over what is not finite, and with a logarithm over what is not positive", () => {
+    expect(extent([[NaN, 3, -1], [Infinity]])).toEqual([-1, 3]);
+    expect(extent([[NaN, 3, -1]], true)).toEqual([3, 3]);
+    expect(extent([[NaN]])).toBeNull();
+  });
+  it("leave outliers out", () => {
+    const values = Array.from({ length: 1000 }, (_, i) => (i === 500 ? 1e9 : i / 1000));
+    expect(robustExtent([values])![1]).toBeLessThan(1);
+    expect(robustExtent([[]])).toBeNull();
+  });
+  it("have room", () => {
+    expect(padded([0, 100])).toEqual([-6, 106]);
+    expect(padded([5, 5])).toEqual([4.5, 5.5]);
+    expect(padded([0, 0])).toEqual([-1, 1]);
+  });
+  it("are searched", () => {
+    expect(nearest([0, 10, 20], 14)).toBe(1);
+    expect(nearest([0, 10, 20], 99)).toBe(2);
+    expect(nearest([], 1)).toBe(-1);
+    expect(lowerBound([0, 10, 20], 10)).toBe(1);
+    expect(lowerBound([0, 10, 20], 21)).toBe(3);
+  });
+});
+
+describe("panels", () => {
+  it("are in sections by prefix, pinned first, system last", () => {
+    const sections = sectionsOf(["train/loss", "lr", "system/node0/cpu", "val/acc", "train/acc", "system/node0/gpu.0"], ["val/acc"]);
+    expect(sections.map((one) => one.name)).toEqual([PINNED, "Charts", "train", "system/node0"]);
+    expect(sections[2]!.metrics).toEqual(["train/acc", "train/loss"]);
+  });
+  it("are found by a regular expression, or by the text where it is none", () => {
+    expect(["train/loss", "grad_norm"].filter(matcher("grad.*norm"))).toEqual(["grad_norm"]);
+    expect(["a[b", "ab"].filter(matcher("["))).toEqual(["a[b"]);
+  });
+  it("are in natural order", () => {
+    expect(sectionsOf(["a/10", "a/9", "a/1"])[0]!.metrics).toEqual(["a/1", "a/9", "a/10"]);
+    expect(prefixOf("a/b/c")).toBe("a");
+  });
+});
+
+describe("the URL", () => {
+  it("holds what differs from the defaults, and keeps the rest", () => {
+    const query = withChanges(new URLSearchParams("q=loss&pin=a&pin=b"), { q: null, pin: ["b/c"], log: true, smooth: 0.5 });
+    expect(toText(query)).toBe("?pin=b/c&log=1&smooth=0.5");
+    expect(toText(withChanges(query, { pin: [], log: false, smooth: null }))).toBe("");
+  });
+  it("is read with care", () => {
+    expect(readRange("10:20")).toEqual([10, 20]);
+    for (const bad of [null, "", "20:10", "a:b", "1", "1:2:3", ":"]) expect(readRange(bad)).toBeNull();
+    expect(readNumber("7", 0, 0, 1)).toBe(1);
+    expect(readNumber("x", 0.5, 0, 1)).toBe(0.5);
+    expect(readChoice("evil", ["step", "time"])).toBe("step");
+  });
+});
+
+describe("colours", () => {
+  it("stay with their run when newer ones come", () => {
+    const before = colorsOf(["a", "b", "c"]);
+    const after = colorsOf(["a", "b", "c", "d", "e"]);
+    for (const run of before.keys()) expect(after.get(run)).toBe(before.get(run));
+  });
+  it("differ as long as there are enough", () => {
+    const runs = Array.from({ length: PALETTE.length }, (_, i) => `run-${i}`);
+    expect(new Set(colorsOf(runs).values()).size).toBe(PALETTE.length);
+    expect(colorsOf([...runs, "one-more", "another"]).size).toBe(PALETTE.length + 2);
+  });
+  it("are what the user chose", () => expect(colorsOf(["a"], new Map([["a", 3]])).get("a")).toBe(PALETTE[3]));
+  it.each(PALETTE)("%s is seen on both backgrounds", (color) => {
+    for (const background of ["#ffffff", "#141921"]) expect(contrast(color, background)).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("config", () => {
+  it("is flat, and compared key by key", () => {
+    const rows = compared([flatten({ a: { b: 1, c: {} }, list: [1] }), flatten({ a: { b: 2, c: {} } })]);
+    expect(rows.map((row) => [row.key, row.differs])).toEqual([["a.b", true], ["a.c", false], ["list", true]]);
+  });
+});
+
+function contrast(a: string, b: string): number {
+  const light = (color: string) => {
+    const parts = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * parts[0]! + 0.7152 * parts[1]! + 0.0722 * parts[2]!;
+  };
+  const [x, y] = [light(a), light(b)];
+  return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+}
+
+describe("console lines", () => {
+  it("keep colours, and lose everything else that a terminal would do", () => {
+    expect(piecesOf("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([{ text: "bad", look: "c1 bold" }, { text: " ", look: "" }, { text: "plain", look: "" }]);
+    expect(piecesOf("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([{ text: "true", look: "" }, { text: "indexed[", look: "c9" }]);
+    expect(piecesOf("")).toEqual([]);
+  });
+});

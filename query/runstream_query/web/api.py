@@ -1,0 +1,163 @@
+"""The methods over HTTP: `POST /api/v1/<Method>` with the request's JSON form, from the same definitions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from runstream_common.objects import MediaStore
+from runstream_query.downloads import download_routes
+from runstream_query.errors import ClientGoneError, InvalidQuestionError, status_of
+from runstream_query.leaving import unless_gone
+from runstream_query.rpc import CHANGES, METHODS, Desk
+from runstream_query.sqlaccess.protocol import ClickHouseFront
+from runstream_query.sqlaccess.runner import SqlRunner
+from runstream_query.web.forms import fields, fill
+from runstream_query.web.guard import Guard
+from runstream_query.web.headers import HEADERS, failure
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHOWN = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/gif",
+        "image/webp",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/ogg",
+        "video/mp4",
+        "video/webm",
+    }
+)
+"""Types that a browser may show in place: none of them can hold a script, as SVG and HTML can."""
+
+
+def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
+    routes: list[BaseRoute] = [
+        *(Route(path, ClickHouseFront(desk, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
+        Route("/api/v1", _index),
+        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, guard, media)),
+        *download_routes(desk, _read, guard.credential, failure, HEADERS),
+    ]
+    for descriptor in METHODS:
+        changes = descriptor.name.startswith(CHANGES)
+        methods = ["POST"] if changes else ["GET", "POST"]
+        endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
+        routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, guard, descriptor), methods=methods))
+    return routes
+
+
+def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
+    async def answer(request: Request) -> Response:
+        """One content. Always an attachment of no type that a browser would run: it came from users."""
+        try:
+            sha256 = request.path_params["sha256"]
+            if not _SHA256.fullmatch(sha256):
+                raise InvalidQuestionError("a content is named by its SHA-256: 64 lower-case hex digits")
+            key = guard.credential(request)
+            project = await desk.media_project(key, request.path_params["team"], request.path_params["project"])
+            size, parts = await media.get(project, sha256)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        wanted = request.query_params.get("type", "")
+        headers = {
+            **HEADERS,
+            "content-length": str(size),
+            "content-security-policy": "sandbox; default-src 'none'",
+            "cache-control": "private, max-age=31536000, immutable",
+            "content-disposition": "attachment" if wanted not in _SHOWN else "inline",
+        }
+        kind = wanted if wanted in _SHOWN else "application/octet-stream"
+        return StreamingResponse(parts, media_type=kind, headers=headers)
+
+    return answer
+
+
+def _endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
+    request_class = GetMessageClass(descriptor.input_type)
+
+    async def answer(request: Request) -> Response:
+        try:
+            question = request_class()
+            fill(question, await fields(request))
+            asking = desk.ask(descriptor.name, guard.credential(request), question)
+            response = await unless_gone(request.receive, asking)
+        except (ClientDisconnect, ClientGoneError):
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        return Response(_json(response), media_type="application/json", headers=HEADERS)
+
+    return answer
+
+
+def _stream_endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
+    """Server-sent events: each response is the data of a `message`; trouble in mid-stream is an `error`, the last."""
+    request_class = GetMessageClass(descriptor.input_type)
+
+    async def answer(request: Request) -> Response:
+        try:
+            question = request_class()
+            fill(question, _resumed(request, descriptor, await fields(request)))
+            responses = desk.stream(descriptor.name, guard.credential(request), question)
+            first = await anext(responses, None)  # what is wrong with the question is a status, not an event
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        headers = {**HEADERS, "x-accel-buffering": "no"}
+        return StreamingResponse(_events(first, responses), media_type="text/event-stream", headers=headers)
+
+    return answer
+
+
+async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[str]:
+    try:
+        if first is None:
+            return
+        yield _event(first)
+        async for response in responses:
+            yield _event(response)
+    except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
+        status, words = status_of(error)
+        yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
+    finally:
+        await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+
+
+async def _read(question: Any, request: Request) -> None:
+    fill(question, await fields(request))
+
+
+def _event(response: Any) -> str:
+    """With its `id` where the response has an `event_id`: a browser sends the last one when it connects again."""
+    event_id = getattr(response, "event_id", "")
+    return f"{f'id: {event_id}' + chr(10) if event_id else ''}data: {_json(response)}\n\n"
+
+
+def _resumed(request: Request, descriptor: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with `after` from the header in which a browser sends the last event's id."""
+    last = request.headers.get("last-event-id", "")
+    if last and "after" in descriptor.input_type.fields_by_name:
+        return {**given, "after": [last] if request.method == "GET" else last}
+    return given
+
+
+def _json(response: Any) -> str:
+    return json_format.MessageToJson(
+        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+    )
+
+
+async def _index(request: Request) -> Response:
+    methods = {method.name: [field.name for field in method.input_type.fields] for method in METHODS}
+    return JSONResponse({"methods": methods}, headers=HEADERS)

@@ -1,0 +1,68 @@
+"""Requests into messages: JSON of a POST, or the URL's parameters of a GET."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf import json_format
+from starlette.requests import Request
+
+from runstream_query.errors import InvalidQuestionError
+
+MAX_BODY_BYTES = 1 << 20
+_MAX_DEPTH = 16
+
+
+async def fields(request: Request) -> dict[str, Any]:
+    """The request's fields: JSON of a POST, or the URL's parameters of a GET. Raises InvalidQuestionError."""
+    if request.method == "GET":
+        given: dict[str, Any] = {}
+        for name, value in request.query_params.multi_items():
+            given.setdefault(name, []).append(value)
+        return given
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidQuestionError(f"the request is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidQuestionError(f"the body is no JSON: {error}") from error
+    if not isinstance(found, dict) or _depth(found) > _MAX_DEPTH:
+        raise InvalidQuestionError(f"the body is no JSON object of at most {_MAX_DEPTH} levels")
+    return found
+
+
+def fill(question: Any, given: dict[str, Any]) -> None:
+    """Raises InvalidQuestionError naming the field."""
+    known = question.DESCRIPTOR.fields_by_name
+    for name in list(given):
+        # Of a GET each value is a list; only repeated fields keep it.
+        if name in known and isinstance(given[name], list) and not known[name].is_repeated:
+            given[name] = _scalar(known[name], given[name][-1]) if given[name] else None
+    try:
+        json_format.ParseDict(given, question, max_recursion_depth=_MAX_DEPTH)
+    except (json_format.ParseError, RecursionError) as error:
+        raise InvalidQuestionError(f"the request does not fit: {error}; fields: {', '.join(known)}") from error
+
+
+def _scalar(field: Any, value: Any) -> Any:
+    if field.cpp_type == field.CPPTYPE_BOOL and isinstance(value, str):
+        return value.lower() in ("1", "true", "yes")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion; stops a little past the limit."""
+    level, depth = [value], 0
+    while level and depth <= _MAX_DEPTH:
+        depth += 1
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth

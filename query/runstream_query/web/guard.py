@@ -1,0 +1,71 @@
+"""Who asks over HTTP: an API key in a header, or a browser's session in a cookie that no other site can use."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runstream_query.credentials import Credential, bearer
+from runstream_query.errors import ForeignRequestError
+
+PAGE_HEADER = "x-runstream-page"
+"""Only a page of this origin can send it: another's script would be asked for leave (CORS), which nobody gives."""
+
+
+class Guard:
+    def __init__(self, session_s: float) -> None:
+        """`session_s`: how long a browser keeps a session's cookie, seconds."""
+        self._session_s = session_s
+
+    def credential(self, request: Request) -> Credential:
+        """What the caller shows; a key goes before a session. Raises ForeignRequestError."""
+        if "authorization" in request.headers:
+            return bearer(request.headers["authorization"])
+        token = request.cookies.get(cookie_name(request), "")
+        if token and request.method != "GET":
+            self.check_own(request)
+        return Credential("session", token)
+
+    def check_own(self, request: Request) -> None:
+        """Raises ForeignRequestError unless the request comes from a page of this server."""
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if (
+            PAGE_HEADER not in request.headers
+            or site != "same-origin"
+            or (origin is not None and urlsplit(origin).netloc != request.headers.get("host"))
+        ):
+            raise ForeignRequestError
+
+    def remember(self, request: Request, response: Response, token: str) -> None:
+        """Strict: the page itself needs no cookie, and what it asks for comes from its own site."""
+        response.set_cookie(
+            cookie_name(request),
+            token,
+            max_age=int(self._session_s),
+            path="/",
+            secure=_is_secure(request),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def forget(self, request: Request, response: Response) -> None:
+        response.delete_cookie(
+            cookie_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="strict"
+        )
+
+
+def cookie_name(request: Request) -> str:
+    """With the port: browsers do not tell cookies of one host's ports apart, and a demo runs beside a server.
+
+    `__Host-` makes the browser refuse one that another (sub)domain or plain HTTP has set.
+    """
+    if _is_secure(request):
+        return "__Host-runstream"
+    return f"runstream-{request.url.port or 80}"
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https"

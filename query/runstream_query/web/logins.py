@@ -1,0 +1,116 @@
+"""Logging in and out: `POST /api/session` with a key or a one-time link, `DELETE /api/session`; `GET` says which."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from runstream_common.control.auth import CachedAuthenticator
+from runstream_common.control.errors import AuthenticationError
+from runstream_common.control.sessions import SessionStore
+from runstream_query.errors import InvalidQuestionError, TooManyAttemptsError
+from runstream_query.web.forms import fields
+from runstream_query.web.guard import Guard, cookie_name
+from runstream_query.web.headers import HEADERS, failure
+
+_ATTEMPTS, _WINDOW_S = 20, 60.0
+"""That fail, of one address. Keys cannot be guessed; this keeps a script from keeping the control database busy."""
+_MAX_ADDRESSES = 10_000
+
+
+class Logins:
+    def __init__(self, sessions: SessionStore, known: CachedAuthenticator, guard: Guard, session_s: float) -> None:
+        """`known` remembers sessions; one that is logged out it must forget."""
+        self._sessions = sessions
+        self._known = known
+        self._guard = guard
+        self._session_s = session_s
+        self._attempts = Attempts(_ATTEMPTS, _WINDOW_S)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/session", self._state, methods=["GET"]),
+            Route("/api/session", self._login, methods=["POST"]),
+            Route("/api/session", self._logout, methods=["DELETE"]),
+        ]
+
+    async def _state(self, request: Request) -> Response:
+        """Who is logged in; no error where nobody is. The page asks at its start."""
+        try:
+            who = await self._known.authenticate(request.cookies.get(cookie_name(request), ""))
+        except AuthenticationError:
+            return JSONResponse({"logged_in": False}, headers=HEADERS)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        user = {
+            "user": who.user,
+            "teams": sorted(who.roles),
+            "default_team": who.default_team,
+            "key_prefix": who.key_prefix,
+        }
+        return JSONResponse({"logged_in": True, "user": user}, headers=HEADERS)
+
+    async def _login(self, request: Request) -> Response:
+        try:
+            self._guard.check_own(request)
+            address = request.client.host if request.client else ""
+            self._attempts.count(address)
+            given = await fields(request)
+            key, link = given.get("key"), given.get("link")
+            if isinstance(link, str) and link:
+                token = await self._sessions.open_by_link(link.strip(), self._session_s)
+            elif isinstance(key, str) and key:
+                token = await self._sessions.open_by_key(key.strip(), self._session_s)
+            else:
+                raise InvalidQuestionError("give an API key as `key`, or the token of a one-time link as `link`")
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        self._attempts.forgive(address)
+        response = JSONResponse({}, headers=HEADERS)
+        self._guard.remember(request, response, token)
+        return response
+
+    async def _logout(self, request: Request) -> Response:
+        try:
+            self._guard.check_own(request)
+            token = request.cookies.get(cookie_name(request), "")
+            if token:
+                self._known.forget(token)
+                await self._sessions.end(token)
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            return failure(error)
+        response = JSONResponse({}, headers=HEADERS)
+        self._guard.forget(request, response)
+        return response
+
+
+class Attempts:
+    """At most `most` in each `window_s` by one name; bounded in how many names it knows."""
+
+    def __init__(self, most: int, window_s: float) -> None:
+        self._most = most
+        self._window_s = window_s
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def count(self, name: str) -> None:
+        """Raises TooManyAttemptsError."""
+        now = time.monotonic()
+        began, count = self._seen.get(name, (now, 0))
+        if now - began >= self._window_s:
+            began, count = now, 0
+        if count >= self._most:
+            raise TooManyAttemptsError(int(self._window_s - (now - began)) + 1)
+        self._seen[name] = (began, count + 1)
+        self._seen.move_to_end(name)
+        while len(self._seen) > _MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+
+    def forgive(self, name: str) -> None:
+        """The last one was none: many people may come from one address."""
+        began, count = self._seen.get(name, (0.0, 0))
+        if count:
+            self._seen[name] = (began, count - 1)

@@ -1,0 +1,89 @@
+"""Pictures of every view, for the docs: `python -m tests.browser.screenshots [FOLDER]` (default: docs/images).
+
+At 1440 and 390 pixels, light and dark, from a real stack with real runs. To be looked at before they are committed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.stack import ServiceStack, clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWS = {
+    "home": ("/", ".plain-table"),
+    "charts": ("/main/vision?smooth=0.6&pin=val/accuracy&pin=train/loss&robust=1", ".chart"),
+    "table": ("/main/vision/table?sort=-summary.val/accuracy", ".name-cell"),
+    "groups": ("/main/vision?group=config.optimizer.name&smooth=0.6&band=std", ".chart"),
+    "compare": ("/main/vision/compare?run=run-1&run=run-3&run=run-5", ".compare"),
+    "overview": ("/main/vision/runs/rich/overview", ".info"),
+    "ranks": ("/main/vision/runs/ranks/ranks", ".heat-map"),
+    "console": ("/main/vision/runs/rich/console", ".line"),
+    "media": ("/main/vision/runs/rich/media", ".media img"),
+    "distributions": ("/main/vision/runs/rich/distributions", ".heat-map"),
+    "tables": ("/main/vision/runs/rich/tables?key=confusion", ".confusion"),
+    "login": ("/login", ".login"),
+}
+SIZES = {"wide": (1440, 900), "phone": (390, 844)}
+
+
+def main() -> None:
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        stack = ServiceStack(Path(folder)).start()
+        try:
+            _train(stack, Path(folder))
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"), args=["--no-sandbox", "--force-device-scale-factor=1"]
+                )
+                for size, (width, height) in SIZES.items():
+                    for theme in ("light", "dark"):
+                        _shoot(browser, stack, out, f"{size}-{theme}", width, height, theme)
+                browser.close()
+        finally:
+            stack.stop()
+
+
+def _train(stack: ServiceStack, folder: Path) -> None:
+    environment = {**clean_environment(), **stack.sdk_environment(folder / "spool"), "RUNSTREAM_CONSOLE": "auto"}
+    for what in (("finished", "vision", "14"), ("ranks", "vision", "8"), ("rich", "vision"), ("shapes", "shapes")):
+        command = [sys.executable, "-m", "tests.browser.train", *what]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def _shoot(browser: Browser, stack: ServiceStack, out: Path, suffix: str, width: int, height: int, theme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if theme == "dark" else "light",
+        base_url=f"http://{stack.address('http')}",
+        reduced_motion="reduce",
+    )
+    answer = context.request.post("/api/session", data={"key": stack.key}, headers={"x-runstream-page": "1"})
+    assert answer.ok, answer.text()
+    page = context.new_page()
+    for name, (path, sign) in VIEWS.items():
+        if name == "login":
+            context.clear_cookies()
+        page.goto(path)
+        page.locator(sign).first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(300)
+        file = out / f"page-{name}-{suffix}.png"
+        page.screenshot(path=file)
+        Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=192).save(file, optimize=True)
+    context.close()
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
