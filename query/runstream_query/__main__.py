@@ -22,7 +22,7 @@ from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
-from runstream_query.rpc import Desk, make_server, make_servicer
+from runstream_query.rpc import Desk, make_server
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.web import make_app
@@ -65,7 +65,7 @@ async def _serve(env: Env) -> None:
     sql = SqlRunner(raw, config.sql)
     answers = Answers(storage, store, deletion, config.crash_after_s, sql)
     desk = Desk(answers, CachedAuthenticator(store), metrics)
-    server = make_server(make_servicer(desk))
+    server = make_server(desk)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
     background = [asyncio.create_task(watch.run())]

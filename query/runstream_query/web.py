@@ -18,7 +18,7 @@ from runstream_common.objects import MediaStore
 from runstream_query.downloads import download_routes
 from runstream_query.errors import ClientGoneError, InvalidQuestionError, status_of
 from runstream_query.leaving import unless_gone
-from runstream_query.rpc import CHANGES, METHODS, Desk, bearer
+from runstream_query.rpc import CHANGES, METHODS, SWEEP_METHODS, Desk, bearer
 from runstream_query.sqlaccess.protocol import ClickHouseFront
 from runstream_query.sqlaccess.runner import SqlRunner
 
@@ -55,8 +55,8 @@ def make_app(desk: Desk, media: MediaStore, sql: SqlRunner) -> Starlette:
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, media)),
         *download_routes(desk, _read, _credential, _failure, _HEADERS),
     ]
-    for descriptor in METHODS:
-        changes = descriptor.name.startswith(CHANGES)
+    for descriptor in (*METHODS, *SWEEP_METHODS):
+        changes = descriptor.name.startswith((*CHANGES, "Lease"))
         methods = ["POST"] if changes else ["GET", "POST"]
         endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
         routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, descriptor), methods=methods))
@@ -229,12 +229,12 @@ def _depth(value: Any) -> int:
 
 
 async def _index(request: Request) -> Response:
-    methods = {method.name: [field.name for field in method.input_type.fields] for method in METHODS}
+    methods = {method.name: [field.name for field in method.input_type.fields] for method in (*METHODS, *SWEEP_METHODS)}
     return JSONResponse({"methods": methods}, headers=_HEADERS)
 
 
 async def _front(request: Request) -> Response:
-    items = "".join(f"<li><code>POST /api/v1/{method.name}</code></li>" for method in METHODS)
+    items = "".join(f"<li><code>POST /api/v1/{method.name}</code></li>" for method in (*METHODS, *SWEEP_METHODS))
     return HTMLResponse(_PAGE.replace("METHODS", items), headers=_HEADERS)
 
 
