@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from runstream_common.config import ConfigError
-from runstream_common.control import tables
+from runstream_common.control import sweep_tables, tables
 from runstream_common.control.errors import ControlUnavailableError
 
 _ATTEMPTS = 8
@@ -82,6 +82,11 @@ class Database:
             engine = create_engine(parsed, pool_size=16, max_overflow=0, pool_pre_ping=True)
         return cls(engine)
 
+    @classmethod
+    def beside(cls, other: Database) -> Self:
+        """The same database through the same connections; close only one of them."""
+        return cls(other._engine)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 
@@ -92,7 +97,7 @@ class Database:
             found = _version(connection)
             if found > tables.VERSION:
                 raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
-            tables.metadata.create_all(connection, checkfirst=True)
+            sweep_tables.metadata.create_all(connection, checkfirst=True)
             if found == 0:
                 connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
                 return found

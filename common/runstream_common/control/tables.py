@@ -69,11 +69,13 @@ streams = Table(
     Column("created_us", BigInteger, nullable=False),
     UniqueConstraint("run_id", "epoch"),
 )
-VERSION = 2
+VERSION = 3
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
         "ALTER TABLE runs ADD COLUMN deleted_epoch INTEGER DEFAULT 0 NOT NULL",
     ),
+    3: (),  # sweeps: new tables only
 }
-"""Statements that bring a database from the version before to this one. Never change an applied one."""
+"""Statements that bring a database from the version before to this one, beside making the tables that are missing.
+Never change an applied one."""
