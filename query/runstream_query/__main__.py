@@ -63,12 +63,12 @@ async def _serve(env: Env) -> None:
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql)
-    answers = Answers(storage, store, deletion, config.crash_after_s, sql)
+    answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics)
     desk = Desk(answers, CachedAuthenticator(store), metrics)
     server = make_server(desk)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
-    background = [asyncio.create_task(watch.run())]
+    background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
     if config.rollups_s:

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from runstream_query.sweeps.drawing import Drawn, Known, Proposal, proposal
+from runstream_common.control.sweeps.model import Drawn, Known, Proposal
+from runstream_query.sweeps.drawing import proposal
 from runstream_query.sweeps.limits import MAX_DRAWS, MAX_REDRAWS
 from runstream_query.sweeps.space import Space
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstream_query.sweeps.drawing import Drawn, Known, Proposal, proposal
+from runstream_common.control.sweeps.model import Drawn, Known, Proposal
+from runstream_query.sweeps.drawing import proposal
 from runstream_query.sweeps.limits import MAX_COUNTED, MAX_GRID_STEPS
 from runstream_query.sweeps.space import Space, is_active
 

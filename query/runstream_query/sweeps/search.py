@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from runstream_common.control.sweeps.model import Drawn, Known, Search
 from runstream_query.sweeps.chance import Chance, draws
 from runstream_query.sweeps.definition import Definition
 from runstream_query.sweeps.distributions import Choice
-from runstream_query.sweeps.drawing import Drawn, Known, Search, proposal
+from runstream_query.sweeps.drawing import proposal
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.gaussian import Gaussian
 from runstream_query.sweeps.grid import Grid

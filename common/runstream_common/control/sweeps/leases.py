@@ -15,6 +15,7 @@ from runstream_common.control.sweeps.model import (
     Answer,
     Ask,
     Beat,
+    Beaten,
     Cause,
     Limits,
     Order,
@@ -269,14 +270,12 @@ def stopped(cause: str) -> tuple[Trial, dict[str, Any]]:
     return Trial.CANCELLED, {}
 
 
-def beat(
-    connection: Connection, sweep: str, agent_id: str, beats: Sequence[Beat], now: int
-) -> tuple[list[Order], Answer]:
+def beat(connection: Connection, sweep: str, agent_id: str, beats: Sequence[Beat], now: int) -> Beaten:
     """Renew what is the agent's, and say what must stop. A trial in the pool that was the agent's is so again."""
     ledger = Ledger.open(connection, sweep, now)
     agent = connection.execute(select(agents).where(agents.c.id == agent_id)).one_or_none()
     if ledger is None or agent is None:
-        return [Order(beat.number, Cause.SWEEP_DELETED, DELETED.reason) for beat in beats], DELETED
+        return Beaten([Order(one.number, Cause.SWEEP_DELETED, DELETED.reason) for one in beats], DELETED)
     rows = {row.number: row for row in _rows(connection, sweep, [one.number for one in beats])}
     orders: list[Order] = []
     for one in beats:
@@ -298,7 +297,7 @@ def beat(
         )
     connection.execute(update(agents).where(agents.c.id == agent_id).values(seen_us=now))
     ledger.save()
-    return orders, ledger.verdict(agent)
+    return Beaten(orders, ledger.verdict(agent), agent.lease_s)
 
 
 def order_stop(connection: Connection, ledger: Ledger, orders: Mapping[int, str], cause: Cause) -> int:

@@ -140,6 +140,16 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Beaten:
+    """The answer to a heartbeat."""
+
+    orders: list[Order]
+    answer: Answer
+    """What the agent is to do besides."""
+    lease_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """What an agent says of a trial."""
 

@@ -124,7 +124,7 @@ class SweepQuestions(Database):
         """Trials that early stopping looks at: all that ran."""
         ran = [state.value for state in (Trial.RUNNING, Trial.FINISHED, Trial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(ran))
-        columns = (trials.c.number, trials.c.run, trials.c.state, trials.c.stop)
+        columns = (trials.c.number, trials.c.run, trials.c.state, trials.c.stop, trials.c.value_state)
         with self._engine.connect() as connection:
             return connection.execute(select(*columns).where(*where)).all()
 
@@ -164,8 +164,8 @@ class SweepQuestions(Database):
 
     @in_thread
     def values_of(self, sweep: str, limit: int) -> Sequence[Any]:
-        """number, state, ended_us, values_json of trials with values, in the order of the results."""
-        columns = (trials.c.number, trials.c.state, trials.c.ended_us, trials.c.values_json)
+        """number, state, ended_us, values_json, result_order of trials with values, in the order of the results."""
+        columns = (trials.c.number, trials.c.state, trials.c.ended_us, trials.c.values_json, trials.c.result_order)
         where = (trials.c.sweep == sweep, trials.c.value_state == Value.KNOWN.value)
         with self._engine.connect() as connection:
             return connection.execute(select(*columns).where(*where).order_by(trials.c.result_order).limit(limit)).all()

@@ -25,6 +25,7 @@ from runstream_common.control.sweeps.model import (
     Answer,
     Ask,
     Beat,
+    Beaten,
     Cause,
     End,
     Ended,
@@ -166,7 +167,7 @@ class SweepStore(SweepQuestions):
             return leases.lease(connection, sweep, asks, search, self.limits, now_us())
 
     @in_thread
-    def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Beat]]]) -> list[tuple[list[Order], Answer]]:
+    def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Beat]]]) -> list[Beaten]:
         """Heartbeats of agents of one sweep."""
         with self._engine.begin() as connection:
             now = now_us()
