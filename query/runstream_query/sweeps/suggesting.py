@@ -33,16 +33,23 @@ class Thinker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _think(self, method: str, model: Model, number: int, history: History) -> Mapping[str, Any] | None:
-        from threadpoolctl import ThreadpoolController
-
         started_s = time.perf_counter()
-        # Matrices of a few hundred rows: more threads than one only get in each other's way.
-        self._controller = self._controller or ThreadpoolController()
+        self._controller = self._controller or _thread_controller()
         with self._controller.limit(limits=1):
             chosen = model.suggest(number, history)
         took_s = time.perf_counter() - started_s
         self._metrics.histogram("runstream_query_sweep_suggestion_seconds", method=method).observe(took_s)
         return chosen
+
+
+def _thread_controller() -> Any:
+    """Matrices of a few hundred rows: more threads than one only get in each other's way (measured: four times slower
+    on a busy machine). The libraries come first: what is loaded later is not under control."""
+    import scipy.linalg  # noqa: F401
+    import sklearn.gaussian_process  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class Suggester:
