@@ -59,9 +59,7 @@ QUANTISED: list[tuple[dict[str, Any], Any]] = [
 
 
 @pytest.mark.parametrize(("config", "base"), QUANTISED, ids=[str(config) for config, _ in QUANTISED])
-def test_quantised_distributions_are_multiples_of_q_with_the_mass_around_them(
-    config: dict[str, Any], base: Any
-) -> None:
+def test_quantised_distributions_are_multiples_of_q_with_their_mass(config: dict[str, Any], base: Any) -> None:
     q = config.get("q", 1)
     sample = draws(law(**config))
     assert all(type(value) is type(q) for value in sample)
@@ -83,7 +81,7 @@ def test_quantised_distributions_are_multiples_of_q_with_the_mass_around_them(
 @pytest.mark.parametrize(
     ("config", "shares"),
     [
-        ({"min": 1, "max": 6}, {k: 1 / 6 for k in range(1, 7)}),
+        ({"min": 1, "max": 6}, dict.fromkeys(range(1, 7), 1 / 6)),
         ({"values": ["a", "b", "c"]}, {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}),
         ({"values": ["a", "b", "c"], "probabilities": [0.2, 0.0, 0.8]}, {"a": 0.2, "c": 0.8}),
         ({"min": 0, "max": 1, "step": 0.25}, {0.0: 0.2, 0.25: 0.2, 0.5: 0.2, 0.75: 0.2, 1.0: 0.2}),
