@@ -24,7 +24,7 @@ from runstream_query.config import QueryConfig
 from runstream_query.credentials import Authenticators
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
-from runstream_query.rpc import Desk, make_server, make_servicer
+from runstream_query.rpc import Desk, make_server
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.web.app import make_app
@@ -69,15 +69,15 @@ async def _serve(env: Env) -> None:
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql)
-    answers = Answers(storage, store, deletion, config.crash_after_s, sql)
+    answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
     desk = Desk(answers, authenticators, metrics)
-    server = make_server(make_servicer(desk))
+    server = make_server(desk)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
-    background = [asyncio.create_task(watch.run())]
+    background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
     if config.rollups_s:

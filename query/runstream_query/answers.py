@@ -1,4 +1,4 @@
-"""`QueryService`, without a transport: one method a question, kept by topic."""
+"""`QueryService` and `SweepService`, without a transport: one method a question, kept by topic."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from runstream_common.control.store import ControlStore, Principal
+from runstream_common.metrics import Metrics
 from runstream_query.deletion import Deletion
 from runstream_query.live.hub import Hub
 from runstream_query.lookup import Lookup
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
+from runstream_query.sweeps.service import SweepService
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
@@ -41,12 +43,14 @@ class Answers:
         deletion: Deletion,
         crash_after_s: float = 300.0,
         sql: SqlRunner | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed.
-        `sql`: None where no SQL is answered."""
+        `sql`: None where no SQL is answered. `metrics`: None where nobody measures."""
         self._lookup = Lookup(storage, store, crash_after_s)
         listing = Listing(storage, self._lookup)
         self.hub = Hub(storage, self._lookup)
+        self.sweeps = SweepService(storage, store, self._lookup, metrics or Metrics(["query"]))
         self._topics: tuple[object, ...] = (
             Runs(storage, store, self._lookup),
             listing,
@@ -62,6 +66,7 @@ class Answers:
             Changes(store, self._lookup, deletion),
             Sql(self._lookup, sql),
             Exporting(storage, self._lookup, listing),
+            *self.sweeps.topics,
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:
@@ -73,6 +78,7 @@ class Answers:
 
     async def close(self) -> None:
         """End what goes on by itself: streams that only their callers end."""
+        self.sweeps.close()
         await self.hub.close()
 
     async def project(self, principal: Principal, team: str, project: str) -> str:

@@ -45,6 +45,10 @@ class TooExpensiveError(QueryError):
         self.code = code
 
 
+class ConflictError(QueryError):
+    """What is asked for does not go with the state that the thing is in."""
+
+
 class ClientGoneError(QueryError):
     """Nobody waits for the answer any more."""
 
@@ -93,6 +97,7 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
+    (ConflictError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),
     (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (TooExpensiveError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),

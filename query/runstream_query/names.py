@@ -25,7 +25,7 @@ class Names:
     def team(self, principal: Principal, team: str) -> str:
         """Raises InvalidQuestionError, UnknownNameError."""
         team = team or principal.default_team
-        _check("team", team)
+        check("team", team)
         if not principal.can_read(team):
             raise UnknownNameError(f"there is no team {team!r} that you can read{nearest(team, principal.roles)}")
         return team
@@ -33,14 +33,15 @@ class Names:
     async def project(self, principal: Principal, team: str, project: str) -> str:
         """`team/project`, which exists. Raises InvalidQuestionError, UnknownNameError."""
         team = self.team(principal, team)
-        _check("project", project)
+        check("project", project)
         known = [row.project for row in await self._store.projects(principal, team)]
         if project not in known:
             raise UnknownNameError(f"there is no project {project!r} in {team}{nearest(project, known)}")
         return full_project(team, project)
 
 
-def _check(what: str, name: str) -> None:
+def check(what: str, name: str) -> None:
+    """Raises InvalidQuestionError where `name` cannot name a team, project or run."""
     try:
         check_name(what, name)
     except InvalidNameError as error:

@@ -17,25 +17,31 @@ from runstream_common.metrics import Metrics
 from runstream_common.undecodable import RefuseUndecodable
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_proto.v1 import sweep_pb2, sweep_pb2_grpc
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
 from runstream_query.leaving import quiet_departures
 from runstream_query.live.limits import MAX_WATCHERS
 from runstream_query.selection.filters import MAX_FILTER_CHARACTERS
+from runstream_query.sweeps.limits import MAX_WAITING
 
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
-CHANGES = ("Delete", "Set")
+SWEEP_METHODS = tuple(sweep_pb2.DESCRIPTOR.services_by_name["SweepService"].methods)
+CHANGES = ("Delete", "Set", "Create", "Update", "Command", "Register", "Report", "Add", "End", "Heartbeat")
 """How methods begin that change something: they are carried through, and not to be had by GET, which others may repeat
 or foresee."""
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
-LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536, "sql": 64 << 10}
-"""Fields that may be longer: a page token holds the last row's values, whatever the order was by."""
+LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536, "sql": 64 << 10, "definition_json": 256 << 10}
+"""Fields that may be longer: a page token holds the last row's values, whatever the order was by; a sweep's
+definition with a thousand parameters of some values is 100 KiB."""
 RECHECK_S = 5.0
 """How often a stream's key is looked at again: with the authenticator's memory of 10 s, a key that was revoked ends its
 streams within 15 s."""
+MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING
+"""At once. Agents of sweeps wait in theirs, and are heard beside."""
 MAX_MESSAGE_BYTES = 64 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -136,7 +142,7 @@ def check_texts(request: Any) -> None:
                 raise InvalidQuestionError(f"{field.name}: a text of at most {most} characters without NUL")
 
 
-def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
+def make_servicer(desk: Desk, base: type[Any] = rpc.QueryServiceServicer, methods: tuple[Any, ...] = METHODS) -> Any:
     """A servicer whose methods are those of the descriptor."""
 
     def method(name: str) -> Callable[..., Awaitable[Any]]:
@@ -166,15 +172,14 @@ def make_servicer(desk: Desk) -> rpc.QueryServiceServicer:
 
         return call
 
-    methods: dict[str, Any] = {
+    calls: dict[str, Any] = {
         descriptor.name: (streaming if descriptor.server_streaming else method)(descriptor.name)
-        for descriptor in METHODS
+        for descriptor in methods
     }
-    servicer: rpc.QueryServiceServicer = type("QueryServicer", (rpc.QueryServiceServicer,), methods)()
-    return servicer
+    return type(base.__name__, (base,), calls)()
 
 
-def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
+def make_server(desk: Desk) -> grpc.aio.Server:
     quiet_departures()
     server = grpc.aio.server(
         options=[
@@ -188,7 +193,9 @@ def make_server(servicer: rpc.QueryServiceServicer) -> grpc.aio.Server:
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ],
         interceptors=[RefuseUndecodable()],
-        maximum_concurrent_rpcs=256 + MAX_WATCHERS,
+        maximum_concurrent_rpcs=MAX_CALLS,
     )
-    rpc.add_QueryServiceServicer_to_server(servicer, server)
+    rpc.add_QueryServiceServicer_to_server(make_servicer(desk), server)
+    sweeps = sweep_pb2_grpc.SweepServiceServicer
+    sweep_pb2_grpc.add_SweepServiceServicer_to_server(make_servicer(desk, sweeps, SWEEP_METHODS), server)
     return server

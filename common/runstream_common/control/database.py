@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from runstream_common.config import ConfigError
-from runstream_common.control import tables
+from runstream_common.control import sweep_tables, tables
 from runstream_common.control.errors import ControlUnavailableError
 
 _ATTEMPTS = 8
@@ -84,7 +84,7 @@ class Database:
 
     @classmethod
     def beside(cls, other: Database) -> Self:
-        """On the connections of another, which closes them."""
+        """The same database through the same connections; close only one of them."""
         return cls(other._engine)
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class Database:
             found = _version(connection)
             if found > tables.VERSION:
                 raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
-            tables.metadata.create_all(connection, checkfirst=True)
+            sweep_tables.metadata.create_all(connection, checkfirst=True)
             if found == 0:
                 connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
                 return found

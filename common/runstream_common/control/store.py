@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from runstream_common.control import keys, tables
+from runstream_common.control import keys, sweep_tables, tables
 from runstream_common.control.database import Database, in_thread
 from runstream_common.control.errors import (
     AuthenticationError,
@@ -226,6 +226,10 @@ class ControlStore(Database):
             connection.execute(
                 delete(tables.projects).where(tables.projects.c.team == team, tables.projects.c.project == project)
             )
+            of_project = (sweep_tables.sweeps.c.team == team, sweep_tables.sweeps.c.project == project)
+            for table in sweep_tables.ALL:
+                which = table.c.id if table is sweep_tables.sweeps else table.c.sweep
+                connection.execute(delete(table).where(which.in_(select(sweep_tables.sweeps.c.id).where(*of_project))))
         return deleted
 
     @in_thread

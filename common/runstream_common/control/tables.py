@@ -85,12 +85,14 @@ login_links = Table(
     Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
     Column("expires_us", BigInteger, nullable=False),
 )
-VERSION = 3
+VERSION = 4
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
         "ALTER TABLE runs ADD COLUMN deleted_epoch INTEGER DEFAULT 0 NOT NULL",
     ),
-    3: (),  # sessions and login_links: new tables are made before the statements run
+    3: (),  # sessions and login_links: new tables only
+    4: (),  # sweeps: new tables only
 }
-"""Statements that bring a database from the version before to this one. Never change an applied one."""
+"""Statements that bring a database from the version before to this one, beside making the tables that are missing.
+Never change an applied one."""

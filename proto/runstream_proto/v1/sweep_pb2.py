@@ -22,15 +22,116 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erunstream_proto/v1/sweep.proto\x12\x0crunstream.v12\x0e\n\x0cSweepServiceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erunstream_proto/v1/sweep.proto\x12\x0crunstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"t\n\x12\x43reateSweepRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x17\n\x0f\x64\x65\x66inition_json\x18\x03 \x01(\t\x12\x12\n\ncheck_only\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\" \n\x0fGetSweepRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\"\xc7\x04\n\x05Sweep\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04team\x18\x02 \x01(\t\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x17\n\x0f\x64\x65\x66inition_json\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\'\n\x05state\x18\x08 \x01(\x0e\x32\x18.runstream.v1.SweepState\x12\x0e\n\x06reason\x18\t \x01(\t\x12+\n\nobjectives\x18\n \x03(\x0b\x32\x17.runstream.v1.Objective\x12\x0c\n\x04seed\x18\x0b \x01(\x04\x12\x0f\n\x07run_cap\x18\x0c \x01(\x04\x12\x14\n\x0cmax_parallel\x18\r \x01(\r\x12\x0f\n\x07retries\x18\x0e \x01(\r\x12\x0c\n\x04size\x18\x0f \x01(\x04\x12\x15\n\rsize_is_limit\x18\x10 \x01(\x08\x12)\n\x06\x63ounts\x18\x11 \x01(\x0b\x32\x19.runstream.v1.TrialCounts\x12\x12\n\ncreated_by\x18\x12 \x01(\t\x12+\n\x07\x63reated\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07started\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x65nded\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ost\x18\x16 \x01(\x01\x12\x15\n\rtrial_seconds\x18\x17 \x01(\x01\x12\r\n\x05notes\x18\x18 \x03(\t\"^\n\tObjective\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x10\n\x08maximize\x18\x02 \x01(\x08\x12\x13\n\x06target\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07summary\x18\x04 \x01(\tB\t\n\x07_target\"\x82\x01\n\x0bTrialCounts\x12\x0e\n\x06queued\x18\x01 \x01(\x04\x12\x0f\n\x07running\x18\x02 \x01(\x04\x12\x10\n\x08\x66inished\x18\x03 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x04\x12\x0e\n\x06pruned\x18\x05 \x01(\x04\x12\x11\n\tcancelled\x18\x06 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x07 \x01(\x04\"\x82\x01\n\x11ListSweepsRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.runstream.v1.SweepState\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"R\n\x12ListSweepsResponse\x12#\n\x06sweeps\x18\x01 \x03(\x0b\x32\x13.runstream.v1.Sweep\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe8\x02\n\x12UpdateSweepRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07run_cap\x18\x04 \x01(\x04H\x02\x88\x01\x01\x12\x19\n\x0cmax_parallel\x18\x05 \x01(\rH\x03\x88\x01\x01\x12\x14\n\x07retries\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x1b\n\x13\x65\x61rly_terminate_off\x18\x07 \x01(\x08\x12\x18\n\x0bwall_time_s\x18\x08 \x01(\x01H\x05\x88\x01\x01\x12\x19\n\x0ctrial_time_s\x18\t \x01(\x01H\x06\x88\x01\x01\x12\x11\n\x04\x63ost\x18\n \x01(\x01H\x07\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_descriptionB\n\n\x08_run_capB\x0f\n\r_max_parallelB\n\n\x08_retriesB\x0e\n\x0c_wall_time_sB\x0f\n\r_trial_time_sB\x07\n\x05_cost\"a\n\x13\x43ommandSweepRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12+\n\x07\x63ommand\x18\x02 \x01(\x0e\x32\x1a.runstream.v1.SweepCommand\x12\x0e\n\x06reason\x18\x03 \x01(\t\"#\n\x12\x44\x65leteSweepRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\"%\n\x13\x44\x65leteSweepResponse\x12\x0e\n\x06trials\x18\x01 \x01(\x04\"\x9e\x01\n\x14RegisterAgentRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0f\n\x07lease_s\x18\x04 \x01(\x01\x12\x15\n\rfailure_limit\x18\x05 \x01(\r\x12\x18\n\x10\x66\x61ilure_window_s\x18\x06 \x01(\x01\x12\x19\n\x11\x66\x61ilure_guard_off\x18\x07 \x01(\x08\"\xb5\x02\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05sweep\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0c\n\x04user\x18\x05 \x01(\t\x12\x0f\n\x07lease_s\x18\x06 \x01(\x01\x12\x13\n\x0bheartbeat_s\x18\x07 \x01(\x01\x12\'\n\x05state\x18\x08 \x01(\x0e\x32\x18.runstream.v1.AgentState\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0f\n\x07running\x18\n \x01(\x04\x12\x10\n\x08\x66inished\x18\x0b \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x0c \x01(\x04\x12+\n\x07\x63reated\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04seen\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x11ListAgentsRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x12ListAgentsResponse\x12#\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x13.runstream.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x12LeaseTrialsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0e\n\x06wait_s\x18\x04 \x01(\x01\"\xb7\x02\n\x13LeaseTrialsResponse\x12:\n\x07verdict\x18\x01 \x01(\x0e\x32).runstream.v1.LeaseTrialsResponse.Verdict\x12)\n\x06trials\x18\x02 \x03(\x0b\x32\x19.runstream.v1.LeasedTrial\x12&\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x17.runstream.v1.StopCause\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rretry_after_s\x18\x05 \x01(\x01\"j\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nVERDICT_GO\x10\x01\x12\x10\n\x0cVERDICT_WAIT\x10\x02\x12\x12\n\x0eVERDICT_PAUSED\x10\x03\x12\x10\n\x0cVERDICT_STOP\x10\x04\"a\n\x0bLeasedTrial\x12\"\n\x05trial\x18\x01 \x01(\x0b\x32\x13.runstream.v1.Trial\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0f\n\x07lease_s\x18\x03 \x01(\x01\x12\x0e\n\x06resume\x18\x04 \x01(\x08\"\xad\x03\n\x05Trial\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.runstream.v1.TrialState\x12\x17\n\x0fparameters_json\x18\x04 \x01(\t\x12\x0b\n\x03run\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\r\x12\r\n\x05\x61gent\x18\x07 \x01(\t\x12-\n\x0bvalue_state\x18\x08 \x01(\x0e\x32\x18.runstream.v1.ValueState\x12\x0e\n\x06values\x18\t \x03(\x01\x12\x11\n\texit_code\x18\n \x01(\x11\x12\x0f\n\x07message\x18\x0b \x01(\t\x12+\n\x07\x63reated\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06leased\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05\x65nded\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nduration_s\x18\x0f \x01(\x01\x12\x0c\n\x04\x63ost\x18\x10 \x01(\x01\x12\r\n\x05place\x18\x11 \x01(\x04\"J\n\x10HeartbeatRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\'\n\x06trials\x18\x02 \x03(\x0b\x32\x17.runstream.v1.TrialBeat\"7\n\tTrialBeat\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\"\xbf\x01\n\x11HeartbeatResponse\x12\x0f\n\x07lease_s\x18\x01 \x01(\x01\x12%\n\x04stop\x18\x02 \x03(\x0b\x32\x17.runstream.v1.StopOrder\x12:\n\x07verdict\x18\x03 \x01(\x0e\x32).runstream.v1.LeaseTrialsResponse.Verdict\x12&\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x17.runstream.v1.StopCause\x12\x0e\n\x06reason\x18\x05 \x01(\t\"S\n\tStopOrder\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12&\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32\x17.runstream.v1.StopCause\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xe7\x02\n\x0f\x45ndTrialRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\r\n\x05lease\x18\x03 \x01(\t\x12\x36\n\x07outcome\x18\x04 \x01(\x0e\x32%.runstream.v1.EndTrialRequest.Outcome\x12\x11\n\texit_code\x18\x05 \x01(\x11\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0b\n\x03run\x18\x07 \x01(\t\x12\x0e\n\x06values\x18\x08 \x03(\x01\x12\x11\n\x04\x63ost\x18\t \x01(\x01H\x00\x88\x01\x01\"\x90\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_FINISHED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x15\n\x11OUTCOME_PREEMPTED\x10\x03\x12\x13\n\x0fOUTCOME_STOPPED\x10\x04\x12\x16\n\x12OUTCOME_GIVEN_BACK\x10\x05\x42\x07\n\x05_cost\"\xce\x01\n\x10\x45ndTrialResponse\x12\"\n\x05trial\x18\x01 \x01(\x0b\x32\x13.runstream.v1.Trial\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x10\n\x08requeued\x18\x03 \x01(\x08\x12:\n\x07verdict\x18\x04 \x01(\x0e\x32).runstream.v1.LeaseTrialsResponse.Verdict\x12&\n\x05\x63\x61use\x18\x05 \x01(\x0e\x32\x17.runstream.v1.StopCause\x12\x0e\n\x06reason\x18\x06 \x01(\t\"p\n\x13ReportValuesRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\r\n\x05lease\x18\x03 \x01(\t\x12+\n\x06values\x18\x04 \x03(\x0b\x32\x1b.runstream.v1.ReportedValue\",\n\rReportedValue\x12\x0c\n\x04step\x18\x01 \x01(\x12\x12\r\n\x05value\x18\x02 \x01(\x01\"=\n\x14ReportValuesResponse\x12%\n\x04stop\x18\x01 \x01(\x0b\x32\x17.runstream.v1.StopOrder\"_\n\x10\x41\x64\x64TrialsRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12(\n\x06trials\x18\x02 \x03(\x0b\x32\x18.runstream.v1.KnownTrial\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"B\n\nKnownTrial\x12\x17\n\x0fparameters_json\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\x0b\n\x03run\x18\x03 \x01(\t\"$\n\x11\x41\x64\x64TrialsResponse\x12\x0f\n\x07numbers\x18\x01 \x03(\x04\"\xa2\x02\n\x11ListTrialsRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12(\n\x06states\x18\x02 \x03(\x0e\x32\x18.runstream.v1.TrialState\x12\x34\n\x05order\x18\x03 \x01(\x0e\x32%.runstream.v1.ListTrialsRequest.Order\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x0f\n\x07numbers\x18\x06 \x03(\x04\x12\x11\n\tobjective\x18\x07 \x01(\r\"S\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x10\n\x0cORDER_NUMBER\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\x12\x0f\n\x0bORDER_VALUE\x10\x03\"R\n\x12ListTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.runstream.v1.Trial\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x14GetBestTrialsRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\"<\n\x15GetBestTrialsResponse\x12#\n\x06trials\x18\x01 \x03(\x0b\x32\x13.runstream.v1.Trial\"4\n\x16GetSweepSummaryRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x0b\n\x03top\x18\x02 \x01(\r\"\xfd\x01\n\x0cSweepSummary\x12\"\n\x05sweep\x18\x01 \x01(\x0b\x32\x13.runstream.v1.Sweep\x12\x0e\n\x06\x61gents\x18\x02 \x01(\x04\x12\x17\n\x0ftrials_per_hour\x18\x03 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12!\n\x04\x62\x65st\x18\x05 \x03(\x0b\x32\x13.runstream.v1.Trial\x12/\n\x0cimprovements\x18\x06 \x03(\x0b\x32\x19.runstream.v1.Improvement\x12\x16\n\x0evalues_pending\x18\x07 \x01(\x04\x12\x16\n\x0evalues_missing\x18\x08 \x01(\x04\x42\x08\n\x06_eta_s\"m\n\x0bImprovement\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x14\n\x0c\x65nded_trials\x18\x02 \x01(\x04\x12)\n\x05\x65nded\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05value\x18\x04 \x01(\x01\"O\n\x17ListSweepChangesRequest\x12\r\n\x05sweep\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x18ListSweepChangesResponse\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.runstream.v1.SweepChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"g\n\x0bSweepChange\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t*\x8f\x01\n\nSweepState\x12\x1b\n\x17SWEEP_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SWEEP_STATE_RUNNING\x10\x01\x12\x16\n\x12SWEEP_STATE_PAUSED\x10\x02\x12\x18\n\x14SWEEP_STATE_FINISHED\x10\x03\x12\x19\n\x15SWEEP_STATE_CANCELLED\x10\x04*\x92\x01\n\x0cSweepCommand\x12\x1d\n\x19SWEEP_COMMAND_UNSPECIFIED\x10\x00\x12\x17\n\x13SWEEP_COMMAND_PAUSE\x10\x01\x12\x18\n\x14SWEEP_COMMAND_RESUME\x10\x02\x12\x16\n\x12SWEEP_COMMAND_STOP\x10\x03\x12\x18\n\x14SWEEP_COMMAND_CANCEL\x10\x04*Z\n\nAgentState\x12\x1b\n\x17\x41GENT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41GENT_STATE_ACTIVE\x10\x01\x12\x17\n\x13\x41GENT_STATE_STOPPED\x10\x02*\xeb\x01\n\tStopCause\x12\x1a\n\x16STOP_CAUSE_UNSPECIFIED\x10\x00\x12\x1d\n\x19STOP_CAUSE_SWEEP_FINISHED\x10\x01\x12\x1e\n\x1aSTOP_CAUSE_SWEEP_CANCELLED\x10\x02\x12\x15\n\x11STOP_CAUSE_PRUNED\x10\x03\x12\x19\n\x15STOP_CAUSE_LEASE_LOST\x10\x04\x12\x1c\n\x18STOP_CAUSE_FAILURE_GUARD\x10\x05\x12\x15\n\x11STOP_CAUSE_BUDGET\x10\x06\x12\x1c\n\x18STOP_CAUSE_SWEEP_DELETED\x10\x07*\xd6\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_STATE_QUEUED\x10\x01\x12\x17\n\x13TRIAL_STATE_RUNNING\x10\x02\x12\x18\n\x14TRIAL_STATE_FINISHED\x10\x03\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x04\x12\x16\n\x12TRIAL_STATE_PRUNED\x10\x05\x12\x19\n\x15TRIAL_STATE_CANCELLED\x10\x06\x12\x15\n\x11TRIAL_STATE_ADDED\x10\x07*r\n\nValueState\x12\x1b\n\x17VALUE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13VALUE_STATE_PENDING\x10\x01\x12\x15\n\x11VALUE_STATE_KNOWN\x10\x02\x12\x17\n\x13VALUE_STATE_MISSING\x10\x03\x32\xd7\n\n\x0cSweepService\x12\x44\n\x0b\x43reateSweep\x12 .runstream.v1.CreateSweepRequest\x1a\x13.runstream.v1.Sweep\x12>\n\x08GetSweep\x12\x1d.runstream.v1.GetSweepRequest\x1a\x13.runstream.v1.Sweep\x12O\n\nListSweeps\x12\x1f.runstream.v1.ListSweepsRequest\x1a .runstream.v1.ListSweepsResponse\x12\x44\n\x0bUpdateSweep\x12 .runstream.v1.UpdateSweepRequest\x1a\x13.runstream.v1.Sweep\x12\x46\n\x0c\x43ommandSweep\x12!.runstream.v1.CommandSweepRequest\x1a\x13.runstream.v1.Sweep\x12R\n\x0b\x44\x65leteSweep\x12 .runstream.v1.DeleteSweepRequest\x1a!.runstream.v1.DeleteSweepResponse\x12H\n\rRegisterAgent\x12\".runstream.v1.RegisterAgentRequest\x1a\x13.runstream.v1.Agent\x12O\n\nListAgents\x12\x1f.runstream.v1.ListAgentsRequest\x1a .runstream.v1.ListAgentsResponse\x12R\n\x0bLeaseTrials\x12 .runstream.v1.LeaseTrialsRequest\x1a!.runstream.v1.LeaseTrialsResponse\x12L\n\tHeartbeat\x12\x1e.runstream.v1.HeartbeatRequest\x1a\x1f.runstream.v1.HeartbeatResponse\x12I\n\x08\x45ndTrial\x12\x1d.runstream.v1.EndTrialRequest\x1a\x1e.runstream.v1.EndTrialResponse\x12U\n\x0cReportValues\x12!.runstream.v1.ReportValuesRequest\x1a\".runstream.v1.ReportValuesResponse\x12L\n\tAddTrials\x12\x1e.runstream.v1.AddTrialsRequest\x1a\x1f.runstream.v1.AddTrialsResponse\x12O\n\nListTrials\x12\x1f.runstream.v1.ListTrialsRequest\x1a .runstream.v1.ListTrialsResponse\x12X\n\rGetBestTrials\x12\".runstream.v1.GetBestTrialsRequest\x1a#.runstream.v1.GetBestTrialsResponse\x12S\n\x0fGetSweepSummary\x12$.runstream.v1.GetSweepSummaryRequest\x1a\x1a.runstream.v1.SweepSummary\x12\x61\n\x10ListSweepChanges\x12%.runstream.v1.ListSweepChangesRequest\x1a&.runstream.v1.ListSweepChangesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstream_proto.v1.sweep_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SWEEPSERVICE']._serialized_start=48
-  _globals['_SWEEPSERVICE']._serialized_end=62
+  _globals['_SWEEPSTATE']._serialized_start=5960
+  _globals['_SWEEPSTATE']._serialized_end=6103
+  _globals['_SWEEPCOMMAND']._serialized_start=6106
+  _globals['_SWEEPCOMMAND']._serialized_end=6252
+  _globals['_AGENTSTATE']._serialized_start=6254
+  _globals['_AGENTSTATE']._serialized_end=6344
+  _globals['_STOPCAUSE']._serialized_start=6347
+  _globals['_STOPCAUSE']._serialized_end=6582
+  _globals['_TRIALSTATE']._serialized_start=6585
+  _globals['_TRIALSTATE']._serialized_end=6799
+  _globals['_VALUESTATE']._serialized_start=6801
+  _globals['_VALUESTATE']._serialized_end=6915
+  _globals['_CREATESWEEPREQUEST']._serialized_start=81
+  _globals['_CREATESWEEPREQUEST']._serialized_end=197
+  _globals['_GETSWEEPREQUEST']._serialized_start=199
+  _globals['_GETSWEEPREQUEST']._serialized_end=231
+  _globals['_SWEEP']._serialized_start=234
+  _globals['_SWEEP']._serialized_end=817
+  _globals['_OBJECTIVE']._serialized_start=819
+  _globals['_OBJECTIVE']._serialized_end=913
+  _globals['_TRIALCOUNTS']._serialized_start=916
+  _globals['_TRIALCOUNTS']._serialized_end=1046
+  _globals['_LISTSWEEPSREQUEST']._serialized_start=1049
+  _globals['_LISTSWEEPSREQUEST']._serialized_end=1179
+  _globals['_LISTSWEEPSRESPONSE']._serialized_start=1181
+  _globals['_LISTSWEEPSRESPONSE']._serialized_end=1263
+  _globals['_UPDATESWEEPREQUEST']._serialized_start=1266
+  _globals['_UPDATESWEEPREQUEST']._serialized_end=1626
+  _globals['_COMMANDSWEEPREQUEST']._serialized_start=1628
+  _globals['_COMMANDSWEEPREQUEST']._serialized_end=1725
+  _globals['_DELETESWEEPREQUEST']._serialized_start=1727
+  _globals['_DELETESWEEPREQUEST']._serialized_end=1762
+  _globals['_DELETESWEEPRESPONSE']._serialized_start=1764
+  _globals['_DELETESWEEPRESPONSE']._serialized_end=1801
+  _globals['_REGISTERAGENTREQUEST']._serialized_start=1804
+  _globals['_REGISTERAGENTREQUEST']._serialized_end=1962
+  _globals['_AGENT']._serialized_start=1965
+  _globals['_AGENT']._serialized_end=2274
+  _globals['_LISTAGENTSREQUEST']._serialized_start=2276
+  _globals['_LISTAGENTSREQUEST']._serialized_end=2349
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=2351
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=2433
+  _globals['_LEASETRIALSREQUEST']._serialized_start=2435
+  _globals['_LEASETRIALSREQUEST']._serialized_end=2521
+  _globals['_LEASETRIALSRESPONSE']._serialized_start=2524
+  _globals['_LEASETRIALSRESPONSE']._serialized_end=2835
+  _globals['_LEASETRIALSRESPONSE_VERDICT']._serialized_start=2729
+  _globals['_LEASETRIALSRESPONSE_VERDICT']._serialized_end=2835
+  _globals['_LEASEDTRIAL']._serialized_start=2837
+  _globals['_LEASEDTRIAL']._serialized_end=2934
+  _globals['_TRIAL']._serialized_start=2937
+  _globals['_TRIAL']._serialized_end=3366
+  _globals['_HEARTBEATREQUEST']._serialized_start=3368
+  _globals['_HEARTBEATREQUEST']._serialized_end=3442
+  _globals['_TRIALBEAT']._serialized_start=3444
+  _globals['_TRIALBEAT']._serialized_end=3499
+  _globals['_HEARTBEATRESPONSE']._serialized_start=3502
+  _globals['_HEARTBEATRESPONSE']._serialized_end=3693
+  _globals['_STOPORDER']._serialized_start=3695
+  _globals['_STOPORDER']._serialized_end=3778
+  _globals['_ENDTRIALREQUEST']._serialized_start=3781
+  _globals['_ENDTRIALREQUEST']._serialized_end=4140
+  _globals['_ENDTRIALREQUEST_OUTCOME']._serialized_start=3987
+  _globals['_ENDTRIALREQUEST_OUTCOME']._serialized_end=4131
+  _globals['_ENDTRIALRESPONSE']._serialized_start=4143
+  _globals['_ENDTRIALRESPONSE']._serialized_end=4349
+  _globals['_REPORTVALUESREQUEST']._serialized_start=4351
+  _globals['_REPORTVALUESREQUEST']._serialized_end=4463
+  _globals['_REPORTEDVALUE']._serialized_start=4465
+  _globals['_REPORTEDVALUE']._serialized_end=4509
+  _globals['_REPORTVALUESRESPONSE']._serialized_start=4511
+  _globals['_REPORTVALUESRESPONSE']._serialized_end=4572
+  _globals['_ADDTRIALSREQUEST']._serialized_start=4574
+  _globals['_ADDTRIALSREQUEST']._serialized_end=4669
+  _globals['_KNOWNTRIAL']._serialized_start=4671
+  _globals['_KNOWNTRIAL']._serialized_end=4737
+  _globals['_ADDTRIALSRESPONSE']._serialized_start=4739
+  _globals['_ADDTRIALSRESPONSE']._serialized_end=4775
+  _globals['_LISTTRIALSREQUEST']._serialized_start=4778
+  _globals['_LISTTRIALSREQUEST']._serialized_end=5068
+  _globals['_LISTTRIALSREQUEST_ORDER']._serialized_start=4985
+  _globals['_LISTTRIALSREQUEST_ORDER']._serialized_end=5068
+  _globals['_LISTTRIALSRESPONSE']._serialized_start=5070
+  _globals['_LISTTRIALSRESPONSE']._serialized_end=5152
+  _globals['_GETBESTTRIALSREQUEST']._serialized_start=5154
+  _globals['_GETBESTTRIALSREQUEST']._serialized_end=5191
+  _globals['_GETBESTTRIALSRESPONSE']._serialized_start=5193
+  _globals['_GETBESTTRIALSRESPONSE']._serialized_end=5253
+  _globals['_GETSWEEPSUMMARYREQUEST']._serialized_start=5255
+  _globals['_GETSWEEPSUMMARYREQUEST']._serialized_end=5307
+  _globals['_SWEEPSUMMARY']._serialized_start=5310
+  _globals['_SWEEPSUMMARY']._serialized_end=5563
+  _globals['_IMPROVEMENT']._serialized_start=5565
+  _globals['_IMPROVEMENT']._serialized_end=5674
+  _globals['_LISTSWEEPCHANGESREQUEST']._serialized_start=5676
+  _globals['_LISTSWEEPCHANGESREQUEST']._serialized_end=5755
+  _globals['_LISTSWEEPCHANGESRESPONSE']._serialized_start=5757
+  _globals['_LISTSWEEPCHANGESRESPONSE']._serialized_end=5852
+  _globals['_SWEEPCHANGE']._serialized_start=5854
+  _globals['_SWEEPCHANGE']._serialized_end=5957
+  _globals['_SWEEPSERVICE']._serialized_start=6918
+  _globals['_SWEEPSERVICE']._serialized_end=8285
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from runstream_proto.v1 import sweep_pb2 as runstream__proto_dot_v1_dot_sweep__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -33,14 +34,301 @@ class SweepServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.CreateSweep = channel.unary_unary(
+                '/runstream.v1.SweepService/CreateSweep',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.CreateSweepRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+                _registered_method=True)
+        self.GetSweep = channel.unary_unary(
+                '/runstream.v1.SweepService/GetSweep',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.GetSweepRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+                _registered_method=True)
+        self.ListSweeps = channel.unary_unary(
+                '/runstream.v1.SweepService/ListSweeps',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsResponse.FromString,
+                _registered_method=True)
+        self.UpdateSweep = channel.unary_unary(
+                '/runstream.v1.SweepService/UpdateSweep',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.UpdateSweepRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+                _registered_method=True)
+        self.CommandSweep = channel.unary_unary(
+                '/runstream.v1.SweepService/CommandSweep',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.CommandSweepRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+                _registered_method=True)
+        self.DeleteSweep = channel.unary_unary(
+                '/runstream.v1.SweepService/DeleteSweep',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepResponse.FromString,
+                _registered_method=True)
+        self.RegisterAgent = channel.unary_unary(
+                '/runstream.v1.SweepService/RegisterAgent',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.RegisterAgentRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.Agent.FromString,
+                _registered_method=True)
+        self.ListAgents = channel.unary_unary(
+                '/runstream.v1.SweepService/ListAgents',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsResponse.FromString,
+                _registered_method=True)
+        self.LeaseTrials = channel.unary_unary(
+                '/runstream.v1.SweepService/LeaseTrials',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsResponse.FromString,
+                _registered_method=True)
+        self.Heartbeat = channel.unary_unary(
+                '/runstream.v1.SweepService/Heartbeat',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatResponse.FromString,
+                _registered_method=True)
+        self.EndTrial = channel.unary_unary(
+                '/runstream.v1.SweepService/EndTrial',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.EndTrialRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.EndTrialResponse.FromString,
+                _registered_method=True)
+        self.ReportValues = channel.unary_unary(
+                '/runstream.v1.SweepService/ReportValues',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesResponse.FromString,
+                _registered_method=True)
+        self.AddTrials = channel.unary_unary(
+                '/runstream.v1.SweepService/AddTrials',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsResponse.FromString,
+                _registered_method=True)
+        self.ListTrials = channel.unary_unary(
+                '/runstream.v1.SweepService/ListTrials',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsResponse.FromString,
+                _registered_method=True)
+        self.GetBestTrials = channel.unary_unary(
+                '/runstream.v1.SweepService/GetBestTrials',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsResponse.FromString,
+                _registered_method=True)
+        self.GetSweepSummary = channel.unary_unary(
+                '/runstream.v1.SweepService/GetSweepSummary',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.GetSweepSummaryRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.SweepSummary.FromString,
+                _registered_method=True)
+        self.ListSweepChanges = channel.unary_unary(
+                '/runstream.v1.SweepService/ListSweepChanges',
+                request_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesResponse.FromString,
+                _registered_method=True)
 
 
 class SweepServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
+    def CreateSweep(self, request, context):
+        """Make a sweep from its definition. What is malformed is INVALID_ARGUMENT with the path in the definition, such as
+        "parameters.lr.min: ...", and what to do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSweep(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSweeps(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSweep(self, request, context):
+        """Change what may be changed while it runs; see UpdateSweepRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommandSweep(self, request, context):
+        """Pause, resume, stop, cancel; see SweepCommand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSweep(self, request, context):
+        """Delete a sweep with its trials; the runs stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegisterAgent(self, request, context):
+        """Say that an agent begins to work on a sweep. Repeated with the same name by the same user, it is the same agent
+        beginning anew: its counts of failures start at 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAgents(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaseTrials(self, request, context):
+        """Up to `count` trials to run; waits up to wait_s for the first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Heartbeat(self, request, context):
+        """Renew the leases of running trials, and learn which must stop.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndTrial(self, request, context):
+        """Say how a trial ended; give a preempted one back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportValues(self, request, context):
+        """Values of a trial under way, for programs that log no run (ask/tell): what early stopping judges by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddTrials(self, request, context):
+        """Results got elsewhere (earlier runs): searches learn from them. They count in no cap and no budget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrials(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBestTrials(self, request, context):
+        """The best trial; with several metrics all trials that no other is better than in every metric.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSweepSummary(self, request, context):
+        """How far it is: counts, rate, time left, best so far and how it came there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSweepChanges(self, request, context):
+        """Who changed what, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SweepServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CreateSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSweep,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.CreateSweepRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.SerializeToString,
+            ),
+            'GetSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSweep,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.GetSweepRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.SerializeToString,
+            ),
+            'ListSweeps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSweeps,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsResponse.SerializeToString,
+            ),
+            'UpdateSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSweep,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.UpdateSweepRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.SerializeToString,
+            ),
+            'CommandSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommandSweep,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.CommandSweepRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.Sweep.SerializeToString,
+            ),
+            'DeleteSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSweep,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepResponse.SerializeToString,
+            ),
+            'RegisterAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterAgent,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.RegisterAgentRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.Agent.SerializeToString,
+            ),
+            'ListAgents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAgents,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'LeaseTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaseTrials,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsResponse.SerializeToString,
+            ),
+            'Heartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Heartbeat,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatResponse.SerializeToString,
+            ),
+            'EndTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndTrial,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.EndTrialRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.EndTrialResponse.SerializeToString,
+            ),
+            'ReportValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportValues,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesResponse.SerializeToString,
+            ),
+            'AddTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTrials,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsResponse.SerializeToString,
+            ),
+            'ListTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrials,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsResponse.SerializeToString,
+            ),
+            'GetBestTrials': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBestTrials,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsResponse.SerializeToString,
+            ),
+            'GetSweepSummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSweepSummary,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.GetSweepSummaryRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.SweepSummary.SerializeToString,
+            ),
+            'ListSweepChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSweepChanges,
+                    request_deserializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'runstream.v1.SweepService', rpc_method_handlers)
@@ -51,3 +339,462 @@ def add_SweepServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SweepService(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def CreateSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/CreateSweep',
+            runstream__proto_dot_v1_dot_sweep__pb2.CreateSweepRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/GetSweep',
+            runstream__proto_dot_v1_dot_sweep__pb2.GetSweepRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSweeps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/ListSweeps',
+            runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.ListSweepsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/UpdateSweep',
+            runstream__proto_dot_v1_dot_sweep__pb2.UpdateSweepRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommandSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/CommandSweep',
+            runstream__proto_dot_v1_dot_sweep__pb2.CommandSweepRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.Sweep.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/DeleteSweep',
+            runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.DeleteSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/RegisterAgent',
+            runstream__proto_dot_v1_dot_sweep__pb2.RegisterAgentRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.Agent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAgents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/ListAgents',
+            runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.ListAgentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaseTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/LeaseTrials',
+            runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.LeaseTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Heartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/Heartbeat',
+            runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.HeartbeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/EndTrial',
+            runstream__proto_dot_v1_dot_sweep__pb2.EndTrialRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.EndTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/ReportValues',
+            runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.ReportValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/AddTrials',
+            runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.AddTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/ListTrials',
+            runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.ListTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBestTrials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/GetBestTrials',
+            runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.GetBestTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSweepSummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/GetSweepSummary',
+            runstream__proto_dot_v1_dot_sweep__pb2.GetSweepSummaryRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.SweepSummary.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSweepChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.SweepService/ListSweepChanges',
+            runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_sweep__pb2.ListSweepChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

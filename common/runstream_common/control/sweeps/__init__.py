@@ -1,0 +1,1 @@
+"""Sweeps in the control database: what needs transactions. Who asks is checked by the caller."""

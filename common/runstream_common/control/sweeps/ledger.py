@@ -1,0 +1,115 @@
+"""A sweep's row under its lock: counts that are moved, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from runstream_common.control.sweep_tables import changes, sweeps
+from runstream_common.control.sweeps.model import SERVER, Answer, Cause, State, SweepRow, Trial, Verdict
+
+
+class Ledger:
+    """Reads the row for update, collects changes to it, and writes them with `save()`."""
+
+    def __init__(self, connection: Connection, row: SweepRow, now: int) -> None:
+        self._connection = connection
+        self._row: dict[str, Any] = dict(row._mapping)
+        self._changed: set[str] = set()
+        self.now = now
+
+    @classmethod
+    def open(cls, connection: Connection, sweep: str, now: int) -> Ledger | None:
+        """None: there is no such sweep. Others wait for the row until the transaction ends."""
+        row = connection.execute(select(sweeps).where(sweeps.c.id == sweep).with_for_update()).one_or_none()
+        return None if row is None else cls(connection, row, now)
+
+    def __getitem__(self, column: str) -> Any:
+        return self._row[column]
+
+    def __setitem__(self, column: str, value: Any) -> None:
+        if self._row[column] != value:
+            self._row[column] = value
+            self._changed.add(column)
+
+    @property
+    def trials(self) -> int:
+        """Drawn, for the run cap; those added from elsewhere are not."""
+        return sum(self[state] for state in Trial if state is not Trial.ADDED)
+
+    @property
+    def living(self) -> int:
+        return int(self[Trial.QUEUED] + self[Trial.RUNNING])
+
+    @property
+    def may_draw(self) -> int | None:
+        """New trials that the run cap allows; None: any number."""
+        cap = self["run_cap"]
+        if self["exhausted"]:
+            return 0
+        return None if cap is None else max(int(cap) - self.trials, 0)
+
+    def move(self, old: Trial | None, new: Trial, count: int = 1) -> None:
+        if old is not None:
+            self[old] = self[old] - count
+        self[new] = self[new] + count
+
+    def next_result(self) -> int:
+        self["results"] = self["results"] + 1
+        return int(self["results"])
+
+    def note(self, author: str, action: str, detail: str) -> None:
+        self._connection.execute(
+            insert(changes).values(sweep=self["id"], at_us=self.now, author=author, action=action, detail=detail)
+        )
+
+    def set_state(self, state: State, reason: str, author: str, action: str) -> None:
+        self["state"], self["reason"] = state.value, reason
+        self["ended_us"] = self.now if state in (State.FINISHED, State.CANCELLED) else None
+        self.note(author, action, reason)
+
+    def settle(self) -> None:
+        """Finish the sweep where nothing is left to do, or a budget is spent."""
+        if self["state"] not in (State.RUNNING, State.PAUSED):
+            return
+        spent = self.budget_spent()
+        if spent:
+            self.set_state(State.FINISHED, spent, SERVER, "finished")
+        elif self.may_draw == 0 and self.living == 0 and (self.trials or self["exhausted"]):
+            what = "the run cap" if not self["exhausted"] else "the grid"
+            self.set_state(State.FINISHED, f"all {self.trials} trials of {what} ended", SERVER, "finished")
+
+    def budget_spent(self) -> str:
+        """Which, in words; empty: none."""
+        wall, trial_time, cost = self["wall_time_s"], self["trial_time_s"], self["cost_limit"]
+        if wall and self["started_us"] and self.now - self["started_us"] >= wall * 1e6:
+            return f"the budget of {wall:g} s since the first trial is spent"
+        if trial_time and self["trial_seconds"] >= trial_time:
+            return f"the budget of {trial_time:g} s of trials is spent"
+        if cost and self["cost"] >= cost:
+            return f"the budget of {cost:g} is spent: {self['cost']:g}"
+        return ""
+
+    def verdict(self, agent: Any = None) -> Answer:
+        """What an agent is to do, whatever trials there are: GO where nothing is against going on."""
+        if agent is not None and agent.state != "active":
+            return Answer(Verdict.STOP, cause=Cause.FAILURE_GUARD, reason=agent.reason)
+        match self["state"]:
+            case State.CANCELLED:
+                return Answer(Verdict.STOP, cause=Cause.SWEEP_CANCELLED, reason=self["reason"])
+            case State.FINISHED:
+                cause = Cause.BUDGET if self["reason"].startswith("the budget") else Cause.SWEEP_FINISHED
+                return Answer(Verdict.STOP, cause=cause, reason=self["reason"])
+            case State.PAUSED:
+                return Answer(Verdict.PAUSED, reason=self["reason"])
+        return Answer(Verdict.GO)
+
+    def save(self) -> None:
+        if self._changed:
+            values = {column: self._row[column] for column in self._changed}
+            self._connection.execute(update(sweeps).where(sweeps.c.id == self["id"]).values(**values))
+            self._changed.clear()
+
+
+DELETED = Answer(Verdict.STOP, cause=Cause.SWEEP_DELETED, reason="the sweep was deleted")

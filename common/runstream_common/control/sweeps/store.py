@@ -1,0 +1,253 @@
+"""Sweeps in the control database. The caller has checked who may: nothing here asks for rights.
+
+Safe to use from one event loop; several processes may use one database, and each may end at any moment: there is no
+state but the rows.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from runstream_common.control import sweep_tables as tables
+from runstream_common.control import tables as control
+from runstream_common.control.database import in_thread
+from runstream_common.control.sweep_tables import agents, reports, sweeps, trials
+from runstream_common.control.sweeps import ends, leases
+from runstream_common.control.sweeps.ends import Goal
+from runstream_common.control.sweeps.ledger import Ledger
+from runstream_common.control.sweeps.model import (
+    AgentRow,
+    Answer,
+    Ask,
+    Beat,
+    Beaten,
+    Cause,
+    End,
+    Ended,
+    Limits,
+    Order,
+    Proposal,
+    Search,
+    State,
+    SweepRow,
+    Trial,
+    Value,
+)
+from runstream_common.control.sweeps.questions import SweepQuestions
+from runstream_common.times import now_us
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class SweepStore(SweepQuestions):
+    """All methods raise ControlUnavailableError."""
+
+    limits = Limits(losses=10, initial_failures=5)
+
+    @in_thread
+    def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, Any]) -> SweepRow:
+        """Makes the project where it does not exist. The same user's same request gives the same sweep."""
+        now = now_us()
+        with self._engine.begin() as connection:
+            if request_id:
+                same = (sweeps.c.created_by == user, sweeps.c.request_id == request_id)
+                found = connection.execute(select(sweeps).where(*same)).one_or_none()
+                if found is not None:
+                    return found
+            which = (control.projects.c.team == team, control.projects.c.project == project)
+            if connection.execute(select(control.projects.c.project).where(*which)).first() is None:
+                connection.execute(
+                    insert(control.projects).values(team=team, project=project, created_us=now, created_by=user)
+                )
+            sweep = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+            counts = {state.value: 0 for state in Trial}
+            connection.execute(
+                insert(sweeps).values(
+                    id=sweep,
+                    team=team,
+                    project=project,
+                    created_us=now,
+                    created_by=user,
+                    request_id=request_id or None,
+                    state=State.RUNNING.value,
+                    reason="",
+                    early_off=False,
+                    drawn=0,
+                    place="0",
+                    exhausted=False,
+                    results=0,
+                    cost=0.0,
+                    trial_seconds=0.0,
+                    **counts,
+                    **fields,
+                )
+            )
+            row = connection.execute(select(sweeps).where(sweeps.c.id == sweep)).one()
+            Ledger(connection, row, now).note(user, "created", f"{row.method} search")
+            return row
+
+    @in_thread
+    def update(self, sweep: str, user: str, fields: Mapping[str, Any]) -> SweepRow | None:
+        """Set columns; the history says what was what. None: there is no such sweep."""
+        with self._engine.begin() as connection:
+            ledger = Ledger.open(connection, sweep, now_us())
+            if ledger is None:
+                return None
+            before = {column: ledger[column] for column in fields if ledger[column] != fields[column]}
+            for column in before:
+                ledger[column] = fields[column]
+            if before:
+                shown = [f"{column}: {_short(before[column])} -> {_short(fields[column])}" for column in before]
+                ledger.note(user, "updated", "; ".join(shown))
+            ledger.settle()
+            ledger.save()
+            return connection.execute(select(sweeps).where(sweeps.c.id == sweep)).one()
+
+    @in_thread
+    def command(self, sweep: str, user: str, state: State, action: str, reason: str) -> SweepRow | None:
+        """Change the state; the caller has checked that it may be changed so. None: there is no such sweep."""
+        with self._engine.begin() as connection:
+            ledger = Ledger.open(connection, sweep, now_us())
+            if ledger is None:
+                return None
+            if ledger["state"] != state.value and ledger["state"] != State.CANCELLED:
+                words = f"{action} by {user}" + (f": {reason}" if reason else "")
+                if state is State.RUNNING:
+                    words = ""
+                ledger.set_state(state, words, user, action)
+                if state is State.CANCELLED:
+                    ends.stop_all(connection, ledger, words)
+                ledger.settle()
+                ledger.save()
+            return connection.execute(select(sweeps).where(sweeps.c.id == sweep)).one()
+
+    @in_thread
+    def delete(self, sweep: str) -> int:
+        """With everything of it; returns the number of its trials."""
+        with self._engine.begin() as connection:
+            Ledger.open(connection, sweep, now_us())
+            count = 0
+            for table in tables.ALL:
+                which = table.c.id if table is sweeps else table.c.sweep
+                done = connection.execute(delete(table).where(which == sweep)).rowcount
+                count = done if table is trials else count
+            return count
+
+    @in_thread
+    def register(self, sweep: str, user: str, name: str, fields: Mapping[str, Any]) -> AgentRow:
+        """Again with the same name: the same agent, beginning anew."""
+        now = now_us()
+        anew = {**fields, "state": "active", "reason": "", "seen_us": now, "ends": 0, "recent_failures": "[]"}
+        which = (agents.c.sweep == sweep, agents.c.user == user, agents.c.name == name)
+        with self._engine.begin() as connection:
+            if connection.execute(update(agents).where(*which).values(**anew)).rowcount == 0:
+                connection.execute(
+                    insert(agents).values(
+                        id=secrets.token_hex(8),
+                        sweep=sweep,
+                        user=user,
+                        name=name,
+                        created_us=now,
+                        finished=0,
+                        failed=0,
+                        **anew,
+                    )
+                )
+            return connection.execute(select(agents).where(*which)).one()
+
+    @in_thread
+    def lease(self, sweep: str, asks: Sequence[Ask], search: Search) -> list[Answer]:
+        """One answer an ask, in their order."""
+        with self._engine.begin() as connection:
+            return leases.lease(connection, sweep, asks, search, self.limits, now_us())
+
+    @in_thread
+    def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Beat]]]) -> list[Beaten]:
+        """Heartbeats of agents of one sweep."""
+        with self._engine.begin() as connection:
+            now = now_us()
+            return [leases.beat(connection, sweep, agent, beats, now) for agent, beats in calls]
+
+    @in_thread
+    def end(self, sweep: str, calls: Sequence[End], goals: Sequence[Goal]) -> list[Ended | None]:
+        """Ends of trials of one sweep. None: there is no such trial."""
+        with self._engine.begin() as connection:
+            now = now_us()
+            return [ends.end(connection, sweep, said, goals, self.limits, now) for said in calls]
+
+    @in_thread
+    def report(self, sweep: str, agent: str, number: int, lease: str, values: Mapping[int, float]) -> Order | None:
+        """Keep values under way; the order to stop, where there is one."""
+        which = (trials.c.sweep == sweep, trials.c.number == number)
+        with self._engine.begin() as connection:
+            row = connection.execute(select(trials).where(*which)).one_or_none()
+            if row is None or row.lease != lease or row.agent != agent or row.state != Trial.RUNNING:
+                return Order(number, Cause.LEASE_LOST, "its lease ran out: it is not this agent's any more")
+            mine = (reports.c.sweep == sweep, reports.c.number == number)
+            connection.execute(delete(reports).where(*mine, reports.c.step.in_(list(values))))
+            rows = [{"sweep": sweep, "number": number, "step": step, "value": value} for step, value in values.items()]
+            connection.execute(insert(reports), rows)
+            return Order(number, Cause(row.stop), row.stop_reason) if row.stop else None
+
+    @in_thread
+    def order_stop(self, sweep: str, orders: Mapping[int, str], cause: Cause) -> int:
+        """Tell running trials to stop, each with its reason; returns how many had not been told."""
+        with self._engine.begin() as connection:
+            ledger = Ledger.open(connection, sweep, now_us())
+            return 0 if ledger is None else leases.order_stop(connection, ledger, orders, cause)
+
+    @in_thread
+    def tend(self, sweep: str) -> None:
+        """Give expired trials back, finish what is finished."""
+        with self._engine.begin() as connection:
+            ledger = Ledger.open(connection, sweep, now_us())
+            if ledger is not None:
+                leases.expire(connection, ledger, self.limits)
+                ledger.settle()
+                ledger.save()
+
+    @in_thread
+    def add(
+        self, sweep: str, user: str, known: Sequence[tuple[Proposal, str, Sequence[float]]], request_id: str
+    ) -> list[int]:
+        """Trials from elsewhere: configuration, run, values (none: to be read from the run). Empty: no such sweep. The
+        same request again gives the same numbers."""
+        with self._engine.begin() as connection:
+            now = now_us()
+            ledger = Ledger.open(connection, sweep, now)
+            if ledger is None:
+                return []
+            same = (trials.c.sweep == sweep, trials.c.request_id == request_id, trials.c.state == Trial.ADDED.value)
+            if request_id:
+                there = connection.execute(select(trials.c.number).where(*same).order_by(trials.c.number)).scalars()
+                if numbers := list(there):
+                    return numbers
+            first = ledger["drawn"] + 1
+            rows = []
+            for number, (found, run, values) in enumerate(known, start=first):
+                row = leases.blank(sweep, number, found.parameters_json, found.digest, now)
+                result = ends.known(ledger, values) if values else {"value_state": Value.PENDING.value}
+                empty = {"value": None, "result_order": None}
+                given = {"run": run, "state": Trial.ADDED.value, "ended_us": now, "request_id": request_id}
+                rows.append({**row, **empty, **result, **given})
+            connection.execute(insert(trials), rows)
+            ledger.move(None, Trial.ADDED, len(rows))
+            ledger["drawn"] = first + len(rows) - 1
+            ledger.note(user, "trials added", f"{len(rows)}: {first} to {first + len(rows) - 1}")
+            ledger.save()
+            return list(range(first, first + len(rows)))
+
+    @in_thread
+    def record(self, sweep: str, found: Mapping[int, Sequence[float] | str], goals: Sequence[Goal]) -> int:
+        """See `ends.record`."""
+        with self._engine.begin() as connection:
+            return ends.record(connection, sweep, found, goals, now_us())
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:200]

@@ -1,0 +1,117 @@
+"""Which sweep a call is about, whether the caller may, and what its definition means: read once a sweep."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from runstream_common.control.errors import PermissionDeniedError
+from runstream_common.control.store import Principal
+from runstream_common.control.sweeps.ends import Goal
+from runstream_common.control.sweeps.model import AgentRow, Search, SweepRow
+from runstream_common.control.sweeps.store import SweepStore
+from runstream_query.errors import UnknownNameError
+from runstream_query.sweeps import definition as definitions
+from runstream_query.sweeps.definition import Definition
+from runstream_query.sweeps.search import make_model, make_search
+from runstream_query.sweeps.suggesting import Suggester, Thinker
+
+_ENTRIES = 512
+"""Sweeps remembered; others are read again."""
+_AGENTS = 20_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What never changes of a sweep."""
+
+    sweep: str
+    team: str
+    project: str
+    definition: Definition
+    goals: tuple[Goal, ...]
+    search: Search | None
+    """None: `suggester`."""
+    suggester: Suggester | None
+
+    @property
+    def full_project(self) -> str:
+        return f"{self.team}/{self.project}"
+
+
+class Book:
+    """All methods raise UnknownNameError for a sweep that the caller cannot read, as for one that is not there, and
+    PermissionDeniedError where it may read but not write."""
+
+    def __init__(self, store: SweepStore, thinker: Thinker) -> None:
+        self._store = store
+        self._thinker = thinker
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._agents: OrderedDict[str, str] = OrderedDict()
+
+    async def row(self, principal: Principal, sweep: str, *, write: bool = False) -> SweepRow:
+        """The sweep as it is now."""
+        row = await self._store.sweep(sweep)
+        if row is None or not principal.can_read(row.team):
+            raise _unknown(sweep)
+        if write:
+            _check_writable(principal, row.team)
+        return row
+
+    async def entry(self, sweep: str) -> Entry | None:
+        """None: there is no such sweep."""
+        found = self._entries.get(sweep)
+        if found is None:
+            row = await self._store.sweep(sweep)
+            if row is None:
+                return None
+            found = self._entries[sweep] = self._make(row)
+            while len(self._entries) > _ENTRIES:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(sweep)
+        return found
+
+    async def of_agent(self, principal: Principal, agent: str) -> Entry:
+        """The sweep that an agent works on, when the caller may write."""
+        sweep = self._agents.get(agent)
+        if sweep is None:
+            row = await self._store.agent(agent)
+            if row is None:
+                raise UnknownNameError(f"there is no agent {agent[:40]!r}: register one (its sweep may be deleted)")
+            sweep = self.met(row)
+        entry = await self.entry(sweep)
+        if entry is None or not principal.can_read(entry.team):
+            raise UnknownNameError(f"there is no agent {agent[:40]!r}: register one (its sweep may be deleted)")
+        _check_writable(principal, entry.team)
+        return entry
+
+    def met(self, agent: AgentRow) -> str:
+        """Remember whose an agent is; returns its sweep."""
+        self._agents[agent.id] = agent.sweep
+        while len(self._agents) > _AGENTS:
+            self._agents.popitem(last=False)
+        return str(agent.sweep)
+
+    def forget(self, sweep: str) -> None:
+        self._entries.pop(sweep, None)
+
+    def _make(self, row: SweepRow) -> Entry:
+        definition = definitions.parse(row.definition)
+        search = make_search(definition, row.seed)
+        suggester = None
+        if search is None:
+            model = make_model(definition, row.seed)
+            suggester = Suggester(row.id, definition, model, self._store, self._thinker)
+        goals = tuple(Goal(objective.maximize, objective.target) for objective in definition.objectives)
+        return Entry(row.id, row.team, row.project, definition, goals, search, suggester)
+
+
+def _unknown(sweep: str) -> UnknownNameError:
+    return UnknownNameError(f"there is no sweep {sweep[:40]!r} that you can read: ListSweeps shows those of a project")
+
+
+def _check_writable(principal: Principal, team: str) -> None:
+    if not principal.can_write(team):
+        raise PermissionDeniedError(
+            f"this API key may read the sweeps of {team!r} but not work on them: ask for a member's"
+        )

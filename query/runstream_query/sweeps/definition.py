@@ -1,0 +1,276 @@
+"""A sweep's definition: W&B's configuration, and what runstream adds, read once and checked whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runstream_query.names import nearest
+from runstream_query.sweeps import fields, space
+from runstream_query.sweeps.distributions import Continuous
+from runstream_query.sweeps.errors import refuse
+from runstream_query.sweeps.limits import MAX_COMMAND, MAX_DESCRIPTION, MAX_NAME, MAX_OBJECTIVES
+from runstream_query.sweeps.space import Space
+
+METHODS = ("grid", "random", "bayes", "tpe")
+SUMMARIES = ("last", "min", "max", "mean", "best", "first")
+MACROS = (
+    "env",
+    "interpreter",
+    "program",
+    "args",
+    "args_no_hyphens",
+    "args_no_boolean_flags",
+    "args_json",
+    "args_json_file",
+)
+_KEYS = (
+    "method", "parameters", "metric", "metrics", "name", "description", "program", "command", "run_cap",
+    "early_terminate", "project", "entity", "constraints", "max_parallel", "retries", "budget", "seed",
+    "apiVersion", "kind", "controller",
+)  # fmt: skip
+_MACRO = re.compile(r"\$\{([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Objective:
+    metric: str
+    maximize: bool = False
+    target: float | None = None
+    summary: str = ""
+    """One of SUMMARIES; empty: the run's summary value."""
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """`brackets`: numbers of logs at which a trial must be among the best 1/eta; ascending."""
+
+    brackets: tuple[int, ...]
+    eta: float
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Budget:
+    """None: no limit."""
+
+    wall_time_s: float | None = None
+    """Since the first lease."""
+    trial_time_s: float | None = None
+    """Sum over the trials."""
+    cost: float | None = None
+    """Sum of what trials report."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    config: Mapping[str, Any]
+    """As it was given."""
+    method: str
+    space: Space
+    objectives: tuple[Objective, ...]
+    hyperband: Hyperband | None = None
+    run_cap: int | None = None
+    max_parallel: int | None = None
+    retries: int = 0
+    budget: Budget = field(default_factory=Budget)
+    seed: int | None = None
+    name: str = ""
+    description: str = ""
+    team: str = ""
+    project: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Definition:
+    """Of the JSON text. Raises DefinitionError."""
+    try:
+        config = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        refuse("", f"the definition is no JSON: {error}")
+    return read(config)
+
+
+def read(config: Any) -> Definition:
+    """Raises DefinitionError."""
+    config = fields.mapping("the definition", config)
+    method = _method(config)
+    _check_keys(config)
+    found = space.read(config)
+    objectives = _objectives(config)
+    if method in ("bayes", "tpe") and not objectives:
+        refuse(
+            "metric", f"is missing: {method} needs a metric to improve, such as metric: {{name: loss, goal: minimize}}"
+        )
+    if method == "grid":
+        _check_grid(found)
+    _check_command(config.get("command"))
+    return Definition(
+        config=config,
+        method=method,
+        space=found,
+        objectives=objectives,
+        hyperband=_hyperband(config.get("early_terminate"), objectives),
+        run_cap=fields.integer("run_cap", config["run_cap"], 1) if "run_cap" in config else None,
+        max_parallel=fields.integer("max_parallel", config["max_parallel"], 1) if "max_parallel" in config else None,
+        retries=fields.integer("retries", config.get("retries", 0), 0, 100),
+        budget=_budget(config.get("budget")),
+        seed=fields.integer("seed", config["seed"], 0) if "seed" in config else None,
+        name=fields.text("name", config.get("name") or "", MAX_NAME),
+        description=fields.text("description", config.get("description") or "", MAX_DESCRIPTION),
+        team=fields.text("entity", config.get("entity") or "", 64),
+        project=fields.text("project", config.get("project") or "", 128),
+        notes=tuple(_notes(found)),
+    )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            refuse(key, "is there twice in one mapping: rename or remove one")
+        found[key] = value
+    return found
+
+
+def _method(config: Mapping[str, Any]) -> str:
+    if "method" not in config:
+        refuse("method", f"is missing: use one of {', '.join(METHODS)}")
+    if config["method"] == "custom":
+        refuse(
+            "method",
+            "custom is W&B's for searches of your own: use grid, random, bayes or tpe, or drive trials by ask/tell",
+        )
+    return fields.one_of("method", config["method"], METHODS)
+
+
+def _check_keys(config: Mapping[str, Any]) -> None:
+    for key in ("job", "image_uri", "scheduler"):
+        if key in config:
+            refuse(key, "belongs to W&B Launch, which is not here: give program or command, and start agents yourself")
+    fields.only("", config, _KEYS)
+    controller = config.get("controller")
+    if controller is not None and fields.mapping("controller", controller).get("type", "cloud") != "cloud":
+        refuse("controller.type", "is local: here the server searches; leave it out")
+    if "kind" in config:
+        fields.one_of("kind", config["kind"], ("sweep",))
+    if "program" in config and config["program"] is not None:
+        fields.text("program", config["program"], 4096)
+
+
+def _objectives(config: Mapping[str, Any]) -> tuple[Objective, ...]:
+    if "metrics" not in config:
+        return (_objective("metric", config["metric"]),) if config.get("metric") is not None else ()
+    if "metric" in config:
+        refuse("metrics", "is there beside metric: use one of them")
+    given = config["metrics"]
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_OBJECTIVES:
+        refuse("metrics", f"is {fields.shown(given)}: give a list of 1 to {MAX_OBJECTIVES} metrics")
+    found = [_objective(f"metrics[{index}]", entry) for index, entry in enumerate(given)]
+    for index, objective in enumerate(found):
+        if objective.metric in [other.metric for other in found[:index]]:
+            refuse(f"metrics[{index}].name", f"is {objective.metric!r} again: name each metric once")
+    return tuple(found)
+
+
+def _objective(path: str, config: Any) -> Objective:
+    config = fields.mapping(path, config)
+    if "name" not in config:
+        refuse(f"{path}.name", "is missing: name the metric that the program logs")
+    fields.only(path, config, ("name", "goal", "target", "summary", "impute", "impute_while_running"))
+    name = fields.text(f"{path}.name", config["name"], 1024)
+    if not name:
+        refuse(f"{path}.name", "is empty: name the metric that the program logs")
+    goal = fields.one_of(f"{path}.goal", config.get("goal", "minimize"), ("minimize", "maximize"))
+    target = config.get("target")
+    summary = config.get("summary")
+    return Objective(
+        metric=name,
+        maximize=goal == "maximize",
+        target=None if target is None else float(fields.number(f"{path}.target", target)),
+        summary="" if summary is None else fields.one_of(f"{path}.summary", summary, SUMMARIES),
+    )
+
+
+def _check_grid(found: Space) -> None:
+    for parameter in found.parameters:
+        if parameter.distribution.count is None:
+            wide = isinstance(parameter.distribution, Continuous) and parameter.distribution.law == "uniform"
+            fix = "add step, such as step: 0.01" if wide else "list values, or give min, max and step"
+            refuse(parameter.path, f"has no end of values, and a grid tries all: {fix}; or use method: random")
+
+
+def _hyperband(config: Any, objectives: tuple[Objective, ...]) -> Hyperband | None:
+    path = "early_terminate"
+    if config is None:
+        return None
+    config = fields.mapping(path, config)
+    if not objectives:
+        refuse("metric", "is missing: early_terminate compares trials by it")
+    fields.one_of(f"{path}.type", config.get("type"), ("hyperband",))
+    fields.only(path, config, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
+    eta = fields.number(f"{path}.eta", config.get("eta", 3))
+    if eta <= 1:
+        refuse(f"{path}.eta", f"is {eta}: the best 1/eta go on, so give a number above 1")
+    strict = fields.truth(f"{path}.strict", config.get("strict", False))
+    if "min_iter" in config and "max_iter" not in config:
+        first = fields.integer(f"{path}.min_iter", config["min_iter"], 1)
+        brackets = [int(first * eta**power) for power in range(100) if first * eta**power < 2**53]
+    elif "max_iter" in config and "min_iter" not in config:
+        if "s" not in config:
+            refuse(f"{path}.s", "is missing: with max_iter it says how many brackets there are")
+        last = fields.integer(f"{path}.max_iter", config["max_iter"], 1)
+        count = fields.integer(f"{path}.s", config["s"], 1, 100)
+        brackets = [int(last / eta**power) for power in range(1, count + 1) if last / eta**power >= 1]
+        if not brackets:
+            refuse(
+                f"{path}.max_iter", f"is {last}, below eta ({eta}): no bracket is left; give at least {int(eta) + 1}"
+            )
+    else:
+        refuse(path, "give either min_iter, or max_iter with s")
+    return Hyperband(tuple(sorted(set(brackets))), float(eta), strict)
+
+
+def _budget(config: Any) -> Budget:
+    if config is None:
+        return Budget()
+    config = fields.mapping("budget", config)
+    fields.only("budget", config, ("wall_time", "trial_time", "cost"))
+    times = {
+        key: fields.duration_s(f"budget.{key}", config[key]) if key in config else None
+        for key in ("wall_time", "trial_time")
+    }
+    cost = float(fields.positive("budget.cost", config["cost"])) if "cost" in config else None
+    return Budget(times["wall_time"], times["trial_time"], cost)
+
+
+def _check_command(command: Any) -> None:
+    if command is None:
+        return
+    if not isinstance(command, list) or not 1 <= len(command) <= MAX_COMMAND:
+        refuse("command", f"is {fields.shown(command)}: give a list of words, such as [python, train.py, ${{args}}]")
+    for index, word in enumerate(command):
+        path = f"command[{index}]"
+        if isinstance(word, bool) or not isinstance(word, str | int | float):
+            refuse(path, f"is {fields.shown(word)}: give a word")
+        for macro in _MACRO.findall(str(word)):
+            name, colon, variable = macro.partition(":")
+            if macro in MACROS or (name == "envvar" and colon and variable):
+                continue
+            known = (*MACROS, "envvar:NAME")
+            refuse(path, f"there is no macro ${{{macro}}}{nearest(macro, known)}; macros: {', '.join(known)}")
+
+
+def _notes(found: Space) -> list[str]:
+    notes = []
+    for parameter in found.parameters:
+        law = parameter.distribution
+        if isinstance(law, Continuous) and law.law == "log" and law.clip is None and law.low > 0:
+            notes.append(
+                f"{parameter.path}: the bounds of log_uniform are exponents: it draws from {law.at(0):.4g} to "
+                f"{law.at(1):.4g}; log_uniform_values takes the values themselves"
+            )
+    return notes

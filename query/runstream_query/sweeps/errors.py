@@ -1,0 +1,19 @@
+"""What is wrong with a sweep's definition, and where."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from runstream_query.errors import InvalidQuestionError
+
+
+class DefinitionError(InvalidQuestionError):
+    """`path` names the place in the definition, such as `parameters.lr.min`; the message says what to do."""
+
+    def __init__(self, path: str, words: str) -> None:
+        super().__init__(f"{path}: {words}" if path else words)
+        self.path = path
+
+
+def refuse(path: str, words: str) -> NoReturn:
+    raise DefinitionError(path, words)

@@ -1,0 +1,28 @@
+"""What a model learns from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A trial that ended. `values`: one an objective, in their order; none where it failed or never logged them."""
+
+    chosen: Mapping[str, Any]
+    values: tuple[float, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.values) and all(math.isfinite(value) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`results` in the order in which they became known; `pending`: configurations of trials under way, by number."""
+
+    results: Sequence[Result]
+    pending: Sequence[Mapping[str, Any]] = ()

@@ -1,0 +1,156 @@
+"""What nobody asks for: leases run out, runs' results come in, hopeless trials are told to stop.
+
+Each query service does it; what two of them do at once does no harm, for the database decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from runstream_common.clickhouse import StorageError
+from runstream_common.control.errors import ControlError
+from runstream_common.control.sweeps.model import Cause, Trial, TrialRow
+from runstream_common.control.sweeps.store import SweepStore
+from runstream_common.metrics import Metrics
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
+from runstream_query.sweeps import results
+from runstream_query.sweeps.book import Book, Entry
+from runstream_query.sweeps.hyperband import Progress, hopeless
+
+LOG = structlog.get_logger()
+_EVERY_S = 1.0
+_JUDGE_EVERY_S = 2.0
+_AWAITED = 1000
+"""Trials whose results are looked for at a time, those that ended first before others."""
+_SLOWEST_S = 10.0
+"""Between looks at a trial whose run does not end."""
+_REMEMBERED = 100_000
+_BRACKETS = 32
+"""Of an endless schedule: eta^32 logs are never reached."""
+
+
+class Keeper:
+    def __init__(
+        self,
+        store: SweepStore,
+        storage: Storage,
+        lookup: Lookup,
+        book: Book,
+        metrics: Metrics,
+        wake: Callable[[str], None],
+    ) -> None:
+        """`wake`: a sweep has changed, agents that wait for it may look again."""
+        self._store = store
+        self._storage = storage
+        self._lookup = lookup
+        self._book = book
+        self._metrics = metrics
+        self._wake = wake
+        self._looked: dict[tuple[str, int], tuple[float, float]] = {}
+        """When to look again at an awaited trial (monotonic), and after which pause."""
+        self._ended: dict[tuple[str, int], Progress] = {}
+        """Of trials that ended: it does not change any more."""
+        self._judged_s = 0.0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.turn()
+            except (StorageError, ControlError) as error:
+                LOG.warning("sweeps could not be tended", reason=str(error)[:300])
+            except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
+                LOG.error("tending sweeps failed", exc_info=error)
+            await asyncio.sleep(_EVERY_S)
+
+    async def turn(self) -> None:
+        """Once. Raises StorageError, ControlError."""
+        for sweep in await self._store.to_tend():
+            await self._store.tend(sweep)
+            self._wake(sweep)
+        await self._collect()
+        if time.monotonic() - self._judged_s >= _JUDGE_EVERY_S:
+            self._judged_s = time.monotonic()
+            await self._judge_all()
+
+    # Results
+
+    async def _collect(self) -> None:
+        now = time.monotonic()
+        rows = await self._store.awaiting_values(_AWAITED)
+        self._looked = {key: at for key, at in self._looked.items() if key in {(row.sweep, row.number) for row in rows}}
+        by_sweep: dict[str, list[TrialRow]] = defaultdict(list)
+        for row in rows:
+            if self._looked.get((row.sweep, row.number), (0.0, 0.0))[0] <= now:
+                by_sweep[row.sweep].append(row)
+        for sweep, trials in by_sweep.items():
+            entry = await self._book.entry(sweep)
+            if entry is None:
+                continue
+            found = await results.read(
+                self._storage, self._lookup, entry.full_project, entry.definition.objectives, trials
+            )
+            for trial in trials:
+                if trial.number not in found:
+                    pause = min(self._looked.get((sweep, trial.number), (0.0, 0.5))[1] * 2, _SLOWEST_S)
+                    self._looked[sweep, trial.number] = (now + pause, pause)
+            if found:
+                await self._store.record(sweep, found, entry.goals)
+                self._wake(sweep)
+
+    # Early stopping
+
+    async def _judge_all(self) -> None:
+        for row in await self._store.early_stopping():
+            entry = await self._book.entry(row.id)
+            if entry is not None and entry.definition.hyperband is not None:
+                await self._judge(entry)
+
+    async def _judge(self, entry: Entry) -> None:
+        rule, objective = entry.definition.hyperband, entry.definition.objectives[0]
+        assert rule is not None
+        trials = await self._store.judged(entry.sweep)
+        progress = await self._progress(entry, trials)
+        running = [row.number for row in trials if row.state == Trial.RUNNING and not row.stop]
+        orders = hopeless(rule, objective.maximize, progress, running)
+        if orders:
+            told = await self._store.order_stop(entry.sweep, orders, Cause.PRUNED)
+            self._metrics.counter("runstream_query_sweep_trials_pruned_total").inc(told)
+
+    async def _progress(self, entry: Entry, trials: Sequence[TrialRow]) -> dict[int, Progress]:
+        """Of all trials; those that ended are read once."""
+        rule, objective = entry.definition.hyperband, entry.definition.objectives[0]
+        assert rule is not None
+        brackets = rule.brackets[:_BRACKETS]
+        unknown = [row for row in trials if (entry.sweep, row.number) not in self._ended]
+        found: dict[int, Progress] = {}
+        for row in trials:
+            if (known := self._ended.get((entry.sweep, row.number))) is not None:
+                found[row.number] = known
+        told = await self._store.reports_of(entry.sweep, [row.number for row in unknown])
+        by_run = {row.run: row for row in unknown if row.number not in told}
+        if by_run:
+            for answer in await self._storage.rows(
+                "sweep_progress",
+                project=entry.full_project,
+                runs=sorted(by_run),
+                metric=objective.metric,
+                brackets=list(brackets),
+            ):
+                at = tuple(answer["at"])
+                found[by_run[answer["run"]].number] = Progress(answer["logs"], at, answer["low"], answer["high"])
+        for number, values in told.items():
+            at = tuple(values[b - 1] if b <= len(values) else None for b in brackets)
+            found[number] = Progress(len(values), at, min(values), max(values))
+        if len(self._ended) > _REMEMBERED:
+            self._ended.clear()
+        for row in unknown:
+            # A finished trial's last points may still be on their way: it is remembered when its result is known.
+            if row.state != Trial.RUNNING and row.value_state != "pending" and row.number in found:
+                self._ended[entry.sweep, row.number] = found[row.number]
+        return found

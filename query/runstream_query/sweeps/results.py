@@ -1,0 +1,141 @@
+"""What trials came to: the values of their runs' metrics, read from ClickHouse when a run has ended."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runstream_common.control.sweeps.model import TrialRow
+from runstream_common.times import now_us
+from runstream_query import definitions
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
+from runstream_query.sweeps.definition import SUMMARIES, Objective
+
+UNKNOWN_AFTER_US = 60_000_000
+"""A trial ended so long ago, and no run of its is known: the program did not call init(), or has not sent it yet."""
+UNFINISHED_AFTER_US = 120_000_000
+"""A trial ended so long ago, and its run did not: what is there counts."""
+_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_METRICS = 1000
+
+
+async def read(
+    storage: Storage, lookup: Lookup, project: str, objectives: Sequence[Objective], trials: Sequence[TrialRow]
+) -> dict[int, Sequence[float] | str]:
+    """Values by trial, one an objective; a text says why there are none. Trials whose run is not complete yet are left
+    out: ask again. Raises StorageError."""
+    runs = sorted({trial.run for trial in trials})
+    states = {row["run"]: row["state"] for row in await lookup.run_rows(project, runs=runs, limit=len(runs))}
+    ready = [trial for trial in trials if _is_ready(trial, states.get(trial.run))]
+    known = sorted({trial.run for trial in ready if trial.run in states})
+    summaries = await _summaries(storage, project, objectives, known) if known else {}
+    found: dict[int, Sequence[float] | str] = {}
+    for trial in ready:
+        if trial.run not in states:
+            found[trial.number] = f"the run {trial.run} never came: does the program call runstream.init()?"
+            continue
+        values = [summaries.get(trial.run, {}).get(index) for index in range(len(objectives))]
+        missing = [o.metric for o, value in zip(objectives, values, strict=True) if value is None]
+        if missing:
+            found[trial.number] = f"the run {trial.run} never logged {', '.join(map(repr, missing))}"[:4096]
+        else:
+            found[trial.number] = [value for value in values if value is not None]
+    return found
+
+
+def _is_ready(trial: TrialRow, state: str | None) -> bool:
+    age_us = now_us() - (trial.ended_us or 0)
+    if state is None:
+        return age_us > UNKNOWN_AFTER_US
+    return state != "running" or age_us > UNFINISHED_AFTER_US
+
+
+async def _summaries(
+    storage: Storage, project: str, objectives: Sequence[Objective], runs: list[str]
+) -> dict[str, dict[int, float]]:
+    """Run -> index of the objective -> value."""
+    fields: dict[str, dict[str, dict[str, Any]]] = {run: {"summary": {}, "definition": {}} for run in runs}
+    for row in await storage.rows("run_fields", project=project, runs=runs, sections=["summary", "definition"]):
+        fields[row["run"]][row["section"]][row["key"]] = _parsed(row["value"])
+    # `loss.min` may be a metric of that name, or what define_metric("loss", summary="min") makes.
+    names = sorted({name for objective in objectives for name in (objective.metric, _split(objective.metric)[0])})
+    last: dict[tuple[str, str], float] = {}
+    for row in await storage.rows(
+        "run_values", project=project, runs=runs, metric_names=names, metric_pattern="", all_metric=0, limit=_METRICS
+    ):
+        last[row["run"], row["metric"]] = row["last_value"]
+    whole: dict[tuple[str, str], Mapping[str, float]] = {}
+    wanted = {
+        (run, index): _kind(objective, run, last, fields[run]["definition"])
+        for run in runs
+        for index, objective in enumerate(objectives)
+    }
+    metrics = sorted({metric for metric, kind in wanted.values() if kind not in ("", "last")})
+    if metrics:
+        for row in await storage.rows("summaries", project=project, runs=runs, metrics=metrics):
+            whole[row["run"], row["metric"]] = row
+    found: dict[str, dict[int, float]] = {run: {} for run in runs}
+    for (run, index), (metric, kind) in wanted.items():
+        objective = objectives[index]
+        own = None if objective.summary else _number(fields[run]["summary"].get(objective.metric))
+        value = own if own is not None else _value(objective, run, metric, kind, last, whole)
+        if value is not None:
+            found[run][index] = value
+    return found
+
+
+def _kind(
+    objective: Objective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, Any]
+) -> tuple[str, str]:
+    """The metric behind an objective, and which value of it: the objective's own word, else the run's definition."""
+    metric, suffix = objective.metric, ""
+    if (run, metric) not in last:
+        base, kind = _split(metric)
+        if kind and (run, base) in last:
+            metric, suffix = base, kind
+    if objective.summary or suffix:
+        return metric, objective.summary or suffix
+    summary = str(definitions.find(defined, metric).get("summary") or "") if defined else ""
+    kinds = [part.strip() for part in summary.split(",") if part.strip() in SUMMARIES]
+    return metric, kinds[0] if kinds else "last"
+
+
+def _value(
+    objective: Objective,
+    run: str,
+    metric: str,
+    kind: str,
+    last: Mapping[tuple[str, str], float],
+    whole: Mapping[tuple[str, str], Mapping[str, float]],
+) -> float | None:
+    if (run, metric) not in last:
+        return None
+    if kind == "last":
+        return last[run, metric]
+    if (run, metric) not in whole:  # never finite
+        return math.nan
+    column = {"min": "low", "max": "high", "mean": "mean", "first": "first"}.get(kind)
+    return float(whole[run, metric][column or ("high" if objective.maximize else "low")])
+
+
+def _split(name: str) -> tuple[str, str]:
+    """`loss.min` -> ("loss", "min"); ("loss", "") where there is no such end."""
+    base, _, end = name.rpartition(".")
+    return (base, end) if base and end in SUMMARIES else (name, "")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _number(value: Any) -> float | None:
+    """A summary that the program set."""
+    if isinstance(value, str):
+        return _NUMBERS.get(value)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,102 @@
+"""Suggestions of a model for the next trials, made off the event loop, before the transaction that hands them out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from runstream_common.control.sweeps.model import SweepRow, Trial, TrialRow, Value
+from runstream_common.control.sweeps.store import SweepStore
+from runstream_common.metrics import Metrics
+from runstream_query.sweeps.definition import Definition
+from runstream_query.sweeps.history import History, Result
+from runstream_query.sweeps.limits import MAX_SUGGESTIONS
+from runstream_query.sweeps.search import Model, Prepared
+
+
+class Thinker:
+    """The one thread that models run in: they are pure computation, and two would only wait for each other."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._pool = ThreadPoolExecutor(1, "sweep-models")
+        self._controller: Any = None
+
+    async def suggest(self, method: str, model: Model, number: int, history: History) -> Mapping[str, Any] | None:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._think, method, model, number, history)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _think(self, method: str, model: Model, number: int, history: History) -> Mapping[str, Any] | None:
+        started_s = time.perf_counter()
+        self._controller = self._controller or _thread_controller()
+        with self._controller.limit(limits=1):
+            chosen = model.suggest(number, history)
+        took_s = time.perf_counter() - started_s
+        self._metrics.histogram("runstream_query_sweep_suggestion_seconds", method=method).observe(took_s)
+        return chosen
+
+
+def _thread_controller() -> Any:
+    """Matrices of a few hundred rows: more threads than one only get in each other's way (measured: four times slower
+    on a busy machine). The libraries come first: what is loaded later is not under control."""
+    import scipy.linalg  # noqa: F401
+    import sklearn.gaussian_process  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+class Suggester:
+    """Of one sweep. What it remembers, the results so far, can be read again at any time."""
+
+    def __init__(self, sweep: str, definition: Definition, model: Model, store: SweepStore, thinker: Thinker) -> None:
+        self._sweep = sweep
+        self._definition = definition
+        self._model = model
+        self._store = store
+        self._thinker = thinker
+        self._results: list[Result] = []
+        self._order = 0
+
+    async def prepare(self, count: int) -> Prepared:
+        """Suggestions for as many new trials as may be handed out now, at most `count` and MAX_SUGGESTIONS."""
+        space = self._definition.space
+        row = await self._store.sweep(self._sweep)
+        fresh = 0 if row is None else min(count - row.queued, _free(row), MAX_SUGGESTIONS)
+        if row is None or fresh <= 0:
+            return Prepared(space, {})
+        await self._read_results()
+        pending = [space.flatten(json.loads(trial.parameters)) for trial in await self._store.pending(self._sweep)]
+        suggestions: dict[int, Mapping[str, Any]] = {}
+        for number in range(row.drawn + 1, row.drawn + 1 + fresh):
+            history = History(tuple(self._results), tuple(pending))
+            chosen = await self._thinker.suggest(self._definition.method, self._model, number, history)
+            if chosen is None:
+                break
+            suggestions[number] = chosen
+            pending.append(dict(chosen))
+        return Prepared(space, suggestions)
+
+    async def _read_results(self) -> None:
+        for row in await self._store.results_after(self._sweep, self._order):
+            self._results.append(self._result(row))
+            self._order = row.result_order
+
+    def _result(self, row: TrialRow) -> Result:
+        values: Sequence[float] = json.loads(row.values_json) if row.value_state == Value.KNOWN else ()
+        return Result(self._definition.space.flatten(json.loads(row.parameters)), tuple(values))
+
+
+def _free(row: SweepRow) -> int:
+    """New trials that may be drawn now."""
+    drawn = sum(row._mapping[state.value] for state in Trial if state is not Trial.ADDED)
+    free = MAX_SUGGESTIONS if row.run_cap is None else row.run_cap - drawn
+    if row.max_parallel is not None:
+        free = min(free, row.max_parallel - row.running)
+    return int(free) if row.state == "running" else 0

@@ -1,0 +1,195 @@
+"""Sweeps: made, changed, commanded, listed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from types import SimpleNamespace
+from typing import Any
+
+from runstream_common.control.errors import PermissionDeniedError
+from runstream_common.control.store import Principal
+from runstream_common.control.sweeps.model import State, SweepRow, Trial
+from runstream_common.control.sweeps.store import SweepStore
+from runstream_proto.v1 import sweep_pb2 as pb
+from runstream_query.documents import timestamp
+from runstream_query.errors import ConflictError, InvalidQuestionError
+from runstream_query.lookup import Lookup
+from runstream_query.names import check
+from runstream_query.paging import make_token, page_size, read_token
+from runstream_query.sweeps import definition as definitions
+from runstream_query.sweeps import fields
+from runstream_query.sweeps.agency import Agency
+from runstream_query.sweeps.book import Book
+from runstream_query.sweeps.definition import Definition
+from runstream_query.sweeps.grid import Grid
+from runstream_query.sweeps.limits import MAX_DESCRIPTION, MAX_NAME
+from runstream_query.sweeps.messages import STATE_NAMES, sweep_message
+from runstream_query.sweeps.search import check_feasible, notes
+from runstream_query.sweeps.space import as_json
+
+_COMMANDS = {
+    pb.SWEEP_COMMAND_PAUSE: (State.PAUSED, "paused"),
+    pb.SWEEP_COMMAND_RESUME: (State.RUNNING, "resumed"),
+    pb.SWEEP_COMMAND_STOP: (State.FINISHED, "stopped"),
+    pb.SWEEP_COMMAND_CANCEL: (State.CANCELLED, "cancelled"),
+}
+_MAX_REQUEST_ID = 64
+
+
+class Sweeps:
+    def __init__(self, store: SweepStore, lookup: Lookup, book: Book, agency: Agency) -> None:
+        self._store = store
+        self._lookup = lookup
+        self._book = book
+        self._agency = agency
+
+    async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:  # noqa: N802
+        if not request.definition_json:
+            raise InvalidQuestionError("definition_json is empty: give the sweep's configuration as a JSON object")
+        definition = await asyncio.to_thread(definitions.parse, request.definition_json)
+        team = self._lookup.team(principal, request.team or definition.team)
+        project = request.project or definition.project
+        if not project:
+            raise InvalidQuestionError("project: name it in the call, or in the definition")
+        check("project", project)
+        if not principal.can_write(team):
+            raise PermissionDeniedError(f"this API key may not write to the team {team!r}: use a key of a member")
+        columns = await asyncio.to_thread(_columns, definition)
+        if request.check_only:
+            return sweep_message(_unmade(team, project, principal.user, columns), definition)
+        request_id = check_request_id(request.request_id)
+        row = await self._store.create(team, project, principal.user, request_id, columns)
+        return await self._message(row)
+
+    async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:  # noqa: N802
+        return await self._message(await self._book.row(principal, request.sweep))
+
+    async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:  # noqa: N802
+        team, project = await self._lookup.team_project(principal, request.team, request.project)
+        size = page_size(request.page_size, 50, 1000)
+        place = read_token(request, (int, str))
+        state = STATE_NAMES.get(request.state, "")
+        rows = await self._store.sweeps_of(team, project, state, (place[0], place[1]) if place else None, size)
+        response = pb.ListSweepsResponse(sweeps=[await self._message(row, whole=False) for row in rows])
+        if len(rows) == size:
+            response.next_page_token = make_token(request, [rows[-1].created_us, rows[-1].id])
+        return response
+
+    async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:  # noqa: N802
+        row = await self._book.row(principal, request.sweep, write=True)
+        if row.state == State.CANCELLED:
+            raise ConflictError("the sweep was cancelled: nothing of it can be changed any more")
+        changed = await self._store.update(request.sweep, principal.user, _changes(request))
+        self._agency.wake(request.sweep)
+        return await self._message(changed or row)
+
+    async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:  # noqa: N802
+        row = await self._book.row(principal, request.sweep, write=True)
+        if request.command not in _COMMANDS:
+            raise InvalidQuestionError("command is missing: pause, resume, stop or cancel")
+        state, action = _COMMANDS[request.command]
+        _check_command(row, state)
+        changed = await self._store.command(request.sweep, principal.user, state, action, request.reason)
+        self._agency.wake(request.sweep)
+        return await self._message(changed or row)
+
+    async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:  # noqa: N802
+        await self._book.row(principal, request.sweep, write=True)
+        count = await self._store.delete(request.sweep)
+        self._book.forget(request.sweep)
+        self._agency.wake(request.sweep)
+        return pb.DeleteSweepResponse(trials=count)
+
+    async def ListSweepChanges(  # noqa: N802
+        self, principal: Principal, request: pb.ListSweepChangesRequest
+    ) -> pb.ListSweepChangesResponse:
+        await self._book.row(principal, request.sweep)
+        size = page_size(request.page_size, 100, 1000)
+        place = read_token(request, (int,))
+        rows = await self._store.changes_of(request.sweep, place[0] if place else None, size)
+        response = pb.ListSweepChangesResponse()
+        for row in rows:
+            response.changes.add(time=timestamp(row.at_us), author=row.author, action=row.action, detail=row.detail)
+        if len(rows) == size:
+            response.next_page_token = make_token(request, [rows[-1].id])
+        return response
+
+    async def _message(self, row: SweepRow, *, whole: bool = True) -> pb.Sweep:
+        entry = await self._book.entry(row.id)
+        definition = entry.definition if entry is not None else definitions.parse(row.definition)
+        return sweep_message(row, definition, whole=whole)
+
+
+def check_request_id(text: str) -> str:
+    if len(text) > _MAX_REQUEST_ID:
+        raise InvalidQuestionError(f"request_id: at most {_MAX_REQUEST_ID} characters")
+    return text
+
+
+def _columns(definition: Definition) -> dict[str, Any]:
+    """Of a new sweep. Raises DefinitionError where nothing fulfils its constraints."""
+    check_feasible(definition)
+    size, is_limit = Grid(definition.space).size() if definition.method == "grid" else ("", False)
+    return {
+        "name": definition.name,
+        "description": definition.description,
+        "definition": as_json(definition.config),
+        "method": definition.method,
+        "notes": json.dumps(notes(definition)),
+        "seed": definition.seed if definition.seed is not None else secrets.randbits(31),
+        "size": str(size),
+        "size_is_limit": is_limit,
+        "run_cap": definition.run_cap,
+        "max_parallel": definition.max_parallel,
+        "retries": definition.retries,
+        "wall_time_s": definition.budget.wall_time_s,
+        "trial_time_s": definition.budget.trial_time_s,
+        "cost_limit": definition.budget.cost,
+    }
+
+
+def _unmade(team: str, project: str, user: str, columns: dict[str, Any]) -> Any:
+    """As a row, of a sweep that is only checked."""
+    empty: dict[str, Any] = {state.value: 0 for state in Trial}
+    empty |= {"created_us": 0, "started_us": 0, "ended_us": 0, "cost": 0.0, "trial_seconds": 0.0, "early_off": False}
+    named = {"id": "", "team": team, "project": project, "state": "running", "reason": "", "created_by": user}
+    return SimpleNamespace(**empty, **named, **columns)
+
+
+def _check_command(row: SweepRow, state: State) -> None:
+    if row.state == State.CANCELLED and state is not State.CANCELLED:
+        raise ConflictError("the sweep was cancelled, which is final: make another")
+    if row.state == State.FINISHED and state is State.PAUSED:
+        raise ConflictError(f"the sweep is finished ({row.reason}): there is nothing to pause")
+
+
+def _changes(request: pb.UpdateSweepRequest) -> dict[str, Any]:
+    """Columns to set. Raises DefinitionError."""
+    found: dict[str, Any] = {}
+    if request.HasField("name"):
+        found["name"] = fields.text("name", request.name, MAX_NAME)
+    if request.HasField("description"):
+        found["description"] = fields.text("description", request.description, MAX_DESCRIPTION)
+    if request.HasField("run_cap"):
+        found["run_cap"] = fields.integer("run_cap", request.run_cap, 0) or None
+    if request.HasField("max_parallel"):
+        found["max_parallel"] = fields.integer("max_parallel", request.max_parallel, 0) or None
+    if request.HasField("retries"):
+        found["retries"] = fields.integer("retries", request.retries, 0, 100)
+    if request.HasField("wall_time_s"):
+        found["wall_time_s"] = _limit("wall_time_s", request.wall_time_s)
+    if request.HasField("trial_time_s"):
+        found["trial_time_s"] = _limit("trial_time_s", request.trial_time_s)
+    if request.HasField("cost"):
+        found["cost_limit"] = _limit("cost", request.cost)
+    if request.early_terminate_off:
+        found["early_off"] = True
+    return found
+
+
+def _limit(name: str, value: float) -> float | None:
+    if fields.number(name, value) < 0:
+        raise InvalidQuestionError(f"{name} is {value}: give a number above 0, or 0 for no limit")
+    return value or None
