@@ -74,7 +74,7 @@ class Sweep:
         self._client = Client()
         self._session: Session | None = None
         self.id = parse_path(sweep_id)[2]
-        self._info()
+        self.info()
 
     # Trials
 
@@ -119,21 +119,21 @@ class Sweep:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that is in force."""
-        return self._info().definition
+        return self.info().definition
 
     @property
     def name(self) -> str:
-        return self._info().name
+        return self.info().name
 
     @property
     def state(self) -> str:
         """running, paused, finished or cancelled."""
-        return self._info().state
+        return self.info().state
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials by state."""
-        return self._info().counts
+        return self.info().counts
 
     def trials(self, *states: str) -> Iterator[TrialInfo]:
         """All trials by number, or those in some states."""
@@ -166,7 +166,7 @@ class Sweep:
             return None
         from runstream.api import Api
 
-        info = self._info()
+        info = self.info()
         return Api().run(f"{info.team}/{info.project}/{best.run}")
 
     # Steering
@@ -204,7 +204,8 @@ class Sweep:
     def _order(self, command: str) -> None:
         self._client.call("CommandSweep", sweep=self.id, command=f"SWEEP_COMMAND_{command}")
 
-    def _info(self) -> SweepInfo:
+    def info(self) -> SweepInfo:
+        """All of it, as it is now."""
         return SweepInfo.of(self._client.call("GetSweep", sweep=self.id))
 
     def _opened(self) -> Session:

@@ -107,7 +107,9 @@ class Child:
 def failure(status: int, tail: str) -> str:
     """What went wrong: the signal, or the exit status and the last lines of the program's error output."""
     lines = [line.rpartition("\r")[2].strip() for line in tail.splitlines()]
-    last = "\n".join([line[:_LINE_LIMIT] for line in lines if line][-_TAIL_LINES:])
+    last = "\n".join(
+        [line[:_LINE_LIMIT] for line in lines if line and not line.startswith("runstream: ")][-_TAIL_LINES:]
+    )
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-status).name}" + (f": {last}" if last else "")

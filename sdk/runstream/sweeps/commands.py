@@ -230,7 +230,7 @@ class CommandAgent:
                 if not self._told_to_end or time.monotonic() < running.kill_at:
                     self._wait(time.monotonic() + _RETRY_S)
                     return
-                answer = Answer(accepted=False)
+                answer = Answer(accepted=False, untold=True)
             except ApiError as error:
                 self._refused(error)
                 answer = Answer(accepted=False)

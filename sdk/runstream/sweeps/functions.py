@@ -76,7 +76,8 @@ class FunctionAgent:
                 outcome, message = outcomes.FAILED, f"SystemExit: {error.code}"
         except Exception as error:  # noqa: BLE001  # the boundary: whatever the function raises is its trial's failure
             outcome, message = outcomes.FAILED, _words(error)
-            print_error(traceback.format_exc())
+            trace = error.__traceback__.tb_next if error.__traceback__ else None  # without this frame
+            print_error("".join(traceback.format_exception(type(error), error, trace)))
         finally:
             if self._active.order is not None and outcome == outcomes.FINISHED:
                 outcome = outcomes.STOPPED  # the function asked run.should_stop, and returned
@@ -118,6 +119,8 @@ class FunctionAgent:
 
 def ending(outcome: str, answer: Answer, message: str, order: Order | None) -> str:
     """How a trial ended, for people."""
+    if answer.untold:
+        return "is over here; the server could not be told: the lease runs out by itself"
     if not answer.accepted:
         return "was another agent's by then: what it did here does not count"
     state = answer.trial.state if answer.trial is not None else outcome.lower()

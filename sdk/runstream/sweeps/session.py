@@ -56,6 +56,8 @@ class Answer:
     reason: str = ""
     retry_after_s: float = 0.0
     accepted: bool = True
+    untold: bool = False
+    """The server could not be told before the agent had to end."""
     trial: TrialInfo | None = None
 
 
