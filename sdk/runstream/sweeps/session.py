@@ -25,8 +25,9 @@ FINISHED, FAILED, PREEMPTED, STOPPED, GIVEN_BACK = ("FINISHED", "FAILED", "PREEM
 WAIT_S = 20.0
 """One question for a trial waits so long on the server."""
 _MARGIN_S = 15.0
-_BEAT_WHILE_PRUNING_S = 5.0
-"""Where a sweep stops trials early, an agent hears of it within so long."""
+_BEAT_WHILE_PRUNING_S = (0.5, 5.0)
+"""Where a sweep stops trials early, an agent asks after a fifth of the youngest one's age, within these bounds: what
+takes seconds is to be stopped within seconds."""
 _BACKOFF_S = (0.2, 10.0)
 _GOODBYE_S = 5.0
 _MESSAGE_LIMIT = 4096
@@ -40,6 +41,8 @@ class Leased:
     lease: str
     resume: bool
     """An earlier attempt's run is to be continued."""
+    since: float
+    """When it came, on the monotonic clock."""
 
     @property
     def number(self) -> int:
@@ -77,6 +80,7 @@ class Session:
     orders: dict[int, Order] = field(default_factory=dict)
     _pending: dict[str, Any] = field(default_factory=dict)
     _beat_s: float = WAIT_S
+    _prunes: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
     _closed: bool = False
     _away_since: float = 0.0
@@ -96,8 +100,7 @@ class Session:
         )
         self.agent = str(found["id"])
         self._beat_s = float(found.get("heartbeat_s") or 0) or 20.0
-        if self.info.definition.get("early_terminate"):
-            self._beat_s = min(self._beat_s, _BEAT_WHILE_PRUNING_S)
+        self._prunes = bool(self.info.definition.get("early_terminate"))
         threading.Thread(target=self._beat, name="runstream-heartbeat", daemon=True).start()
         return self.info
 
@@ -200,7 +203,7 @@ class Session:
     # Within
 
     def _beat(self) -> None:
-        pid, patience_s = os.getpid(), self._beat_s
+        pid, patience_s = os.getpid(), self._patience_s()
         while True:
             self._wake.wait(patience_s)
             self._wake.clear()
@@ -221,7 +224,15 @@ class Session:
             return min(self._beat_s, 2.0)
         for order in found.get("stop", []):
             self._told(order)
-        return self._beat_s
+        return self._patience_s()
+
+    def _patience_s(self) -> float:
+        """Until the next heartbeat."""
+        if not self._prunes:
+            return self._beat_s
+        young, old = _BEAT_WHILE_PRUNING_S
+        ages = [time.monotonic() - one.since for one in list(self.held.values())]
+        return min(self._beat_s, max(min(ages, default=young) / 5, young), old)
 
     def _told(self, found: Json) -> None:
         number = int(found["number"])
@@ -257,7 +268,7 @@ class Session:
 
 
 def _leased(found: Json) -> Leased:
-    return Leased(TrialInfo.of(found["trial"]), str(found["lease"]), bool(found.get("resume")))
+    return Leased(TrialInfo.of(found["trial"]), str(found["lease"]), bool(found.get("resume")), time.monotonic())
 
 
 def _answer(found: Json, trials: tuple[Leased, ...], **more: Any) -> Answer:
