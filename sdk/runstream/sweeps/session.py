@@ -114,6 +114,8 @@ class Session:
             self.orders.pop(one.number, None)
             self.held[one.number] = one
         self._pending = {}
+        if trials and self._prunes:
+            self._wake.set()  # from here on it beats more often
         return _answer(found, trials)
 
     def lease(self, count: int = 1, wait_s: float = WAIT_S) -> Answer:
@@ -197,9 +199,6 @@ class Session:
         self._wake.set()
         self.client.close()
 
-    def beat_soon(self) -> None:
-        self._wake.set()
-
     # Within
 
     def _beat(self) -> None:
@@ -228,7 +227,7 @@ class Session:
 
     def _patience_s(self) -> float:
         """Until the next heartbeat."""
-        if not self._prunes:
+        if not self._prunes or not self.held:
             return self._beat_s
         young, old = _BEAT_WHILE_PRUNING_S
         ages = [time.monotonic() - one.since for one in list(self.held.values())]
