@@ -70,9 +70,9 @@ def _find(command: str) -> Callable[[list[str]], int]:
     if command in own:
         return own[command]
     if command in ("sweep", "agent"):
-        from runstream.sweeps import cli
+        from runstream.sweeps import cli as sweeps
 
-        return getattr(cli, command)  # type: ignore[no-any-return]
+        return getattr(sweeps, command)  # type: ignore[no-any-return]
     if command in ("verify", "delete", "retention"):
         from runstream import stored
 

@@ -73,7 +73,7 @@ class RunstreamCallback:
                 report(value, step)
                 run.log({"intermediate_value": value}, step=step)
 
-            trial.report = report_and_log  # type: ignore[method-assign]  # of this trial alone
+            trial.report = report_and_log  # of this trial alone
             try:
                 return objective(trial)
             except optuna.TrialPruned:
