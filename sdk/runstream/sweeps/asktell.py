@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from runstream.api.errors import InvalidRequestError
 from runstream.sweeps import session as outcomes
-from runstream.sweeps.agent import open_session
+from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
 from runstream.sweeps.records import SweepInfo, TrialInfo, parse_path
 from runstream.sweeps.session import Leased, Session
@@ -68,13 +68,15 @@ class Sweep:
     until they are told, or this process ends.
     """
 
-    def __init__(self, sweep_id: str, entity: str | None = None, project: str | None = None) -> None:
+    def __init__(
+        self, sweep_id: str, entity: str | None = None, project: str | None = None, *, client: Client | None = None
+    ) -> None:
         """Raises ApiError."""
         self._path = (sweep_id, entity, project)
-        self._client = Client()
+        self._client = client or Client()
         self._session: Session | None = None
-        self.id = parse_path(sweep_id)[2]
-        self.info()
+        team, named, self.id = parse_path(sweep_id, entity, project)
+        check_place(self.info(), team, named)
 
     # Trials
 
@@ -164,10 +166,25 @@ class Sweep:
         best = self.best()
         if best is None or not best.run:
             return None
-        from runstream.api import Api
+        info = self.info()
+        return self._api().run(f"{info.team}/{info.project}/{best.run}")
+
+    def importance(self, **options: Any) -> Any:
+        """Which parameters matter for the first objective: `Api.importance` of this sweep's runs."""
+        from runstream.api.ranking import Objective
 
         info = self.info()
-        return Api().run(f"{info.team}/{info.project}/{best.run}")
+        if not info.objectives:
+            raise InvalidRequestError(f"the sweep {info.id} has no metric: nothing to matter for")
+        first = info.objectives[0]
+        objective = Objective(first.metric, first.goal)
+        return self._api().importance(f"{info.team}/{info.project}", objective, sweep=info.id, **options)
+
+    def _api(self) -> Any:
+        from runstream.api import Api
+
+        settings = self._client.settings
+        return Api(settings.base_url, settings.api_key or None)
 
     # Steering
 
@@ -210,5 +227,5 @@ class Sweep:
 
     def _opened(self) -> Session:
         if self._session is None:
-            self._session = open_session(*self._path)
+            self._session = open_session(*self._path, client=self._client)
         return self._session
