@@ -59,7 +59,7 @@ class Client:
 
         Raises ApiError of the kind that fits; UnavailableError where another try makes sense.
         """
-        body = json.dumps(fields, allow_nan=True).encode()
+        body = json.dumps(fields, allow_nan=False).encode()
         if self._pid != os.getpid():
             self._idle, self._pid = [], os.getpid()
         while True:
@@ -83,6 +83,10 @@ class Client:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_idle"):
+            self.close()
 
     def _ask(
         self, connection: http.client.HTTPConnection, method: str, body: bytes, timeout_s: float

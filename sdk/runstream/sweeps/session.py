@@ -8,6 +8,7 @@ a daemon thread of this session, which does nothing but HTTP: a fork of the proc
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -162,7 +163,7 @@ class Session:
             outcome=f"OUTCOME_{outcome}",
             exit_code=exit_code,
             message=message[:_MESSAGE_LIMIT],
-            values=list(values),
+            values=[_number(value) for value in values],
             **fields,
         )
         self.forget(number)
@@ -178,7 +179,7 @@ class Session:
         held = self.held.get(number)
         if held is None:
             return self.orders.get(number)
-        reported = [{"step": step, "value": value} for step, value in values]
+        reported = [{"step": step, "value": _number(value)} for step, value in values]
         found = self._call("ReportValues", agent=self.agent, number=number, lease=held.lease, values=reported)
         if found.get("stop"):
             self._told(found["stop"])
@@ -264,6 +265,13 @@ class Session:
             except UnavailableError:
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 2, _BACKOFF_S[1])
+
+
+def _number(value: float) -> float | str:
+    """In the JSON form of protocol buffers, which has words for what JSON has no numbers for."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
 def _leased(found: Json) -> Leased:
