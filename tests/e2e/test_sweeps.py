@@ -87,6 +87,17 @@ def alive(pid: int) -> bool:
 
 # The command line
 
+TUTORIAL = """
+import sys, runstream as wandb
+
+def main():
+    run = wandb.init(config={"learning_rate": 7})
+    wandb.log({"accuracy": 1 - (wandb.config.learning_rate - 0.042) ** 2})
+
+wandb.agent(sys.argv[1], function=main)
+"""
+"""Several of them at once: a trial is mostly waiting until all that it logged is stored."""
+
 
 def test_the_tutorials_sweep_has_a_hundred_trials_and_its_best_is_found(
     place: Path, capsys: pytest.CaptureFixture[str]
@@ -102,11 +113,8 @@ def test_the_tutorials_sweep_has_a_hundred_trials_and_its_best_is_found(
     path = re.search(r"runstream agent (\S+)", printed)
     assert path is not None and "100 trials" in printed
 
-    def train() -> None:
-        run = runstream.init(config={"learning_rate": 7})
-        run.log({"accuracy": 1 - (run.config.learning_rate - 0.042) ** 2})
-
-    runstream.agent(path[1], train)
+    agents = [subprocess.Popen([sys.executable, "-c", TUTORIAL, path[1]]) for _ in range(5)]
+    assert [process.wait(60) for process in agents] == [0] * 5
     sweep = runstream.Sweep(path[1])
     assert sweep.state == "finished" and sweep.counts["finished"] == 100
     values = sorted(trial.parameters["learning_rate"] for trial in sweep.trials())

@@ -42,7 +42,7 @@ class Outcome:
     killed: int
     """Agents killed by SIGKILL, while they had work to do."""
     killed_in_trial: int
-    """Of these: in the middle of a trial."""
+    """Of these: before they had heard that the end of their trial counts."""
     points: int
     finished: int
     """Trials that the server calls finished."""
@@ -112,19 +112,19 @@ def _work(settings: Settings, sweep: str, name: str, folder: Path, generator: ra
 
     session = Session(Client(settings.but(dir=str(folder / "spool"))), sweep, name, say=say)
     session.open()
-    FunctionAgent(session, lambda: time.sleep(generator.uniform(0.005, 0.1))).run()
+    FunctionAgent(session, lambda: time.sleep(generator.uniform(0.02, 0.4))).run()
     session.close()
 
 
 def _kill(victims: list[int], pids: Mapping[int, int], folder: Path, generator: random.Random) -> int:
-    """Kill them one after the other, each when it has begun a trial; how many were in the middle of one."""
+    """Kill them one after the other, each at some moment after it began a trial; how many had not said its end."""
     in_trial = 0
     for pid in victims:
         log = folder / f"agent-{pids[pid]}.log"
         deadline = time.monotonic() + 20
-        while not (log.exists() and _said(log, "")) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(generator.uniform(0, 0.1))
+        while not (log.exists() and len(_said(log, "")) % 2) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(generator.uniform(0, 0.05))
         os.kill(pid, signal.SIGKILL)
         in_trial += len(_said(log, "")) % 2
     return in_trial
