@@ -64,14 +64,14 @@ def check_place(info: SweepInfo, team: str, project: str) -> None:
         raise NotFoundError(f"the sweep {info.id} is not in {team or info.team}/{project or info.project}: {info.path}")
 
 
-def shown(parameters: dict[str, object], width: int = 100) -> str:
+def shown(parameters: dict[str, object], width: int = 100, digits: int = 6) -> str:
     """Parameters in one line of at most `width` characters."""
-    text = " ".join(f"{name}={number(value)}" for name, value in parameters.items())
+    text = " ".join(f"{name}={number(value, digits)}" for name, value in parameters.items())
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def number(value: object, digits: int = 6) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def print_error(text: str) -> None:

@@ -94,7 +94,7 @@ def _head(info: SweepInfo, found: dict[str, Any], best: Sequence[TrialInfo]) -> 
     if found.get("eta_s") is not None:
         pace.append(f"{duration(float(found['eta_s']))} left")
     if best and best[0].value is not None:
-        pace.append(f"best so far {number(best[0].value)} (trial {best[0].number}, run {best[0].run})")
+        lines.append(f"best so far: {number(best[0].value)} (trial {best[0].number}, run {best[0].run})")
     lines.append(", ".join(pace))
     if int(found.get("values_missing", 0)) and info.objectives:
         lines.append(f"{found['values_missing']} trials never logged {info.objectives[0].metric}: check its name")
@@ -121,8 +121,9 @@ def _trials(
     for place, one in enumerate(trials, start=1):
         value = one.value if one.value is not None else (values or {}).get(one.run)
         parameters = {name: found for name, found in flat(one.parameters).items() if name in varied}
-        note = f" — {one.message.splitlines()[-1]}" if one.state == "failed" and one.message else ""
-        cells = (str(one.number), one.state, value_text(value), runtime(one, now), shown(parameters, 400) + note)
+        failed = one.state == "failed" and one.message
+        words = f"{one.message.splitlines()[-1]} — " if failed else ""
+        cells = (str(one.number), one.state, value_text(value), runtime(one, now), words + shown(parameters, 400, 4))
         rows.append((str(place), *cells) if places else cells)
     columns = ("trial", "state", "value", "runtime", "parameters")
     return Table(title, ("#", *columns) if places else columns, tuple(rows))
