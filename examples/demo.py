@@ -1,4 +1,4 @@
-"""`make demo`: start everything, train on digits over four ranks on two "nodes", ask what is stored, show it."""
+"""`make demo`: start everything, train on digits over four ranks on two "nodes", sweep, ask what is stored, show it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo_report import report
+from demo_report import look_further, report, report_sweep
+from sweep_digits import CONFIG
 
+import runstream
 from runstream_common.process import until_told_to_end
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.up import KEY_FILE, Stack, UpConfig
 
 EXAMPLE = Path(__file__).resolve().with_name("digits.py")
+SWEEP = Path(__file__).resolve().with_name("sweep_digits.py")
+AGENTS = 3
 MAIN_LR = 0.2
 OTHER_LRS = (0.02, 0.05, 0.5, 1.5)
 NODES, RANKS_A_NODE = 2, 2
@@ -59,8 +63,17 @@ async def _demo(data: Path, epochs: int, stay: bool) -> int:
         for learning_rate in OTHER_LRS:
             say(f"training digits: 1 rank, learning rate {learning_rate:g}")
             await _train(Job(project, learning_rate, epochs, 1, 1, spool), environment, told)
+        say(f"a sweep: 24 trials, random and hyperband, {AGENTS} agents")
+        environment["RUNSTREAM_DIR"] = str(spool / "sweep")
+        sweep = await asyncio.to_thread(runstream.sweep, CONFIG, project=f"{project}-sweep")
+        agents = [[sys.executable, str(SWEEP), sweep] for _ in range(AGENTS)]
+        began = time.monotonic()
+        await _run(agents, [environment] * AGENTS, told)
+        took_s = time.monotonic() - began
         say("asking the query service")
         complete = await asyncio.to_thread(report, project, addresses)
+        complete &= await asyncio.to_thread(report_sweep, sweep, took_s)
+        look_further(project, sweep, addresses)
         if stay:
             print("Ctrl-C ends the demo.", flush=True)
             await told
@@ -114,20 +127,21 @@ class Job:
 
 
 async def _train(job: Job, environment: dict[str, str], told: asyncio.Future[Any]) -> None:
-    """Run a job's processes to their end. Raises RuntimeError when one fails, InterruptedError on Ctrl-C."""
+    """Run a job's processes to their end. Raises as `_run`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["--lr", str(job.learning_rate), "--epochs", str(job.epochs), "--project", job.project]
+    ranks = range(job.nodes * job.ranks)
+    environments = [{**environment, **job.environment(rank, port)} for rank in ranks]
+    await _run([[sys.executable, str(EXAMPLE), *arguments] for _ in ranks], environments, told)
+
+
+async def _run(commands: list[list[str]], environments: list[dict[str, str]], told: asyncio.Future[Any]) -> None:
+    """Processes side by side, to their end. Raises RuntimeError when one fails, InterruptedError on Ctrl-C."""
     processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(EXAMPLE),
-            *arguments,
-            env={**environment, **job.environment(rank, port)},
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(job.nodes * job.ranks)
+        await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
+        for command, environment in zip(commands, environments, strict=True)
     ]
     work = asyncio.gather(*(process.communicate() for process in processes))
     await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +153,7 @@ async def _train(job: Job, environment: dict[str, str], told: asyncio.Future[Any
         raise InterruptedError("interrupted")
     for rank, (process, (_, errors)) in enumerate(zip(processes, await work, strict=True)):
         if process.returncode:
-            raise RuntimeError(f"rank {rank} failed:\n{errors.decode('utf-8', 'replace')[-2000:]}")
+            raise RuntimeError(f"process {rank} failed:\n{errors.decode('utf-8', 'replace')[-2000:]}")
 
 
 if __name__ == "__main__":

@@ -21,13 +21,45 @@ def report(project: str, addresses: Addresses) -> bool:
     main = next(run for run in api.runs(project) if run.world_size > 1)
     _plot(main.history(200, ["train/loss"], pandas=False), main.name)
     _rank(console, ranked)
-    complete = _compare(console, [run for _, run in ranked])
+    return _compare(console, [run for _, run in ranked])
+
+
+def report_sweep(sweep_id: str, took_s: float) -> bool:
+    """Print the sweep's best trials; True when every run of it is complete."""
+    sweep = runstream.Sweep(sweep_id)
+    counts, api = sweep.counts, runstream.Api()
+    console = Console(width=100)
+    table = Table(title="The sweep's best by val/accuracy")
+    for column in ("#", "trial", "val/accuracy", "lr", "momentum", "batch"):
+        table.add_column(column, justify="right")
+    for place, trial in enumerate(sweep.top(8), start=1):
+        found = trial.parameters
+        table.add_row(
+            str(place),
+            str(trial.number),
+            f"{trial.value:.4f}",
+            f"{found['lr']:.4g}",
+            f"{found['momentum']:.2f}",
+            str(found["batch"]),
+        )
+    console.print(table)
+    info = sweep.info()
+    runs = [api.run(f"{info.team}/{info.project}/{trial.run}") for trial in sweep.trials() if trial.attempt]
+    verdicts = [run.completeness["verdict"] for run in runs]
+    console.print(
+        f"{counts['finished']} trials finished, {counts['pruned']} stopped early, {counts['failed']} failed "
+        f"in {took_s:.0f} s; {verdicts.count('complete')} of {len(verdicts)} runs complete"
+    )
+    return set(verdicts) == {"complete"}
+
+
+def look_further(project: str, sweep: str, addresses: Addresses) -> None:
     base, engine = f"http://{addresses.http}", f"http://{addresses.clickhouse}"
     print("\nLook further:")
     print(f"  export RUNSTREAM_BASE_URL={base} RUNSTREAM_QUERY_GRPC={addresses.grpc}")
     print(f"  curl -H \"authorization: Bearer $(cat .demo/api-key)\" '{base}/api/v1/ListRuns?project={project}'")
     print(f"  curl -u default:$(cat .demo/clickhouse-password) {engine} -d 'SELECT count() FROM points'")
-    return complete
+    print(f"  runstream sweep show {sweep}; runstream sweep best {sweep} --yaml")
 
 
 def _plot(rows: list[dict[str, Any]], name: str) -> None:

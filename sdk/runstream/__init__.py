@@ -19,7 +19,7 @@ from runstream._version import VERSION as __version__
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from runstream._config import Config
     from runstream._run import Run
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
     from runstream.errors import RunstreamError as Error
     from runstream.settings import Settings
+    from runstream.sweeps.asktell import Sweep
+    from runstream.trials import TrialStopped
 
     config: Config
     summary: Summary
@@ -51,10 +53,13 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SpoolError",
+    "Sweep",
     "Table",
+    "TrialStopped",
     "UsageError",
     "Video",
     "__version__",
+    "agent",
     "alert",
     "config",
     "define_metric",
@@ -69,6 +74,7 @@ __all__ = [
     "save",
     "setup",
     "summary",
+    "sweep",
     "teardown",
     "termerror",
     "termlog",
@@ -93,7 +99,9 @@ _LAZY = {
     "Settings": "runstream.settings:Settings",
     "SettingsError": "runstream.errors:SettingsError",
     "SpoolError": "runstream.errors:SpoolError",
+    "Sweep": "runstream.sweeps.asktell:Sweep",
     "Table": "runstream.data.table:Table",
+    "TrialStopped": "runstream.trials:TrialStopped",
     "UsageError": "runstream.errors:UsageError",
     "Video": "runstream.data.files:Video",
     "plot": "runstream.data.plots:",
@@ -218,6 +226,42 @@ def finish(exit_code: int | None = None, quiet: bool | None = None, timeout: flo
         return True
     current, run = run, None
     return current.finish(exit_code, quiet, timeout)
+
+
+def sweep(
+    sweep: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    entity: str | None = None,
+    project: str | None = None,
+    prior_runs: Sequence[str] | None = None,
+) -> str:
+    """Make a sweep of W&B's configuration (see docs/sweeps.md) and return its id, which `agent()` takes.
+
+    `project`: made where it does not exist; default: the configuration's, else RUNSTREAM_PROJECT. `prior_runs`: ids of
+    the project's runs that the search learns from. Raises ApiError of the kind that fits: what is malformed is named by
+    its path in the configuration.
+    """
+    from runstream.sweeps.create import create_sweep
+
+    return create_sweep(sweep, entity, project, prior_runs or ())
+
+
+def agent(
+    sweep_id: str,
+    function: Callable[[], object] | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    count: int | None = None,
+) -> None:
+    """Work on a sweep ("SWEEP", "project/SWEEP" or "team/project/SWEEP") until it is done, or `count` trials ran.
+
+    `function()` is called for each trial, in this thread; the `init()` within takes the trial's run id, and its
+    parameters as `config`. Its exception fails the trial, and the agent goes on. A trial that is to stop early gets
+    `TrialStopped` from its next `log()`, unless the function asks `run.should_stop`. Without a function the sweep's own
+    program is started for each trial. Raises ApiError when the server refuses; waits when it is away.
+    """
+    from runstream.sweeps.agent import run_agent
+
+    run_agent(sweep_id, function, entity, project, count)
 
 
 def login(

@@ -17,9 +17,15 @@ class Config(MutableMapping[str, Any]):
     """
 
     def __init__(
-        self, values: Mapping[str, Any], on_change: Callable[[str, Any], None], allow_val_change: bool = False
+        self,
+        values: Mapping[str, Any],
+        on_change: Callable[[str, Any], None],
+        allow_val_change: bool = False,
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
-        object.__setattr__(self, "_values", dict(values))
+        """`fixed`: a sweep's parameters. They win over what is set here or later, as in W&B."""
+        object.__setattr__(self, "_fixed", dict(fixed or {}))
+        object.__setattr__(self, "_values", merged(values, self._fixed))
         object.__setattr__(self, "_on_change", on_change)
         object.__setattr__(self, "_allow_change", allow_val_change)
 
@@ -41,6 +47,8 @@ class Config(MutableMapping[str, Any]):
     def _set(self, key: str, value: Any, allow_change: bool | None = None) -> None:
         if not isinstance(key, str):
             raise UsageError(f"config key {key!r} is no string")
+        if key in self._fixed:
+            value = self._keep_fixed(key, value)
         may = self._allow_change if allow_change is None else allow_change
         if not may and key in self._values and not _same(self._values[key], value):
             raise UsageError(
@@ -49,6 +57,14 @@ class Config(MutableMapping[str, Any]):
             )
         self._values[key] = value
         self._on_change(key, value)
+
+    def _keep_fixed(self, key: str, value: Any) -> Any:
+        kept = merged({key: value}, {key: self._fixed[key]})[key]
+        if not _same(kept, value) and not isinstance(value, Mapping):
+            from runstream.settings import warn_once
+
+            warn_once(f"config.{key} is a parameter of the sweep, {self._fixed[key]!r}: setting it is ignored")
+        return kept
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._values and "." in key:
@@ -114,6 +130,16 @@ def _same(one: Any, other: Any) -> bool:
         return bool(one == other)
     except Exception:  # noqa: BLE001  # arrays compare by element
         return str(one) == str(other)
+
+
+def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with `over` on top; where both have a mapping, key by key."""
+    found = dict(values)
+    for key, value in over.items():
+        below = found.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        found[key] = merged(below, value) if both else value  # type: ignore[arg-type]  # both are mappings
+    return found
 
 
 def as_mapping(source: object) -> Mapping[str, Any]:

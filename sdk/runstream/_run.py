@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from runstream import environment, processes
+from runstream import environment, processes, trials
 from runstream._config import Config
 from runstream._summary import Summary
 from runstream.data.loggable import Content, write_media
@@ -62,8 +62,12 @@ class Run:
         starting_step: int = 0,
         helper: bool = False,
         auto_resume: AutoResume | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Raises SpoolError when the spool folder cannot be used."""
+        """`parameters`: of the sweep's trial that this is; they win over `config`.
+
+        Raises SpoolError when the spool folder cannot be used.
+        """
         self.settings = settings
         self.id = run_id
         self.job = job
@@ -87,9 +91,10 @@ class Run:
         self._stream: Stream | None = None
         self._capture: Capture | None = None
         self._watcher: Any = None
+        self._trial = None if helper else trials.current
         self._helper = helper
         self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
-        self.config = Config(config, self._config_changed, allow_val_change)
+        self.config = Config(config, self._config_changed, allow_val_change, parameters)
         self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted)
         if settings.mode != "disabled" and not helper:
             self._open(start=True)
@@ -211,6 +216,14 @@ class Run:
     def stop_requested(self) -> bool:
         """True when somebody asked the server to stop this run: training code may end its loop."""
         return bool(self._stream and self._stream.state.read().stop_requested)
+
+    @property
+    def should_stop(self) -> bool:
+        """True when this run is to end: somebody stopped it, or the sweep that it is a trial of did (pruned, cancelled,
+        lease lost). A program that reads this ends by itself: `log()` no longer raises TrialStopped in it."""
+        if self._trial is None:
+            return self.stop_requested
+        return self._trial.asked_to_stop() or self.stop_requested
 
     @property
     def points_logged(self) -> int:
@@ -436,8 +449,14 @@ class Run:
         return stream
 
     def _row_appender(self, stream: Stream) -> Callable[[tuple[str, ...], Iterable[object], int, int], None]:
-        append = stream.writer.append_row
-        return self._definitions.wrap(append) if self._definitions.tracked else append
+        append: trials.AppendRow = stream.writer.append_row
+        append = self._definitions.wrap(append) if self._definitions.tracked else append
+        return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
+
+    def _heed_stop(self) -> None:
+        """The trial's agent has an order to stop: from any thread. The next `log()` raises TrialStopped."""
+        if self._stream is not None and not self._finished:
+            self._append_row = self._row_appender(self._stream)
 
     def _start_record(self) -> dict[str, Any]:
         """The `RunStart` message. What describes the whole run is rank 0's to say."""

@@ -16,6 +16,8 @@ _OWN: dict[str, str] = {
     "login": "remember an API key for a server",
     "sync": "send what waits in a spool folder",
     "status": "what waits in the spool, and why",
+    "sweep": "make a sweep from its configuration; show, best, list, pause, resume, stop, cancel",
+    "agent": "run a sweep's trials on this machine",
     "verify": "is everything stored that a run logged? complete, or what is missing",
     "export": "a project into a folder of Parquet files",
     "import": "such a folder into a project",
@@ -67,6 +69,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
     own = {"login": _login, "sync": _sync, "status": _status}
     if command in own:
         return own[command]
+    if command in ("sweep", "agent"):
+        from runstream.sweeps import cli as sweeps
+
+        return getattr(sweeps, command)  # type: ignore[no-any-return]
     if command in ("verify", "delete", "retention"):
         from runstream import stored
 

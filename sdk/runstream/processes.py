@@ -10,6 +10,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from runstream.trials import stopped_by_sweep
+
 if TYPE_CHECKING:
     from runstream._run import Run
 
@@ -101,12 +103,18 @@ def _watch_sigterm() -> None:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
     pid = os.getpid()
+    draining = False
 
     def drain(number: int, frame: FrameType | None) -> None:
+        nonlocal draining
         if os.getpid() == pid:  # a forked child ends at once, as it would have
+            if draining:
+                return  # told twice, as by a job manager and an agent of a sweep: it is on its way
+            draining = True
             for run in live_runs():
                 run.mark_preempting()
-                run.finish(exit_code=128 + number, timeout=run.settings.sigterm_timeout_s)
+                code = 0 if stopped_by_sweep(run.settings) else 128 + number
+                run.finish(exit_code=code, timeout=run.settings.sigterm_timeout_s)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

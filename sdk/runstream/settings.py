@@ -36,6 +36,9 @@ _WANDB_VARIABLES = (
     "resume",
     "mode",
     "silent",
+    "agent_kill_delay",
+    "agent_disable_flapping",
+    "agent_max_initial_failures",
 )
 """Read from `WANDB_<FIELD>` where RUNSTREAM_WANDB_VARIABLES says so and ours is not set."""
 _WANDB_NAMES = {"x_disable_stats": ("system_metrics", False), "_disable_stats": ("system_metrics", False)}
@@ -105,6 +108,19 @@ class Settings:
     resume_timeout_s: float = 3.0
     """How long a resumed run asks the server for its last step."""
     sweep_id: str = ""
+    """The sweep that this process runs a trial of; set by its agent."""
+    sweep_param_path: str = ""
+    """The trial's parameters, a JSON file; set by its agent. With it, the agent's run id, project and team hold."""
+    agent_kill_delay: float = 20.0
+    """Seconds between SIGTERM and SIGKILL for a trial's program that must end."""
+    agent_disable_flapping: bool = False
+    """Agents go on however many of their trials fail."""
+    agent_max_initial_failures: int = 0
+    """An agent stops when so many of its last trials failed within a minute; 0: the server's default, 3."""
+    agent_lease_s: float = 0.0
+    """How long a trial stays an agent's without a sign of life; 0: the server's default, 60."""
+    agent_gpus: str = ""
+    """Devices that an agent may give to trials, separated by commas; default: CUDA_VISIBLE_DEVICES, else all."""
     silent: bool = False
     """Print nothing but errors."""
     strict: bool = False
@@ -174,7 +190,15 @@ class Settings:
             raise SettingsError("when_full is 'block' in a run that is offline: nothing would ever make room")
         if self.spool_limit_mb < 32:
             raise SettingsError(f"spool_limit_mb is {self.spool_limit_mb}: at least 32")
-        for name in ("finish_timeout_s", "sigterm_timeout_s", "resume_timeout_s", "system_interval_s"):
+        if self.agent_lease_s and not 5 <= self.agent_lease_s <= 3600:
+            raise SettingsError(f"agent_lease_s is {self.agent_lease_s!r}: 5 to 3600 seconds, or 0")
+        for name in (
+            "agent_kill_delay",
+            "finish_timeout_s",
+            "sigterm_timeout_s",
+            "resume_timeout_s",
+            "system_interval_s",
+        ):
             if not 0 <= getattr(self, name) <= 86_400 or (name == "system_interval_s" and self.system_interval_s < 0.1):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}: give seconds")
         parts = urlsplit(self.base_url)

@@ -16,6 +16,7 @@ from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
 from runstream.processes import install_hooks
 from runstream.settings import Settings, setting_fields, warn_once
+from runstream.trials import of_trial
 
 if TYPE_CHECKING:
     from runstream.resume import AutoResume
@@ -68,6 +69,9 @@ def start_run(
         rank=rank,
         world_size=world_size,
     )
+    parameters: Mapping[str, Any] = {}
+    if chosen.sweep_param_path:
+        chosen, parameters = of_trial(chosen, {"project": project, "entity": entity, "id": id})
     check_name("project", chosen.project)
     if chosen.entity:
         check_name("team", chosen.entity)
@@ -90,6 +94,7 @@ def start_run(
         "resumed": resumed,
         "starting_step": step,
         "auto_resume": auto if job.rank == 0 else None,
+        "parameters": parameters,
     }
     run = _open_somewhere(chosen, lambda usable: Run(usable, run_id, job, values, **options))
     if auto and job.rank == 0:

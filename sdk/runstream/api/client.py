@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.api import comparing, live, ranking
 from runstream.api.comparing import Comparison, Group
@@ -22,6 +22,9 @@ from runstream.api.ranking import Importance, Objective, ParetoRun
 from runstream.api.runs import Run
 from runstream.credentials import Credentials
 from runstream.settings import Settings
+
+if TYPE_CHECKING:
+    from runstream.sweeps.asktell import Sweep
 
 _MAX_MESSAGE_BYTES = 64 << 20
 
@@ -87,6 +90,13 @@ class Api:
 
         team, project, run = split_path(path, 3)
         return Run(self, self.ask("GetRun", pb.GetRunRequest(team=team, project=project, run=run)))
+
+    def sweep(self, path: str) -> Sweep:
+        """A sweep: "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
+        from runstream.sweeps.asktell import Sweep
+        from runstream.sweeps.client import Client
+
+        return Sweep(path, client=Client(self._settings))
 
     def rank(
         self,

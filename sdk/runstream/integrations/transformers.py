@@ -61,7 +61,7 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
             else:
                 values[f"train/{name}"] = value
         run.log(values, step=state.global_step)
-        if run.stop_requested:
+        if run.should_stop:
             control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:

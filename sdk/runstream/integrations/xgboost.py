@@ -41,7 +41,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
                 values[f"{data}-{metric}"] = newest[0] if isinstance(newest, tuple) else newest
         if values:
             self._holder.run.log(values, step=epoch)
-        return self._holder.run.stop_requested
+        return self._holder.run.should_stop
 
     def after_training(self, model: Any) -> Any:
         run = self._holder.run

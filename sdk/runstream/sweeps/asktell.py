@@ -1,0 +1,231 @@
+"""Ask and tell: for programs that drive trials themselves, and any of them in any order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from runstream.api.errors import InvalidRequestError
+from runstream.sweeps import session as outcomes
+from runstream.sweeps.agent import check_place, open_session
+from runstream.sweeps.client import Client
+from runstream.sweeps.records import SweepInfo, TrialInfo, parse_path
+from runstream.sweeps.session import Leased, Session
+
+_STATES = {
+    "finished": outcomes.FINISHED,
+    "failed": outcomes.FAILED,
+    "pruned": outcomes.STOPPED,
+    "given_back": outcomes.GIVEN_BACK,
+}
+
+
+class Trial:
+    """A trial that this program has asked for and is to tell the end of."""
+
+    def __init__(self, session: Session, leased: Leased) -> None:
+        self._session = session
+        self._leased = leased
+
+    @property
+    def number(self) -> int:
+        return self._leased.number
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters by name, nested where the sweep's are."""
+        return self._leased.info.parameters
+
+    @property
+    def run_id(self) -> str:
+        """For `init(id=...)`, where the trial logs a run; then its value is read from there."""
+        return self._leased.info.run
+
+    def report(self, value: float, step: int) -> None:
+        """The first objective's value at a step: what early stopping judges by. Waits while the server is away."""
+        self._session.report(self.number, [(step, value)])
+
+    @property
+    def should_stop(self) -> bool:
+        """True when the sweep stopped the trial (pruned or cancelled), or gave it to another agent: `tell` it as
+        "pruned" then. Known since the last `report` or heartbeat."""
+        return self.number in self._session.orders or self.number not in self._session.held
+
+    def __repr__(self) -> str:
+        return f"Trial({self.number}, {self.params!r})"
+
+
+class Sweep:
+    """A sweep: asked for trials, told their ends, looked at.
+
+        sweep = runstream.Sweep(sweep_id)
+        while trial := sweep.ask():
+            sweep.tell(trial, evaluate(trial.params))
+
+    One thread asks and tells. Trials that were asked for are kept alive by heartbeats, from a thread of this object,
+    until they are told, or this process ends.
+    """
+
+    def __init__(
+        self, sweep_id: str, entity: str | None = None, project: str | None = None, *, client: Client | None = None
+    ) -> None:
+        """Raises ApiError."""
+        self._path = (sweep_id, entity, project)
+        self._client = client or Client()
+        self._session: Session | None = None
+        team, named, self.id = parse_path(sweep_id, entity, project)
+        check_place(self.info(), team, named)
+
+    # Trials
+
+    def ask(self, timeout: float | None = None) -> Trial | None:
+        """The next trial; None when the sweep is over, or none came within `timeout` seconds. Waits while the sweep is
+        paused, or the server away."""
+        session = self._opened()
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            answer = session.lease(1, min(outcomes.WAIT_S, max(deadline - time.monotonic(), 0.0)))
+            if answer.trials:
+                return Trial(session, answer.trials[0])
+            left_s = deadline - time.monotonic()
+            if answer.stop or left_s <= 0:
+                return None
+            time.sleep(min(answer.retry_after_s or 1.0, left_s))
+
+    def __iter__(self) -> Iterator[Trial]:
+        while (trial := self.ask()) is not None:
+            yield trial
+
+    def tell(
+        self,
+        trial: Trial | int,
+        value: float | Sequence[float] | None = None,
+        state: str = "finished",
+        message: str = "",
+        cost: float | None = None,
+    ) -> bool:
+        """How a trial ended: finished | failed | pruned | given_back (another may run it). `value`: one an objective;
+        None: what its run logged. Returns False where the trial was another agent's by then."""
+        if state not in _STATES:
+            raise InvalidRequestError(f"state is {state!r}: use one of {', '.join(_STATES)}")
+        number = trial if isinstance(trial, int) else trial.number
+        values = (
+            [] if value is None else ([float(one) for one in value] if isinstance(value, Sequence) else [float(value)])
+        )
+        return self._opened().end(number, _STATES[state], message=message, values=values, cost=cost).accepted
+
+    # Looking
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration that is in force."""
+        return self.info().definition
+
+    @property
+    def name(self) -> str:
+        return self.info().name
+
+    @property
+    def state(self) -> str:
+        """running, paused, finished or cancelled."""
+        return self.info().state
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by state."""
+        return self.info().counts
+
+    def trials(self, *states: str) -> Iterator[TrialInfo]:
+        """All trials by number, or those in some states."""
+        token = ""
+        wanted = [f"TRIAL_STATE_{state.upper()}" for state in states]
+        while True:
+            found = self._client.call("ListTrials", sweep=self.id, states=wanted, page_size=1000, page_token=token)
+            yield from map(TrialInfo.of, found.get("trials", []))
+            token = found.get("next_page_token", "")
+            if not token:
+                return
+
+    def top(self, k: int = 10, objective: int = 0) -> list[TrialInfo]:
+        """The best K trials that have a value, best first; NaN last."""
+        found = self._client.call("ListTrials", sweep=self.id, order="ORDER_VALUE", page_size=k, objective=objective)
+        return [TrialInfo.of(one) for one in found.get("trials", [])]
+
+    def best(self) -> TrialInfo | None:
+        """The best trial; None while none has a value. With several objectives, the first of `best_trials()`."""
+        return next(iter(self.best_trials()), None)
+
+    def best_trials(self) -> list[TrialInfo]:
+        """With several objectives: all that no other is better than in every one."""
+        return [TrialInfo.of(one) for one in self._client.call("GetBestTrials", sweep=self.id).get("trials", [])]
+
+    def best_run(self) -> Any:
+        """The best trial's run, as `Api().run()` gives it; None while there is none."""
+        best = self.best()
+        if best is None or not best.run:
+            return None
+        info = self.info()
+        return self._api().run(f"{info.team}/{info.project}/{best.run}")
+
+    def importance(self, **options: Any) -> Any:
+        """Which parameters matter for the first objective: `Api.importance` of this sweep's runs."""
+        from runstream.api.ranking import Objective
+
+        info = self.info()
+        if not info.objectives:
+            raise InvalidRequestError(f"the sweep {info.id} has no metric: nothing to matter for")
+        first = info.objectives[0]
+        objective = Objective(first.metric, first.goal)
+        return self._api().importance(f"{info.team}/{info.project}", objective, sweep=info.id, **options)
+
+    def _api(self) -> Any:
+        from runstream.api import Api
+
+        settings = self._client.settings
+        return Api(settings.base_url, settings.api_key or None)
+
+    # Steering
+
+    def pause(self) -> None:
+        """No new trials for now."""
+        self._order("PAUSE")
+
+    def resume(self) -> None:
+        self._order("RESUME")
+
+    def stop(self) -> None:
+        """No new trials; those that run go on to their end."""
+        self._order("STOP")
+
+    def cancel(self) -> None:
+        """End it, and the trials that run."""
+        self._order("CANCEL")
+
+    def close(self) -> None:
+        """Trials that were not told go back to the pool."""
+        if self._session is not None:
+            self._session.give_back()
+            self._session.close()
+            self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _order(self, command: str) -> None:
+        self._client.call("CommandSweep", sweep=self.id, command=f"SWEEP_COMMAND_{command}")
+
+    def info(self) -> SweepInfo:
+        """All of it, as it is now."""
+        return SweepInfo.of(self._client.call("GetSweep", sweep=self.id))
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            self._session = open_session(*self._path, client=self._client)
+        return self._session

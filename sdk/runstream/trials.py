@@ -1,0 +1,115 @@
+"""The sweep's trial that this process works on: what `init()` takes from its agent, and how it is told to stop.
+
+An agent that starts programs says it in the environment: RUNSTREAM_RUN_ID, RUNSTREAM_SWEEP_ID and, in a file,
+RUNSTREAM_SWEEP_PARAM_PATH. An agent that calls a function sets the same variables around the call, so that processes
+which the function starts find them too, and keeps the trial here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runstream.errors import SettingsError
+from runstream.settings import Settings, warn_once
+
+AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
+
+
+class TrialStopped(BaseException):
+    """Raised by `log()` in an agent's function whose trial is to stop: pruned, cancelled, or given to another agent.
+
+    The values of that `log()` are recorded. Let it pass: the agent catches it, and goes on with the next trial. Like
+    KeyboardInterrupt it is no Exception, so that `except Exception` around a training step does not swallow it.
+    """
+
+    def __init__(self, cause: str, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+        """pruned | sweep_cancelled | lease_lost | sweep_deleted | budget | sweep_finished"""
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Why a trial is to stop."""
+
+    cause: str
+    reason: str
+
+
+class ActiveTrial:
+    """The trial of an agent's function, from the thread that made this."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.order: Order | None = None
+        self._home = (os.getpid(), threading.get_ident())
+        self._asks = False
+
+    def stop(self, order: Order) -> None:
+        """From any thread; may be said again. The runs that are open learn it."""
+        from runstream.processes import live_runs
+
+        self.order = order
+        for run in live_runs():
+            run._heed_stop()
+
+    def asked_to_stop(self) -> bool:
+        """What `run.should_stop` answers; from now on nothing is raised."""
+        self._asks = True
+        return self.order is not None
+
+    def wrap(self, append: AppendRow) -> AppendRow:
+        """`append`, which then raises TrialStopped in the function's thread."""
+
+        def append_and_stop(keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
+            append(keys, values, step, now)
+            if self.order is None or self._asks or (os.getpid(), threading.get_ident()) != self._home:
+                return  # nor in a forked worker, nor in a thread that only logs: there it would stop nothing
+            raise TrialStopped(self.order.cause, self.order.reason)
+
+        return append_and_stop
+
+
+current: ActiveTrial | None = None
+"""While an agent calls its function."""
+
+
+def of_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """The settings that hold in a trial, and its parameters: run, project and team are the agent's to say, or the sweep
+    would not find what is logged. Raises SettingsError when the parameters cannot be read."""
+    agents = Settings.from_environment()
+    for argument, name in (("project", "project"), ("entity", "entity"), ("id", "run_id")):
+        given, value = arguments[argument], getattr(agents, name)
+        if value and given not in (None, "", value):
+            warn_once(f"init({argument}={given!r}): this is a trial of a sweep, whose {argument} is {value!r}: ignored")
+    kept = {name: getattr(agents, name) or getattr(settings, name) for name in ("project", "entity", "run_id")}
+    return settings.but(**kept), _read(settings.sweep_param_path)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no object of names to values")
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"RUNSTREAM_SWEEP_PARAM_PATH is {path!r}, and the trial's parameters cannot be read there: {error}"
+        ) from error
+    return found
+
+
+def stop_mark(parameters: str) -> Path:
+    """The file that an agent makes beside the parameters before it sends SIGTERM to a trial that the sweep stopped: its
+    run ends well then, and is not called preempted."""
+    return Path(f"{parameters}.stop")
+
+
+def stopped_by_sweep(settings: Settings) -> bool:
+    return bool(settings.sweep_param_path) and stop_mark(settings.sweep_param_path).exists()
