@@ -333,7 +333,7 @@ def test_the_agent_goes_on_when_the_server_is_back(stack: ServiceStack, place: P
     seen = ""
     while "waiting for it" not in seen:
         seen += process.stderr.readline()
-    stack._start("query", "runstream_query", "query_ops")
+    stack.start_service("query", "runstream_query", "query_ops")
     status, errors = ended(process)
     assert status == 0 and "the server is back" in errors
     assert [trial.state for trial in trials(sweep)] == ["failed", "finished", "finished"]
