@@ -11,6 +11,7 @@ The life of an agent:
   runs (the answer says which must stop, and why) -> EndTrial for each.
 A trial belongs to one agent at a time. A lease that is not renewed for lease_s expires, and the trial goes back to
 the pool: its old agent is told so by the next Heartbeat or EndTrial.
+After the sweep was deleted, calls with its agents are NOT_FOUND; one that waits is told STOP (SWEEP_DELETED).
 Every call may be repeated: LeaseTrials by its request_id, the others because they say the same twice.
 """
 
@@ -693,7 +694,7 @@ class RegisterAgentRequest(_message.Message):
     host: _builtins.str
     """at most 255 characters"""
     lease_s: _builtins.float
-    """Seconds that a lease lives without a heartbeat, 5 to 3600; 0: 60."""
+    """Seconds that a lease lives without a heartbeat, 1 to 3600; 0: 60."""
     failure_limit: _builtins.int
     """The guard against an agent that burns trials: it is stopped when its last `failure_limit` trials failed within
     failure_window_s, or its first 5 all failed. 0: 3, 0: 60 s.
@@ -1679,7 +1680,7 @@ class Improvement(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     ended_trials: _builtins.int
-    """trials that had ended by then, this one included"""
+    """results known by then, this one included; failures count"""
     value: _builtins.float
     @_builtins.property
     def ended(self) -> _timestamp_pb2.Timestamp: ...

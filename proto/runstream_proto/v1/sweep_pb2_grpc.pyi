@@ -11,6 +11,7 @@ The life of an agent:
   runs (the answer says which must stop, and why) -> EndTrial for each.
 A trial belongs to one agent at a time. A lease that is not renewed for lease_s expires, and the trial goes back to
 the pool: its old agent is told so by the next Heartbeat or EndTrial.
+After the sweep was deleted, calls with its agents are NOT_FOUND; one that waits is told STOP (SWEEP_DELETED).
 Every call may be repeated: LeaseTrials by its request_id, the others because they say the same twice.
 """
 

@@ -44,7 +44,7 @@ MAX_ADDED = 1000
 """Trials added in one call."""
 MAX_LOSSES = 10
 """Times that a trial is given back (expired or preempted) before it fails: it may be what kills its agents."""
-MIN_LEASE_S, MAX_LEASE_S, LEASE_S = 5.0, 3600.0, 60.0
+MIN_LEASE_S, MAX_LEASE_S, LEASE_S = 1.0, 3600.0, 60.0
 FAILURE_LIMIT, FAILURE_WINDOW_S, INITIAL_FAILURES = 3, 60.0, 5
 """As W&B's agents: three failures in the first minute, or the first five."""
 MODEL_TRIALS = 150
