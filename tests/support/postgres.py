@@ -19,9 +19,9 @@ def _binary(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name)
 
 
-def postgres_url(folder: Path) -> Iterator[str]:
+def postgres_url(folder: Path, *, durable: bool = False) -> Iterator[str]:
     """`postgresql://...` of a fresh server that ends with the generator. Skips, or with RUNSTREAM_REQUIRE_REAL
-    fails, where PostgreSQL is not installed."""
+    fails, where PostgreSQL is not installed. `durable`: with fsync, as in production."""
     initdb, postgres = _binary("initdb"), _binary("postgres")
     if initdb is None or postgres is None:
         reason = "PostgreSQL is not installed (see tests/setup.sh)"
@@ -45,7 +45,9 @@ def postgres_url(folder: Path) -> Iterator[str]:
         user=user,
         cwd="/",
     )
-    command = [postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-F"]
+    command = [postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)] + (
+        [] if durable else ["-F"]
+    )
     with (folder / "postgres.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd="/")
     try:
