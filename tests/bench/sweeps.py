@@ -1,10 +1,11 @@
 """How fast sweeps hand out trials, and how good these are: `python -m tests.bench.sweeps [--quick]`. Prints JSON last.
 
-`sqlite`, `postgres`: through a real query service; SQLite with synchronous=FULL, PostgreSQL with fsync; the first second
-is left out; the worse of a grid and a random search. `leases_per_s`: 200 agents in closed loops, each asking for one
-trial again as soon as it has one, so that 200 calls are always under way (`saturated_p99_ms`: how long one then takes).
-`lease_p99_ms`: all 200 agents ask at the same moment, twice a second: 400 leases/s. `bayes_suggest_ms`: p95 of one suggestion with 500 finished trials and more, 8 under way, refits
-included. `regret`: medians over seeds, `bayes` and `tpe` after 60 trials by 8 agents at once, `random` after 600.
+`sqlite`, `postgres`: through a real query service; SQLite with synchronous=FULL, PostgreSQL with fsync; the first
+second is left out; the worse of a grid and a random search. `leases_per_s`: 200 agents in closed loops, each asking for
+one trial again as soon as it has one, so that 200 calls are always under way (`saturated_p99_ms`: how long one then
+takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second: 400 leases/s. `bayes_suggest_ms`: p95 of
+one suggestion with 500 finished trials and more, 8 under way, refits included. `regret`: medians over seeds, `bayes`
+and `tpe` after 60 trials by 8 agents at once, `random` after 600.
 `grid`: a billion points, from the definition's text to the first three trials.
 """
 
