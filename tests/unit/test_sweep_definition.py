@@ -132,6 +132,7 @@ def with_keys(**keys: Any) -> dict[str, Any]:
     return {"method": "random", "metric": {"name": "loss"}, "parameters": LR, **keys}
 
 
+DEEP = '{"a":' * 900 + "1" + "}" * 900
 REFUSED: list[tuple[Any, str]] = [
     ([], "the definition: is []: give a mapping"),
     ({"parameters": LR}, "method: is missing: use one of grid, random, bayes, tpe"),
@@ -244,6 +245,14 @@ REFUSED: list[tuple[Any, str]] = [
     (with_keys(job="x"), "job: belongs to W&B Launch"),
     (with_keys(controller={"type": "local"}), "controller.type: is local"),
     (with_keys(name=["x"]), "name: is ['x']"),
+    (with_keys(name="\ud800"), "name: is '\\ud800'"),
+    ({"method": "random", "parameters": {"\ud800": {"value": 1}}}, "parameters.\\ud800: is no name"),
+    (one(min=0, max=1, step=1e-300), "parameters.lr: has values that no number can hold, or too many"),
+    (one(distribution="q_uniform", min=0, max=1, q=1e-320), "parameters.lr: has values that no number can hold"),
+    (one(distribution="q_normal", q=1e-320), "parameters.lr: has values that no number can hold"),
+    (one(min=-1.7e308, max=1.7e308), "parameters.lr: has values that no number can hold"),
+    (one(distribution="normal", mu=1.7e308, sigma=1e308), "parameters.lr: has values that no number can hold"),
+    (with_keys(constraints=["lr" + " + lr" * 40 + " > 0"] * 20), "constraints: have"),
 ]
 
 
@@ -254,7 +263,7 @@ def test_malformed_configurations_are_refused_with_place_and_fix(config: Any, wo
     assert str(caught.value).startswith(words)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"method": "grid", "method": "random"}', "nul\0"])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"method": "grid", "method": "random"}', "nul\0", DEEP])
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(DefinitionError):
         definition.parse(text)

@@ -4,12 +4,13 @@ on every machine, in every version, whatever came before, and independent of the
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from runstream_common.control.sweeps.model import Drawn, Known, Proposal
 from runstream_query.sweeps.drawing import proposal
-from runstream_query.sweeps.limits import MAX_DRAWS, MAX_REDRAWS
+from runstream_query.sweeps.limits import MAX_DRAWING_S, MAX_DRAWS, MAX_REDRAWS
 from runstream_query.sweeps.space import Space
 
 
@@ -39,7 +40,10 @@ class Chance:
 
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:
         found: list[Proposal] = []
+        until_s = time.monotonic() + MAX_DRAWING_S
         for trial in range(number, number + count):
+            if found and time.monotonic() > until_s:
+                break
             chosen = self._one(trial, known, {other.digest for other in found})
             if chosen is None:
                 break

@@ -89,9 +89,11 @@ def parse(text: str) -> Definition:
     """Of the JSON text. Raises DefinitionError."""
     try:
         config = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        return read(config)
+    except ValueError as error:
         refuse("", f"the definition is no JSON: {error}")
-    return read(config)
+    except RecursionError:
+        refuse("", "the definition is nested too deep")
 
 
 def read(config: Any) -> Definition:

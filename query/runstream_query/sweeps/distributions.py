@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any, Protocol
 
@@ -89,7 +90,7 @@ class Steps:
     @classmethod
     def between(cls, low: int | float, high: int | float, step: int | float) -> Steps:
         """From `low` to `high`, which is one of them where the steps meet it."""
-        count = int((_exact(high) - _exact(low)) // _exact(step)) + 1
+        count = (Fraction(_exact(high)) - Fraction(_exact(low))) // Fraction(_exact(step)) + 1
         return cls(low, step, count)
 
     def at(self, u: float) -> int | float:

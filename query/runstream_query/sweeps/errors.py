@@ -11,7 +11,9 @@ class DefinitionError(InvalidQuestionError):
     """`path` names the place in the definition, such as `parameters.lr.min`; the message says what to do."""
 
     def __init__(self, path: str, words: str) -> None:
-        super().__init__(f"{path}: {words}" if path else words)
+        # JSON may hold half a surrogate pair, which no message could be sent with.
+        text = f"{path}: {words}" if path else words
+        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
         self.path = path
 
 

@@ -13,6 +13,8 @@ from runstream_query.sweeps.limits import MAX_INTEGER
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, which PostgreSQL does not take, and halves of surrogate pairs, which are no UTF-8."""
 _TEXT_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -69,7 +71,12 @@ def positive(path: str, value: Any) -> int | float:
 
 
 def text(path: str, value: Any, most: int) -> str:
-    if not isinstance(value, str) or len(value) > most or "\0" in value:
+    if (
+        not isinstance(value, str)
+        or len(value) > most
+        or "\0" in value
+        or any("\ud800" <= c <= "\udfff" for c in value)
+    ):
         refuse(path, f"is {shown(value)}: give a text of at most {most} characters")
     return value
 

@@ -7,11 +7,12 @@ What cannot be is jumped over in whole blocks: all numbers that share the digits
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from runstream_common.control.sweeps.model import Drawn, Known, Proposal
 from runstream_query.sweeps.drawing import proposal
-from runstream_query.sweeps.limits import MAX_COUNTED, MAX_GRID_STEPS
+from runstream_query.sweeps.limits import MAX_COUNTING_S, MAX_DRAWING_S
 from runstream_query.sweeps.space import Space, is_active
 
 
@@ -34,9 +35,8 @@ class Grid:
 
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:
         found: list[Proposal] = []
-        for _ in range(MAX_GRID_STEPS):
-            if place >= self.limit or len(found) == count:
-                break
+        until_s = time.monotonic() + MAX_DRAWING_S
+        while place < self.limit and len(found) < count and time.monotonic() < until_s:
             chosen, place = self.look(place)
             if chosen is not None:
                 candidate = proposal(self._space, chosen)
@@ -62,10 +62,11 @@ class Grid:
         """Points, and whether that is only the most that there can be: where it would take long to count."""
         if not self._blocks and not self._space.conditional:
             return self.limit, False
-        if self.limit > MAX_COUNTED:
-            return self.limit, True
         place, points = 0, 0
+        until_s = time.monotonic() + MAX_COUNTING_S
         while place < self.limit:
+            if time.monotonic() > until_s:
+                return self.limit, True
             chosen, place = self.look(place)
             points += chosen is not None
         return points, False

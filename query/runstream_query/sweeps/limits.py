@@ -12,6 +12,8 @@ MAX_EXPRESSION = 1000
 """Characters of a condition or constraint. Deep nesting costs the parser stack, so it is short."""
 MAX_EXPRESSION_NODES = 200
 """Syntax nodes; bounds the time of one evaluation to some 100 microseconds."""
+MAX_NODES = 2000
+"""Of all conditions and constraints of a sweep together: one look at a configuration costs a millisecond at most."""
 MAX_CONSTRAINTS = 100
 MAX_OBJECTIVES = 8
 """Nearly every trial is on the front of more."""
@@ -21,14 +23,16 @@ MAX_NAME = 128
 MAX_DESCRIPTION = 4096
 MAX_INTEGER = (1 << 63) - 1
 """Bounds of ranges: what config columns and most programs hold."""
-MAX_GRID_STEPS = 20_000
-"""Places of a grid looked at in one transaction: 0.1 s or so. Where conditions and constraints let nothing through in
-as many jumps, the place is kept and the agent asks again."""
-MAX_COUNTED = 100_000
-"""Points of a grid with conditions or constraints that are counted at creation, 0.5 s; larger ones are not."""
+MAX_DRAWING_S = 0.2
+"""For new trials in one transaction, which holds up all others on SQLite: what is not drawn by then is drawn in the
+next one. A grid keeps its place, where conditions and constraints let nothing through for so long."""
+MAX_COUNTING_S = 0.5
+"""For counting the points of a grid with conditions or constraints at creation; of larger ones a limit is known."""
+MAX_STEPS = 1 << 53
+"""Of one range: beyond it, doubles have gaps."""
 MAX_DRAWS = 2000
 """Random draws for one trial that fulfils the constraints."""
-MAX_REDRAWS = 500
+MAX_REDRAWS = 200
 """Random draws for one trial that was not drawn before, in a space of finitely many."""
 MAX_WAITING = 1024
 """Lease calls that wait in one server: each holds one of gRPC's `rpc.MAX_CALLS`. Those beyond are answered at once."""

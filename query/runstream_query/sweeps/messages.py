@@ -67,7 +67,7 @@ def sweep_message(row: SweepRow, definition: Definition, *, whole: bool = True) 
         project=row.project,
         name=row.name,
         description=row.description,
-        definition_json=json.dumps(in_force(row, definition), ensure_ascii=False) if whole else "",
+        definition_json=json.dumps(in_force(row, definition)) if whole else "",
         method=row.method,
         state=STATES[State(row.state)],
         reason=row.reason,

@@ -13,7 +13,7 @@ from runstream_query.sweeps import fields
 from runstream_query.sweeps.distributions import Beta, Choice, Continuous, Distribution, Normal, Quantised, Steps
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.expressions import Expression
-from runstream_query.sweeps.limits import MAX_VALUES
+from runstream_query.sweeps.limits import MAX_STEPS, MAX_VALUES
 
 _LARGEST_EXPONENT = 700.0
 """exp() of more is no double."""
@@ -50,7 +50,26 @@ def read(path: str, config: Config) -> Distribution:
         if key not in config:
             refuse(f"{path}.{key}", f"is missing: {kind} needs {', '.join(needed)}")
     fields.only(path, config, (*needed, *optional, "distribution", "when"))
-    return reader(path, config)
+    law = reader(path, config)
+    _check_values(path, law)
+    return law
+
+
+def _check_values(path: str, law: Distribution) -> None:
+    """Numbers that no double can hold would come up only in some trial."""
+    if isinstance(law, Choice):
+        return
+    try:
+        fits = all(math.isfinite(law.at(u)) for u in (0.0, 0.5, 1 - 2**-53))
+        fits = fits and (not isinstance(law, Steps | Quantised) or (law.count or 0) <= MAX_STEPS + 1 or _whole(law))
+    except (ArithmeticError, ValueError):
+        fits = False
+    if not fits:
+        refuse(path, "has values that no number can hold, or too many of them: narrow it, or take larger steps")
+
+
+def _whole(law: Steps | Quantised) -> bool:
+    return isinstance(law.at(0.5), int)
 
 
 def _default(path: str, config: Config) -> str:

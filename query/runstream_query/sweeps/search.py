@@ -76,7 +76,7 @@ def check_feasible(definition: Definition) -> None:
     if definition.method == "grid":
         grid = Grid(definition.space)
         if not grid.draw(1, 0, 1, lambda _: False).proposals:
-            refuse("constraints", "no point of the grid's first thousands fulfils them: loosen them, or the values")
+            refuse("constraints", "no point of the grid was found that fulfils them: loosen them, or the values")
     elif next(draws(definition.space, 0, 1), None) is None:
         refuse("constraints", f"none of {MAX_DRAWS} random draws fulfils them: loosen them, or narrow the ranges")
 

@@ -18,7 +18,7 @@ from runstream_query.names import nearest
 from runstream_query.sweeps import expressions, fields, parameters
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.expressions import Expression
-from runstream_query.sweeps.limits import MAX_CONSTRAINTS, MAX_NESTING, MAX_PARAMETERS
+from runstream_query.sweeps.limits import MAX_CONSTRAINTS, MAX_NESTING, MAX_NODES, MAX_PARAMETERS
 from runstream_query.sweeps.parameters import Parameter
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -87,7 +87,7 @@ def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
 
 
 def as_json(configuration: Mapping[str, Any]) -> str:
-    return json.dumps(configuration, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(configuration, separators=(",", ":"))
 
 
 def digest(configuration: Mapping[str, Any]) -> str:
@@ -113,7 +113,12 @@ def read(definition: Mapping[str, Any]) -> Space:
         replace(parameter, when=_condition(f"{parameter.path}.when", when, by_name)) if when is not None else parameter
         for parameter, when in found
     ]
-    return Space(tuple(_in_order(with_conditions)), tuple(_constraints(definition.get("constraints"), by_name)))
+    space = Space(tuple(_in_order(with_conditions)), tuple(_constraints(definition.get("constraints"), by_name)))
+    conditions = [parameter.when for parameter in space.parameters if parameter.when is not None]
+    nodes = sum(expression.nodes for expression in (*conditions, *space.constraints))
+    if nodes > MAX_NODES:
+        refuse("constraints", f"have {nodes} parts with the conditions: at most {MAX_NODES}; simplify them")
+    return space
 
 
 def _walk(path: str, config: Any, keys: tuple[str, ...], level: int) -> Iterator[tuple[Parameter, Any]]:
