@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from runstream.api.errors import InvalidRequestError
+from runstream.api.errors import InvalidRequestError, NotFoundError
 from runstream.sweeps import session as outcomes
 from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
@@ -162,12 +162,15 @@ class Sweep:
         return [TrialInfo.of(one) for one in self._client.call("GetBestTrials", sweep=self.id).get("trials", [])]
 
     def best_run(self) -> Any:
-        """The best trial's run, as `Api().run()` gives it; None while there is none."""
+        """The best trial's run, as `Api().run()` gives it; None where there is none."""
         best = self.best()
         if best is None or not best.run:
             return None
         info = self.info()
-        return self._api().run(f"{info.team}/{info.project}/{best.run}")
+        try:
+            return self._api().run(f"{info.team}/{info.project}/{best.run}")
+        except NotFoundError:  # told by a program that logs no runs
+            return None
 
     def importance(self, **options: Any) -> Any:
         """Which parameters matter for the first objective: `Api.importance` of this sweep's runs."""

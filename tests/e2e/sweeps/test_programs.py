@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,6 @@ from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
 PROGRAM = Path(__file__).with_name("trial_program.py")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
-    stack = ServiceStack(tmp_path_factory.mktemp("stack")).start()
-    yield stack
-    stack.stop()
 
 
 @pytest.fixture
@@ -168,6 +160,20 @@ def test_a_bad_key_and_another_address_are_named(
     assert "cannot reach the server at http://127.0.0.1:1: Connection refused" in capsys.readouterr().err
 
 
+def test_a_viewer_may_look_and_not_work(
+    stack: ServiceStack, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = made({"x": {"values": [1]}})
+    making = ["create", "--team", "main", "--user", "eve", "--role", "viewer"]
+    assert command_line(["key", "--control-url", stack.control_url, *making]) == 0
+    monkeypatch.setenv("RUNSTREAM_API_KEY", capsys.readouterr().out.strip())
+    assert command_line(["sweep", "show", sweep]) == 0
+    for command in (["agent", sweep], ["sweep", "--cancel", sweep]):
+        assert command_line(command) == 1
+        error = capsys.readouterr().err
+        assert "may read the sweeps of 'main' but not" in error and error.count("\n") == 1
+
+
 def test_a_finished_sweep_says_so_and_pause_and_resume_work(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = made({"x": {"values": [1, 2]}})
     for order, state in (("--pause", "paused"), ("--resume", "running"), ("--stop", "finished")):
@@ -282,6 +288,23 @@ def test_sigkill_of_the_agent_leaves_no_child_and_the_trial_is_anothers(place: P
     (place / "let-go").touch()
     status, errors = ended(agent(sweep))
     assert status == 0, errors
+    assert [(trial.state, trial.attempt) for trial in trials(sweep)] == [("finished", 2)]
+
+
+def test_a_trial_whose_lease_was_lost_ends_here_and_counts_there(place: Path) -> None:
+    sweep = made({"kind": {"value": "long"}})
+    first = agent(sweep)
+    wait_for(lambda: len(said(place)) == 1, "the trial")
+    pid = said(place)[0]["pid"]
+    first.send_signal(signal.SIGSTOP)  # as a machine that hangs: its program goes on, its heartbeats do not
+    (place / "let-go").touch()
+    status, errors = ended(agent(sweep))
+    assert status == 0, errors
+    assert alive(pid)
+    first.send_signal(signal.SIGCONT)
+    status, errors = ended(first)
+    assert status == 0 and "was another agent's by then" in errors
+    assert not alive(pid)
     assert [(trial.state, trial.attempt) for trial in trials(sweep)] == [("finished", 2)]
 
 
