@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from runstream_common.config import ConfigError
-from runstream_common.control import keys
+from runstream_common.control import keys, sweep_tables
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.cli import main as key_command
 from runstream_common.control.errors import (
@@ -25,6 +25,7 @@ from runstream_common.control.errors import (
     RunMissingError,
 )
 from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role, StreamBinding
+from runstream_common.control.sweeps.store import SweepStore
 
 
 async def someone(store: ControlStore, team: str = "acme", role: Role = Role.MEMBER) -> Principal:
@@ -205,12 +206,30 @@ async def test_a_database_of_version_1_is_brought_to_the_present_one(store: Cont
     with store._engine.begin() as connection:
         connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN deleted_epoch"))
+        for table in sweep_tables.ALL:
+            connection.execute(text(f"DROP TABLE {table.name}"))
         connection.execute(text("UPDATE schema_version SET version = 1"))
     with pytest.raises(ControlUnavailableError, match="runstream migrate"):
         await store.check_schema()
     assert await store.migrate() == 1
     await store.check_schema()
     assert (await bind(store, principal, "writer-00002")).epoch == 2
+    assert await SweepStore.beside(store).sweep("none") is None
+
+
+async def test_a_project_is_deleted_with_its_sweeps(store: ControlStore) -> None:
+    principal = await someone(store, role=Role.ADMIN)
+    sweeps = SweepStore.beside(store)
+    texts = dict.fromkeys(("name", "description", "definition", "size"), "")
+    columns = {**texts, "method": "random", "notes": "[]", "seed": 1, "size_is_limit": False, "retries": 0}
+    gone = await sweeps.create("acme", "p", "ann", "", columns)
+    kept = await sweeps.create("acme", "q", "ann", "", columns)
+    agent = await sweeps.register(
+        gone.id, "ann", "a", {"host": "", "lease_s": 60, "failure_limit": 3, "failure_window_s": 60, "guard_off": False}
+    )
+    await store.delete_project(principal, team="acme", project="p")
+    assert await sweeps.sweep(gone.id) is None and await sweeps.agent(agent.id) is None
+    assert await sweeps.sweep(kept.id) is not None
 
 
 async def test_a_deleted_run_sends_its_streams_away_and_a_later_attempt_begins_anew(

@@ -121,6 +121,33 @@ def test_a_lease_that_expires_goes_back_and_to_another_agent(client: SweepClient
     assert (trial.state, list(trial.values)) == (pb.TRIAL_STATE_FINISHED, [1.0])
 
 
+def test_every_point_is_finished_once_although_agents_die(server: SweepServer, client: SweepClient) -> None:
+    """A fifth of the agents die with trials in their hands: nothing is heard of them any more."""
+    sweep = client.create({**GRID, "metric": LOSS, "parameters": {"a": {"min": 1, "max": 120}}}).id
+    accepted: list[int] = []
+    lock = threading.Lock()
+
+    def work(index: int) -> None:
+        mine = server.client()
+        agent = mine.agent(sweep, f"agent-{index}", lease_s=1)
+        for turn in range(1000):
+            answer = mine.lease(agent, 2, wait_s=10)
+            if answer.verdict == STOP or (index % 5 == 0 and turn == 2):
+                break
+            for leased in answer.trials:
+                if mine.end(agent, leased, 1.0).accepted:
+                    with lock:
+                        accepted.append(leased.trial.number)
+        mine.close()
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(work, range(20)))
+    assert sorted(accepted) == list(range(1, 121))
+    counts = client.sweep(sweep).counts
+    assert (counts.finished, counts.queued, counts.running) == (120, 0, 0)
+    assert {trial.attempt for trial in client.trials(sweep)} == {1, 2}
+
+
 def test_heartbeats_keep_a_lease_and_fetch_one_back_that_nobody_took(client: SweepClient) -> None:
     sweep = client.create(bowl()).id
     agent = client.agent(sweep, lease_s=1)

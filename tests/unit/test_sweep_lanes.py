@@ -1,0 +1,61 @@
+"""Calls that come together are carried out together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from runstream_query.sweeps.lanes import MOST, Lane
+
+
+async def test_what_waits_is_carried_out_together_and_each_gets_its_own_answer() -> None:
+    groups: list[list[int]] = []
+
+    async def double(asked: Sequence[int]) -> Sequence[int]:
+        groups.append(list(asked))
+        await asyncio.sleep(0.01)
+        return [2 * one for one in asked]
+
+    lane = Lane(double)
+    first = asyncio.create_task(lane.ask(0))
+    await asyncio.sleep(0.001)
+    others = await asyncio.gather(*(lane.ask(number) for number in range(1, MOST + 11)))
+    assert await first == 0 and others == [2 * number for number in range(1, MOST + 11)]
+    assert [len(group) for group in groups] == [1, MOST, 10]
+    assert lane.idle
+
+
+async def test_an_error_is_for_those_who_asked_and_the_next_are_served() -> None:
+    async def carry_out(asked: Sequence[str]) -> Sequence[str]:
+        if "bad" in asked:
+            raise RuntimeError("no")
+        return asked
+
+    lane = Lane(carry_out)
+    with pytest.raises(RuntimeError):
+        await lane.ask("bad")
+    assert await lane.ask("good") == "good"
+
+
+async def test_who_went_before_its_turn_is_not_served_and_who_went_later_is() -> None:
+    served: list[int] = []
+    go_on = asyncio.Event()
+
+    async def carry_out(asked: Sequence[int]) -> Sequence[int]:
+        await go_on.wait()
+        served.extend(asked)
+        return asked
+
+    lane = Lane(carry_out)
+    under_way, waiting = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    late = asyncio.create_task(lane.ask(3))
+    await asyncio.sleep(0)
+    late.cancel()
+    under_way.cancel()
+    go_on.set()
+    assert await waiting == 2
+    assert served == [1, 2]
