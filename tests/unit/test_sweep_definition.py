@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +124,14 @@ def test_configurations_of_the_documentation_are_accepted(name: str) -> None:
     found = definition.parse(json.dumps(ACCEPTED[name]))
     check_feasible(found)
     assert found.space.parameters
+
+
+def test_the_examples_of_the_page_are_accepted() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        check_feasible(definition.parse(example))
 
 
 def one(**entry: Any) -> dict[str, Any]:
