@@ -56,7 +56,7 @@ class SweepInfo:
             project=found["project"],
             name=found.get("name", ""),
             method=found.get("method", ""),
-            state=_lower(found.get("state", ""), "SWEEP_STATE_"),
+            state=enum_name(found.get("state", ""), "SWEEP_STATE_"),
             reason=found.get("reason", ""),
             objectives=tuple(
                 Objective(one["metric"], bool(one.get("maximize"))) for one in found.get("objectives", [])
@@ -102,11 +102,11 @@ class TrialInfo:
         return cls(
             sweep=found.get("sweep", ""),
             number=int(found["number"]),
-            state=_lower(found.get("state", ""), "TRIAL_STATE_"),
+            state=enum_name(found.get("state", ""), "TRIAL_STATE_"),
             parameters=json.loads(found.get("parameters_json") or "{}"),
             run=found.get("run", ""),
             attempt=int(found.get("attempt", 0)),
-            value_state=_lower(found.get("value_state", ""), "VALUE_STATE_"),
+            value_state=enum_name(found.get("value_state", ""), "VALUE_STATE_"),
             values=tuple(float(value) for value in found.get("values", [])),
             exit_code=int(found.get("exit_code", 0)),
             message=found.get("message", ""),
@@ -143,7 +143,8 @@ def parse_path(path: str, entity: str | None = None, project: str | None = None)
     return team or entity or "", named or project or "", sweep
 
 
-def _lower(name: Any, prefix: str) -> str:
+def enum_name(name: Any, prefix: str) -> str:
+    """An enum's value as people write it: without its prefix, in lower case; empty where it is unspecified."""
     text = str(name or "").removeprefix(prefix).lower()
     return "" if text == "unspecified" else text
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from runstream.api.errors import ApiError, NotFoundError, UnavailableError
 from runstream.sweeps.client import Client, host_name, new_request_id
-from runstream.sweeps.records import Json, SweepInfo, TrialInfo
+from runstream.sweeps.records import Json, SweepInfo, TrialInfo, enum_name
 from runstream.trials import Order
 
 _T = TypeVar("_T")
@@ -237,7 +237,9 @@ class Session:
     def _told(self, found: Json) -> None:
         number = int(found["number"])
         if number in self.held:
-            order = Order(_lower(found.get("cause"), "STOP_CAUSE_"), str(found.get("reason") or "the sweep stopped it"))
+            order = Order(
+                enum_name(found.get("cause"), "STOP_CAUSE_"), str(found.get("reason") or "the sweep stopped it")
+            )
             self.orders[number] = order
             self.on_stop(number, order)
 
@@ -283,13 +285,8 @@ def _answer(found: Json, trials: tuple[Leased, ...], **more: Any) -> Answer:
     return Answer(
         trials=trials,
         stop=verdict == "VERDICT_STOP",
-        cause=_lower(found.get("cause"), "STOP_CAUSE_"),
+        cause=enum_name(found.get("cause"), "STOP_CAUSE_"),
         reason=str(found.get("reason") or ""),
         retry_after_s=float(found.get("retry_after_s") or 0.0),
         **more,
     )
-
-
-def _lower(name: Any, prefix: str) -> str:
-    text = str(name or "").removeprefix(prefix).lower()
-    return "" if text == "unspecified" else text
