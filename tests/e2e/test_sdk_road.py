@@ -104,6 +104,7 @@ def _whole(run: Run, metric: str) -> list[tuple[list[int], list[float]]]:
     return [ranks[rank] for rank in sorted(ranks)]
 
 
+@pytest.mark.timeout(240)
 def test_a_sender_that_is_killed_is_replaced_and_nothing_is_lost_or_doubled(spool: Path) -> None:
     script = """
 import time, runstream
@@ -111,7 +112,7 @@ run = runstream.init(project="senders", id="replaced")
 for step in range(3000):
     run.log({"value": float(step)})
     time.sleep(0.002)
-print(run.finish(timeout=60))
+print(run.finish(timeout=150))
 """
     process = python(script)
     killed = set()

@@ -63,7 +63,8 @@ class Watch:
     def _watch(self) -> Iterator[Any]:
         import grpc
 
-        again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        # CANCELLED, though not by us: the service ended, and cut off what was still under way.
+        again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
         delay_s = _RETRY_MIN_S
         while not self._closed.is_set():
             self._call = self._api.call("WatchRuns", self._request)

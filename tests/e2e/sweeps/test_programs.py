@@ -365,8 +365,10 @@ def test_the_agent_goes_on_when_the_server_is_back(stack: ServiceStack, place: P
 # Many agents
 
 
+@pytest.mark.timeout(300)
 def test_a_hundred_agents_of_which_twenty_are_killed_finish_every_point_once(place: Path, tmp_path: Path) -> None:
     (tmp_path / "storm").mkdir()
     outcome = storm(Client().settings, tmp_path / "storm", agents=100, points=1000, killed=20, seed=3)
     assert outcome.right, outcome
-    assert outcome.killed == 20 and outcome.attempts > 1000, outcome
+    # Where the machine is busy, some of the twenty have done their work before their turn to be killed comes.
+    assert 10 <= outcome.killed <= 20 and outcome.attempts > 1000, outcome
