@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from runstream_common import leaving
+from runstream_common.leaving import Receive
 from runstream_query.errors import ClientGoneError
 
 _Result = TypeVar("_Result")
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+__all__ = ["Receive", "quiet_departures", "unless_gone"]
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result of the work; call it when the request's body has been read. Raises ClientGoneError when the client
     leaves before: the work is cancelled then."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    return await leaving.unless_gone(receive, work, ClientGoneError)
 
 
 def quiet_departures() -> None:

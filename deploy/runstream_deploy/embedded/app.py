@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from prometheus_client import generate_latest
 
 from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
+from runstream_common.leaving import unless_gone
 from runstream_common.metrics import Metrics
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
@@ -63,7 +64,7 @@ class ClickHouseApp:
         with self._counting(statement, len(body)):
             async with self._engine.execute(statement) as execution:
                 replying = reply(send, execution, statement, query, headers)
-                await (replying if await execution.quick() else _unless_gone(receive, replying))
+                await (replying if await execution.quick() else unless_gone(receive, replying, _GoneError))
 
     @contextlib.contextmanager
     def _counting(self, statement: Statement, size: int) -> Iterator[None]:
@@ -117,26 +118,6 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)
-
-
-async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work while the client is there. Raises _GoneError when it leaves before the end."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise _GoneError
-        working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _fail(send: Send, error: BadRequestError | EngineError) -> None:
