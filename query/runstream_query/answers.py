@@ -10,6 +10,7 @@ from runstream_common.metrics import Metrics
 from runstream_query.deletion import Deletion
 from runstream_query.live.hub import Hub
 from runstream_query.lookup import Lookup
+from runstream_query.selection.tables import Tables
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.sweeps.service import SweepService
@@ -44,10 +45,12 @@ class Answers:
         crash_after_s: float = 300.0,
         sql: SqlRunner | None = None,
         metrics: Metrics | None = None,
+        tables: Tables | None = None,
     ) -> None:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed.
-        `sql`: None where no SQL is answered. `metrics`: None where nobody measures."""
-        self._lookup = Lookup(storage, store, crash_after_s)
+        `sql`: None where no SQL is answered. `metrics`: None where nobody measures. `tables`: None: as much
+        memory for them as is usual."""
+        self._lookup = Lookup(storage, store, crash_after_s, tables or Tables(storage))
         listing = Listing(storage, self._lookup)
         self.hub = Hub(storage, self._lookup)
         self.sweeps = SweepService(storage, store, self._lookup, metrics or Metrics(["query"]))

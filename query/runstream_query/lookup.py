@@ -9,14 +9,17 @@ from runstream_common.control.store import ControlStore, Principal
 from runstream_common.times import now_us
 from runstream_query.errors import UnknownNameError
 from runstream_query.names import Names, nearest
+from runstream_query.selection.tables import Tables
+from runstream_query.states import with_state
 from runstream_query.storage import Storage
 
 
 class Lookup:
     """Shared by the topics. All methods raise QueryError, StorageError, ControlError."""
 
-    def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float) -> None:
+    def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: Tables) -> None:
         """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
+        self.tables = tables
         self._storage = storage
         self._names = Names(store)
         self._crash_after_us = int(crash_after_s * 1e6)
@@ -39,9 +42,9 @@ class Lookup:
         return now_us() - self._crash_after_us
 
     async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
-        """Rows of `runs.sql`; see its parameters."""
-        question = {"runs": [], "silent_us": self.silent_us(), **question}
-        return await self._storage.rows("runs", project=project, **question)
+        """Rows of `runs.sql`, see its parameters, with `state`."""
+        rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
+        return with_state(rows, self.silent_us())
 
     async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of these runs. Raises UnknownNameError naming the first that is not there."""

@@ -3,33 +3,35 @@ chooses."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
 from runstream_query.names import nearest
-from runstream_query.selection.reading import ask
+from runstream_query.selection.column import places_of
+from runstream_query.selection.loading import SERIES, Source
 from runstream_query.selection.select import Selection
-from runstream_query.storage import Storage, sql
+from runstream_query.storage import Storage
 
 _AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
-_AMONG, _VALUES = "/* among */", "/* values */ SELECT '' AS run, nan AS value, CAST(NULL, 'Nullable(Int64)') AS at_step"
+_AMONG = "/* among */"
+_NAMED = 1000
+"""Runs that are named to the engine; of more, those that were not asked for are left out here."""
 MAX_RUNS = 200_000
 """Of which a number is fetched into this process: a sweep of a hundred thousand trials, twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """Which runs: of a sweep ('': any), and of a selection (None: all)."""
+    """Which runs. `all`: whether nothing narrows them."""
 
-    sweep: str = ""
-    selection: Selection | None = None
-
-    @property
-    def all(self) -> bool:
-        return not self.sweep and self.selection is None
+    selection: Selection
+    all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,60 +61,83 @@ class Objective:
         """Whether the last values are asked for."""
         return not self.at and self.aggregate not in _AGGREGATES
 
-    def statement(self, among: Among, *, alone: bool = False) -> tuple[str, dict[str, Any]]:
-        """A SELECT of run, value, at_step, and its parameters. `alone`: no run has the metric of several ranks."""
+    @property
+    def sources(self) -> list[Source]:
+        """What the table of runs must hold for it."""
+        return [Source(SERIES, self.metric)] if self.is_last else []
+
+    @property
+    def query(self) -> tuple[str, dict[str, Any]]:
+        """The file and its parameters, where the points must be read."""
         if self.at:
-            name, own = "value_at", {"selector": self.at, "minimize": int(self.at_minimize)}
-        elif self.aggregate in _AGGREGATES:
-            name, own = "value_all", {"aggregate": _AGGREGATES[self.aggregate]}
-        else:
-            name, own = "value_last_alone" if alone else "value_last", {}
-        text = sql(name)
-        parameters: dict[str, Any] = {"metric": self.metric, **own}
-        conditions = ""
-        if among.sweep:
-            conditions += f"AND run IN ({sql('select_sweep')}) "
-            parameters["sweep"] = json.dumps(among.sweep, ensure_ascii=False)
-        if among.selection is not None:
-            conditions += f"AND run IN ({among.selection.all_runs()})"
-            parameters |= among.selection.parameters
-        return text.replace(_AMONG, conditions), parameters
+            return "value_at", {"metric": self.metric, "selector": self.at, "minimize": int(self.at_minimize)}
+        return "value_all", {"metric": self.metric, "aggregate": _AGGREGATES[self.aggregate]}
 
 
-async def best(storage: Storage, project: str, objective: Objective, among: Among, limit: int) -> list[dict[str, Any]]:
-    """Rows run, value, at_step: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run and its number. `place`: of the run in the selection's table."""
 
-    async def ranked(alone: bool) -> list[dict[str, Any]]:
-        text, parameters = objective.statement(among, alone=alone)
-        statement = sql("rank").replace(_VALUES, text)
-        question = {"project": project, **parameters, "ascending": int(objective.minimize), "best": limit}
-        return await _asked(storage, statement, among, question)
-
-    alone = objective.is_last and await _of_one_rank(storage, project, objective.metric)
-    rows = await ranked(alone)
-    # Asked again afterwards: ranks only come, so there was none while the runs were ranked.
-    if alone and not await _of_one_rank(storage, project, objective.metric):
-        rows = await ranked(False)
-    if not rows:
-        await explain_nothing(storage, project, objective, among)
-    return rows
+    run: str
+    value: float
+    place: int
+    at_step: int | None
 
 
-async def _of_one_rank(storage: Storage, project: str, metric: str) -> bool:
-    rows = await storage.rows("several_ranks", project=project, metric=metric)
-    return not rows[0]["several"]
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """M runs of the selection's table by their places, in order; each with its number, and the step that it is of."""
+
+    places: NDArray[np.int64]
+    values: NDArray[np.float64]
+    at_steps: NDArray[np.int64] | None
+
+
+async def best(storage: Storage, project: str, objective: Objective, among: Among, limit: int) -> list[Judged]:
+    """Best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
+    found = await _numbers(storage, project, objective, among)
+    odd = np.isnan(found.values)
+    costs = np.where(odd, 0.0, found.values if objective.minimize else -found.values)
+    chosen = np.lexsort((costs, odd))[:limit]
+    runs = among.selection.ids(found.places[chosen])
+    steps = [None] * len(runs) if found.at_steps is None else found.at_steps[chosen].tolist()
+    numbers = zip(runs, found.values[chosen].tolist(), found.places[chosen].tolist(), steps, strict=True)
+    return [Judged(*one) for one in numbers]
 
 
 async def values(storage: Storage, project: str, objective: Objective, among: Among) -> dict[str, float]:
     """Run -> value, of at most MAX_RUNS runs. Raises InvalidQuestionError for more."""
-    text, parameters = objective.statement(among)
-    statement = f"SELECT run, value FROM ({text}) ORDER BY run LIMIT {MAX_RUNS + 1}"  # noqa: S608  # constant text
-    rows = await _asked(storage, statement, among, {"project": project, **parameters})
-    if len(rows) > MAX_RUNS:
+    found = await _numbers(storage, project, objective, among)
+    if len(found.values) > MAX_RUNS:
         raise InvalidQuestionError(f"more than {MAX_RUNS} runs: narrow them with a filter")
-    if not rows:
+    return dict(zip(among.selection.ids(found.places), found.values.tolist(), strict=True))
+
+
+async def _numbers(storage: Storage, project: str, objective: Objective, among: Among) -> _Numbers:
+    selection = among.selection
+    if objective.is_last:
+        column = selection.table.source(objective.sources[0])
+        places = selection.places[column.numeric[selection.places]]
+        found = _Numbers(places, column.numbers[places], None)
+    else:
+        found = await _from_points(storage, project, objective, among)
+    if not len(found.places):
         await explain_nothing(storage, project, objective, among)
-    return {row["run"]: row["value"] for row in rows}
+    return found
+
+
+async def _from_points(storage: Storage, project: str, objective: Objective, among: Among) -> _Numbers:
+    selection = among.selection
+    name, question = objective.query
+    change = {}
+    if not among.all and len(selection.places) <= _NAMED:
+        change, question["among"] = {_AMONG: "AND run IN {among:Array(String)}"}, selection.runs
+    rows = await storage.table(name, change=change, project=project, **question)
+    places = places_of(pa.array(rows["run"].to_pylist(), pa.string()), selection.table.runs)
+    wanted = np.flatnonzero(np.isin(places, selection.places))
+    wanted = wanted[np.argsort(places[wanted])]
+    steps = rows["at_step"].to_numpy()[wanted].astype(np.int64) if objective.at else None
+    return _Numbers(places[wanted], rows["value"].to_numpy()[wanted], steps)
 
 
 async def explain_nothing(storage: Storage, project: str, objective: Objective, among: Among) -> None:
@@ -124,9 +149,3 @@ async def explain_nothing(storage: Storage, project: str, objective: Objective, 
             raise UnknownNameError(f"no run of {project} has the metric {metric[:100]!r}{nearest(metric, known)}")
     if among.all:
         raise UnknownNameError(f"no run of {project} has the metric {objective.metric[:100]!r}")
-
-
-async def _asked(storage: Storage, statement: str, among: Among, question: dict[str, Any]) -> list[dict[str, Any]]:
-    if among.selection is None:
-        return await storage.ask(statement, **question)
-    return await ask(storage, statement, among.selection, **question)

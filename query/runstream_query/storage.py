@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from runstream_common.clickhouse import StorageRefusedError, classify
 from runstream_query.tail import Tail
 
@@ -28,6 +30,13 @@ _CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_syn
 @cache
 def sql(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _changed(name: str, change: Mapping[str, str] | None) -> str:
+    text = sql(name)
+    for old, new in (change or {}).items():
+        text = text.replace(old, new)
+    return text
 
 
 class Storage:
@@ -58,13 +67,24 @@ class Storage:
         self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
     ) -> dict[str, Any]:
         """For large answers: a numpy array a column, strings as Arrow dictionaries' values."""
+        table = await self.table(name, settings=settings, **parameters)
+        return {column: table.column(column).to_numpy() for column in table.column_names}
+
+    async def table(
+        self,
+        name: str,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        change: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> pa.Table:
+        """For large answers that stay in Arrow. `change`: constant texts in the file to replace."""
         try:
-            table = await self._client.query_arrow(
-                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+            return await self._client.query_arrow(
+                _changed(name, change), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error
-        return {column: table.column(column).to_numpy() for column in table.column_names}
 
     async def execute(self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any) -> None:
         """A statement without an answer; what it deletes is gone for every reader when this returns."""
@@ -85,13 +105,13 @@ class Storage:
     ) -> AsyncIterator[bytes]:
         """The engine's answer in one of its formats, as it comes; closing the iterator ends the query. `settings`
         go before the usual ones; `change`: constant texts in the file to replace."""
-        text = sql(name)
-        for old, new in (change or {}).items():
-            text = text.replace(old, new)
         tail = Tail()
         try:
             stream = await self._client.raw_stream(
-                text, parameters=_quoted(parameters), settings={**_SETTINGS, **settings}, fmt=file_format
+                _changed(name, change),
+                parameters=_quoted(parameters),
+                settings={**_SETTINGS, **settings},
+                fmt=file_format,
             )
             async with stream:
                 async for piece in stream:

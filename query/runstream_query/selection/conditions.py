@@ -1,113 +1,144 @@
-"""Conditions into SQL: constant text, values as typed parameters. No condition is ever NULL."""
+"""Conditions on columns: which runs meet them."""
 
 from __future__ import annotations
 
-import json
-import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.selection.column import Column, json_text
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.filters import All, Any_, Condition, Not, Test
-from runstream_query.selection.sources import Sources
 
-NO_TEXT = "''"
-"""The text column of what is a number or missing."""
-_SIGNS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+Mask = NDArray[np.bool_]
+"""(N,)"""
+_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
 _LISTS = frozenset({Kind.OWN, Kind.CONFIG, Kind.SUMMARY, Kind.STREAM})
 """Kinds whose values can be lists: a comparison holds when it holds of the list, or of one of its elements."""
-_SHOWN = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_SHOWN = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 """How answers show numbers that JSON has not: a filter may name them so."""
 
 
-class Conditions:
-    """Writes conditions on the columns of `Sources` and keeps their parameters."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self.parameters: dict[str, Any] = {}
-
-    def parameter(self, kind: str, value: Any) -> str:
-        """A place for a value."""
-        name = f"p{len(self.parameters)}"
-        self.parameters[name] = value
-        return f"{{{name}:{kind}}}"
-
-    def write(self, condition: Condition) -> str:
-        match condition:
-            case All(parts):
-                return _joined("AND", [self.write(part) for part in parts], "1")
-            case Any_(parts):
-                return _joined("OR", [self.write(part) for part in parts], "0")
-            case Not(part):
-                return f"(NOT {self.write(part)})"
-            case Test():
-                return self._test(condition)
-
-    def _test(self, test: Test) -> str:
-        text, number = self._sources.columns(test.field)
-        match test.operator:
-            case "$exists":
-                return f"({number} IS NOT NULL)" if text == NO_TEXT else f"({text} != '' OR {number} IS NOT NULL)"
-            case "$in":
-                return self._among(test.field, test.operand, text, number)
-            case "$regex":
-                pattern = f"match({{}}, {self.parameter('String', test.operand)})"
-                return self._any_of(test.field, text, _string(pattern, text), _string(pattern, "e"))
-        sign = _SIGNS[test.operator]
-        if isinstance(test.operand, str):
-            bound = self.parameter("String", test.operand)
-            whole, element = (_string(f"{{}} {sign} {bound}", name) for name in (text, "e"))
-        else:
-            bound = self.parameter("Float64", float(test.operand))
-            whole = f"ifNull({number} {sign} {bound}, 0)"
-            element = f"ifNull(toFloat64OrNull(e) {sign} {bound}, 0)"
-        return self._any_of(test.field, text, whole, element)
-
-    def _among(self, field: Field, operands: tuple[Any, ...], text: str, number: str) -> str:
-        """Equal to one of them. null is also equal to what is missing; true and 1 are different."""
-        wholes: list[str] = []
-        elements: list[str] = []
-        if None in operands:
-            absent = f"{number} IS NULL"
-            wholes.append(f"({absent})" if text == NO_TEXT else f"({text} IN ('', 'null') AND {absent})")
-        strings = [operand for operand in operands if isinstance(operand, str)]
-        numbers = [float(o) for o in operands if isinstance(o, (int, float)) and not isinstance(o, bool)]
-        numbers += [_SHOWN[string] for string in strings if string in _SHOWN]
-        words = [json.dumps(operand) for operand in operands if isinstance(operand, bool)]
-        lists = [_json(operand) for operand in operands if isinstance(operand, list)]
-        if (strings or words or lists) and text != NO_TEXT:
-            wholes.append(f"{text} IN {self.parameter('Array(String)', [*map(_json, strings), *words, *lists])}")
-        if strings:
-            elements.append(_string(f"{{}} IN {self.parameter('Array(String)', strings)}", "e"))
-        if words:
-            elements.append(f"e IN {self.parameter('Array(String)', words)}")
-        if any(math.isnan(one) for one in numbers):
-            wholes.append(f"ifNull(isNaN({number}), 0)")
-        # IN compares bits, for which 0.0 and -0.0 are two.
-        if found := [one + 0.0 for one in numbers if not math.isnan(one)]:
-            place = self.parameter("Array(Float64)", found)
-            wholes.append(f"ifNull({number} + 0. IN {place}, 0)")
-            elements.append(f"ifNull(toFloat64OrNull(e) + 0. IN {place}, 0)")
-        return self._any_of(field, text, _joined("OR", wholes, "0"), _joined("OR", elements, "0"))
-
-    @staticmethod
-    def _any_of(field: Field, text: str, whole: str, element: str) -> str:
-        if field.kind not in _LISTS or element == "0" or text == NO_TEXT:
-            return whole
-        return f"({whole} OR (startsWith({text}, '[') AND arrayExists(e -> {element}, JSONExtractArrayRaw({text}))))"
+def meets(condition: Condition, count: int, column: Callable[[Field], Column]) -> Mask:
+    """Which of the `count` runs meet it. Raises InvalidQuestionError for a regular expression that does not compile."""
+    match condition:
+        case All(parts):
+            found = np.ones(count, bool)
+            for part in parts:
+                found &= meets(part, count, column)
+            return found
+        case Any_(parts):
+            found = np.zeros(count, bool)
+            for part in parts:
+                found |= meets(part, count, column)
+            return found
+        case Not(part):
+            return ~meets(part, count, column)
+        case Test():
+            return _test(condition, column(condition.field))
 
 
-def _string(test: str, column: str) -> str:
-    """A test of a string, which holds of nothing else; `{}` in it is the string."""
-    if column == NO_TEXT:
-        return "0"
-    return f"(startsWith({column}, '\"') AND {test.replace('{}', f'JSONExtractString({column})')})"
+def _test(test: Test, column: Column) -> Mask:
+    lists = test.field.kind in _LISTS
+    match test.operator:
+        case "$exists":
+            return column.present | column.numeric
+        case "$in":
+            return _among(test.operand, column, lists)
+        case "$regex":
+            return _matches(test.operand, column, lists)
+    compare = _SIGNS[test.operator]
+    if isinstance(test.operand, str):
+        bound = test.operand
+        return _strings(column, lists, lambda word: compare(word, bound))
+    number = float(test.operand)
+    with np.errstate(invalid="ignore"):
+        found: Mask = column.numeric & compare(column.numbers, number)
+    return found | _of_elements(column, lists, lambda one: _is_number(one) and compare(_float(one), number))
 
 
-def _joined(word: str, parts: list[str], empty: str) -> str:
-    return f"({f' {word} '.join(parts)})" if len(parts) > 1 else parts[0] if parts else empty
+def _among(operands: tuple[Any, ...], column: Column, lists: bool) -> Mask:
+    """Equal to one of them. null is also equal to what is missing; true and 1 are different."""
+    found = np.zeros(len(column.numbers), bool)
+    strings = {operand for operand in operands if isinstance(operand, str)}
+    booleans = [operand for operand in operands if isinstance(operand, bool)]
+    numbers = [_float(o) for o in operands if isinstance(o, (int, float)) and not isinstance(o, bool)]
+    numbers += [_SHOWN[string] for string in strings if string in _SHOWN]
+    if None in operands:
+        nothing = column.kinds >= 0 if column.codes is None else column.holds([t in ("", "null") for t in column.texts])
+        found |= nothing & ~column.numeric
+    texts = {json_text(one) for one in operands if isinstance(one, (str, bool, list))}
+    if texts and column.codes is not None:
+        found |= column.holds([text in texts for text in column.texts])
+    if any(np.isnan(number) for number in numbers):
+        found |= column.numeric & np.isnan(column.numbers)
+    finite = {number for number in numbers if not np.isnan(number)}
+    if finite:
+        found |= column.numeric & np.isin(column.numbers, list(finite))
+
+    def equal(one: Any) -> bool:
+        if isinstance(one, bool):
+            return one in booleans
+        return one in strings if isinstance(one, str) else _is_number(one) and _float(one) in finite
+
+    return found | _of_elements(column, lists, equal)
 
 
-def _json(value: Any) -> str:
-    """As the writer stores it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _matches(pattern: str, column: Column, lists: bool) -> Mask:
+    """RE2, with . for any character."""
+
+    def matched(words: pa.Array) -> Any:
+        try:
+            return pc.match_substring_regex(words, f"(?s){pattern}").fill_null(False).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid as error:
+            raise InvalidQuestionError(
+                "the regular expression does not compile, or is too large: write it as RE2 has it"
+            ) from error
+
+    if column.codes is None:
+        matched(pa.array([], pa.string()))
+        return np.zeros(len(column.numbers), bool)
+    holds = np.array(matched(column.word_array), bool)
+    if lists:
+        for code, elements in column.lists.items():
+            holds[code] = bool(matched(pa.array([e for e in elements if isinstance(e, str)], pa.string())).any())
+    return column.holds(holds)
+
+
+def _strings(column: Column, lists: bool, holds: Callable[[str], bool]) -> Mask:
+    if column.codes is None:
+        return np.zeros(len(column.numbers), bool)
+    whole = column.holds([word is not None and holds(word) for word in column.words])
+    return whole | _of_elements(column, lists, lambda one: isinstance(one, str) and holds(one))
+
+
+def _of_elements(column: Column, lists: bool, holds: Callable[[Any], bool]) -> Mask:
+    found = np.zeros(len(column.numbers), bool)
+    if lists and column.codes is not None and column.lists:
+        of_text = np.zeros(len(column.texts), bool)
+        for code, elements in column.lists.items():
+            of_text[code] = any(holds(one) for one in elements)
+        found = column.holds(of_text)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf

@@ -1,54 +1,64 @@
-"""Asking ClickHouse for a selection, and what its values are in Python."""
+"""A question's filter, search and fields into a selection of runs, and what its values are in Python."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from runstream_common.clickhouse import StorageRefusedError
 from runstream_query.errors import InvalidQuestionError
-from runstream_query.selection.fields import Field, Kind, parse_field
+from runstream_query.lookup import Lookup
+from runstream_query.selection.column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
+from runstream_query.selection.fields import Field, parse_field
 from runstream_query.selection.filters import All, Condition, Test, parse_filter, tests
-from runstream_query.selection.select import BOOLEAN, LIST, MISSING, TEXT, Selection
-from runstream_query.selection.sources import Sources
+from runstream_query.selection.loading import Source
+from runstream_query.selection.select import Selection
+from runstream_query.selection.table import Table, read
 from runstream_query.storage import Storage
 
 _BAD_REGEX = 427
+_MANY = 20_000
+"""Runs among which is searched in a thread, so that other questions do not wait."""
 
 
 async def select(
     storage: Storage,
+    lookup: Lookup,
     project: str,
-    silent_us: int,
     *,
     filter: str = "",
     search: str = "",
     state: str = "",
+    sweep: str = "",
     fields: Iterable[Field] = (),
+    sources: Sequence[Source] = (),
 ) -> Selection:
-    """The runs of a project that meet all that is given. `fields`: what the statement will be asked to show, group or
-    order by. Raises InvalidQuestionError, StorageError."""
+    """The runs of a project that meet all that is given. `fields`: what it will be asked to show, group or order by;
+    `sources`: what else its table is to hold. Raises InvalidQuestionError, StorageError."""
     parts: list[Condition] = [parse_filter(filter)]
     if state:
         parts.append(Test(parse_field("state"), "$in", (state,)))
+    if sweep:
+        parts.append(Test(parse_field("sweep_id"), "$in", (sweep,)))
     condition = parts[0] if len(parts) == 1 else All(tuple(parts))
     wanted = [*(test.field for test in tests(condition)), *fields]
-    keys = sorted({field.key for field in wanted if field.kind is Kind.SUMMARY})
-    known: dict[str, list[str]] = {"definition": [], "summary": []}
-    if keys:
-        for row in await storage.rows("summary_keys", project=project, keys=keys):
-            known[row["section"]].append(row["key"])
-    return Selection(Sources(project, silent_us, known["definition"], known["summary"]), condition, search, fields)
+    table = await read(lookup.tables, project, lookup.silent_us(), wanted, sources)
+    found = await _found(storage, project, table, search) if search else None
+    if len(table) > _MANY:
+        return await asyncio.to_thread(Selection, table, condition, found)
+    return Selection(table, condition, found)
 
 
-async def ask(storage: Storage, statement: str, selection: Selection, **more: Any) -> list[dict[str, Any]]:
-    """Rows of one of its statements. Raises InvalidQuestionError for a regular expression that does not compile."""
-    try:
-        return await storage.ask(statement, **{**selection.parameters, **more})
-    except StorageRefusedError as error:
-        raise refused(error) from error
+async def _found(storage: Storage, project: str, table: Table, search: str) -> Any:
+    """(N,): which runs have a text in their id, name, tags, group, notes, or in a value of their config."""
+    rows = await storage.table("select_found", project=project, search=search)
+    places = places_of(pa.array(rows["run"].to_pylist(), pa.string()), table.runs)
+    return table.having(search, places[places >= 0])
 
 
 def refused(error: StorageRefusedError) -> Exception:
@@ -58,20 +68,15 @@ def refused(error: StorageRefusedError) -> Exception:
     return InvalidQuestionError("the regular expression does not compile, or is too large: write it as RE2 has it")
 
 
-def group_values(row: dict[str, Any], count: int) -> list[Any]:
-    """The values of a group's fields; None where missing."""
-    return [value_of(row[f"k{3 * i}"], row[f"k{3 * i + 1}"], row[f"k{3 * i + 2}"]) for i in range(count)]
-
-
 def value_of(kind: int, number: float, text: str) -> Any:
-    """What a class, number and text mean."""
+    """What a class, number and text mean; None where missing."""
     if kind == MISSING:
         return None
     if kind == TEXT:
         return text
     if kind in (BOOLEAN, LIST):
         return loads(text)
-    return number if kind == 0 else math.nan
+    return number if kind == NUMBER else math.nan
 
 
 def loads(text: str) -> Any:

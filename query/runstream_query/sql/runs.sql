@@ -1,6 +1,5 @@
--- One row a run of a project: who wrote to it, when, and the state that follows from its ranks' newest streams.
--- A rank whose newest stream has no outcome, and of which the server has heard nothing since `silent_us`, has crashed.
--- Parameters: project; runs (empty: all); limit; silent_us. Newest first.
+-- One row a run of a project: who wrote to it, when, and how its ranks ended, from which `states.py` says its state. What a
+-- rank said is what its newest stream did. Parameters: project; runs (empty: all); limit. Newest first.
 WITH
 per_writer AS
 (
@@ -29,48 +28,34 @@ per_rank AS
         run,
         rank,
         argMax(outcome, epoch) AS said,
-        if(said = '' AND toUnixTimestamp64Micro(max(heard)) < {silent_us:Int64}, 'crashed', said) AS outcome,
         max(world_size) AS world_size,
         argMin(user, epoch) AS user,
         groupUniqArrayIf(host, host != '') AS hosts,
         min(started) AS started,
         max(seen) AS seen,
+        max(heard) AS heard,
         max(finished) AS finished,
         min(created) AS created
     FROM per_writer
     WHERE NOT helper
     GROUP BY run, rank
-),
-per_run AS
-(
-    SELECT
-        run,
-        argMin(user, rank) AS user,
-        arraySort(groupUniqArrayArray(hosts)) AS hosts,
-        min(created) AS created,
-        min(started) AS started,
-        max(seen) AS seen,
-        max(finished) AS finished,
-        max(world_size) AS world_size,
-        multiIf(
-            countIf(outcome = 'failed') > 0, 'failed',
-            countIf(outcome = 'crashed') > 0, 'crashed',
-            countIf(outcome = 'preempted') > 0, 'preempted',
-            countIf(outcome = 'finished') >= max(world_size), 'finished',
-            'running') AS state
-    FROM per_rank
-    GROUP BY run
 )
 SELECT
     run,
-    user,
-    hosts,
-    toUnixTimestamp64Micro(created) AS created_us,
-    toUnixTimestamp64Micro(started) AS started_us,
-    toUnixTimestamp64Micro(seen) AS seen_us,
-    toUnixTimestamp64Micro(finished) AS finished_us,
-    world_size,
-    state
-FROM per_run
+    toString(argMin(user, rank)) AS user,
+    toJSONString(arraySort(groupUniqArrayArray(hosts))) AS hosts,
+    toUnixTimestamp64Micro(min(created)) AS created_us,
+    toUnixTimestamp64Micro(min(started)) AS started_us,
+    toUnixTimestamp64Micro(max(seen)) AS seen_us,
+    toUnixTimestamp64Micro(max(finished)) AS finished_us,
+    max(world_size) AS world_size,
+    countIf(said = 'failed') AS failed,
+    countIf(said = 'crashed') AS crashed,
+    countIf(said = 'preempted') AS preempted,
+    countIf(said = 'finished') AS ended,
+    countIf(said = '') AS open,
+    toUnixTimestamp64Micro(minIf(heard, said = '')) AS heard_us
+FROM per_rank
+GROUP BY run
 ORDER BY created_us DESC, run
 LIMIT {limit:UInt32}

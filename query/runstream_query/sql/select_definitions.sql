@@ -1,6 +1,6 @@
 -- What holds of a metric's summary by `define_metric`: the definition by its very name, else by the last pattern that
 -- matches. Names and slots are one list: of each slot the names that match its metric, the one that counts first.
--- Parameters: project; names; slots.
+-- Parameters: project; runs (empty: all); names; slots.
 SELECT run, slot, argMin(definition, place) AS text, CAST(NULL, 'Nullable(Float64)') AS number
 FROM
 (
@@ -12,6 +12,7 @@ FROM
         arrayElement({slots:Array(UInt16)}, place) AS slot
     FROM run_fields
     WHERE project = {project:String} AND section = 'definition' AND key IN {names:Array(String)}
+      AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
     GROUP BY run, key
 )
 WHERE definition != ''

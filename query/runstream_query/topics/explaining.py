@@ -17,9 +17,10 @@ from runstream_query.lookup import Lookup
 from runstream_query.objectives import Objective, values
 from runstream_query.paging import page_size
 from runstream_query.parameters import Column, make_column
+from runstream_query.selection import column as values_of
 from runstream_query.selection.fields import Kind
 from runstream_query.selection.ordering import parse_order
-from runstream_query.selection.reading import ask, loads, parse_fields, select
+from runstream_query.selection.reading import loads, parse_fields, select
 from runstream_query.storage import Storage
 from runstream_query.topics.ranking import names_of, narrowed
 
@@ -46,7 +47,7 @@ class Explaining:
             )
         if not all(request.parameters):
             raise InvalidQuestionError("parameters: a name is empty")
-        among = await narrowed(self._storage, self._lookup, project, request)
+        among = await narrowed(self._storage, self._lookup, project, request, [objective])
         found = await values(self._storage, project, objective, among)
         finite = {run: value for run, value in found.items() if math.isfinite(value)}
         runs = _sample(sorted(finite), request.seed)
@@ -89,20 +90,21 @@ class Explaining:
         wanted = [*axes, *(key.field for key in order)]
         selection = await select(
             self._storage,
+            self._lookup,
             project,
-            self._lookup.silent_us(),
             filter=request.filter,
             search=request.search,
             fields=wanted,
         )
-        rows = await ask(self._storage, selection.values(axes, order, limit), selection)
-        runs = [row["run"] for row in rows]
+        places = selection.ranked(order, limit)
+        runs = selection.ids(places)
         names = await names_of(self._storage, project, runs)
         response = pb.GetParallelCoordinatesResponse(
-            runs=runs, names=[names.get(run, run) for run in runs], total=rows[0]["total"] if rows else 0
+            runs=runs, names=[names.get(run, run) for run in runs], total=len(selection.places)
         )
-        for index, field in enumerate(axes):
-            column = make_column(str(field), [_value(row, index) for row in rows], field.kind is Kind.TIME)
+        for field in axes:
+            values = _values(selection.table.column(field), places.tolist())
+            column = make_column(str(field), values, field.kind is Kind.TIME)
             response.axes.append(_axis(column))
         return response
 
@@ -129,11 +131,13 @@ def _sample(runs: list[str], seed: int) -> list[str]:
     return [runs[i] for i in sorted(chosen)]
 
 
-def _value(row: dict[str, Any], index: int) -> Any:
-    number, text = row[f"v{index}_number"], row[f"v{index}_text"]
-    if number is not None:
-        return number
-    return None if text in ("", "null") else loads(text)
+def _values(column: values_of.Column, places: Sequence[int]) -> list[Any]:
+    """None where missing."""
+    codes, texts = column.codes, [None if text in ("", "null") else loads(text) for text in column.texts]
+    return [
+        float(column.numbers[place]) if column.numeric[place] else None if codes is None else texts[codes[place]]
+        for place in places
+    ]
 
 
 def _axis(column: Column) -> pb.Axis:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+import numpy as np
+from numpy.typing import NDArray
 
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.documents import STATE_NAMES, load, make_run, to_value
+from runstream_query.documents import STATE_NAMES, make_runs, to_value
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
+from runstream_query.selection.column import Column
 from runstream_query.selection.columns import parse_columns
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.ordering import parse_order
-from runstream_query.selection.reading import ask, group_values, parse_fields, select
-from runstream_query.selection.select import check_place, place_of
+from runstream_query.selection.reading import parse_fields, select, value_of
+from runstream_query.selection.select import check_place
 from runstream_query.storage import Storage
 
 _MAX_GROUP_FIELDS = 4
@@ -35,27 +36,20 @@ class Listing:
         after = read_token(request, lambda place: check_place(place, len(order)))
         selection = await select(
             self._storage,
+            self._lookup,
             project,
-            self._lookup.silent_us(),
             filter=request.filter,
             search=request.search,
             state=STATE_NAMES.get(request.state, ""),
             fields=[key.field for key in order],
         )
         # One more than the page: whether there is a next one.
-        found = await ask(self._storage, selection.page(order, after, size + 1), selection)
-        runs = [row["run"] for row in found[:size]]
-        response = pb.ListRunsResponse(total=found[0]["total"] if found else 0)
-        if runs:
-            rows, loaded = await asyncio.gather(
-                self._lookup.run_rows(project, runs=runs, limit=len(runs)),
-                load(self._storage, project, runs, columns=columns),
-            )
-            by_run = {row["run"]: row for row in rows}
-            # A run that was deleted between the two questions is left out.
-            response.runs.extend(make_run(project, by_run[run], loaded) for run in runs if run in by_run)
+        found = selection.page(order, after, size + 1).tolist()
+        response = pb.ListRunsResponse(total=len(selection.places))
+        rows = selection.table.rows(found[:size])
+        response.runs.extend(await make_runs(self._storage, project, rows, columns=columns))
         if len(found) > size:
-            response.next_page_token = make_token(request, place_of(found[size - 1], len(order)))
+            response.next_page_token = make_token(request, selection.place_of(found[size - 1], order))
         return response
 
     async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:  # noqa: N802
@@ -70,31 +64,31 @@ class Listing:
         metrics = [Field(Kind.SUMMARY, metric) for metric in request.metrics]
         selection = await select(
             self._storage,
+            self._lookup,
             project,
-            self._lookup.silent_us(),
             filter=request.filter,
             search=request.search,
             fields=[*by, *metrics],
         )
         limit = page_size(request.limit, 100, _MAX_GROUPS, "limit")
-        rows = await ask(self._storage, selection.groups(by, metrics, limit), selection)
-        response = pb.CountRunsResponse()
-        for row in rows:
-            if not row["runs"]:
-                continue  # without `by` there is a group, be it empty
-            response.total, response.group_count = row["total"], row["group_count"]
-            group = response.groups.add(runs=row["runs"])
-            group.values.extend(to_value(value) for value in group_values(row, len(by)))
-            for index, metric in enumerate(request.metrics):
-                group.metrics.append(_statistics(metric, row, f"m{index}_"))
+        groups = selection.groups(by)
+        response = pb.CountRunsResponse(total=len(selection.places), group_count=len(groups))
+        for found in groups[:limit]:
+            group = response.groups.add(runs=len(found.members))
+            group.values.extend(to_value(value_of(*key)) for key in found.keys)
+            for field in metrics:
+                group.metrics.append(_statistics(field.key, selection.table.column(field), found.members))
         return response
 
 
-def _statistics(metric: str, row: dict[str, Any], prefix: str) -> pb.MetricStatistics:
-    runs = row[f"{prefix}runs"]
-    statistics = pb.MetricStatistics(metric=metric, runs=runs, not_finite=row[f"{prefix}odd"])
-    for name in ("mean", "std", "min", "max"):
-        value = row[prefix + name]
-        absent = 0.0 if name == "std" and runs == 1 else float("nan")
-        setattr(statistics, name, absent if value is None or runs == 0 or (name == "std" and runs == 1) else value)
+def _statistics(metric: str, column: Column, members: NDArray[np.int64]) -> pb.MetricStatistics:
+    values = column.numbers[members][column.numeric[members]]
+    finite = values[np.isfinite(values)]
+    statistics = pb.MetricStatistics(
+        metric=metric, runs=len(finite), not_finite=len(values) - len(finite),
+        mean=np.nan, std=np.nan, min=np.nan, max=np.nan,
+    )  # fmt: skip
+    if len(finite):
+        statistics.mean, statistics.min, statistics.max = finite.mean(), finite.min(), finite.max()
+        statistics.std = finite.std(ddof=1) if len(finite) > 1 else 0.0
     return statistics

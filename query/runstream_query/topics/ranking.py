@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,17 +37,14 @@ class Ranking:
         objective = Objective(
             request.metric, request.aggregate, request.ascending, request.at, request.at_goal != pb.GOAL_MAXIMIZE
         ).checked()
-        among = await narrowed(self._storage, self._lookup, project, request)
+        among = await narrowed(self._storage, self._lookup, project, request, [objective])
         found = await best(self._storage, project, objective, among, limit)
-        values = {row["run"]: row for row in found}
-        rows = await self._lookup.run_rows(project, runs=list(values), limit=len(values)) if values else []
-        by_run = {row["run"]: row for row in rows}
-        ordered = [by_run[run] for run in values if run in by_run]
+        values = {row.run: row for row in found}
         response = pb.RankRunsResponse()
-        runs = await make_runs(self._storage, project, ordered, columns=columns)
+        rows = among.selection.table.rows([row.place for row in found])
+        runs = await make_runs(self._storage, project, rows, columns=columns)
         for place, run in enumerate(runs, start=1):
-            row = values[run.id]
-            response.runs.add(place=place, value=row["value"], run=run, at_step=row["at_step"])
+            response.runs.add(place=place, value=values[run.id].value, run=run, at_step=values[run.id].at_step)
         return response
 
     async def GetParetoFront(  # noqa: N802
@@ -58,7 +56,7 @@ class Ranking:
         if request.layers > _MAX_LAYERS:
             raise InvalidQuestionError(f"layers is {request.layers}: at most {_MAX_LAYERS}")
         objectives = [Objective.of(asked) for asked in request.objectives]
-        among = await narrowed(self._storage, self._lookup, project, request)
+        among = await narrowed(self._storage, self._lookup, project, request, objectives)
         found = await asyncio.gather(*(values(self._storage, project, objective, among) for objective in objectives))
         every = sorted(set().union(*found))
         table = np.array([[of.get(run, np.nan) for of in found] for run in every]).reshape(-1, len(objectives))
@@ -80,12 +78,15 @@ class Ranking:
         return response
 
 
-async def narrowed(storage: Storage, lookup: Lookup, project: str, request: Any) -> Among:
-    """The runs that a request with `filter` and `sweep_id` asks for."""
-    if not request.filter.strip():
-        return Among(request.sweep_id)
-    selection = await select(storage, project, lookup.silent_us(), filter=request.filter)
-    return Among(request.sweep_id, selection)
+async def narrowed(
+    storage: Storage, lookup: Lookup, project: str, request: Any, objectives: Sequence[Objective]
+) -> Among:
+    """The runs that a request with `filter` and `sweep_id` asks for, to be judged by these objectives."""
+    sources = [source for objective in objectives for source in objective.sources]
+    selection = await select(
+        storage, lookup, project, filter=request.filter, sweep=request.sweep_id, sources=list(dict.fromkeys(sources))
+    )
+    return Among(selection, all=not request.filter.strip() and not request.sweep_id)
 
 
 async def names_of(storage: Storage, project: str, runs: list[str]) -> dict[str, str]:

@@ -1,0 +1,216 @@
+"""The runs of a project with the fields that a question names, each a column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.selection.column import Column, missing, of_numbers, of_strings, of_texts
+from runstream_query.selection.fields import MAX_FIELDS, Field, Kind
+from runstream_query.selection.loading import FIELDS, POINTS, SERIES, Base, Source
+from runstream_query.selection.tables import Tables
+from runstream_query.states import NAMES, state_codes
+
+_AGGREGATES = {"min": 0, "max": 1, "mean": 2, "first": 3, "best": -1}
+_ABSENT = frozenset({"", "null", '""', "[]"})
+
+
+async def read(
+    tables: Tables, project: str, silent_us: int, fields: Iterable[Field], more: Sequence[Source] = ()
+) -> Table:
+    """`silent_us`: see `states.py`; `more`: what it is to hold beside the fields. Raises InvalidQuestionError for too
+    many fields, StorageError."""
+    wanted = list(dict.fromkeys(fields))
+    if len(wanted) > MAX_FIELDS:
+        raise InvalidQuestionError(f"{len(wanted)} different fields: at most {MAX_FIELDS} in one question")
+    summary = [field.key for field in wanted if field.kind is Kind.SUMMARY]
+    definitions, own_keys = await tables.keys(project, summary)
+    needs = _Needs(definitions, own_keys)
+    sources = list(dict.fromkeys([*(source for field in wanted for source in needs.of(field)), *more]))
+    base, columns = await tables.columns(project, sources)
+    return Table(base, columns, needs, silent_us)
+
+
+class _Needs:
+    """Which sources a field is made of."""
+
+    def __init__(self, definitions: Sequence[str], own_keys: frozenset[str]) -> None:
+        """`definitions`: names, sorted, of any run of the project; `own_keys`: of the summary, those that some run may
+        have set itself: the others are metrics alone."""
+        self._definitions = definitions
+        self._own_keys = own_keys
+
+    def of(self, field: Field) -> list[Source]:
+        match field.kind:
+            case Kind.OWN | Kind.NAME:
+                return [Source(FIELDS, field.key, "run")]
+            case Kind.CONFIG:
+                return [Source(FIELDS, key, "config") for key in config_keys(field.key)]
+            case Kind.SUMMARY:
+                base, aggregate = self.aggregate(field.key)
+                found = [self.own(field.key), Source(SERIES, field.key), self.definition(field.key)]
+                if aggregate:
+                    found += [self.definition(base), *(Source(POINTS, base, slot=slot) for slot in range(4))]
+                return [source for source in found if source is not None]
+        return []
+
+    def own(self, key: str) -> Source | None:
+        return Source(FIELDS, key, "summary") if key in self._own_keys else None
+
+    def aggregate(self, key: str) -> tuple[str, str]:
+        """The metric and the aggregate of `metric.max` and its like, where some definition may ask for it."""
+        base, _, aggregate = key.rpartition(".")
+        return (base, aggregate) if aggregate in _AGGREGATES and self.definition(base) else (key, "")
+
+    def definition(self, metric: str) -> Source | None:
+        """Of the names that match, the one that counts first: see `definitions.find`."""
+        exact = [name for name in self._definitions if name == metric]
+        patterns = [name for name in self._definitions if any(mark in name for mark in "*?[") and name != metric]
+        names = (*exact, *(name for name in reversed(patterns) if fnmatchcase(metric, name)))
+        return Source(FIELDS, metric, "definition", names) if names else None
+
+
+class Table:
+    """N runs, in the order of their ids. Pure."""
+
+    def __init__(self, base: Base, columns: dict[Source, Column], needs: _Needs, silent_us: int) -> None:
+        self._base = base
+        self._columns = columns
+        self._needs = needs
+        self._states = state_codes(base.numbers, silent_us)
+        self._made: dict[Field, Column] = {}
+
+    def __len__(self) -> int:
+        return len(self._base.runs)
+
+    @property
+    def runs(self) -> pa.Array:
+        """(N,)"""
+        return self._base.runs
+
+    def having(self, text: str, others: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(N,): the runs with a text in their id, in any case, and those at some places."""
+        found = pc.match_substring(self.runs, text, ignore_case=True).to_numpy(zero_copy_only=False).copy()
+        found[others] = True
+        return found  # type: ignore[no-any-return]
+
+    def rows(self, places: Sequence[int]) -> list[dict[str, object]]:
+        """What `runs.sql` says of these runs, with their states."""
+        at = pa.array(places, pa.int64())
+        names, users, hosts = (one.take(at).to_pylist() for one in (self.runs, self._base.users, self._base.hosts))
+        rows: list[dict[str, object]] = []
+        for index, place in enumerate(places):
+            row: dict[str, object] = {name: int(column[place]) for name, column in self._base.numbers.items()}
+            row |= {"run": names[index], "user": users[index], "hosts": json.loads(hosts[index])}
+            rows.append({**row, "state": NAMES[self._states[place]]})
+        return rows
+
+    def source(self, source: Source) -> Column:
+        """As it was read."""
+        return self._columns[source]
+
+    def column(self, field: Field) -> Column:
+        """Of one of the fields that it was read with."""
+        if field not in self._made:
+            self._made[field] = self._make(field)
+        return self._made[field]
+
+    def _make(self, field: Field) -> Column:
+        numbers = self._base.numbers
+        match field.kind:
+            case Kind.ID:
+                return of_strings(self.runs)
+            case Kind.STREAM:
+                return self._stream(field.key)
+            case Kind.TIME:
+                return of_numbers(numbers["created_us" if field.key == "created_at" else "seen_us"] / 1e6)
+            case Kind.NUMBER:
+                ended = np.where(
+                    (self._states != NAMES.index("running")) & (numbers["finished_us"] > 0),
+                    numbers["finished_us"],
+                    numbers["seen_us"],
+                )
+                return of_numbers(np.maximum(ended - numbers["started_us"], 0) / 1e6)
+            case Kind.OWN | Kind.NAME:
+                return self._document(field)
+            case Kind.CONFIG:
+                first, *others = (self._columns[source] for source in self._needs.of(field))
+                for other in others:
+                    first = first.replaced(~first.present, other)
+                return first
+            case Kind.SUMMARY:
+                metric = self._metric(field.key)
+                own = self._needs.own(field.key)
+                return metric if own is None else metric.replaced(self._columns[own].present, self._columns[own])
+        raise AssertionError(field)
+
+    def _stream(self, key: str) -> Column:
+        if key == "state":
+            codes = (self._states + 1).astype(np.int32)
+            return Column(np.zeros(len(self)), np.zeros(len(self), bool), codes, ("", *(f'"{name}"' for name in NAMES)))
+        if key == "user":
+            return of_strings(self._base.users, empty=True)
+        return of_texts([text if text != "[]" else "" for text in self._base.hosts.to_pylist()])
+
+    def _document(self, field: Field) -> Column:
+        (source,) = self._needs.of(field)
+        found = self._columns[source]
+        shown = tuple("" if text in _ABSENT else text for text in found.texts)
+        found = Column(found.numbers, found.numeric & found.holds([text != "" for text in shown]), found.codes, shown)
+        if field.kind is not Kind.NAME:
+            return found
+        named = Column(np.zeros(len(self)), np.zeros(len(self), bool), found.codes, found.texts)
+        return named.replaced(~named.present, of_strings(self.runs))
+
+    def _metric(self, key: str) -> Column:
+        """The number of a summary key that the user did not set: what define_metric says, else the last value."""
+        last = self._columns[Source(SERIES, key)]
+        definition = self._needs.definition(key)
+        if definition is not None:
+            last = last.replaced(self._asks(definition, "none"), missing(len(self)))
+        base, aggregate = self._needs.aggregate(key)
+        of_base = self._needs.definition(base) if aggregate else None
+        if of_base is None:
+            return last
+        chosen = self._asks(of_base, aggregate) & ~self._asks(of_base, "none")
+        if aggregate == "best":
+            least = self._columns[of_base].holds([_goal(text) == "minimize" for text in self._columns[of_base].texts])
+            lows, highs = (self._columns[Source(POINTS, base, slot=slot)] for slot in (0, 1))
+            value = highs.replaced(least, lows)
+        else:
+            value = self._columns[Source(POINTS, base, slot=_AGGREGATES[aggregate])]
+        return last.replaced(chosen & value.numeric, value)
+
+    def _asks(self, definition: Source, kind: str) -> NDArray[np.bool_]:
+        column = self._columns[definition]
+        return column.holds([kind in _kinds(text) for text in column.texts])
+
+
+def config_keys(key: str) -> list[str]:
+    """W&B writes config.lr.value for config.lr: the key itself comes first."""
+    bare = key.removesuffix(".value")
+    return [key] if bare in (key, "") else [key, bare]
+
+
+def _kinds(text: str) -> set[str]:
+    return {part.strip() for part in str(_entry(text, "summary")).split(",")}
+
+
+def _goal(text: str) -> str:
+    return str(_entry(text, "goal"))
+
+
+def _entry(text: str, name: str) -> object:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    found = document.get(name) if isinstance(document, dict) else ""
+    return found if isinstance(found, str) else ""

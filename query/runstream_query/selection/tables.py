@@ -1,0 +1,179 @@
+"""Projects' runs in memory, as columns, so that a question about ten thousand runs is answered in milliseconds.
+
+Nothing is served that is not so: before each question the parts of the tables are listed (a part never changes, see
+`parts.py`). Where parts have come, the runs that have rows in them are read again; where rows may have gone, all is.
+The answer is of the moment in which the parts were listed, or of a later one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from runstream_query.selection.column import Column, places_of
+from runstream_query.selection.loading import FIELDS, POINTS, SERIES, STREAMS, Base, Source, load_base, load_columns
+from runstream_query.selection.parts import fresh_parts
+from runstream_query.storage import Storage
+
+_TABLES = (STREAMS, FIELDS, SERIES, POINTS)
+_MAX_TOUCHED = 2000
+"""Runs that are read again by name; of more, all are."""
+MAX_BYTES = 512 << 20
+
+
+@dataclass
+class Known:
+    """What is held of a project, as of `parts`."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    parts: dict[str, set[str]] = field(default_factory=dict)
+    base: Base | None = None
+    columns: dict[Source, Column] = field(default_factory=dict)
+    definitions: tuple[str, ...] | None = None
+    """Names that some run has a definition for, in order"""
+    own_keys: dict[str, bool] = field(default_factory=dict)
+    """Whether some run may have set this key of its summary itself"""
+    used_s: float = 0.0
+
+    @property
+    def bytes(self) -> int:
+        base = self.base.bytes if self.base is not None else 0
+        return base + sum(column.bytes for column in self.columns.values())
+
+    def forget(self) -> None:
+        self.base, self.definitions = None, None
+        self.columns.clear()
+        self.own_keys.clear()
+
+    def forget_table(self, table: str) -> None:
+        """What was read from it."""
+        for source in [source for source in self.columns if source.table == table]:
+            del self.columns[source]
+        if table == FIELDS:
+            self.definitions = None
+            self.own_keys.clear()
+
+
+class Tables:
+    """One of a query service. All methods raise StorageError."""
+
+    def __init__(self, storage: Storage, max_bytes: int = MAX_BYTES, trusted: bool = True) -> None:
+        """`trusted`: whether one server answers all questions, so that its parts tell what has changed. Of several
+        replicas behind one address each has its own moment: then everything is read for each question."""
+        self._storage = storage
+        self._max_bytes = max_bytes
+        self._trusted = trusted
+        self._projects: dict[str, Known] = {}
+
+    async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+        """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
+        what `columns` returns afterwards is at least as new."""
+        known = self._projects.setdefault(project, Known())
+        async with known.lock:
+            await self._refresh(project, known)
+            unknown = [key for key in summary if key not in known.own_keys]
+            if known.definitions is None or unknown:
+                rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
+                known.definitions = tuple(sorted(row["key"] for row in rows if row["section"] == "definition"))
+                own = {row["key"] for row in rows if row["section"] == "summary"}
+                known.own_keys.update({key: key in own for key in unknown})
+            return known.definitions, frozenset(key for key in summary if known.own_keys[key])
+
+    async def columns(self, project: str, sources: Sequence[Source]) -> tuple[Base, dict[Source, Column]]:
+        """The runs, and their values."""
+        known = self._projects.setdefault(project, Known())
+        async with known.lock:
+            if known.base is None:
+                known.columns.clear()
+                known.base = await load_base(self._storage, project, [])
+            wanted = [source for source in sources if source not in known.columns]
+            if wanted:
+                known.columns |= await load_columns(self._storage, project, wanted, known.base, [])
+            found = known.base, {source: known.columns[source] for source in sources}
+        known.used_s = time.monotonic()
+        self._make_room(project)
+        return found
+
+    async def _refresh(self, project: str, known: Known) -> None:
+        now: dict[str, set[str]] = {table: set() for table in _TABLES}
+        if self._trusted:
+            for row in await self._storage.rows("parts_now", tables=list(_TABLES)):
+                now[row["table"]].add(row["name"])
+        else:
+            known.forget()
+        before, known.parts = known.parts, {}  # not known, until what follows has been done
+        if known.base is None:
+            known.forget()
+        else:
+            await self._follow(project, known, before, now)
+        known.parts = now
+
+    async def _follow(self, project: str, known: Known, before: dict[str, set[str]], now: dict[str, set[str]]) -> None:
+        fresh: dict[str, list[str]] = {}
+        for table in _TABLES:
+            found = fresh_parts(before.get(table, ()), now[table])
+            if found is None:
+                if table == STREAMS:
+                    known.forget()
+                    return
+                known.forget_table(table)
+            fresh[table] = found or []
+        if not any(fresh.values()):
+            return
+        rows = await self._storage.rows(
+            "changed_runs",
+            project=project,
+            stream_parts=fresh[STREAMS],
+            field_parts=fresh[FIELDS],
+            series_parts=fresh[SERIES],
+            point_parts=fresh[POINTS] if any(source.table == POINTS for source in known.columns) else [],
+            limit=_MAX_TOUCHED + 1,
+        )
+        touched: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            touched[row["source"]].append(row["run"])
+        await self._read_again(project, known, touched)
+
+    async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
+        if len(touched[STREAMS]) > _MAX_TOUCHED:
+            known.forget()
+            return
+        assert known.base is not None
+        if touched[STREAMS]:
+            now = await load_base(self._storage, project, touched[STREAMS])
+            base, places = known.base.updated(touched[STREAMS], now)
+            known.columns = {source: column.take(places) for source, column in known.columns.items()}
+            # Rows of a new run may have been there before the run itself was: its values are read with it.
+            came = set(base.runs.filter(pa.array(places < 0)).to_pylist())
+            known.base = base
+        else:
+            base, came = known.base, set()
+        for table in (FIELDS, SERIES, POINTS):
+            runs = sorted({*touched[table], *came})
+            if len(runs) > _MAX_TOUCHED:
+                known.forget_table(table)
+            elif runs:
+                if table == FIELDS:
+                    known.definitions = None
+                    known.own_keys.clear()
+                sources = [source for source in known.columns if source.table == table]
+                again = await load_columns(self._storage, project, sources, base, runs)
+                where = np.zeros(len(base.runs), bool)
+                places = places_of(pa.array(runs, pa.string()), base.runs)
+                where[places[places >= 0]] = True
+                known.columns |= {source: known.columns[source].replaced(where, again[source]) for source in sources}
+
+    def _make_room(self, project: str) -> None:
+        """Of the projects that were asked about longest ago."""
+        sizes = {name: known.bytes for name, known in self._projects.items()}
+        for name in sorted(self._projects, key=lambda name: self._projects[name].used_s):
+            if sum(sizes.values()) <= self._max_bytes:
+                return
+            if not self._projects[name].lock.locked():
+                del self._projects[name], sizes[name]
