@@ -30,8 +30,10 @@ async def apply(
     """Put `metric.min` and its like into the summaries, by run, and take out what is not to be shown."""
     wanted: dict[str, dict[str, dict[str, Any]]] = {}
     for run, defined in definitions.items():
+        if not defined:
+            continue
         for metric in list(summaries.get(run, ())):
-            definition = find(defined, metric) if defined else {}
+            definition = find(defined, metric)
             kinds = _kinds(definition)
             if "none" in kinds:
                 del summaries[run][metric]

@@ -65,7 +65,8 @@ async def load(
     for field in fields:
         loaded.fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
     for metric in metrics:
-        loaded.summaries[metric["run"]][metric["metric"]] = _plain(metric["last_value"])
+        value = metric["last_value"]
+        loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else _plain(value)
     defined = {run: loaded.fields[run]["definition"] for run in runs}
     await definitions.apply(storage, project, defined, loaded.summaries)
     if columns.summary is not None:

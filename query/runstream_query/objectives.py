@@ -98,7 +98,10 @@ async def best(storage: Storage, project: str, objective: Objective, among: Amon
     found = await _numbers(storage, project, objective, among)
     odd = np.isnan(found.values)
     costs = np.where(odd, 0.0, found.values if objective.minimize else -found.values)
-    chosen = np.lexsort((costs, odd))[:limit]
+    near = np.arange(len(costs))
+    if limit < len(costs) - int(odd.sum()):  # the first few of many are found without putting all in order
+        near = np.flatnonzero(~odd & (costs <= np.partition(np.where(odd, np.inf, costs), limit)[limit]))
+    chosen = near[np.lexsort((costs[near], odd[near]))][:limit]
     runs = among.selection.ids(found.places[chosen])
     steps = [None] * len(runs) if found.at_steps is None else found.at_steps[chosen].tolist()
     numbers = zip(runs, found.values[chosen].tolist(), found.places[chosen].tolist(), steps, strict=True)

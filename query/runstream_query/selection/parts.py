@@ -44,8 +44,8 @@ def fresh_parts(before: Iterable[str], now: Iterable[str]) -> list[str] | None:
 
 
 def _blocks(name: str) -> list[Blocks]:
-    """Empty for a name of another kind. A mutation changes the blocks before it; those after it, merged into the same
-    part, are as they came."""
+    """Empty for a name of another kind. A mutation has a number among the blocks and changes those before it; those
+    after it, merged into the same part, are as they came."""
     pieces = name.split("_")
     if len(pieces) not in (4, 5) or not all(piece.isdecimal() for piece in pieces[1:]):
         return []
@@ -54,7 +54,7 @@ def _blocks(name: str) -> list[Blocks]:
         return [Blocks(partition, "", low, high)]
     mutation = int(pieces[4])
     found = [
-        Blocks(partition, pieces[4], low, min(high, mutation)),
+        Blocks(partition, pieces[4], low, min(high, mutation - 1)),
         Blocks(partition, "", max(low, mutation + 1), high),
     ]
     return [one for one in found if one.low <= one.high]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,11 @@ from runstream_query.storage import Storage
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
 _MAX_TOUCHED = 2000
 """Runs that are read again by name; of more, all are."""
+_ATTEMPTS = 3
+"""Of finding the parts at rest."""
 MAX_BYTES = 512 << 20
+Parts = dict[str, set[str]]
+"""Names of active parts, by table."""
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Known:
     """What is held of a project, as of `parts`."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    parts: dict[str, set[str]] = field(default_factory=dict)
+    parts: Parts = field(default_factory=dict)
     base: Base | None = None
     columns: dict[Source, Column] = field(default_factory=dict)
     definitions: tuple[str, ...] | None = None
@@ -101,44 +105,57 @@ class Tables:
         return found
 
     async def _refresh(self, project: str, known: Known) -> None:
-        now: dict[str, set[str]] = {table: set() for table in _TABLES}
-        if self._trusted:
-            for row in await self._storage.rows("parts_now", tables=list(_TABLES)):
-                now[row["table"]].add(row["name"])
-        else:
-            known.forget()
         before, known.parts = known.parts, {}  # not known, until what follows has been done
-        if known.base is None:
+        now = await self._list_parts()
+        if known.base is None or not self._trusted:
             known.forget()
         else:
-            await self._follow(project, known, before, now)
+            now = await self._follow(project, known, before, now)
         known.parts = now
 
-    async def _follow(self, project: str, known: Known, before: dict[str, set[str]], now: dict[str, set[str]]) -> None:
-        fresh: dict[str, list[str]] = {}
-        for table in _TABLES:
-            found = fresh_parts(before.get(table, ()), now[table])
-            if found is None:
-                if table == STREAMS:
-                    known.forget()
-                    return
+    async def _list_parts(self) -> Parts:
+        found: Parts = {table: set() for table in _TABLES}
+        if self._trusted:
+            for row in await self._storage.rows("parts_now", tables=list(_TABLES)):
+                found[row["table"]].add(row["name"])
+        return found
+
+    async def _follow(self, project: str, known: Known, before: Parts, now: Parts) -> Parts:
+        """Read again what has changed; returns the parts of which that is true."""
+        for _ in range(_ATTEMPTS):
+            fresh = {table: fresh_parts(before.get(table, ()), now[table]) for table in _TABLES}
+            if fresh[STREAMS] is None:
+                break
+            for table in (table for table, parts in fresh.items() if parts is None):
                 known.forget_table(table)
-            fresh[table] = found or []
-        if not any(fresh.values()):
-            return
+            if not any(fresh.values()):
+                return now
+            touched = await self._touched(project, known, fresh)
+            later = await self._list_parts()
+            # A part that was merged away before it was looked into has shown nothing: its rows are in another now.
+            if all(set(parts or ()) <= later[table] for table, parts in fresh.items()):
+                await self._read_again(project, known, touched)
+                return now
+            now = later
+        known.forget()
+        return now
+
+    async def _touched(self, project: str, known: Known, fresh: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
+        """By table, the runs that have rows in these parts."""
+        points = any(source.table == POINTS for source in known.columns)
         rows = await self._storage.rows(
             "changed_runs",
             project=project,
-            stream_parts=fresh[STREAMS],
-            field_parts=fresh[FIELDS],
-            series_parts=fresh[SERIES],
-            point_parts=fresh[POINTS] if any(source.table == POINTS for source in known.columns) else [],
+            stream_parts=fresh[STREAMS] or [],
+            field_parts=fresh[FIELDS] or [],
+            series_parts=fresh[SERIES] or [],
+            point_parts=(fresh[POINTS] or []) if points else [],
             limit=_MAX_TOUCHED + 1,
         )
         touched: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             touched[row["source"]].append(row["run"])
-        await self._read_again(project, known, touched)
+        return touched
 
     async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
         if len(touched[STREAMS]) > _MAX_TOUCHED:

@@ -1,0 +1,163 @@
+"""What is held in memory of a project's runs is what a fresh reading finds, after every insert, merge and deletion."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.tombstones import Tombstone, purge
+from runstream_query.selection.fields import parse_field
+from runstream_query.selection.loading import SERIES, Source
+from runstream_query.selection.table import Table, read
+from runstream_query.selection.tables import Tables
+from runstream_query.storage import Storage
+from tests.integration.many_runs import CREATED_US, ManyRuns
+from tests.support.stack import ServiceStack
+
+FIELDS = [
+    parse_field(name)
+    for name in (
+        "id", "name", "state", "user", "host", "tags", "sweep_id", "created_at", "duration", "config.lr", "config.opt",
+        "config.opt.value", "summary.loss", "summary.acc", "summary.mine", "summary.acc.max", "summary.acc.best",
+    )
+]  # fmt: skip
+METRIC = Source(SERIES, "é/m")
+
+
+class Counting(Storage):
+    """Knows how often all runs were read, and how often some by name."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self.reads: Counter[str] = Counter()
+        self.fail = ""
+
+    async def table(self, name: str, **question: Any) -> Any:
+        if name == self.fail:
+            raise StorageUnavailableError("gone")
+        self.reads["some" if question.get("runs") else "all"] += 1
+        return await super().table(name, **question)
+
+
+@pytest.fixture
+async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
+    client = await connect(embedded.clickhouse.config)
+    yield client
+    await client.close()
+
+
+async def seen(tables: Tables, project: str) -> dict[str, Any]:
+    table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
+    return dict(zip(table.runs.to_pylist(), values(table), strict=True))
+
+
+def values(table: Table) -> list[Any]:
+    columns = [*(table.column(field) for field in FIELDS), table.source(METRIC)]
+    shown = [
+        [(kind, size, names[1][code]) for kind, size, code in zip(c.kinds, c.sizes, names[0], strict=True)]
+        for c in columns
+        for names in (c.names,)
+    ]
+    rows = table.rows(list(range(len(table))))
+    return [(*parts, sorted(row.items(), key=str)) for *parts, row in zip(*shown, rows, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_held_is_what_is_stored(client: Any, seed: int) -> None:
+    pick = random.Random(seed)
+    project = f"held-{seed}"
+    inserts = ManyRuns(project, 24, seed=seed).inserts
+    others = ManyRuns(f"beside-{seed}", 4, seed=seed + 50).inserts
+    insert, storage = ArrowInserter(client), Counting(client)
+    held = Tables(storage)
+    deleted: set[str] = set()
+    compared = 0
+    pieces = [(project, one) for one in inserts] + [("", one) for one in others]
+    pick.shuffle(pieces)
+    for _, one in pieces:
+        await insert(one.table, one.columns, one.data, one.token)
+        if pick.random() < 0.2:
+            await client.command(f"OPTIMIZE TABLE {one.table}")
+        if pick.random() < 0.08 and not deleted:
+            deleted.add("run-003")
+            await purge(client, [Tombstone(f"main/{project}", "run-003", 5)])
+        found = await seen(held, f"main/{project}")
+        assert found == await seen(Tables(Storage(client)), f"main/{project}")
+        compared += bool(found)
+    assert compared > 5 and len(found) >= 23
+    assert storage.reads["some"] > 0, "nothing was ever read by the runs that changed"
+
+
+async def test_without_changes_nothing_is_read_again_and_with_some_only_those_runs(client: Any) -> None:
+    project, runs = "main/held-calm", ManyRuns("held-calm", 12, seed=9)
+    insert, storage = ArrowInserter(client), Counting(client)
+    for one in runs.inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    held = Tables(storage)
+    await seen(held, project)
+    storage.reads.clear()
+    await seen(held, project)
+    assert not storage.reads
+    for one in ManyRuns("beside-calm", 3, seed=1).inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    await seen(held, project)
+    assert storage.reads["all"] == 0, "another project's rows made all be read again"
+    runs.fields = []
+    runs._field("run-001", "config", "lr", 77)
+    for one in (one for one in runs.inserts if one.table == "run_fields"):
+        await insert(one.table, one.columns, one.data, one.token)
+        break
+    storage.reads.clear()
+    await seen(held, project)
+    assert storage.reads["all"] == 0 and storage.reads["some"] == 2, "documents, and definitions"
+    assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+
+
+async def test_a_question_that_fails_half_way_leaves_nothing_wrong_behind(client: Any) -> None:
+    project, runs = "main/held-fails", ManyRuns("held-fails", 10, seed=3)
+    insert, storage = ArrowInserter(client), Counting(client)
+    held = Tables(storage)
+    for number, one in enumerate(runs.inserts):
+        await insert(one.table, one.columns, one.data, one.token)
+        storage.fail = ["select_fields", "select_metrics", "runs", "select_definitions"][number % 4]
+        with contextlib.suppress(StorageUnavailableError):
+            await seen(held, project)
+        storage.fail = ""
+        assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+
+
+async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
+    insert = ArrowInserter(client)
+    for name in ("held-a", "held-b"):
+        for one in ManyRuns(name, 10, seed=2).inserts:
+            await insert(one.table, one.columns, one.data, one.token)
+    storage = Counting(client)
+    held = Tables(storage, max_bytes=30_000)
+    first, *others = await asyncio.gather(*(seen(held, "main/held-a") for _ in range(8)))
+    assert all(other == first for other in others) and len(first) == 10
+    read = storage.reads["all"]
+    assert read <= 6, "read once for all"
+    await seen(held, "main/held-b")
+    storage.reads.clear()
+    await seen(held, "main/held-b")
+    assert not storage.reads
+    assert await seen(held, "main/held-a") == first
+    assert storage.reads["all"], "it was kept beyond the limit"
+
+
+async def test_where_replicas_answer_everything_is_read_for_each_question(client: Any) -> None:
+    insert, storage = ArrowInserter(client), Counting(client)
+    for one in ManyRuns("held-replicas", 6, seed=4).inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    held = Tables(storage, trusted=False)
+    first = await seen(held, "main/held-replicas")
+    storage.reads.clear()
+    assert await seen(held, "main/held-replicas") == first
+    assert storage.reads["all"] > 3
