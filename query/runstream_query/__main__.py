@@ -25,6 +25,7 @@ from runstream_query.credentials import Authenticators
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
 from runstream_query.rpc import Desk, make_server
+from runstream_query.selection.tables import Tables
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.web.app import make_app
@@ -69,7 +70,9 @@ async def _serve(env: Env) -> None:
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql)
-    answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics)
+    # Of replicas behind one address each has its own moment: nothing is held of their rows.
+    tables = Tables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
+    answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})

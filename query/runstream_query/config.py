@@ -8,6 +8,7 @@ from pathlib import Path
 from runstream_common.clickhouse import ClickHouseConfig
 from runstream_common.config import Env
 from runstream_common.objects import MediaConfig
+from runstream_query.selection.tables import MAX_BYTES
 from runstream_query.sqlaccess.limits import SqlLimits
 
 
@@ -26,6 +27,8 @@ class QueryConfig:
     """How often retention is looked after; 0: never, by this instance."""
     rollups_s: float = 5.0
     """How often new parts of `points` are looked for to roll up their long series; 0: never, by this instance."""
+    tables_bytes: int = MAX_BYTES
+    """Memory for the runs of the projects that were asked about lately."""
     sql: SqlLimits = SqlLimits()
     session_s: float = 30 * 86_400.0
     """How long somebody stays logged in to the page."""
@@ -46,6 +49,7 @@ class QueryConfig:
             crash_after_s=env.seconds("RUNSTREAM_CRASH_AFTER_S", 300.0, 1.0, 30 * 86_400.0),
             janitor_s=env.seconds("RUNSTREAM_JANITOR_S", 600.0),
             rollups_s=env.seconds("RUNSTREAM_ROLLUPS_S", 5.0),
+            tables_bytes=env.size_bytes("RUNSTREAM_TABLES_MEMORY", MAX_BYTES),
             sql=SqlLimits(
                 seconds=env.seconds("RUNSTREAM_SQL_SECONDS", 30.0, 1.0, 3600.0),
                 memory_bytes=env.size_bytes("RUNSTREAM_SQL_MEMORY", 1 << 30),

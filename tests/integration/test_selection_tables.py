@@ -139,7 +139,9 @@ async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
         for one in ManyRuns(name, 10, seed=2).inserts:
             await insert(one.table, one.columns, one.data, one.token)
     storage = Counting(client)
-    held = Tables(storage, max_bytes=30_000)
+    once = Tables(Storage(client))
+    first = await seen(once, "main/held-a")
+    held = Tables(storage, max_bytes=int(1.5 * once.bytes))
     first, *others = await asyncio.gather(*(seen(held, "main/held-a") for _ in range(8)))
     assert all(other == first for other in others) and len(first) == 10
     read = storage.reads["all"]

@@ -75,6 +75,11 @@ class Tables:
         self._trusted = trusted
         self._projects: dict[str, Known] = {}
 
+    @property
+    def bytes(self) -> int:
+        """About so much memory is held."""
+        return sum(known.bytes for known in self._projects.values())
+
     async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
         """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
         what `columns` returns afterwards is at least as new."""
