@@ -146,6 +146,15 @@ async def test_what_is_shown_is_what_filters_and_orders_see(asked: Asked) -> Non
         ["summary.acc.*"],
         ["summary.*max"],
         ["summary.acc.max", "config.x y"],
+        [
+            "config.lr",
+            "config.opt",
+            "config.opt.value",
+            "config.flag",
+            "summary.mine",
+            "summary.loss",
+            "summary.acc.best",
+        ],
         ["none"],
         ["state"],
     ],
@@ -155,7 +164,9 @@ async def test_runs_carry_only_the_columns_that_are_asked_for(asked: Asked, fiel
     def wanted(section: str, keys: Iterable[str]) -> set[str]:
         return {key for key in keys if any(fnmatchcase(f"{section}.{key}", field) for field in fields)}
 
+    fresh = (await asked.pages(1000, fields=fields))[0]
     runs, _ = await asked.pages(1000, fields=fields)
+    assert runs == fresh, "the second page comes from memory"
     whole = {run.id: run for run in (await asked.pages(1000))[0]}
     for run in runs:
         assert set(run.config) == wanted("config", whole[run.id].config)

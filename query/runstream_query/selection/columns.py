@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from runstream_query.errors import InvalidQuestionError
-from runstream_query.selection.fields import Kind, parse_field
+from runstream_query.selection.fields import Field, Kind, parse_field
 
 MAX_COLUMNS = 1000
+MAX_NAMED = 40
 _AGGREGATES = (".min", ".max", ".mean", ".best", ".first")
 
 
@@ -27,6 +28,16 @@ class Columns:
 
     def has_summary(self, key: str) -> bool:
         return self.summary is None or bool(self._summary_pattern.fullmatch(key))
+
+    @property
+    def named(self) -> list[Field] | None:
+        """The fields, where each is named and they are few enough for a table of runs; else None."""
+        config, summary = self.config, self.summary
+        if config is None or summary is None or len(config) + len(summary) > MAX_NAMED:
+            return None
+        if any(_wildcard(name) for name in (*config, *summary)):
+            return None
+        return [*(Field(Kind.CONFIG, key) for key in config), *(Field(Kind.SUMMARY, key) for key in summary)]
 
     @property
     def wants_metrics(self) -> bool:

@@ -80,6 +80,11 @@ class Tables:
         """About so much memory is held."""
         return sum(known.bytes for known in self._projects.values())
 
+    def size(self, project: str) -> int:
+        """How many runs of it are held."""
+        known = self._projects.get(project)
+        return len(known.base.runs) if known is not None and known.base is not None else 0
+
     async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
         """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
         what `columns` returns afterwards is at least as new."""

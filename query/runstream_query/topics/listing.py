@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.documents import STATE_NAMES, make_runs, to_value
+from runstream_query.documents import STATE_NAMES, make_run, make_runs, to_value
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
@@ -17,6 +17,7 @@ from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.ordering import parse_order
 from runstream_query.selection.reading import parse_fields, select, value_of
 from runstream_query.selection.select import check_place
+from runstream_query.selection.shown import Shown
 from runstream_query.storage import Storage
 
 _MAX_GROUP_FIELDS = 4
@@ -34,6 +35,7 @@ class Listing:
         size = page_size(request.page_size, 50, 1000)
         order, columns = parse_order(request.order), parse_columns(request.fields)
         after = read_token(request, lambda place: check_place(place, len(order)))
+        shown = Shown.of(columns, self._lookup.tables.size(project))
         selection = await select(
             self._storage,
             self._lookup,
@@ -41,13 +43,18 @@ class Listing:
             filter=request.filter,
             search=request.search,
             state=STATE_NAMES.get(request.state, ""),
-            fields=[key.field for key in order],
+            fields=[*(key.field for key in order), *(shown.fields if shown else ())],
+            sources=shown.sources if shown else (),
         )
         # One more than the page: whether there is a next one.
         found = selection.page(order, after, size + 1).tolist()
         response = pb.ListRunsResponse(total=len(selection.places))
         rows = selection.table.rows(found[:size])
-        response.runs.extend(await make_runs(self._storage, project, rows, columns=columns))
+        if shown:
+            loaded = shown.load(selection.table, found[:size])
+            response.runs.extend(make_run(project, row, loaded) for row in rows)
+        else:
+            response.runs.extend(await make_runs(self._storage, project, rows, columns=columns))
         if len(found) > size:
             response.next_page_token = make_token(request, selection.place_of(found[size - 1], order))
         return response

@@ -1,0 +1,61 @@
+"""What runs are shown with, from a table in memory, where the columns are named: what a page of a table asks for again
+and again as it is sorted, filtered and scrolled. Otherwise `documents.load` reads it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from runstream_query.documents import Loaded
+from runstream_query.selection.column import Column
+from runstream_query.selection.columns import Columns
+from runstream_query.selection.fields import Field, Kind
+from runstream_query.selection.loading import FIELDS, Source
+from runstream_query.selection.reading import loads
+from runstream_query.selection.table import Table
+
+MAX_RUNS = 20_000
+"""Of a project of which everything that is shown is held."""
+_OWN = tuple(Source(FIELDS, key, "run") for key in ("name", "tags", "group", "job_type", "notes", "sweep_id"))
+
+
+class Shown:
+    """`fields`, `sources`: what the table must be read with."""
+
+    def __init__(self, named: Sequence[Field]) -> None:
+        self.fields = [field for field in named if field.kind is Kind.SUMMARY]
+        self._config = [Source(FIELDS, field.key, "config") for field in named if field.kind is Kind.CONFIG]
+        self.sources = [*_OWN, *self._config]
+
+    @classmethod
+    def of(cls, columns: Columns, runs: int) -> Shown | None:
+        """`runs`: how many are held of the project."""
+        named = columns.named
+        return cls(named) if named is not None and 0 < runs <= MAX_RUNS else None
+
+    def load(self, table: Table, places: Sequence[int]) -> Loaded:
+        """The same as `documents.load` for these runs."""
+        loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+        runs = table.runs.take(places).to_pylist()
+        for source in self.sources:
+            column = table.source(source)
+            for run, place in zip(runs, places, strict=True):
+                if (value := _value(column, place)) is not _NOTHING:
+                    loaded.fields[run][source.section][source.name] = value
+        for field in self.fields:
+            column = table.column(field)
+            for run, place in zip(runs, places, strict=True):
+                if (value := _value(column, place)) is not _NOTHING:
+                    loaded.summaries[run][field.key] = value
+        return loaded
+
+
+_NOTHING = object()
+
+
+def _value(column: Column, place: int) -> Any:
+    text = column.texts[column.codes[place]] if column.codes is not None else ""
+    if text:
+        return loads(text)
+    return float(column.numbers[place]) if column.numeric[place] else _NOTHING
