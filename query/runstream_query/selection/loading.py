@@ -51,18 +51,17 @@ class Base:
         arrays = (self.runs, self.users, self.hosts)
         return int(sum(a.nbytes for a in arrays) + sum(column.nbytes for column in self.numbers.values()))
 
-    def updated(self, touched: Sequence[str], now: Base) -> tuple[Base, NDArray[np.int64]]:
-        """With `now` in the place of the touched ones, and where each run stands in this one, -1 for new ones."""
+    def updated(self, touched: Sequence[str], now: Base) -> Base:
+        """With `now` in the place of the touched ones."""
         old = places_of(self.runs, pa.array(touched, pa.string())) < 0
         runs = pa.concat_arrays([self.runs.filter(pa.array(old)), now.runs])
         order = np.argsort(np.array(runs.to_pylist(), object), kind="stable")
-        both = Base(
+        return Base(
             runs.take(pa.array(order)),
             pa.concat_arrays([self.users.filter(pa.array(old)), now.users]).take(pa.array(order)),
             pa.concat_arrays([self.hosts.filter(pa.array(old)), now.hosts]).take(pa.array(order)),
             {name: np.concatenate([column[old], now.numbers[name]])[order] for name, column in self.numbers.items()},
         )
-        return both, places_of(both.runs, self.runs)
 
 
 async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> Base:

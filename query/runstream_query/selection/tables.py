@@ -24,6 +24,7 @@ from runstream_query.storage import Storage
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
 _MAX_TOUCHED = 2000
 """Runs that are read again by name; of more, all are."""
+_UNUSED_S = 600.0
 _ATTEMPTS = 3
 """Of finding the parts at rest."""
 MAX_BYTES = 512 << 20
@@ -39,6 +40,8 @@ class Known:
     parts: Parts = field(default_factory=dict)
     base: Base | None = None
     columns: dict[Source, Column] = field(default_factory=dict)
+    asked_s: dict[Source, float] = field(default_factory=dict)
+    """When each was asked for last"""
     definitions: tuple[str, ...] | None = None
     """Names that some run has a definition for, in order"""
     own_keys: dict[str, bool] = field(default_factory=dict)
@@ -49,6 +52,13 @@ class Known:
     def bytes(self) -> int:
         base = self.base.bytes if self.base is not None else 0
         return base + sum(column.bytes for column in self.columns.values())
+
+    def forget_unused(self) -> None:
+        """What nobody asked for lately, so that it is not kept true for nobody."""
+        since_s = time.monotonic() - _UNUSED_S
+        for source in [source for source in self.columns if self.asked_s.get(source, 0.0) < since_s]:
+            del self.columns[source]
+        self.asked_s = {source: asked_s for source, asked_s in self.asked_s.items() if source in self.columns}
 
     def forget(self) -> None:
         self.base, self.definitions = None, None
@@ -111,6 +121,7 @@ class Tables:
                 known.columns |= await load_columns(self._storage, project, wanted, known.base, [])
             found = known.base, {source: known.columns[source] for source in sources}
         known.used_s = time.monotonic()
+        known.asked_s.update(dict.fromkeys(sources, known.used_s))
         self._make_room(project)
         return found
 
@@ -141,10 +152,9 @@ class Tables:
             if not any(fresh.values()):
                 return now
             touched = await self._touched(project, known, fresh)
-            later = await self._list_parts()
+            later, _ = await asyncio.gather(self._list_parts(), self._read_again(project, known, touched))
             # A part that was merged away before it was looked into has shown nothing: its rows are in another now.
             if all(set(parts or ()) <= later[table] for table, parts in fresh.items()):
-                await self._read_again(project, known, touched)
                 return now
             now = later
         known.forget()
@@ -168,33 +178,52 @@ class Tables:
         return touched
 
     async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
+        assert known.base is not None
         if len(touched[STREAMS]) > _MAX_TOUCHED:
             known.forget()
             return
-        assert known.base is not None
-        if touched[STREAMS]:
-            now = await load_base(self._storage, project, touched[STREAMS])
-            base, places = known.base.updated(touched[STREAMS], now)
-            known.columns = {source: column.take(places) for source, column in known.columns.items()}
-            # Rows of a new run may have been there before the run itself was: its values are read with it.
-            came = set(base.runs.filter(pa.array(places < 0)).to_pylist())
-            known.base = base
-        else:
-            base, came = known.base, set()
         for table in (FIELDS, SERIES, POINTS):
-            runs = sorted({*touched[table], *came})
-            if len(runs) > _MAX_TOUCHED:
+            if len(touched[table]) > _MAX_TOUCHED:
                 known.forget_table(table)
-            elif runs:
-                if table == FIELDS:
-                    known.definitions = None
-                    known.own_keys.clear()
-                sources = [source for source in known.columns if source.table == table]
-                again = await load_columns(self._storage, project, sources, base, runs)
-                where = np.zeros(len(base.runs), bool)
-                places = places_of(pa.array(runs, pa.string()), base.runs)
-                where[places[places >= 0]] = True
-                known.columns |= {source: known.columns[source].replaced(where, again[source]) for source in sources}
+                touched[table] = []
+        known.forget_unused()
+        if touched[FIELDS]:
+            known.definitions = None
+            known.own_keys.clear()
+        base, again = await asyncio.gather(
+            self._base_again(project, known.base, touched[STREAMS]),
+            self._columns_again(project, known, known.base, touched),
+        )
+        places = places_of(base.runs, known.base.runs)
+        if len(base.runs) != len(known.base.runs) or (places < 0).any():
+            # Rows of a new run may have been there before the run itself was: its values are read with it.
+            came = base.runs.filter(pa.array(places < 0)).to_pylist()
+            known.columns = {source: column.take(places) for source, column in known.columns.items()}
+            every = {table: sorted({*touched[table], *came}) for table in (FIELDS, SERIES, POINTS)}
+            again = await self._columns_again(project, known, base, every)
+        known.base = base
+        known.columns |= again
+
+    async def _base_again(self, project: str, base: Base, runs: list[str]) -> Base:
+        return base.updated(runs, await load_base(self._storage, project, runs)) if runs else base
+
+    async def _columns_again(
+        self, project: str, known: Known, base: Base, touched: Mapping[str, list[str]]
+    ) -> dict[Source, Column]:
+        """What is held, with the values of these runs as they are now; of runs that `base` has."""
+        held = known.columns
+        wanted = {table: [source for source in held if source.table == table] for table in (FIELDS, SERIES, POINTS)}
+        tables = [table for table, sources in wanted.items() if sources and touched[table]]
+        answers = await asyncio.gather(
+            *(load_columns(self._storage, project, wanted[table], base, touched[table]) for table in tables)
+        )
+        found: dict[Source, Column] = {}
+        for table, columns in zip(tables, answers, strict=True):
+            where = np.zeros(len(base.runs), bool)
+            places = places_of(pa.array(touched[table], pa.string()), base.runs)
+            where[places[places >= 0]] = True
+            found |= {source: held[source].replaced(where, now) for source, now in columns.items()}
+        return found
 
     def _make_room(self, project: str) -> None:
         """Of the projects that were asked about longest ago."""

@@ -3,8 +3,10 @@
 Seeds once: a project of 10,000 runs x 100 metrics (20 of them with curves of a thousand steps), a run with a series of
 ten million steps, one of 100,000 metric names, one of 1024 ranks, a sweep of 100,000 runs. Then asks each kind of
 question through the query service over gRPC, in turn with the SQL that an expert would write for the same answer,
-straight to ClickHouse. `p50_ms`, `p95_ms`: the service; `sql_p50_ms`, `sql_p95_ms`: the expert; `ratio`: of medians;
-`cpu_ms`: of the query service and of ClickHouse, for one answer of the service. `--quick`: a tenth of the data.
+straight to ClickHouse. `table_page`: as `runs_page`, of fifteen columns; `table_page_live`: while three of the runs
+log, so that something has changed before each question. `p50_ms`, `p95_ms`: the service; `sql_p50_ms`, `sql_p95_ms`: the
+expert; `ratio`: of medians; `cpu_ms`: of the query service and of ClickHouse, for one answer of the service. `--quick`:
+a tenth of the data.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from tests.bench.meters import CpuMeter
 from tests.bench.query import expert
-from tests.bench.query.seed import SPIKE_STEP, Sizes, seed
+from tests.bench.query.seed import SPIKE_STEP, Sizes, log_on, seed
 from tests.support.stack import ServiceStack
 
 BUCKETS = 1000
+SHOWN_KEYS = ["lr", "model.option-1", "model.option-2", "model.option-3", "model.option-4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Kind:
     parameters: dict[str, Any]
     check: Callable[[Any], None]
     times: int = 40
+    before: Callable[[], None] | None = None
+    """What happens before each question, beside the clock."""
 
 
 def say(text: str) -> None:
@@ -76,7 +81,7 @@ def measure(stack: ServiceStack, sizes: Sizes, quick: bool, only: set[str]) -> d
     with grpc.insecure_channel(stack.address("grpc"), options=options) as channel:
         stub = rpc.QueryServiceStub(channel)
         metadata = (("authorization", f"Bearer {stack.key}"),)
-        for name, kind in kinds(stub, metadata, sizes).items():
+        for name, kind in kinds(stub, metadata, sizes, client).items():
             if not only or name in only:
                 say(f"asking: {name}")
                 results[name] = compare(stack, client, kind, quick)
@@ -101,7 +106,7 @@ def wait_rolled(client: Any, sizes: Sizes) -> None:
     say("roll-ups are not complete: the figures say so")
 
 
-def kinds(stub: Any, metadata: Any, sizes: Sizes) -> dict[str, Kind]:
+def kinds(stub: Any, metadata: Any, sizes: Sizes, client: Any) -> dict[str, Kind]:
     def asked(method: str, request: Any) -> Callable[[], Any]:
         return lambda: getattr(stub, method)(request, metadata=metadata, timeout=60)
 
@@ -114,6 +119,22 @@ def kinds(stub: Any, metadata: Any, sizes: Sizes) -> dict[str, Kind]:
         {"summary.group-3/metric-30": {"$gt": 0.2}},
         {"state": "finished"},
     ]
+    fields = [*(f"config.{key}" for key in SHOWN_KEYS), *(f"summary.{metric}" for metric in metrics)]
+    table_page = Kind(
+        asked(
+            "ListRuns",
+            pb.ListRunsRequest(
+                project="wide",
+                filter=json.dumps({"$and": conditions}),
+                order=["-summary.group-3/metric-30"],
+                page_size=50,
+                fields=fields,
+            ),
+        ),
+        expert.TABLE_PAGE,
+        {"metric": "group-3/metric-30", "keys": SHOWN_KEYS, "metrics": metrics},
+        lambda answer: must(len(answer.runs) == 50 and len(answer.runs[0].summary) == 10),
+    )
     long = {"project": "deep", "runs": ["long"], "metrics": ["loss"], "buckets": BUCKETS}
     return {
         "long_chart": Kind(
@@ -142,6 +163,8 @@ def kinds(stub: Any, metadata: Any, sizes: Sizes) -> dict[str, Kind]:
             {"metric": "group-3/metric-30"},
             lambda answer: must(len(answer.runs) == 50),
         ),
+        "table_page": table_page,
+        "table_page_live": replace(table_page, before=lambda: log_on(client)),
         "top_k": Kind(
             asked("RankRuns", pb.RankRunsRequest(project="sweep", metric="metric-3", limit=10, sweep_id="sweep-1")),
             expert.TOP_K,
@@ -211,6 +234,8 @@ def compare(stack: ServiceStack, client: Any, kind: Kind, quick: bool) -> dict[s
     cpu: dict[str, float] = {"query": 0.0, "clickhouse": 0.0}
     pids = {"query": stack.services["query"].pid, "clickhouse": stack.clickhouse.service.pid}
     for _ in range(times):
+        if kind.before is not None:
+            kind.before()
         meter = CpuMeter(pids)
         service.append(timed(kind.ask))
         for name, used in meter.used().items():

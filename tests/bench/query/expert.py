@@ -17,7 +17,7 @@ WHERE project = 'main/wide' AND run IN {runs:Array(String)} AND metric IN {metri
 ORDER BY run, metric, rank, step
 """
 
-RUNS_PAGE = """
+_CHOSEN = """
 WITH
 chosen AS
 (
@@ -35,11 +35,23 @@ page AS
         SELECT run FROM streams FINAL WHERE project = 'main/wide' AND event = 'finish' AND outcome = 'finished')
     ORDER BY value DESC, run LIMIT 50
 )
+"""
+RUNS_PAGE = f"""{_CHOSEN}
 SELECT run, section, key, value FROM run_fields FINAL
 WHERE project = 'main/wide' AND run IN (SELECT run FROM page) AND section IN ('run', 'config') AND deleted = 0
 UNION ALL
 SELECT run, 'summary', metric, toString(tupleElement(max(last), 3)) FROM series
 WHERE project = 'main/wide' AND run IN (SELECT run FROM page) GROUP BY run, metric
+"""
+
+TABLE_PAGE = f"""{_CHOSEN}
+SELECT run, section, key, value FROM run_fields FINAL
+WHERE project = 'main/wide' AND run IN (SELECT run FROM page) AND deleted = 0
+  AND (section = 'run' OR (section = 'config' AND key IN {{keys:Array(String)}}))
+UNION ALL
+SELECT run, 'summary', metric, toString(tupleElement(max(last), 3)) FROM series
+WHERE project = 'main/wide' AND run IN (SELECT run FROM page) AND metric IN {{metrics:Array(String)}}
+GROUP BY run, metric
 """
 
 TOP_K = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,25 @@ def seed(client: Any, sizes: Sizes, say: Callable[[str], None]) -> None:
         say(f"seeding {name}")
         for statement in statements:
             client.command(statement, settings={"max_execution_time": 600, "max_insert_threads": 1})
+
+
+def log_on(client: Any) -> None:
+    """Three runs of the first project log a step, as the writer stores it, and give a sign of life."""
+    step = time.time_ns() // 1_000_000
+    runs = "concat('run-', leftPad(toString(number % 3), 6, '0'))"
+    metric = "concat('group-0/metric-', toString(intDiv(number, 3)))"
+    value = "rand() / 1e9, now64(6)"
+    for table, columns in (
+        ("points", f"{step}, {value}, 1, {MONTH}"),
+        ("series", f"(toInt64({step}), toUInt64(1), {value}), {step}, {MONTH}"),
+    ):
+        client.command(f"INSERT INTO {table} SELECT 'main/wide', {runs}, {metric}, 0, {columns} FROM numbers(30)")
+    client.command(
+        "INSERT INTO streams "
+        "(project, run, writer, event, rank, epoch, time, received, run_created, version, run_month) "
+        f"SELECT 'main/wide', {runs}, concat('writer-', toString(number)), 'heartbeat', 0, 1, now64(6), now64(6), "
+        f"fromUnixTimestamp64Micro({START_US} + number * 1000000), {step}, {MONTH} FROM numbers(3)"
+    )
 
 
 def _points(project: str, run: str, metric: str, rank: str, step: str, value: str, rows: int, where: str = "1") -> str:
