@@ -5,8 +5,8 @@ ten million steps, one of 100,000 metric names, one of 1024 ranks, a sweep of 10
 question through the query service over gRPC, in turn with the SQL that an expert would write for the same answer,
 straight to ClickHouse. `table_page`: as `runs_page`, of fifteen columns; `table_page_live`: while three of the runs
 log, so that something has changed before each question. `p50_ms`, `p95_ms`: the service; `sql_p50_ms`, `sql_p95_ms`:
-the expert; `ratio`: of medians; `cpu_ms`: of the query service and of ClickHouse, for one answer of the service. `--quick`:
-a tenth of the data.
+the expert; `ratio`: of medians; `cpu_ms`: of the query service and of ClickHouse, for one answer of the service.
+`--quick`: a tenth of the data.
 """
 
 from __future__ import annotations
