@@ -279,6 +279,42 @@ async def test_a_deleted_run_is_told(world: World, monkeypatch: pytest.MonkeyPat
     await watcher.end()
 
 
+async def test_who_begins_while_points_arrive_misses_none_of_them(world: World) -> None:
+    (run,) = await world.begin("run")
+    stored = 0
+    done = asyncio.Event()
+
+    async def log() -> None:
+        nonlocal stored
+        while not done.is_set():
+            await put(world.client, run.points({"loss": [float(stored)]}, [stored]))
+            stored += 1
+            await asyncio.sleep(0.01)
+
+    logging = asyncio.create_task(log())
+    watchers: list[Watcher] = []
+    loaded: list[set[int]] = []
+    told_before: list[int] = []
+    for metrics in (["loss"], ["lo*"], ["loss", "acc"], ["loss"]):
+        told_before.append(max((point[3] for watcher in watchers for point in watcher.points()), default=-1))
+        watchers.append(await world.watch(runs=["run"], metrics=metrics))
+        found = await world.client.query(
+            "SELECT step FROM points FINAL WHERE project = {p:String}", parameters={"p": f"main/{world.project}"}
+        )
+        loaded.append({step for (step,) in found.result_rows})
+        told = len(watchers[-1].points())
+        await watchers[-1].wait_for_points(told + 1)
+    done.set()
+    await logging
+    for watcher, held, before in zip(watchers, loaded, told_before, strict=True):
+        await watcher.wait(lambda watcher=watcher: stored - 1 in {point[3] for point in watcher.points()})  # type: ignore[misc]
+        steps = [point[3] for point in watcher.points()]
+        assert steps == list(range(steps[0], stored)), "from where it begins, each once"
+        assert held | set(steps) == set(range(stored)), "what was loaded after the first response goes before"
+        assert steps[0] > before, "what the feed has told by then is old"
+        await watcher.end()
+
+
 async def test_who_comes_back_goes_on_without_a_gap_or_a_double(world: World) -> None:
     (run,) = await world.begin("run")
     fields: dict[str, Any] = {"runs": ["run"], "metrics": ["loss"]}

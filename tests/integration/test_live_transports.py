@@ -72,11 +72,13 @@ class Events:
 
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
+            id_ = ""
             for line in self._response:
                 if line.startswith(b"id: "):
-                    self.ids.append(line[4:].strip().decode())
+                    id_ = line[4:].strip().decode()
                 if line.startswith(b"data: "):
                     self.told.append(json.loads(line[6:]))
+                    self.ids.append(id_)  # with its data, as in a browser: else a cut between them loses an event
         self.ended.set()
 
     def points(self) -> list[tuple[int, float]]:
@@ -87,8 +89,8 @@ class Events:
             for step, value in zip(one["steps"], one["values"], strict=True)
         ]
 
-    def wait_for_points(self, count: int) -> None:
-        wait_for(lambda: len(self.points()) >= count, f"{count} points")
+    def wait_for_step(self, step: int) -> None:
+        wait_for(lambda: any(told == step for told, _ in self.points()), f"step {step}")
 
     def close(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
@@ -188,16 +190,16 @@ def test_what_is_logged_is_seen_within_two_seconds_over_both_transports(
 def test_a_dropped_connection_goes_on_without_a_gap_or_a_double(
     asking: ServiceStack, trainer: tuple[str, Trainer]
 ) -> None:
+    """From the first response on; the stream may begin with step 0, which was stored a moment before (live.proto)."""
     run, training = trainer
     question = {"project": "live", "runs": [run], "metrics": ["loss"]}
-    told: list[tuple[int, float]] = []
     events = Events(asking, question)
     wait_for(lambda: bool(events.told), "the first event")
+    told: list[tuple[int, float]] = []
     for turn in range(2):
         for step in range(turn * 10 + 1, turn * 10 + 6):
             training.tell(log={"loss": float(step)}, step=step)
-        count = turn * 10 + 5
-        events.wait_for_points(count - len(told))
+        events.wait_for_step(turn * 10 + 5)
         events.close()
         told += events.points()
         for step in range(turn * 10 + 6, turn * 10 + 11):
@@ -205,9 +207,12 @@ def test_a_dropped_connection_goes_on_without_a_gap_or_a_double(
         events = Events(asking, question, last=events.ids[-1])
         wait_for(lambda: bool(events.told), "the first event")  # noqa: B023  # called before the next turn
         assert not any(event.get("reset") for event in events.told)
-    events.wait_for_points(20 - len(told))
+    events.wait_for_step(20)
     events.close()
-    assert told + events.points() == [(step, float(step)) for step in range(1, 21)]
+    told += events.points()
+    if told[0] == (0, 0.0):
+        del told[0]
+    assert told == [(step, float(step)) for step in range(1, 21)]
 
 
 def test_the_server_lets_go_of_streams_whose_callers_have_gone(
