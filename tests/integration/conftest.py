@@ -26,7 +26,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]
     stack.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from postgres_url(tmp_path_factory.mktemp("postgres"))
 
