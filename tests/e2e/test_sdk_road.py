@@ -86,7 +86,7 @@ def test_every_log_that_returned_before_sigkill_is_stored_once(spool: Path, seed
     process.stdout.close()
     process.stderr.close()
     returned = max([returned, *(int(word) for word in rest)])
-    wait_for(lambda: (run := found(f"dying/{run_id}")) is not None and run.state == "crashed", "the verdict", 60)
+    wait_for(lambda: (run := found(f"dying/{run_id}")) is not None and run.state == "crashed", "the verdict")
     run = Api().run(f"dying/{run_id}")
     assert run.completeness["verdict"] == "complete"
     (series,) = _whole(run, "value")
@@ -196,9 +196,8 @@ print(stored, logged < 5)
     process = python(script, RUNSTREAM_GATEWAY="127.0.0.1:1")
     out, errors = process.communicate(timeout=60)
     assert out.split() == ["False", "True"], errors
-    pid = sender_pid(spool)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: sender_pid(spool) is not None, "the sender, which tries for ten minutes")
+    os.kill(sender_pid(spool) or 0, signal.SIGKILL)
     (folder,) = SpoolFolder(spool).stream_folders()
     meta = folder / "meta.json"
     meta.write_text(meta.read_text().replace("127.0.0.1:1", stack.address("gateway")))
@@ -253,7 +252,7 @@ sys.exit(0 if run.finish(timeout=30) else 3)
     process = python(script)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    wait_for(lambda: Api().run("forks/forked").completeness["verdict"] == "complete", "the workers' streams", 40)
+    wait_for(lambda: Api().run("forks/forked").completeness["verdict"] == "complete", "the workers' streams")
     run = Api().run("forks/forked")
     assert run.state == "finished"
     assert _whole(run, "parent")[0][0] == list(range(100))

@@ -78,7 +78,7 @@ class Watcher:
 
     async def begin(self) -> Watcher:
         self.task = asyncio.create_task(self._read())
-        await self.wait(lambda: bool(self.told) or self.error is not None, 30.0)
+        await self.wait(lambda: bool(self.told) or self.error is not None)
         return self
 
     async def _read(self) -> None:
@@ -88,13 +88,13 @@ class Watcher:
         except Exception as error:  # noqa: BLE001  # for the test to look at
             self.error = error
 
-    async def wait(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def wait(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.01)
 
     async def wait_for_points(self, count: int) -> None:
-        await self.wait(lambda: len(self.points()) >= count, 30.0)
+        await self.wait(lambda: len(self.points()) >= count)
 
     async def end(self) -> None:
         assert self.task is not None

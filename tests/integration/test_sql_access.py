@@ -25,6 +25,7 @@ from runstream.cli import main
 from runstream_common.control.store import ControlStore
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_proto.v1 import sql_pb2 as pb
+from tests.support.processes import wait_for
 from tests.support.sql_front import Front
 
 
@@ -68,13 +69,6 @@ def running(front: Front, mark: str) -> int:
         return int(found.result_rows[0][0]) - 1  # less this one
     finally:
         client.close()
-
-
-def wait_for(condition: Any, what: str) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", ["protocol", "json", "grpc"])
