@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -57,6 +58,15 @@ def sender_pid(spool: Path) -> int | None:
         if "runstream.sender" in command and str(spool) in command:
             return int(process.pid)
     return None
+
+
+def kill_sender(spool: Path) -> bool:
+    """Whether there was one."""
+    pid = sender_pid(spool)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pid is not None
 
 
 FOREVER = """
@@ -197,11 +207,10 @@ print(stored, logged < 5)
     out, errors = process.communicate(timeout=60)
     assert out.split() == ["False", "True"], errors
     wait_for(lambda: sender_pid(spool) is not None, "the sender, which tries for ten minutes")
-    os.kill(sender_pid(spool) or 0, signal.SIGKILL)
+    wait_for(lambda: not kill_sender(spool), "the end of all senders")  # where they are slow to start there are several
     (folder,) = SpoolFolder(spool).stream_folders()
     meta = folder / "meta.json"
     meta.write_text(meta.read_text().replace("127.0.0.1:1", stack.address("gateway")))
-    wait_for(lambda: sender_pid(spool) is None, "the sender's end")
     assert command_line(["sync", str(spool)]) == 0
     assert Api().run("p/no-server").completeness["points_stored"] == 10_000
 
