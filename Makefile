@@ -17,23 +17,29 @@ help:
 	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
 	@echo "make parts   what the tests run on: Java and Maven for Kafka, PostgreSQL, PyTorch"
 	@echo "make faults  the fault laboratory: 100 rounds, about 40 minutes (ROUNDS=, SEED=)"
-	@echo "make fuzz    a million inputs against everything that reads bytes from outside"
+	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
 	@echo "make proto   generate the contract's Python code, and the page's types of it"
 	@echo "make page    build the page, when its sources have changed"
 
-$(VENV)/.demo: pyproject.toml $(PAGE)
-	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
-	@echo "installing runstream and what the demo needs (once; about a minute)"
+# A line of what is done next, with the time: a log shows where the minutes are.
+SAY    := printf '[%(%H:%M:%S)T] %s\n' -1
+
+$(BIN)/pip:
+	@$(SAY) "making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(PAGE) | $(BIN)/pip
+	@$(SAY) "installing runstream and what the demo needs (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[demo]' | $(BRIEF)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(PAGE)
-	@test -d $(VENV) || (echo "making the virtual environment $(VENV)" && $(PYTHON) -m venv $(VENV))
-	@echo "installing runstream and what its tests need (once; about a minute)"
+$(VENV)/.dev: pyproject.toml $(PAGE) | $(BIN)/pip
+	@$(SAY) "installing runstream and what its tests need (once; about a minute)"
 	@$(BIN)/pip install --disable-pip-version-check --progress-bar off --editable '.[dev]' | $(BRIEF)
+	@$(SAY) "installed"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
@@ -42,25 +48,35 @@ demo: $(VENV)/.demo
 up: $(VENV)/.demo
 	@$(BIN)/runstream up
 
-parts: $(VENV)/.dev
-	@PIP=$(BIN)/pip sh tests/setup.sh
+# Needs no more than the environment's pip: `make -j2 lint parts` installs both kinds of thing at once.
+parts: $(BIN)/pip
+	@$(SAY) "looking for what the tests run on"
+	@PIP=$(abspath $(BIN))/pip sh tests/setup.sh
+	@$(SAY) "what the tests run on is there"
 
-# Two at a time: most of what a test does is to wait for real processes. A file's tests stay together.
-test: parts
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three at a time on two cores: half of what a test does is to wait for real processes. tests/support/schedule.py says
+# which stay together.
+WORKERS ?= 3
+test: $(VENV)/.dev parts
+	@$(SAY) "testing"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(SAY) "tested"
 
 ROUNDS ?= 100
 SEED   ?= 1
-faults: parts
+faults: $(VENV)/.dev parts
 	@$(BIN)/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS)
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz
+	@RUNSTREAM_TEST_WORLDS=12 $(BIN)/python -m pytest -q tests/integration/test_query_truth.py tests/integration/test_curves_truth.py
 
 lint: $(VENV)/.dev
+	@$(SAY) "linting"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(SAY) "linted"
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.pipeline

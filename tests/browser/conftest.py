@@ -20,7 +20,7 @@ from tests.support.stack import ServiceStack, clean_environment
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RUNS = 6
-expect.set_options(timeout=20_000)  # two cores may be busy with something else
+expect.set_options(timeout=40_000)  # two cores may be busy with something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Visitor:
             reduced_motion="reduce",
             permissions=["clipboard-read", "clipboard-write"],
         )
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(40_000)
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda message: self._say(message.type, message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))

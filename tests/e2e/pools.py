@@ -19,6 +19,9 @@ import runstream
 WORKERS = 4
 TASKS = 40
 STEPS = 25
+LONG = "x" * 100_000
+TRIES = 1000
+"""With `LONG`, three times what the spool may hold."""
 _run: Any = None
 
 
@@ -41,10 +44,14 @@ def work(run: Any, tasks: Any, results: Any) -> None:
 
 
 def fill(run: Any) -> int:
-    """Log until the spool is full, or (drop_oldest) has been for long. Returns how many rows were tried."""
-    row = {f"wide/{number:04d}": 1.0 for number in range(1000)}
+    """Log until the spool is full, or (drop_oldest) has been for long. Returns how many rows were tried.
+
+    Texts fill it: as many bytes of points would be millions, which take the server longer than all else here.
+    """
+    row = {f"few/{number}": 1.0 for number in range(10)}
     tried = 0
-    while run.points_dropped == 0 and tried < 10_000:
+    while run.points_dropped == 0 and tried < TRIES:
+        run.log({"long": LONG}, step=tried)
         run.log(row, step=tried)
         tried += 1
     return tried
@@ -59,9 +66,11 @@ def main() -> None:
 
     def chatter() -> None:
         step = 0
-        while not stop.is_set():
-            run.log({"chatter": float(step)}, step=step)
-            step += 1
+        while not stop.is_set():  # in bursts: forks meet it in the middle, and the server has no millions to store
+            for _ in range(50):
+                run.log({"chatter": float(step)}, step=step)
+                step += 1
+            time.sleep(0.005)
 
     thread = threading.Thread(target=chatter)
     thread.start()

@@ -96,7 +96,7 @@ def contents(stack: ServiceStack, project: str) -> set[str]:
 def test_a_deleted_run_leaves_nothing_and_takes_nothing_of_others(stack: ServiceStack, api: Api) -> None:
     for run in ("goes", "stays"):
         log_everything("deletion", run)
-    wait_for(lambda: "console" in left(stack, "deletion", "goes"), "the console lines", 20)
+    wait_for(lambda: "console" in left(stack, "deletion", "goes"), "the console lines")
     before = left(stack, "deletion", "goes")
     assert set(before) >= {
         "points",
@@ -176,12 +176,12 @@ while time.monotonic() < ended:
 run.finish(timeout=5)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: "points" in left(stack, "live", "live"), "the first points", 20)
+    wait_for(lambda: "points" in left(stack, "live", "live"), "the first points")
     api.run("live/live").delete()
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and "Traceback" not in errors
     assert left(stack, "live", "live") == {}
-    wait_for(lambda: not list((tmp_path / "spool" / "streams").iterdir()), "an empty spool", 20)
+    wait_for(lambda: not list((tmp_path / "spool" / "streams").iterdir()), "an empty spool")
 
 
 def test_retention_deletes_what_has_long_been_silent(stack: ServiceStack, api: Api) -> None:
@@ -220,14 +220,14 @@ while True:
     time.sleep(0.01)
 """
     process = subprocess.Popen([sys.executable, "-c", script])
-    wait_for(lambda: "points" in left(stack, "silent", "run"), "the first points", 20)
+    wait_for(lambda: "points" in left(stack, "silent", "run"), "the first points")
     assert api.run("silent/run").state == "running"
     spool = str(tmp_path / "spool")
     senders = [found for found in psutil.process_iter(["cmdline"]) if spool in (found.info["cmdline"] or [])]
     for victim in (process.pid, *(sender.pid for sender in senders)):
         os.kill(victim, signal.SIGKILL)  # the machine is gone: nobody can say so
     process.wait()
-    wait_for(lambda: api.run("silent/run").state == "crashed", "the verdict of silence", 20)
+    wait_for(lambda: api.run("silent/run").state == "crashed", "the verdict of silence")
     assert [run.id for run in api.runs("silent", state="crashed")] == ["run"]
     assert command_line(["verify", "silent/run"]) == 2
     assert "open" in capsys.readouterr().out
@@ -243,6 +243,6 @@ run.log({"loss": 2.0})
 time.sleep(3)
 """
     process = subprocess.Popen([sys.executable, "-c", resumed])
-    wait_for(lambda: api.run("silent/run").state == "running", "the resumed run", 20)
+    wait_for(lambda: api.run("silent/run").state == "running", "the resumed run")
     assert process.wait(30) == 0
-    wait_for(lambda: api.run("silent/run").state == "finished", "its end", 20)
+    wait_for(lambda: api.run("silent/run").state == "finished", "its end")

@@ -55,7 +55,7 @@ def test_a_million_points_through_kafka_are_read_back_equal(
         monkeypatch.setenv(name, value)
     api = Api()
     # finish() returned when Kafka had it all (promise 2); the writer may be a moment behind.
-    wait_for(lambda: stored(api) == POINTS, f"{POINTS} stored points", 60)
+    wait_for(lambda: stored(api) == POINTS, f"{POINTS} stored points")
     run = api.run("million/million-points")
     complete = run.completeness
     assert complete["verdict"] == "complete"

@@ -52,7 +52,7 @@ def ended(path: str, state: str) -> Run:
         except NotFoundError:
             return False
 
-    wait_for(has_it, f"{path} to be {state}", 30)
+    wait_for(has_it, f"{path} to be {state}")
     return Api().run(path)
 
 

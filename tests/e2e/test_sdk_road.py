@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -59,6 +60,15 @@ def sender_pid(spool: Path) -> int | None:
     return None
 
 
+def kill_sender(spool: Path) -> bool:
+    """Whether there was one."""
+    pid = sender_pid(spool)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return pid is not None
+
+
 FOREVER = """
 import sys, runstream
 run = runstream.init(project="dying", id=sys.argv[1])
@@ -86,7 +96,7 @@ def test_every_log_that_returned_before_sigkill_is_stored_once(spool: Path, seed
     process.stdout.close()
     process.stderr.close()
     returned = max([returned, *(int(word) for word in rest)])
-    wait_for(lambda: (run := found(f"dying/{run_id}")) is not None and run.state == "crashed", "the verdict", 60)
+    wait_for(lambda: (run := found(f"dying/{run_id}")) is not None and run.state == "crashed", "the verdict")
     run = Api().run(f"dying/{run_id}")
     assert run.completeness["verdict"] == "complete"
     (series,) = _whole(run, "value")
@@ -196,13 +206,11 @@ print(stored, logged < 5)
     process = python(script, RUNSTREAM_GATEWAY="127.0.0.1:1")
     out, errors = process.communicate(timeout=60)
     assert out.split() == ["False", "True"], errors
-    pid = sender_pid(spool)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: sender_pid(spool) is not None, "the sender, which tries for ten minutes")
+    wait_for(lambda: not kill_sender(spool), "the end of all senders")  # where they are slow to start there are several
     (folder,) = SpoolFolder(spool).stream_folders()
     meta = folder / "meta.json"
     meta.write_text(meta.read_text().replace("127.0.0.1:1", stack.address("gateway")))
-    wait_for(lambda: sender_pid(spool) is None, "the sender's end")
     assert command_line(["sync", str(spool)]) == 0
     assert Api().run("p/no-server").completeness["points_stored"] == 10_000
 
@@ -253,7 +261,7 @@ sys.exit(0 if run.finish(timeout=30) else 3)
     process = python(script)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    wait_for(lambda: Api().run("forks/forked").completeness["verdict"] == "complete", "the workers' streams", 40)
+    wait_for(lambda: Api().run("forks/forked").completeness["verdict"] == "complete", "the workers' streams")
     run = Api().run("forks/forked")
     assert run.state == "finished"
     assert _whole(run, "parent")[0][0] == list(range(100))

@@ -41,7 +41,7 @@ class Up:
             assert self.service.running(), tail(self.log)
             return self.log.exists() and self.log.read_text().count("runstream is up") > before
 
-        wait_for(up, "runstream up", 60)
+        wait_for(up, "runstream up")
         addresses = Addresses.load(self.data)
         assert addresses is not None
         return addresses
@@ -69,7 +69,7 @@ def up(tmp_path: Path) -> Up:
     return Up(tmp_path)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored_once(
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +85,7 @@ def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored
     for name, value in up.sdk_environment(addresses, spool).items():
         monkeypatch.setenv(name, value)
     api = Api()
-    wait_for(lambda: _stored(api) > 500, "the first points", 60)
+    wait_for(lambda: _stored(api) > 500, "the first points")
     up.service.kill()
     assert all(trainer.poll() is None for trainer in trainers), "training goes on"
     up.start()
@@ -104,7 +104,7 @@ def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored
     assert "everything acked is on disk" in up.log.read_text()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_ctrl_c_stops_it_cleanly_and_a_restart_has_the_data(
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,19 +130,19 @@ def test_ctrl_c_stops_it_cleanly_and_a_restart_has_the_data(
     assert up.service.stop() == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_service_that_dies_is_started_again(up: Up) -> None:
     addresses = up.start()
     url = f"http://{addresses.clickhouse}/ping"
     holder = (up.data / "clickhouse" / "engine.lock").read_text().strip()
     os.kill(int(holder), signal.SIGKILL)
-    wait_for(lambda: (up.data / "clickhouse" / "engine.lock").read_text().strip() not in ("", holder), "a restart", 30)
-    wait_for(lambda: answers(url), url, 30)
+    wait_for(lambda: (up.data / "clickhouse" / "engine.lock").read_text().strip() not in ("", holder), "a restart")
+    wait_for(lambda: answers(url), url)
     assert "starting it again" in up.log.read_text()
     assert up.service.stop() == 0
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_with_kafka_and_a_clickhouse_of_its_own_the_road_is_the_same(
     tmp_path: Path, kafka: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +157,7 @@ def test_with_kafka_and_a_clickhouse_of_its_own_the_road_is_the_same(
     subprocess.run([sys.executable, str(LOGGER), "0", "1", "5", "200", "far"], env=environment, check=True, timeout=60)
     for name, value in up.sdk_environment(addresses, tmp_path / "spool").items():
         monkeypatch.setenv(name, value)
-    wait_for(lambda: _stored(Api(), "million/far") == 1000, "1000 stored points", 60)
+    wait_for(lambda: _stored(Api(), "million/far") == 1000, "1000 stored points")
     assert not (up.data / "clickhouse").exists()
     assert up.service.stop() == 0
     assert clickhouse.service.stop() == 0

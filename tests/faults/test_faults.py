@@ -23,7 +23,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
         yield labs
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "brokers"), SELECTION, ids=[name for name, _ in SELECTION])
 def test_nothing_is_missing_doubled_or_wrong(labs: Labs, tmp_path: Path, name: str, brokers: int) -> None:
     fault = next(fault for fault in FAULTS if fault.name == name)
@@ -39,7 +39,7 @@ def test_nothing_is_missing_doubled_or_wrong(labs: Labs, tmp_path: Path, name: s
     assert outcome.findings.clean and outcome.findings.points > 1000
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_checker_notices_what_was_taken_added_or_altered(labs: Labs, tmp_path: Path) -> None:
     lab = labs.lab(0)
     workload = Workload(tmp_path / "load", lab.nodes(), "tampered", "r", 1, seconds=2, runs=1)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from runstream_common.clickhouse import connect
 from runstream_common.control import tables
 from runstream_common.control.errors import ControlUnavailableError
 from runstream_common.control.store import ControlStore
 from tests.integration.many_runs import asked
 from tests.integration.world import world
 from tests.support.postgres import postgres_url
+from tests.support.sql_front import Front
 from tests.support.stack import ServiceStack
 
 __all__ = ["asked", "world"]
@@ -26,7 +29,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]
     stack.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from postgres_url(tmp_path_factory.mktemp("postgres"))
 
@@ -52,3 +55,20 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.check_schema()
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="module")
+def front(embedded: ServiceStack) -> Front:
+    """Where people's SQL goes, with a thousand points of a run in project `sql`."""
+
+    async def make() -> None:
+        client = await connect(embedded.clickhouse.config)
+        await client.command(
+            "INSERT INTO points (project, run, metric, rank, step, value, time, version, run_month) SELECT 'main/sql', "
+            "'r', 'loss', 0, number, number / 2, toDateTime64(1790000000 + number, 6), 1, '2026-11-01' "
+            "FROM numbers(1000)"
+        )
+        await client.close()
+
+    asyncio.run(make())
+    return Front(embedded)

@@ -86,7 +86,7 @@ async def test_poison_among_many_is_found_by_halving_and_its_siblings_are_stored
     ]
     writer = make_writer(bus, storage)
     running = asyncio.create_task(writer.run())
-    results = await asyncio.wait_for(asyncio.gather(*writing, return_exceptions=True), 30)
+    results = await asyncio.wait_for(asyncio.gather(*writing, return_exceptions=True), 60)
     writer.stop()
     await running
     failed = [index + 1 for index, result in enumerate(results) if isinstance(result, BatchRefusedError)]
@@ -123,7 +123,7 @@ async def write_until(config: KafkaConfig, storage: Storage, count: int) -> None
     writer = make_writer(consumer, storage)
     running = asyncio.create_task(writer.run())
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while len(storage.steps()) < count and not running.done():
                 await asyncio.sleep(0.1)
         await asyncio.sleep(0.5)
@@ -187,7 +187,7 @@ async def test_a_writer_that_would_put_too_much_aside_stops_and_confirms_nothing
     consumer = KafkaConsumer(topic)
     await consumer.start()
     with pytest.raises(TooManyDeadLettersError, match="RUNSTREAM_DEAD_LETTERS_PER_MINUTE"):
-        await asyncio.wait_for(make_writer(consumer, storage).run(), 40)
+        await asyncio.wait_for(make_writer(consumer, storage).run(), 90)
     await consumer.close()
     # The next writer gets all of it again.
     again = KafkaConsumer(replace(topic, dead_letters_per_minute=1000))
@@ -198,7 +198,7 @@ async def test_a_writer_that_would_put_too_much_aside_stops_and_confirms_nothing
     await publisher.start()
     await publisher.publish(batch(2))
     await publisher.close()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while storage.steps() != [1, 2]:
             await asyncio.sleep(0.1)
     writer.stop()

@@ -53,7 +53,7 @@ def running(server: EmbeddedClickHouse, word: str) -> int:
     return int(ask(server, f"SELECT countIf(position(query, '{word}') > 0) - 1 FROM system.processes"))
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

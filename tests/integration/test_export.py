@@ -210,7 +210,7 @@ async def running(stack: ServiceStack) -> int:
 
 
 def wait_until_ended(stack: ServiceStack) -> None:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 15.0
     while asyncio.run(running(stack)) > 0:
         assert time.monotonic() < deadline, "the query goes on"
         time.sleep(0.02)

@@ -42,7 +42,7 @@ class Client:
     async def welcomed(self, **changes: Any) -> tuple[Any, pb.Welcome]:
         call = self.open()
         await call.write(self.hello(**changes))
-        return call, (await asyncio.wait_for(call.read(), 20)).welcome
+        return call, (await asyncio.wait_for(call.read(), 60)).welcome
 
     def batch(self, number: int = 1, first: int = 1, **frame: Any) -> pb.Batch:
         columns = {
@@ -70,7 +70,7 @@ class Client:
     async def send(self, call: Any, number: int, data: bytes, crc: int | None = None) -> pb.IngestResponse:
         sealed = pb.SealedBatch(number=number, batch=data, crc32=zlib.crc32(data) if crc is None else crc)
         await call.write(pb.IngestRequest(batch=sealed))
-        return await asyncio.wait_for(call.read(), 30)  # type: ignore[no-any-return]
+        return await asyncio.wait_for(call.read(), 60)  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def refusal(call: Any, request: pb.IngestRequest | None) -> tuple[grpc.Sta
     try:
         if request is not None:
             await call.write(request)
-        await asyncio.wait_for(call.read(), 20)
+        await asyncio.wait_for(call.read(), 60)
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass
     return await call.code(), await call.details()
@@ -272,7 +272,7 @@ async def test_acks_wait_for_clickhouse_and_come_when_it_is_back(client: Client,
     await asyncio.sleep(1.0)
     assert not waiting.done()
     await asyncio.to_thread(embedded.clickhouse.start)
-    assert (await asyncio.wait_for(waiting, 40)).ack.number == 1
+    assert (await asyncio.wait_for(waiting, 60)).ack.number == 1
     call.cancel()
 
 
@@ -292,4 +292,4 @@ def test_the_services_metrics_and_health_answer(embedded: ServiceStack) -> None:
                     error.close()
                     return False
 
-            wait_for(answered, url, 20)
+            wait_for(answered, url)

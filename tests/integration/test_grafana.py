@@ -21,8 +21,8 @@ import yaml
 
 from runstream_common.clickhouse import connect
 from runstream_common.metrics import CATALOGUE
-from tests.integration.test_sql_access import Front
 from tests.support.grafana import TimeRange, with_macros, with_variables
+from tests.support.sql_front import Front
 from tests.support.stack import ServiceStack
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "grafana"

@@ -78,7 +78,7 @@ class Watcher:
 
     async def begin(self) -> Watcher:
         self.task = asyncio.create_task(self._read())
-        await self.wait(lambda: bool(self.told) or self.error is not None, 30.0)
+        await self.wait(lambda: bool(self.told) or self.error is not None)
         return self
 
     async def _read(self) -> None:
@@ -88,13 +88,13 @@ class Watcher:
         except Exception as error:  # noqa: BLE001  # for the test to look at
             self.error = error
 
-    async def wait(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def wait(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.01)
 
     async def wait_for_points(self, count: int) -> None:
-        await self.wait(lambda: len(self.points()) >= count, 30.0)
+        await self.wait(lambda: len(self.points()) >= count)
 
     async def end(self) -> None:
         assert self.task is not None
@@ -277,6 +277,42 @@ async def test_a_deleted_run_is_told(world: World, monkeypatch: pytest.MonkeyPat
     await watcher.wait(lambda: len(watcher.changes()) >= 3)
     assert watcher.changes()[2:] == [(pb.RunChange.KIND_GONE, "run", "")]
     await watcher.end()
+
+
+async def test_who_begins_while_points_arrive_misses_none_of_them(world: World) -> None:
+    (run,) = await world.begin("run")
+    stored = 0
+    done = asyncio.Event()
+
+    async def log() -> None:
+        nonlocal stored
+        while not done.is_set():
+            await put(world.client, run.points({"loss": [float(stored)]}, [stored]))
+            stored += 1
+            await asyncio.sleep(0.01)
+
+    logging = asyncio.create_task(log())
+    watchers: list[Watcher] = []
+    loaded: list[set[int]] = []
+    told_before: list[int] = []
+    for metrics in (["loss"], ["lo*"], ["loss", "acc"], ["loss"]):
+        told_before.append(max((point[3] for watcher in watchers for point in watcher.points()), default=-1))
+        watchers.append(await world.watch(runs=["run"], metrics=metrics))
+        found = await world.client.query(
+            "SELECT step FROM points FINAL WHERE project = {p:String}", parameters={"p": f"main/{world.project}"}
+        )
+        loaded.append({step for (step,) in found.result_rows})
+        told = len(watchers[-1].points())
+        await watchers[-1].wait_for_points(told + 1)
+    done.set()
+    await logging
+    for watcher, held, before in zip(watchers, loaded, told_before, strict=True):
+        await watcher.wait(lambda watcher=watcher: stored - 1 in {point[3] for point in watcher.points()})  # type: ignore[misc]
+        steps = [point[3] for point in watcher.points()]
+        assert steps == list(range(steps[0], stored)), "from where it begins, each once"
+        assert held | set(steps) == set(range(stored)), "what was loaded after the first response goes before"
+        assert steps[0] > before, "what the feed has told by then is old"
+        await watcher.end()
 
 
 async def test_who_comes_back_goes_on_without_a_gap_or_a_double(world: World) -> None:

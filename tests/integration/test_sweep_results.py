@@ -75,7 +75,7 @@ def test_results_come_from_the_summaries_of_the_runs(client: SweepClient, logger
         states = {trial.number: trial.value_state for trial in client.trials(sweep.id)}
         return all(states[n] in (pb.VALUE_STATE_KNOWN, pb.VALUE_STATE_MISSING) for n in range(1, 6))
 
-    wait_for(known, "the results", 20)
+    wait_for(known, "the results")
     trials = {trial.number: trial for trial in client.trials(sweep.id)}
     assert list(trials[1].values) == [2, 0.5, 5]
     assert list(trials[2].values)[0] == 1 and list(trials[2].values)[2] == 5
@@ -100,19 +100,19 @@ def test_hopeless_trials_are_told_to_stop(client: SweepClient, logger: Any) -> N
     leased = client.lease(agent, 4).trials
     runs = [{"id": one.trial.run, "logs": {"loss": [9.0, float(one.trial.number), 0.0]}} for one in leased[:3]]
     logger(project, sweep, runs)
-    wait_for(lambda: len(client.beat(agent, *leased).stop) == 1, "the order to stop", 20)
+    wait_for(lambda: len(client.beat(agent, *leased).stop) == 1, "the order to stop")
     (order,) = client.beat(agent, *leased).stop
     assert (order.number, order.cause) == (3, pb.STOP_CAUSE_PRUNED)
     assert "after 2 logs it is not among the best 1/2 of 3 trials: 3 against 2" in order.reason
     said = client.end(agent, leased[2], outcome="STOPPED")
     assert said.trial.state == pb.TRIAL_STATE_PRUNED
-    wait_for(lambda: client.trials(sweep, numbers=[3])[0].value_state == pb.VALUE_STATE_KNOWN, "its value", 20)
+    wait_for(lambda: client.trials(sweep, numbers=[3])[0].value_state == pb.VALUE_STATE_KNOWN, "its value")
     # a program without a run reports by itself
     told = pb.ReportValuesRequest(agent=agent, number=4, lease=leased[3].lease)
     for step, value in enumerate([9.0, 8.0]):
         told.values.add(step=step, value=value)
     client.call("ReportValues", told)
-    wait_for(lambda: bool(client.call("ReportValues", told).HasField("stop")), "the order to stop", 20)
+    wait_for(lambda: bool(client.call("ReportValues", told).HasField("stop")), "the order to stop")
     assert client.end(agent, leased[3], 8.0, outcome="STOPPED").trial.values == [8.0]
 
 

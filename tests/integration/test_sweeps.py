@@ -152,7 +152,7 @@ def test_heartbeats_keep_a_lease_and_fetch_one_back_that_nobody_took(client: Swe
     sweep = client.create(bowl()).id
     agent = client.agent(sweep, lease_s=1)
     leased = client.lease(agent, 2).trials
-    wait_for(lambda: client.sweep(sweep).counts.queued == 2, "the expiry", 15)
+    wait_for(lambda: client.sweep(sweep).counts.queued == 2, "the expiry")
     answer = client.beat(agent, *leased)
     assert answer.verdict == GO and not answer.stop and answer.lease_s == 1
     counts = client.sweep(sweep).counts
@@ -287,7 +287,7 @@ def test_a_target_and_the_budgets_end_a_sweep(client: SweepClient) -> None:
     assert client.end(agent, trials[2], 1.0).accepted
     short = client.create(bowl(budget={"wall_time": 1})).id
     client.lease(client.agent(short))
-    wait_for(lambda: client.sweep(short).state == pb.SWEEP_STATE_FINISHED, "the end of the time", 10)
+    wait_for(lambda: client.sweep(short).state == pb.SWEEP_STATE_FINISHED, "the end of the time")
 
 
 # Restart

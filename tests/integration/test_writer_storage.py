@@ -70,7 +70,7 @@ class Road:
 
     async def gone(self, table: str) -> None:
         """The engine has noted that the rows are to go, and does it in its own time."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await self.count(table):
                 await asyncio.sleep(0.05)
 

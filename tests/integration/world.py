@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -28,8 +29,10 @@ from runstream_query.deletion import Deletion
 from runstream_query.storage import Storage
 from tests.support.stack import ServiceStack
 
-SEEDED: set[int] = set()
-"""Worlds whose rows are stored already."""
+SEEDS = range(1, 1 + int(os.environ.get("RUNSTREAM_TEST_WORLDS", "2")))
+"""`make fuzz` takes more."""
+_SURVIVING: dict[int, dict[tuple[str, str, int, int], tuple[int, float, int]]] = {}
+"""Of the worlds whose rows are stored already."""
 SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e-300]
 
 
@@ -113,35 +116,42 @@ def random_blocks(world: World, seed: int, team: str) -> list[Block]:
     return blocks
 
 
-@pytest.fixture(params=[1, 2, 3, 4])
+@pytest.fixture(params=SEEDS)
 async def world(request: pytest.FixtureRequest, embedded: ServiceStack) -> AsyncIterator[World]:
     seed = request.param
-    generator = random.Random(seed)
     client = await connect(embedded.clickhouse.config)
     store = ControlStore.open(embedded.control_url)
     principal = await store.authenticate(embedded.key)
     storage = Storage(client)
     deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
     world = World(Answers(storage, store, deletion), principal, f"truth-{seed}", client=client)
-    for run in ("run-a", "run-b", "run-c"):
-        await store.bind_stream(
-            principal, team="", project=world.project, run=run, writer_id="writer-x", rank=0, resume=Resume.ALLOW
-        )
+    if seed not in _SURVIVING:
+        for run in ("run-a", "run-b", "run-c"):
+            await store.bind_stream(
+                principal, team="", project=world.project, run=run, writer_id="writer-x", rank=0, resume=Resume.ALLOW
+            )
+        await _insert(world, seed)
+        _SURVIVING[seed] = world.surviving
+    world.surviving = dict(_SURVIVING[seed])
+    yield world
+    await client.close()
+    await store.close()
+
+
+async def _insert(world: World, seed: int) -> None:
+    """Each block twice, in several companies, in any order."""
+    generator = random.Random(seed)
     blocks = random_blocks(world, seed, "main")
     inserts: list[Insert] = [to_insert("streams", to_table("streams", _starts(world)))]
-    for group in (blocks[0::2], blocks[1::2], blocks):  # each block twice, in several companies
+    for group in (blocks[0::2], blocks[1::2], blocks):
         generator.shuffle(group)
         for start in range(0, len(group), 5):
             part = group[start : start + 5]
             inserts += [to_insert("points", points_table(part)), to_insert("series", series_table(part))]
     generator.shuffle(inserts)
-    insert = ArrowInserter(client)
-    for one in inserts if seed not in SEEDED else ():
+    insert = ArrowInserter(world.client)
+    for one in inserts:
         await insert(one.table, one.columns, one.data, one.token)
-    SEEDED.add(seed)
-    yield world
-    await client.close()
-    await store.close()
 
 
 def _starts(world: World) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 from runstream_common.clickhouse import connect
@@ -65,12 +66,14 @@ class ServiceStack:
     def start(self, query: bool = True) -> ServiceStack:
         self.clickhouse.start()
         self.key = asyncio.run(self._prepare())
-        ingest = {"gateway": "gateway_ops", "writer": "writer_ops"} if self.kafka else {"ingest": "gateway_ops"}
-        for name, ops in ingest.items():
-            module = "runstream_ingestor" if name == "ingest" else f"runstream_ingestor.{name}"
-            self.start_service(name, module, ops)
+        wanted = {"gateway": "gateway_ops", "writer": "writer_ops"} if self.kafka else {"ingest": "gateway_ops"}
         if query:
-            self.start_service("query", "runstream_query", "query_ops")
+            wanted["query"] = "query_ops"
+        modules = {"ingest": "runstream_ingestor", "query": "runstream_query"}
+        for name in wanted:  # all at once: each takes a second to load
+            self._begin(name, modules.get(name, f"runstream_ingestor.{name}"))
+        for name, ops in wanted.items():
+            self.services[name].wait_answering(f"http://{self.address(ops)}/healthz")
         return self
 
     def make_project(self, name: str) -> None:
@@ -87,6 +90,8 @@ class ServiceStack:
         asyncio.run(make())
 
     def stop(self) -> None:
+        if "query" in self.services:
+            self.services["query"].signal(signal.SIGTERM)  # beside the others, which end one after the other
         for name in ("ingest", "gateway", "writer", "query"):
             if name in self.services:
                 self.services[name].stop()
@@ -99,9 +104,13 @@ class ServiceStack:
 
     def start_service(self, name: str, module: str, ops: str) -> Service:
         """Again, after it was stopped; returns when it answers."""
+        service = self._begin(name, module)
+        service.wait_answering(f"http://{self.address(ops)}/healthz")
+        return service
+
+    def _begin(self, name: str, module: str) -> Service:
         service = Service(module, self.folder / f"{name}.log", self.environment).start()
         self.services[name] = service
-        service.wait_answering(f"http://{self.address(ops)}/healthz")
         return service
 
     async def _prepare(self) -> str:

@@ -79,8 +79,10 @@ Global___WatchRunsRequest: _TypeAlias = WatchRunsRequest  # noqa: Y015
 class WatchRunsResponse(_message.Message):
     """What arrived since the response before, batched about every half second; without any of it: a sign of life. Points
     come in the order of their arrival, not of their steps: a resumed run logs old steps again, and the newest value of
-    (run, metric, rank, step) is the one that holds. What was stored before the first response comes no more: ask for
-    it after the first response has come, and nothing is missing in between.
+    (run, metric, rank, step) is the one that holds. A stream without `after` tells what is stored from its first response
+    on, each batch once, and may begin with what was stored a moment before, as the server looks about twice a second.
+    So ask for the past after the first response has come, and lay what comes over it by that key (alerts by writer and
+    number, lines by writer, output and line): nothing is missing, and what both hold is the same.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -284,7 +284,7 @@ def test_sigkill_of_the_agent_leaves_no_child_and_the_trial_is_anothers(place: P
     pid = said(place)[0]["pid"]
     first.kill()
     first.communicate()
-    wait_for(lambda: not alive(pid), "the end of the program", 15)
+    wait_for(lambda: not alive(pid), "the end of the program")
     (place / "let-go").touch()
     status, errors = ended(agent(sweep))
     assert status == 0, errors

@@ -16,7 +16,7 @@ from tests.support.kafka.artifacts import LOGGING, class_path
 from tests.support.processes import free_port, tail
 
 _JVM = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-_START_S = 60.0
+_START_S = 100.0
 
 
 class Broker:
@@ -102,7 +102,7 @@ class Broker:
         command = ["java", *_JVM, f"-Dlog4j2.configurationFile={LOGGING}", "-cp", class_path(), main, *arguments]
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
-        if wait and process.wait(60):
+        if wait and process.wait(_START_S):
             raise RuntimeError(f"{main} failed:\n{tail(self.log)}")
         return process
 
