@@ -178,6 +178,7 @@ class Metrics:
         self._instruments: dict[str, Any] = {
             spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted
         }
+        self._labelled: dict[tuple[str, ...], Any] = {}
 
     def counter(self, name: str, **labels: str) -> Counter:
         return self._of(name, Counter, labels)  # type: ignore[no-any-return]
@@ -189,6 +190,12 @@ class Metrics:
         return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
 
     def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+        key = (name, kind.__name__, *labels, *labels.values())
+        if key not in self._labelled:
+            self._labelled[key] = self._find(name, kind, labels)
+        return self._labelled[key]
+
+    def _find(self, name: str, kind: type, labels: dict[str, str]) -> Any:
         instrument = self._instruments[name]
         if not isinstance(instrument, kind):
             raise TypeError(f"{name} is no {kind.__name__}")
