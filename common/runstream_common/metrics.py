@@ -52,6 +52,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "a client with a defect: see the log line",
         ("reason",),
     ),
+    MetricSpec(
+        "runstream_gateway_stops_told_total",
+        "counter",
+        "Streams told that their sweep's trial is to stop, by cause.",
+        "",
+        ("cause",),
+    ),
     MetricSpec("runstream_gateway_media_stored_total", "counter", "Files put into object storage; repeats are not."),
     MetricSpec("runstream_gateway_media_bytes_total", "counter", "Bytes of those files.", "RUNSTREAM_MAX_MEDIA_MB"),
     MetricSpec(

@@ -2,13 +2,13 @@
 
 `sqlite`, `postgres`: through a real query service; SQLite with synchronous=FULL, PostgreSQL with fsync; the worse of a
 grid and a random search. `two_servers`: two query services on the one PostgreSQL, half of the agents at each. 200
-agents in four processes, a connection each (`lease_agents.py`); every call counts, the first too. `leases_per_s`: closed
-loops, each asking for one trial again as soon as it has one, so that 200 calls are always under way
-(`saturated_p99_ms`: how long one then takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second: 400
-leases/s. `arrival_p99_ms`: from nothing (no connection, no agent) to the first trial, all at once. `server_cpu_ms`: the
-service's processor time a lease. `bayes_suggest_ms`: p95 of one suggestion with 500 finished trials and more, 8 under
-way, refits included. `regret`: medians over seeds, `bayes` and `tpe` after 60 trials by 8 agents at once, `random`
-after 600.
+agents in four processes, a connection each (`lease_agents.py`); every call counts, the first too. `leases_per_s`:
+closed loops, each asking for one trial again as soon as it has one, so that 200 calls are always under way
+(`saturated_p99_ms`: how long one then takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second:
+400 leases/s. `arrival_p99_ms`: from nothing (no connection, no agent) to the first trial, all at once.
+`server_cpu_ms`: the service's processor time a lease. `bayes_suggest_ms`: p95 of one suggestion with 500 finished
+trials and more, 8 under way, refits included. `regret`: medians over seeds, `bayes` and `tpe` after 60 trials by 8
+agents at once, `random` after 600.
 `grid`: a billion points, from the definition's text to the first three trials.
 """
 

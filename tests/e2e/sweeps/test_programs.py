@@ -319,6 +319,48 @@ def test_cancelling_ends_what_runs_and_its_run_ends_well(place: Path) -> None:
     assert Api().run(f"programs/{said(place)[0]['run']}").state == "finished"
 
 
+REMOTE = """
+import sys, time, runstream
+run = runstream.init(**({"project": "programs", "id": sys.argv[1]} if len(sys.argv) > 1 else {}))
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    run.log({"value": 1.0})
+    if len(sys.argv) > 1 and run.should_stop:
+        sys.exit(7)
+    time.sleep(0.02)
+sys.exit(5)
+"""
+
+
+def test_what_no_agent_reaches_hears_from_its_stream_that_the_sweep_was_cancelled(place: Path, tmp_path: Path) -> None:
+    sweep = made({"x": {"values": [1, 2]}})
+    parameters = tmp_path / "elsewhere.json"
+    parameters.write_text('{"x": 1}')
+    with runstream.Sweep(sweep) as asking:
+        first, second = asking.ask(), asking.ask()
+        assert first is not None and second is not None
+        rank = {"RUNSTREAM_SWEEP_ID": sweep, "RUNSTREAM_RUN_ID": first.run_id, "RUNSTREAM_PROJECT": "programs"}
+        rank["RUNSTREAM_SWEEP_PARAM_PATH"] = str(parameters)
+        remote = subprocess.Popen([sys.executable, "-c", REMOTE], env=os.environ | rank)
+        asks = subprocess.Popen([sys.executable, "-c", REMOTE, second.run_id])
+        wait_for(lambda: bool(_stored(first.run_id) and _stored(second.run_id)), "their first values")
+        assert command_line(["sweep", "--cancel", sweep]) == 0
+        assert (remote.wait(25), asks.wait(25)) == (0, 7)
+    assert Api().run(f"programs/{first.run_id}").state == "finished"
+
+
+def test_a_program_that_hears_from_its_stream_first_is_called_what_it_was_told(place: Path) -> None:
+    sweep = made({"kind": {"value": "long"}})
+    process = agent(sweep, RUNSTREAM_AGENT_LEASE_S="600")  # its agent would hear of it after minutes
+    wait_for(lambda: len(said(place)) == 1, "the trial")
+    wait_for(lambda: bool(_stored(said(place)[0]["run"])), "its first values")
+    assert command_line(["sweep", "--cancel", sweep]) == 0
+    status, errors = ended(process)
+    assert status == 0, errors
+    assert [(trial.state, trial.exit_code) for trial in trials(sweep)] == [("cancelled", 0)]
+    assert Api().run(f"programs/{said(place)[0]['run']}").state == "finished"
+
+
 def test_ranks_of_a_distributed_program_are_one_trial_and_one_run(place: Path) -> None:
     launcher = (
         "import os, subprocess, sys\n"

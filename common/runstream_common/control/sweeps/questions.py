@@ -12,6 +12,9 @@ from runstream_common.control.sweep_tables import agents, changes, reports, swee
 from runstream_common.control.sweeps.model import AgentRow, State, SweepRow, Trial, TrialRow, Value
 from runstream_common.times import now_us
 
+_TOGETHER = 1000
+"""Numbers in one question: SQLite takes 32,766 values."""
+
 
 class SweepQuestions(Database):
     """All methods raise ControlUnavailableError."""
@@ -78,6 +81,19 @@ class SweepQuestions(Database):
             for row in connection.execute(query.order_by(reports.c.number, reports.c.step)):
                 if row.value is not None and abs(row.value) != float("inf"):
                     found.setdefault(row.number, []).append(row.value)
+        return found
+
+    @in_thread
+    def standing(self, wanted: Mapping[str, Sequence[int]]) -> Sequence[Any]:
+        """sweep, number, run, attempt, stop, stop_reason, team, project of trials, by their sweeps' numbers."""
+        columns = (trials.c.sweep, trials.c.number, trials.c.run, trials.c.attempt, trials.c.stop, trials.c.stop_reason)
+        query = select(*columns, sweeps.c.team, sweeps.c.project).join(sweeps, sweeps.c.id == trials.c.sweep)
+        found: list[Any] = []
+        with self._reading.connect() as connection:
+            for sweep, numbers in wanted.items():
+                for first in range(0, len(numbers), _TOGETHER):
+                    some = numbers[first : first + _TOGETHER]
+                    found += connection.execute(query.where(trials.c.sweep == sweep, trials.c.number.in_(some)))
         return found
 
     @in_thread
