@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Bench:
     def __init__(self, store: SweepStore, sweep: SweepRow, agent: str) -> None:
         self.store, self.sweep, self.agent = store, sweep.id, agent
         self.stops = Stops(store, GatewayInstruments(Metrics(["gateway"])))
+        self._open = contextlib.ExitStack()
         self._search = Grid(parse('{"method": "grid", "parameters": {"x": {"min": 1, "max": 9}}}').space)
 
     async def lease(self, request_id: str) -> tuple[int, str, str]:
@@ -36,7 +38,7 @@ class Bench:
 
     def listen(self, run: str, team: str = "acme", project: str = "p") -> list[pb.StopRun]:
         told: list[pb.StopRun] = []
-        self.stops.listening(team, project, run, told.append).__enter__()
+        self._open.enter_context(self.stops.listening(team, project, run, told.append))
         return told
 
 
