@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import google.protobuf
+import grpc
 import psutil
 import pytest
+import typing_extensions
 import yaml
 
 import runstream
@@ -21,6 +24,7 @@ from runstream.cli import main as command_line
 from runstream.sweeps.client import Client
 from runstream.sweeps.records import TrialInfo
 from tests.faults.sweeps import LEASE_S, storm
+from tests.integrations.conftest import ROOT, torch_interpreter
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
@@ -378,6 +382,35 @@ def test_ranks_of_a_distributed_program_are_one_trial_and_one_run(place: Path) -
     run = Api().run(f"programs/{found[0]['run']}")
     assert run.world_size == 2 and run.completeness["verdict"] == "complete"
     assert [trial.state for trial in trials(sweep)] == ["finished"]
+
+
+def _packages(folder: Path) -> str:
+    """A PYTHONPATH with which the Python that has torch also has what runstream needs."""
+    for package in (grpc, google.protobuf, typing_extensions):
+        path = Path(str(package.__file__))
+        found = path.parent if path.name == "__init__.py" else path
+        found = found.parent if found.parent.name == "google" else found
+        (folder / found.name).symlink_to(found)
+    return os.pathsep.join([str(ROOT / "sdk"), str(ROOT / "proto"), str(folder)])
+
+
+def test_torchrun_with_two_processes_is_one_trial_and_one_run(place: Path, tmp_path: Path) -> None:
+    torchrun = [torch_interpreter(), "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--redirects", "1", "--tee", "1"]  # torch 1.13 on Python 3.11 does not read its own default
+    program = str(PROGRAM.with_name("torch_program.py"))
+    command = [*torchrun, "--nproc_per_node", "2", "${program}", "${args}"]
+    config = {"method": "grid", "program": program, "command": command, "parameters": {"x": {"values": [3]}}}
+    sweep = runstream.sweep({**config, "metric": {"name": "value", "goal": "maximize"}}, project="programs")
+    status, errors = ended(agent(sweep, PYTHONPATH=_packages(tmp_path)), 120)
+    assert status == 0, errors
+    found = said(place)
+    assert sorted((one["config"]["x"], one["rank"], one["world"]) for one in found) == [(3, 0, 2), (3, 1, 2)]
+    assert len({one["run"] for one in found}) == 1
+    wait_for(lambda: all(trial.values for trial in trials(sweep)), "the value")
+    assert [(trial.state, trial.values) for trial in trials(sweep)] == [("finished", (3 * 2**3 + 2.0,))]
+    run = Api().run(f"programs/{found[0]['run']}")
+    assert run.world_size == 2 and run.completeness["verdict"] == "complete"
+    assert (run.summary["rank 0"], run.summary["rank 1"]) == (0, 1)
 
 
 def test_trials_run_at_once_on_gpus_of_their_own(place: Path) -> None:
