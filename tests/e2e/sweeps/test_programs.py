@@ -188,6 +188,27 @@ def test_a_finished_sweep_says_so_and_pause_and_resume_work(place: Path, capsys:
     assert not said(place)
 
 
+def test_a_sweep_is_changed_by_its_file_while_it_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"method": "random", "program": str(PROGRAM), "parameters": {"x": {"min": 0, "max": 9}}, "run_cap": 1}
+    Path("s.yaml").write_text(yaml.safe_dump(config))
+    assert command_line(["sweep", "s.yaml", "--project", "programs"]) == 0
+    sweep = capsys.readouterr().out.split()[1]
+    assert ended(agent(sweep))[0] == 0
+    Path("s.yaml").write_text(yaml.safe_dump({**config, "run_cap": 2}))
+    assert command_line(["sweep", "s.yaml", "--update", sweep]) == 0
+    assert f"go on with:  runstream sweep --resume main/programs/{sweep}" in capsys.readouterr().out
+    assert command_line(["sweep", "--resume", sweep]) == 0
+    assert ended(agent(sweep))[0] == 0
+    assert [trial.state for trial in trials(sweep)] == ["finished", "finished"]
+    assert runstream.Sweep(sweep).update(max_parallel=3, run_cap=None).get("max_parallel") == 3
+    assert "run_cap" not in runstream.Sweep(sweep).config
+    capsys.readouterr()
+    Path("s.yaml").write_text(yaml.safe_dump({**config, "parameters": {"x": {"min": 0, "max": 10}}}))
+    assert command_line(["sweep", "s.yaml", "--update", sweep]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("runstream sweep: parameters.x.max: cannot be changed") and error.count("\n") == 1
+
+
 # Programs
 
 
