@@ -52,6 +52,13 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "a client with a defect: see the log line",
         ("reason",),
     ),
+    MetricSpec(
+        "runstream_gateway_stops_told_total",
+        "counter",
+        "Streams told that their sweep's trial is to stop, by cause.",
+        "",
+        ("cause",),
+    ),
     MetricSpec("runstream_gateway_media_stored_total", "counter", "Files put into object storage; repeats are not."),
     MetricSpec("runstream_gateway_media_bytes_total", "counter", "Bytes of those files.", "RUNSTREAM_MAX_MEDIA_MB"),
     MetricSpec(
@@ -178,6 +185,7 @@ class Metrics:
         self._instruments: dict[str, Any] = {
             spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted
         }
+        self._labelled: dict[tuple[str, ...], Any] = {}
 
     def counter(self, name: str, **labels: str) -> Counter:
         return self._of(name, Counter, labels)  # type: ignore[no-any-return]
@@ -189,6 +197,12 @@ class Metrics:
         return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
 
     def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+        key = (name, kind.__name__, *labels, *labels.values())
+        if key not in self._labelled:
+            self._labelled[key] = self._find(name, kind, labels)
+        return self._labelled[key]
+
+    def _find(self, name: str, kind: type, labels: dict[str, str]) -> Any:
         instrument = self._instruments[name]
         if not isinstance(instrument, kind):
             raise TypeError(f"{name} is no {kind.__name__}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_COLLECT = (10_000, 20, 20)
+"""Objects made and not freed between looks at the youngest, and how many of these looks between those at older ones."""
 
 
 def exit_with_parent() -> None:
@@ -22,6 +25,14 @@ def exit_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it died in between
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def settle_in() -> None:
+    """For a service that is ready: what it has loaded by now stays, and need not be looked through for garbage again.
+    With many calls at once, whose objects all live, Python's collector would otherwise take a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
 
 
 async def until_told_to_end() -> str:

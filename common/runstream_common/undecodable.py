@@ -22,20 +22,32 @@ class _Undecodable:
 class RefuseUndecodable(grpc.aio.ServerInterceptor):
     """Answers INVALID_ARGUMENT; what the method did before it (a stream's messages) stands."""
 
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Any, Any]] = {}
+        """By method: what the server has, and what was made of it."""
+
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         handler = await continuation(details)
         if handler is None:
             return None
-        parse = handler.request_deserializer
+        known, made = self._made.get(details.method, (None, None))
+        if known is not handler:
+            made = _refusing(handler)
+            self._made[details.method] = (handler, made)
+        return made
 
-        def parsed(data: bytes) -> Any:
-            try:
-                return parse(data)
-            except DecodeError as error:
-                return _Undecodable(f"the request cannot be read: {error}")
 
-        make, behaviour = _wrapped(handler)
-        return make(behaviour, request_deserializer=parsed, response_serializer=handler.response_serializer)
+def _refusing(handler: Any) -> Any:
+    parse = handler.request_deserializer
+
+    def parsed(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            return _Undecodable(f"the request cannot be read: {error}")
+
+    make, behaviour = _wrapped(handler)
+    return make(behaviour, request_deserializer=parsed, response_serializer=handler.response_serializer)
 
 
 def _wrapped(handler: Any) -> tuple[Any, Any]:

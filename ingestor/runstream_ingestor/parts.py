@@ -12,6 +12,7 @@ from runstream_common.bus.protocol import Consumer, Publisher
 from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import ControlStore
+from runstream_common.control.sweeps.store import SweepStore
 from runstream_common.metrics import Metrics
 from runstream_common.objects import MediaStore
 from runstream_common.schema.runner import check_schema
@@ -20,6 +21,7 @@ from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_ingestor.gateway.media import MediaDesk
 from runstream_ingestor.gateway.server import GatewayServer
 from runstream_ingestor.gateway.service import IngestService
+from runstream_ingestor.gateway.stops import Stops
 from runstream_ingestor.writer.config import WriterConfig
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.loop import Writer
@@ -35,6 +37,8 @@ class GatewayPart:
         self._publisher = publisher
         self._store = ControlStore.open(config.control_url)
         instruments = GatewayInstruments(metrics)
+        self._stops = Stops(SweepStore.beside(self._store), instruments)
+        self._looking: asyncio.Task[None] | None = None
         service = IngestService(
             self._store,
             CachedAuthenticator(self._store),
@@ -43,6 +47,7 @@ class GatewayPart:
             instruments,
             config.max_streams,
             MediaDesk(self._store, MediaStore(config.media), config.max_media_bytes, instruments),
+            self._stops,
         )
         self._server = GatewayServer(config, service)
 
@@ -50,9 +55,13 @@ class GatewayPart:
         """Check the control database, serve; returns the port. Raises ControlError, OSError."""
         await self._store.check_schema()
         await self._server.start()
+        self._looking = asyncio.create_task(self._stops.run(), name="stops")
         return self._server.port
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await self._server.close()
         await self._store.close()
 

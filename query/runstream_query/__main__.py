@@ -16,6 +16,7 @@ from runstream_common.control.store import ControlStore
 from runstream_common.metrics import Metrics
 from runstream_common.objects import MediaStore
 from runstream_common.ops import OpsServer, serve_app
+from runstream_common.process import settle_in
 from runstream_common.schema.runner import check_schema
 from runstream_common.service import run_service, until_end_or_failure
 from runstream_common.tls import grpc_port, http_options
@@ -97,6 +98,7 @@ async def _serve(env: Env) -> None:
     )
     await ops.start()
     try:
+        settle_in()
         LOG.info("ready", grpc_port=port, http_port=http_port, ops_port=ops.port)
         await until_end_or_failure()
     finally:

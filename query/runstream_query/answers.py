@@ -76,7 +76,9 @@ class Answers:
         """A method of the service; AttributeError where no topic has it."""
         for topic in self.__dict__.get("_topics", ()):
             if not method.startswith("_") and hasattr(topic, method):
-                return getattr(topic, method)  # type: ignore[no-any-return]
+                found: Callable[[Principal, Any], Any] = getattr(topic, method)
+                self.__dict__[method] = found  # looked for once
+                return found
         raise AttributeError(f"no topic answers {method}")
 
     async def close(self) -> None:

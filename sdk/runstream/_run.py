@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runstream import environment, processes, trials
 from runstream._config import Config
+from runstream._ending import RunEnding
 from runstream._summary import Summary
 from runstream.data.loggable import Content, write_media
 from runstream.definitions import Definitions, make_definition
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _time_ns = time.time_ns
 _LOOK_AFTER_US = 5_000_000
-"""How often `log()` looks whether the sender still lives. (Written out where every call compares it.)"""
+_LOOK_AFTER_TRIAL_US = 1_000_000
+"""How often `log()` looks whether the sender still lives, and in a sweep's trial whether it is to stop. (Written out
+where every call compares it.)"""
 _STEP_LIMIT = 2**53
 """Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
 _MAX_KEYS = 8192
@@ -38,7 +40,7 @@ _ALERT_LEVELS = ("INFO", "WARN", "ERROR")
 _ALERT_WAIT_S = 60.0
 
 
-class Run:
+class Run(RunEnding):
     """One process's part in a run.
 
     `log()` returns when the record is in the memory-mapped spool: it survives SIGKILL from then on. No method
@@ -47,7 +49,7 @@ class Run:
     A run may be pickled to a process that is spawned, where it does the same.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_append_row", "_next_look_us", "_step")
+    __slots__ = ("_append_row", "_next_look_us", "_step")
     """What every `log()` touches; the rest lives in the dict."""
 
     def __init__(
@@ -91,7 +93,8 @@ class Run:
         self._stream: Stream | None = None
         self._capture: Capture | None = None
         self._watcher: Any = None
-        self._trial = None if helper else trials.current
+        self._trial = None if helper else trials.of_run(settings)
+        self._look_us = _LOOK_AFTER_US if self._trial is None else _LOOK_AFTER_TRIAL_US
         self._helper = helper
         self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
         self.config = Config(config, self._config_changed, allow_val_change, parameters)
@@ -99,141 +102,6 @@ class Run:
         if settings.mode != "disabled" and not helper:
             self._open(start=True)
         processes.add(self)
-
-    # What people read
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @name.setter
-    def name(self, value: str) -> None:
-        self._name = value
-        self._set_field("SECTION_RUN", "name", value)
-
-    @property
-    def notes(self) -> str:
-        return self._notes
-
-    @notes.setter
-    def notes(self, value: str) -> None:
-        self._notes = value
-        self._set_field("SECTION_RUN", "notes", value)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        return self._tags
-
-    @tags.setter
-    def tags(self, value: Iterable[str]) -> None:
-        self._tags = (value,) if isinstance(value, str) else tuple(str(tag) for tag in value)
-        self._set_field("SECTION_RUN", "tags", list(self._tags))
-
-    @property
-    def project(self) -> str:
-        return self.settings.project
-
-    @property
-    def entity(self) -> str:
-        """The team; empty where the API key's default team is meant."""
-        return self.settings.entity
-
-    @property
-    def group(self) -> str:
-        return self.settings.run_group
-
-    @property
-    def job_type(self) -> str:
-        return self.settings.job_type
-
-    @property
-    def sweep_id(self) -> str:
-        return self.settings.sweep_id
-
-    @property
-    def path(self) -> str:
-        """`team/project/run`, without the team where the API key's default is meant."""
-        return "/".join(part for part in (self.entity, self.project, self.id) if part)
-
-    @property
-    def project_url(self) -> str:
-        """Where the project is looked at."""
-        return f"{self.settings.base_url.rstrip('/')}/{self.entity or '-'}/{self.project}"
-
-    @property
-    def url(self) -> str:
-        """Where the run is looked at; `-` stands for the API key's default team."""
-        return f"{self.project_url}/runs/{self.id}"
-
-    def get_url(self) -> str:
-        return self.url
-
-    def get_project_url(self) -> str:
-        return self.project_url
-
-    def project_name(self) -> str:
-        return self.project
-
-    @property
-    def rank(self) -> int:
-        return self.job.rank
-
-    @property
-    def world_size(self) -> int:
-        return self.job.world_size
-
-    @property
-    def step(self) -> int:
-        """The step that the next `log()` without one takes."""
-        return self._step
-
-    @property
-    def dir(self) -> str:
-        """A folder for this run's files, made when it is asked for."""
-        folder = self.settings.root / "files" / self.id
-        if not self.disabled:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return str(folder)
-
-    @property
-    def spool_dir(self) -> str:
-        """The spool folder of this process's stream; empty where there is none."""
-        return str(self._stream.folder) if self._stream else ""
-
-    @property
-    def offline(self) -> bool:
-        return self.settings.mode == "offline"
-
-    @property
-    def disabled(self) -> bool:
-        return self.settings.mode == "disabled"
-
-    @property
-    def finished(self) -> bool:
-        return self._finished
-
-    @property
-    def stop_requested(self) -> bool:
-        """True when somebody asked the server to stop this run: training code may end its loop."""
-        return bool(self._stream and self._stream.state.read().stop_requested)
-
-    @property
-    def should_stop(self) -> bool:
-        """True when this run is to end: somebody stopped it, or the sweep that it is a trial of did (pruned, cancelled,
-        lease lost). A program that reads this ends by itself: `log()` no longer raises TrialStopped in it."""
-        if self._trial is None:
-            return self.stop_requested
-        return self._trial.asked_to_stop() or self.stop_requested
-
-    @property
-    def points_logged(self) -> int:
-        """Scalar points that this process has logged."""
-        return self._stream.writer.points if self._stream else 0
-
-    @property
-    def points_dropped(self) -> int:
-        """Scalar points that this process had to give up: the spool was full."""
-        return self._dropped_points
 
     # What people do
 
@@ -263,7 +131,7 @@ class Run:
         if commit is not False:
             self._step = step + 1
         if now >= self._next_look_us or now < self._next_look_us - 5_000_000:  # or the clock has jumped back
-            self._next_look_us = now + _LOOK_AFTER_US
+            self._next_look_us = now + self._look_us
             self._look_after()
 
     def define_metric(
@@ -367,63 +235,6 @@ class Run:
         """Say that this process is about to be preempted: unless it ends well, its run is preempted, not failed."""
         self._preempting = True
 
-    def status(self) -> dict[str, Any]:
-        """How far the sender is: records logged and stored, batches refused, its last trouble."""
-        if self._stream is None:
-            return {"records": 0, "stored": 0, "rejected": 0, "error": ""}
-        progress = self._stream.state.read()
-        return {
-            "records": self._stream.writer.number,
-            "stored": progress.acked_record,
-            "rejected": progress.rejected_batches,
-            "error": progress.error,
-        }
-
-    def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
-        """End this process's part of the run and wait until the server has all of it, `timeout` seconds at most.
-
-        Returns True when everything is stored on the server. What is not stays in the spool: the node's sender goes
-        on trying, and `runstream sync` sends it at any time. Never raises because of the network.
-        """
-        if self._finished:
-            return True
-        self.unwatch()
-        for name, (digest, path, category) in self._kept_files.items():
-            self._keep_file(path, name, category, digest)
-        self._finished = True
-        processes.discard(self)
-        if self._capture is not None:
-            self._capture.stop()
-        stream = self._stream
-        self._append_row = self._refuse_row
-        if self._auto_resume is not None and not exit_code:
-            self._auto_resume.forget()
-        if stream is None:
-            return True
-        number = self._write_finish(stream, exit_code or 0)
-        timeout = self.settings.finish_timeout_s if timeout is None else timeout
-        stored = self._wait(stream, number, timeout) if self.settings.mode == "online" and number else False
-        rejected = stream.state.read().rejected_batches
-        error = _because(stream)
-        stream.end()
-        if not quiet:
-            self._say_goodbye(stream, stored, rejected, timeout, error)
-        return stored
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.finish(exit_code=processes.INTERRUPTED)
-        elif kind is not None and issubclass(kind, SystemExit):
-            code = getattr(error, "code", None)
-            self.finish(exit_code=code if isinstance(code, int) else int(code is not None))
-        else:
-            self.finish(exit_code=0 if kind is None else 1)
-
     def __repr__(self) -> str:
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
@@ -436,7 +247,7 @@ class Run:
         stream = Stream(self.settings, self._target, self.job, _check_keys, helper=not start)
         self._stream = stream
         self._append_row = self._row_appender(stream)
-        self._next_look_us = _time_ns() // 1000 + _LOOK_AFTER_US
+        self._next_look_us = _time_ns() // 1000 + self._look_us
         stream.append(
             "start",
             self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
@@ -453,8 +264,19 @@ class Run:
         append = self._definitions.wrap(append) if self._definitions.tracked else append
         return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
 
+    def _heed_stream(self) -> None:
+        """Of a sweep's trial: the order to stop may have come through the stream, sooner than its agent has it, or
+        where no agent is."""
+        if self._trial is None or self._trial.order is not None or self._stream is None:
+            return
+        order = self._stream.stop_order()
+        if order is not None:
+            if trials.current is None:  # no agent here that would say it
+                self._notices.say(f"run {self.id} is to stop: {order.reason}")
+            self._trial.stop(order)
+
     def _heed_stop(self) -> None:
-        """The trial's agent has an order to stop: from any thread. The next `log()` raises TrialStopped."""
+        """The trial has an order to stop: from any thread. The next `log()` raises TrialStopped."""
         if self._stream is not None and not self._finished:
             self._append_row = self._row_appender(self._stream)
 
@@ -493,6 +315,7 @@ class Run:
                 self._notices.complain("dropped", "the spool is full: its oldest unsent records are given up")
         if self._capture is not None:
             self._capture.look_after()
+        self._heed_stream()
 
     def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
         """The first row after a fork: the child gets a stream of its own."""
@@ -601,59 +424,6 @@ class Run:
         last = self._stream.writer.last_values() if self._stream and not self._finished else {}
         return dict(self._definitions.summary(last))
 
-    def _write_finish(self, stream: Stream, exit_code: int) -> int:
-        """Number of the finish record; 0 when there was no space for it."""
-        writer = stream.writer
-        outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
-        value = {
-            "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
-            "outcome": f"OUTCOME_{outcome}",
-            "points": writer.points,
-            "records": writer.number,
-            "dropped_points": self._dropped_points,
-        }
-        try:
-            number = stream.append("finish", value, last=True)
-        except SpoolError as error:
-            self._notices.complain("finish", f"finish(): {error}")
-            number = 0
-        writer.seal()
-        return number
-
-    def _wait(self, stream: Stream, number: int, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
-        stream.ensure_sender()
-        if stream.wait_acked(number, min(deadline, time.monotonic() + 1.0)):
-            return True
-        with self._notices.progress() as show:
-            while not stream.wait_acked(number, min(deadline, time.monotonic() + 0.5)):
-                progress = stream.state.read()
-                left = number - progress.acked_record
-                why = f" ({progress.error})" if progress.error else ""
-                show(f"run {self.id}: {left} records to send, {max(deadline - time.monotonic(), 0):.0f} s left{why}")
-                if time.monotonic() >= deadline:
-                    return False
-        return True
-
-    def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
-        root = stream.spool.root
-        if self._dropped_points:
-            self._notices.warn(f"run {self.id}: {self._dropped_points} points were dropped: the spool was full")
-        if stream.quota.dropped_bytes:
-            megabytes = stream.quota.dropped_bytes >> 20
-            self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")
-        if rejected:
-            self._notices.warn(f"run {self.id}: the server refused {rejected} batches; see {stream.spool.rejected}")
-        if self.settings.mode == "offline":
-            self._notices.say(f"run {self.id}: recorded in {root}; send it with `runstream sync {root}`")
-        elif not stored:
-            self._notices.say(
-                f"run {self.id}: recorded in {root}; not yet on the server after {timeout:g} s{because}: "
-                f"the sender goes on, or send it with `runstream sync {root}`"
-            )
-        elif self.rank == 0 and not self._helper:
-            self._notices.say(f"run {self._name}: {stream.writer.points} points stored; {self.url}")
-
     def _after_fork(self) -> None:
         """In the child: the parent's stream is the parent's."""
         if self._stream is not None:
@@ -691,11 +461,6 @@ def _check_keys(keys: tuple[str, ...]) -> None:
         problem = key_problem(key)
         if problem:
             raise ValueError(problem)
-
-
-def _because(stream: Stream) -> str:
-    error = stream.state.read().error
-    return f" ({error})" if error else ""
 
 
 def _resume_mode(settings: Settings) -> str:

@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from runstream.trials import stopped_by_sweep
 
 if TYPE_CHECKING:
+    from runstream._ending import RunEnding
     from runstream._run import Run
 
 _live: set[Run] = set()
@@ -27,8 +28,8 @@ def add(run: Run) -> None:
     _live.add(run)
 
 
-def discard(run: Run) -> None:
-    _live.discard(run)
+def discard(run: RunEnding) -> None:
+    _live.discard(cast("Run", run))
 
 
 def live_runs() -> list[Run]:

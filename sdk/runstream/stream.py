@@ -21,11 +21,12 @@ from runstream.names import new_writer_id
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings
-from runstream.spool import files
+from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
 from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
 from runstream.spool.writer import SpoolWriter
+from runstream.trials import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,16 @@ class Stream:
         if contents:
             record["contents"] = [self._keep(content) for content in contents]
         return self.writer.append_json(dumps(record), time_us, last=last)
+
+    def stop_order(self) -> Order | None:
+        """What the server said through this stream: why the run is to stop."""
+        if not self.state.read().stop_requested:
+            return None
+        try:
+            found = json.loads((self.folder / format.STOP_ORDER).read_text(encoding="utf-8"))
+            return Order(str(found["cause"]), str(found["reason"]))
+        except (OSError, ValueError, KeyError, TypeError):  # of an older sender
+            return Order("", "the server asked this run to stop")
 
     def wait_acked(self, number: int, deadline: float) -> bool:
         """Wait until record `number` is stored for good, or `deadline` (time.monotonic()) has passed."""

@@ -7,6 +7,7 @@ which the function starts find them too, and keeps the trial here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -21,15 +22,17 @@ from runstream.settings import Settings, warn_once
 AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
 
 
-class TrialStopped(BaseException):
-    """Raised by `log()` in an agent's function whose trial is to stop: pruned, cancelled, or given to another agent.
+class TrialStopped(SystemExit):
+    """Raised by `log()` in a trial that is to stop: pruned, cancelled, or given to another agent.
 
-    The values of that `log()` are recorded. Let it pass: the agent catches it, and goes on with the next trial. Like
-    KeyboardInterrupt it is no Exception, so that `except Exception` around a training step does not swallow it.
+    The values of that `log()` are recorded. Let it pass: an agent that called a function catches it, and goes on with
+    the next trial; a program ends by it with status 0. Like KeyboardInterrupt it is no Exception, so that `except
+    Exception` around a training step does not swallow it.
     """
 
     def __init__(self, cause: str, reason: str) -> None:
         super().__init__(reason)
+        self.code = 0
         self.cause = cause
         """pruned | sweep_cancelled | lease_lost | sweep_deleted | budget | sweep_finished"""
         self.reason = reason
@@ -44,12 +47,14 @@ class Order:
 
 
 class ActiveTrial:
-    """The trial of an agent's function, from the thread that made this."""
+    """The trial of an agent's function, in the thread that made this; or of this program, in its main thread."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, mark: Path | None = None) -> None:
+        """`mark`: of a program, by which its agent sees that it ended because it was told to; see `stop_mark`."""
         self.number = number
         self.order: Order | None = None
-        self._home = (os.getpid(), threading.get_ident())
+        self._home = (os.getpid(), threading.get_ident() if mark is None else threading.main_thread().ident)
+        self._mark = mark
         self._asks = False
 
     def stop(self, order: Order) -> None:
@@ -63,6 +68,8 @@ class ActiveTrial:
     def asked_to_stop(self) -> bool:
         """What `run.should_stop` answers; from now on nothing is raised."""
         self._asks = True
+        if self.order is not None:
+            self._leave_mark()
         return self.order is not None
 
     def wrap(self, append: AppendRow) -> AppendRow:
@@ -72,13 +79,26 @@ class ActiveTrial:
             append(keys, values, step, now)
             if self.order is None or self._asks or (os.getpid(), threading.get_ident()) != self._home:
                 return  # nor in a forked worker, nor in a thread that only logs: there it would stop nothing
+            self._leave_mark()
             raise TrialStopped(self.order.cause, self.order.reason)
 
         return append_and_stop
 
+    def _leave_mark(self) -> None:
+        if self._mark is not None:
+            with contextlib.suppress(OSError):  # on another node, where the agent's folder is not
+                self._mark.touch()
+
 
 current: ActiveTrial | None = None
 """While an agent calls its function."""
+
+
+def of_run(settings: Settings) -> ActiveTrial | None:
+    """The trial that a run which begins now is of; None: of none that an agent started."""
+    if current is not None or not settings.sweep_param_path:
+        return current
+    return ActiveTrial(0, stop_mark(settings.sweep_param_path))
 
 
 def of_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
@@ -107,7 +127,8 @@ def _read(path: str) -> dict[str, Any]:
 
 def stop_mark(parameters: str) -> Path:
     """The file that an agent makes beside the parameters before it sends SIGTERM to a trial that the sweep stopped: its
-    run ends well then, and is not called preempted."""
+    run ends well then, and is not called preempted. A program that hears it from its own stream before makes it too:
+    the agent then knows why it ended."""
     return Path(f"{parameters}.stop")
 
 

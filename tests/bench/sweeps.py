@@ -1,18 +1,20 @@
 """How fast sweeps hand out trials, and how good these are: `python -m tests.bench.sweeps [--quick]`. Prints JSON last.
 
-`sqlite`, `postgres`: through a real query service; SQLite with synchronous=FULL, PostgreSQL with fsync; the first
-second is left out; the worse of a grid and a random search. `leases_per_s`: 200 agents in closed loops, each asking for
-one trial again as soon as it has one, so that 200 calls are always under way (`saturated_p99_ms`: how long one then
-takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second: 400 leases/s. `bayes_suggest_ms`: p95 of
-one suggestion with 500 finished trials and more, 8 under way, refits included. `regret`: medians over seeds, `bayes`
-and `tpe` after 60 trials by 8 agents at once, `random` after 600.
+`sqlite`, `postgres`: through a real query service; SQLite with synchronous=FULL, PostgreSQL with fsync; the worse of a
+grid and a random search. `two_servers`: two query services on the one PostgreSQL, half of the agents at each. 200
+agents in four processes, a connection each (`lease_agents.py`); every call counts, the first too. `leases_per_s`:
+closed loops, each asking for one trial again as soon as it has one, so that 200 calls are always under way
+(`saturated_p99_ms`: how long one then takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second:
+400 leases/s. `arrival_p99_ms`: from nothing (no connection, no agent) to the first trial, all at once.
+`server_cpu_ms`: the service's processor time a lease. `bayes_suggest_ms`: p95 of one suggestion with 500 finished
+trials and more, 8 under way, refits included. `regret`: medians over seeds, `bayes` and `tpe` after 60 trials by 8
+agents at once, `random` after 600.
 `grid`: a billion points, from the definition's text to the first three trials.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -20,26 +22,24 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 
-from runstream_proto.v1 import sweep_pb2 as pb
-from runstream_proto.v1 import sweep_pb2_grpc as rpc
+from tests.bench.lease_agents import AGENTS, drive
 from tests.bench.objectives import FUNCTIONS, regret, space_of
 from tests.support.postgres import postgres_url
 from tests.support.stack import ServiceStack
-from tests.support.sweeps import SweepServer
+from tests.support.sweeps import SweepClient, SweepServer
 
-AGENTS = 200
-_CHANNELS = 8
-_WARM_UP_S = 1.0
+_BURST_EVERY_S = 0.5
 _GRID = {"method": "grid", "parameters": {f"p{n}": {"min": 1, "max": 1000} for n in range(3)}}
-_RANDOM = {"method": "random", "parameters": {"lr": {"min": 1e-5, "max": 0.1}, "n": {"min": 1, "max": 10**6}}}
+_SEARCHES: dict[str, dict[str, Any]] = {
+    "grid": _GRID,
+    "random": {"method": "random", "parameters": {"lr": {"min": 1e-5, "max": 0.1}, "n": {"min": 1, "max": 10**6}}},
+}
 
 
 def main() -> None:
@@ -127,77 +127,57 @@ def all_leases(seconds: float) -> dict[str, Any]:
         stack = ServiceStack(folder / "stack").start(query=False)
         (folder / "postgres").mkdir()
         try:
-            results["sqlite"] = leases(stack, folder / "lite", f"sqlite:///{folder / 'sweeps.db'}", seconds)
+            lite = SweepServer(stack, folder / "lite", f"sqlite:///{folder / 'sweeps.db'}")
+            results["sqlite"] = leases([lite], seconds)
             databases: Iterator[str] = postgres_url(folder / "postgres", durable=True)
-            results["postgres"] = leases(stack, folder / "pg", next(databases), seconds)
+            url = next(databases)
+            results["postgres"] = leases([SweepServer(stack, folder / "pg", url)], seconds)
+            results["two_servers"] = leases([SweepServer(stack, folder / f"pg-{n}", url) for n in range(2)], seconds)
             next(databases, None)
         finally:
             stack.stop()
     return results
 
 
-def leases(stack: ServiceStack, folder: Path, control_url: str, seconds: float) -> dict[str, Any]:
-    server = SweepServer(stack, folder, control_url).start()
-    client = server.client()
+def leases(servers: list[SweepServer], seconds: float) -> dict[str, Any]:
+    """At the servers, which share their database."""
+    for server in servers:
+        server.start()
+    client = servers[0].client()
     try:
-        found = {}
-        for name, definition in (("grid", _GRID), ("random", _RANDOM)):
-            sweep = client.create(definition, "bench").id
-            loops = asyncio.run(_drive(server, sweep, seconds, 0.0))
-            bursts = asyncio.run(_drive(server, sweep, seconds, 0.5))
-            found[name] = {
-                "leases_per_s": loops["per_s"],
-                "saturated_p99_ms": loops["p99_ms"],
-                "burst_leases_per_s": bursts["per_s"],
-                "lease_p50_ms": bursts["p50_ms"],
-                "lease_p99_ms": bursts["p99_ms"],
-            }
+        found = {name: _leases(servers, client, definition, seconds) for name, definition in _SEARCHES.items()}
     finally:
         client.close()
-        server.stop()
-    worst_p99 = max(one["lease_p99_ms"] for one in found.values())
-    return {"leases_per_s": min(one["leases_per_s"] for one in found.values()), "lease_p99_ms": worst_p99, **found}
+        for server in servers:
+            server.stop()
+    per_s = min(one["leases_per_s"] for one in found.values())
+    return {"leases_per_s": per_s, "lease_p99_ms": max(one["lease_p99_ms"] for one in found.values()), **found}
 
 
-async def _drive(server: SweepServer, sweep: str, seconds: float, every_s: float) -> dict[str, float]:
-    channels = [grpc.aio.insecure_channel(server.address, [("bench", n)]) for n in range(_CHANNELS)]
-    stubs = [rpc.SweepServiceStub(channel) for channel in channels]  # type: ignore[no-untyped-call,unused-ignore]
-    metadata = (("authorization", f"Bearer {server.key}"),)
-    agents = await asyncio.gather(
-        *(
-            stubs[n % _CHANNELS].RegisterAgent(pb.RegisterAgentRequest(sweep=sweep, lease_s=600), metadata=metadata)
-            for n in range(AGENTS)
-        )
-    )
-    taken: set[int] = set()
-    times_ms: list[float] = []
-    begun = time.perf_counter()
-
-    async def work(index: int) -> None:
-        turn = 0
-        while time.perf_counter() - begun < seconds + _WARM_UP_S:
-            request = pb.LeaseTrialsRequest(agent=agents[index].id, request_id=uuid.uuid4().hex, wait_s=5)
-            before = time.perf_counter()
-            answer = await stubs[index % _CHANNELS].LeaseTrials(request, metadata=metadata, timeout=30)
-            if before - begun >= _WARM_UP_S:
-                times_ms.append((time.perf_counter() - before) * 1000)
-            (leased,) = answer.trials
-            assert leased.trial.number not in taken
-            taken.add(leased.trial.number)
-            turn += 1
-            if every_s:
-                await asyncio.sleep(max(begun + turn * every_s - time.perf_counter(), 0))
-
-    await asyncio.gather(*(work(index) for index in range(AGENTS)))
-    took_s = time.perf_counter() - begun - _WARM_UP_S
-    for channel in channels:
-        await channel.close()
-    p50, p99 = np.percentile(times_ms, [50, 99])
+def _leases(
+    servers: list[SweepServer], client: SweepClient, definition: dict[str, Any], seconds: float
+) -> dict[str, float]:
+    sweep = client.create(definition, "bench").id
+    addresses, key = [server.address for server in servers], servers[0].key
+    before_s = _cpu_s(servers)
+    loops = drive(addresses, key, sweep, seconds, 0.0)
+    took_s = _cpu_s(servers) - before_s
+    bursts = drive(addresses, key, sweep, seconds, _BURST_EVERY_S)
     return {
-        "per_s": round(len(times_ms) / took_s, 1),
-        "p50_ms": round(float(p50), 1),
-        "p99_ms": round(float(p99), 1),
+        "leases_per_s": loops["per_s"],
+        "saturated_p99_ms": loops["p99_ms"],
+        "server_cpu_ms": round(took_s * 1000 / (loops["per_s"] * seconds + AGENTS), 3),
+        "burst_leases_per_s": bursts["per_s"],
+        "lease_p50_ms": bursts["p50_ms"],
+        "lease_p99_ms": bursts["p99_ms"],
+        "arrival_p99_ms": max(loops["arrival_p99_ms"], bursts["arrival_p99_ms"]),
     }
+
+
+def _cpu_s(servers: list[SweepServer]) -> float:
+    import psutil
+
+    return sum(sum(psutil.Process(server.pid).cpu_times()[:2]) for server in servers)
 
 
 if __name__ == "__main__":

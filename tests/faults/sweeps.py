@@ -4,7 +4,8 @@
 
 starts the services itself and prints what it saw as JSON; the exit status says whether it was right. Each agent is a
 process of its own with the real agent's loop (forked from one that has the imports done: what is tried is the contract,
-not a hundred starts of Python). Trials write a line, wait some milliseconds, and log no run.
+not a hundred starts of Python). Trials write a line, wait some milliseconds, and log no run. Those who are to be killed
+work as all others; one of their first trials has no end, and within it SIGKILL comes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ from tests.support.stack import ServiceStack
 LEASE_S = 5.0
 """The shortest that there is: a killed agent's trial waits so long for another."""
 
+_LAST_TRIAL = 4
+"""In one of so many first trials an agent is killed: every one comes to have them."""
+_IN_TRIAL = "in the trial that it is killed in"
+_FOREVER_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -40,9 +46,11 @@ class Outcome:
 
     agents: int
     killed: int
-    """Agents killed by SIGKILL, while they had work to do."""
+    """Agents that died by SIGKILL."""
     killed_in_trial: int
-    """Of these: before they had heard that the end of their trial counts."""
+    """Of these: in the middle of a trial."""
+    lost: int
+    """Trials that were begun more than once, and so by another agent after the first was killed."""
     points: int
     finished: int
     """Trials that the server calls finished."""
@@ -68,9 +76,10 @@ def storm(settings: Settings, folder: Path, agents: int, points: int, killed: in
     client = Client(settings)
     sweep = create(client, config, project="storm").id
     began = time.monotonic()
-    pids = {_fork_agent(settings, sweep, number, folder, seed): number for number in range(agents)}
-    victims = generator.sample(sorted(pids), killed)
-    in_trial = _kill(victims, pids, folder, generator)
+    fatal = {number: generator.randint(1, _LAST_TRIAL) for number in generator.sample(range(agents), killed)}
+    pids = {_fork_agent(settings, sweep, number, folder, seed, fatal.get(number)): number for number in range(agents)}
+    victims = [pid for pid, number in pids.items() if number in fatal]
+    in_trial = _kill(generator.sample(victims, killed), pids, folder, generator)
     statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     seconds = time.monotonic() - began
     trials = _all_trials(client, sweep)
@@ -80,6 +89,7 @@ def storm(settings: Settings, folder: Path, agents: int, points: int, killed: in
         agents=agents,
         killed=statuses.count(-signal.SIGKILL),
         killed_in_trial=in_trial,
+        lost=sum(trial.attempt > 1 for trial in trials),
         points=points,
         finished=len(finished),
         distinct=len({trial.parameters["point"] for trial in finished}),
@@ -90,13 +100,13 @@ def storm(settings: Settings, folder: Path, agents: int, points: int, killed: in
     )
 
 
-def _fork_agent(settings: Settings, sweep: str, number: int, folder: Path, seed: int) -> int:
+def _fork_agent(settings: Settings, sweep: str, number: int, folder: Path, seed: int, fatal: int | None) -> int:
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        _work(settings, sweep, f"agent-{number}", folder, random.Random(seed * 1000 + number))
+        _work(settings, sweep, f"agent-{number}", folder, random.Random(seed * 1000 + number), fatal)
         status = 0
     except BaseException as error:  # noqa: BLE001  # a forked child must never return into the parent's code
         print(f"agent {number}: {type(error).__name__}: {error}", file=sys.stderr)
@@ -104,27 +114,40 @@ def _fork_agent(settings: Settings, sweep: str, number: int, folder: Path, seed:
         os._exit(status)
 
 
-def _work(settings: Settings, sweep: str, name: str, folder: Path, generator: random.Random) -> None:
+def _work(settings: Settings, sweep: str, name: str, folder: Path, generator: random.Random, fatal: int | None) -> None:
+    """`fatal`: which of its trials, from 1, this agent is killed in; None: it lives."""
     log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def say(sentence: str) -> None:
         os.write(log, f"{sentence}\n".encode())
 
+    begun = 0
+
+    def train() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == fatal:
+            say(_IN_TRIAL)
+            time.sleep(_FOREVER_S)
+        time.sleep(generator.uniform(0.02, 0.4))
+
     session = Session(Client(settings.but(dir=str(folder / "spool"))), sweep, name, say=say)
     session.open()
-    FunctionAgent(session, lambda: time.sleep(generator.uniform(0.02, 0.4))).run()
+    FunctionAgent(session, train).run()
     session.close()
 
 
 def _kill(victims: list[int], pids: Mapping[int, int], folder: Path, generator: random.Random) -> int:
-    """Kill them one after the other, each at some moment after it began a trial; how many had not said its end."""
+    """Kill them one after the other, each at some moment of its last trial; how many had not said its end."""
     in_trial = 0
     for pid in victims:
         log = folder / f"agent-{pids[pid]}.log"
-        deadline = time.monotonic() + 20
-        while not (log.exists() and len(_said(log, "")) % 2) and time.monotonic() < deadline:
+        deadline = time.monotonic() + _FOREVER_S
+        while not (log.exists() and _IN_TRIAL in log.read_text()):
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.002)
-        time.sleep(generator.uniform(0, 0.05))
+        time.sleep(generator.uniform(0, 0.1))
         os.kill(pid, signal.SIGKILL)
         in_trial += len(_said(log, "")) % 2
     return in_trial

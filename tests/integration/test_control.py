@@ -25,6 +25,7 @@ from runstream_common.control.errors import (
     RunMissingError,
 )
 from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role, StreamBinding
+from runstream_common.control.sweeps.model import Registration
 from runstream_common.control.sweeps.store import SweepStore
 
 
@@ -224,11 +225,10 @@ async def test_a_project_is_deleted_with_its_sweeps(store: ControlStore) -> None
     columns = {**texts, "method": "random", "notes": "[]", "seed": 1, "size_is_limit": False, "retries": 0}
     gone = await sweeps.create("acme", "p", "ann", "", columns)
     kept = await sweeps.create("acme", "q", "ann", "", columns)
-    agent = await sweeps.register(
-        gone.id, "ann", "a", {"host": "", "lease_s": 60, "failure_limit": 3, "failure_window_s": 60, "guard_off": False}
-    )
+    fields = {"host": "", "lease_s": 60, "failure_limit": 3, "failure_window_s": 60, "guard_off": False}
+    (agent,) = await sweeps.register(gone.id, [Registration("ann", "a", fields)]) or ()
     await store.delete_project(principal, team="acme", project="p")
-    assert await sweeps.sweep(gone.id) is None and await sweeps.agent(agent.id) is None
+    assert await sweeps.sweep(gone.id) is None and await sweeps.agents_named([agent.id]) == {}
     assert await sweeps.sweep(kept.id) is not None
 
 

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -267,6 +268,41 @@ def test_what_may_be_changed_is_changed_and_recorded(client: SweepClient) -> Non
     assert client.sweep(sweep).state == pb.SWEEP_STATE_FINISHED
     update = pb.UpdateSweepRequest(sweep=sweep, cost=-1)
     refused(grpc.StatusCode.INVALID_ARGUMENT, "cost is -1", client.call, "UpdateSweep", update)
+
+
+def test_a_whole_definition_changes_what_may_be_changed_and_what_may_not_is_named(client: SweepClient) -> None:
+    definition = bowl(run_cap=5, max_parallel=2, early_terminate={"type": "hyperband", "min_iter": 3})
+    sweep = client.create(definition).id
+
+    def update(config: Any, **fields: Any) -> pb.Sweep:
+        request = pb.UpdateSweepRequest(sweep=sweep, definition_json=json.dumps(config), **fields)
+        return client.call("UpdateSweep", request)  # type: ignore[no-any-return]
+
+    assert len(client.changes(sweep)) == 1
+    update(definition)
+    assert len(client.changes(sweep)) == 1, "nothing was changed"
+    changed = update({**definition, "run_cap": 9, "retries": 1, "budget": {"wall_time": "2h"}, "name": "n"})
+    in_force = json.loads(changed.definition_json)
+    assert (changed.name, changed.run_cap, changed.max_parallel, changed.retries) == ("n", 9, 2, 1)
+    assert in_force["budget"] == {"wall_time": 7200.0} and in_force["early_terminate"] == definition["early_terminate"]
+    plain = {key: value for key, value in definition.items() if key not in ("max_parallel", "early_terminate")}
+    freed = update(plain)
+    assert (freed.name, freed.max_parallel, freed.retries) == ("", 0, 0)
+    assert "early_terminate" not in json.loads(freed.definition_json)
+    bad = grpc.StatusCode.INVALID_ARGUMENT
+    wider = {"x": {"min": 0.0, "max": 2.0}}
+    for path, other in (
+        ("parameters.x.max", {"parameters": wider}),
+        ("parameters.y", {"parameters": {**definition["parameters"], "y": {"value": 1}}}),
+        ("method", {"method": "bayes"}),
+        ("metric.goal", {"metric": {**LOSS, "goal": "maximize"}}),
+        ("seed", {"seed": 2}),
+        ("program", {"program": "other.py"}),
+        ("early_terminate", {"early_terminate": definition["early_terminate"]}),
+    ):
+        refused(bad, f"{path}: cannot be changed: the sweep's trials were drawn from it", update, plain | other)
+    refused(bad, "parameters.x.min: is 2, above max", update, bowl(parameters={"x": {"min": 2, "max": 1}}))
+    refused(bad, "leave the other fields out", update, bowl(), run_cap=3)
 
 
 def test_a_target_and_the_budgets_end_a_sweep(client: SweepClient) -> None:

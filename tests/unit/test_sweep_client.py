@@ -157,6 +157,54 @@ def test_a_run_that_begins_after_the_order_is_stopped_too_and_a_forked_worker_is
     run.finish()
 
 
+HEARS = """
+import sys, time, runstream
+from pathlib import Path
+run = runstream.init()
+folder = Path(run.spool_dir)
+if len(sys.argv) > 1:
+    (folder / "stop.json").write_text(sys.argv[1])
+run._stream.state.request_stop()  # as the sender does when the server says so
+deadline = time.monotonic() + 20
+while time.monotonic() < deadline:
+    run.log({"loss": 1.0})
+    time.sleep(0.01)
+sys.exit(5)
+"""
+
+
+def test_a_program_hears_from_its_stream_that_its_trial_is_to_stop_and_ends_well(trial: Path) -> None:
+    environment = {**os.environ, "RUNSTREAM_SILENT": "false"}
+    command = [sys.executable, "-c", HEARS, json.dumps({"cause": "pruned", "reason": "it was the worst"})]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run sw-1 is to stop: it was the worst" in done.stderr and "Traceback" not in done.stderr
+    assert stop_mark(str(trial)).exists(), "its agent is to see why it ended"
+    texts = [path.read_bytes() for path in (trial.parent / "spool").rglob("*") if path.is_file()]
+    assert any(b"OUTCOME_FINISHED" in text for text in texts)
+
+
+def test_a_trial_that_asks_should_stop_hears_from_its_stream_and_is_not_interrupted(trial: Path) -> None:
+    with runstream.init() as run:
+        assert not run.should_stop
+        assert run._stream is not None
+        run._stream.state.request_stop()
+        assert run.should_stop and stop_mark(str(trial)).exists()
+        run._next_look_us = 0
+        run.log({"loss": 1.0})
+        run.log({"loss": 1.0})
+
+
+def test_a_run_of_no_sweep_is_asked_to_stop_and_never_interrupted(offline: Path) -> None:
+    with runstream.init() as run:
+        assert run._stream is not None and not run.should_stop
+        run._stream.state.request_stop()
+        run._next_look_us = 0
+        run.log({"loss": 1.0})
+        run.log({"loss": 1.0})
+        assert run.should_stop and run.stop_requested
+
+
 # Paths, files, tables
 
 

@@ -119,6 +119,8 @@ def test_found_gpus_that_compute_are_left_alone_and_given_ones_are_not(tmp_path:
 
 
 def test_more_gpus_than_there_are_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no GPU was found here: neither CUDA_VISIBLE_DEVICES nor NVIDIA's driver"):
+        Devices((), 1, False, tmp_path)
     with pytest.raises(UsageError, match="there are 2 GPUs here"):
         Devices(("0", "1"), 3, False, tmp_path)
 

@@ -20,11 +20,28 @@ async def test_what_waits_is_carried_out_together_and_each_gets_its_own_answer()
 
     lane = Lane(double)
     first = asyncio.create_task(lane.ask(0))
-    await asyncio.sleep(0.001)
+    while not groups:
+        await asyncio.sleep(0)
     others = await asyncio.gather(*(lane.ask(number) for number in range(1, MOST + 11)))
     assert await first == 0 and others == [2 * number for number in range(1, MOST + 11)]
     assert [len(group) for group in groups] == [1, MOST, 10]
     assert lane.idle
+
+
+async def test_those_who_come_one_shortly_after_the_other_are_waited_for() -> None:
+    groups: list[list[int]] = []
+
+    async def carry_out(asked: Sequence[int]) -> Sequence[int]:
+        groups.append(list(asked))
+        return asked
+
+    lane = Lane(carry_out)
+    tasks = []
+    for number in range(50):
+        tasks.append(asyncio.create_task(lane.ask(number)))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*tasks) == [number for group in groups for number in group] == list(range(50))
+    assert len(groups) < 10, "some more than one where the machine halts in between"
 
 
 async def test_an_error_is_for_those_who_asked_and_the_next_are_served() -> None:
@@ -41,17 +58,17 @@ async def test_an_error_is_for_those_who_asked_and_the_next_are_served() -> None
 
 async def test_who_went_before_its_turn_is_not_served_and_who_went_later_is() -> None:
     served: list[int] = []
-    go_on = asyncio.Event()
+    began, go_on = asyncio.Event(), asyncio.Event()
 
     async def carry_out(asked: Sequence[int]) -> Sequence[int]:
+        began.set()
         await go_on.wait()
         served.extend(asked)
         return asked
 
     lane = Lane(carry_out)
     under_way, waiting = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await began.wait()
     late = asyncio.create_task(lane.ask(3))
     await asyncio.sleep(0)
     late.cancel()

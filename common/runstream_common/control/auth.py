@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -30,6 +31,7 @@ class CachedAuthenticator:
         self._source = source
         self._ttl_s = ttl_s
         self._known: OrderedDict[bytes, tuple[float, Principal | None]] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def authenticate(self, secret: str) -> Principal:
         """Raises AuthenticationError, ControlUnavailableError."""
@@ -38,11 +40,7 @@ class CachedAuthenticator:
         name = _name(secret)
         until, principal = self._known.get(name, (0.0, None))
         if until <= time.monotonic():
-            principal = await self._ask(secret)
-            self._known[name] = (time.monotonic() + self._ttl_s, principal)
-            self._known.move_to_end(name)
-            while len(self._known) > _MAX_ENTRIES:
-                self._known.popitem(last=False)
+            principal = await self._fresh(name, secret)
         if principal is None:
             raise AuthenticationError
         return principal
@@ -50,6 +48,26 @@ class CachedAuthenticator:
     def forget(self, secret: str) -> None:
         """Ask again when it comes again."""
         self._known.pop(_name(secret), None)
+        self._asking.pop(_name(secret), None)
+
+    async def _fresh(self, name: bytes, secret: str) -> Principal | None:
+        """Asked once for all who come with the same secret at the same time: two hundred agents have one key."""
+        if name not in self._asking:
+            self._asking[name] = asyncio.create_task(self._ask(secret))
+            self._asking[name].add_done_callback(lambda done: self._remember(name, done))
+        return await asyncio.shield(self._asking[name])
+
+    def _remember(self, name: bytes, done: asyncio.Task[Principal | None]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._asking.get(name) is not done:  # it was to be forgotten meanwhile
+            return
+        del self._asking[name]
+        if failed:
+            return
+        self._known[name] = (time.monotonic() + self._ttl_s, done.result())
+        self._known.move_to_end(name)
+        while len(self._known) > _MAX_ENTRIES:
+            self._known.popitem(last=False)
 
     async def _ask(self, secret: str) -> Principal | None:
         try:

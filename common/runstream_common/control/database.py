@@ -4,10 +4,13 @@ way, and one driver for both keeps one behaviour."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
+import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
@@ -20,6 +23,8 @@ from runstream_common.control.errors import ControlUnavailableError
 
 _ATTEMPTS = 8
 """Of a transaction that lost a race. Each loss is another's win, so a few suffice; jitter spreads the rest."""
+_READS = "runstream_reads"
+"""Of connections that only read."""
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", bound="Database")
@@ -57,10 +62,15 @@ def _short(error: SQLAlchemyError) -> str:
 
 
 class Database:
-    """SQLite or PostgreSQL. Methods of subclasses under `in_thread` find the engine in `_engine`."""
+    """SQLite or PostgreSQL. Methods of subclasses under `in_thread` find the engine in `_engine`; `_reading` is the
+    same one for what only reads: on SQLite it takes no lock, and waits for nobody."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, turns: AbstractContextManager[Any] | None = None) -> None:
+        """`turns`: what writers of this process wait in; of another Database on the same engine."""
         self._engine = engine
+        self._reading = engine.execution_options(**{_READS: True})
+        alone = engine.dialect.name == "sqlite"
+        self._turns = turns or (threading.Lock() if alone else contextlib.nullcontext())
         self.slots = asyncio.Semaphore(16)
 
     @classmethod
@@ -85,7 +95,14 @@ class Database:
     @classmethod
     def beside(cls, other: Database) -> Self:
         """The same database through the same connections; close only one of them."""
-        return cls(other._engine)
+        return cls(other._engine, other._turns)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction, for those who write often. SQLite has one writer at a time, and lets the others look again
+        after pauses that grow to 100 ms; within a process they are woken one by one instead."""
+        with self._turns, self._engine.begin() as connection:
+            yield connection
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
@@ -133,4 +150,5 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads, then writes, would fail when another wrote between."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -32,6 +32,10 @@ class GatewayInstruments:
     def rejected(self, reason: str) -> None:
         self._metrics.counter("runstream_gateway_batches_rejected_total", reason=reason).inc()
 
+    def stop_told(self, cause: str) -> None:
+        """A stream's run, that it is to stop."""
+        self._metrics.counter("runstream_gateway_stops_told_total", cause=cause).inc()
+
     def media_stored(self, size: int) -> None:
         self._metrics.counter("runstream_gateway_media_stored_total").inc()
         self._metrics.counter("runstream_gateway_media_bytes_total").inc(size)

@@ -27,6 +27,7 @@ from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_ingestor.gateway.media import MediaDesk
 from runstream_ingestor.gateway.session import Bound, BrokenStreamError, Session
+from runstream_ingestor.gateway.stops import Stops
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
@@ -55,6 +56,7 @@ class IngestService(rpc.IngestServiceServicer):
         instruments: GatewayInstruments,
         max_streams: int,
         media: MediaDesk,
+        stops: Stops,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -63,6 +65,7 @@ class IngestService(rpc.IngestServiceServicer):
         self._instruments = instruments
         self._max_streams = max_streams
         self._media = media
+        self._stops = stops
         self._open = 0
 
     async def Stream(
@@ -115,10 +118,12 @@ class IngestService(rpc.IngestServiceServicer):
             )
         )
         session = Session(bound, self._publisher, self._limits, self._instruments)
+        path = hello.run
         taking = asyncio.create_task(self._take_all(requests, session, key, bound))
         try:
-            async for answer in session.answers():
-                yield answer
+            with self._stops.listening(bound.binding.team, path.project, path.run, session.tell_stop):
+                async for answer in session.answers():
+                    yield answer
             if taking.done():
                 taking.result()
         except BrokenStreamError as error:

@@ -88,6 +88,11 @@ class Session:
         self._publishing.add(task)
         task.add_done_callback(self._published)
 
+    def tell_stop(self, order: pb.StopRun) -> None:
+        """The run is to stop."""
+        LOG.info("the run is told to stop", cause=order.cause)
+        self._answers.put_nowait(pb.IngestResponse(control=pb.Control(stop_run=order)))
+
     async def finish(self) -> None:
         """The client sends no more: wait for what is under way, then end the answers."""
         if self._publishing:

@@ -522,20 +522,27 @@ Global___Control: _TypeAlias = Control  # noqa: Y015
 
 @_typing.final
 class StopRun(_message.Message):
-    """A person or a sweep asked the run to stop: the SDK tells the training code."""
+    """The run is to stop: a sweep has no more use for the trial that it is. Said once a stream; the SDK tells the training
+    code. For processes that no agent reaches: ranks on other nodes, programs that ask for trials themselves.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """one sentence for a human"""
+    cause: _builtins.str
+    """pruned | sweep_cancelled | lease_lost"""
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

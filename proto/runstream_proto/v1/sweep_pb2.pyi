@@ -538,6 +538,7 @@ class UpdateSweepRequest(_message.Message):
     WALL_TIME_S_FIELD_NUMBER: _builtins.int
     TRIAL_TIME_S_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    DEFINITION_JSON_FIELD_NUMBER: _builtins.int
     sweep: _builtins.str
     name: _builtins.str
     description: _builtins.str
@@ -555,6 +556,10 @@ class UpdateSweepRequest(_message.Message):
     """of budget; 0: none"""
     cost: _builtins.float
     """of budget; 0: none"""
+    definition_json: _builtins.str
+    """The whole configuration as it shall be, a JSON object, in place of the fields above. What it may not change (method,
+    parameters, metrics, constraints, seed, program, command, early_terminate but for leaving it out) is refused by name
+    """
     def __init__(
         self,
         *,
@@ -568,10 +573,11 @@ class UpdateSweepRequest(_message.Message):
         wall_time_s: _builtins.float | None = ...,
         trial_time_s: _builtins.float | None = ...,
         cost: _builtins.float | None = ...,
+        definition_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_description", b"_description", "_max_parallel", b"_max_parallel", "_name", b"_name", "_retries", b"_retries", "_run_cap", b"_run_cap", "_trial_time_s", b"_trial_time_s", "_wall_time_s", b"_wall_time_s", "cost", b"cost", "description", b"description", "max_parallel", b"max_parallel", "name", b"name", "retries", b"retries", "run_cap", b"run_cap", "trial_time_s", b"trial_time_s", "wall_time_s", b"wall_time_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_description", b"_description", "_max_parallel", b"_max_parallel", "_name", b"_name", "_retries", b"_retries", "_run_cap", b"_run_cap", "_trial_time_s", b"_trial_time_s", "_wall_time_s", b"_wall_time_s", "cost", b"cost", "description", b"description", "early_terminate_off", b"early_terminate_off", "max_parallel", b"max_parallel", "name", b"name", "retries", b"retries", "run_cap", b"run_cap", "sweep", b"sweep", "trial_time_s", b"trial_time_s", "wall_time_s", b"wall_time_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_description", b"_description", "_max_parallel", b"_max_parallel", "_name", b"_name", "_retries", b"_retries", "_run_cap", b"_run_cap", "_trial_time_s", b"_trial_time_s", "_wall_time_s", b"_wall_time_s", "cost", b"cost", "definition_json", b"definition_json", "description", b"description", "early_terminate_off", b"early_terminate_off", "max_parallel", b"max_parallel", "name", b"name", "retries", b"retries", "run_cap", b"run_cap", "sweep", b"sweep", "trial_time_s", b"trial_time_s", "wall_time_s", b"wall_time_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from runstream_common.control.sweeps.ledger import DELETED
-from runstream_common.control.sweeps.model import Answer, Ask, Beat, Beaten, End, Ended, Verdict
+from runstream_common.control.sweeps.model import (
+    AgentRow,
+    Answer,
+    Ask,
+    Beat,
+    Beaten,
+    End,
+    Ended,
+    Registration,
+    Verdict,
+)
 from runstream_common.control.sweeps.store import SweepStore
 from runstream_common.metrics import Metrics
 from runstream_query.sweeps.book import Book
@@ -39,8 +49,16 @@ class Agency:
         self._metrics = metrics
         self._leases: dict[str, Lane[Ask, Answer]] = {}
         self._others: dict[str, Lane[Beats | End, Any]] = {}
+        self._arrivals: dict[str, Lane[Registration, AgentRow | None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._waiting = 0
+
+    async def register(self, sweep: str, call: Registration) -> AgentRow | None:
+        """None: there is no such sweep any more."""
+        row: AgentRow | None = await self._lane(self._arrivals, sweep, self._register_all).ask(call)
+        if row is not None:
+            self._book.met(row)
+        return row
 
     async def lease(self, sweep: str, ask: Ask, wait_s: float) -> Answer:
         """Waits for trials up to `wait_s`, unless too many agents wait already."""
@@ -91,6 +109,9 @@ class Agency:
 
             lanes[sweep] = Lane(of_sweep)
         return lanes[sweep]
+
+    async def _register_all(self, sweep: str, calls: Sequence[Registration]) -> Sequence[AgentRow | None]:
+        return await self._store.register(sweep, calls) or [None] * len(calls)
 
     async def _lease_all(self, sweep: str, asks: Sequence[Ask]) -> Sequence[Answer]:
         entry = await self._book.entry(sweep)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runstream_common.control.errors import PermissionDeniedError
@@ -13,6 +15,7 @@ from runstream_common.control.sweeps.store import SweepStore
 from runstream_query.errors import UnknownNameError
 from runstream_query.sweeps import definition as definitions
 from runstream_query.sweeps.definition import Definition
+from runstream_query.sweeps.lanes import Lane
 from runstream_query.sweeps.search import make_model, make_search
 from runstream_query.sweeps.suggesting import Suggester, Thinker
 
@@ -47,41 +50,49 @@ class Book:
         self._store = store
         self._thinker = thinker
         self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._making: dict[str, asyncio.Task[Entry | None]] = {}
         self._agents: OrderedDict[str, str] = OrderedDict()
+        self._unknown: Lane[str, AgentRow | None] = Lane(self._read_agents)
 
     async def row(self, principal: Principal, sweep: str, *, write: bool = False) -> SweepRow:
         """The sweep as it is now."""
         row = await self._store.sweep(sweep)
         if row is None or not principal.can_read(row.team):
-            raise _unknown(sweep)
+            raise unknown_sweep(sweep)
         if write:
             _check_writable(principal, row.team)
         return row
 
     async def entry(self, sweep: str) -> Entry | None:
-        """None: there is no such sweep."""
+        """None: there is no such sweep. Many who ask for one that is not remembered have it read once."""
         found = self._entries.get(sweep)
-        if found is None:
-            row = await self._store.sweep(sweep)
-            if row is None:
-                return None
-            found = self._entries[sweep] = self._make(row)
-            while len(self._entries) > _ENTRIES:
-                self._entries.popitem(last=False)
-        self._entries.move_to_end(sweep)
-        return found
+        if found is not None:
+            self._entries.move_to_end(sweep)
+            return found
+        if sweep not in self._making:
+            self._making[sweep] = asyncio.create_task(self._read(sweep))
+            self._making[sweep].add_done_callback(lambda _: self._making.pop(sweep, None))
+        return await asyncio.shield(self._making[sweep])
+
+    async def of_sweep(self, principal: Principal, sweep: str) -> Entry:
+        """The sweep, when the caller may write."""
+        entry = await self.entry(sweep)
+        if entry is None or not principal.can_read(entry.team):
+            raise unknown_sweep(sweep)
+        _check_writable(principal, entry.team)
+        return entry
 
     async def of_agent(self, principal: Principal, agent: str) -> Entry:
         """The sweep that an agent works on, when the caller may write."""
         sweep = self._agents.get(agent)
         if sweep is None:
-            row = await self._store.agent(agent)
+            row = await self._unknown.ask(agent)
             if row is None:
-                raise UnknownNameError(f"there is no agent {agent[:40]!r}: register one (its sweep may be deleted)")
+                raise _unknown_agent(agent)
             sweep = self.met(row)
         entry = await self.entry(sweep)
         if entry is None or not principal.can_read(entry.team):
-            raise UnknownNameError(f"there is no agent {agent[:40]!r}: register one (its sweep may be deleted)")
+            raise _unknown_agent(agent)
         _check_writable(principal, entry.team)
         return entry
 
@@ -95,6 +106,19 @@ class Book:
     def forget(self, sweep: str) -> None:
         self._entries.pop(sweep, None)
 
+    async def _read(self, sweep: str) -> Entry | None:
+        row = await self._store.sweep(sweep)
+        if row is None:
+            return None
+        found = self._entries[sweep] = self._make(row)
+        while len(self._entries) > _ENTRIES:
+            self._entries.popitem(last=False)
+        return found
+
+    async def _read_agents(self, names: Sequence[str]) -> Sequence[AgentRow | None]:
+        found = await self._store.agents_named(names)
+        return [found.get(name) for name in names]
+
     def _make(self, row: SweepRow) -> Entry:
         definition = definitions.parse(row.definition)
         search = make_search(definition, row.seed)
@@ -106,8 +130,12 @@ class Book:
         return Entry(row.id, row.team, row.project, definition, goals, search, suggester)
 
 
-def _unknown(sweep: str) -> UnknownNameError:
+def unknown_sweep(sweep: str) -> UnknownNameError:
     return UnknownNameError(f"there is no sweep {sweep[:40]!r} that you can read: ListSweeps shows those of a project")
+
+
+def _unknown_agent(agent: str) -> UnknownNameError:
+    return UnknownNameError(f"there is no agent {agent[:40]!r}: register one (its sweep may be deleted)")
 
 
 def _check_writable(principal: Principal, team: str) -> None:

@@ -12,6 +12,9 @@ Given = TypeVar("Given")
 MOST = 256
 """Calls in one transaction. Measured with 200 agents: 1.3 times the leases of groups of 64, 1.7 times those of 32."""
 
+_LULL_S, _PATIENCE_S = 0.001, 0.03
+"""Measured with bursts of 200: a fifth less of processor time a lease, and half of them a third sooner."""
+
 
 class Lane(Generic[Asked, Given]):
     """Calls wait while a transaction is under way; then all of them make the next.
@@ -38,6 +41,7 @@ class Lane(Generic[Asked, Given]):
 
     async def _run(self) -> None:
         while True:
+            await self._gather()
             calls = [call for call in self._take() if not call[1].cancelled()]
             if not calls:
                 if not self._waiting:
@@ -53,6 +57,15 @@ class Lane(Generic[Asked, Given]):
             for (_, future), answer in zip(calls, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+    async def _gather(self) -> None:
+        """Until nobody new comes: of two hundred who ask at the same moment, the last is heard tens of milliseconds
+        after the first, and transactions for the first few would keep the interpreter from hearing the others."""
+        loop = asyncio.get_running_loop()
+        until_s, seen = loop.time() + _PATIENCE_S, 0
+        while seen < len(self._waiting) < MOST and loop.time() < until_s:
+            seen = len(self._waiting)
+            await asyncio.sleep(_LULL_S)
 
     def _take(self) -> list[tuple[Asked, asyncio.Future[Given]]]:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]

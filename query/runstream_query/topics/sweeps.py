@@ -19,15 +19,14 @@ from runstream_query.lookup import Lookup
 from runstream_query.names import check
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.sweeps import definition as definitions
-from runstream_query.sweeps import fields
 from runstream_query.sweeps.agency import Agency
 from runstream_query.sweeps.book import Book
 from runstream_query.sweeps.definition import Definition
 from runstream_query.sweeps.grid import Grid
-from runstream_query.sweeps.limits import MAX_DESCRIPTION, MAX_NAME
-from runstream_query.sweeps.messages import STATE_NAMES, sweep_message
+from runstream_query.sweeps.messages import STATE_NAMES, in_force, sweep_message
 from runstream_query.sweeps.search import check_feasible, notes
 from runstream_query.sweeps.space import as_json
+from runstream_query.sweeps.updating import changed_columns
 
 _COMMANDS = {
     pb.SWEEP_COMMAND_PAUSE: (State.PAUSED, "paused"),
@@ -81,7 +80,10 @@ class Sweeps:
         row = await self._book.row(principal, request.sweep, write=True)
         if row.state == State.CANCELLED:
             raise ConflictError("the sweep was cancelled: nothing of it can be changed any more")
-        changed = await self._store.update(request.sweep, principal.user, _changes(request))
+        entry = await self._book.entry(request.sweep)
+        definition = entry.definition if entry is not None else definitions.parse(row.definition)
+        changes = await asyncio.to_thread(changed_columns, request, in_force(row, definition))
+        changed = await self._store.update(request.sweep, principal.user, changes)
         self._agency.wake(request.sweep)
         return await self._message(changed or row)
 
@@ -163,33 +165,3 @@ def _check_command(row: SweepRow, state: State) -> None:
         raise ConflictError("the sweep was cancelled, which is final: make another")
     if row.state == State.FINISHED and state is State.PAUSED:
         raise ConflictError(f"the sweep is finished ({row.reason}): there is nothing to pause")
-
-
-def _changes(request: pb.UpdateSweepRequest) -> dict[str, Any]:
-    """Columns to set. Raises DefinitionError."""
-    found: dict[str, Any] = {}
-    if request.HasField("name"):
-        found["name"] = fields.text("name", request.name, MAX_NAME)
-    if request.HasField("description"):
-        found["description"] = fields.text("description", request.description, MAX_DESCRIPTION)
-    if request.HasField("run_cap"):
-        found["run_cap"] = fields.integer("run_cap", request.run_cap, 0) or None
-    if request.HasField("max_parallel"):
-        found["max_parallel"] = fields.integer("max_parallel", request.max_parallel, 0) or None
-    if request.HasField("retries"):
-        found["retries"] = fields.integer("retries", request.retries, 0, 100)
-    if request.HasField("wall_time_s"):
-        found["wall_time_s"] = _limit("wall_time_s", request.wall_time_s)
-    if request.HasField("trial_time_s"):
-        found["trial_time_s"] = _limit("trial_time_s", request.trial_time_s)
-    if request.HasField("cost"):
-        found["cost_limit"] = _limit("cost", request.cost)
-    if request.early_terminate_off:
-        found["early_off"] = True
-    return found
-
-
-def _limit(name: str, value: float) -> float | None:
-    if fields.number(name, value) < 0:
-        raise InvalidQuestionError(f"{name} is {value}: give a number above 0, or 0 for no limit")
-    return value or None

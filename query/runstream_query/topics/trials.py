@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runstream_common.control.store import Principal
-from runstream_common.control.sweeps.model import Ask, Beat, End, Proposal
+from runstream_common.control.sweeps.model import Ask, Beat, End, Proposal, Registration
 from runstream_common.control.sweeps.store import SweepStore
 from runstream_proto.v1 import sweep_pb2 as pb
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
@@ -18,7 +18,7 @@ from runstream_query.names import check
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.storage import Storage
 from runstream_query.sweeps.agency import Agency
-from runstream_query.sweeps.book import Book, Entry
+from runstream_query.sweeps.book import Book, Entry, unknown_sweep
 from runstream_query.sweeps.drawing import proposal
 from runstream_query.sweeps.limits import (
     FAILURE_LIMIT,
@@ -49,7 +49,7 @@ class Trials:
         self._agency = agency
 
     async def RegisterAgent(self, principal: Principal, request: pb.RegisterAgentRequest) -> pb.Agent:  # noqa: N802
-        await self._book.row(principal, request.sweep, write=True)
+        await self._book.of_sweep(principal, request.sweep)
         _check_length("name", request.name, _MAX_AGENT_NAME)
         _check_length("host", request.host, _MAX_HOST)
         columns = {
@@ -62,8 +62,10 @@ class Trials:
             "guard_off": request.failure_guard_off,
         }
         name = request.name or f"agent-{secrets.token_hex(4)}"
-        row = await self._store.register(request.sweep, principal.user, name, columns)
-        self._book.met(row)
+        row = await self._agency.register(request.sweep, Registration(principal.user, name, columns))
+        if row is None:
+            self._book.forget(request.sweep)
+            raise unknown_sweep(request.sweep)
         return agent_message(row, {})
 
     async def ListAgents(self, principal: Principal, request: pb.ListAgentsRequest) -> pb.ListAgentsResponse:  # noqa: N802

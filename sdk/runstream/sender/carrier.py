@@ -278,6 +278,8 @@ class Carrier:
     def _obey(self, control: pb.Control) -> None:
         match control.WhichOneof("command"):
             case "stop_run":
+                order = {"cause": control.stop_run.cause, "reason": control.stop_run.reason}
+                (self._folder / format.STOP_ORDER).write_text(json.dumps(order), encoding="utf-8")
                 self._state.request_stop()
             case "slow_down":
                 self._pause_until = time.monotonic() + control.slow_down.pause_ms / 1000

@@ -57,6 +57,8 @@ MAX_KEYS_PER_ROW = 8192
 MAX_JSON_BYTES = 3 << 20
 """One record must fit in a batch, which the gateway bounds at 4 MiB."""
 
+STOP_ORDER = "stop.json"
+"""Beside the state page, where a stop is requested: `cause` and `reason`. Written before the page says so."""
 STATE_BYTES = 4096
 STATE = struct.Struct("@8sQQQQQ")
 """magic, acked record, acked batch, rejected batches, stop requested (0 or 1), sender's beat (us since 1970)"""

@@ -11,6 +11,7 @@ from runstream.api.errors import InvalidRequestError, NotFoundError
 from runstream.sweeps import session as outcomes
 from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
+from runstream.sweeps.create import as_json
 from runstream.sweeps.records import SweepInfo, TrialInfo, parse_path
 from runstream.sweeps.session import Leased, Session
 
@@ -122,6 +123,18 @@ class Sweep:
     def config(self) -> dict[str, Any]:
         """The configuration that is in force."""
         return self.info().definition
+
+    def update(self, **changes: Any) -> dict[str, Any]:
+        """Change keys of the configuration while the sweep runs: name, description, run_cap, max_parallel, retries,
+        budget; `early_terminate=None` ends early stopping. None: no limit any more. Returns what is in force then.
+
+            sweep.update(run_cap=200, max_parallel=None)
+
+        Raises InvalidRequestError for what cannot be changed: make another sweep for that.
+        """
+        config = {key: value for key, value in {**self.config, **changes}.items() if value is not None}
+        found = self._client.call("UpdateSweep", sweep=self.id, definition_json=as_json(config))
+        return SweepInfo.of(found).definition
 
     @property
     def name(self) -> str:

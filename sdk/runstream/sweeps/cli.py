@@ -16,7 +16,7 @@ from runstream.errors import UsageError
 from runstream.sweeps import view
 from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
-from runstream.sweeps.create import create, described, import_yaml, read_yaml
+from runstream.sweeps.create import as_json, create, described, import_yaml, read_yaml
 from runstream.sweeps.records import SweepInfo, TrialInfo, flat, parse_path
 
 _ORDERS = {
@@ -26,6 +26,7 @@ _ORDERS = {
     "cancel": "end it, and the trials that run",
 }
 _USAGE = """runstream sweep CONFIG.yaml [--project P] [--entity T] [--name N] [--prior-run RUN]
+       runstream sweep CONFIG.yaml --update SWEEP
        runstream sweep show SWEEP [--watch] [--top K] [--json]
        runstream sweep best SWEEP [--yaml | --json]
        runstream sweep list [--project P] [--entity T]
@@ -55,10 +56,19 @@ def sweep(argv: list[str]) -> int:
         help="a run of the project to learn from; may be repeated",
     )
     parser.add_argument("--check", action="store_true", help="make nothing; say what would be made")
+    parser.add_argument(
+        "--update",
+        metavar="SWEEP",
+        help="change a sweep that was made: its run_cap, max_parallel, retries, budget, name, description",
+    )
     orders = parser.add_mutually_exclusive_group()
     for order, meaning in _ORDERS.items():
         orders.add_argument(f"--{order}", dest="order", action="store_const", const=order, help=meaning)
     arguments = parser.parse_args(argv)
+    if arguments.order and arguments.update:
+        raise UsageError(f"--update and --{arguments.order}: one at a time")
+    if arguments.update:
+        return _update(arguments)
     return _order(arguments) if arguments.order else _create(arguments)
 
 
@@ -76,6 +86,19 @@ def _create(arguments: argparse.Namespace) -> int:
     print(f"sweep {info.id} made: {described(info)}")
     print(f"  start agents:  runstream agent {info.path}")
     print(f"  look at it:    runstream sweep show {info.path} --watch")
+    return 0
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    client = Client()
+    config = read_yaml(Path(arguments.target))
+    info = _find(client, arguments.update, arguments)
+    if arguments.name:
+        config["name"] = arguments.name
+    now = SweepInfo.of(client.call("UpdateSweep", sweep=info.id, definition_json=as_json(config)))
+    print(f"sweep {now.id} changed: {described(now)}")
+    if now.state == "finished":
+        print(f"  it is finished ({now.reason}); go on with:  runstream sweep --resume {now.path}")
     return 0
 
 

@@ -217,6 +217,8 @@ class CommandAgent:
         assert ended is not None
         order = self._session.orders.get(number)
         outcome = running.outcome or (outcomes.FAILED if ended.status else outcomes.FINISHED)
+        if running.files.stopped and not running.outcome:
+            outcome = outcomes.STOPPED
         if order is not None and order.cause == "lease_lost":
             answer = Answer(accepted=False)
         else:

@@ -30,6 +30,11 @@ class TrialFiles:
         with contextlib.suppress(OSError):
             self._mark.touch()
 
+    @property
+    def stopped(self) -> bool:
+        """The program was told to stop: by this agent, or through its run's stream."""
+        return self._mark.exists()
+
     def remove(self) -> None:
         for path in (self.parameters, self.arguments, self._mark):
             with contextlib.suppress(OSError):

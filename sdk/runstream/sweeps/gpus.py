@@ -47,6 +47,11 @@ class Devices:
         """Raises UsageError where a trial can never have as many as it wants."""
         if per_trial < 1:
             raise UsageError(f"--gpus-per-trial is {per_trial}: 1 or more")
+        if not names:
+            raise UsageError(
+                f"--gpus-per-trial is {per_trial}, and no GPU was found here: neither CUDA_VISIBLE_DEVICES nor "
+                "NVIDIA's driver (NVML) names one; name the devices with --gpus 0,1, or leave --gpus-per-trial out"
+            )
         if len(names) < per_trial:
             raise UsageError(
                 f"--gpus-per-trial is {per_trial}, and there are {len(names)} GPUs here: "

@@ -33,6 +33,7 @@ class View:
     lines: tuple[str, ...]
     tables: tuple[Table, ...]
     over: bool
+    """Nothing of it changes any more: it has ended, and all values are known."""
 
 
 def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> View:
@@ -44,6 +45,7 @@ def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> V
     running = [TrialInfo.of(one) for one in asked.get("trials", [])]
     latest_asked = client.call("ListTrials", sweep=sweep, order="ORDER_NEWEST", page_size=_RUNNING_SHOWN * 4)
     latest = [one for one in map(TrialInfo.of, latest_asked.get("trials", [])) if one.state != "running"]
+    pending = int(found.get("values_pending", 0))
     now = now or datetime.now(UTC)
     tables = [
         _trials(f"Top {len(best)} {_by(info)}", best, info, now, places=True),
@@ -59,7 +61,7 @@ def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> V
     return View(
         tuple(_head(info, found, best)),
         tuple(one for one in tables if one.rows),
-        info.state in ("finished", "cancelled") and not running,
+        info.state in ("finished", "cancelled") and not running and not pending,
     )
 
 
@@ -90,12 +92,15 @@ def _head(info: SweepInfo, found: dict[str, Any], best: Sequence[TrialInfo]) -> 
         described(info),
         f"{ended}{f' of {info.size}' if info.size else ''} trials ended" + (f": {', '.join(parts)}" if parts else ""),
     ]
-    pace = [f"{int(found.get('agents', 0))} agents", f"{float(found.get('trials_per_hour', 0)):.4g} trials/h"]
+    agents = int(found.get("agents", 0))
+    pace = [f"{agents} agent{'s' if agents != 1 else ''}", f"{float(found.get('trials_per_hour', 0)):.4g} trials/h"]
     if found.get("eta_s") is not None:
         pace.append(f"{duration(float(found['eta_s']))} left")
     if best and best[0].value is not None:
         lines.append(f"best so far: {number(best[0].value)} (trial {best[0].number}, run {best[0].run})")
     lines.append(", ".join(pace))
+    if int(found.get("values_pending", 0)):
+        lines.append(f"values still to come: {found['values_pending']}")
     if int(found.get("values_missing", 0)) and info.objectives:
         lines.append(f"{found['values_missing']} trials never logged {info.objectives[0].metric}: check its name")
     return lines

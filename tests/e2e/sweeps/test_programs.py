@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import google.protobuf
+import grpc
 import psutil
 import pytest
+import typing_extensions
 import yaml
 
 import runstream
@@ -21,6 +24,7 @@ from runstream.cli import main as command_line
 from runstream.sweeps.client import Client
 from runstream.sweeps.records import TrialInfo
 from tests.faults.sweeps import LEASE_S, storm
+from tests.integrations.conftest import ROOT, torch_interpreter
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
@@ -111,9 +115,8 @@ def test_the_tutorials_sweep_has_a_hundred_trials_and_its_best_is_found(
     assert sweep.state == "finished" and sweep.counts["finished"] == 100
     values = sorted(trial.parameters["learning_rate"] for trial in sweep.trials())
     assert values == pytest.approx([step / 1000 for step in range(1, 101)])
-    wait_for(
-        lambda: not Client().call("GetSweepSummary", sweep=sweep.id).get("values_pending", "0").strip("0"), "values"
-    )
+    assert command_line(["sweep", "show", path[1], "--watch", "--interval", "0.2"]) == 0  # until all values are known
+    assert "still to come" not in capsys.readouterr().out.split("\n\nsweep ")[-1]
     assert command_line(["sweep", "best", path[1], "--yaml"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == {"learning_rate": pytest.approx(0.042)}
     best = sweep.best_run()
@@ -182,6 +185,27 @@ def test_a_finished_sweep_says_so_and_pause_and_resume_work(place: Path, capsys:
     status, errors = ended(agent(sweep))
     assert status == 0 and "the sweep is over" in errors
     assert not said(place)
+
+
+def test_a_sweep_is_changed_by_its_file_while_it_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"method": "random", "program": str(PROGRAM), "parameters": {"x": {"min": 0, "max": 9}}, "run_cap": 1}
+    Path("s.yaml").write_text(yaml.safe_dump(config))
+    assert command_line(["sweep", "s.yaml", "--project", "programs"]) == 0
+    sweep = capsys.readouterr().out.split()[1]
+    assert ended(agent(sweep))[0] == 0
+    Path("s.yaml").write_text(yaml.safe_dump({**config, "run_cap": 2}))
+    assert command_line(["sweep", "s.yaml", "--update", sweep]) == 0
+    assert f"go on with:  runstream sweep --resume main/programs/{sweep}" in capsys.readouterr().out
+    assert command_line(["sweep", "--resume", sweep]) == 0
+    assert ended(agent(sweep))[0] == 0
+    assert [trial.state for trial in trials(sweep)] == ["finished", "finished"]
+    assert runstream.Sweep(sweep).update(max_parallel=3, run_cap=None).get("max_parallel") == 3
+    assert "run_cap" not in runstream.Sweep(sweep).config
+    capsys.readouterr()
+    Path("s.yaml").write_text(yaml.safe_dump({**config, "parameters": {"x": {"min": 0, "max": 10}}}))
+    assert command_line(["sweep", "s.yaml", "--update", sweep]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("runstream sweep: parameters.x.max: cannot be changed") and error.count("\n") == 1
 
 
 # Programs
@@ -319,6 +343,48 @@ def test_cancelling_ends_what_runs_and_its_run_ends_well(place: Path) -> None:
     assert Api().run(f"programs/{said(place)[0]['run']}").state == "finished"
 
 
+REMOTE = """
+import sys, time, runstream
+run = runstream.init(**({"project": "programs", "id": sys.argv[1]} if len(sys.argv) > 1 else {}))
+deadline = time.monotonic() + 30
+while time.monotonic() < deadline:
+    run.log({"value": 1.0})
+    if len(sys.argv) > 1 and run.should_stop:
+        sys.exit(7)
+    time.sleep(0.02)
+sys.exit(5)
+"""
+
+
+def test_what_no_agent_reaches_hears_from_its_stream_that_the_sweep_was_cancelled(place: Path, tmp_path: Path) -> None:
+    sweep = made({"x": {"values": [1, 2]}})
+    parameters = tmp_path / "elsewhere.json"
+    parameters.write_text('{"x": 1}')
+    with runstream.Sweep(sweep) as asking:
+        first, second = asking.ask(), asking.ask()
+        assert first is not None and second is not None
+        rank = {"RUNSTREAM_SWEEP_ID": sweep, "RUNSTREAM_RUN_ID": first.run_id, "RUNSTREAM_PROJECT": "programs"}
+        rank["RUNSTREAM_SWEEP_PARAM_PATH"] = str(parameters)
+        remote = subprocess.Popen([sys.executable, "-c", REMOTE], env=os.environ | rank)
+        asks = subprocess.Popen([sys.executable, "-c", REMOTE, second.run_id])
+        wait_for(lambda: bool(_stored(first.run_id) and _stored(second.run_id)), "their first values")
+        assert command_line(["sweep", "--cancel", sweep]) == 0
+        assert (remote.wait(25), asks.wait(25)) == (0, 7)
+    assert Api().run(f"programs/{first.run_id}").state == "finished"
+
+
+def test_a_program_that_hears_from_its_stream_first_is_called_what_it_was_told(place: Path) -> None:
+    sweep = made({"kind": {"value": "long"}})
+    process = agent(sweep, RUNSTREAM_AGENT_LEASE_S="600")  # its agent would hear of it after minutes
+    wait_for(lambda: len(said(place)) == 1, "the trial")
+    wait_for(lambda: bool(_stored(said(place)[0]["run"])), "its first values")
+    assert command_line(["sweep", "--cancel", sweep]) == 0
+    status, errors = ended(process)
+    assert status == 0, errors
+    assert [(trial.state, trial.exit_code) for trial in trials(sweep)] == [("cancelled", 0)]
+    assert Api().run(f"programs/{said(place)[0]['run']}").state == "finished"
+
+
 def test_ranks_of_a_distributed_program_are_one_trial_and_one_run(place: Path) -> None:
     launcher = (
         "import os, subprocess, sys\n"
@@ -336,6 +402,35 @@ def test_ranks_of_a_distributed_program_are_one_trial_and_one_run(place: Path) -
     run = Api().run(f"programs/{found[0]['run']}")
     assert run.world_size == 2 and run.completeness["verdict"] == "complete"
     assert [trial.state for trial in trials(sweep)] == ["finished"]
+
+
+def _packages(folder: Path) -> str:
+    """A PYTHONPATH with which the Python that has torch also has what runstream needs."""
+    for package in (grpc, google.protobuf, typing_extensions):
+        path = Path(str(package.__file__))
+        found = path.parent if path.name == "__init__.py" else path
+        found = found.parent if found.parent.name == "google" else found
+        (folder / found.name).symlink_to(found)
+    return os.pathsep.join([str(ROOT / "sdk"), str(ROOT / "proto"), str(folder)])
+
+
+def test_torchrun_with_two_processes_is_one_trial_and_one_run(place: Path, tmp_path: Path) -> None:
+    torchrun = [torch_interpreter(), "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--redirects", "1", "--tee", "1"]  # torch 1.13 on Python 3.11 does not read its own default
+    program = str(PROGRAM.with_name("torch_program.py"))
+    command = [*torchrun, "--nproc_per_node", "2", "${program}", "${args}"]
+    config = {"method": "grid", "program": program, "command": command, "parameters": {"x": {"values": [3]}}}
+    sweep = runstream.sweep({**config, "metric": {"name": "value", "goal": "maximize"}}, project="programs")
+    status, errors = ended(agent(sweep, PYTHONPATH=_packages(tmp_path)), 120)
+    assert status == 0, errors
+    found = said(place)
+    assert sorted((one["config"]["x"], one["rank"], one["world"]) for one in found) == [(3, 0, 2), (3, 1, 2)]
+    assert len({one["run"] for one in found}) == 1
+    wait_for(lambda: all(trial.values for trial in trials(sweep)), "the value")
+    assert [(trial.state, trial.values) for trial in trials(sweep)] == [("finished", (3 * 2**3 + 2.0,))]
+    run = Api().run(f"programs/{found[0]['run']}")
+    assert run.world_size == 2 and run.completeness["verdict"] == "complete"
+    assert (run.summary["rank 0"], run.summary["rank 1"]) == (0, 1)
 
 
 def test_trials_run_at_once_on_gpus_of_their_own(place: Path) -> None:
@@ -370,5 +465,5 @@ def test_a_hundred_agents_of_which_twenty_are_killed_finish_every_point_once(pla
     (tmp_path / "storm").mkdir()
     outcome = storm(Client().settings, tmp_path / "storm", agents=100, points=1000, killed=20, seed=3)
     assert outcome.right, outcome
-    # Where the machine is busy, some of the twenty have done their work before their turn to be killed comes.
-    assert 10 <= outcome.killed <= 20 and outcome.attempts > 1000, outcome
+    assert (outcome.killed, outcome.killed_in_trial, outcome.failed) == (20, 20, 0), outcome
+    assert outcome.lost >= 20 and outcome.attempts >= 1020, outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,6 +103,16 @@ Known = Callable[[str], bool]
 class Search(Protocol):
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:
         """Configurations for the trials `number`, `number` + 1, ... Deterministic given these and what is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An agent that comes, or comes again under its name."""
+
+    user: str
+    name: str
+    fields: Mapping[str, Any]
+    """Columns that are the agent's own to say: host, lease, guard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,16 @@ from runstream_common.control.sweep_tables import agents, changes, reports, swee
 from runstream_common.control.sweeps.model import AgentRow, State, SweepRow, Trial, TrialRow, Value
 from runstream_common.times import now_us
 
+_TOGETHER = 1000
+"""Numbers in one question: SQLite takes 32,766 values."""
+
 
 class SweepQuestions(Database):
     """All methods raise ControlUnavailableError."""
 
     @in_thread
     def sweep(self, sweep: str) -> SweepRow | None:
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(sweeps).where(sweeps.c.id == sweep)).one_or_none()
 
     @in_thread
@@ -34,20 +37,21 @@ class SweepQuestions(Database):
             older = (sweeps.c.created_us == created_us) & (sweeps.c.id < sweep)
             where.append((sweeps.c.created_us < created_us) | older)
         query = select(sweeps).where(*where).order_by(sweeps.c.created_us.desc(), sweeps.c.id.desc()).limit(limit)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(query).all()
 
     @in_thread
     def changes_of(self, sweep: str, before: int | None, limit: int) -> Sequence[Any]:
         """Newest first. `before`: id of the last row of the page before."""
         where = [changes.c.sweep == sweep] + ([changes.c.id < before] if before is not None else [])
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(changes).where(*where).order_by(changes.c.id.desc()).limit(limit)).all()
 
     @in_thread
-    def agent(self, agent: str) -> AgentRow | None:
-        with self._engine.connect() as connection:
-            return connection.execute(select(agents).where(agents.c.id == agent)).one_or_none()
+    def agents_named(self, names: Sequence[str]) -> Mapping[str, AgentRow]:
+        """By id; those that there are."""
+        with self._reading.connect() as connection:
+            return {row.id: row for row in connection.execute(select(agents).where(agents.c.id.in_(set(names))))}
 
     @in_thread
     def agents_of(self, sweep: str, start: int, limit: int) -> tuple[Sequence[AgentRow], Mapping[str, int]]:
@@ -56,7 +60,7 @@ class SweepQuestions(Database):
         busy = select(trials.c.agent, func.count()).where(
             trials.c.sweep == sweep, trials.c.state == Trial.RUNNING.value
         )
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             running = {row[0]: row[1] for row in connection.execute(busy.group_by(trials.c.agent))}
             return connection.execute(query.offset(start).limit(limit)).all(), running
 
@@ -65,7 +69,7 @@ class SweepQuestions(Database):
         """Heard of within their lease."""
         silence = agents.c.seen_us + agents.c.lease_s * 1_000_000
         where = (agents.c.sweep == sweep, agents.c.state == "active", silence >= now_us())
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(agents).where(*where)).scalar_one())
 
     @in_thread
@@ -73,10 +77,23 @@ class SweepQuestions(Database):
         """Finite reported values by trial, by step."""
         found: dict[int, list[float]] = {}
         query = select(reports).where(reports.c.sweep == sweep, reports.c.number.in_(numbers))
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             for row in connection.execute(query.order_by(reports.c.number, reports.c.step)):
                 if row.value is not None and abs(row.value) != float("inf"):
                     found.setdefault(row.number, []).append(row.value)
+        return found
+
+    @in_thread
+    def standing(self, wanted: Mapping[str, Sequence[int]]) -> Sequence[Any]:
+        """sweep, number, run, attempt, stop, stop_reason, team, project of trials, by their sweeps' numbers."""
+        columns = (trials.c.sweep, trials.c.number, trials.c.run, trials.c.attempt, trials.c.stop, trials.c.stop_reason)
+        query = select(*columns, sweeps.c.team, sweeps.c.project).join(sweeps, sweeps.c.id == trials.c.sweep)
+        found: list[Any] = []
+        with self._reading.connect() as connection:
+            for sweep, numbers in wanted.items():
+                for first in range(0, len(numbers), _TOGETHER):
+                    some = numbers[first : first + _TOGETHER]
+                    found += connection.execute(query.where(trials.c.sweep == sweep, trials.c.number.in_(some)))
         return found
 
     @in_thread
@@ -86,21 +103,21 @@ class SweepQuestions(Database):
         timed = select(sweeps.c.id).where(
             sweeps.c.state == State.RUNNING.value, sweeps.c.wall_time_s > 0, sweeps.c.started_us.is_not(None)
         )
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return [row[0] for row in connection.execute(expired.distinct().union(timed))]
 
     @in_thread
     def awaiting_values(self, limit: int) -> Sequence[TrialRow]:
         """Ended trials whose values are to be read from their runs, of all sweeps."""
         query = select(trials).where(trials.c.value_state == Value.PENDING.value)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(query.order_by(trials.c.ended_us).limit(limit)).all()
 
     @in_thread
     def results_after(self, sweep: str, order: int) -> Sequence[TrialRow]:
         """Trials whose result is known, in the order in which it became so."""
         where = (trials.c.sweep == sweep, trials.c.result_order > order)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(trials).where(*where).order_by(trials.c.result_order)).all()
 
     @in_thread
@@ -108,7 +125,7 @@ class SweepQuestions(Database):
         """Trials whose result is to come, by number."""
         under_way = trials.c.state.in_([Trial.QUEUED.value, Trial.RUNNING.value])
         where = (trials.c.sweep == sweep, under_way | (trials.c.value_state == Value.PENDING.value))
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(trials).where(*where).order_by(trials.c.number)).all()
 
     @in_thread
@@ -116,7 +133,7 @@ class SweepQuestions(Database):
         """Sweeps whose running trials may have to be stopped: the caller looks whether their definition says so."""
         live = sweeps.c.state.in_([State.RUNNING.value, State.PAUSED.value, State.FINISHED.value])
         where = (live, sweeps.c.running > 0, sweeps.c.early_off.is_(False))
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(sweeps).where(*where)).all()
 
     @in_thread
@@ -125,7 +142,7 @@ class SweepQuestions(Database):
         ran = [state.value for state in (Trial.RUNNING, Trial.FINISHED, Trial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(ran))
         columns = (trials.c.number, trials.c.run, trials.c.state, trials.c.stop, trials.c.value_state)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(*columns).where(*where)).all()
 
     @in_thread
@@ -148,7 +165,7 @@ class SweepQuestions(Database):
         if after is not None:
             where.append(trials.c.number < after if descending else trials.c.number > after)
         order = trials.c.number.desc() if descending else trials.c.number
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(trials).where(*where).order_by(order).limit(limit)).all()
 
     @in_thread
@@ -159,7 +176,7 @@ class SweepQuestions(Database):
             where.append(trials.c.state.in_(states))
         value = trials.c.value.desc() if maximize else trials.c.value.asc()
         query = select(trials).where(*where).order_by(trials.c.value.is_(None), value, trials.c.number)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(query.offset(start).limit(limit)).all()
 
     @in_thread
@@ -167,14 +184,14 @@ class SweepQuestions(Database):
         """number, state, ended_us, values_json, result_order of trials with values, in the order of the results."""
         columns = (trials.c.number, trials.c.state, trials.c.ended_us, trials.c.values_json, trials.c.result_order)
         where = (trials.c.sweep == sweep, trials.c.value_state == Value.KNOWN.value)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return connection.execute(select(*columns).where(*where).order_by(trials.c.result_order).limit(limit)).all()
 
     @in_thread
     def value_counts(self, sweep: str) -> Mapping[str, int]:
         """Trials by what is known of their value."""
         query = select(trials.c.value_state, func.count()).where(trials.c.sweep == sweep)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query.group_by(trials.c.value_state))}
 
     @in_thread
@@ -182,5 +199,5 @@ class SweepQuestions(Database):
         """Trials that ended, in whatever way, from that moment on."""
         done = [state.value for state in (Trial.FINISHED, Trial.FAILED, Trial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(done), trials.c.ended_us >= since_us)
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(trials).where(*where)).scalar_one())

@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from runstream_common.control import sweep_tables as tables
 from runstream_common.control import tables as control
 from runstream_common.control.database import in_thread
-from runstream_common.control.sweep_tables import agents, reports, sweeps, trials
-from runstream_common.control.sweeps import ends, leases
+from runstream_common.control.sweep_tables import reports, sweeps, trials
+from runstream_common.control.sweeps import ends, leases, registering
 from runstream_common.control.sweeps.ends import Goal
 from runstream_common.control.sweeps.ledger import Ledger
 from runstream_common.control.sweeps.model import (
@@ -32,6 +32,7 @@ from runstream_common.control.sweeps.model import (
     Limits,
     Order,
     Proposal,
+    Registration,
     Search,
     State,
     SweepRow,
@@ -53,7 +54,7 @@ class SweepStore(SweepQuestions):
     def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, Any]) -> SweepRow:
         """Makes the project where it does not exist. The same user's same request gives the same sweep."""
         now = now_us()
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             if request_id:
                 same = (sweeps.c.created_by == user, sweeps.c.request_id == request_id)
                 found = connection.execute(select(sweeps).where(*same)).one_or_none()
@@ -94,7 +95,7 @@ class SweepStore(SweepQuestions):
     @in_thread
     def update(self, sweep: str, user: str, fields: Mapping[str, Any]) -> SweepRow | None:
         """Set columns; the history says what was what. None: there is no such sweep."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is None:
                 return None
@@ -111,7 +112,7 @@ class SweepStore(SweepQuestions):
     @in_thread
     def command(self, sweep: str, user: str, state: State, action: str, reason: str) -> SweepRow | None:
         """Change the state; the caller has checked that it may be changed so. None: there is no such sweep."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is None:
                 return None
@@ -129,7 +130,7 @@ class SweepStore(SweepQuestions):
     @in_thread
     def delete(self, sweep: str) -> int:
         """With everything of it; returns the number of its trials."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             Ledger.open(connection, sweep, now_us())
             count = 0
             for table in tables.ALL:
@@ -139,44 +140,28 @@ class SweepStore(SweepQuestions):
             return count
 
     @in_thread
-    def register(self, sweep: str, user: str, name: str, fields: Mapping[str, Any]) -> AgentRow:
-        """Again with the same name: the same agent, beginning anew."""
-        now = now_us()
-        anew = {**fields, "state": "active", "reason": "", "seen_us": now, "ends": 0, "recent_failures": "[]"}
-        which = (agents.c.sweep == sweep, agents.c.user == user, agents.c.name == name)
-        with self._engine.begin() as connection:
-            if connection.execute(update(agents).where(*which).values(**anew)).rowcount == 0:
-                connection.execute(
-                    insert(agents).values(
-                        id=secrets.token_hex(8),
-                        sweep=sweep,
-                        user=user,
-                        name=name,
-                        created_us=now,
-                        finished=0,
-                        failed=0,
-                        **anew,
-                    )
-                )
-            return connection.execute(select(agents).where(*which)).one()
+    def register(self, sweep: str, calls: Sequence[Registration]) -> list[AgentRow] | None:
+        """Agents, in their order. Again with the same name: the same agent, beginning anew. None: no such sweep."""
+        with self._writing() as connection:
+            return registering.register(connection, sweep, calls, now_us())
 
     @in_thread
     def lease(self, sweep: str, asks: Sequence[Ask], search: Search) -> list[Answer]:
         """One answer an ask, in their order."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             return leases.lease(connection, sweep, asks, search, self.limits, now_us())
 
     @in_thread
     def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Beat]]]) -> list[Beaten]:
         """Heartbeats of agents of one sweep."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             now = now_us()
             return [leases.beat(connection, sweep, agent, beats, now) for agent, beats in calls]
 
     @in_thread
     def end(self, sweep: str, calls: Sequence[End], goals: Sequence[Goal]) -> list[Ended | None]:
         """Ends of trials of one sweep. None: there is no such trial."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             now = now_us()
             return [ends.end(connection, sweep, said, goals, self.limits, now) for said in calls]
 
@@ -184,7 +169,7 @@ class SweepStore(SweepQuestions):
     def report(self, sweep: str, agent: str, number: int, lease: str, values: Mapping[int, float]) -> Order | None:
         """Keep values under way; the order to stop, where there is one."""
         which = (trials.c.sweep == sweep, trials.c.number == number)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             row = connection.execute(select(trials).where(*which)).one_or_none()
             if row is None or row.lease != lease or row.agent != agent or row.state != Trial.RUNNING:
                 return Order(number, Cause.LEASE_LOST, "its lease ran out: it is not this agent's any more")
@@ -197,14 +182,14 @@ class SweepStore(SweepQuestions):
     @in_thread
     def order_stop(self, sweep: str, orders: Mapping[int, str], cause: Cause) -> int:
         """Tell running trials to stop, each with its reason; returns how many had not been told."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             return 0 if ledger is None else leases.order_stop(connection, ledger, orders, cause)
 
     @in_thread
     def tend(self, sweep: str) -> None:
         """Give expired trials back, finish what is finished."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is not None:
                 leases.expire(connection, ledger, self.limits)
@@ -217,7 +202,7 @@ class SweepStore(SweepQuestions):
     ) -> list[int]:
         """Trials from elsewhere: configuration, run, values (none: to be read from the run). Empty: no such sweep. The
         same request again gives the same numbers."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             now = now_us()
             ledger = Ledger.open(connection, sweep, now)
             if ledger is None:
@@ -245,7 +230,7 @@ class SweepStore(SweepQuestions):
     @in_thread
     def record(self, sweep: str, found: Mapping[int, Sequence[float] | str], goals: Sequence[Goal]) -> int:
         """See `ends.record`."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             return ends.record(connection, sweep, found, goals, now_us())
 
 

@@ -1,0 +1,109 @@
+"""Trials of sweeps that are to stop are told so through their runs' own streams.
+
+An agent hears it with its heartbeat, and ends its program. This is for the processes that no agent reaches: ranks on
+other nodes, programs that ask for trials themselves. The control database is asked every few seconds about all trials
+that have a stream open here, by primary key; a gateway without such streams asks nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from runstream_common.control.errors import ControlError
+from runstream_common.control.sweeps.model import Cause
+from runstream_common.control.sweeps.questions import SweepQuestions
+from runstream_ingestor.gateway.instruments import GatewayInstruments
+from runstream_proto.v1 import ingest_pb2 as pb
+
+LOG = structlog.get_logger()
+EVERY_S = 2.0
+_TRIAL = re.compile(r"([a-z0-9]{8})-([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,8}))?")
+"""A trial's run, as `control.sweeps.leases.run_name` names it: sweep, number, attempt after the first."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Listener:
+    """A stream of a run that has a trial's name."""
+
+    team: str
+    project: str
+    run: str
+    attempt: int
+    tell: Callable[[pb.StopRun], None]
+
+
+class Stops:
+    def __init__(self, store: SweepQuestions, instruments: GatewayInstruments) -> None:
+        self._store = store
+        self._instruments = instruments
+        self._listeners: dict[tuple[str, int], set[_Listener]] = defaultdict(set)
+
+    @contextlib.contextmanager
+    def listening(self, team: str, project: str, run: str, tell: Callable[[pb.StopRun], None]) -> Iterator[None]:
+        """Within: `tell` is called, once at most, when the run is a trial's and is to stop."""
+        named = _TRIAL.fullmatch(run)
+        if named is None:
+            yield
+            return
+        key = (named[1], int(named[2]))
+        listener = _Listener(team, project, run, int(named[3] or 1), tell)
+        self._listeners[key].add(listener)
+        try:
+            yield
+        finally:
+            self._forget(key, listener)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.turn()
+            except ControlError as error:
+                LOG.warning("trials could not be looked after", reason=str(error)[:300])
+            except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
+                LOG.error("looking after trials failed", exc_info=error)
+
+    async def turn(self) -> None:
+        """Once. Raises ControlError."""
+        wanted: dict[str, list[int]] = defaultdict(list)
+        for sweep, number in self._listeners:
+            wanted[sweep].append(number)
+        if not wanted:
+            return
+        for row in await self._store.standing(wanted):
+            key = (row.sweep, row.number)
+            for listener in list(self._listeners.get(key, ())):
+                order = _order(row, listener)
+                if order is not None:
+                    self._forget(key, listener)
+                    self._instruments.stop_told(order.cause)
+                    listener.tell(order)
+
+    def _forget(self, key: tuple[str, int], listener: _Listener) -> None:
+        listeners = self._listeners.get(key, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(key, None)
+
+
+def _order(row: Any, listener: _Listener) -> pb.StopRun | None:
+    """None: the run goes on. It may also be somebody's whose runs happen to be named like trials of another team."""
+    if (row.team, row.project) != (listener.team, listener.project):
+        return None
+    if row.run != listener.run:
+        later = row.attempt > listener.attempt
+        words = f"the trial's attempt {row.attempt} runs by now, elsewhere"
+        return pb.StopRun(cause=_name(Cause.LEASE_LOST), reason=words) if later else None
+    return pb.StopRun(cause=_name(Cause(row.stop)), reason=row.stop_reason) if row.stop else None
+
+
+def _name(cause: Cause) -> str:
+    return cause.name.lower()

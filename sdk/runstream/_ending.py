@@ -1,0 +1,155 @@
+"""How a process's part of a run ends: `Run`'s last part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from runstream import processes
+from runstream._facts import RunFacts
+from runstream.errors import SpoolError
+from runstream.notices import Notices
+
+if TYPE_CHECKING:
+    from runstream.console import Capture
+    from runstream.resume import AutoResume
+    from runstream.stream import Stream
+
+
+class RunEnding(RunFacts):
+    """`finish()` and what leads there; the rest of `Run` is below."""
+
+    _append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None]
+    _auto_resume: AutoResume | None
+    _capture: Capture | None
+    _helper: bool
+    _kept_files: dict[str, tuple[str, Path, str]]
+    _notices: Notices
+    _preempting: bool
+
+    def unwatch(self, models: Any = None) -> None:
+        raise NotImplementedError
+
+    def _keep_file(self, path: Path, name: str, category: str, known: str = "") -> str:
+        raise NotImplementedError
+
+    def _refuse_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
+        raise NotImplementedError
+
+    def status(self) -> dict[str, Any]:
+        """How far the sender is: records logged and stored, batches refused, its last trouble."""
+        if self._stream is None:
+            return {"records": 0, "stored": 0, "rejected": 0, "error": ""}
+        progress = self._stream.state.read()
+        return {
+            "records": self._stream.writer.number,
+            "stored": progress.acked_record,
+            "rejected": progress.rejected_batches,
+            "error": progress.error,
+        }
+
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
+        """End this process's part of the run and wait until the server has all of it, `timeout` seconds at most.
+
+        Returns True when everything is stored on the server. What is not stays in the spool: the node's sender goes
+        on trying, and `runstream sync` sends it at any time. Never raises because of the network.
+        """
+        if self._finished:
+            return True
+        self.unwatch()
+        for name, (digest, path, category) in self._kept_files.items():
+            self._keep_file(path, name, category, digest)
+        self._finished = True
+        processes.discard(self)
+        if self._capture is not None:
+            self._capture.stop()
+        stream = self._stream
+        self._append_row = self._refuse_row
+        if self._auto_resume is not None and not exit_code:
+            self._auto_resume.forget()
+        if stream is None:
+            return True
+        number = self._write_finish(stream, exit_code or 0)
+        timeout = self.settings.finish_timeout_s if timeout is None else timeout
+        stored = self._wait(stream, number, timeout) if self.settings.mode == "online" and number else False
+        rejected = stream.state.read().rejected_batches
+        error = _because(stream)
+        stream.end()
+        if not quiet:
+            self._say_goodbye(stream, stored, rejected, timeout, error)
+        return stored
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.finish(exit_code=processes.INTERRUPTED)
+        elif kind is not None and issubclass(kind, SystemExit):
+            code = getattr(error, "code", None)
+            self.finish(exit_code=code if isinstance(code, int) else int(code is not None))
+        else:
+            self.finish(exit_code=0 if kind is None else 1)
+
+    def _write_finish(self, stream: Stream, exit_code: int) -> int:
+        """Number of the finish record; 0 when there was no space for it."""
+        writer = stream.writer
+        outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
+        value = {
+            "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
+            "outcome": f"OUTCOME_{outcome}",
+            "points": writer.points,
+            "records": writer.number,
+            "dropped_points": self._dropped_points,
+        }
+        try:
+            number = stream.append("finish", value, last=True)
+        except SpoolError as error:
+            self._notices.complain("finish", f"finish(): {error}")
+            number = 0
+        writer.seal()
+        return number
+
+    def _wait(self, stream: Stream, number: int, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        stream.ensure_sender()
+        if stream.wait_acked(number, min(deadline, time.monotonic() + 1.0)):
+            return True
+        with self._notices.progress() as show:
+            while not stream.wait_acked(number, min(deadline, time.monotonic() + 0.5)):
+                progress = stream.state.read()
+                left = number - progress.acked_record
+                why = f" ({progress.error})" if progress.error else ""
+                show(f"run {self.id}: {left} records to send, {max(deadline - time.monotonic(), 0):.0f} s left{why}")
+                if time.monotonic() >= deadline:
+                    return False
+        return True
+
+    def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
+        root = stream.spool.root
+        if self._dropped_points:
+            self._notices.warn(f"run {self.id}: {self._dropped_points} points were dropped: the spool was full")
+        if stream.quota.dropped_bytes:
+            megabytes = stream.quota.dropped_bytes >> 20
+            self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")
+        if rejected:
+            self._notices.warn(f"run {self.id}: the server refused {rejected} batches; see {stream.spool.rejected}")
+        if self.settings.mode == "offline":
+            self._notices.say(f"run {self.id}: recorded in {root}; send it with `runstream sync {root}`")
+        elif not stored:
+            self._notices.say(
+                f"run {self.id}: recorded in {root}; not yet on the server after {timeout:g} s{because}: "
+                f"the sender goes on, or send it with `runstream sync {root}`"
+            )
+        elif self.rank == 0 and not self._helper:
+            self._notices.say(f"run {self._name}: {stream.writer.points} points stored; {self.url}")
+
+
+def _because(stream: Stream) -> str:
+    error = stream.state.read().error
+    return f" ({error})" if error else ""

@@ -1,0 +1,169 @@
+"""What people read of a run: `Run`'s first part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from runstream.ranks import Job
+from runstream.settings import Settings
+
+if TYPE_CHECKING:
+    from runstream.stream import Stream
+    from runstream.trials import ActiveTrial
+
+
+class RunFacts:
+    """Properties; what they need is there when `Run` has been made."""
+
+    settings: Settings
+    id: str
+    job: Job
+    _name: str
+    _notes: str
+    _tags: tuple[str, ...]
+    _step: int
+    _finished: bool
+    _dropped_points: int
+    _stream: Stream | None
+    _trial: ActiveTrial | None
+
+    def _heed_stream(self) -> None:
+        raise NotImplementedError
+
+    def _set_field(self, section: str, key: str, value: object) -> None:
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._name = value
+        self._set_field("SECTION_RUN", "name", value)
+
+    @property
+    def notes(self) -> str:
+        return self._notes
+
+    @notes.setter
+    def notes(self, value: str) -> None:
+        self._notes = value
+        self._set_field("SECTION_RUN", "notes", value)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self._tags
+
+    @tags.setter
+    def tags(self, value: Iterable[str]) -> None:
+        self._tags = (value,) if isinstance(value, str) else tuple(str(tag) for tag in value)
+        self._set_field("SECTION_RUN", "tags", list(self._tags))
+
+    @property
+    def project(self) -> str:
+        return self.settings.project
+
+    @property
+    def entity(self) -> str:
+        """The team; empty where the API key's default team is meant."""
+        return self.settings.entity
+
+    @property
+    def group(self) -> str:
+        return self.settings.run_group
+
+    @property
+    def job_type(self) -> str:
+        return self.settings.job_type
+
+    @property
+    def sweep_id(self) -> str:
+        return self.settings.sweep_id
+
+    @property
+    def path(self) -> str:
+        """`team/project/run`, without the team where the API key's default is meant."""
+        return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def project_url(self) -> str:
+        """Where the project is looked at."""
+        return f"{self.settings.base_url.rstrip('/')}/{self.entity or '-'}/{self.project}"
+
+    @property
+    def url(self) -> str:
+        """Where the run is looked at; `-` stands for the API key's default team."""
+        return f"{self.project_url}/runs/{self.id}"
+
+    def get_url(self) -> str:
+        return self.url
+
+    def get_project_url(self) -> str:
+        return self.project_url
+
+    def project_name(self) -> str:
+        return self.project
+
+    @property
+    def rank(self) -> int:
+        return self.job.rank
+
+    @property
+    def world_size(self) -> int:
+        return self.job.world_size
+
+    @property
+    def step(self) -> int:
+        """The step that the next `log()` without one takes."""
+        return self._step
+
+    @property
+    def dir(self) -> str:
+        """A folder for this run's files, made when it is asked for."""
+        folder = self.settings.root / "files" / self.id
+        if not self.disabled:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder)
+
+    @property
+    def spool_dir(self) -> str:
+        """The spool folder of this process's stream; empty where there is none."""
+        return str(self._stream.folder) if self._stream else ""
+
+    @property
+    def offline(self) -> bool:
+        return self.settings.mode == "offline"
+
+    @property
+    def disabled(self) -> bool:
+        return self.settings.mode == "disabled"
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    @property
+    def stop_requested(self) -> bool:
+        """True when the server said through this run's stream that it is to stop: training code may end its loop."""
+        return bool(self._stream and self._stream.state.read().stop_requested)
+
+    @property
+    def should_stop(self) -> bool:
+        """True when this run is to end: somebody stopped it, or the sweep that it is a trial of did (pruned, cancelled,
+        lease lost). A program that reads this ends by itself: `log()` no longer raises TrialStopped in it."""
+        self._heed_stream()
+        if self._trial is None:
+            return self.stop_requested
+        return self._trial.asked_to_stop()
+
+    @property
+    def points_logged(self) -> int:
+        """Scalar points that this process has logged."""
+        return self._stream.writer.points if self._stream else 0
+
+    @property
+    def points_dropped(self) -> int:
+        """Scalar points that this process had to give up: the spool was full."""
+        return self._dropped_points
