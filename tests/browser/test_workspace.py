@@ -62,8 +62,8 @@ def test_hover_shows_values_and_moves_every_cursor(visit: Callable[..., Visitor]
     tip = panel(page, "train/loss").locator(".tip")
     expect(tip).to_contain_text("step")
     expect(tip.locator("tr")).to_have_count(RUNS + 1)
-    others = page.locator(".u-cursor-x:not(.u-off)")
-    assert others.count() >= 4
+    others = page.locator(".crosshair:visible")
+    expect(others.nth(2)).to_be_attached()  # of the other charts
     places = others.evaluate_all("all => all.map(one => new DOMMatrix(getComputedStyle(one).transform).e)")
     assert min(places) > 50
 

@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { Curve } from "../src/api/contract";
+import type { Curve } from "../src/api/wire";
 import { readLook } from "../src/chart/look";
 import { quoted } from "../src/chart/export";
 import { logTicks, WHOLE, xRange, yRange } from "../src/chart/scales";
 import { lineOf } from "../src/chart/series";
 
 const CURVE = {
-  first_steps: ["0", "10", "20"],
-  means: [1, "NaN", 3],
-  mins: [0.5, "NaN", 2],
-  maxs: [1.5, "NaN", 40],
-  not_finite: ["0", "10", "0"],
-  xs: [100, 101, 102],
+  first_steps: Float64Array.of(0, 10, 20),
+  means: Float64Array.of(1, NaN, 3),
+  mins: Float64Array.of(0.5, NaN, 2),
+  maxs: Float64Array.of(1.5, NaN, 40),
+  not_finite: Float64Array.of(0, 10, 0),
+  xs: Float64Array.of(100, 101, 102),
 } as unknown as Curve;
 const LOOK = { id: "a", label: "a", color: "#000" };
 
@@ -29,7 +29,7 @@ describe("a line", () => {
     expect(yRange([line], [0, 5], { log: false, robust: false })![1]).toBeLessThan(2);
     expect(yRange([], [0, 1], { log: false, robust: false })).toBeNull();
   });
-  it("of one point has room on the x axis", () => expect(xRange([lineOf({ ...CURVE, first_steps: ["7"] } as Curve, "step", LOOK)], null)).not.toEqual([7, 7]));
+  it("of one point has room on the x axis", () => expect(xRange([lineOf({ ...CURVE, first_steps: Float64Array.of(7) } as Curve, "step", LOOK)], null)).not.toEqual([7, 7]));
 });
 
 describe("ticks", () => {

@@ -24,6 +24,8 @@ from runstream_query.web.forms import fields, fill
 from runstream_query.web.guard import Guard
 from runstream_query.web.headers import HEADERS, failure
 
+PROTOBUF = "application/x-protobuf"
+"""Asked for in `accept`: the answer on gRPC's wire format. Errors are JSON all the same."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
     {
@@ -95,7 +97,10 @@ def _endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
-        return Response(_json(response), media_type="application/json", headers=HEADERS)
+        headers = {**HEADERS, "vary": "accept"}
+        if PROTOBUF in request.headers.get("accept", ""):
+            return Response(response.SerializeToString(), media_type=PROTOBUF, headers=headers)
+        return Response(_json(response), media_type="application/json", headers=headers)
 
     return answer
 

@@ -29,6 +29,10 @@ new PerformanceObserver((list) => {
 """Looks once a frame whether what is waited for is there; the frame after it has been painted."""
 
 
+SETTLE_MS = 700
+"""A new window draws its own frame (tabs, address bar) first."""
+
+
 class Chromium:
     def __init__(self, playwright: Playwright, stack: ServiceStack) -> None:
         self.stack = stack
@@ -57,7 +61,9 @@ class Chromium:
             assert answer.ok, answer.text()
             if ready:
                 context.add_init_script(WATCH % ready)
-            yield context.new_page()
+            page = context.new_page()
+            page.wait_for_timeout(SETTLE_MS)
+            yield page
         finally:
             context.close()
 

@@ -90,7 +90,7 @@ def hover(chromium: Chromium, _times: int) -> dict[str, Any]:
                 share = move / MOVES
                 page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] * (0.2 + 0.6 * share))
             frames = page.evaluate("() => frames_seen.slice(5)")
-        assert page.locator(".u-cursor-x:not(.u-off)").count() >= PANELS
+        assert page.locator(".crosshair:visible").count() >= PANELS - 1
     paints = summary([paint for paint, _ in frames])
     between = summary([between for _, between in frames])
     cpu = {name: round(ms / len(frames), 1) for name, ms in used.items()}
