@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import expect
@@ -36,6 +37,20 @@ def test_comparing_shows_what_differs(visit: Callable[..., Visitor]) -> None:
     page.get_by_role("button", name="Only differences").click()
     expect(table).to_contain_text("optimizer.beta")
     expect(page.locator("article[aria-label='train/loss'] .chart")).to_be_visible()
+
+
+def test_comparing_shows_where_they_ran_and_their_uncommitted_changes(visit: Callable[..., Visitor]) -> None:
+    page = visit("/main/rich/compare?run=plain&run=rich").page
+    table = page.get_by_role("table").first
+    expect(table.get_by_role("row", name=re.compile("^working_directory"))).to_contain_text("runstream-checkout")
+    expect(table.get_by_role("row", name=re.compile("^commit"))).to_be_visible()
+    expect(table).not_to_contain_text("memory_bytes")
+    page.get_by_role("button", name="Only differences").click()
+    expect(table).to_contain_text("memory_bytes")
+    changes = page.get_by_role("region", name="Uncommitted changes: from nothing to everything")
+    expect(changes.locator(".added").filter(has_text="<b>lower</b>")).to_be_visible()
+    page.goto("/main/rich/runs/rich/overview")
+    expect(page.get_by_label("git diff", exact=True).locator(".removed")).to_contain_text(["-lr = 0.2"])
 
 
 def test_what_is_not_there_says_so_and_what_is_near(visit: Callable[..., Visitor]) -> None:

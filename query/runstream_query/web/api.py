@@ -42,6 +42,12 @@ _SHOWN = frozenset(
 )
 """Types that a browser may show in place: none of them can hold a script, as SVG and HTML can."""
 
+_DOCUMENT_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; "
+    "frame-ancestors 'self'"
+)
+"""Of a logged HTML page: no script, no form, an origin of its own, nothing fetched; shown within our page only."""
+
 
 def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
@@ -60,7 +66,8 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
 
 def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
     async def answer(request: Request) -> Response:
-        """One content. Always an attachment of no type that a browser would run: it came from users."""
+        """One content. An attachment of no type that a browser would run, as it came from users; with `view=html` a
+        document that can do nothing."""
         try:
             sha256 = request.path_params["sha256"]
             if not _SHA256.fullmatch(sha256):
@@ -70,6 +77,9 @@ def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
             size, parts = await media.get(project, sha256)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
+        if request.query_params.get("view") == "html":
+            headers = {**HEADERS, "content-length": str(size), "content-security-policy": _DOCUMENT_POLICY}
+            return StreamingResponse(parts, media_type="text/html; charset=utf-8", headers=headers)
         wanted = request.query_params.get("type", "")
         headers = {
             **HEADERS,

@@ -4,11 +4,11 @@ Debian's Chromium, headless, its cache empty each time, in front of a real stack
 (`performance.now()` since the navigation began), medians, with `p50`, `p95` and CPU of browser, query service and
 ClickHouse in the details. Both halves share the machine's cores.
 
-`bundle_kb`: what the largest first view transfers before any data, KiB. `project_interactive_s`: a project of 10,000 runs
-x 100 metrics (tests/bench/query/seed.py): until what is on the screen is painted and the last long task (> 50 ms) of a
-row has ended; the slower of its charts and its table. `workspace_s`: 50 panels x 20 curves of a thousand points, all on
-the screen (1440 x 6000 px), until the last one is painted (`screen`: the same at 1440 x 900). `hover_ms`: while the
-mouse moves over one of these 50 panels, p95 of the time from a frame's begin until its painting is done.
+`bundle_kb`: what the largest first view transfers before any data, KiB. `project_interactive_s`: a project of 10,000
+runs x 100 metrics (tests/bench/query/seed.py): until what is on the screen is painted and the last long task (> 50 ms)
+of a row has ended; the slower of its charts and its table. `workspace_s`: 50 panels x 20 curves of a thousand points,
+all on the screen (1440 x 6000 px), until the last one is painted (`screen`: the same at 1440 x 900). `hover_ms`: while
+the mouse moves over one of these 50 panels, p95 of the time from a frame's begin until its painting is done.
 `memory_growth`: of the heap after garbage collection, over as many live updates as an hour has: see `memory`.
 `--quick`: a tenth of the runs, fewer repetitions, a tenth of the hour.
 """

@@ -16,11 +16,14 @@ QUIET_MS = 1500
 MOVES = 400
 
 _CHARTS = """(() => {
-  const panels = [...document.querySelectorAll(".panel")].filter((one) => one.getBoundingClientRect().top < innerHeight);
+  const all = [...document.querySelectorAll(".panel")];
+  const panels = all.filter((one) => one.getBoundingClientRect().top < innerHeight);
   return panels.length > 0 && panels.every((one) => one.querySelector(".u-wrap canvas"));
 })()"""
 _ROWS = 'document.querySelectorAll(".name-cell").length >= 15'
-_ALL_PANELS = f"""document.querySelectorAll('.chart[aria-label$=": {RUNS} curves"] .u-wrap canvas').length >= {PANELS}"""
+_ALL_PANELS = (
+    f"""document.querySelectorAll('.chart[aria-label$=": {RUNS} curves"] .u-wrap canvas').length >= {PANELS}"""
+)
 _VIEWS = {"charts": ("/main/wide", _CHARTS), "table": ("/main/wide/table", _ROWS)}
 
 _FRAMES = """() => {
@@ -47,7 +50,8 @@ def bundle(chromium: Chromium, _times: int) -> dict[str, Any]:
             page.wait_for_timeout(500)  # what is fetched ahead counts, too
             sizes[name] = page.evaluate(
                 """() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/api/page/"))
-                .concat(performance.getEntriesByType("navigation")).reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+                .concat(performance.getEntriesByType("navigation"))
+                .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
             )
     found = {name: round(size / 1024, 1) for name, size in sizes.items()}
     return {"bundle_kb": max(found.values()), "bundle": found}

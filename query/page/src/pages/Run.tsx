@@ -41,6 +41,8 @@ const TABS: Record<string, Tab> = {
   media: { title: "Media", shown: kind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
   distributions: { title: "Distributions", shown: kind("KEY_KIND_HISTOGRAM"), load: () => import("../run/Histograms") },
   tables: { title: "Tables", shown: kind("KEY_KIND_TABLE", "KEY_KIND_PLOT"), load: () => import("../run/Tables") },
+  texts: { title: "Texts", shown: kind("KEY_KIND_TEXT"), load: () => import("../run/Texts") },
+  alerts: { title: "Alerts", shown: always, load: () => import("../run/Alerts") },
   files: { title: "Files", shown: always, load: () => import("../run/Files") },
 };
 
