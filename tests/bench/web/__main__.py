@@ -10,7 +10,7 @@ of a row has ended; the slower of its charts and its table. `workspace_s`: 50 pa
 all on the screen (1440 x 6000 px), until the last one is painted (`screen`: the same at 1440 x 900). `hover_ms`: while
 the mouse moves over one of these 50 panels, p95 of the time from a frame's begin until its painting is done.
 `memory_growth`: of the heap after garbage collection, over as many live updates as an hour has: see `memory`.
-`--quick`: a tenth of the runs, fewer repetitions, a tenth of the hour.
+`--quick`: a tenth of the runs, fewer repetitions, two minutes of the hour.
 """
 
 from __future__ import annotations
