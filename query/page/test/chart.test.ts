@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { PbfReader, PbfWriter } from "pbf";
 import { type Curve, readCurve } from "../src/api/wire";
+import { curvesOf } from "../src/chart/curves";
 import { readLook } from "../src/chart/look";
 import { quoted } from "../src/chart/export";
 import { logTicks, WHOLE, xRange, yRange } from "../src/chart/scales";
@@ -102,5 +103,23 @@ describe("columns of protobuf", () => {
     expect([...curve.not_finite]).toEqual([0, 300, 7]);
     expect(curve.metric).toBe("loss");
     expect(curve.xs.length).toBe(0);
+  });
+});
+
+describe("asking for curves", () => {
+  it("leaves nothing behind on a signal that outlives many requests", async () => {
+    const end = new AbortController();
+    let open = 0;
+    const { addEventListener, removeEventListener } = end.signal;
+    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => (open++, addEventListener.apply(end.signal, rest));
+    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => (open--, removeEventListener.apply(end.signal, rest));
+    vi.stubGlobal("fetch", async () => new Response(new Uint8Array()));
+    const want = { team: "a", project: "b", runs: ["r"], axis: "step", xMetric: "", range: null, buckets: 10, eachRank: false } as const;
+    for (let round = 0; round < 3; round++) {
+      const found = await Promise.all(["x", "y"].map((metric) => curvesOf({ ...want, metric }, end.signal)));
+      expect(found).toEqual([[], []]);
+    }
+    expect(open).toBe(0);
+    vi.unstubAllGlobals();
   });
 });

@@ -11,7 +11,7 @@ import runstream
 
 PAST = 3_000
 """Steps that are there at once: curves have all their buckets from the beginning."""
-EVERY_S = 0.1
+EVERY_S = 0.2
 
 
 def main(project: str, name: str, metrics: int, folder: Path) -> None:

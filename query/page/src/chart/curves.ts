@@ -73,9 +73,8 @@ async function ask(group: Waiting[]): Promise<void> {
   const want = group[0]!.want;
   const end = new AbortController();
   let open = group.length;
-  for (const one of group) {
-    one.signal.addEventListener("abort", () => --open === 0 && end.abort(), { once: true });
-  }
+  const ended = () => void (--open === 0 && end.abort());
+  for (const one of group) one.signal.addEventListener("abort", ended, { once: true });
   const metrics = [...new Set(group.map((one) => one.want.metric))];
   try {
     const parts: Curve[] = [];
@@ -85,6 +84,8 @@ async function ask(group: Waiting[]): Promise<void> {
     for (const one of group) one.resolve(parts.filter((curve) => curve.metric === one.want.metric));
   } catch (error) {
     for (const one of group) one.reject(error);
+  } finally {
+    for (const one of group) one.signal.removeEventListener("abort", ended); // a panel's signal outlives many requests
   }
 }
 

@@ -45,7 +45,7 @@ function TextPanel({ run, logged }: RunViewProps & { logged: Key }) {
         <span class="quiet numeric">{count(Number(logged.count), "text")}</span>
         <label class="quiet up-to">
           up to step
-          <input class="numeric" type="number" step={1} value={until} placeholder={logged.last_step} onInput={(event) => setUntil(whole(event.currentTarget.value))} />
+          <input class="text-input numeric" type="number" step={1} value={until} placeholder={logged.last_step} onInput={(event) => setUntil(whole(event.currentTarget.value))} />
         </label>
       </header>
       {error && !items ? <ErrorNote error={error} /> : !items ? <Loading small /> : !items.length ? <p class="quiet">None up to this step.</p> : (
