@@ -24,7 +24,7 @@ VIEWS = {
     "table": ("/main/vision/table?sort=-summary.val/accuracy", ".name-cell"),
     "groups": ("/main/vision?group=config.optimizer.name&smooth=0.6&band=std", ".chart"),
     "compare": ("/main/vision/compare?run=run-1&run=run-3&run=run-5", ".compare"),
-    "surroundings": ("/main/vision/compare?run=plain&run=rich", ".diff"),
+    "surroundings": ("/main/vision/compare?run=plain&run=rich&where=1", ".diff"),
     "overview": ("/main/vision/runs/rich/overview", ".info"),
     "ranks": ("/main/vision/runs/ranks/ranks", ".heat-map"),
     "console": ("/main/vision/runs/rich/console", ".line"),

@@ -31,7 +31,7 @@ def test_the_default_team_is_a_dash_in_the_sdks_links(visit: Callable[..., Visit
 
 def test_comparing_shows_what_differs(visit: Callable[..., Visitor]) -> None:
     page = visit("/main/vision/compare?run=run-0&run=run-1").page
-    table = page.get_by_role("table")
+    table = page.get_by_role("table").first
     expect(table).to_contain_text("optimizer.name")
     expect(table).not_to_contain_text("optimizer.beta")
     page.get_by_role("button", name="Only differences").click()
@@ -41,7 +41,9 @@ def test_comparing_shows_what_differs(visit: Callable[..., Visitor]) -> None:
 
 def test_comparing_shows_where_they_ran_and_their_uncommitted_changes(visit: Callable[..., Visitor]) -> None:
     page = visit("/main/rich/compare?run=plain&run=rich").page
-    table = page.get_by_role("table").first
+    page.get_by_role("button", name="Where they ran differs: Environment 1, Git 1, uncommitted changes").click()
+    assert "where=1" in page.url
+    table = page.get_by_role("region", name="Where they ran").get_by_role("table")
     expect(table.get_by_role("row", name=re.compile("^working_directory"))).to_contain_text("runstream-checkout")
     expect(table.get_by_role("row", name=re.compile("^commit"))).to_be_visible()
     expect(table).not_to_contain_text("memory_bytes")

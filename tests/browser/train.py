@@ -128,9 +128,10 @@ def rich(project: str) -> None:
     import numpy as np
 
     chance = np.random.default_rng(0)
+    in_repository("lr = 0.3")
     plain = runstream.init(project=project, id="plain", name="nothing", config={"lr": 0.2})
     plain.finish(timeout=60)
-    in_repository()
+    in_repository("lr = 0.1  # <b>lower</b>")
     run = runstream.init(project=project, id="rich", name="everything", config={"lr": 0.1})
     classes = ["cat", "dog", "owl"]
     for step in range(20):
@@ -172,15 +173,15 @@ def rich(project: str) -> None:
     run.finish(timeout=60)
 
 
-def in_repository() -> None:
-    """From here on this process works in a checkout with an uncommitted change."""
+def in_repository(change: str) -> None:
+    """From here on this process works in a checkout of its own, with an uncommitted change."""
     os.chdir(tempfile.mkdtemp(prefix="runstream-checkout-"))
     script = Path("train.py")
     script.write_text("lr = 0.2\n", encoding="utf-8")
     author = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
-    for arguments in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", "first"]):
+    for arguments in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", f"before {change}"]):
         subprocess.run(["git", *arguments], check=True)
-    script.write_text("lr = 0.1  # <b>lower</b>\n", encoding="utf-8")
+    script.write_text(f"{change}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
