@@ -36,7 +36,9 @@ def test_comparing_shows_what_differs(visit: Callable[..., Visitor]) -> None:
     expect(table).not_to_contain_text("optimizer.beta")
     page.get_by_role("button", name="Only differences").click()
     expect(table).to_contain_text("optimizer.beta")
-    expect(page.locator("article[aria-label='train/loss'] .chart")).to_be_visible()
+    panel = page.locator("article[aria-label='train/loss']")
+    panel.scroll_into_view_if_needed()
+    expect(panel.locator(".chart")).to_be_visible()
 
 
 def test_comparing_shows_where_they_ran_and_their_uncommitted_changes(visit: Callable[..., Visitor]) -> None:
