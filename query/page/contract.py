@@ -1,4 +1,5 @@
-"""Write `src/api/contract.ts`: the types of `QueryService`'s JSON, from its descriptor. `--check`: only compare.
+"""Write `src/api/contract.ts`: the types of `QueryService`'s JSON, from its descriptor; and `wire.ts`: see `wire.py`.
+`--check`: only compare.
 
 Field names as in the .proto files. 64-bit integers are strings in JSON, doubles may be "NaN" or "Infinity".
 """
@@ -14,7 +15,10 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from runstream_proto.v1 import query_pb2
 
-OUTPUT = Path(__file__).resolve().parent / "src" / "api" / "contract.ts"
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from wire import wire  # type: ignore[import-not-found]  # noqa: E402  # programs side by side, not a package
+
+OUTPUT = Path(__file__).resolve().parent / "src" / "api"
 _WELL_KNOWN = {
     "google.protobuf.Timestamp": "string",
     "google.protobuf.Duration": "string",
@@ -111,10 +115,11 @@ def _interface(name: str, lines: list[str]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    made = contract()
+    made = {OUTPUT / "contract.ts": contract(), OUTPUT / "wire.ts": wire()}
     if parser.parse_args().check:
-        return 0 if OUTPUT.read_text(encoding="utf-8") == made else 1
-    OUTPUT.write_text(made, encoding="utf-8")
+        return 0 if all(path.read_text(encoding="utf-8") == text for path, text in made.items()) else 1
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

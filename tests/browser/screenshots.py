@@ -1,4 +1,4 @@
-"""Pictures of every view, for the docs: `python -m tests.browser.screenshots [FOLDER]` (default: docs/images).
+"""Pictures of the views, for the docs: `python -m tests.browser.screenshots [FOLDER [VIEW ...]]` (docs/images, all).
 
 At 1440 and 390 pixels, light and dark, from a real stack with real runs. To be looked at before they are committed.
 """
@@ -24,12 +24,15 @@ VIEWS = {
     "table": ("/main/vision/table?sort=-summary.val/accuracy", ".name-cell"),
     "groups": ("/main/vision?group=config.optimizer.name&smooth=0.6&band=std", ".chart"),
     "compare": ("/main/vision/compare?run=run-1&run=run-3&run=run-5", ".compare"),
+    "surroundings": ("/main/vision/compare?run=plain&run=rich&where=1", ".diff"),
     "overview": ("/main/vision/runs/rich/overview", ".info"),
     "ranks": ("/main/vision/runs/ranks/ranks", ".heat-map"),
     "console": ("/main/vision/runs/rich/console", ".line"),
     "media": ("/main/vision/runs/rich/media", ".media img"),
     "distributions": ("/main/vision/runs/rich/distributions", ".heat-map"),
     "tables": ("/main/vision/runs/rich/tables?key=confusion", ".confusion"),
+    "texts": ("/main/vision/runs/rich/texts", ".texts"),
+    "alerts": ("/main/vision/runs/rich/alerts", ".alerts"),
     "login": ("/login", ".login"),
 }
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
@@ -38,6 +41,7 @@ SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 def main() -> None:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     out.mkdir(parents=True, exist_ok=True)
+    wanted = set(sys.argv[2:])
     with tempfile.TemporaryDirectory() as folder:
         stack = ServiceStack(Path(folder)).start()
         try:
@@ -48,7 +52,7 @@ def main() -> None:
                 )
                 for size, (width, height) in SIZES.items():
                     for theme in ("light", "dark"):
-                        _shoot(browser, stack, out, f"{size}-{theme}", width, height, theme)
+                        _shoot(browser, stack, out, f"{size}-{theme}", width, height, theme, wanted)
                 browser.close()
         finally:
             stack.stop()
@@ -61,7 +65,10 @@ def _train(stack: ServiceStack, folder: Path) -> None:
         subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def _shoot(browser: Browser, stack: ServiceStack, out: Path, suffix: str, width: int, height: int, theme: str) -> None:
+def _shoot(
+    browser: Browser, stack: ServiceStack, out: Path, suffix: str, width: int, height: int, theme: str, wanted: set[str]
+) -> None:
+    """`wanted`: views; empty: all."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
@@ -72,6 +79,8 @@ def _shoot(browser: Browser, stack: ServiceStack, out: Path, suffix: str, width:
     assert answer.ok, answer.text()
     page = context.new_page()
     for name, (path, sign) in VIEWS.items():
+        if wanted and name not in wanted:
+            continue
         if name == "login":
             context.clear_cookies()
         page.goto(path)

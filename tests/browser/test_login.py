@@ -44,6 +44,22 @@ def test_a_link_logs_in_once(server: Server, visit: Callable[..., Visitor]) -> N
     expect(second.page.get_by_role("alert")).to_contain_text("was used or has expired")
 
 
+def test_a_session_that_ends_in_mid_use_asks_to_log_in_and_goes_on(
+    server: Server, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit("/main/vision?q=loss&smooth=0.5")
+    page = visitor.page
+    expect(page.get_by_role("heading", name="train/loss")).to_be_visible()
+    visitor.tolerant = True  # of the 401
+    ended = visitor.context.request.delete("/api/session", headers={"x-runstream-page": "1"})
+    assert ended.ok
+    expect(page.get_by_label("API key")).to_be_visible()  # the next question was refused
+    page.get_by_label("API key").fill(server.stack.key)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="train/loss")).to_be_visible()
+    assert page.url == f"{server.base}/main/vision?q=loss&smooth=0.5"
+
+
 def _link(server: Server) -> str:
     """As an administrator makes one."""
     prefix = "_".join(server.stack.key.split("_")[:2])

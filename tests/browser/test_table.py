@@ -72,7 +72,8 @@ def test_chosen_runs_are_compared(visit: Callable[..., Visitor]) -> None:
 
 def test_deleting_can_be_undone_until_it_is_done(server: Server, visit: Callable[..., Visitor]) -> None:
     assert server.train("shapes", "to-delete").wait(60) == 0
-    page = visit("/main/to-delete/table").page
+    visitor = visit("/main/to-delete/table")
+    page = visitor.page
     page.get_by_label("Choose shapes").click()
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".name-cell")).to_have_count(0)
@@ -84,3 +85,6 @@ def test_deleting_can_be_undone_until_it_is_done(server: Server, visit: Callable
     page.goto("/")  # leaving means it: the request goes out with the page
     page.goto("/main/to-delete/table")
     expect(page.get_by_role("heading", name="Log your first run")).to_be_visible(timeout=15_000)
+    visitor.tolerant = True
+    page.goto("/main/to-delete/runs/shapes/console")
+    expect(page.get_by_role("heading", name="This run is not there")).to_be_visible()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -28,6 +29,15 @@ def curves_asked(page: Page) -> list[dict[str, object]]:
     asked: list[dict[str, object]] = []
     page.on("request", lambda r: asked.append(json.loads(r.post_data or "{}")) if "GetCurves" in r.url else None)
     return asked
+
+
+def saved(page: Page, metric: str, as_what: str) -> tuple[str, str]:
+    """Name and content of the file."""
+    panel(page, metric).hover()
+    page.get_by_role("button", name=f"More about {metric}", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Save as {as_what}").click()
+    return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
 
 
 def drag(page: Page, found: Locator, begin: float, end: float) -> None:
@@ -62,8 +72,8 @@ def test_hover_shows_values_and_moves_every_cursor(visit: Callable[..., Visitor]
     tip = panel(page, "train/loss").locator(".tip")
     expect(tip).to_contain_text("step")
     expect(tip.locator("tr")).to_have_count(RUNS + 1)
-    others = page.locator(".u-cursor-x:not(.u-off)")
-    assert others.count() >= 4
+    others = page.locator(".crosshair:visible")
+    expect(others.nth(2)).to_be_attached()  # of the other charts
     places = others.evaluate_all("all => all.map(one => new DOMMatrix(getComputedStyle(one).transform).e)")
     assert min(places) > 50
 
@@ -108,6 +118,25 @@ def test_every_view_state_is_in_the_url(visit: Callable[..., Visitor]) -> None:
     expect(again.get_by_role("button", name="Log", exact=True)).to_have_attribute("aria-pressed", "true")
     expect(again.get_by_role("switch", name="Show resnet-1")).to_have_attribute("aria-checked", "false")
     expect(again.locator("section.section").first).to_have_attribute("aria-label", "Pinned")
+
+
+def test_a_panel_is_saved_as_paths_and_as_numbers(visit: Callable[..., Visitor]) -> None:
+    page = visit("/main/vision?smooth=0.5").page
+    chart(page, "train/loss")
+    name, text = saved(page, "train/loss", "SVG")
+    assert name == "train_loss.svg"
+    drawn = ElementTree.fromstring(text)
+    paths = drawn.findall(".//{http://www.w3.org/2000/svg}path")
+    assert sum(1 for path in paths if path.get("stroke-width") == "1.5") == RUNS + 1
+    assert "resnet-0" in text and "Infinity" not in text
+    name, text = saved(page, "train/loss", "CSV")
+    assert name == "train_loss.csv" and text.startswith("run,note,step,x,mean")
+    page.goto("/main/hostile?on=hostile-0&on=hostile-1")
+    metric = page.locator("article.panel").first.get_attribute("aria-label") or ""
+    chart(page, metric)
+    _, text = saved(page, metric, "SVG")
+    harmless = {"svg", "title", "clipPath", "rect", "text", "path", "g", "circle"}
+    assert {one.tag.rpartition("}")[2] for one in ElementTree.fromstring(text).iter()} <= harmless
 
 
 def test_a_panel_fills_the_screen_and_escape_closes_it(visit: Callable[..., Visitor]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -125,6 +128,10 @@ def rich(project: str) -> None:
     import numpy as np
 
     chance = np.random.default_rng(0)
+    in_repository("lr = 0.3")
+    plain = runstream.init(project=project, id="plain", name="nothing", config={"lr": 0.2})
+    plain.finish(timeout=60)
+    in_repository("lr = 0.1  # <b>lower</b>")
     run = runstream.init(project=project, id="rich", name="everything", config={"lr": 0.1})
     classes = ["cat", "dog", "owl"]
     for step in range(20):
@@ -140,6 +147,12 @@ def rich(project: str) -> None:
             },
             step=step,
         )
+        if step % 4 == 0:
+            run.log({"sample text": f"step {step}: the <b>cat</b> sat\non the mat"}, step=step)
+    page = "<h1 id='title'>A report</h1><script>document.getElementById('title').textContent = 'broken'</script>"
+    run.log({"report": runstream.Html(page, caption="a page")}, step=19)
+    run.alert("loss is high", "for <i>no</i> reason", level="WARN")
+    run.alert("loss is NaN", level="ERROR")
     truth = chance.integers(0, 3, 200)
     guess = np.where(chance.random(200) < 0.8, truth, chance.integers(0, 3, 200))
     scores = np.eye(3)[guess] * 0.6 + 0.13
@@ -158,6 +171,17 @@ def rich(project: str) -> None:
     file.write_text("kept with the run", encoding="utf-8")
     run.save(str(file), base_path=str(run.dir))
     run.finish(timeout=60)
+
+
+def in_repository(change: str) -> None:
+    """From here on this process works in a checkout of its own, with an uncommitted change."""
+    os.chdir(tempfile.mkdtemp(prefix="runstream-checkout-"))
+    script = Path("train.py")
+    script.write_text("lr = 0.2\n", encoding="utf-8")
+    author = ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", f"before {change}"]):
+        subprocess.run(["git", *arguments], check=True)
+    script.write_text(f"{change}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

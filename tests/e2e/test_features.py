@@ -149,6 +149,9 @@ def test_media_are_for_who_may_read_the_project(stack: ServiceStack, spool: Path
         refused.value.close()
     _, headers = fetch(f"media/main/media/{sha256}?type=text/html")
     assert headers["content-type"] == "application/octet-stream" and headers["content-disposition"] == "attachment"
+    _, headers = fetch(f"media/main/media/{sha256}?view=html")
+    policy = headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'") and "script" not in policy, "it can do nothing"
 
 
 def test_the_console_is_kept_as_it_looked_and_still_shown(stack: ServiceStack, spool: Path) -> None:

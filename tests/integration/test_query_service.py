@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_common.clickhouse import connect
@@ -186,6 +187,33 @@ def test_a_key_of_another_team_sees_nothing(seeded: ServiceStack, method: str) -
     assert other["error"]["code"] == "NOT_FOUND"
 
 
+def test_answers_come_as_protobuf_where_it_is_asked_for_and_errors_stay_json(seeded: ServiceStack) -> None:
+    def ask(change: dict[str, Any]) -> tuple[str, bytes]:
+        data = json.dumps({**question("GetCurves"), **change}).encode()
+        request = urllib.request.Request(f"http://{seeded.address('http')}/api/v1/GetCurves", data)
+        request.add_header("authorization", f"Bearer {seeded.key}")
+        request.add_header("accept", "application/x-protobuf")
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.headers["content-type"], response.read()
+        except urllib.error.HTTPError as error:
+            return error.headers["content-type"], error.read()
+
+    _, plain = call(seeded, "GetCurves", question("GetCurves"), seeded.key)
+    kind, body = ask({})
+    assert kind == "application/x-protobuf" and body
+    whole = pb.GetCurvesResponse.FromString(body)
+    assert str(whole) == str(json_format.ParseDict(plain, pb.GetCurvesResponse()))  # as text: NaN is like NaN
+    part = pb.GetCurvesResponse.FromString(ask({"columns": ["means", "first_steps"]})[1])
+    for curve in whole.curves:
+        for field in curve.DESCRIPTOR.fields:
+            if field.is_repeated and field.name not in ("means", "first_steps"):
+                curve.ClearField(field.name)
+    assert str(part) == str(whole) and part.curves[0].means
+    kind, body = ask({"project": "milion"})
+    assert kind == "application/json" and json.loads(body)["error"]["code"] == "NOT_FOUND"
+
+
 @pytest.mark.parametrize("method", [method.name for method in METHODS])
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: str, value: str) -> None:
@@ -214,6 +242,7 @@ def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: st
         ("GetHistory", {"page_token": "\xff"}, 400, "page_token"),
         ("GetCurves", {"buckets": 1_000_000}, 400, "at most 10000"),
         ("GetCurves", {"buckets": -1}, 400, "does not fit"),
+        ("GetCurves", {"columns": ["mean"]}, 400, "columns: there is no mean; there are counts, first_steps"),
         ("GetCurves", {"runs": [f"r{n}" for n in range(101)]}, 400, "runs: give 1 to 100"),
         ("RankRuns", {"metric": ""}, 400, "metric is empty"),
         ("RankRuns", {"metric": "nope"}, 404, "no run of main/million has the metric 'nope'"),

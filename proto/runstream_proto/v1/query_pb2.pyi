@@ -1038,6 +1038,7 @@ class GetCurvesRequest(_message.Message):
     MIN_X_FIELD_NUMBER: _builtins.int
     MAX_X_FIELD_NUMBER: _builtins.int
     SMOOTHING_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     min_step: _builtins.int
@@ -1069,6 +1070,10 @@ class GetCurvesRequest(_message.Message):
 
     @_builtins.property
     def smoothing(self) -> _curves_pb2.Smoothing: ...
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """repeated fields of Curve to send, such as "first_steps", "means"; empty: all"""
+
     def __init__(
         self,
         *,
@@ -1087,10 +1092,11 @@ class GetCurvesRequest(_message.Message):
         min_x: _builtins.float | None = ...,
         max_x: _builtins.float | None = ...,
         smoothing: _curves_pb2.Smoothing | None = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_max_x", b"_max_x", "_min_step", b"_min_step", "_min_x", b"_min_x", "max_step", b"max_step", "max_x", b"max_x", "min_step", b"min_step", "min_x", b"min_x", "smoothing", b"smoothing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_max_x", b"_max_x", "_min_step", b"_min_step", "_min_x", b"_min_x", "buckets", b"buckets", "max_step", b"max_step", "max_x", b"max_x", "metrics", b"metrics", "min_step", b"min_step", "min_x", b"min_x", "project", b"project", "rank", b"rank", "ranks", b"ranks", "runs", b"runs", "selection", b"selection", "smoothing", b"smoothing", "team", b"team", "x_axis", b"x_axis", "x_metric", b"x_metric"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_step", b"_max_step", "_max_x", b"_max_x", "_min_step", b"_min_step", "_min_x", b"_min_x", "buckets", b"buckets", "columns", b"columns", "max_step", b"max_step", "max_x", b"max_x", "metrics", b"metrics", "min_step", b"min_step", "min_x", b"min_x", "project", b"project", "rank", b"rank", "ranks", b"ranks", "runs", b"runs", "selection", b"selection", "smoothing", b"smoothing", "team", b"team", "x_axis", b"x_axis", "x_metric", b"x_metric"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_step: _TypeAlias = _typing.Literal["max_step"]  # noqa: Y015
     _WhichOneofArgType__max_step: _TypeAlias = _typing.Literal["_max_step", b"_max_step"]  # noqa: Y015

@@ -1,17 +1,20 @@
-import { describe, expect, it } from "vitest";
-import type { Curve } from "../src/api/contract";
+import { describe, expect, it, vi } from "vitest";
+import { PbfReader, PbfWriter } from "pbf";
+import { type Curve, readCurve } from "../src/api/wire";
+import { curvesOf } from "../src/chart/curves";
 import { readLook } from "../src/chart/look";
 import { quoted } from "../src/chart/export";
 import { logTicks, WHOLE, xRange, yRange } from "../src/chart/scales";
 import { lineOf } from "../src/chart/series";
+import { escaped, svgOf, ticks } from "../src/chart/svg";
 
 const CURVE = {
-  first_steps: ["0", "10", "20"],
-  means: [1, "NaN", 3],
-  mins: [0.5, "NaN", 2],
-  maxs: [1.5, "NaN", 40],
-  not_finite: ["0", "10", "0"],
-  xs: [100, 101, 102],
+  first_steps: Float64Array.of(0, 10, 20),
+  means: Float64Array.of(1, NaN, 3),
+  mins: Float64Array.of(0.5, NaN, 2),
+  maxs: Float64Array.of(1.5, NaN, 40),
+  not_finite: Float64Array.of(0, 10, 0),
+  xs: Float64Array.of(100, 101, 102),
 } as unknown as Curve;
 const LOOK = { id: "a", label: "a", color: "#000" };
 
@@ -29,7 +32,7 @@ describe("a line", () => {
     expect(yRange([line], [0, 5], { log: false, robust: false })![1]).toBeLessThan(2);
     expect(yRange([], [0, 1], { log: false, robust: false })).toBeNull();
   });
-  it("of one point has room on the x axis", () => expect(xRange([lineOf({ ...CURVE, first_steps: ["7"] } as Curve, "step", LOOK)], null)).not.toEqual([7, 7]));
+  it("of one point has room on the x axis", () => expect(xRange([lineOf({ ...CURVE, first_steps: Float64Array.of(7) } as Curve, "step", LOOK)], null)).not.toEqual([7, 7]));
 });
 
 describe("ticks", () => {
@@ -57,5 +60,66 @@ describe("CSV", () => {
   it("gives a spreadsheet no formula", () => {
     expect(quoted("=cmd()")).toBe("'=cmd()");
     expect(quoted('a,"b"')).toBe('"a,""b"""');
+  });
+});
+
+describe("SVG", () => {
+  const drawing = { title: "loss", axis: "step", log: false, robust: false, zoom: null, width: 400, height: 250, colors: { ink: "#000", quiet: "#555", grid: "#ddd", surface: "#fff" } } as const;
+  it("has a path of the data that breaks at NaN, its band, and a cross where values are not finite", () => {
+    const text = svgOf({ ...drawing, lines: [lineOf(CURVE, "step", LOOK)] });
+    expect(text.match(/<circle /g)).toHaveLength(2); // 1 and 3 stand alone
+    expect(text).toContain("fill-opacity");
+    expect(text).toContain("m-3 -3l6 6");
+    const line = lineOf({ ...CURVE, means: Float64Array.of(1, 2, 3) } as Curve, "step", LOOK);
+    expect(svgOf({ ...drawing, lines: [line] })).toMatch(/<path d="M56 [\d.]+L222 [\d.]+L388 [\d.]+" stroke="#000"/);
+    expect(svgOf({ ...drawing, lines: [] })).not.toContain("NaN");
+  });
+  it("holds no markup of a name, and no character that XML forbids", () => {
+    const evil = `</title><script>alert(1)</script>"' onload='x'&\u0000\ud800`;
+    const text = svgOf({ ...drawing, title: evil, lines: [lineOf(CURVE, "step", { ...LOOK, label: evil, color: '"><script>' })] });
+    expect(text).not.toContain("<script");
+    expect(text).not.toContain("\u0000");
+    expect(escaped("\ud800<a b=\"c\">&'")).toBe("\ufffd&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
+  });
+  it("has ticks that are round and within the range", () => {
+    expect(ticks([0, 2000], 5, WHOLE)).toEqual([0, 500, 1000, 1500, 2000]);
+    expect(ticks([0.13, 0.58], 4)).toEqual([0.2, 0.4]);
+    expect(ticks([1e-300, 5e-300], 4).length).toBeGreaterThan(1);
+  });
+});
+
+describe("columns of protobuf", () => {
+  it("are what the server packs: doubles, whole numbers with a sign, in pieces", () => {
+    const pbf = new PbfWriter();
+    pbf.writePackedDouble(11, [1.5, NaN, -Infinity]);
+    pbf.writePackedSVarint(5, [-3, 0, 2 ** 40]);
+    pbf.writePackedVarint(13, [0, 300]);
+    pbf.writePackedVarint(13, [7]);
+    pbf.writeStringField(2, "loss");
+    const bytes = pbf.finish();
+    const curve = readCurve(new PbfReader(bytes), bytes.length);
+    expect([...curve.means]).toEqual([1.5, NaN, -Infinity]);
+    expect([...curve.first_steps]).toEqual([-3, 0, 2 ** 40]);
+    expect([...curve.not_finite]).toEqual([0, 300, 7]);
+    expect(curve.metric).toBe("loss");
+    expect(curve.xs.length).toBe(0);
+  });
+});
+
+describe("asking for curves", () => {
+  it("leaves nothing behind on a signal that outlives many requests", async () => {
+    const end = new AbortController();
+    let open = 0;
+    const { addEventListener, removeEventListener } = end.signal;
+    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => (open++, addEventListener.apply(end.signal, rest));
+    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => (open--, removeEventListener.apply(end.signal, rest));
+    vi.stubGlobal("fetch", async () => new Response(new Uint8Array()));
+    const want = { team: "a", project: "b", runs: ["r"], axis: "step", xMetric: "", range: null, buckets: 10, eachRank: false } as const;
+    for (let round = 0; round < 3; round++) {
+      const found = await Promise.all(["x", "y"].map((metric) => curvesOf({ ...want, metric }, end.signal)));
+      expect(found).toEqual([[], []]);
+    }
+    expect(open).toBe(0);
+    vi.unstubAllGlobals();
   });
 });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from runstream_query.errors import InvalidQuestionError
 MAX_BUCKETS = 10_000
 MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
 """Of one question. Two thousand curves of a thousand buckets are 160 MB of answer."""
+COLUMNS = frozenset(field.name for field in query_pb2.Curve.DESCRIPTOR.fields if field.is_repeated)
 _TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
 
 
@@ -35,6 +37,8 @@ class Asked:
     min_x: float
     max_x: float
     smoothing: curves_pb2.Smoothing | None
+    columns: frozenset[str]
+    """Of each curve, that are sent."""
 
     @property
     def by_time(self) -> bool:
@@ -88,6 +92,7 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
         min_x,
         max_x,
         smoothing,
+        _columns(request.columns),
     )
 
 
@@ -112,6 +117,14 @@ def check_list(what: str, values: Any, most: int) -> list[str]:
     if not 1 <= len(values) <= most:
         raise InvalidQuestionError(f"{what}: give 1 to {most}, not {len(values)}")
     return sorted(set(values))
+
+
+def _columns(names: Iterable[str]) -> frozenset[str]:
+    """All of them where none is named. Raises InvalidQuestionError."""
+    wanted = frozenset(names)
+    if unknown := sorted(wanted - COLUMNS):
+        raise InvalidQuestionError(f"columns: there is no {unknown[0]}; there are {', '.join(sorted(COLUMNS))}")
+    return wanted or COLUMNS
 
 
 def _x_range(request: query_pb2.GetCurvesRequest) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from runstream_query.curves.smoothing import smooth
 _NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}
 _LENGTH_DELIMITED = 2
 _ONE_BYTE = 128
+_UNSIGNED = frozenset({"counts", "not_finite"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Curve:
 
 
 def to_message(curve: Curve, asked: Asked, into: pb.Curve) -> None:
-    """Fill the message `into`."""
-    found = curve.buckets
+    """Fill the message `into` with the columns that were asked for."""
+    found, wanted = curve.buckets, asked.columns
     into.run, into.metric, into.rank = curve.run, curve.metric, curve.rank if asked.each else 0
     into.bucket_width, into.x_width = curve.width, curve.x_width
     means = found.means
@@ -47,15 +48,22 @@ def to_message(curve: Curve, asked: Asked, into: pb.Curve) -> None:
         doubles["xs"] = curve.xs
     if asked.smoothing is not None:
         doubles["smoothed"] = smooth(means, asked.smoothing)
-    into.MergeFromString(b"".join(_packed(name, column.tobytes()) for name, column in doubles.items()))
-    for name, column in (("counts", found.points), ("not_finite", found.not_finite)):
-        if len(column) and column.max() < _ONE_BYTE:
-            into.MergeFromString(_packed(name, column.astype(np.uint8).tobytes()))
+    parts = [_packed(name, column.tobytes()) for name, column in doubles.items() if name in wanted]
+    whole = {
+        "counts": found.points,
+        "not_finite": found.not_finite,
+        "first_steps": found.first_step,
+        "last_steps": found.last_step,
+        "first_times_us": found.earliest_us,
+    }
+    for name, column in whole.items():
+        if name not in wanted:
+            continue
+        if name in _UNSIGNED and len(column) and column.max() < _ONE_BYTE:
+            parts.append(_packed(name, column.astype(np.uint8).tobytes()))
         else:
             getattr(into, name).extend(column.tolist())
-    into.first_steps.extend(found.first_step.tolist())
-    into.last_steps.extend(found.last_step.tolist())
-    into.first_times_us.extend(found.earliest_us.tolist())
+    into.MergeFromString(b"".join(parts))
 
 
 def _packed(name: str, data: bytes) -> bytes:

@@ -27,7 +27,8 @@ class RowReader:
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[list[Any]]:
         """Rows in order. Raises DamagedTableError, at the end also when the array does not end."""
         self._text += self._decode.decode(data, last)
-        place = 0
+        many, place = self._many(self._skip(0))
+        yield from many
         while not self._ended:
             place = self._skip(place)
             if place >= len(self._text):
@@ -47,6 +48,18 @@ class RowReader:
         self._text = "" if self._ended else self._text[place:]
         if last and not self._ended:
             raise DamagedTableError("the table's content is damaged: it ends in the middle")
+
+    def _many(self, place: int) -> tuple[list[list[Any]], int]:
+        """All rows up to the last place that looks like a row's end, at once; none where it does not parse: inside a
+        text or a nested array the brackets do not match."""
+        end = self._text.rfind("],", place) + 1
+        if not end:
+            return [], place
+        try:
+            rows = json.loads(f"[{self._text[place:end]}]")
+        except (ValueError, RecursionError):
+            return [], place
+        return (rows, end) if all(type(row) is list for row in rows) else ([], place)
 
     def _skip(self, place: int) -> int:
         """Past blanks, commas and, once, the bracket that begins the array."""

@@ -27,6 +27,8 @@ class Selection:
         self._order = [(place_of(columns, one.column), one.descending) for one in order]
         self._size = size
         self._after = None if after is None else sort_key(after[0], after[1], self._order)
+        self._plain = not filters and not order
+        self._begin = 0 if after is None else after[1] + 1
         self._kept: list[tuple[tuple[Any, ...], int, Row]] = []
         self._bar: tuple[Any, ...] | None = None
         """Of the worst row that can still be on the page, once there are enough."""
@@ -40,6 +42,9 @@ class Selection:
         fitted = [row if len(row) == width else (row + [None] * width)[:width] for row in rows]
         for kinds, cells in zip(self._kinds, zip(*fitted, strict=True), strict=False):
             kinds.update(map(kind, cells))
+        if self._plain:
+            self._take_in_order(fitted)
+            return
         for row, passes in zip(fitted, self._passing(fitted), strict=True):
             if passes:
                 self._offer(row, self.total)
@@ -60,6 +65,15 @@ class Selection:
             pb.TableColumn(name=name, type=column_type(kinds), missing=kinds["missing"])
             for name, kinds in zip(self._columns, self._kinds, strict=True)
         ]
+
+    def _take_in_order(self, rows: Sequence[Row]) -> None:
+        """Neither filtered nor sorted: most of a large table is only counted."""
+        first = min(max(self._begin - self.total, 0), len(rows))
+        wanted = rows[first : first + self._size - len(self._kept)]
+        self._kept += [(sort_key(row, n, ()), n, row) for n, row in enumerate(wanted, self.total + first)]
+        self._left += len(rows) - first
+        self.matching += len(rows)
+        self.total += len(rows)
 
     def _offer(self, row: Row, number: int) -> None:
         self.matching += 1

@@ -123,7 +123,7 @@ async def table_page(
         rank, step, version, number = place
         if (rank, step, version) != (table.rank, table.step, table.version):
             raise InvalidQuestionError("the table was logged anew since the page before: begin with the first page")
-        after = (await _row(tables, table, number), number)
+        after = (await _row(tables, table, number) if request.order else [], number)
     selection = Selection(table.columns, list(request.filters), list(request.order), size, after)
     await tables.each(table, selection.take)
     page = selection.page()

@@ -24,6 +24,8 @@ from runstream_query.web.forms import fields, fill
 from runstream_query.web.guard import Guard
 from runstream_query.web.headers import HEADERS, failure
 
+PROTOBUF = "application/x-protobuf"
+"""Asked for in `accept`: the answer on gRPC's wire format. Errors are JSON all the same."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
     {
@@ -39,6 +41,12 @@ _SHOWN = frozenset(
     }
 )
 """Types that a browser may show in place: none of them can hold a script, as SVG and HTML can."""
+
+_DOCUMENT_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; "
+    "frame-ancestors 'self'"
+)
+"""Of a logged HTML page: no script, no form, an origin of its own, nothing fetched; shown within our page only."""
 
 
 def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
@@ -58,7 +66,8 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
 
 def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
     async def answer(request: Request) -> Response:
-        """One content. Always an attachment of no type that a browser would run: it came from users."""
+        """One content. An attachment of no type that a browser would run, as it came from users; with `view=html` a
+        document that can do nothing."""
         try:
             sha256 = request.path_params["sha256"]
             if not _SHA256.fullmatch(sha256):
@@ -68,6 +77,9 @@ def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
             size, parts = await media.get(project, sha256)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
+        if request.query_params.get("view") == "html":
+            headers = {**HEADERS, "content-length": str(size), "content-security-policy": _DOCUMENT_POLICY}
+            return StreamingResponse(parts, media_type="text/html; charset=utf-8", headers=headers)
         wanted = request.query_params.get("type", "")
         headers = {
             **HEADERS,
@@ -95,7 +107,10 @@ def _endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
-        return Response(_json(response), media_type="application/json", headers=HEADERS)
+        headers = {**HEADERS, "vary": "accept"}
+        if PROTOBUF in request.headers.get("accept", ""):
+            return Response(response.SerializeToString(), media_type=PROTOBUF, headers=headers)
+        return Response(_json(response), media_type="application/json", headers=headers)
 
     return answer
 

@@ -22,6 +22,7 @@ _POLICY = "; ".join(
         "img-src 'self' data: blob:",
         "media-src 'self' blob:",
         "connect-src 'self'",
+        "frame-src 'self'",
         "font-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
@@ -30,7 +31,8 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""No script but our own files; nothing that is text can become script (trusted types); nothing leaves the origin."""
+"""No script but our own files; nothing that is text can become script (trusted types); nothing leaves the origin.
+Frames hold logged HTML pages, in a sandbox (`api.py`)."""
 _ENCODINGS = ((".br", "br"), (".gz", "gzip"))
 
 

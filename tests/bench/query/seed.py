@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +33,17 @@ class Sizes:
         return cls(runs=1000, long_steps=1_000_000, names=10_000, ranks=128, trials=10_000)
 
 
-def seed(client: Any, sizes: Sizes, say: Callable[[str], None]) -> None:
+def seed(
+    client: Any, sizes: Sizes, say: Callable[[str], None], only: Collection[str] = ("wide", "deep", "sweep")
+) -> None:
     """Fill the projects main/wide, main/deep and main/sweep. `client`: a synchronous clickhouse-connect client."""
-    for name, statements in (
-        (f"{sizes.runs} runs x {sizes.metrics} metrics", _wide(sizes)),
-        (f"a series of {sizes.long_steps} steps, {sizes.names} names, {sizes.ranks} ranks", _deep(sizes)),
-        (f"a sweep of {sizes.trials} runs", _sweep(sizes)),
+    for project, name, statements in (
+        ("wide", f"{sizes.runs} runs x {sizes.metrics} metrics", _wide(sizes)),
+        ("deep", f"a series of {sizes.long_steps} steps, {sizes.names} names, {sizes.ranks} ranks", _deep(sizes)),
+        ("sweep", f"a sweep of {sizes.trials} runs", _sweep(sizes)),
     ):
+        if project not in only:
+            continue
         say(f"seeding {name}")
         for statement in statements:
             client.command(statement, settings={"max_execution_time": 600, "max_insert_threads": 1})

@@ -17,6 +17,8 @@ export const loggedIn = signal<boolean | null>(null);
 export const awaySince = signal<number | null>(null);
 
 const PAGE = { "x-runstream-page": "1", "content-type": "application/json" };
+const JSON_TYPE = "application/json";
+const WIRE = "application/x-protobuf";
 const TIMEOUT_MS = 60_000;
 
 export async function call<M extends keyof Methods>(
@@ -25,6 +27,17 @@ export async function call<M extends keyof Methods>(
   signal?: AbortSignal,
 ): Promise<Methods[M][1]> {
   return (await send(`/api/v1/${method}`, "POST", request, signal)) as Methods[M][1];
+}
+
+/** The same over protobuf, for large answers: `read` decodes the body. Rejects with ApiError. */
+export async function callWire<M extends keyof Methods, T>(
+  method: M,
+  request: Partial<Methods[M][0]>,
+  read: (body: Uint8Array) => T,
+  signal?: AbortSignal,
+): Promise<T> {
+  const response = await answerOf(`/api/v1/${method}`, "POST", request, signal, WIRE);
+  return read(new Uint8Array(await bodyOf(response, "arrayBuffer", signal)));
 }
 
 /** Whose session this browser has; null: nobody's. Rejects with ApiError. */
@@ -49,26 +62,40 @@ export function callLast<M extends keyof Methods>(method: M, request: Partial<Me
 }
 
 async function send(url: string, method: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+  return JSON.parse(await bodyOf(await answerOf(url, method, body, signal), "text", signal));
+}
+
+/** An answer that is no refusal; its body is still on the way. */
+async function answerOf(url: string, method: string, body: unknown, signal?: AbortSignal, accept = JSON_TYPE): Promise<Response> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response: Response;
   try {
     response = await fetch(url, {
       method,
-      headers: PAGE,
+      headers: { ...PAGE, accept },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
   } catch (error) {
-    if (signal?.aborted) throw error;
-    awaySince.value ??= Date.now();
-    throw new ApiError("UNAVAILABLE", "the server does not answer");
+    throw away(error, signal);
   }
-  const text = await response.text();
-  if (response.ok) {
-    awaySince.value = null;
-    return JSON.parse(text);
+  if (!response.ok) throw refusal(response.status, await bodyOf(response, "text", signal));
+  awaySince.value = null;
+  return response;
+}
+
+async function bodyOf<K extends "text" | "arrayBuffer">(response: Response, kind: K, signal?: AbortSignal): Promise<Awaited<ReturnType<Response[K]>>> {
+  try {
+    return (await response[kind]()) as Awaited<ReturnType<Response[K]>>;
+  } catch (error) {
+    throw away(error, signal);
   }
-  throw refusal(response.status, text);
+}
+
+function away(error: unknown, signal?: AbortSignal): unknown {
+  if (signal?.aborted) return error;
+  awaySince.value ??= Date.now();
+  return new ApiError("UNAVAILABLE", "the server does not answer");
 }
 
 function refusal(status: number, text: string): ApiError {

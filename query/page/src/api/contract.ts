@@ -294,6 +294,7 @@ export interface GetCurvesRequest {
   min_x?: Double;
   max_x?: Double;
   smoothing?: Smoothing;
+  columns: string[];
 }
 
 export interface GetCurvesResponse {

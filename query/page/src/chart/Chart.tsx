@@ -30,6 +30,7 @@ export function Chart(props: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
+  const drawn = useRef<ChartProps | null>(null);
   latest.current = props;
   const [tip, setTip] = useState<TooltipState | null>(null);
   const nearestLine = useRef<string | null>(null);
@@ -39,22 +40,22 @@ export function Chart(props: ChartProps) {
     const element = host.current!;
     const u = new uPlot(options(latest, element, nearestLine), dataOf(latest.current), element);
     plot.current = u;
+    drawn.current = latest.current;
     const resized = new ResizeObserver(() => {
-      if (element.clientWidth && element.clientHeight) u.setSize({ width: element.clientWidth, height: element.clientHeight });
+      const { clientWidth: width, clientHeight: height } = element;
+      if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
     resized.observe(element);
+    const mark = document.createElement("div");
+    mark.className = "crosshair";
+    mark.hidden = true;
+    u.over.append(mark);
     const unhover = onHover(({ x, source }) => {
       const own = source === u;
-      if (x === null) {
-        if (!own) u.setCursor({ left: -10, top: -10 }, false);
-        setTip(null);
-        return;
-      }
-      if (!own) {
-        u.setCursor({ left: u.valToPos(x, "x"), top: -10 }, false);
-        setTip(null);
-        return;
-      }
+      const left = x === null || own ? -1 : Math.round(u.valToPos(x, "x"));
+      mark.hidden = !(left >= 0 && left <= u.bbox.width / devicePixelRatio);
+      if (!mark.hidden) mark.style.transform = `translateX(${left}px)`;
+      if (x === null || !own) return setTip(null);
       const state = tooltipAt(u, latest.current.lines, x);
       setTip(state);
       const found = state?.nearest ?? null;
@@ -80,9 +81,12 @@ export function Chart(props: ChartProps) {
   }, [props.axis, props.log, isDark]);
 
   useEffect(() => {
+    if (drawn.current === props) return; // with this very data, just now
+    drawn.current = props;
     plot.current?.setData(dataOf(props));
   }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
   useEffect(() => {
+    if (nearestLine.current === (props.strong ?? null)) return;
     nearestLine.current = props.strong ?? null;
     plot.current?.redraw(false, false);
   }, [props.strong]);

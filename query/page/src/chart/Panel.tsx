@@ -8,7 +8,7 @@ import { Chart } from "./Chart";
 import type { Look } from "./look";
 import { useCurves } from "./useCurves";
 import { useGroupCurves } from "./useGroupCurves";
-import { exportCsv, exportPng } from "./export";
+import { exportCsv, exportPng, exportSvg } from "./export";
 
 export interface PanelProps {
   team: string;
@@ -52,6 +52,7 @@ export function Panel(props: PanelProps) {
       <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
         <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>Logarithmic</MenuItem>
         <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
+        <MenuItem act={() => void exportSvg(frame.current!, { title: metric, lines: latest.current, axis: props.by ? "step" : look.axis, log: isLog(look, metric), robust: look.robust, zoom: look.zoom })}>Save as SVG</MenuItem>
         <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
       </Menu>
     </span>

@@ -26,7 +26,9 @@ export interface TooltipState {
 
 export function tooltipAt(u: uPlot, lines: readonly Line[], x: number): TooltipState | null {
   const top = u.cursor.top ?? 0;
-  const offset = { left: u.over.offsetLeft, top: u.over.offsetTop };
+  // From uPlot's own figures: to ask the elements would make the browser lay out the page in mid-frame.
+  const offset = { left: u.bbox.left / devicePixelRatio, top: u.bbox.top / devicePixelRatio };
+  const height = u.bbox.height / devicePixelRatio;
   const reach = Math.abs(u.posToVal(24, "x") - u.posToVal(0, "x"));
   const entries: Entry[] = [];
   let near: Entry | null = null;
@@ -43,7 +45,7 @@ export function tooltipAt(u: uPlot, lines: readonly Line[], x: number): TooltipS
   entries.sort((a, b) => b.value - a.value || (Number.isNaN(a.value) ? 1 : -1));
   const dots = entries.flatMap((entry) => {
     const y = u.valToPos(entry.value, "y");
-    if (!Number.isFinite(y) || y < 0 || y > u.over.clientHeight) return [];
+    if (!Number.isFinite(y) || y < 0 || y > height) return [];
     return [{ left: offset.left + u.valToPos(entry.line.xs[entry.at]!, "x"), top: offset.top + y, color: entry.line.color, strong: entry === near }];
   });
   let shown = entries;

@@ -1,6 +1,8 @@
 // Curves for panels: what many panels want at one time becomes few requests.
-import { ApiError, call } from "../api/client";
-import type { XAxis as ContractAxis, Curve, GetCurvesRequest, GroupCurve } from "../api/contract";
+import { PbfReader } from "pbf";
+import { ApiError, callWire } from "../api/client";
+import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
+import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesResponse } from "../api/wire";
 import type { Range } from "../lib/range";
 import type { XAxis } from "./series";
 
@@ -27,8 +29,8 @@ interface Waiting {
 }
 
 const GATHER_MS = 15;
-/** Curves in one request: few enough that the first panels are drawn while the others are on their way. */
-const MOST_CURVES = 120;
+/** Curves in one request: the first panels are drawn while the others are on their way, and few requests cost the engine little. */
+const MOST_CURVES = 400;
 const MOST_METRICS = 100;
 const MOST_RUNS = 100;
 
@@ -39,7 +41,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export async function groupCurvesOf(want: Want, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
   const { team, project, metric, buckets, range } = want;
   const request = { team, project, runs: [...want.runs], metrics: [metric], group_by: [by], buckets, ...(range && cut("step", range)) };
-  return (await call("GetGroupCurves", request, signal)).curves;
+  return (await callWire("GetGroupCurves", request, whole(readGetGroupCurvesResponse), signal)).curves;
 }
 
 /** The metric's curves, of those runs that have it. Rejects with ApiError. */
@@ -71,9 +73,8 @@ async function ask(group: Waiting[]): Promise<void> {
   const want = group[0]!.want;
   const end = new AbortController();
   let open = group.length;
-  for (const one of group) {
-    one.signal.addEventListener("abort", () => --open === 0 && end.abort(), { once: true });
-  }
+  const ended = () => void (--open === 0 && end.abort());
+  for (const one of group) one.signal.addEventListener("abort", ended, { once: true });
   const metrics = [...new Set(group.map((one) => one.want.metric))];
   try {
     const parts: Curve[] = [];
@@ -83,6 +84,8 @@ async function ask(group: Waiting[]): Promise<void> {
     for (const one of group) one.resolve(parts.filter((curve) => curve.metric === one.want.metric));
   } catch (error) {
     for (const one of group) one.reject(error);
+  } finally {
+    for (const one of group) one.signal.removeEventListener("abort", ended); // a panel's signal outlives many requests
   }
 }
 
@@ -92,6 +95,13 @@ const AXES: Record<XAxis, ContractAxis> = {
   wall: "X_AXIS_WALL_TIME",
   metric: "X_AXIS_METRIC",
 };
+
+/** What is drawn of a curve. */
+const COLUMNS = ["first_steps", "means", "mins", "maxs", "not_finite"];
+
+function whole<T>(read: (pbf: PbfReader, end: number) => T): (body: Uint8Array) => T {
+  return (body) => read(new PbfReader(body), body.length);
+}
 
 function cut(axis: XAxis, [low, high]: Range): Partial<GetCurvesRequest> {
   return axis === "step" ? { min_step: String(Math.floor(low)), max_step: String(Math.ceil(high)) } : { min_x: low, max_x: high };
@@ -106,11 +116,12 @@ async function fetchCurves(want: Want, runs: readonly string[], metrics: string[
     buckets: want.buckets,
     selection: want.eachRank ? "RANK_SELECTION_EACH" : "RANK_SELECTION_MEAN",
     x_axis: AXES[want.axis],
+    columns: want.axis === "step" ? COLUMNS : [...COLUMNS, "xs"],
     ...(want.axis === "metric" ? { x_metric: want.xMetric } : {}),
     ...(want.range && cut(want.axis, want.range)),
   };
   try {
-    return (await call("GetCurves", request, signal)).curves;
+    return (await callWire("GetCurves", request, whole(readGetCurvesResponse), signal)).curves;
   } catch (error) {
     if (error instanceof ApiError && error.code === "NOT_FOUND") return []; // none of these runs has any of these metrics
     throw error;

@@ -1,5 +1,6 @@
-// A panel as a file: its picture, or its numbers.
+// A panel as a file: its picture, as pixels or as paths, or its numbers.
 import type { Line } from "./series";
+import type { Drawing } from "./svg";
 
 export async function exportPng(panel: Element, name: string): Promise<void> {
   const canvas = panel.querySelector("canvas");
@@ -13,6 +14,17 @@ export async function exportPng(panel: Element, name: string): Promise<void> {
   ctx.drawImage(canvas, 0, 0);
   const blob = await new Promise<Blob | null>((resolve) => copy.toBlob(resolve));
   if (blob) save(blob, `${fileName(name)}.png`);
+}
+
+/** At the size and in the colours in which the panel is seen. */
+export async function exportSvg(panel: Element, drawing: Omit<Drawing, "width" | "height" | "colors">): Promise<void> {
+  const { svgOf } = await import("./svg");
+  const style = getComputedStyle(panel);
+  const color = (name: string) => style.getPropertyValue(name).trim();
+  const colors = { ink: color("--ink"), quiet: color("--quiet"), grid: color("--grid"), surface: color("--surface") };
+  const { width, height } = panel.getBoundingClientRect();
+  const text = svgOf({ ...drawing, width: Math.round(width), height: Math.round(height), colors });
+  save(new Blob([text], { type: "image/svg+xml" }), `${fileName(drawing.title)}.svg`);
 }
 
 /** As drawn: one row a bucket. */

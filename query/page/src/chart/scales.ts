@@ -1,5 +1,5 @@
 // The ranges and ticks of a chart's axes. Pure.
-import { extent, padded, type Range, robustExtent } from "../lib/range";
+import { extent, lowerBound, padded, type Range, robustExtent } from "../lib/range";
 import type { Line } from "./series";
 
 export function xRange(lines: readonly Line[], zoom: Range | null): Range {
@@ -13,7 +13,8 @@ export function xRange(lines: readonly Line[], zoom: Range | null): Range {
 export function yRange(lines: readonly Line[], x: Range, options: { log: boolean; robust: boolean }): Range | null {
   const columns: Float64Array[] = [];
   for (const line of lines) {
-    const inside = (values: Float64Array) => values.filter((_, i) => line.xs[i]! >= x[0] && line.xs[i]! <= x[1]);
+    const [from, to] = [lowerBound(line.xs, x[0]), lowerBound(line.xs, x[1], true)];
+    const inside = (values: Float64Array) => values.subarray(from, to);
     if (options.robust) columns.push(inside(line.smoothed ?? line.ys));
     else columns.push(inside(line.lows), inside(line.highs));
   }

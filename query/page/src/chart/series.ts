@@ -1,6 +1,5 @@
 // Curves of the API as columns that can be drawn. Pure.
-import type { Curve, Double, GroupCurve, Int64 } from "../api/contract";
-import { number } from "../lib/format";
+import type { Curve, GroupCurve } from "../api/wire";
 import { smooth } from "../lib/smooth";
 
 /** `metric`: the value of another metric. */
@@ -29,19 +28,17 @@ export interface Line {
 }
 
 export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: string; color: string; note?: string }): Line {
-  const steps = column(curve.first_steps);
-  const lows = column(curve.mins);
-  const highs = column(curve.maxs);
+  const { first_steps: steps, mins: lows, maxs: highs } = curve;
   let banded = false;
   for (let i = 0; i < lows.length && !banded; i++) banded = lows[i] !== highs[i];
   return {
     ...look,
     steps,
-    xs: axis === "step" ? steps : column(curve.xs),
-    ys: column(curve.means),
+    xs: axis === "step" ? steps : curve.xs,
+    ys: curve.means,
     lows,
     highs,
-    wrong: column(curve.not_finite),
+    wrong: curve.not_finite,
     banded,
     usualHeight: banded ? usualGap(lows, highs) : 0,
     smoothed: null,
@@ -50,23 +47,16 @@ export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: str
 
 /** Mean of a group's runs; its band is what any of them had, or with `std` one standard deviation to both sides. */
 export function groupLine(curve: GroupCurve, band: "range" | "std", look: Pick<Line, "id" | "label" | "color" | "note">): Line {
-  const ys = column(curve.means);
-  const stds = column(curve.stds);
-  const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : column(curve.mins);
-  const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : column(curve.maxs);
-  const steps = column(curve.steps);
+  const ys = curve.means;
+  const { stds, steps } = curve;
+  const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : curve.mins;
+  const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : curve.maxs;
   return { ...look, steps, xs: steps, ys, lows, highs, wrong: new Float64Array(ys.length), banded: true, usualHeight: usualGap(lows, highs), smoothed: null };
 }
 
 /** The same line, smoothed over its part of the whole x axis. */
 export function smoothedLine(line: Line, amount: number, span: number): Line {
   return { ...line, smoothed: amount > 0 ? smooth(line.xs, line.ys, amount, span) : null };
-}
-
-function column(values: readonly (Double | Int64 | number)[]): Float64Array {
-  const out = new Float64Array(values.length);
-  for (let i = 0; i < values.length; i++) out[i] = number(values[i] as Double);
-  return out;
 }
 
 function usualGap(lows: Float64Array, highs: Float64Array): number {

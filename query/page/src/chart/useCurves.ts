@@ -1,7 +1,8 @@
 // The lines of one panel: fetched when it is seen, again when the range changes, and when something of it has arrived.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
-import type { Curve, Run } from "../api/contract";
+import type { Run } from "../api/contract";
+import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
 import { curvesOf } from "./curves";
 import { follow, streaming } from "./live";

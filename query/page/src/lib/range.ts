@@ -57,13 +57,13 @@ export function nearest(column: ArrayLike<number>, x: number): number {
   return x - column[low]! <= column[high]! - x ? low : high;
 }
 
-/** First place in an ascending column whose value is at least `x`. */
-export function lowerBound(column: ArrayLike<number>, x: number): number {
+/** First place in an ascending column whose value is at least `x`; with `beyond`, is greater. */
+export function lowerBound(column: ArrayLike<number>, x: number, beyond = false): number {
   let low = 0;
   let high = column.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (column[middle]! < x) low = middle + 1;
+    if (column[middle]! < x || (beyond && column[middle] === x)) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -5,7 +5,8 @@ import type { CompletenessVerdict, Json, JsonValue, Run } from "../api/contract"
 import { count, formatAgo, formatDuration, formatTime, formatValue, number } from "../lib/format";
 import { flatten } from "../lib/flatten";
 import { matcher } from "../lib/panels";
-import { Code, State } from "../ui/states";
+import { Diff } from "../ui/Diff";
+import { State } from "../ui/states";
 import { Icon } from "../ui/Icon";
 import type { RunViewProps } from "./Run";
 
@@ -36,7 +37,7 @@ export function Overview({ run }: RunViewProps) {
       <Values title="Environment" values={environment as Json} none="Not captured" wide />
       {diff && (
         <Card title="Uncommitted changes" wide>
-          <Code text={diff} label="git diff" />
+          <Diff text={diff} label="git diff" />
         </Card>
       )}
     </div>

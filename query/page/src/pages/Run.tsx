@@ -1,6 +1,6 @@
 // One run: its head, and a view of it in each tab.
 import type { ComponentType } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Key, KeyKind, Run } from "../api/contract";
 import { ApiError, call } from "../api/client";
 import { useAnswer } from "../api/use";
@@ -41,6 +41,8 @@ const TABS: Record<string, Tab> = {
   media: { title: "Media", shown: kind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
   distributions: { title: "Distributions", shown: kind("KEY_KIND_HISTOGRAM"), load: () => import("../run/Histograms") },
   tables: { title: "Tables", shown: kind("KEY_KIND_TABLE", "KEY_KIND_PLOT"), load: () => import("../run/Tables") },
+  texts: { title: "Texts", shown: kind("KEY_KIND_TEXT"), load: () => import("../run/Texts") },
+  alerts: { title: "Alerts", shown: always, load: () => import("../run/Alerts") },
   files: { title: "Files", shown: always, load: () => import("../run/Files") },
 };
 
@@ -60,13 +62,25 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
   return (
     <div class="run">
       <Head run={run} />
-      <nav class="tabs" aria-label="Views of the run">
-        {Object.entries(TABS).filter(([name, one]) => name === tabName || one.shown(run, kinds)).map(([name, { title }]) => (
-          <a key={name} href={path(team, project, "runs", id, ...(name ? [name] : []))} aria-current={name === tabName ? "page" : undefined}>{title}</a>
-        ))}
-      </nav>
+      <Tabs run={run} kinds={kinds} current={tabName} />
       {tabName === "" ? <RunCharts run={run} /> : tabName === "overview" ? <Overview run={run} /> : tabName === "system" ? <SystemCharts run={run} /> : <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />}
     </div>
+  );
+}
+
+function Tabs({ run, kinds, current }: RunViewProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the row of tabs is wider than the screen.
+    const chosen = nav.current!.querySelector<HTMLElement>("[aria-current]");
+    if (chosen) nav.current!.scrollLeft = chosen.offsetLeft - (nav.current!.clientWidth - chosen.offsetWidth) / 2;
+  }, [current]);
+  return (
+    <nav class="tabs" aria-label="Views of the run" ref={nav}>
+      {Object.entries(TABS).filter(([name, one]) => name === current || one.shown(run, kinds)).map(([name, { title }]) => (
+        <a key={name} href={path(run.team, run.project, "runs", run.id, ...(name ? [name] : []))} aria-current={name === current ? "page" : undefined}>{title}</a>
+      ))}
+    </nav>
   );
 }
 

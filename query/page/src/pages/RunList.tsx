@@ -1,5 +1,5 @@
 // The runs beside the charts: search, colour, what is shown.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { path, place, setQuery } from "../app/location";
 import { PALETTE } from "../lib/colors";
@@ -8,6 +8,9 @@ import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
 import { State } from "../ui/states";
 import { setColor, switchRun } from "./project";
+
+/** Rows that are made at once: more than a screen has. */
+const AT_ONCE = 60;
 
 export function RunList(props: {
   runs: readonly Run[];
@@ -19,6 +22,13 @@ export function RunList(props: {
 }) {
   const search = place.value.query.get("find") ?? "";
   const filtered = place.value.query.getAll("f").length;
+  const [made, setMade] = useState(AT_ONCE);
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const observer = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && setMade((n) => n + AT_ONCE), { rootMargin: "300px" });
+    observer.observe(end.current!);
+    return () => observer.disconnect();
+  }, [made < props.runs.length]);
   const shown = new Set(props.shown.map((run) => run.id));
   return (
     <aside class="run-list" aria-label="Runs">
@@ -36,7 +46,7 @@ export function RunList(props: {
         {(place.value.query.has("on") || place.value.query.has("off")) && <button class="link" onClick={() => setQuery({ on: null, off: null })}>reset</button>}
       </p>
       <ul>
-        {props.runs.map((run, at) => (
+        {props.runs.slice(0, made).map((run, at) => (
           <li key={run.id} class={shown.has(run.id) ? "" : "off"} onPointerEnter={() => props.hover(run.id)} onPointerLeave={() => props.hover(null)}>
             <button class="icon-button small" role="switch" aria-checked={shown.has(run.id)} aria-label={`Show ${run.name}`} onClick={() => switchRun(run.id, !shown.has(run.id), at)}>
               <Icon name={shown.has(run.id) ? "eye" : "closed"} size={14} />
@@ -48,6 +58,7 @@ export function RunList(props: {
           </li>
         ))}
       </ul>
+      <div ref={end} />
       {props.total > props.runs.length && <p class="quiet list-note">The first {props.runs.length}: search or filter to find others.</p>}
     </aside>
   );

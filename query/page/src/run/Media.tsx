@@ -1,4 +1,4 @@
-// Images, sound and video by key, at one step.
+// Images, sound, video and pages by key, at one step.
 import type { MediaItem } from "../api/contract";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
@@ -41,12 +41,15 @@ export default function Media({ run }: RunViewProps) {
 
 function Item({ item, ranked }: { item: MediaItem; ranked: boolean }) {
   const kind = item.media_type.split("/")[0];
-  const source = `/${item.path.replace(/^\/+/, "")}?type=${encodeURIComponent(item.media_type)}`;
+  const source = `/${item.path.replace(/^\/+/, "")}`;
   const title = item.caption || `${item.key}, step ${item.step}`;
   return (
-    <figure>
+    <figure class={item.media_type === "text/html" ? "document" : ""}>
       {kind === "image" && !item.media_type.includes("svg") ? (
         <a href={source} target="_blank" rel="noopener"><img src={source} alt={title} loading="lazy" /></a>
+      ) : item.media_type === "text/html" ? (
+        // Without scripts, an origin of its own, nothing from elsewhere: the answer's own policy says so, too.
+        <iframe sandbox="" src={`${source}&view=html`} title={title} loading="lazy" />
       ) : kind === "audio" ? (
         <audio controls preload="none" src={source} />
       ) : kind === "video" ? (

@@ -1,0 +1,82 @@
+// Texts that were logged: a panel for each key, the newest step first.
+import { useState } from "preact/hooks";
+import { call } from "../api/client";
+import type { Key, TextPoint } from "../api/contract";
+import { useNewest } from "../api/useNewest";
+import { count, formatNumber } from "../lib/format";
+import { naturally } from "../lib/panels";
+import type { RunViewProps } from "../pages/Run";
+import { ErrorNote, Loading } from "../ui/states";
+import "../styles/rich.css";
+
+const LIVE_MS = 2000;
+const PAGE = 10;
+const MOST_KEYS = 50;
+
+export default function Texts({ run, keys }: RunViewProps & { keys: readonly Key[] }) {
+  const own = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => naturally(a.name, b.name));
+  return (
+    <div class="rich">
+      {own.slice(0, MOST_KEYS).map((key) => <TextPanel key={key.name} run={run} logged={key} />)}
+      {own.length > MOST_KEYS && <p class="quiet">and {own.length - MOST_KEYS} more keys</p>}
+    </div>
+  );
+}
+
+function TextPanel({ run, logged }: RunViewProps & { logged: Key }) {
+  const [until, setUntil] = useState("");
+  const key = logged.name;
+  const request = { team: run.team, project: run.project, run: run.id, keys: [key], newest_first: true, page_size: PAGE, ...(until && { max_step: until }) };
+  const { items, error, older } = useNewest<TextPoint>(
+    JSON.stringify(request),
+    async (page_token, signal) => {
+      const answer = await call("GetTexts", { ...request, page_token }, signal);
+      return { items: answer.texts, next: answer.next_page_token };
+    },
+    (text) => `${text.step} ${text.rank}`,
+    (a, b) => Number(b.step) - Number(a.step) || a.rank - b.rank,
+    run.state === "RUN_STATE_RUNNING" && !until ? LIVE_MS : 0,
+  );
+  return (
+    <section class="info wide" aria-label={key}>
+      <header>
+        <h2>{key}</h2>
+        <span class="grow" />
+        <span class="quiet numeric">{count(Number(logged.count), "text")}</span>
+        <label class="quiet up-to">
+          up to step
+          <input class="text-input numeric" type="number" step={1} value={until} placeholder={logged.last_step} onInput={(event) => setUntil(whole(event.currentTarget.value))} />
+        </label>
+      </header>
+      {error && !items ? <ErrorNote error={error} /> : !items ? <Loading small /> : !items.length ? <p class="quiet">None up to this step.</p> : (
+        <dl class="texts">
+          {items.map((text) => (
+            <div key={`${text.step} ${text.rank}`}>
+              <dt class="quiet numeric">step {formatNumber(Number(text.step))}{run.world_size > 1 && ` · rank ${text.rank}`}</dt>
+              <dd><LongText text={text.text} /></dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {older && <button class="link" onClick={older}>Show earlier steps</button>}
+    </section>
+  );
+}
+
+const LONG = 2000;
+
+function LongText({ text }: { text: string }) {
+  const [open, setOpen] = useState(false);
+  const long = text.length > LONG;
+  return (
+    <>
+      <pre class="logged">{long && !open ? `${text.slice(0, LONG)}…` : text}</pre>
+      {long && <button class="link" onClick={() => setOpen(!open)}>{open ? "Show less" : `Show all ${count(text.length, "character")}`}</button>}
+    </>
+  );
+}
+
+function whole(text: string): string {
+  const value = Math.trunc(Number(text));
+  return text !== "" && Number.isSafeInteger(value) ? String(value) : "";
+}

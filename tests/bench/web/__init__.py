@@ -1,0 +1,1 @@
+"""The page's benchmark: see `__main__`."""

@@ -1,0 +1,132 @@
+"""What is measured at a seeded project: the bundle, the first view, the workspace, hovering."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from playwright.sync_api import Page
+
+from tests.bench.web.chromium import Chromium, summary
+
+RUNS, PANELS = 20, 50
+TALL = 6000
+"""Pixels in which all panels are on the screen."""
+QUIET_MS = 1500
+MOVES = 400
+
+_CHARTS = """(() => {
+  const all = [...document.querySelectorAll(".panel")];
+  const panels = all.filter((one) => one.getBoundingClientRect().top < innerHeight);
+  return panels.length > 0 && panels.every((one) => one.querySelector(".u-wrap canvas"));
+})()"""
+_ROWS = 'document.querySelectorAll(".name-cell").length >= 15'
+_ALL_PANELS = (
+    f"""document.querySelectorAll('.chart[aria-label$=": {RUNS} curves"] .u-wrap canvas').length >= {PANELS}"""
+)
+_VIEWS = {"charts": ("/main/wide", _CHARTS), "table": ("/main/wide/table", _ROWS)}
+
+_FRAMES = """() => {
+window.frames_seen = [];
+const channel = new MessageChannel();
+let began = 0, before = 0;
+channel.port1.onmessage = () => {
+  window.frames_seen.push([performance.now() - began, began - before]);
+  before = began;
+};
+requestAnimationFrame(function frame(now) {
+  began = now;
+  channel.port2.postMessage(null); // comes after this frame was painted
+  requestAnimationFrame(frame);
+});
+}"""
+
+
+def bundle(chromium: Chromium, _times: int) -> dict[str, Any]:
+    sizes = {}
+    for name, (path, ready) in {"home": ("/", "document.querySelector('main table')"), **_VIEWS}.items():
+        with chromium.page(ready=ready) as page:
+            _open(page, path)
+            page.wait_for_timeout(500)  # what is fetched ahead counts, too
+            sizes[name] = page.evaluate(
+                """() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/api/page/"))
+                .concat(performance.getEntriesByType("navigation"))
+                .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+            )
+    found = {name: round(size / 1024, 1) for name, size in sizes.items()}
+    return {"bundle_kb": max(found.values()), "bundle": found}
+
+
+def project(chromium: Chromium, times: int) -> dict[str, Any]:
+    found = {}
+    for name, (path, ready) in _VIEWS.items():
+        seconds, cpu = [], []
+        for _ in range(times):
+            with chromium.page(ready=ready) as page, chromium.cpu_ms() as used:
+                seconds.append(_open(page, path))
+            cpu.append(used)
+        found[name] = summary(seconds, cpu)
+    return {"project_interactive_s": max(one["p50"] for one in found.values()), "project": found}
+
+
+def workspace(chromium: Chromium, times: int) -> dict[str, Any]:
+    found = {}
+    for name, height, ready in (("all", TALL, _ALL_PANELS), ("screen", 900, _CHARTS)):
+        seconds, cpu = [], []
+        for _ in range(times):
+            with chromium.page(height=height, ready=ready) as page, chromium.cpu_ms() as used:
+                seconds.append(_open(page, _address(), painted=True))
+                _check_ink(page)
+            cpu.append(used)
+        found[name] = summary(seconds, cpu)
+    return {"workspace_s": found["all"]["p50"], "workspace": found}
+
+
+def hover(chromium: Chromium, _times: int) -> dict[str, Any]:
+    with chromium.page(height=TALL, ready=_ALL_PANELS) as page:
+        _open(page, _address())
+        box = page.locator(".panel .u-over").nth(4).bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"], box["y"] + 20)
+        page.evaluate(_FRAMES)
+        with chromium.cpu_ms() as used:
+            for move in range(MOVES):
+                share = move / MOVES
+                page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] * (0.2 + 0.6 * share))
+            frames = page.evaluate("() => frames_seen.slice(5)")
+        assert page.locator(".crosshair:visible").count() >= PANELS - 1
+    paints = summary([paint for paint, _ in frames])
+    between = summary([between for _, between in frames])
+    cpu = {name: round(ms / len(frames), 1) for name, ms in used.items()}
+    return {"hover_ms": paints["p95"], "hover": {**paints, "between_frames_ms": between, "cpu_ms_a_frame": cpu}}
+
+
+def _address() -> str:
+    """The oldest runs: they have the long curves."""
+    runs = [("run", f"run-{number:06}") for number in range(RUNS)]
+    return "/main/wide?" + urlencode([("sort", "created_at"), ("q", "^group-[0-4]/"), *runs])
+
+
+def _open(page: Page, path: str, painted: bool = False) -> float:
+    """Seconds until it is interactive; with `painted`, until what was waited for is on the screen."""
+    page.goto(path)
+    end = float(page.evaluate("() => bench.done"))
+    if painted:
+        return end / 1000
+    page.wait_for_timeout(QUIET_MS)
+    long = page.evaluate("() => bench.long")
+    for begin, until in sorted(long):
+        if begin - end < QUIET_MS / 2:
+            end = max(end, until)
+    return end / 1000
+
+
+def _check_ink(page: Page) -> None:
+    """Every canvas on the screen holds a picture, or the time says nothing."""
+    blank = page.evaluate(
+        """() => [...document.querySelectorAll(".panel .u-wrap canvas")].filter((canvas) => {
+            const { data } = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1);
+            return !data.some((value) => value > 0);
+        }).length"""
+    )
+    assert blank == 0, f"{blank} panels are blank"
