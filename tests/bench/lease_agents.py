@@ -23,16 +23,21 @@ from runstream_proto.v1 import sweep_pb2_grpc as rpc
 
 AGENTS = 200
 PROCESSES = 4
+_LEASE_S, _WAIT_S = 600.0, 5.0
 _START_S = 0.5
 """From the word to the start: all processes have heard it by then."""
 
 
-def drive(addresses: Sequence[str], key: str, sweep: str, seconds: float, every_s: float) -> dict[str, float]:
-    """`every_s`: all agents ask at the same moment, so often; 0: each again as soon as it has its trial.
+def drive(
+    addresses: Sequence[str], key: str, sweep: str, seconds: float, every_s: float, *, http: bool = False
+) -> dict[str, float]:
+    """`http`: over HTTP and JSON, as the agents of runstream's own client ask; else over gRPC. `every_s`: all agents
+    ask at the same moment, so often; 0: each again as soon as it has its trial.
 
     `arrival_p99_ms`: how long it took from nothing (no connection, no agent) to the first trial, all at once.
     """
     shared = {"addresses": list(addresses), "key": key, "sweep": sweep, "seconds": seconds, "every_s": every_s}
+    shared["http"] = http
     command = [sys.executable, "-m", "tests.bench.lease_agents"]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)
@@ -69,20 +74,72 @@ def _tell(process: subprocess.Popen[str], what: Any) -> None:
     process.stdin.flush()
 
 
+class _Rpc:
+    """A connection of one agent's own."""
+
+    def __init__(self, address: str, key: str, index: int) -> None:
+        self._metadata = (("authorization", f"Bearer {key}"),)
+        options = [("agent", index), ("grpc.use_local_subchannel_pool", 1)]
+        self._channel = grpc.aio.insecure_channel(address, options)
+        self._stub = rpc.SweepServiceStub(self._channel)  # type: ignore[no-untyped-call,unused-ignore]
+
+    async def register(self, sweep: str) -> str:
+        request = pb.RegisterAgentRequest(sweep=sweep, lease_s=_LEASE_S)
+        return str((await self._stub.RegisterAgent(request, metadata=self._metadata)).id)
+
+    async def lease(self, agent: str) -> int:
+        request = pb.LeaseTrialsRequest(agent=agent, request_id=uuid.uuid4().hex, wait_s=_WAIT_S)
+        answer = await self._stub.LeaseTrials(request, metadata=self._metadata, timeout=30)
+        (leased,) = answer.trials
+        return int(leased.trial.number)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class _Http:
+    """The same over HTTP."""
+
+    def __init__(self, address: str, key: str, index: int) -> None:
+        self._address = address.split(":")
+        self._head = f"host: {address}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def register(self, sweep: str) -> str:
+        return str((await self._ask("RegisterAgent", sweep=sweep, lease_s=_LEASE_S))["id"])
+
+    async def lease(self, agent: str) -> int:
+        answer = await self._ask("LeaseTrials", agent=agent, request_id=uuid.uuid4().hex, wait_s=_WAIT_S)
+        (leased,) = answer["trials"]
+        return int(leased["trial"]["number"])
+
+    async def close(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+
+    async def _ask(self, method: str, **fields: Any) -> Any:
+        if self._open is None:
+            self._open = await asyncio.open_connection(self._address[0], int(self._address[1]))
+        reader, writer = self._open
+        body = json.dumps(fields)
+        head = f"POST /api/v1/{method} HTTP/1.1\r\n{self._head}content-length: {len(body)}\r\n\r\n"
+        writer.write(f"{head}{body}".encode())
+        answered = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+        length = next(int(line.split(":")[1]) for line in answered if line.startswith("content-length:"))
+        data = await reader.readexactly(length)
+        assert answered[0].startswith("http/1.1 200"), data
+        return json.loads(data)
+
+
 class _Agents:
     def __init__(self, orders: dict[str, Any]) -> None:
-        self._metadata = (("authorization", f"Bearer {orders['key']}"),)
         self._sweep = orders["sweep"]
-        addresses = orders["addresses"]
+        addresses, kind = orders["addresses"], _Http if orders["http"] else _Rpc
         indices = range(orders["first"], orders["first"] + orders["count"])
-        self._channels = [
-            grpc.aio.insecure_channel(
-                addresses[index % len(addresses)], [("agent", index), ("grpc.use_local_subchannel_pool", 1)]
-            )
-            for index in indices
+        self._lines: list[_Rpc | _Http] = [
+            kind(addresses[index % len(addresses)], orders["key"], index) for index in indices
         ]
-        self._stubs = [rpc.SweepServiceStub(channel) for channel in self._channels]  # type: ignore[no-untyped-call,unused-ignore]
-        self._agents: list[str] = [""] * len(self._stubs)
+        self._agents: list[str] = [""] * len(self._lines)
         self.numbers: list[int] = []
         self.times_ms: list[float] = []
         self.arrivals_ms: list[float] = []
@@ -90,12 +147,11 @@ class _Agents:
     async def arrive(self, start: float) -> None:
         async def one(index: int) -> None:
             await asyncio.sleep(start - time.monotonic())
-            request = pb.RegisterAgentRequest(sweep=self._sweep, lease_s=600)
-            self._agents[index] = (await self._stubs[index].RegisterAgent(request, metadata=self._metadata)).id
+            self._agents[index] = await self._lines[index].register(self._sweep)
             await self._lease(index)
             self.arrivals_ms.append((time.monotonic() - start) * 1000)
 
-        await asyncio.gather(*map(one, range(len(self._stubs))))
+        await asyncio.gather(*map(one, range(len(self._lines))))
 
     async def work(self, start: float, seconds: float, every_s: float) -> float:
         """Seconds that it took."""
@@ -110,18 +166,15 @@ class _Agents:
                 self.times_ms.append((time.monotonic() - (due if every_s else before)) * 1000)
                 turn += 1
 
-        await asyncio.gather(*map(one, range(len(self._stubs))))
+        await asyncio.gather(*map(one, range(len(self._lines))))
         return time.monotonic() - start
 
     async def close(self) -> None:
-        for channel in self._channels:
-            await channel.close()
+        for line in self._lines:
+            await line.close()
 
     async def _lease(self, index: int) -> None:
-        request = pb.LeaseTrialsRequest(agent=self._agents[index], request_id=uuid.uuid4().hex, wait_s=5)
-        answer = await self._stubs[index].LeaseTrials(request, metadata=self._metadata, timeout=30)
-        (leased,) = answer.trials
-        self.numbers.append(leased.trial.number)
+        self.numbers.append(await self._lines[index].lease(self._agents[index]))
 
 
 async def _main() -> None:

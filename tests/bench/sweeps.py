@@ -6,7 +6,8 @@ agents in four processes, a connection each (`lease_agents.py`); every call coun
 closed loops, each asking for one trial again as soon as it has one, so that 200 calls are always under way
 (`saturated_p99_ms`: how long one then takes). `lease_p99_ms`: all 200 agents ask at the same moment, twice a second:
 400 leases/s. `arrival_p99_ms`: from nothing (no connection, no agent) to the first trial, all at once.
-`server_cpu_ms`: the service's processor time a lease. `bayes_suggest_ms`: p95 of one suggestion with 500 finished
+`server_cpu_ms`: the service's processor time a lease. `http`: a grid over HTTP, as runstream's own agents ask (the
+others: gRPC). `bayes_suggest_ms`: p95 of one suggestion with 500 finished
 trials and more, 8 under way, refits included. `regret`: medians over seeds, `bayes` and `tpe` after 60 trials by 8
 agents at once, `random` after 600.
 `grid`: a billion points, from the definition's text to the first three trials.
@@ -146,23 +147,30 @@ def leases(servers: list[SweepServer], seconds: float) -> dict[str, Any]:
     client = servers[0].client()
     try:
         found = {name: _leases(servers, client, definition, seconds) for name, definition in _SEARCHES.items()}
+        http = _leases(servers, client, _GRID, seconds, http=True)
     finally:
         client.close()
         for server in servers:
             server.stop()
     per_s = min(one["leases_per_s"] for one in found.values())
-    return {"leases_per_s": per_s, "lease_p99_ms": max(one["lease_p99_ms"] for one in found.values()), **found}
+    return {
+        "leases_per_s": per_s,
+        "lease_p99_ms": max(one["lease_p99_ms"] for one in found.values()),
+        **found,
+        "http": http,
+    }
 
 
 def _leases(
-    servers: list[SweepServer], client: SweepClient, definition: dict[str, Any], seconds: float
+    servers: list[SweepServer], client: SweepClient, definition: dict[str, Any], seconds: float, *, http: bool = False
 ) -> dict[str, float]:
     sweep = client.create(definition, "bench").id
-    addresses, key = [server.address for server in servers], servers[0].key
+    addresses = [f"127.0.0.1:{server.ports['http' if http else 'grpc']}" for server in servers]
+    key = servers[0].key
     before_s = _cpu_s(servers)
-    loops = drive(addresses, key, sweep, seconds, 0.0)
+    loops = drive(addresses, key, sweep, seconds, 0.0, http=http)
     took_s = _cpu_s(servers) - before_s
-    bursts = drive(addresses, key, sweep, seconds, _BURST_EVERY_S)
+    bursts = drive(addresses, key, sweep, seconds, _BURST_EVERY_S, http=http)
     return {
         "leases_per_s": loops["per_s"],
         "saturated_p99_ms": loops["p99_ms"],
