@@ -218,6 +218,14 @@ async def test_a_database_of_version_1_is_brought_to_the_present_one(store: Cont
     assert await SweepStore.beside(store).sweep("none") is None
 
 
+async def test_who_only_reads_of_sweeps_does_not_wait_for_a_writer(store: ControlStore) -> None:
+    sweeps = SweepStore.beside(store)
+    with store._engine.begin() as writing:
+        writing.execute(text("UPDATE schema_version SET version = version"))
+        async with asyncio.timeout(10):
+            assert await sweeps.sweep("none") is None and await sweeps.agents_named(["none"]) == {}
+
+
 async def test_a_project_is_deleted_with_its_sweeps(store: ControlStore) -> None:
     principal = await someone(store, role=Role.ADMIN)
     sweeps = SweepStore.beside(store)
