@@ -14,6 +14,7 @@ import runstream
 
 def main() -> None:
     place = Path(os.environ["TRIAL_PLACE"])
+    let_go = (place / "let-go").exists()  # before it says that it is there: what the test does then is for the next
     run = runstream.init(config={"default": 1, "model": {"name": "mlp"}})
     said = {
         "arguments": sys.argv[1:],
@@ -35,11 +36,11 @@ def main() -> None:
     if kind == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "meeting":  # ends when another trial runs beside it
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(list(place.glob("*.json"))) < 2:
             assert time.monotonic() < deadline, "no other trial runs at the same time"
             time.sleep(0.02)
-    steps = 6000 if kind == "long" and not (place / "let-go").exists() else 3
+    steps = 6000 if kind == "long" and not let_go else 3
     for step in range(steps):
         run.log({"value": float(run.config.get("x", 0)) + step})
         time.sleep(0.05 if steps > 3 else 0)
