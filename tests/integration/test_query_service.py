@@ -332,7 +332,9 @@ def test_the_run_is_described(seeded: ServiceStack) -> None:
 def test_runs_are_found_by_part_of_their_name(seeded: ServiceStack, search: str) -> None:
     _, answer = call(seeded, "ListRuns", {"project": "million", "search": search}, seeded.key)
     assert [run["id"] for run in answer["runs"]] == ["seeded"]
-    assert call(seeded, "ListRuns", {"project": "million", "search": "zzz"}, seeded.key)[1]["runs"] == []
+    for fields in ([], ["none"]):
+        nothing = {"project": "million", "search": "zzz", "fields": fields}
+        assert call(seeded, "ListRuns", nothing, seeded.key)[1]["runs"] == []
     assert call(seeded, "ListRuns", {"project": "million", "state": "RUN_STATE_FAILED"}, seeded.key)[1]["runs"] == []
 
 

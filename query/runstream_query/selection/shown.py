@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column
 from runstream_query.selection.columns import Columns
@@ -37,7 +39,7 @@ class Shown:
     def load(self, table: Table, places: Sequence[int]) -> Loaded:
         """The same as `documents.load` for these runs."""
         loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
-        runs = table.runs.take(places).to_pylist()
+        runs = table.runs.take(pa.array(places, pa.int64())).to_pylist()  # also of none
         for source in self.sources:
             column = table.source(source)
             for run, place in zip(runs, places, strict=True):

@@ -8,7 +8,8 @@ ClickHouse in the details. Both halves share the machine's cores.
 runs x 100 metrics (tests/bench/query/seed.py): until what is on the screen is painted and the last long task (> 50 ms)
 of a row has ended; the slower of its charts and its table. `workspace_s`: 50 panels x 20 curves of a thousand points,
 all on the screen (1440 x 6000 px), until the last one is painted (`screen`: the same at 1440 x 900). `hover_ms`: while
-the mouse moves over one of these 50 panels, p95 of the time from a frame's begin until its painting is done.
+the mouse moves over one of these panels, p95 of the time from a frame's begin until its painting is done, at 1440 x 900
+(`all`: with all 50 on the screen).
 `memory_growth`: of the heap after garbage collection, over as many live updates as an hour has: see `memory`.
 `--quick`: a tenth of the runs, fewer repetitions, two minutes of the hour.
 """

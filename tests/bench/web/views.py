@@ -83,7 +83,12 @@ def workspace(chromium: Chromium, times: int) -> dict[str, Any]:
 
 
 def hover(chromium: Chromium, _times: int) -> dict[str, Any]:
-    with chromium.page(height=TALL, ready=_ALL_PANELS) as page:
+    found = {"screen": _hover(chromium, 900, _CHARTS), "all": _hover(chromium, TALL, _ALL_PANELS)}
+    return {"hover_ms": found["screen"]["p95"], "hover": found}
+
+
+def _hover(chromium: Chromium, height: int, ready: str) -> dict[str, Any]:
+    with chromium.page(height=height, ready=ready) as page:
         _open(page, _address())
         box = page.locator(".panel .u-over").nth(4).bounding_box()
         assert box is not None
@@ -94,11 +99,14 @@ def hover(chromium: Chromium, _times: int) -> dict[str, Any]:
                 share = move / MOVES
                 page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] * (0.2 + 0.6 * share))
             frames = page.evaluate("() => frames_seen.slice(5)")
-        assert page.locator(".crosshair:visible").count() >= PANELS - 1
-    paints = summary([paint for paint, _ in frames])
-    between = summary([between for _, between in frames])
-    cpu = {name: round(ms / len(frames), 1) for name, ms in used.items()}
-    return {"hover_ms": paints["p95"], "hover": {**paints, "between_frames_ms": between, "cpu_ms_a_frame": cpu}}
+        panels = page.locator(".panel .u-wrap").count()
+        assert page.locator(".crosshair:visible").count() >= panels - 1
+    return {
+        **summary([paint for paint, _ in frames]),
+        "panels": panels,
+        "between_frames_ms": summary([between for _, between in frames]),
+        "cpu_ms_a_frame": {name: round(ms / len(frames), 1) for name, ms in used.items()},
+    }
 
 
 def _address() -> str:
