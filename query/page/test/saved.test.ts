@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
 import { Lexer } from "marked";
 import { describe, expect, it } from "vitest";
 import type { Run } from "../src/api/contract";
 import { countTags, fieldChange, type Fields, tagChange, tagsBack, tagsOf } from "../src/edit/changes";
 import { blockOf, parseSpec } from "../src/report/spec";
 import { decoded, ownPicture, safeHref } from "../src/report/text";
+import CORPUS from "../../../tests/browser/corpus.json";
 import { contentOf, queryOf, sameView } from "../src/saved/view";
 
-const CORPUS = JSON.parse(readFileSync(new URL("../../../tests/browser/corpus.json", import.meta.url), "utf8")) as string[];
 const BASE = "https://runs.example/acme/p";
 const run = (id: string, ...tags: string[]) => ({ id, tags }) as Run;
 

@@ -4,8 +4,11 @@ import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { useAnswer } from "../api/use";
-import { path } from "../app/location";
+import { go, path } from "../app/location";
+import { user } from "../app/user";
 import { formatAgo } from "../lib/format";
+import { About } from "../report/About";
+import type { EditorProps } from "../report/Editor";
 import { Markdown } from "../report/Markdown";
 import { liveBlock } from "../report/Live";
 import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "../saved/saved";
@@ -14,10 +17,6 @@ import { Menu, MenuItem } from "../ui/Menu";
 import { Empty, ErrorNote, Loading } from "../ui/states";
 import { toast } from "../ui/toasts";
 import { ProjectFrame, type ProjectProps } from "./project";
-import { user } from "../app/user";
-import { go } from "../app/location";
-import { About } from "../report/About";
-import type { EditorProps } from "../report/Editor";
 import "../styles/report.css";
 import "../styles/saved.css";
 
@@ -49,7 +48,7 @@ function List({ team, project }: { team: string; project: string }) {
           </Empty>
         ) : (
           <section class="block">
-            <p class="row list-head"><h2 class="title">Reports</h2><span class="grow" />{make}</p>
+            <div class="list-head"><h2 class="title">Reports</h2><span class="grow" />{make}</div>
             <table class="plain-table">
               <thead>
                 <tr>

@@ -58,6 +58,8 @@ function Shown({ token, block, depth }: { token: Token; block: Block; depth: num
       return <blockquote>{blocks((token as Tokens.Blockquote).tokens, block, depth + 1)}</blockquote>;
     case "hr":
       return <hr />;
+    case "checkbox":
+      return <Inline token={token} depth={depth} />;
     case "list":
       return <List list={token as Tokens.List} block={block} depth={depth} />;
     case "table":
