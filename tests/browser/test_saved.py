@@ -210,6 +210,7 @@ def test_runs_are_tagged_together_renamed_and_given_back_what_they_had(
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="the chosen one")).to_be_visible()
     expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("shown in the paper")
+    expect(page.get_by_role("region", name="Changed by hand")).to_contain_text("name the chosen one")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="resnet-2")).to_be_visible()
     check_harmless(page)
