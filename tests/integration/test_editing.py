@@ -118,7 +118,7 @@ async def test_the_api_sends_what_was_set(place: Place) -> None:
         run.update()
         assert run.tags == ["first"]
         run.name, run.group, run.notes = "new", "g", "# notes"
-        run.tags.append("second")  # type: ignore[attr-defined]
+        run.tags.append("second")
         run.config["lr"] = 0.5
         run.config["model.depth"] = 3
         run.summary["best"] = float("nan")

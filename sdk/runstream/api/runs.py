@@ -36,7 +36,7 @@ class Run:
         self.project = found.project
         self.name = found.name
         self.notes = found.notes
-        self.tags: Sequence[str] = list(found.tags)
+        self.tags = list(found.tags)
         self.group = found.group
         self.job_type = found.job_type
         self.user = found.user
