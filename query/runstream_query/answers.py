@@ -8,6 +8,7 @@ from typing import Any
 from runstream_common.control.store import ControlStore, Principal
 from runstream_common.metrics import Metrics
 from runstream_query.deletion import Deletion
+from runstream_query.editing.edits import Edits
 from runstream_query.live.hub import Hub
 from runstream_query.lookup import Lookup
 from runstream_query.selection.tables import Tables
@@ -18,6 +19,7 @@ from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
 from runstream_query.topics.distributions import Distributions
+from runstream_query.topics.editing import Editing
 from runstream_query.topics.explaining import Explaining
 from runstream_query.topics.exporting import Exporting
 from runstream_query.topics.fields import Fields
@@ -27,6 +29,7 @@ from runstream_query.topics.ranking import Ranking
 from runstream_query.topics.ranks import Ranks
 from runstream_query.topics.records import Records
 from runstream_query.topics.runs import Runs
+from runstream_query.topics.saved import SavedTopic
 from runstream_query.topics.sql import Sql
 
 
@@ -67,6 +70,8 @@ class Answers:
             Records(storage, self._lookup),
             Live(self._lookup, self.hub),
             Changes(store, self._lookup, deletion),
+            Editing(storage, store, self._lookup, Edits(storage, store, deletion)),
+            SavedTopic(store, self._lookup),
             Sql(self._lookup, sql),
             Exporting(storage, self._lookup, listing),
             *self.sweeps.topics,

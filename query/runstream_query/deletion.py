@@ -54,6 +54,11 @@ class Deletion:
         await tombstones.purge(self._client, stones)
         return pb.DeleteResponse(media=await self._drop_contents(name, contents))
 
+    async def bury(self, team: str, project: str, runs: Sequence[tuple[str, int]]) -> None:
+        """Remove what came of deleted runs after their deletion had looked. `runs`: each with its last dead epoch."""
+        name = full_project(team, project)
+        await tombstones.purge(self._client, [Tombstone(name, run, epoch) for run, epoch in runs])
+
     async def expire(self) -> int:
         """Delete runs that have outlived their project's retention; returns how many."""
         count = 0
@@ -63,7 +68,7 @@ class Deletion:
             found = await self._storage.rows("silent_runs", project=name, before_us=before_us, limit=10_000)
             dead = [DeletedRun(run["run"], run["epoch"]) for run in found]
             if dead:
-                await self._store.expire_runs(row.team, row.project, dead)
+                dead = await self._store.expire_runs(row.team, row.project, dead)
                 await self._remove(row.team, row.project, dead, "retention")
                 LOG.info("runs deleted by retention", project=name, runs=len(dead), days=row.retention_days)
                 count += len(dead)

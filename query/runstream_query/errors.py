@@ -11,8 +11,10 @@ from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_common.control.errors import (
     AuthenticationError,
     ControlUnavailableError,
+    LimitReachedError,
     NotFoundError,
     PermissionDeniedError,
+    StaleVersionError,
 )
 from runstream_common.objects import MediaMissingError
 
@@ -98,6 +100,8 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (ConflictError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),
+    (StaleVersionError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),
+    (LimitReachedError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),
     (NotFoundError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (MediaMissingError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (TooExpensiveError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),

@@ -20,6 +20,7 @@ from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_proto.v1 import sweep_pb2, sweep_pb2_grpc
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
+from runstream_query.editing.limits import MAX_DESCRIPTION_BYTES, MAX_NOTES_BYTES, MAX_REPORT_BYTES
 from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
 from runstream_query.leaving import quiet_departures
 from runstream_query.live.limits import MAX_WATCHERS
@@ -29,12 +30,20 @@ from runstream_query.sweeps.limits import MAX_WAITING
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 SWEEP_METHODS = tuple(sweep_pb2.DESCRIPTOR.services_by_name["SweepService"].methods)
-CHANGES = ("Delete", "Set", "Create", "Update", "Command", "Register", "Report", "Add", "End", "Heartbeat")
+CHANGES = ("Delete", "Restore", "Set", "Create", "Update", "Command", "Register", "Report", "Add", "End", "Heartbeat")
 """How methods begin that change something: they are carried through, and not to be had by GET, which others may repeat
 or foresee."""
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
-LONG_TEXTS = {"filter": MAX_FILTER_CHARACTERS, "page_token": 65_536, "sql": 64 << 10, "definition_json": 256 << 10}
+LONG_TEXTS = {
+    "filter": MAX_FILTER_CHARACTERS,
+    "page_token": 65_536,
+    "sql": 64 << 10,
+    "definition_json": 256 << 10,
+    "content": MAX_REPORT_BYTES,
+    "notes": MAX_NOTES_BYTES,
+    "description": MAX_DESCRIPTION_BYTES,
+}
 """Fields that may be longer: a page token holds the last row's values, whatever the order was by; a sweep's
 definition with a thousand parameters of some values is 100 KiB."""
 RECHECK_S = 5.0

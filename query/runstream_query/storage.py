@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,14 @@ class Storage:
             return await self._client.query_arrow(
                 _changed(name, change), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
             )
+        except Exception as error:
+            raise self._classified(error) from error
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Rows of one table, visible to every reader when this returns."""
+        settings = {"async_insert": 0, "insert_deduplicate": 0}
+        try:
+            await self._client.insert(table, rows, column_names=list(columns), settings=settings)
         except Exception as error:
             raise self._classified(error) from error
 

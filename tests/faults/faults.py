@@ -518,7 +518,9 @@ async def _send_recorded(round: Round, version: str, recorded: dict[str, Any]) -
 def _check_recorded(round: Round, findings: Findings) -> None:
     run = round.lab.api.run("recorded/recorded")
     round.expect(run.completeness["verdict"] == "complete", f"recorded batches: {run.completeness}")
-    round.expect(run.config == {"lr": 0.1} and run.tags == ("old",), f"recorded config {run.config}, tags {run.tags}")
+    round.expect(
+        run.config == {"lr": 0.1} and list(run.tags) == ["old"], f"recorded config {run.config}, tags {run.tags}"
+    )
     for series in run.series():
         metric = int(series.metric.split()[1])
         wanted = [value(metric, step) for step in range(ROWS)]

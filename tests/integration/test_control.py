@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from runstream_common.config import ConfigError
-from runstream_common.control import keys, sweep_tables
+from runstream_common.control import keys, saved_tables, sweep_tables
 from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.cli import main as key_command
 from runstream_common.control.errors import (
@@ -206,8 +206,9 @@ async def test_a_database_of_version_1_is_brought_to_the_present_one(store: Cont
     await bind(store, principal, "writer-00001")
     with store._engine.begin() as connection:
         connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
+        connection.execute(text("ALTER TABLE projects DROP COLUMN description"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN deleted_epoch"))
-        for table in sweep_tables.ALL:
+        for table in (*sweep_tables.ALL, *saved_tables.ALL):
             connection.execute(text(f"DROP TABLE {table.name}"))
         connection.execute(text("UPDATE schema_version SET version = 1"))
     with pytest.raises(ControlUnavailableError, match="runstream migrate"):

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_common.clickhouse import connect
+from runstream_common.control.saved import SavedStore
 from runstream_common.control.store import ControlStore, Resume
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
@@ -73,6 +74,7 @@ def seeded(embedded: ServiceStack) -> ServiceStack:
     return embedded
 
 
+REPORT = "the-seeded-report"
 COPIES = [f"copy-{number}" for number in range(6)]
 
 
@@ -96,6 +98,9 @@ async def _copy_run(stack: ServiceStack) -> None:
             "INSERT INTO run_fields (project, run, section, key, value, version, run_month) "
             f"SELECT 'main/copies', '{run}', 'config', 'lr', '0.{number + 1}', 1, toStartOfMonth(now())"
         )
+    await SavedStore.beside(store).create(
+        who, team="main", project="million", kind="report", name="seeded", content="", shared=True, id=REPORT
+    )
     await client.close()
     await store.close()
 
@@ -114,6 +119,7 @@ def question(method: str, project: str = "million", team: str = "main") -> dict[
         "table": 1,
         "key": {"GetHistograms": "weights", "GetTable": "table", "GetPlot": "matrix"}.get(method, ""),
         "keys": ["note"],
+        "id": REPORT,
     }
     known |= OWN_FIELDS.get(method, {})
     return {name: value for name, value in known.items() if name in fields}
@@ -124,6 +130,10 @@ OWN_FIELDS: dict[str, dict[str, Any]] = {
     "CompareRuns": {"project": "copies", "runs": COPIES},
     "GetImportance": {"project": "copies", "objective": {**_OBJECTIVE, "aggregate": "AGGREGATE_MAX"}},
     "GetParetoFront": {"objectives": [_OBJECTIVE, {**_OBJECTIVE, "goal": "GOAL_MAXIMIZE"}]},
+    "UpdateRuns": {"notes": "tested"},
+    "UpdateProject": {"description": "what it is"},
+    "CreateSaved": {"kind": "SAVED_KIND_REPORT", "name": "a report", "id": ""},
+    "UpdateSaved": {"overwrite": True, "content": "# Text"},
     "GetParallelCoordinates": {"axes": ["config.lr", "summary.group/metric-00"]},
 }
 """What a method needs beside the fields that all have."""
@@ -284,6 +294,27 @@ def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: st
         ("GetParallelCoordinates", {"axes": []}, 400, "name at least one field"),
         ("CompareRuns", {"runs": ["copy-0"]}, 400, "give 2 to 20"),
         ("CompareRuns", {"runs": ["copy-0", "copy-x"]}, 404, "near it: copy-"),
+        ("UpdateRuns", {"runs": ["seedet"]}, 404, "near it: seeded"),
+        ("UpdateRuns", {"runs": []}, 400, "0 runs: name 1 to 1000"),
+        ("UpdateRuns", {"notes": None}, 400, "nothing to change"),
+        ("UpdateRuns", {"add_tags": [f"t{n}" for n in range(65)]}, 400, "at most 64 tags"),
+        ("UpdateRuns", {"add_tags": ["two\nlines"]}, 400, "one line of at most 128"),
+        ("UpdateRuns", {"name": ""}, 400, "of 1 character at least"),
+        ("UpdateRuns", {"name": "x", "runs": ["seeded", "other"]}, 400, "one run at a time"),
+        ("UpdateRuns", {"notes": "x" * 70_000}, 400, "notes: a text of at most 65536"),
+        ("UpdateRuns", {"config": {"a": "x" * 300_000}}, 400, "config: at most 262144 bytes"),
+        ("UpdateRuns", {"config": {f"k{n}": n for n in range(1001)}}, 400, "1001 keys; at most 1000"),
+        ("UpdateRuns", {"config": {"a": 1}, "remove_config": ["a"]}, 400, "choose one"),
+        ("UpdateProject", {"description": "x" * 20_000}, 400, "at most 16384"),
+        ("CreateSaved", {"kind": 0}, 400, "SAVED_KIND_CHARTS"),
+        ("CreateSaved", {"name": " "}, 400, "give one of 1 to 128"),
+        ("CreateSaved", {"id": "../etc"}, 400, "8 to 32 letters"),
+        ("CreateSaved", {"content": "x" * 300_000}, 400, "at most 262144"),
+        ("CreateSaved", {"kind": "SAVED_KIND_TABLE", "content": "x" * 20_000}, 400, "at most 16384"),
+        ("CreateSaved", {"kind": "SAVED_KIND_TABLE", "content": "a=<b>"}, 400, "the query of its URL"),
+        ("UpdateSaved", {"version": 1}, 400, "not both"),
+        ("UpdateSaved", {"overwrite": False, "version": 1000}, 409, "in the meantime"),
+        ("GetSaved", {"id": "no-such-one"}, 404, "no view or report 'no-such-one'"),
         ("ListRuns", {"no_such_field": 1}, 400, "fields: team, project"),
         ("ListRuns", {"project": {"a": 1}}, 400, "does not fit"),
     ],

@@ -20,7 +20,11 @@ NOW_US = 1_790_000_000_000_000
 class Attempt:
     """One process's stream of a run: numbers its records and batches."""
 
-    def __init__(self, team: str, project: str, run: str, epoch: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self, team: str, project: str, run: str, epoch: int = 1, rank: int = 0, created_us: int = NOW_US
+    ) -> None:
+        """`created_us`: of the run; where the control database knows it, what it says."""
+        self.created_us = created_us
         self.place = (team, project, run)
         self.epoch, self.rank = epoch, rank
         self.records = 0
@@ -79,7 +83,8 @@ class Attempt:
         return made
 
     def _decoded(self, made: pb.Batch) -> Decoded:
-        origin = Origin(*self.place, self.writer, self.rank, self.epoch, NOW_US, "user", self.batches, 0, now_us())
+        who = (self.writer, self.rank, self.epoch, self.created_us, "user", self.batches)
+        origin = Origin(*self.place, *who, 0, now_us())
         return decode(Delivery(BusMessage("key", made.SerializeToString(), origin), Position("topic", 0, self.batches)))
 
     @property

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from runstream_common.config import ConfigError
-from runstream_common.control import sweep_tables, tables
+from runstream_common.control import saved_tables, sweep_tables, tables
 from runstream_common.control.errors import ControlUnavailableError
 
 _ATTEMPTS = 8
@@ -114,7 +114,8 @@ class Database:
             found = _version(connection)
             if found > tables.VERSION:
                 raise ControlUnavailableError(f"the control database has version {found}, newer than this server")
-            sweep_tables.metadata.create_all(connection, checkfirst=True)
+            for module in (sweep_tables, saved_tables):  # each registers its tables
+                module.metadata.create_all(connection, checkfirst=True)
             if found == 0:
                 connection.execute(insert(tables.schema_version).values(version=tables.VERSION))
                 return found

@@ -51,5 +51,13 @@ class NotFoundError(ControlError):
     """An administrative command named something that is not there."""
 
 
+class StaleVersionError(ControlError):
+    """Somebody else has changed it since it was read: nothing was written."""
+
+
+class LimitReachedError(ControlError):
+    """There are as many as there may be."""
+
+
 class ControlUnavailableError(ControlError):
     """The control database cannot be reached, or its schema is not migrated."""

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from runstream_common.control import keys, sweep_tables, tables
+from runstream_common.control import keys, saved_tables, sweep_tables, tables
+from runstream_common.control.audit import note
 from runstream_common.control.database import Database, in_thread
 from runstream_common.control.errors import (
     AuthenticationError,
@@ -74,6 +75,8 @@ class ProjectRow:
     project: str
     created_us: int
     retention_days: int = 0
+    description: str = ""
+    """Markdown"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class ControlStore(Database):
         """
         team = team or principal.default_team
         _check_names(team, project, run, writer_id)
-        _check_writable(principal, team)
+        check_writable(principal, team)
         with self._engine.begin() as connection:
             now = now_us()
             row, new_run = self._run_row(connection, principal, team, project, run, now, resume, writer_id)
@@ -191,10 +194,12 @@ class ControlStore(Database):
     ) -> list[DeletedRun]:
         """Mark all present attempts of these runs (None: of all the project's) as deleted. To repeat it does no harm.
         Raises PermissionDeniedError, NotFoundError naming the run that is not there."""
-        _check_writable(principal, team)
-        return self._delete_runs(team, project, runs)
+        check_writable(principal, team)
+        return self._delete_runs(principal, team, project, runs)
 
-    def _delete_runs(self, team: str, project: str, runs: Sequence[str] | None) -> list[DeletedRun]:
+    def _delete_runs(
+        self, principal: Principal, team: str, project: str, runs: Sequence[str] | None
+    ) -> list[DeletedRun]:
         where = [tables.runs.c.team == team, tables.runs.c.project == project]
         if runs is not None:
             where.append(tables.runs.c.run.in_(runs))
@@ -204,12 +209,15 @@ class ControlStore(Database):
             if missing:
                 raise NotFoundError(f"there is no run {min(missing)!r} in {team}/{project}")
             connection.execute(update(tables.runs).where(*where).values(deleted_epoch=tables.runs.c.last_epoch))
+            if runs is not None:
+                epochs = {row.run: row.last_epoch for row in found}
+                note(connection, principal, team, project, "run", epochs, {"deleted": True})
             return [DeletedRun(row.run, row.last_epoch) for row in found]
 
     @in_thread
     def last_epoch(self, principal: Principal, *, team: str, project: str, run: str) -> int:
         """Of a run that the caller may write to. Raises PermissionDeniedError, NotFoundError."""
-        _check_writable(principal, team)
+        check_writable(principal, team)
         where = _of_run(team, project, run)
         with self._engine.connect() as connection:
             found = connection.execute(select(tables.runs.c.last_epoch).where(*where)).scalar_one_or_none()
@@ -221,11 +229,13 @@ class ControlStore(Database):
     def delete_project(self, principal: Principal, *, team: str, project: str) -> list[DeletedRun]:
         """Mark all its runs as deleted and forget the project. Raises PermissionDeniedError."""
         _check_admin(principal, team)
-        deleted = self._delete_runs(team, project, None)
+        deleted = self._delete_runs(principal, team, project, None)
         with self._engine.begin() as connection:
             connection.execute(
                 delete(tables.projects).where(tables.projects.c.team == team, tables.projects.c.project == project)
             )
+            for table in saved_tables.ALL:
+                connection.execute(delete(table).where(table.c.team == team, table.c.project == project))
             of_project = (sweep_tables.sweeps.c.team == team, sweep_tables.sweeps.c.project == project)
             for table in sweep_tables.ALL:
                 which = table.c.id if table is sweep_tables.sweeps else table.c.sweep
@@ -252,22 +262,33 @@ class ControlStore(Database):
             return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
 
     @in_thread
-    def expire_runs(self, team: str, project: str, expired: Sequence[DeletedRun]) -> None:
-        """Mark these attempts as deleted, for the janitor; one that began meanwhile lives."""
+    def expire_runs(self, team: str, project: str, expired: Sequence[DeletedRun]) -> list[DeletedRun]:
+        """Mark these attempts as deleted, for the janitor; one that began meanwhile lives. Returns what is dead of
+        each: where none began, also what people changed of it after its last attempt."""
+        dead = []
         with self._engine.begin() as connection:
             for run in expired:
+                where = _of_run(team, project, run.run)
+                row = connection.execute(select(tables.runs).where(*where)).one_or_none()
+                if row is None:
+                    continue
+                later = (tables.streams.c.run_id == row.id, tables.streams.c.epoch > run.epoch)
+                began = connection.execute(select(tables.streams.c.epoch).where(*later).limit(1)).first()
+                epoch = run.epoch if began else max(row.last_epoch, run.epoch)
                 connection.execute(
                     update(tables.runs)
-                    .where(*_of_run(team, project, run.run), tables.runs.c.deleted_epoch < run.epoch)
-                    .values(deleted_epoch=run.epoch)
+                    .where(*where, tables.runs.c.deleted_epoch < epoch, tables.runs.c.last_epoch == row.last_epoch)
+                    .values(deleted_epoch=epoch)
                 )
+                dead.append(DeletedRun(run.run, epoch))
+        return dead
 
     async def writable_project(self, principal: Principal, *, team: str, project: str) -> str:
         """The team, filled in, when the caller may write to the project. Raises InvalidNameError,
         PermissionDeniedError."""
         team = team or principal.default_team
         _check_names(team, project)
-        _check_writable(principal, team)
+        check_writable(principal, team)
         return team
 
     @in_thread
@@ -278,7 +299,9 @@ class ControlStore(Database):
             rows = connection.execute(
                 select(tables.projects).where(tables.projects.c.team.in_(wanted)).order_by("team", "project")
             )
-            return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
+            return [
+                ProjectRow(row.team, row.project, row.created_us, row.retention_days, row.description) for row in rows
+            ]
 
     # Administration
 
@@ -389,7 +412,8 @@ def _check_names(team: str, project: str | None = None, run: str | None = None, 
         raise InvalidNameError(str(error)) from error
 
 
-def _check_writable(principal: Principal, team: str) -> None:
+def check_writable(principal: Principal, team: str) -> None:
+    """Raises PermissionDeniedError."""
     if not principal.can_write(team):
         raise PermissionDeniedError(
             f"this API key may not write to the team {team!r}: use a key of a member, or another team"

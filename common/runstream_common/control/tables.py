@@ -11,6 +11,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -45,6 +46,7 @@ projects = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("retention_days", Integer, nullable=False, server_default="0"),
+    Column("description", Text, nullable=False, server_default=""),
 )
 runs = Table(
     "runs",
@@ -85,7 +87,7 @@ login_links = Table(
     Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
     Column("expires_us", BigInteger, nullable=False),
 )
-VERSION = 4
+VERSION = 5
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
@@ -93,6 +95,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     3: (),  # sessions and login_links: new tables only
     4: (),  # sweeps: new tables only
+    5: ("ALTER TABLE projects ADD COLUMN description TEXT DEFAULT '' NOT NULL",),  # and saved, changes
 }
 """Statements that bring a database from the version before to this one, beside making the tables that are missing.
 Never change an applied one."""

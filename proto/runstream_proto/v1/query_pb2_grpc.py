@@ -10,6 +10,7 @@ from runstream_proto.v1 import query_pb2 as runstream__proto_dot_v1_dot_query__p
 from runstream_proto.v1 import ranking_pb2 as runstream__proto_dot_v1_dot_ranking__pb2
 from runstream_proto.v1 import rich_pb2 as runstream__proto_dot_v1_dot_rich__pb2
 from runstream_proto.v1 import runs_pb2 as runstream__proto_dot_v1_dot_runs__pb2
+from runstream_proto.v1 import saved_pb2 as runstream__proto_dot_v1_dot_saved__pb2
 from runstream_proto.v1 import sql_pb2 as runstream__proto_dot_v1_dot_sql__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -225,6 +226,51 @@ class QueryServiceStub(object):
                 '/runstream.v1.QueryService/GetExtent',
                 request_serializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.FromString,
+                _registered_method=True)
+        self.UpdateRuns = channel.unary_unary(
+                '/runstream.v1.QueryService/UpdateRuns',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.UpdateRunsResponse.FromString,
+                _registered_method=True)
+        self.UpdateProject = channel.unary_unary(
+                '/runstream.v1.QueryService/UpdateProject',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.Project.FromString,
+                _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/runstream.v1.QueryService/ListChanges',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
+        self.ListSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/ListSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.ListSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.ListSavedResponse.FromString,
+                _registered_method=True)
+        self.GetSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/GetSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.GetSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+                _registered_method=True)
+        self.CreateSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/CreateSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.CreateSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+                _registered_method=True)
+        self.UpdateSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/UpdateSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+                _registered_method=True)
+        self.DeleteSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/DeleteSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedResponse.FromString,
+                _registered_method=True)
+        self.RestoreSaved = channel.unary_unary(
+                '/runstream.v1.QueryService/RestoreSaved',
+                request_serializer=runstream__proto_dot_v1_dot_saved__pb2.RestoreSavedRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
                 _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/runstream.v1.QueryService/WhoAmI',
@@ -488,6 +534,66 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateRuns(self, request, context):
+        """Change runs: name, notes, tags, group, config, summary. Needs the right to write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProject(self, request, context):
+        """Change a project: its description. Needs the right to write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChanges(self, request, context):
+        """Who changed what in a project: runs, views, reports, the project itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSaved(self, request, context):
+        """Saved views and reports that the caller may see: the team's, and the caller's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSaved(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSaved(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSaved(self, request, context):
+        """Refused where another has been written since the version that was read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSaved(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSaved(self, request, context):
+        """Take a deletion back, within 30 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Who the caller is: user, teams.
         """
@@ -682,6 +788,51 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetExtent,
                     request_deserializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.SerializeToString,
+            ),
+            'UpdateRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.UpdateRunsResponse.SerializeToString,
+            ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.Project.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.ListChangesRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'ListSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.ListSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.ListSavedResponse.SerializeToString,
+            ),
+            'GetSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.GetSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.SerializeToString,
+            ),
+            'CreateSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.CreateSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.SerializeToString,
+            ),
+            'UpdateSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.UpdateSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.SerializeToString,
+            ),
+            'DeleteSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedResponse.SerializeToString,
+            ),
+            'RestoreSaved': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreSaved,
+                    request_deserializer=runstream__proto_dot_v1_dot_saved__pb2.RestoreSavedRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_saved__pb2.Saved.SerializeToString,
             ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
@@ -1688,6 +1839,249 @@ class QueryService(object):
             '/runstream.v1.QueryService/GetExtent',
             runstream__proto_dot_v1_dot_export__pb2.GetExtentRequest.SerializeToString,
             runstream__proto_dot_v1_dot_export__pb2.GetExtentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/UpdateRuns',
+            runstream__proto_dot_v1_dot_saved__pb2.UpdateRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.UpdateRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/UpdateProject',
+            runstream__proto_dot_v1_dot_saved__pb2.UpdateProjectRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListChanges',
+            runstream__proto_dot_v1_dot_saved__pb2.ListChangesRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/ListSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.ListSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.ListSavedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/GetSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.GetSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/CreateSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.CreateSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/UpdateSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.UpdateSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/DeleteSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.DeleteSavedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreSaved(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/RestoreSaved',
+            runstream__proto_dot_v1_dot_saved__pb2.RestoreSavedRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_saved__pb2.Saved.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,6 +16,7 @@ from runstream_proto.v1 import query_pb2 as _query_pb2
 from runstream_proto.v1 import ranking_pb2 as _ranking_pb2
 from runstream_proto.v1 import rich_pb2 as _rich_pb2
 from runstream_proto.v1 import runs_pb2 as _runs_pb2
+from runstream_proto.v1 import saved_pb2 as _saved_pb2
 from runstream_proto.v1 import sql_pb2 as _sql_pb2
 from runstream_proto.v1.ranking_pb2 import AGGREGATE_LAST as AGGREGATE_LAST
 from runstream_proto.v1.ranking_pb2 import AGGREGATE_MAX as AGGREGATE_MAX
@@ -151,6 +152,21 @@ class QueryServiceStub:
     """How much of each run there is."""
     GetExtent: _grpc.UnaryUnaryMultiCallable[_export_pb2.GetExtentRequest, _export_pb2.GetExtentResponse]
     """The steps and ranks of a run."""
+    UpdateRuns: _grpc.UnaryUnaryMultiCallable[_saved_pb2.UpdateRunsRequest, _query_pb2.UpdateRunsResponse]
+    """Change runs: name, notes, tags, group, config, summary. Needs the right to write."""
+    UpdateProject: _grpc.UnaryUnaryMultiCallable[_saved_pb2.UpdateProjectRequest, _query_pb2.Project]
+    """Change a project: its description. Needs the right to write."""
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_saved_pb2.ListChangesRequest, _saved_pb2.ListChangesResponse]
+    """Who changed what in a project: runs, views, reports, the project itself."""
+    ListSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.ListSavedRequest, _saved_pb2.ListSavedResponse]
+    """Saved views and reports that the caller may see: the team's, and the caller's own."""
+    GetSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.GetSavedRequest, _saved_pb2.Saved]
+    CreateSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.CreateSavedRequest, _saved_pb2.Saved]
+    UpdateSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.UpdateSavedRequest, _saved_pb2.Saved]
+    """Refused where another has been written since the version that was read."""
+    DeleteSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.DeleteSavedRequest, _saved_pb2.DeleteSavedResponse]
+    RestoreSaved: _grpc.UnaryUnaryMultiCallable[_saved_pb2.RestoreSavedRequest, _saved_pb2.Saved]
+    """Take a deletion back, within 30 days."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]
     """Who the caller is: user, teams."""
 
@@ -225,6 +241,21 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """How much of each run there is."""
     GetExtent: _aio.UnaryUnaryMultiCallable[_export_pb2.GetExtentRequest, _export_pb2.GetExtentResponse]  # type: ignore[assignment]
     """The steps and ranks of a run."""
+    UpdateRuns: _aio.UnaryUnaryMultiCallable[_saved_pb2.UpdateRunsRequest, _query_pb2.UpdateRunsResponse]  # type: ignore[assignment]
+    """Change runs: name, notes, tags, group, config, summary. Needs the right to write."""
+    UpdateProject: _aio.UnaryUnaryMultiCallable[_saved_pb2.UpdateProjectRequest, _query_pb2.Project]  # type: ignore[assignment]
+    """Change a project: its description. Needs the right to write."""
+    ListChanges: _aio.UnaryUnaryMultiCallable[_saved_pb2.ListChangesRequest, _saved_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """Who changed what in a project: runs, views, reports, the project itself."""
+    ListSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.ListSavedRequest, _saved_pb2.ListSavedResponse]  # type: ignore[assignment]
+    """Saved views and reports that the caller may see: the team's, and the caller's own."""
+    GetSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.GetSavedRequest, _saved_pb2.Saved]  # type: ignore[assignment]
+    CreateSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.CreateSavedRequest, _saved_pb2.Saved]  # type: ignore[assignment]
+    UpdateSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.UpdateSavedRequest, _saved_pb2.Saved]  # type: ignore[assignment]
+    """Refused where another has been written since the version that was read."""
+    DeleteSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.DeleteSavedRequest, _saved_pb2.DeleteSavedResponse]  # type: ignore[assignment]
+    RestoreSaved: _aio.UnaryUnaryMultiCallable[_saved_pb2.RestoreSavedRequest, _saved_pb2.Saved]  # type: ignore[assignment]
+    """Take a deletion back, within 30 days."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_query_pb2.WhoAmIRequest, _query_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Who the caller is: user, teams."""
 
@@ -518,6 +549,75 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_export_pb2.GetExtentResponse, _abc.Awaitable[_export_pb2.GetExtentResponse]]:
         """The steps and ranks of a run."""
+
+    @_abc_1.abstractmethod
+    def UpdateRuns(
+        self,
+        request: _saved_pb2.UpdateRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.UpdateRunsResponse, _abc.Awaitable[_query_pb2.UpdateRunsResponse]]:
+        """Change runs: name, notes, tags, group, config, summary. Needs the right to write."""
+
+    @_abc_1.abstractmethod
+    def UpdateProject(
+        self,
+        request: _saved_pb2.UpdateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.Project, _abc.Awaitable[_query_pb2.Project]]:
+        """Change a project: its description. Needs the right to write."""
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _saved_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.ListChangesResponse, _abc.Awaitable[_saved_pb2.ListChangesResponse]]:
+        """Who changed what in a project: runs, views, reports, the project itself."""
+
+    @_abc_1.abstractmethod
+    def ListSaved(
+        self,
+        request: _saved_pb2.ListSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.ListSavedResponse, _abc.Awaitable[_saved_pb2.ListSavedResponse]]:
+        """Saved views and reports that the caller may see: the team's, and the caller's own."""
+
+    @_abc_1.abstractmethod
+    def GetSaved(
+        self,
+        request: _saved_pb2.GetSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.Saved, _abc.Awaitable[_saved_pb2.Saved]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateSaved(
+        self,
+        request: _saved_pb2.CreateSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.Saved, _abc.Awaitable[_saved_pb2.Saved]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateSaved(
+        self,
+        request: _saved_pb2.UpdateSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.Saved, _abc.Awaitable[_saved_pb2.Saved]]:
+        """Refused where another has been written since the version that was read."""
+
+    @_abc_1.abstractmethod
+    def DeleteSaved(
+        self,
+        request: _saved_pb2.DeleteSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.DeleteSavedResponse, _abc.Awaitable[_saved_pb2.DeleteSavedResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RestoreSaved(
+        self,
+        request: _saved_pb2.RestoreSavedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_saved_pb2.Saved, _abc.Awaitable[_saved_pb2.Saved]]:
+        """Take a deletion back, within 30 days."""
 
     @_abc_1.abstractmethod
     def WhoAmI(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runstream_common.control.store import ControlStore, Principal
+from collections.abc import Sequence
+
+from runstream_common.control.store import ControlStore, Principal, ProjectRow
 from runstream_common.identity import full_project
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.completeness import describe_streams
@@ -30,20 +32,7 @@ class Runs:
     ) -> pb.ListProjectsResponse:
         team = self._lookup.team(principal, request.team) if request.team else None
         rows = await self._store.projects(principal, team)
-        names = [full_project(row.team, row.project) for row in rows]
-        found = await self._storage.rows("projects", projects=names) if names else []
-        known = {row["project"]: row for row in found}
-        response = pb.ListProjectsResponse()
-        for row, name in zip(rows, names, strict=True):
-            seen = known.get(name, {"runs": 0, "last_us": 0})
-            response.projects.add(
-                team=row.team,
-                name=row.project,
-                runs=seen["runs"],
-                created=timestamp(row.created_us),
-                last_activity=timestamp(seen["last_us"]),
-            )
-        return response
+        return pb.ListProjectsResponse(projects=await describe_projects(self._storage, rows))
 
     async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
@@ -57,3 +46,23 @@ class Runs:
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
         return run
+
+
+async def describe_projects(storage: Storage, rows: Sequence[ProjectRow]) -> list[pb.Project]:
+    """Raises StorageError."""
+    names = [full_project(row.team, row.project) for row in rows]
+    found = await storage.rows("projects", projects=names) if names else []
+    known = {row["project"]: row for row in found}
+    projects = []
+    for row, name in zip(rows, names, strict=True):
+        seen = known.get(name, {"runs": 0, "last_us": 0})
+        project = pb.Project(
+            team=row.team,
+            name=row.project,
+            runs=seen["runs"],
+            created=timestamp(row.created_us),
+            last_activity=timestamp(seen["last_us"]),
+            description=row.description,
+        )
+        projects.append(project)
+    return projects

@@ -18,6 +18,8 @@ class Project:
         self.entity = found.team
         self.name = found.name
         self.run_count = found.runs
+        self.description = found.description
+        """Markdown; set it, then `update()`."""
 
     @property
     def path(self) -> str:
@@ -26,6 +28,13 @@ class Project:
     def runs(self, **options: Any) -> Runs:
         """See `Api.runs`."""
         return self._api.runs(self.path, **options)
+
+    def update(self) -> None:
+        """Send the description. Raises PermissionDeniedError, InvalidRequestError."""
+        from runstream_proto.v1 import saved_pb2 as pb
+
+        request = pb.UpdateProjectRequest(team=self.entity, project=self.name, description=self.description)
+        self._api.ask("UpdateProject", request)
 
     def delete(self) -> int:
         """Delete the project with all its runs, for good; returns how many runs. Needs an admin of the team."""

@@ -21,17 +21,22 @@ STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5
 
 
 class Run:
-    """A stored run."""
+    """A stored run. Set `name`, `notes`, `tags`, `group`, `job_type`, or keys of `config` and `summary`, and send what
+    has changed by `update()`."""
 
     def __init__(self, api: Api, found: pb.Run) -> None:
         self._api = api
+        self._found = found
+        self._take(found)
+
+    def _take(self, found: pb.Run) -> None:
         self._found = found
         self.id = found.id
         self.entity = found.team
         self.project = found.project
         self.name = found.name
         self.notes = found.notes
-        self.tags = tuple(found.tags)
+        self.tags = list(found.tags)
         self.group = found.group
         self.job_type = found.job_type
         self.user = found.user
@@ -89,6 +94,39 @@ class Run:
                 for gap in found.missing
             ],
         }
+
+    def update(self) -> None:
+        """Send what was set since the run was read, and read it again. Fields that were not set stay as they are on the
+        server. A process that resumes the run later outranks it with what it gives to `init()`.
+
+        Raises PermissionDeniedError, InvalidRequestError, NotFoundError.
+        """
+        from runstream.api.editing import update_request
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = update_request(self)
+        if request is not None:
+            self._api.ask("UpdateRuns", request)
+        for name in ("config", "summary"):
+            self.__dict__.pop(name, None)
+        self._take(self._api.ask("GetRun", pb.GetRunRequest(team=self.entity, project=self.project, run=self.id)))
+
+    def add_tags(self, *tags: str) -> None:
+        """At once. Of several who add tags at the same time none loses his, as `tags` with `update()` may."""
+        self._retag(add_tags=tags)
+
+    def remove_tags(self, *tags: str) -> None:
+        """At once. Tags that the run does not have are no error."""
+        self._retag(remove_tags=tags)
+
+    def _retag(self, **change: Sequence[str]) -> None:
+        from runstream_proto.v1 import saved_pb2 as pb
+
+        request = pb.UpdateRunsRequest(team=self.entity, project=self.project, runs=[self.id], **change)  # type: ignore[arg-type]
+        (found,) = self._api.ask("UpdateRuns", request).runs
+        self.tags = list(found.tags)
+        del self._found.tags[:]
+        self._found.tags.extend(found.tags)
 
     def delete(self) -> None:
         """Delete the run with everything it logged, for good. A process that still writes to it is sent away."""

@@ -29,6 +29,15 @@ export interface Axis {
 
 export type AxisKind = "AXIS_KIND_UNSPECIFIED" | "AXIS_KIND_NUMBER" | "AXIS_KIND_LOG" | "AXIS_KIND_CATEGORY" | "AXIS_KIND_TIME";
 
+export interface Change {
+  what: string;
+  subject: string;
+  user: string;
+  key_prefix: string;
+  time?: string;
+  change?: Json;
+}
+
 export interface ClassScore {
   name: string;
   actual: Double;
@@ -115,6 +124,16 @@ export interface CountRunsResponse {
   total: Int64;
 }
 
+export interface CreateSavedRequest {
+  team: string;
+  project: string;
+  kind: SavedKind;
+  name: string;
+  content: string;
+  shared: boolean;
+  id: string;
+}
+
 export interface Curve {
   run: string;
   metric: string;
@@ -156,6 +175,15 @@ export interface DeleteRunsRequest {
   team: string;
   project: string;
   runs: string[];
+}
+
+export interface DeleteSavedRequest {
+  team: string;
+  project: string;
+  id: string;
+}
+
+export interface DeleteSavedResponse {
 }
 
 export interface Difference {
@@ -482,6 +510,12 @@ export interface GetRunRequest {
   run: string;
 }
 
+export interface GetSavedRequest {
+  team: string;
+  project: string;
+  id: string;
+}
+
 export interface GetTableRequest {
   team: string;
   project: string;
@@ -606,6 +640,19 @@ export interface ListAlertsResponse {
   next_page_token: string;
 }
 
+export interface ListChangesRequest {
+  team: string;
+  project: string;
+  subject: string;
+  page_size: number;
+  page_token: string;
+}
+
+export interface ListChangesResponse {
+  changes: Change[];
+  next_page_token: string;
+}
+
 export interface ListFieldsRequest {
   team: string;
   project: string;
@@ -715,6 +762,17 @@ export interface ListRunsResponse {
   total: Int64;
 }
 
+export interface ListSavedRequest {
+  team: string;
+  project: string;
+  kind: SavedKind;
+  deleted: boolean;
+}
+
+export interface ListSavedResponse {
+  saved: Saved[];
+}
+
 export interface LivePoints {
   run: string;
   metric: string;
@@ -805,6 +863,7 @@ export interface Project {
   runs: Int64;
   created?: string;
   last_activity?: string;
+  description: string;
 }
 
 export interface RankCurve {
@@ -869,6 +928,12 @@ export interface RecordGap {
 export interface Reset {
   reason: string;
   runs: string[];
+}
+
+export interface RestoreSavedRequest {
+  team: string;
+  project: string;
+  id: string;
 }
 
 export interface Run {
@@ -955,6 +1020,24 @@ export interface RunSqlResponse {
 
 export type RunState = "RUN_STATE_UNSPECIFIED" | "RUN_STATE_RUNNING" | "RUN_STATE_FINISHED" | "RUN_STATE_FAILED" | "RUN_STATE_CRASHED" | "RUN_STATE_PREEMPTED";
 
+export interface Saved {
+  team: string;
+  project: string;
+  id: string;
+  kind: SavedKind;
+  name: string;
+  content: string;
+  shared: boolean;
+  owner: string;
+  version: Int64;
+  created?: string;
+  updated?: string;
+  updated_by: string;
+  deleted?: string;
+}
+
+export type SavedKind = "SAVED_KIND_UNSPECIFIED" | "SAVED_KIND_CHARTS" | "SAVED_KIND_TABLE" | "SAVED_KIND_REPORT";
+
 export interface Series {
   metric: string;
   rank: number;
@@ -1032,12 +1115,54 @@ export interface TableOrder {
   descending: boolean;
 }
 
+export interface TagList {
+  tags: string[];
+}
+
 export interface TextPoint {
   key: string;
   step: Int64;
   rank: number;
   text: string;
   time_us: Int64;
+}
+
+export interface UpdateProjectRequest {
+  team: string;
+  project: string;
+  description?: string;
+}
+
+export interface UpdateRunsRequest {
+  team: string;
+  project: string;
+  runs: string[];
+  name?: string;
+  notes?: string;
+  group?: string;
+  job_type?: string;
+  tags?: TagList;
+  add_tags: string[];
+  remove_tags: string[];
+  config?: Json;
+  summary?: Json;
+  remove_config: string[];
+  remove_summary: string[];
+}
+
+export interface UpdateRunsResponse {
+  runs: Run[];
+}
+
+export interface UpdateSavedRequest {
+  team: string;
+  project: string;
+  id: string;
+  version: Int64;
+  overwrite: boolean;
+  name?: string;
+  content?: string;
+  shared?: boolean;
 }
 
 export interface WatchRunsRequest {
@@ -1110,6 +1235,15 @@ export interface Methods {
   RunSql: [RunSqlRequest, RunSqlResponse];
   CountRows: [CountRowsRequest, CountRowsResponse];
   GetExtent: [GetExtentRequest, GetExtentResponse];
+  UpdateRuns: [UpdateRunsRequest, UpdateRunsResponse];
+  UpdateProject: [UpdateProjectRequest, Project];
+  ListChanges: [ListChangesRequest, ListChangesResponse];
+  ListSaved: [ListSavedRequest, ListSavedResponse];
+  GetSaved: [GetSavedRequest, Saved];
+  CreateSaved: [CreateSavedRequest, Saved];
+  UpdateSaved: [UpdateSavedRequest, Saved];
+  DeleteSaved: [DeleteSavedRequest, DeleteSavedResponse];
+  RestoreSaved: [RestoreSavedRequest, Saved];
   WhoAmI: [WhoAmIRequest, WhoAmIResponse];
 }
 

@@ -17,6 +17,8 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
   table: () => import("../pages/RunsTable"),
   compare: () => import("../pages/Compare"),
   runs: () => import("../pages/Run"),
+  reports: () => import("../pages/Reports"),
+  views: () => import("../pages/OpenView"),
 };
 
 /** The code of the view that the URL means is fetched while it is asked who is logged in. */

@@ -23,6 +23,8 @@ export interface PanelProps {
   /** Group runs by this field; empty: each run a curve. */
   by: string;
   act: PanelActions;
+  /** Pixels high, in a report: neither pinned nor resized. */
+  fixed?: number;
 }
 
 export interface PanelActions {
@@ -31,6 +33,8 @@ export interface PanelActions {
   open: (metric: string | null) => void;
   log: (metric: string) => void;
   resize: (metric: string, width: number, height: number) => void;
+  /** Copy what a report needs to draw the same. */
+  block?: (metric: string) => void;
 }
 
 const BUCKETS = 300;
@@ -40,12 +44,14 @@ export function Panel(props: PanelProps) {
   const { metric, look, act } = props;
   const frame = useRef<HTMLElement>(null);
   const seen = useSeen(frame);
-  const [width, height] = look.sizes.get(metric) ?? [1, 250];
+  const [width, height] = look.sizes.get(metric) ?? [1, props.fixed ?? 250];
   const tools = (
     <span class="panel-tools">
-      <button class="icon-button small" onClick={() => act.pin(metric)} aria-pressed={props.pinned} aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`} title={props.pinned ? "Unpin" : "Pin"}>
-        <Icon name="pin" size={14} />
-      </button>
+      {!props.fixed && (
+        <button class="icon-button small" onClick={() => act.pin(metric)} aria-pressed={props.pinned} aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`} title={props.pinned ? "Unpin" : "Pin"}>
+          <Icon name="pin" size={14} />
+        </button>
+      )}
       <button class="icon-button small" onClick={() => act.open(metric)} aria-label={`${metric} on the full screen`} title="Full screen">
         <Icon name="full" size={14} />
       </button>
@@ -54,6 +60,7 @@ export function Panel(props: PanelProps) {
         <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
         <MenuItem act={() => void exportSvg(frame.current!, { title: metric, lines: latest.current, axis: props.by ? "step" : look.axis, log: isLog(look, metric), robust: look.robust, zoom: look.zoom })}>Save as SVG</MenuItem>
         <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
+        {act.block && <MenuItem act={() => act.block!(metric)}>Copy for a report</MenuItem>}
       </Menu>
     </span>
   );
@@ -65,7 +72,7 @@ export function Panel(props: PanelProps) {
         {tools}
       </header>
       <PanelBody {...props} seen={seen && !props.full} buckets={BUCKETS} keep={latest} />
-      <Grip metric={metric} width={width} height={height} resize={act.resize} />
+      {!props.fixed && <Grip metric={metric} width={width} height={height} resize={act.resize} />}
       {props.full && (
         <Dialog title={metric} close={() => act.open(null)} class="full">
           <PanelBody {...props} seen buckets={BUCKETS_FULL} keep={latest} />

@@ -1,5 +1,6 @@
 // Sections of panels over some runs, with the tools that shape them. The workspace, a run's page and a comparison use it.
-import { useMemo, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
@@ -30,6 +31,8 @@ export interface ChartsProps {
   ranked?: boolean;
   /** Group runs by this field. */
   by?: string;
+  /** More tools, before the others. */
+  tools?: ComponentChildren;
   /** System sections are folded unless this is set. */
   system?: boolean;
 }
@@ -42,7 +45,9 @@ export function Charts(props: ChartsProps) {
   const pinned = query.getAll("pin");
   const metrics = useMemo(() => (props.keep ? names.data?.filter(props.keep) : names.data), [names.data, props.keep]);
   const sections = useMemo(() => sectionsOf(metrics ?? [], pinned, search), [metrics, pinned.join("\n"), search]);
-  const act = useMemo(actions, []);
+  const shownRuns = useRef(props.runs);
+  shownRuns.current = props.runs;
+  const act = useMemo(() => ({ ...actions(), block: (metric: string) => copyBlock(metric, shownRuns.current) }), []);
   useShortcut("/", "Search metrics", focusSearch);
   useShortcut("l", "Logarithmic axes", act.flipLog);
   useShortcut("o", "Range without outliers", act.flipRobust);
@@ -53,7 +58,7 @@ export function Charts(props: ChartsProps) {
   if (names.error && !names.data) return <ErrorNote error={names.error} retry={names.refresh} />;
   return (
     <div class="charts">
-      <Toolbar look={look} search={search} ranked={props.ranked ?? false} by={props.by ?? ""} metrics={metrics ?? []} copyLink={copyLink} />
+      <Toolbar look={look} search={search} ranked={props.ranked ?? false} by={props.by ?? ""} metrics={metrics ?? []} copyLink={copyLink} tools={props.tools} />
       {!props.runs.length ? (
         <Empty title="No run is shown"><p>Switch some on in the list of runs.</p></Empty>
       ) : !metrics ? (
@@ -169,6 +174,15 @@ function actions() {
 
 function short(value: number): string {
   return String(Number(value.toPrecision(13)));
+}
+
+/** Runs that were switched on or off by hand are named; else the block finds them as this view does. */
+function copyBlock(metric: string, runs: readonly Run[]): void {
+  const { query, parts } = place.value;
+  const byHand = parts.length > 2 || ["on", "off", "run"].some((name) => query.has(name));
+  void import("../report/spec").then(({ blockOf }) => {
+    void navigator.clipboard.writeText(blockOf(metric, query, byHand ? runs.map((run) => run.id) : null)).then(() => toast("Copied: paste it into a report"));
+  });
 }
 
 function focusSearch(): void {

@@ -53,7 +53,10 @@ function Projects({ projects }: { projects: Project[] }) {
       <tbody>
         {projects.map((project) => (
           <tr key={project.name}>
-            <td><a class="strong" href={path(project.team, project.name)}>{project.name}</a></td>
+            <td>
+              <a class="strong" href={path(project.team, project.name)}>{project.name}</a>
+              {project.description && <span class="quiet about-line">{firstLine(project.description)}</span>}
+            </td>
             <td class="right numeric">{Number(project.runs).toLocaleString("en-US")}</td>
             <td class="right numeric">{formatAgo(project.last_activity)}</td>
             <td class="right numeric wide-only">{formatAgo(project.created)}</td>
@@ -127,6 +130,12 @@ run.finish()`;
       <p class="quiet">It appears here by itself, within two seconds of the first point.</p>
     </Empty>
   );
+}
+
+/** Of a description in Markdown, as plain text. */
+function firstLine(text: string): string {
+  const line = text.split("\n").find((one) => one.trim()) ?? "";
+  return line.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*_`#>]+/g, "").trim();
 }
 
 function activity(project: Project): number {

@@ -5,6 +5,7 @@ import type { CompletenessVerdict, Json, JsonValue, Run } from "../api/contract"
 import { count, formatAgo, formatDuration, formatTime, formatValue, number } from "../lib/format";
 import { flatten } from "../lib/flatten";
 import { matcher } from "../lib/panels";
+import { History } from "../edit/History";
 import { Diff } from "../ui/Diff";
 import { State } from "../ui/states";
 import { Icon } from "../ui/Icon";
@@ -30,6 +31,7 @@ export function Overview({ run }: RunViewProps) {
         </dl>
       </Card>
       <Complete run={run} />
+      <History run={run} />
       <Values title="Config" values={run.config} none="No config: give one to init(config=...)" />
       <Values title="Summary" values={run.summary} none="Nothing logged yet" />
       </div>

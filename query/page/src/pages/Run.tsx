@@ -7,6 +7,7 @@ import { useAnswer } from "../api/use";
 import { path } from "../app/location";
 import { count, formatDuration, formatTime, number } from "../lib/format";
 import { isSystem } from "../lib/panels";
+import { RunDialog } from "../edit/EditDialogs";
 import { Copy } from "../ui/Copy";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
@@ -61,7 +62,7 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
   const kinds = new Set(keys.data?.keys.map((key) => key.kind));
   return (
     <div class="run">
-      <Head run={run} />
+      <Head run={run} changed={refresh} />
       <Tabs run={run} kinds={kinds} current={tabName} />
       {tabName === "" ? <RunCharts run={run} /> : tabName === "overview" ? <Overview run={run} /> : tabName === "system" ? <SystemCharts run={run} /> : <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />}
     </div>
@@ -103,7 +104,8 @@ function Gone({ error, team, project, retry }: { error: ApiError; team: string; 
   );
 }
 
-function Head({ run }: { run: Run }) {
+function Head({ run, changed }: { run: Run; changed: () => void }) {
+  const [editing, setEditing] = useState(false);
   return (
     <header class="run-head">
       <h1 class="clip" title={run.name}>{run.name}</h1>
@@ -115,9 +117,11 @@ function Head({ run }: { run: Run }) {
       <span class="grow" />
       <span class="quiet id wide-only">{run.id}</span>
       <Copy text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
+      <button class="icon-button" onClick={() => setEditing(true)} aria-label="Edit name, notes, tags" title="Edit name, notes, tags"><Icon name="edit" /></button>
       <Menu label="More about this run" button={<Icon name="more" />}>
         <MenuItem danger act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}>Delete this run</MenuItem>
       </Menu>
+      {editing && <RunDialog run={run} changed={changed} close={() => setEditing(false)} />}
     </header>
   );
 }

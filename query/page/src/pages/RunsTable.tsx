@@ -13,6 +13,8 @@ import { Grid } from "../table/Grid";
 import { Groups } from "../table/Groups";
 import { questionOf, requestOf } from "../table/question";
 import { usePages } from "../table/usePages";
+import { TagDialog } from "../edit/EditDialogs";
+import { ViewsMenu } from "../saved/ViewsMenu";
 import { Icon } from "../ui/Icon";
 import { Empty, ErrorNote, Loading } from "../ui/states";
 import { FirstRun } from "./Home";
@@ -42,6 +44,7 @@ export default function RunsTable({ team, project }: ProjectProps) {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const last = useRef<string | null>(null);
   const [choosing, setChoosing] = useState(false);
+  const [tagging, setTagging] = useState(false);
   useShortcut("/", "Search runs", focusSearch);
 
   const choose = (run: string, on: boolean, upTo: boolean) => {
@@ -58,6 +61,7 @@ export default function RunsTable({ team, project }: ProjectProps) {
   return (
     <ProjectFrame team={team} project={project} tab="Runs">
       <div class="table-tools" role="toolbar" aria-label="Runs">
+        <ViewsMenu team={team} project={project} kind="SAVED_KIND_TABLE" />
         <div class="field">
           <Icon name="search" size={14} />
           <input id="run-search" type="search" placeholder="Search runs" aria-label="Search runs" value={search} onInput={(event) => setQuery({ find: event.currentTarget.value })} />
@@ -75,6 +79,7 @@ export default function RunsTable({ team, project }: ProjectProps) {
             <span class="quiet">{picked.length} chosen</span>
             <button class="button" disabled={picked.length < 2 || picked.length > MOST_COMPARED} onClick={() => go(address(["compare"]))}>Compare</button>
             <button class="button" onClick={() => go(address([]))}>Chart</button>
+            <button class="button" onClick={() => setTagging(true)}><Icon name="tag" size={14} /> Tag</button>
             <button
               class="button danger"
               onClick={() => {
@@ -117,6 +122,7 @@ export default function RunsTable({ team, project }: ProjectProps) {
           more={pages.more}
         />
       )}
+      {tagging && picked.length > 0 && <TagDialog runs={picked} changed={pages.refresh} close={() => setTagging(false)} />}
       {choosing && (
         <ColumnChooser
           fields={[...PLAIN_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]}

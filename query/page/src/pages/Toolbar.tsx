@@ -1,12 +1,14 @@
 // Tools over the charts; what they set is in the URL.
+import type { ComponentChildren } from "preact";
 import { setQuery } from "../app/location";
 import type { Look } from "../chart/look";
 import { formatDuration, formatNumber } from "../lib/format";
 import { Icon } from "../ui/Icon";
 
-export function Toolbar({ look, search, ranked, by, metrics, copyLink }: { look: Look; search: string; ranked: boolean; by: string; metrics: readonly string[]; copyLink: () => void }) {
+export function Toolbar({ look, search, ranked, by, metrics, copyLink, tools }: { look: Look; search: string; ranked: boolean; by: string; metrics: readonly string[]; copyLink: () => void; tools?: ComponentChildren }) {
   return (
     <div class="toolbar" role="toolbar" aria-label="Charts">
+      {tools}
       <div class="field grow">
         <Icon name="search" size={14} />
         <input id="metric-search" type="search" placeholder="Search metrics: loss, grad.*norm" aria-label="Search metrics by regular expression" value={search} onInput={(event) => setQuery({ q: event.currentTarget.value })} />

@@ -8,6 +8,7 @@ import { Charts } from "./Charts";
 import { isDoomed } from "./deleting";
 import { FirstRun } from "./Home";
 import { chosenRuns, ProjectFrame, type ProjectProps, useColors, useRuns } from "./project";
+import { ViewsMenu } from "../saved/ViewsMenu";
 import { questionOf } from "../table/question";
 import { RunList } from "./RunList";
 
@@ -37,7 +38,7 @@ export default function Workspace({ team, project }: ProjectProps) {
       ) : (
         <div class={listed ? "workspace" : "workspace alone"}>
           {listed && <RunList runs={listedRuns} total={Number(runs.data.total)} shown={shown} colors={colors} hover={setStrong} close={() => setListed(false)} />}
-          <Charts team={team} project={project} runs={shown} colors={colors} strong={strong} by={question.by} />
+          <Charts team={team} project={project} runs={shown} colors={colors} strong={strong} by={question.by} tools={<ViewsMenu team={team} project={project} kind="SAVED_KIND_CHARTS" />} />
         </div>
       )}
     </ProjectFrame>

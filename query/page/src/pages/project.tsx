@@ -90,6 +90,7 @@ export function ProjectFrame(props: { team: string; project: string; tab: string
       <nav class="tabs" aria-label="Views of the project">
         {tab("Charts", "", "chart")}
         {tab("Runs", "table", "table")}
+        {tab("Reports", "reports", "report")}
         <span class="grow" />
         {props.tools}
       </nav>

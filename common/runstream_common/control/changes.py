@@ -1,0 +1,142 @@
+"""Changes of runs and projects. What is noted of a run is also the order in which its tags came and went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select, update
+
+from runstream_common.control import tables
+from runstream_common.control.audit import TAGS, note
+from runstream_common.control.database import Database, in_thread
+from runstream_common.control.errors import LimitReachedError, NotFoundError
+from runstream_common.control.saved_tables import changes, saved
+from runstream_common.control.store import Principal, check_writable
+from runstream_common.limits import MAX_EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class EditedRun:
+    run: str
+    epoch: int
+    """New: the versions of the rows that this change writes begin with it."""
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    id: int
+    what: str
+    subject: str
+    user: str
+    key_prefix: str
+    time_us: int
+    change: dict[str, Any]
+
+
+class ChangeStore(Database):
+    """Changes of runs and projects, and who made them. All raise ControlError."""
+
+    @in_thread
+    def edit_runs(
+        self, principal: Principal, *, team: str, project: str, runs: Sequence[str], change: Mapping[str, Any]
+    ) -> list[EditedRun]:
+        """Note a change of living runs and give it an epoch of its own in each: above all attempts that there are,
+        below those to come. Raises PermissionDeniedError, NotFoundError naming a run that is not there."""
+        check_writable(principal, team)
+        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run.in_(runs))
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                update(tables.runs)
+                .where(*where, tables.runs.c.last_epoch > tables.runs.c.deleted_epoch)
+                .values(last_epoch=tables.runs.c.last_epoch + 1)
+                .returning(tables.runs.c.run, tables.runs.c.last_epoch, tables.runs.c.created_us)
+            ).all()
+            missing = set(runs) - {row.run for row in rows}
+            if missing:
+                raise NotFoundError(f"there is no run {min(missing)!r} in {team}/{project}")
+            if any(row.last_epoch > MAX_EPOCH for row in rows):
+                raise LimitReachedError(f"a run of {team}/{project} was changed {MAX_EPOCH} times: no more is possible")
+            note(connection, principal, team, project, "run", {row.run: row.last_epoch for row in rows}, change)
+            return [EditedRun(row.run, row.last_epoch, row.created_us) for row in rows]
+
+    @in_thread
+    def tag_changes(
+        self, *, team: str, project: str, between: Mapping[str, tuple[int, int]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Changes of tags by run, oldest first. `between`: of each run the epoch after which, and up to which."""
+        found: dict[str, list[dict[str, Any]]] = {run: [] for run in between}
+        if not between:
+            return found
+        after = min(low for low, _ in between.values())
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(changes.c.subject, changes.c.epoch, changes.c.change)
+                .where(changes.c.team == team, changes.c.project == project, changes.c.what == "run")
+                .where(changes.c.subject.in_(list(between)), changes.c.epoch > after)
+                .order_by(changes.c.epoch)
+            )
+            for subject, epoch, text in rows:
+                low, high = between[subject]
+                change = json.loads(text)
+                if low < epoch <= high and any(key in change for key in TAGS):
+                    found[subject].append(change)
+        return found
+
+    @in_thread
+    def deleted(self, *, team: str, project: str, edited: Sequence[EditedRun]) -> list[EditedRun]:
+        """Those that were deleted since."""
+        epochs = {one.run: one.epoch for one in edited}
+        where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run.in_(list(epochs)))
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(tables.runs.c.run, tables.runs.c.deleted_epoch).where(*where))
+            dead = {row.run for row in rows if row.deleted_epoch >= epochs[row.run]}
+        return [one for one in edited if one.run in dead]
+
+    @in_thread
+    def describe_project(self, principal: Principal, *, team: str, project: str, description: str) -> None:
+        """Raises PermissionDeniedError, NotFoundError."""
+        check_writable(principal, team)
+        where = (tables.projects.c.team == team, tables.projects.c.project == project)
+        with self._engine.begin() as connection:
+            done = connection.execute(update(tables.projects).where(*where).values(description=description))
+            if done.rowcount != 1:
+                raise NotFoundError(f"there is no project {project!r} in {team}")
+            note(connection, principal, team, project, "project", {"": 0}, {"description": description})
+
+    @in_thread
+    def changes(self, *, team: str, project: str, subject: str, before: int, limit: int, user: str) -> list[ChangeRow]:
+        """Newest first. `subject`: empty: all; `before`: a row's id, 0: the newest. Of views and
+        reports those that `user` may see, or changed himself."""
+        question = select(changes).where(changes.c.team == team, changes.c.project == project)
+        seen = select(saved.c.id).where(
+            saved.c.team == team, saved.c.project == project, or_(saved.c.shared, saved.c.owner == user)
+        )
+        question = question.where(
+            or_(changes.c.what.in_(("run", "project")), changes.c.subject.in_(seen), changes.c.user == user)
+        )
+        if subject:
+            question = question.where(changes.c.subject == subject)
+        if before:
+            question = question.where(changes.c.id < before)
+        with self._engine.connect() as connection:
+            rows = connection.execute(question.order_by(changes.c.id.desc()).limit(limit))
+            return [
+                ChangeRow(row.id, row.what, row.subject, row.user, row.key_prefix, row.time_us, json.loads(row.change))
+                for row in rows
+            ]
+
+
+def fold_tags(tags: Iterable[str], changed: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Tags after some changes, each once, in the order in which they came. Pure."""
+    found = dict.fromkeys(tags)
+    for change in changed:
+        if "tags" in change:
+            found = dict.fromkeys(change["tags"])
+        for tag in change.get("remove_tags", ()):
+            found.pop(tag, None)
+        found |= dict.fromkeys(change.get("add_tags", ()))
+    return list(found)

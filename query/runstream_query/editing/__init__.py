@@ -1,0 +1,1 @@
+"""What people change of runs on the server: checked, put into rows, stored."""

@@ -1,0 +1,99 @@
+"""Changes of runs into ClickHouse: rows of their documents, as an attempt of the run would write them.
+
+A change gets an epoch of its own from the control database, where it is noted with its author. So its rows outrank what
+the attempts before it wrote, in whatever order rows arrive, and a later attempt outranks it. A ledger row says that it
+arrived, which is how those who watch learn of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from runstream_common.control.changes import ChangeStore, EditedRun, fold_tags
+from runstream_common.control.errors import NotFoundError
+from runstream_common.control.store import ControlStore, Principal
+from runstream_common.identity import full_project, run_month, version
+from runstream_query.deletion import Deletion
+from runstream_query.editing.change import RunChange, check_tags
+from runstream_query.storage import Storage
+
+WRITER = "edit-by-hand"
+"""In the ledger, for all changes of a run; the batch is the change's epoch."""
+_FIELDS = ("project", "run", "section", "key", "value", "deleted", "time", "version", "run_month")
+_LEDGER = (
+    *("project", "run", "writer", "batch", "rank", "epoch", "first_record", "last_record", "points", "rejected"),
+    *("low_step", "high_step", "documents", "checksum", "topic", "partition", "offset", "received", "written"),
+    "run_month",
+)
+
+
+class Edits:
+    """All methods raise ControlError, StorageError, InvalidQuestionError."""
+
+    def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion) -> None:
+        self._storage = storage
+        self._changes = ChangeStore.beside(store)
+        self._deletion = deletion
+
+    async def apply(
+        self, principal: Principal, team: str, project: str, runs: Sequence[str], change: RunChange
+    ) -> None:
+        """Returns when every reader sees it. To repeat it does no harm."""
+        if change.tags:
+            await self._check_room(team, project, runs, change)
+        edited = await self._changes.edit_runs(
+            principal, team=team, project=project, runs=runs, change=dict(change.fields)
+        )
+        tags = await self._tags(team, project, edited) if change.tags else {}
+        now = datetime.now(UTC)
+        name = full_project(team, project)
+        fields, ledger = [], []
+        for one in edited:
+            rows = list(change.rows())
+            if change.tags:
+                rows.append(("run", "tags", json.dumps(tags[one.run], ensure_ascii=False, separators=(",", ":"))))
+            month = run_month(one.created_us)
+            for number, (section, key, text) in enumerate(rows, 1):
+                row = (name, one.run, section, key, text, int(not text), now, version(one.epoch, number), month)
+                fields.append(row)
+            place = (name, one.run, WRITER, one.epoch, 0, one.epoch, 1, len(rows), 0, 0)
+            ledger.append((*place, 0, 0, len(rows), 0, "", 0, 0, now, now, month))
+        await self._storage.insert("run_fields", _FIELDS, fields)
+        await self._storage.insert("ledger", _LEDGER, ledger)
+        await self._look_back(team, project, edited)
+
+    async def _check_room(self, team: str, project: str, runs: Sequence[str], change: RunChange) -> None:
+        """Before anything is noted. Two changes at once may exceed the limit together; it guards a table's cell."""
+        stored = await self._stored_tags(full_project(team, project), runs)
+        for run in runs:
+            check_tags(run, fold_tags(stored.get(run, (0, []))[1], [change.fields]))
+
+    async def _tags(self, team: str, project: str, edited: Sequence[EditedRun]) -> dict[str, list[str]]:
+        """What each run's tags are with this change: on what is stored, all changes noted since, in their order. So of
+        two at once none is lost, whoever writes last."""
+        stored = await self._stored_tags(full_project(team, project), [one.run for one in edited])
+        between = {one.run: (stored.get(one.run, (0, []))[0], one.epoch) for one in edited}
+        changed = await self._changes.tag_changes(team=team, project=project, between=between)
+        return {one.run: fold_tags(stored.get(one.run, (0, []))[1], changed[one.run]) for one in edited}
+
+    async def _stored_tags(self, project: str, runs: Sequence[str]) -> dict[str, tuple[int, list[str]]]:
+        rows = await self._storage.rows("run_tags", project=project, runs=list(runs))
+        return {row["run"]: (row["epoch"], _tags_of(row["value"])) for row in rows}
+
+    async def _look_back(self, team: str, project: str, edited: Sequence[EditedRun]) -> None:
+        """What was deleted while it was changed stays deleted: its deletion may have looked before our rows came."""
+        dead = await self._changes.deleted(team=team, project=project, edited=edited)
+        if dead:
+            await self._deletion.bury(team, project, [(one.run, one.epoch) for one in dead])
+            raise NotFoundError(f"there is no run {dead[0].run!r} in {team}/{project}: it was just deleted")
+
+
+def _tags_of(text: str) -> list[str]:
+    try:
+        found: Any = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return [str(tag) for tag in found] if isinstance(found, list) else []
