@@ -135,15 +135,16 @@ async def test_ranking_follows_its_stated_rules(
     assert [found.place for found in response.runs] == list(range(1, len(expected) + 1))
 
 
-async def test_metrics_and_summary_are_the_last_surviving_values(world: World) -> None:
-    response = await world.answers.ListMetrics(
-        world.principal, pb.ListMetricsRequest(project=world.project, run="run-a", page_size=2)
-    )
-    second = await world.answers.ListMetrics(
-        world.principal,
-        pb.ListMetricsRequest(project=world.project, run="run-a", page_size=2, page_token=response.next_page_token),
-    )
-    metrics = [*response.metrics, *second.metrics]
+@pytest.mark.parametrize("page_size", [1, 2, 1000])
+async def test_metrics_and_summary_are_the_last_surviving_values(world: World, page_size: int) -> None:
+    request = pb.ListMetricsRequest(project=world.project, run="run-a", page_size=page_size)
+    metrics: list[pb.Metric] = []
+    while True:
+        response = await world.answers.ListMetrics(world.principal, request)
+        metrics += response.metrics
+        if not response.next_page_token:
+            break
+        request.page_token = response.next_page_token
     names = sorted({metric for run, metric, _, _ in world.surviving if run == "run-a"}, key=str.encode)
     assert [metric.name for metric in metrics] == names
     for metric in metrics:
