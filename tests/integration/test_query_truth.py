@@ -4,10 +4,12 @@ repeated steps, rewrites by later attempts, and everything inserted twice in ran
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.storage import Storage
 from tests.integration.world import World, mean_of, same
 
 
@@ -100,6 +102,43 @@ def check_curve(curve: pb.Curve, members: dict[int, list[tuple[int, float]]], bu
         real = [value for value in means if math.isfinite(value)]
         assert same(curve.means[index], sum(real) / len(real) if real else math.nan)
     assert covered == sorted(by_step)
+
+
+async def test_rows_that_are_superseded_are_in_no_curve_before_and_after_they_are_merged_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    usual = Storage.columns
+
+    async def counted(self: Storage, name: str, **parameters: Any) -> dict[str, Any]:
+        asked.append(name)
+        return await usual(self, name, **parameters)
+
+    monkeypatch.setattr(Storage, "columns", counted)
+    request = pb.GetCurvesRequest(
+        project=world.project, runs=["run-a", "run-c"], metrics=["loss", "acc"], selection=pb.RANK_SELECTION_EACH
+    )
+
+    async def ask(*statements: str) -> None:
+        asked.clear()
+        response = await world.answers.GetCurves(world.principal, request)
+        assert asked == list(statements)
+        assert len(response.curves) > 5
+        for curve in response.curves:
+            check_curve(curve, {curve.rank: world.series(curve.run, curve.metric)[curve.rank]}, 1000)
+
+    await world.client.command("SYSTEM STOP MERGES points")
+    try:
+        await world.client.command(
+            "INSERT INTO points SELECT project, run, metric, rank, step, 12345.0, time, 0, run_month FROM points "
+            "WHERE project = {project:String} AND run = 'run-a' AND metric IN ('loss', 'acc') LIMIT 5",
+            parameters={"project": f"main/{world.project}"},
+        )
+        await ask("curve_rows", "curve_points")
+    finally:
+        await world.client.command("SYSTEM START MERGES points")
+    await world.client.command("OPTIMIZE TABLE points FINAL")
+    await ask("curve_rows")
 
 
 @pytest.mark.parametrize("ascending", [True, False])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runstream_query.curves.arranged import arranged
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
@@ -17,6 +18,8 @@ from runstream_query.storage import Storage
 
 Name = tuple[str, str]
 """run, metric"""
+_MAX_ROWS = 4_000_000
+"""That are read without a look at versions: more than points are read whole for an answer (`assemble.MAX_READ`)."""
 
 
 async def read(
@@ -38,18 +41,26 @@ async def columns_of(
     metrics: Sequence[str],
     started_us: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Columns of `curve_points.sql`."""
+    """Columns of `curve_points.sql`, in its order."""
+    question: dict[str, Any] = {
+        "project": project,
+        "runs": list(runs),
+        "run_numbers": list(range(len(runs))),
+        "metrics": list(metrics),
+        "metric_numbers": list(range(len(metrics))),
+        "ranks": asked.ranks,
+        "min_step": asked.min_step,
+        "max_step": asked.max_step,
+    }
+    if not asked.by_time:
+        # Rows are seldom superseded, and not for long: when their parts are merged they are gone.
+        rows = await storage.columns("curve_rows", **question, limit=_MAX_ROWS)
+        if len(rows["step"]) < _MAX_ROWS and (found := arranged(rows)) is not None:
+            return found
     ranges = [asked.times_us(started_us.get(run, 0)) for run in runs]
     return await storage.columns(
         "curve_points",
-        project=project,
-        runs=list(runs),
-        run_numbers=list(range(len(runs))),
-        metrics=list(metrics),
-        metric_numbers=list(range(len(metrics))),
-        ranks=asked.ranks,
-        min_step=asked.min_step,
-        max_step=asked.max_step,
+        **question,
         by_time=int(asked.by_time),
         min_us=[low for low, _ in ranges],
         max_us=[high for _, high in ranges],
