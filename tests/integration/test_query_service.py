@@ -397,6 +397,7 @@ async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack
         "Array(UInt64)": [1],
         "Array(Array(Int64))": [[1]],
         "Array(Tuple(String, UInt32))": [("x", 1)],
+        "Array(Tuple(String, Int64))": [("x", 1)],
     }
     import re
 

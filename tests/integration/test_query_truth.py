@@ -4,10 +4,12 @@ repeated steps, rewrites by later attempts, and everything inserted twice in ran
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.storage import Storage
 from tests.integration.world import World, mean_of, same
 
 
@@ -102,6 +104,43 @@ def check_curve(curve: pb.Curve, members: dict[int, list[tuple[int, float]]], bu
     assert covered == sorted(by_step)
 
 
+async def test_rows_that_are_superseded_are_in_no_curve_before_and_after_they_are_merged_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    usual = Storage.columns
+
+    async def counted(self: Storage, name: str, **parameters: Any) -> dict[str, Any]:
+        asked.append(name)
+        return await usual(self, name, **parameters)
+
+    monkeypatch.setattr(Storage, "columns", counted)
+    request = pb.GetCurvesRequest(
+        project=world.project, runs=["run-a", "run-c"], metrics=["loss", "acc"], selection=pb.RANK_SELECTION_EACH
+    )
+
+    async def ask(*statements: str) -> None:
+        asked.clear()
+        response = await world.answers.GetCurves(world.principal, request)
+        assert asked == list(statements)
+        assert len(response.curves) > 5
+        for curve in response.curves:
+            check_curve(curve, {curve.rank: world.series(curve.run, curve.metric)[curve.rank]}, 1000)
+
+    await world.client.command("SYSTEM STOP MERGES points")
+    try:
+        await world.client.command(
+            "INSERT INTO points SELECT project, run, metric, rank, step, 12345.0, time, 0, run_month FROM points "
+            "WHERE project = {project:String} AND run = 'run-a' AND metric IN ('loss', 'acc') LIMIT 5",
+            parameters={"project": f"main/{world.project}"},
+        )
+        await ask("curve_rows", "curve_points")
+    finally:
+        await world.client.command("SYSTEM START MERGES points")
+    await world.client.command("OPTIMIZE TABLE points FINAL")
+    await ask("curve_rows")
+
+
 @pytest.mark.parametrize("ascending", [True, False])
 @pytest.mark.parametrize("aggregate", [pb.AGGREGATE_LAST, pb.AGGREGATE_MIN, pb.AGGREGATE_MAX, pb.AGGREGATE_MEAN])
 async def test_ranking_follows_its_stated_rules(
@@ -135,15 +174,16 @@ async def test_ranking_follows_its_stated_rules(
     assert [found.place for found in response.runs] == list(range(1, len(expected) + 1))
 
 
-async def test_metrics_and_summary_are_the_last_surviving_values(world: World) -> None:
-    response = await world.answers.ListMetrics(
-        world.principal, pb.ListMetricsRequest(project=world.project, run="run-a", page_size=2)
-    )
-    second = await world.answers.ListMetrics(
-        world.principal,
-        pb.ListMetricsRequest(project=world.project, run="run-a", page_size=2, page_token=response.next_page_token),
-    )
-    metrics = [*response.metrics, *second.metrics]
+@pytest.mark.parametrize("page_size", [1, 2, 1000])
+async def test_metrics_and_summary_are_the_last_surviving_values(world: World, page_size: int) -> None:
+    request = pb.ListMetricsRequest(project=world.project, run="run-a", page_size=page_size)
+    metrics: list[pb.Metric] = []
+    while True:
+        response = await world.answers.ListMetrics(world.principal, request)
+        metrics += response.metrics
+        if not response.next_page_token:
+            break
+        request.page_token = response.next_page_token
     names = sorted({metric for run, metric, _, _ in world.surviving if run == "run-a"}, key=str.encode)
     assert [metric.name for metric in metrics] == names
     for metric in metrics:

@@ -196,9 +196,9 @@ async def test_whatever_is_rolled_up_curves_tell_of_the_surviving_points(road: R
     await road.merge()
     while await road.keeper.roll():
         pass
-    before = road.storage.asked.get("rolled_buckets", 0)
+    before = road.storage.asked.get("rolled_cells", 0)
     road.expect(await road.curve(buckets=20), -(1 << 53), 1 << 53)
-    assert road.storage.asked["rolled_buckets"] > before, "the roll-ups were never used"
+    assert road.storage.asked["rolled_cells"] > before, "the roll-ups were never used"
 
 
 async def test_a_range_of_times_takes_the_points_in_it_and_no_others(road: Road) -> None:
@@ -303,6 +303,7 @@ async def test_a_spike_of_one_step_in_ten_million_is_on_the_screen(road: Road, m
         at = int(np.argmax(curve.maxs))
         assert curve.maxs[at] == 1e6 and curve.first_steps[at] <= spike <= curve.last_steps[at]
         assert sum(curve.counts) == 10_000_000
-        assert ("rolled_buckets" in road.storage.asked) == rolled
+        # Before, only a service that runs beside this test may have rolled it up.
+        assert "rolled_cells" in road.storage.asked or not rolled
         nearer = await road.curve(buckets=1000, min_step=spike - 300, max_step=spike + 300)
         assert nearer is not None and nearer.firsts[300] == 1e6 and nearer.first_steps[300] == spike

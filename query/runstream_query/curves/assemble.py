@@ -12,7 +12,8 @@ from runstream_query.curves import by_metric, points
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.extents import known_span
+from runstream_query.curves.extents import extents, known_span
+from runstream_query.curves.rolled import ONE_THREAD
 from runstream_query.curves.spans import Span
 from runstream_query.storage import Storage
 
@@ -36,17 +37,15 @@ async def curves(storage: Storage, project: str, asked: Asked, started_us: Mappi
 
 
 async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
-    question: dict[str, Any] = {"project": project, "runs": asked.runs, "metrics": asked.metrics, "ranks": asked.ranks}
+    asking = extents(storage, project, asked.runs, asked.metrics, asked.ranks)
     if len(asked.runs) * len(asked.metrics) <= _FEW:
-        extents, rolled = await asyncio.gather(
-            storage.rows("series_extent", **question), storage.rows("rolled_series", **question)
-        )
-        short, means, long = _sorted_out(extents, asked)
+        known, rolled = await asyncio.gather(asking, _rolled(storage, project, asked, asked.runs))
+        short, means, long = _sorted_out(known, asked)
     else:
-        extents = await storage.rows("series_extent", **question)
-        short, means, long = _sorted_out(extents, asked)
-        rolled = await storage.rows("rolled_series", **{**question, "runs": sorted(long)}) if long else []
-    most = max((row["ranks"] for row in extents), default=0)
+        known = await asking
+        short, means, long = _sorted_out(known, asked)
+        rolled = await _rolled(storage, project, asked, sorted(long)) if long else []
+    most = max((row["ranks"] for row in known), default=0)
     work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
         binned = Binned(storage, project, run, asked, started_us.get(run, 0))
@@ -56,15 +55,20 @@ async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Map
     return [curve for part in await asyncio.gather(*work) for curve in part]
 
 
+async def _rolled(storage: Storage, project: str, asked: Asked, runs: list[str]) -> list[dict[str, Any]]:
+    question = {"project": project, "runs": runs, "metrics": asked.metrics, "ranks": asked.ranks}
+    return await storage.rows("rolled_series", settings=ONE_THREAD, **question)
+
+
 def _sorted_out(
-    extents: list[dict[str, Any]], asked: Asked
+    rows: list[dict[str, Any]], asked: Asked
 ) -> tuple[list[points.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
     """Short series; metrics of several ranks whose mean is asked for, by run; long series, by run."""
     short: list[points.Name] = []
     means: dict[str, dict[str, Span | None]] = defaultdict(dict)
     long: dict[str, dict[str, Span | None]] = defaultdict(dict)
     total = 0
-    for row in extents:
+    for row in rows:
         run, metric = row["run"], row["metric"]
         span = known_span(row)
         if not asked.each and row["ranks"] > 1:

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from runstream_query.curves.asked import Asked
-from runstream_query.curves.buckets import NAMES, Buckets, from_columns, merge
+from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import clip
-from runstream_query.curves.rolled import Series, rolled_buckets
+from runstream_query.curves.rolled import ONE_THREAD, Series, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
 from runstream_query.storage import Storage
+
+_MAX_FETCHED = 65_536
+"""Steps of a range whose points are fetched: so many take no longer to send than the engine needs to plan buckets."""
 
 
 class Binned:
@@ -144,6 +147,8 @@ class Binned:
         series = Series(self._common["project"], self._run, metric, rank, steps, **self._times)
 
         async def read_points(span: Span) -> Buckets:
+            if span.high - span.low < _MAX_FETCHED:
+                return await self._fetched(series, span, width)
             curves = await self._query("curve_buckets", [metric], width, span, [rank])
             return curves[0].buckets if curves else _NOTHING
 
@@ -151,6 +156,16 @@ class Binned:
         if pieces is None:
             pieces = [await read_points(steps)]
         return Curve(self._run, metric, rank, width, merge(pieces) if pieces else _NOTHING)
+
+    async def _fetched(self, series: Series, span: Span, width: int) -> Buckets:
+        """A short range of a series, as points that are put into buckets here."""
+        columns = await self._storage.columns(
+            "span_points", settings=ONE_THREAD, **series.parameters, min_step=span.low, max_step=span.high
+        )
+        inside = (columns["time_us"] >= series.min_us) & (columns["time_us"] <= series.max_us)
+        order = np.argsort(columns["step"][inside], kind="stable")
+        steps, values, times_us = (columns[name][inside][order] for name in ("step", "value", "time_us"))
+        return from_points((steps + GRID) // width, steps, values, times_us)
 
 
 _NOTHING = from_columns(dict.fromkeys(NAMES, ()))

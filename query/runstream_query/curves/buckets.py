@@ -58,11 +58,15 @@ def from_columns(columns: Any) -> Buckets:
     return Buckets(**found)
 
 
-def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:
-    """One point a step, sorted by step; `bucket` does not fall."""
-    if len(bucket) and (np.diff(bucket) > 0).all():
+def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, series: Ints | None = None) -> Buckets:
+    """One point a step, sorted by step; `bucket` does not fall. `series`: where further series begin, of several whose
+    points lie one behind the other: no bucket holds points of two."""
+    new = np.diff(bucket, prepend=bucket[0] - 1) != 0 if len(bucket) else np.empty(0, dtype=bool)
+    if series is not None:
+        new[series] = True
+    if new.all():
         return _point_by_point(bucket, steps, values, times_us)
-    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1)) if len(bucket) else np.empty(0, dtype=np.int64)
+    starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(bucket)) - 1 if len(starts) else starts
     finite = np.isfinite(values)
     numbers = np.where(finite, values, np.nan)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runstream_query.curves.spans import Span
 from runstream_query.storage import Storage
 
 _UNKNOWN = -(1 << 63)
+_ONE_THREAD = {"max_threads": 1}
+"""A row a series: a second thread costs more than it saves."""
+
+
+async def extents(
+    storage: Storage, project: str, runs: Sequence[str], metrics: Sequence[str], ranks: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """Rows of `series_extent.sql`, by run and metric. `ranks`: empty for all."""
+    question = {"project": project, "runs": list(runs), "metrics": list(metrics), "ranks": list(ranks)}
+    rows = await storage.rows("series_extent", settings=_ONE_THREAD, **question)
+    return sorted(rows, key=lambda row: (row["run"], row["metric"]))
 
 
 def known_span(row: Mapping[str, Any]) -> Span | None:
@@ -24,7 +35,7 @@ def clip(span: Span, low: int, high: int) -> Span | None:
 
 async def span_of(storage: Storage, project: str, run: str, metric: str, low: int, high: int) -> Span | None:
     """Of a metric, over all its ranks, within a range of steps; None: nothing is there."""
-    rows = await storage.rows("series_extent", project=project, runs=[run], metrics=[metric], ranks=[])
+    rows = await extents(storage, project, [run], [metric])
     if not rows:
         return None
     span = known_span(rows[0])

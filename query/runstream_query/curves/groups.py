@@ -9,7 +9,7 @@ from typing import Any
 
 from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.curves.asked import bucket_count, check_list, step_range
-from runstream_query.curves.extents import clip, known_span
+from runstream_query.curves.extents import clip, extents, known_span
 from runstream_query.curves.smoothing import check_smoothing, smooth
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
@@ -53,8 +53,8 @@ async def group_curves(
     if smoothing is not None:
         check_smoothing(smoothing)
     groups = await _groups(storage, project, runs, check_fields(request.group_by), users)
-    extents = await storage.rows("series_extent", project=project, runs=runs, metrics=metrics, ranks=[])
-    span = _hull(extents, low, high)
+    found = await extents(storage, project, runs, metrics)
+    span = _hull(found, low, high)
     response = pb.GetGroupCurvesResponse()
     if span is None:
         return response
@@ -72,7 +72,7 @@ async def group_curves(
         grid=GRID,
     )
     having: dict[tuple[Group, str], list[str]] = defaultdict(list)
-    for row in extents:
+    for row in found:
         having[groups[row["run"]], row["metric"]].append(row["run"])
     for number, metric, start, end in _pieces(columns):
         curve = response.curves.add(

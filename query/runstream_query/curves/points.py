@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runstream_query.curves.arranged import arranged
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
@@ -17,6 +18,8 @@ from runstream_query.storage import Storage
 
 Name = tuple[str, str]
 """run, metric"""
+_MAX_ROWS = 4_000_000
+"""That are read without a look at versions: more than points are read whole for an answer (`assemble.MAX_READ`)."""
 
 
 async def read(
@@ -26,8 +29,7 @@ async def read(
     found: list[Curve] = []
     for runs, metrics in _rectangles(names):
         columns = await columns_of(storage, project, asked, runs, metrics, started_us)
-        for _, pieces in _by_name(columns):
-            found += _curves(columns, pieces, runs, metrics, asked.buckets)
+        found += _curves(columns, runs, metrics, asked.buckets)
     return found
 
 
@@ -39,18 +41,26 @@ async def columns_of(
     metrics: Sequence[str],
     started_us: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Columns of `curve_points.sql`."""
+    """Columns of `curve_points.sql`, in its order."""
+    question: dict[str, Any] = {
+        "project": project,
+        "runs": list(runs),
+        "run_numbers": list(range(len(runs))),
+        "metrics": list(metrics),
+        "metric_numbers": list(range(len(metrics))),
+        "ranks": asked.ranks,
+        "min_step": asked.min_step,
+        "max_step": asked.max_step,
+    }
+    if not asked.by_time:
+        # Rows are seldom superseded, and not for long: when their parts are merged they are gone.
+        rows = await storage.columns("curve_rows", **question, limit=_MAX_ROWS)
+        if len(rows["step"]) < _MAX_ROWS and (found := arranged(rows)) is not None:
+            return found
     ranges = [asked.times_us(started_us.get(run, 0)) for run in runs]
     return await storage.columns(
         "curve_points",
-        project=project,
-        runs=list(runs),
-        run_numbers=list(range(len(runs))),
-        metrics=list(metrics),
-        metric_numbers=list(range(len(metrics))),
-        ranks=asked.ranks,
-        min_step=asked.min_step,
-        max_step=asked.max_step,
+        **question,
         by_time=int(asked.by_time),
         min_us=[low for low, _ in ranges],
         max_us=[high for _, high in ranges],
@@ -69,38 +79,32 @@ def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
         yield sorted(runs), list(metrics_of)
 
 
-def _by_name(columns: dict[str, Any]) -> Iterator[tuple[tuple[int, int], list[tuple[int, int]]]]:
-    """(run number, metric number) and the ranges of rows of its ranks."""
-    run, metric, rank = columns["run_number"], columns["metric_number"], columns["rank"]
+def _curves(columns: dict[str, Any], runs: Sequence[str], metrics: Sequence[str], buckets: int) -> Iterator[Curve]:
+    """Of rows by run, metric, rank and step. The ranks of one metric share their buckets' width; point by point where
+    none has more points than buckets. All series are put into buckets at once."""
+    run, metric, rank, steps = (columns[name] for name in ("run_number", "metric_number", "rank", "step"))
     if not len(run):
         return
-    new_name = (run[1:] != run[:-1]) | (metric[1:] != metric[:-1])
-    edges = np.flatnonzero(new_name | (rank[1:] != rank[:-1])) + 1
-    pieces = list(zip([0, *edges.tolist()], [*edges.tolist(), len(run)], strict=True))
-    together: list[tuple[int, int]] = []
-    for start, end in pieces:
-        if together and (run[start], metric[start]) != (run[together[0][0]], metric[together[0][0]]):
-            yield (int(run[together[0][0]]), int(metric[together[0][0]])), together
-            together = []
-        together.append((start, end))
-    yield (int(run[together[0][0]]), int(metric[together[0][0]])), together
+    named = (run[1:] != run[:-1]) | (metric[1:] != metric[:-1])
+    starts = np.concatenate(([0], np.flatnonzero(named | (rank[1:] != rank[:-1])) + 1))
+    counts = np.diff(starts, append=len(run))
+    widths = _widths(steps, starts, counts, np.concatenate(([True], named[starts[1:] - 1])), buckets)
+    bucket = (steps + GRID) // np.repeat(widths, counts) if widths.max() > 1 else steps + GRID
+    whole = from_points(bucket, steps, columns["value"], columns["time_us"], starts)
+    edges = np.searchsorted(np.cumsum(whole.points), starts, side="right").tolist()
+    for place, (start, end) in enumerate(zip(edges, [*edges[1:], len(whole)], strict=True)):
+        row = starts[place]
+        yield Curve(runs[run[row]], metrics[metric[row]], int(rank[row]), int(widths[place]), whole.part(start, end))
 
 
-def _curves(
-    columns: dict[str, Any], pieces: list[tuple[int, int]], runs: Sequence[str], metrics: Sequence[str], buckets: int
-) -> Iterator[Curve]:
-    """The ranks of one metric share their buckets' width; point by point where none has more points than buckets."""
-    steps, start, end = columns["step"], pieces[0][0], pieces[-1][1]
-    if max(high - low for low, high in pieces) <= buckets:
-        width = 1
-    else:
-        width = width_for(int(steps[start:end].min()), int(steps[start:end].max()), buckets)
-    for low, high in pieces:
-        own = steps[low:high]
-        yield Curve(
-            runs[int(columns["run_number"][low])],
-            metrics[int(columns["metric_number"][low])],
-            int(columns["rank"][low]),
-            width,
-            from_points((own + GRID) // width, own, columns["value"][low:high], columns["time_us"][low:high]),
-        )
+def _widths(steps: Any, starts: Any, counts: Any, first: Any, buckets: int) -> Any:
+    """Of each series, where its rows start and how many they are; `first`: whether it is the first rank of a name."""
+    names = np.flatnonzero(first)
+    lows = np.minimum.reduceat(steps[starts], names).tolist()
+    highs = np.maximum.reduceat(steps[starts + counts - 1], names).tolist()
+    longest = np.maximum.reduceat(counts, names).tolist()
+    found = [
+        1 if most <= buckets else width_for(low, high, buckets)
+        for low, high, most in zip(lows, highs, longest, strict=True)
+    ]
+    return np.repeat(np.array(found, dtype=np.int64), np.diff(names, append=len(starts)))

@@ -44,9 +44,9 @@ async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesR
             continue
         width = width_for(*span, buckets)
         if width == 1:
-            columns = await storage.columns("rank_steps", metrics=[metric], **common)
+            columns = await storage.columns("rank_steps", metric=metric, **common)
         else:
-            columns = await storage.columns("rank_buckets", metrics=[metric], width=width, grid=GRID, **common)
+            columns = await storage.columns("rank_buckets", metric=metric, width=width, grid=GRID, **common)
         if len(columns["bucket"]):
             _fill(response.curves.add(metric=metric, bucket_width=width), columns, request.percentiles)
     return response

@@ -26,9 +26,8 @@ _ATTEMPTS = 3
 """Of finding the parts at rest. Merges end every few seconds; then the points are read."""
 _MAX_SPANS = 24
 """Ranges that are read from points, each by a query of its own. Two or three are usual: a fresh end, a seam."""
-_MAX_PIECES = 24
-_ONE_THREAD = {"max_threads": 1}
-"""Pieces are read side by side already."""
+ONE_THREAD = {"max_threads": 1}
+"""A second one costs more than it saves where so little is read."""
 ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
@@ -78,7 +77,12 @@ async def rolled_buckets(
             return None
         parts = [row["part"] for row, _ in usable]
         others = await storage.rows(
-            "other_parts", **series.parameters, parts=parts, min_step=series.steps.low, max_step=series.steps.high
+            "other_parts",
+            settings=ONE_THREAD,
+            **series.parameters,
+            parts=parts,
+            min_step=series.steps.low,
+            max_step=series.steps.high,
         )
         plan, rest = _plan(series.steps, usable, others)
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
@@ -127,63 +131,54 @@ def _reach(free: Span, own: Span, width: int) -> Span:
 async def _read(
     storage: Storage, series: Series, plan: list[Rolled], rest: list[Span], width: int, read_points: ReadPoints
 ) -> list[Buckets] | None:
-    if not 1 <= len(plan) <= _MAX_PIECES:
+    if not plan or len(rest) > _MAX_SPANS:
         return None
-    edges: list[Span] = []
+    reading = asyncio.ensure_future(_cells(storage, series, plan, width))
     if series.bounded:
-        for found in await asyncio.gather(*(_edges(storage, series, piece) for piece in plan)):
-            edges += found
-    rest = union([*rest, *edges])
-    if len(rest) > _MAX_SPANS:
-        return None  # much of it is rewritten, or its times jump back and forth
-    read = await asyncio.gather(
-        *(_read_piece(storage, series, piece, width) for piece in plan), *(read_points(span) for span in rest)
-    )
-    return [buckets for buckets in read if len(buckets)]
+        # What lies across an end of the range of times is known when the cells are: the rest is read with it.
+        _, edges = await reading
+        rest = union([*rest, *edges])
+        if len(rest) > _MAX_SPANS:
+            return None  # much of it is rewritten, or its times jump back and forth
+    read = await asyncio.gather(*(read_points(span) for span in rest))
+    found, _ = await reading
+    return [buckets for buckets in (found, *read) if len(buckets)]
 
 
-async def _edges(storage: Storage, series: Series, piece: Rolled) -> list[Span]:
-    """Cells that lie across an end of the range of times; one more than may be, where there are too many."""
-    rows = await storage.rows("rolled_edges", **_wanted(series, piece), limit=_MAX_SPANS + 1)
-    cells = (Span(row["cell_number"] * piece.width, (row["cell_number"] + 1) * piece.width - 1) for row in rows)
-    return [span for cell in cells if (span := clip(cell, *piece.covers))]
-
-
-async def _read_piece(storage: Storage, series: Series, piece: Rolled, width: int) -> Buckets:
-    """Without the cells that lie across an end of the range of times."""
-    return _as_buckets(
-        await storage.columns("rolled_buckets", settings=_ONE_THREAD, **_wanted(series, piece), width=width, grid=GRID)
-    )
-
-
-def _wanted(series: Series, piece: Rolled) -> dict[str, Any]:
-    return {
+async def _cells(storage: Storage, series: Series, plan: list[Rolled], width: int) -> tuple[Buckets, list[Span]]:
+    """The cells of a plan as pieces of buckets of the wanted width, without those that lie across an end of the range
+    of times: where those are."""
+    pairs = sorted({(piece.part, piece.width) for piece in plan})
+    parts = [part for part, _ in pairs]
+    columns = await storage.columns(
+        "rolled_cells",
+        settings=ONE_THREAD,
         **series.parameters,
-        "part": piece.part,
-        "cell": piece.width,
-        "first_cell": piece.cells.low,
-        "last_cell": piece.cells.high,
-        "min_us": series.min_us,
-        "max_us": series.max_us,
-    }
-
-
-def _as_buckets(columns: dict[str, Any]) -> Buckets:
-    points, finite = columns["sum_points"].astype(np.int64), columns["sum_finite"].astype(np.int64)
+        parts=parts,
+        cells=pairs,
+        first_cell=min(piece.cells.low for piece in plan),
+        last_cell=max(piece.cells.high for piece in plan),
+    )
+    number, cell = columns["part_number"], columns["cell_number"]
+    wanted, edges = np.zeros(len(cell), dtype=bool), []
+    inside = (columns["earliest_us"] >= series.min_us) & (columns["latest_us"] <= series.max_us)
+    across = ~inside & (columns["earliest_us"] <= series.max_us) & (columns["latest_us"] >= series.min_us)
+    for piece in plan:
+        own = (number == parts.index(piece.part) + 1) & (cell >= piece.cells.low) & (cell <= piece.cells.high)
+        wanted |= own & inside
+        for low in (cell[own & across] * piece.width).tolist():
+            edges.append(clip(Span(low, low + piece.width - 1), *piece.covers))
+    chosen = {name: column[wanted] for name, column in columns.items()}
+    widths = np.array([cell_width for _, cell_width in pairs], dtype=np.int64)[
+        chosen["part_number"].astype(np.int64) - 1
+    ]
+    points, finite = chosen["points"].astype(np.int64), chosen["finite"].astype(np.int64)
     return from_columns(
         {
-            "bucket": columns["whole"],
-            "first_step": columns["low_step"],
-            "last_step": columns["high_step"],
-            "first": columns["first_value"],
-            "last": columns["last_value"],
-            "minimum": columns["low"],
-            "maximum": columns["high"],
-            "total": columns["sum_total"],
+            **chosen,
+            "bucket": (chosen["cell_number"] * widths + GRID) // width,
             "finite": finite,
-            "points": points,
             "not_finite": points - finite,
             "steps": points,
-            "earliest_us": columns["earliest_us"],
         }
-    )
+    ), [span for span in edges if span]

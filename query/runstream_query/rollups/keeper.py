@@ -90,14 +90,16 @@ class RollupKeeper:
         return len(found)
 
     async def _roll_series(self, part: str, project: str, run: str, bits: int, members: list[Any]) -> None:
-        def named(rows: list[Any]) -> dict[str, Any]:
+        def named(rows: list[Any], bits: int) -> dict[str, Any]:
             series = [(row["metric"], row["rank"]) for row in rows]
             return {"part": part, "project": project, "run": run, "series": series, "bits": bits}
 
-        await self._storage.execute("roll", settings=_ONE_THREAD, **named(members))
-        longer = [row for row in members if len(widths_for(bits, row["points"])) > 1]
-        if longer:
-            await self._storage.execute("roll_coarser", settings=_ONE_THREAD, **named(longer), more=COARSER_BITS)
+        await self._storage.execute("roll", settings=_ONE_THREAD, **named(members, bits))
+        longer, level = members, 1
+        while longer := [row for row in longer if len(widths_for(bits, row["points"])) > level]:
+            finer = named(longer, bits + COARSER_BITS * (level - 1))
+            await self._storage.execute("roll_coarser", settings=_ONE_THREAD, **finer, more=COARSER_BITS)
+            level += 1
         await self._storage.execute(
             "mark_series",
             part=part,

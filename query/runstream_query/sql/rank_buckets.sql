@@ -1,8 +1,7 @@
 -- Across the ranks of a run, in buckets of `width` steps: each rank counts once, with the mean of its finite points; minimum
--- and maximum are of single points. `grid` makes every step positive. Parameters: project; run; metrics; ranks (empty: all);
+-- and maximum are of single points. `grid` makes every step positive. Parameters: project; run; metric; ranks (empty: all);
 -- min_step, max_step; width; grid; percentiles: 1, or 0 for none.
 SELECT
-    metric,
     bucket,
     min(low_step) AS first_step,
     max(high_step) AS last_step,
@@ -18,7 +17,6 @@ SELECT
 FROM
 (
     SELECT
-        metric,
         rank,
         intDiv(step + {grid:Int64}, {width:Int64}) AS bucket,
         min(step) AS low_step,
@@ -28,10 +26,10 @@ FROM
         if(countIf(isFinite(value)) = 0, nan, maxIf(value, isFinite(value))) AS high,
         count() - countIf(isFinite(value)) AS odd
     FROM points FINAL
-    PREWHERE project = {project:String} AND run = {run:String} AND metric IN {metrics:Array(String)}
+    PREWHERE project = {project:String} AND run = {run:String} AND metric = {metric:String}
       AND (empty({ranks:Array(UInt32)}) OR rank IN {ranks:Array(UInt32)})
       AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
-    GROUP BY metric, rank, bucket
+    GROUP BY rank, bucket
 )
-GROUP BY metric, bucket
-ORDER BY metric, bucket
+GROUP BY bucket
+ORDER BY bucket

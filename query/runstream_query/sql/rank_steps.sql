@@ -1,7 +1,6 @@
--- Across the ranks of a run, step by step: a rank has one point a step. Parameters: project; run; metrics; ranks (empty:
--- all); min_step, max_step; percentiles: 1, or 0 for none.
+-- Across the ranks of a run, step by step: a rank has one point a step. Grouped by the step alone: a number is the fastest
+-- key. Parameters: project; run; metric; ranks (empty: all); min_step, max_step; percentiles: 1, or 0 for none.
 SELECT
-    metric,
     step AS bucket,
     step AS first_step,
     step AS last_step,
@@ -15,8 +14,8 @@ SELECT
     count() AS ranks,
     count() - countIf(isFinite(value)) AS not_finite
 FROM points FINAL
-PREWHERE project = {project:String} AND run = {run:String} AND metric IN {metrics:Array(String)}
+PREWHERE project = {project:String} AND run = {run:String} AND metric = {metric:String}
   AND (empty({ranks:Array(UInt32)}) OR rank IN {ranks:Array(UInt32)})
   AND step BETWEEN {min_step:Int64} AND {max_step:Int64}
-GROUP BY metric, step
-ORDER BY metric, step
+GROUP BY step
+ORDER BY step

@@ -8,7 +8,7 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import history
 from runstream_query.curves.asked import check, check_list
 from runstream_query.curves.assemble import curves
-from runstream_query.curves.curve import to_message
+from runstream_query.curves.encoding import fill
 from runstream_query.curves.groups import MAX_RUNS, group_curves
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
@@ -35,8 +35,7 @@ class Curves:
         if asked.by_time:
             started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, asked.runs)}
         response = pb.GetCurvesResponse()
-        for curve in await curves(self._storage, project, asked, started):
-            to_message(curve, asked, response.curves.add())
+        fill(response, await curves(self._storage, project, asked, started), asked)
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response

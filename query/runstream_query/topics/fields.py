@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from runstream_common.clickhouse import StorageRefusedError
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import metric_pages
 from runstream_query.documents import timestamp
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
@@ -36,10 +37,7 @@ class Fields:
         if len(runs) > _MAX_RUNS:
             raise InvalidQuestionError(f"runs: at most {_MAX_RUNS}, not {len(runs)}; none: all of the project")
         (after,) = read_token(request, (str,)) or ("",)
-        # Of all runs of a project the values would be read by the million: only the names, and who has them.
-        file = "metrics" if runs else "metric_fields"
-        question = {"project": project, **({"runs": runs} if runs else {})}
-        rows = await self._ask(file, request, after, size, **question)
+        rows = await self._metrics(project, runs, request, after, size)
         # A run that has metrics is there; of several, each is looked for.
         if runs and not after and (len(runs) > 1 or not rows):
             await self._lookup.known_runs(project, runs)
@@ -52,6 +50,19 @@ class Fields:
         if len(rows) == size:
             response.next_page_token = make_token(request, [rows[-1]["key"]])
         return response
+
+    async def _metrics(
+        self, project: str, runs: list[str], request: pb.ListMetricsRequest, after: str, size: int
+    ) -> list[dict[str, Any]]:
+        """Of all runs of a project the values would be read by the million: only the names, and who has them."""
+        if not runs:
+            return await self._ask("metric_fields", request, after, size, project=project)
+        if len(runs) == 1 and size <= metric_pages.MAX_PAGE:
+            asked = size * metric_pages.ROWS_A_NAME
+            rows = await self._ask("metrics_of_run", request, after, asked, project=project, run=runs[0])
+            if (found := metric_pages.page(rows, asked, size)) is not None:
+                return found
+        return await self._ask("metrics", request, after, size, project=project, runs=runs)
 
     async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
