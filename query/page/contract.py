@@ -1,4 +1,4 @@
-"""Write `src/api/contract.ts`: the types of `QueryService`'s JSON, from its descriptor; and `wire.ts`: see `wire.py`.
+"""Write `src/api/contract.ts`: the types of the services' JSON, from their descriptors; and `wire.ts`: see `wire.py`.
 `--check`: only compare.
 
 Field names as in the .proto files. 64-bit integers are strings in JSON, doubles may be "NaN" or "Infinity".
@@ -13,12 +13,13 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from runstream_proto.v1 import query_pb2
+from runstream_proto.v1 import account_pb2, query_pb2, sweep_pb2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from wire import wire  # type: ignore[import-not-found]  # noqa: E402  # programs side by side, not a package
 
 OUTPUT = Path(__file__).resolve().parent / "src" / "api"
+_SERVICES = ((query_pb2, "QueryService"), (sweep_pb2, "SweepService"), (account_pb2, "AccountService"))
 _WELL_KNOWN = {
     "google.protobuf.Timestamp": "string",
     "google.protobuf.Duration": "string",
@@ -47,7 +48,11 @@ export type Json = { [key: string]: JsonValue };
 
 def contract() -> str:
     """The whole file."""
-    methods = query_pb2.DESCRIPTOR.services_by_name["QueryService"].methods
+    methods = [
+        method
+        for module, service in _SERVICES
+        for method in module.DESCRIPTOR.services_by_name[service].methods  # type: ignore[attr-defined]
+    ]
     types: dict[str, str] = {}
     for method in methods:
         _collect(method.input_type, types)

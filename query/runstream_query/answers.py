@@ -1,10 +1,11 @@
-"""`QueryService` and `SweepService`, without a transport: one method a question, kept by topic."""
+"""`QueryService`, `SweepService` and `AccountService`, without a transport: one method a question, kept by topic."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from runstream_common.control.own_keys import OwnKeys
 from runstream_common.control.store import ControlStore, Principal
 from runstream_common.metrics import Metrics
 from runstream_query.deletion import Deletion
@@ -15,6 +16,7 @@ from runstream_query.selection.tables import Tables
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.storage import Storage
 from runstream_query.sweeps.service import SweepService
+from runstream_query.topics.account import Account
 from runstream_query.topics.changes import Changes
 from runstream_query.topics.comparing import Comparing
 from runstream_query.topics.curves import Curves
@@ -75,6 +77,7 @@ class Answers:
             Sql(self._lookup, sql),
             Exporting(storage, self._lookup, listing),
             *self.sweeps.topics,
+            Account(OwnKeys.beside(store), self._lookup),
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:

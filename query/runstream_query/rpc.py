@@ -15,9 +15,9 @@ from runstream_common.control.errors import PermissionDeniedError
 from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
 from runstream_common.undecodable import RefuseUndecodable
+from runstream_proto.v1 import account_pb2, account_pb2_grpc, sweep_pb2, sweep_pb2_grpc
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
-from runstream_proto.v1 import sweep_pb2, sweep_pb2_grpc
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.editing.limits import MAX_DESCRIPTION_BYTES, MAX_NOTES_BYTES, MAX_REPORT_BYTES
@@ -30,7 +30,21 @@ from runstream_query.sweeps.limits import MAX_WAITING
 LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 SWEEP_METHODS = tuple(sweep_pb2.DESCRIPTOR.services_by_name["SweepService"].methods)
-CHANGES = ("Delete", "Restore", "Set", "Create", "Update", "Command", "Register", "Report", "Add", "End", "Heartbeat")
+ACCOUNT_METHODS = tuple(account_pb2.DESCRIPTOR.services_by_name["AccountService"].methods)
+CHANGES = (
+    "Delete",
+    "Restore",
+    "Set",
+    "Create",
+    "Update",
+    "Command",
+    "Register",
+    "Report",
+    "Add",
+    "End",
+    "Heartbeat",
+    "Revoke",
+)
 """How methods begin that change something: they are carried through, and not to be had by GET, which others may repeat
 or foresee."""
 MAX_TEXT = 4096
@@ -207,4 +221,6 @@ def make_server(desk: Desk) -> grpc.aio.Server:
     rpc.add_QueryServiceServicer_to_server(make_servicer(desk), server)
     sweeps = sweep_pb2_grpc.SweepServiceServicer
     sweep_pb2_grpc.add_SweepServiceServicer_to_server(make_servicer(desk, sweeps, SWEEP_METHODS), server)
+    accounts = account_pb2_grpc.AccountServiceServicer
+    account_pb2_grpc.add_AccountServiceServicer_to_server(make_servicer(desk, accounts, ACCOUNT_METHODS), server)
     return server

@@ -208,6 +208,8 @@ async def test_a_database_of_version_1_is_brought_to_the_present_one(store: Cont
         connection.execute(text("ALTER TABLE projects DROP COLUMN retention_days"))
         connection.execute(text("ALTER TABLE projects DROP COLUMN description"))
         connection.execute(text("ALTER TABLE runs DROP COLUMN deleted_epoch"))
+        for column in ("name", "made_by", "revoked_us"):
+            connection.execute(text(f"ALTER TABLE api_keys DROP COLUMN {column}"))
         for table in (*sweep_tables.ALL, *saved_tables.ALL):
             connection.execute(text(f"DROP TABLE {table.name}"))
         connection.execute(text("UPDATE schema_version SET version = 1"))

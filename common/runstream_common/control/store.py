@@ -328,7 +328,9 @@ class ControlStore(Database):
         """Raises NotFoundError."""
         with self._engine.begin() as connection:
             done = connection.execute(
-                update(tables.api_keys).where(tables.api_keys.c.prefix == prefix).values(revoked=True)
+                update(tables.api_keys)
+                .where(tables.api_keys.c.prefix == prefix)
+                .values(revoked=True, revoked_us=now_us())
             )
             if done.rowcount != 1:
                 raise NotFoundError(f"there is no API key {prefix!r}: see `runstream key list`")

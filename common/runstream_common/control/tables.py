@@ -37,6 +37,9 @@ api_keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger),
     Column("revoked", Boolean, nullable=False, default=False),
+    Column("name", String(100), nullable=False, server_default=""),
+    Column("made_by", String(32), nullable=False, server_default=""),
+    Column("revoked_us", BigInteger),
 )
 projects = Table(
     "projects",
@@ -87,7 +90,7 @@ login_links = Table(
     Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
     Column("expires_us", BigInteger, nullable=False),
 )
-VERSION = 5
+VERSION = 6
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
@@ -96,6 +99,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     3: (),  # sessions and login_links: new tables only
     4: (),  # sweeps: new tables only
     5: ("ALTER TABLE projects ADD COLUMN description TEXT DEFAULT '' NOT NULL",),  # and saved, changes
+    6: (
+        "ALTER TABLE api_keys ADD COLUMN name VARCHAR(100) DEFAULT '' NOT NULL",
+        "ALTER TABLE api_keys ADD COLUMN made_by VARCHAR(32) DEFAULT '' NOT NULL",
+        "ALTER TABLE api_keys ADD COLUMN revoked_us BIGINT",
+    ),
 }
 """Statements that bring a database from the version before to this one, beside making the tables that are missing.
 Never change an applied one."""

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from runstream_proto.v1 import account_pb2 as runstream__proto_dot_v1_dot_account__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -33,14 +34,83 @@ class AccountServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.GetAccount = channel.unary_unary(
+                '/runstream.v1.AccountService/GetAccount',
+                request_serializer=runstream__proto_dot_v1_dot_account__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_account__pb2.Account.FromString,
+                _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/runstream.v1.AccountService/ListApiKeys',
+                request_serializer=runstream__proto_dot_v1_dot_account__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_account__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/runstream.v1.AccountService/CreateApiKey',
+                request_serializer=runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.RevokeApiKey = channel.unary_unary(
+                '/runstream.v1.AccountService/RevokeApiKey',
+                request_serializer=runstream__proto_dot_v1_dot_account__pb2.RevokeApiKeyRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_account__pb2.ApiKey.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
+    def GetAccount(self, request, context):
+        """The caller, and what the caller may do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApiKeys(self, request, context):
+        """The caller's own keys, newest first: without the secret part, which nobody can show again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateApiKey(self, request, context):
+        """Make another key of the caller's. Its secret is in this answer and nowhere else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeApiKey(self, request, context):
+        """End one of the caller's own keys for good, with the browser sessions that were opened by it: within 15 s all
+        servers refuse it. One that has ended already stays so. NOT_FOUND: the caller has no such key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=runstream__proto_dot_v1_dot_account__pb2.GetAccountRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_account__pb2.Account.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=runstream__proto_dot_v1_dot_account__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_account__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyResponse.SerializeToString,
+            ),
+            'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeApiKey,
+                    request_deserializer=runstream__proto_dot_v1_dot_account__pb2.RevokeApiKeyRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_account__pb2.ApiKey.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'runstream.v1.AccountService', rpc_method_handlers)
@@ -51,3 +121,111 @@ def add_AccountServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AccountService(object):
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.AccountService/GetAccount',
+            runstream__proto_dot_v1_dot_account__pb2.GetAccountRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_account__pb2.Account.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.AccountService/ListApiKeys',
+            runstream__proto_dot_v1_dot_account__pb2.ListApiKeysRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_account__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.AccountService/CreateApiKey',
+            runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_account__pb2.CreateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.AccountService/RevokeApiKey',
+            runstream__proto_dot_v1_dot_account__pb2.RevokeApiKeyRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_account__pb2.ApiKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

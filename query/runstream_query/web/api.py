@@ -17,7 +17,7 @@ from runstream_common.objects import MediaStore
 from runstream_query.downloads import download_routes
 from runstream_query.errors import ClientGoneError, InvalidQuestionError, status_of
 from runstream_query.leaving import unless_gone
-from runstream_query.rpc import CHANGES, METHODS, SWEEP_METHODS, Desk
+from runstream_query.rpc import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Desk
 from runstream_query.sqlaccess.protocol import ClickHouseFront
 from runstream_query.sqlaccess.runner import SqlRunner
 from runstream_query.web.forms import fields, fill
@@ -56,7 +56,7 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, guard, media)),
         *download_routes(desk, _read, guard.credential, failure, HEADERS),
     ]
-    for descriptor in (*METHODS, *SWEEP_METHODS):
+    for descriptor in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS):
         changes = descriptor.name.startswith((*CHANGES, "Lease"))
         methods = ["POST"] if changes else ["GET", "POST"]
         endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
@@ -174,5 +174,8 @@ def _json(response: Any) -> str:
 
 
 async def _index(request: Request) -> Response:
-    methods = {method.name: [field.name for field in method.input_type.fields] for method in (*METHODS, *SWEEP_METHODS)}
+    methods = {
+        method.name: [field.name for field in method.input_type.fields]
+        for method in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS)
+    }
     return JSONResponse({"methods": methods}, headers=HEADERS)

@@ -5,6 +5,42 @@ export type Double = number | "NaN" | "Infinity" | "-Infinity";
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 export type Json = { [key: string]: JsonValue };
 
+export interface Account {
+  user: string;
+  default_team: string;
+  teams: Membership[];
+  key_prefix: string;
+}
+
+export interface AddTrialsRequest {
+  sweep: string;
+  trials: KnownTrial[];
+  request_id: string;
+}
+
+export interface AddTrialsResponse {
+  numbers: Int64[];
+}
+
+export interface Agent {
+  id: string;
+  sweep: string;
+  name: string;
+  host: string;
+  user: string;
+  lease_s: Double;
+  heartbeat_s: Double;
+  state: AgentState;
+  reason: string;
+  running: Int64;
+  finished: Int64;
+  failed: Int64;
+  created?: string;
+  seen?: string;
+}
+
+export type AgentState = "AGENT_STATE_UNSPECIFIED" | "AGENT_STATE_ACTIVE" | "AGENT_STATE_STOPPED";
+
 export type Aggregate = "AGGREGATE_UNSPECIFIED" | "AGGREGATE_LAST" | "AGGREGATE_MIN" | "AGGREGATE_MAX" | "AGGREGATE_MEAN";
 
 export interface AlertItem {
@@ -17,6 +53,20 @@ export interface AlertItem {
   writer_id: string;
   number: Int64;
 }
+
+export interface ApiKey {
+  prefix: string;
+  name: string;
+  default_team: string;
+  created?: string;
+  expires?: string;
+  revoked?: string;
+  made_by: string;
+  state: ApiKeyState;
+  current: boolean;
+}
+
+export type ApiKeyState = "STATE_UNSPECIFIED" | "STATE_VALID" | "STATE_EXPIRED" | "STATE_REVOKED";
 
 export interface Axis {
   field: string;
@@ -45,6 +95,12 @@ export interface ClassScore {
   precision: Double;
   recall: Double;
   f1: Double;
+}
+
+export interface CommandSweepRequest {
+  sweep: string;
+  command: SweepCommand;
+  reason: string;
 }
 
 export interface CompareRunsRequest {
@@ -124,6 +180,17 @@ export interface CountRunsResponse {
   total: Int64;
 }
 
+export interface CreateApiKeyRequest {
+  name: string;
+  default_team: string;
+  lifetime_s: Double;
+}
+
+export interface CreateApiKeyResponse {
+  key?: ApiKey;
+  secret: string;
+}
+
 export interface CreateSavedRequest {
   team: string;
   project: string;
@@ -132,6 +199,14 @@ export interface CreateSavedRequest {
   content: string;
   shared: boolean;
   id: string;
+}
+
+export interface CreateSweepRequest {
+  team: string;
+  project: string;
+  definition_json: string;
+  check_only: boolean;
+  request_id: string;
 }
 
 export interface Curve {
@@ -186,6 +261,14 @@ export interface DeleteSavedRequest {
 export interface DeleteSavedResponse {
 }
 
+export interface DeleteSweepRequest {
+  sweep: string;
+}
+
+export interface DeleteSweepResponse {
+  trials: Int64;
+}
+
 export interface Difference {
   key: string;
   values: JsonValue[];
@@ -194,6 +277,29 @@ export interface Difference {
 }
 
 export type DifferenceChange = "CHANGE_UNSPECIFIED" | "CHANGE_SAME" | "CHANGE_ADDED" | "CHANGE_REMOVED" | "CHANGE_CHANGED";
+
+export interface EndTrialRequest {
+  agent: string;
+  number: Int64;
+  lease: string;
+  outcome: EndTrialRequestOutcome;
+  exit_code: number;
+  message: string;
+  run: string;
+  values: Double[];
+  cost?: Double;
+}
+
+export type EndTrialRequestOutcome = "OUTCOME_UNSPECIFIED" | "OUTCOME_FINISHED" | "OUTCOME_FAILED" | "OUTCOME_PREEMPTED" | "OUTCOME_STOPPED" | "OUTCOME_GIVEN_BACK";
+
+export interface EndTrialResponse {
+  trial?: Trial;
+  accepted: boolean;
+  requeued: boolean;
+  verdict: LeaseTrialsResponseVerdict;
+  cause: StopCause;
+  reason: string;
+}
 
 export interface ExportChunk {
   data: string;
@@ -282,6 +388,17 @@ export interface FindStragglersResponse {
   newest_step: Int64;
   median_step_s: Double;
   all_ranks: number;
+}
+
+export interface GetAccountRequest {
+}
+
+export interface GetBestTrialsRequest {
+  sweep: string;
+}
+
+export interface GetBestTrialsResponse {
+  trials: Trial[];
 }
 
 export interface GetConsoleRequest {
@@ -516,6 +633,15 @@ export interface GetSavedRequest {
   id: string;
 }
 
+export interface GetSweepRequest {
+  sweep: string;
+}
+
+export interface GetSweepSummaryRequest {
+  sweep: string;
+  top: number;
+}
+
 export interface GetTableRequest {
   team: string;
   project: string;
@@ -583,6 +709,19 @@ export interface GroupCurve {
   smoothed: Double[];
 }
 
+export interface HeartbeatRequest {
+  agent: string;
+  trials: TrialBeat[];
+}
+
+export interface HeartbeatResponse {
+  lease_s: Double;
+  stop: StopOrder[];
+  verdict: LeaseTrialsResponseVerdict;
+  cause: StopCause;
+  reason: string;
+}
+
 export interface HeatMap {
   rank: number;
   columns: HistogramColumn[];
@@ -600,6 +739,13 @@ export interface HistogramColumn {
   time_us: Int64;
   exact: boolean;
   rank: number;
+}
+
+export interface Improvement {
+  number: Int64;
+  ended_trials: Int64;
+  ended?: string;
+  value: Double;
 }
 
 export interface Key {
@@ -621,9 +767,50 @@ export interface KeyChange {
 
 export type KeyKind = "KEY_KIND_UNSPECIFIED" | "KEY_KIND_HISTOGRAM" | "KEY_KIND_TABLE" | "KEY_KIND_PLOT" | "KEY_KIND_MEDIA" | "KEY_KIND_TEXT";
 
+export interface KnownTrial {
+  parameters_json: string;
+  values: Double[];
+  run: string;
+}
+
 export interface LastStep {
   rank: number;
   step: Int64;
+}
+
+export interface LeaseTrialsRequest {
+  agent: string;
+  request_id: string;
+  count: number;
+  wait_s: Double;
+}
+
+export interface LeaseTrialsResponse {
+  verdict: LeaseTrialsResponseVerdict;
+  trials: LeasedTrial[];
+  cause: StopCause;
+  reason: string;
+  retry_after_s: Double;
+}
+
+export type LeaseTrialsResponseVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_GO" | "VERDICT_WAIT" | "VERDICT_PAUSED" | "VERDICT_STOP";
+
+export interface LeasedTrial {
+  trial?: Trial;
+  lease: string;
+  lease_s: Double;
+  resume: boolean;
+}
+
+export interface ListAgentsRequest {
+  sweep: string;
+  page_size: number;
+  page_token: string;
+}
+
+export interface ListAgentsResponse {
+  agents: Agent[];
+  next_page_token: string;
 }
 
 export interface ListAlertsRequest {
@@ -638,6 +825,14 @@ export interface ListAlertsRequest {
 export interface ListAlertsResponse {
   alerts: AlertItem[];
   next_page_token: string;
+}
+
+export interface ListApiKeysRequest {
+  all: boolean;
+}
+
+export interface ListApiKeysResponse {
+  keys: ApiKey[];
 }
 
 export interface ListChangesRequest {
@@ -773,6 +968,47 @@ export interface ListSavedResponse {
   saved: Saved[];
 }
 
+export interface ListSweepChangesRequest {
+  sweep: string;
+  page_size: number;
+  page_token: string;
+}
+
+export interface ListSweepChangesResponse {
+  changes: SweepChange[];
+  next_page_token: string;
+}
+
+export interface ListSweepsRequest {
+  team: string;
+  project: string;
+  state: SweepState;
+  page_size: number;
+  page_token: string;
+}
+
+export interface ListSweepsResponse {
+  sweeps: Sweep[];
+  next_page_token: string;
+}
+
+export interface ListTrialsRequest {
+  sweep: string;
+  states: TrialState[];
+  order: ListTrialsRequestOrder;
+  page_size: number;
+  page_token: string;
+  numbers: Int64[];
+  objective: number;
+}
+
+export type ListTrialsRequestOrder = "ORDER_UNSPECIFIED" | "ORDER_NUMBER" | "ORDER_NEWEST" | "ORDER_VALUE";
+
+export interface ListTrialsResponse {
+  trials: Trial[];
+  next_page_token: string;
+}
+
 export interface LivePoints {
   run: string;
   metric: string;
@@ -794,6 +1030,11 @@ export interface MediaItem {
   metadata_json: string;
   path: string;
   time_us: Int64;
+}
+
+export interface Membership {
+  team: string;
+  role: string;
 }
 
 export interface Metric {
@@ -823,6 +1064,13 @@ export interface NotFinite {
   time_us: Int64;
   points: Int64;
   ranks: number;
+}
+
+export interface Objective {
+  metric: string;
+  maximize: boolean;
+  target?: Double;
+  summary: string;
 }
 
 export interface ParameterImportance {
@@ -925,6 +1173,32 @@ export interface RecordGap {
   last_record: Int64;
 }
 
+export interface RegisterAgentRequest {
+  sweep: string;
+  name: string;
+  host: string;
+  lease_s: Double;
+  failure_limit: number;
+  failure_window_s: Double;
+  failure_guard_off: boolean;
+}
+
+export interface ReportValuesRequest {
+  agent: string;
+  number: Int64;
+  lease: string;
+  values: ReportedValue[];
+}
+
+export interface ReportValuesResponse {
+  stop?: StopOrder;
+}
+
+export interface ReportedValue {
+  step: Int64;
+  value: Double;
+}
+
 export interface Reset {
   reason: string;
   runs: string[];
@@ -934,6 +1208,10 @@ export interface RestoreSavedRequest {
   team: string;
   project: string;
   id: string;
+}
+
+export interface RevokeApiKeyRequest {
+  prefix: string;
 }
 
 export interface Run {
@@ -1071,6 +1349,14 @@ export interface SqlColumn {
 
 export type SqlFormat = "SQL_FORMAT_UNSPECIFIED" | "SQL_FORMAT_ROWS" | "SQL_FORMAT_ARROW";
 
+export type StopCause = "STOP_CAUSE_UNSPECIFIED" | "STOP_CAUSE_SWEEP_FINISHED" | "STOP_CAUSE_SWEEP_CANCELLED" | "STOP_CAUSE_PRUNED" | "STOP_CAUSE_LEASE_LOST" | "STOP_CAUSE_FAILURE_GUARD" | "STOP_CAUSE_BUDGET" | "STOP_CAUSE_SWEEP_DELETED";
+
+export interface StopOrder {
+  number: Int64;
+  cause: StopCause;
+  reason: string;
+}
+
 export interface Straggler {
   rank: number;
   last_step: Int64;
@@ -1094,6 +1380,55 @@ export interface Stream {
   heartbeat?: string;
   finished?: string;
   completeness?: Completeness;
+}
+
+export interface Sweep {
+  id: string;
+  team: string;
+  project: string;
+  name: string;
+  description: string;
+  definition_json: string;
+  method: string;
+  state: SweepState;
+  reason: string;
+  objectives: Objective[];
+  seed: Int64;
+  run_cap: Int64;
+  max_parallel: number;
+  retries: number;
+  size: Int64;
+  size_is_limit: boolean;
+  counts?: TrialCounts;
+  created_by: string;
+  created?: string;
+  started?: string;
+  ended?: string;
+  cost: Double;
+  trial_seconds: Double;
+  notes: string[];
+}
+
+export interface SweepChange {
+  time?: string;
+  author: string;
+  action: string;
+  detail: string;
+}
+
+export type SweepCommand = "SWEEP_COMMAND_UNSPECIFIED" | "SWEEP_COMMAND_PAUSE" | "SWEEP_COMMAND_RESUME" | "SWEEP_COMMAND_STOP" | "SWEEP_COMMAND_CANCEL";
+
+export type SweepState = "SWEEP_STATE_UNSPECIFIED" | "SWEEP_STATE_RUNNING" | "SWEEP_STATE_PAUSED" | "SWEEP_STATE_FINISHED" | "SWEEP_STATE_CANCELLED";
+
+export interface SweepSummary {
+  sweep?: Sweep;
+  agents: Int64;
+  trials_per_hour: Double;
+  eta_s?: Double;
+  best: Trial[];
+  improvements: Improvement[];
+  values_pending: Int64;
+  values_missing: Int64;
 }
 
 export interface TableColumn {
@@ -1126,6 +1461,44 @@ export interface TextPoint {
   text: string;
   time_us: Int64;
 }
+
+export interface Trial {
+  sweep: string;
+  number: Int64;
+  state: TrialState;
+  parameters_json: string;
+  run: string;
+  attempt: number;
+  agent: string;
+  value_state: ValueState;
+  values: Double[];
+  exit_code: number;
+  message: string;
+  created?: string;
+  leased?: string;
+  ended?: string;
+  duration_s: Double;
+  cost: Double;
+  place: Int64;
+}
+
+export interface TrialBeat {
+  number: Int64;
+  lease: string;
+  run: string;
+}
+
+export interface TrialCounts {
+  queued: Int64;
+  running: Int64;
+  finished: Int64;
+  failed: Int64;
+  pruned: Int64;
+  cancelled: Int64;
+  added: Int64;
+}
+
+export type TrialState = "TRIAL_STATE_UNSPECIFIED" | "TRIAL_STATE_QUEUED" | "TRIAL_STATE_RUNNING" | "TRIAL_STATE_FINISHED" | "TRIAL_STATE_FAILED" | "TRIAL_STATE_PRUNED" | "TRIAL_STATE_CANCELLED" | "TRIAL_STATE_ADDED";
 
 export interface UpdateProjectRequest {
   team: string;
@@ -1164,6 +1537,22 @@ export interface UpdateSavedRequest {
   content?: string;
   shared?: boolean;
 }
+
+export interface UpdateSweepRequest {
+  sweep: string;
+  name?: string;
+  description?: string;
+  run_cap?: Int64;
+  max_parallel?: number;
+  retries?: number;
+  early_terminate_off: boolean;
+  wall_time_s?: Double;
+  trial_time_s?: Double;
+  cost?: Double;
+  definition_json: string;
+}
+
+export type ValueState = "VALUE_STATE_UNSPECIFIED" | "VALUE_STATE_PENDING" | "VALUE_STATE_KNOWN" | "VALUE_STATE_MISSING";
 
 export interface WatchRunsRequest {
   team: string;
@@ -1245,6 +1634,27 @@ export interface Methods {
   DeleteSaved: [DeleteSavedRequest, DeleteSavedResponse];
   RestoreSaved: [RestoreSavedRequest, Saved];
   WhoAmI: [WhoAmIRequest, WhoAmIResponse];
+  CreateSweep: [CreateSweepRequest, Sweep];
+  GetSweep: [GetSweepRequest, Sweep];
+  ListSweeps: [ListSweepsRequest, ListSweepsResponse];
+  UpdateSweep: [UpdateSweepRequest, Sweep];
+  CommandSweep: [CommandSweepRequest, Sweep];
+  DeleteSweep: [DeleteSweepRequest, DeleteSweepResponse];
+  RegisterAgent: [RegisterAgentRequest, Agent];
+  ListAgents: [ListAgentsRequest, ListAgentsResponse];
+  LeaseTrials: [LeaseTrialsRequest, LeaseTrialsResponse];
+  Heartbeat: [HeartbeatRequest, HeartbeatResponse];
+  EndTrial: [EndTrialRequest, EndTrialResponse];
+  ReportValues: [ReportValuesRequest, ReportValuesResponse];
+  AddTrials: [AddTrialsRequest, AddTrialsResponse];
+  ListTrials: [ListTrialsRequest, ListTrialsResponse];
+  GetBestTrials: [GetBestTrialsRequest, GetBestTrialsResponse];
+  GetSweepSummary: [GetSweepSummaryRequest, SweepSummary];
+  ListSweepChanges: [ListSweepChangesRequest, ListSweepChangesResponse];
+  GetAccount: [GetAccountRequest, Account];
+  ListApiKeys: [ListApiKeysRequest, ListApiKeysResponse];
+  CreateApiKey: [CreateApiKeyRequest, CreateApiKeyResponse];
+  RevokeApiKey: [RevokeApiKeyRequest, ApiKey];
 }
 
 export interface Streams {

@@ -1,0 +1,127 @@
+"""A user's own API keys: listed, made and ended by the user, with a key or session of theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from runstream_common.control import keys, tables
+from runstream_common.control.database import Database, in_thread
+from runstream_common.control.errors import AuthenticationError, NotFoundError, PermissionDeniedError
+from runstream_common.control.store import Principal
+from runstream_common.times import now_us
+
+LOG = structlog.get_logger()
+MAX_VALID_KEYS = 200
+"""Of a user: one for each machine and job, and a loop that makes keys ends before the table is full of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    prefix: str
+    name: str
+    default_team: str
+    created_us: int
+    expires_us: int | None
+    revoked: bool
+    revoked_us: int | None
+    made_by: str
+    """Prefix of the key that it was made with; empty: on the server."""
+
+    def is_valid(self, at_us: int) -> bool:
+        return not self.revoked and (self.expires_us is None or self.expires_us > at_us)
+
+
+class OwnKeys(Database):
+    """Nothing here sees or touches a key of another user. What is changed is in the log, with who did it."""
+
+    @in_thread
+    def list(self, principal: Principal) -> list[OwnKey]:
+        """All that there ever were, newest first."""
+        mine = tables.api_keys.c.user == principal.user
+        order = (tables.api_keys.c.created_us.desc(), tables.api_keys.c.prefix)
+        with self._engine.connect() as connection:
+            return [_own(row) for row in connection.execute(select(tables.api_keys).where(mine).order_by(*order))]
+
+    @in_thread
+    def create(self, principal: Principal, *, name: str, default_team: str, lifetime_s: float) -> tuple[str, OwnKey]:
+        """The secret, and its row. `lifetime_s` 0: as long as the caller's key; it never outlives that one.
+
+        Raises AuthenticationError (the caller's key has ended since it was looked at), PermissionDeniedError (not a
+        member of the team, or too many keys).
+        """
+        now = now_us()
+        secret, prefix = keys.new_key()
+        with self._engine.begin() as connection:
+            shown = _shown_key(connection, principal, now)
+            _check_room(connection, principal, default_team, now)
+            ends = [shown.expires_us, now + int(lifetime_s * 1e6) if lifetime_s else None]
+            row: dict[str, Any] = {
+                "prefix": prefix,
+                "sha256": keys.digest(secret),
+                "user": principal.user,
+                "default_team": default_team,
+                "created_us": now,
+                "expires_us": min((end for end in ends if end is not None), default=None),
+                "revoked": False,
+                "revoked_us": None,
+                "name": name,
+                "made_by": principal.key_prefix,
+            }
+            connection.execute(insert(tables.api_keys).values(**row))
+        LOG.info("API key made", user=principal.user, by=principal.key_prefix, prefix=prefix, team=default_team)
+        return secret, OwnKey(**{field: row[field] for field in OwnKey.__slots__})
+
+    @in_thread
+    def revoke(self, principal: Principal, prefix: str) -> OwnKey:
+        """End one of the caller's keys, and what was opened by it. Again does no harm. Raises NotFoundError."""
+        where = (tables.api_keys.c.prefix == prefix, tables.api_keys.c.user == principal.user)
+        with self._engine.begin() as connection:
+            done = connection.execute(
+                update(tables.api_keys)
+                .where(*where, tables.api_keys.c.revoked.is_(False))
+                .values(revoked=True, revoked_us=now_us())
+            )
+            found = connection.execute(select(tables.api_keys).where(*where)).one_or_none()
+            if found is None:
+                raise NotFoundError(f"you have no API key {prefix[:40]!r}")
+            for table in (tables.sessions, tables.login_links):
+                connection.execute(delete(table).where(table.c.key_prefix == prefix))
+        if done.rowcount:
+            LOG.info("API key revoked", user=principal.user, by=principal.key_prefix, prefix=prefix)
+        return _own(found)
+
+
+def _own(row: Any) -> OwnKey:
+    return OwnKey(**{field: getattr(row, field) for field in OwnKey.__slots__})
+
+
+def _shown_key(connection: Connection, principal: Principal, now: int) -> Any:
+    """The caller's key as it is now: who asks was remembered for some seconds."""
+    found = connection.execute(
+        select(tables.api_keys).where(tables.api_keys.c.prefix == principal.key_prefix)
+    ).one_or_none()
+    if found is None or not _own(found).is_valid(now):
+        raise AuthenticationError
+    return found
+
+
+def _check_room(connection: Connection, principal: Principal, team: str, now: int) -> None:
+    members, api_keys = tables.memberships, tables.api_keys
+    member = select(members.c.role).where(members.c.user == principal.user, members.c.team == team)
+    if connection.execute(member).first() is None:
+        raise PermissionDeniedError(f"you are not in the team {team!r}: a key for it would open nothing")
+    valid = connection.execute(
+        select(func.count())
+        .select_from(api_keys)
+        .where(
+            api_keys.c.user == principal.user,
+            api_keys.c.revoked.is_(False),
+            (api_keys.c.expires_us.is_(None)) | (api_keys.c.expires_us > now),
+        )
+    ).scalar_one()
+    if valid >= MAX_VALID_KEYS:
+        raise PermissionDeniedError(f"you have {valid} valid API keys, the most there can be: revoke some")
