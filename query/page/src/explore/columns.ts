@@ -1,0 +1,92 @@
+// What is compared over many runs or trials, as columns of numbers. Pure.
+import type { Axis, JsonValue } from "../api/contract";
+import { number } from "../lib/format";
+import { naturally } from "../lib/panels";
+
+export interface Column {
+  /** Unique: config.lr, summary.loss, value.0. */
+  field: string;
+  title: string;
+  kind: "number" | "category" | "time";
+  /** Of a category, in their order on the axis. */
+  categories: readonly string[];
+  /** One a row. A category: its place in `categories`; a time: seconds since 1970; NaN: missing, or NaN. */
+  values: Float64Array;
+  /** Numbers above 0 that span two decades and more: shown on a logarithmic axis unless the user says otherwise. */
+  log: boolean;
+}
+
+export interface Rows {
+  ids: readonly string[];
+  names: readonly string[];
+  /** Where a row's run is; empty: it has none. */
+  links: readonly string[];
+  columns: readonly Column[];
+}
+
+/** A column of the API's answer; its title has no `config.` or `summary.` before it. */
+export function columnOfAxis(axis: Axis): Column {
+  const kind = axis.kind === "AXIS_KIND_CATEGORY" ? "category" : axis.kind === "AXIS_KIND_TIME" ? "time" : "number";
+  return {
+    field: axis.field,
+    title: titleOf(axis.field),
+    kind,
+    categories: axis.categories,
+    values: Float64Array.from(axis.values, number),
+    log: axis.kind === "AXIS_KIND_LOG",
+  };
+}
+
+export function titleOf(field: string): string {
+  return field.replace(/^(config|summary)\./, "");
+}
+
+/** Numbers where all that are there are numbers (texts such as "NaN" are none); else categories in natural order. */
+export function columnOf(field: string, title: string, given: readonly (JsonValue | undefined)[]): Column {
+  const present = given.filter((value) => value !== undefined && value !== null);
+  if (present.every((value) => typeof value === "number")) {
+    const values = Float64Array.from(given, (value) => (typeof value === "number" ? value : NaN));
+    return { field, title, kind: "number", categories: [], values, log: spansDecades(values) };
+  }
+  const text = (value: JsonValue) => (typeof value === "string" ? value : JSON.stringify(value));
+  const categories = [...new Set(present.map((value) => text(value!)))].sort(naturally);
+  const places = new Map(categories.map((name, at) => [name, at]));
+  const values = Float64Array.from(given, (value) => (value === undefined || value === null ? NaN : places.get(text(value))!));
+  return { field, title, kind: "category", categories, values, log: false };
+}
+
+function spansDecades(values: Float64Array): boolean {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low > 0 && high / low >= 100;
+}
+
+/** Whether a logarithm of it says something: every finite value is above 0. */
+export function canBeLog(column: Column): boolean {
+  return column.kind === "number" && column.values.some(Number.isFinite) && column.values.every((value) => !Number.isFinite(value) || value > 0);
+}
+
+export function varies(column: Column): boolean {
+  let first = NaN;
+  let some = false;
+  for (const value of column.values) {
+    if (Number.isNaN(value)) continue;
+    if (some && value !== first) return true;
+    first = value;
+    some = true;
+  }
+  return false;
+}
+
+/** What stands in a tooltip or a cell. */
+export function textOf(column: Column, row: number, format: (value: number) => string): string {
+  const value = column.values[row]!;
+  if (column.kind === "category") return Number.isNaN(value) ? "–" : column.categories[value]!;
+  if (column.kind === "time") return Number.isNaN(value) ? "–" : new Date(value * 1000).toLocaleString();
+  return format(value);
+}

@@ -1,0 +1,93 @@
+// A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
+import type { Json, Objective, Trial, TrialState } from "../api/contract";
+import { columnOf, type Column, type Rows } from "../explore/columns";
+import { flatten } from "../lib/flatten";
+import { number } from "../lib/format";
+
+/** Nothing of it will change: it has ended, and its value is known, or known to be missing. */
+export function isSettled(trial: Trial): boolean {
+  return trial.state !== "TRIAL_STATE_QUEUED" && trial.state !== "TRIAL_STATE_RUNNING" && trial.value_state !== "VALUE_STATE_PENDING";
+}
+
+/** By number, ascending; `fresh` replaces what was known. The same list where nothing is new. */
+export function merged(known: readonly Trial[], fresh: readonly Trial[]): readonly Trial[] {
+  if (!fresh.length) return known;
+  const byNumber = new Map(known.map((trial) => [trial.number, trial]));
+  let changed = false;
+  for (const trial of fresh) {
+    const before = byNumber.get(trial.number);
+    if (before && JSON.stringify(before) === JSON.stringify(trial)) continue;
+    byNumber.set(trial.number, trial);
+    changed = true;
+  }
+  return changed ? [...byNumber.values()].sort((a, b) => Number(a.number) - Number(b.number)) : known;
+}
+
+export function parametersOf(trial: Trial): ReturnType<typeof flatten> {
+  return flatten(JSON.parse(trial.parameters_json || "{}") as Json);
+}
+
+export function valueOf(trial: Trial, objective: number): number {
+  return trial.value_state === "VALUE_STATE_KNOWN" ? number(trial.values[objective]) : NaN;
+}
+
+/** Parameters in natural order, then the objectives. `link`: where a trial's run is. */
+export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[], link: (trial: Trial) => string): Rows {
+  const parameters = trials.map(parametersOf);
+  const names = [...new Set(parameters.flatMap((one) => [...one.keys()]))];
+  const columns: Column[] = names.map((name) => columnOf(`config.${name}`, name, parameters.map((one) => one.get(name))));
+  objectives.forEach((objective, at) => {
+    const values = Float64Array.from(trials, (trial) => valueOf(trial, at));
+    columns.push({ ...columnOf("", objective.metric, [...values]), field: fieldOf(at), values });
+  });
+  return {
+    ids: trials.map((trial) => trial.number),
+    names: trials.map((trial) => `trial ${trial.number}`),
+    links: trials.map(link),
+    columns,
+  };
+}
+
+export function fieldOf(objective: number): string {
+  return `value.${objective}`;
+}
+
+const ENDED: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_FAILED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_CANCELLED", "TRIAL_STATE_ADDED"];
+const GOOD: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_ADDED"];
+
+export interface Course {
+  /** In the order in which they ended. */
+  trials: readonly Trial[];
+  values: Float64Array;
+  /** Stairs of the best so far, from its first value to the last trial. */
+  best: readonly [number, number][];
+}
+
+/** What the first objective was in one trial after the other. Only finished, pruned and added ones count for the best;
+ * NaN never does. */
+export function courseOf(trials: readonly Trial[], maximize: boolean): Course {
+  const ended = trials.filter((trial) => ENDED.includes(trial.state));
+  const time = (trial: Trial) => Date.parse(trial.ended ?? trial.created ?? "1970-01-01");
+  ended.sort((a, b) => time(a) - time(b) || Number(a.number) - Number(b.number));
+  const values = Float64Array.from(ended, (trial) => valueOf(trial, 0));
+  const best: [number, number][] = [];
+  let now = NaN;
+  values.forEach((value, at) => {
+    if (Number.isNaN(value) || !GOOD.includes(ended[at]!.state)) return;
+    if (!Number.isNaN(now) && !(maximize ? value > now : value < now)) return;
+    if (best.length) best.push([at + 1, now]);
+    best.push([at + 1, value]);
+    now = value;
+  });
+  if (best.length) best.push([ended.length, now]);
+  return { trials: ended, values, best };
+}
+
+/** Places of rows by a column: NaN last in both directions, then by place. */
+export function ordered(values: ArrayLike<number>, descending: boolean, among: readonly number[]): number[] {
+  return [...among].sort((a, b) => {
+    const [x, y] = [values[a]!, values[b]!];
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || a - b;
+    return (descending ? y - x : x - y) || a - b;
+  });
+}
