@@ -1,0 +1,46 @@
+// A range on a vertical axis: dragged, moved, made longer, or taken away by a click (d3-brush).
+import { type BrushBehavior, brushY, type D3BrushEvent } from "d3-brush";
+import { select } from "d3-selection";
+import { useEffect, useRef } from "preact/hooks";
+import type { Scale } from "./scales";
+
+const HALF = 13;
+
+export function AxisBrush(props: {
+  height: number;
+  scale: Scale;
+  range: readonly [number, number] | undefined;
+  /** Values, ascending; null: none. `done`: the pointer has let go. */
+  move: (range: readonly [number, number] | null, done: boolean) => void;
+}) {
+  const group = useRef<SVGGElement>(null);
+  const brush = useRef<BrushBehavior<unknown> | null>(null);
+  const latest = useRef(props);
+  latest.current = props;
+  useEffect(() => {
+    const element = select<SVGGElement, unknown>(group.current!);
+    const heard = (event: D3BrushEvent<unknown>) => {
+      if (!event.sourceEvent) return; // it was moved by the URL
+      const { scale, move } = latest.current;
+      const pixels = event.selection as [number, number] | null;
+      move(pixels && [scale.back(pixels[1]), scale.back(pixels[0])], event.type === "end");
+    };
+    const made = brushY().extent([[-HALF, 0], [HALF, props.height]]).on("brush end", heard);
+    brush.current = made;
+    element.call(made);
+    return () => {
+      made.on("brush end", null);
+      element.selectAll("*").remove();
+    };
+  }, [props.height]);
+  useEffect(() => {
+    const element = select<SVGGElement, unknown>(group.current!);
+    const pixels = props.range?.map((value) => clamp(props.scale.at(value), props.height)).sort((a, b) => a - b) as [number, number] | undefined;
+    brush.current?.move(element, pixels && pixels[1] > pixels[0] ? pixels : null);
+  }, [props.range?.[0], props.range?.[1], props.scale, props.height]);
+  return <g class="brush" ref={group} />;
+}
+
+function clamp(pixel: number, height: number): number {
+  return Number.isNaN(pixel) ? height : Math.min(Math.max(pixel, 0), height);
+}

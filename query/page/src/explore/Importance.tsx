@@ -1,0 +1,70 @@
+// Which parameters matter: the share of a random forest's prediction, and correlations, as bars.
+import type { ParameterImportance, RunObjective } from "../api/contract";
+import { ApiError, call } from "../api/client";
+import { useAnswer } from "../api/use";
+import { count, formatNumber, number } from "../lib/format";
+import { Loading } from "../ui/states";
+
+const LIVE_MS = 15_000;
+const SHOWN = 20;
+
+export interface ImportanceProps {
+  team: string;
+  project: string;
+  /** Of which runs: a sweep's, or those of a filter of the API. */
+  sweep?: string;
+  filter?: string;
+  objective: RunObjective;
+  live: boolean;
+  /** A parameter was chosen, by its key. */
+  pick: (key: string) => void;
+}
+
+export function Importance({ team, project, sweep = "", filter = "", objective, live, pick }: ImportanceProps) {
+  const request = { team, project, sweep_id: sweep, filter, objective };
+  const { data, error } = useAnswer(`importance ${JSON.stringify(request)}`, (signal) => call("GetImportance", request, signal), live ? LIVE_MS : 0, true);
+  if (error && !data) return <p class="quiet">{tooFew(error)}</p>;
+  if (!data) return <Loading small />;
+  if (!data.parameters.length) return <p class="quiet">No parameter has two values: there is nothing to compare.</p>;
+  const score = number(data.score);
+  return (
+    <>
+      <div class="scrolled">
+        <table class="importance">
+          <thead>
+            <tr><th scope="col">Parameter</th><th scope="col">Importance</th><th scope="col" title="Spearman's rank correlation with the metric: towards +1 the metric grows with the parameter">Correlation</th></tr>
+          </thead>
+          <tbody>{data.parameters.slice(0, SHOWN).map((one) => <Bar key={one.key} one={one} pick={pick} />)}</tbody>
+        </table>
+      </div>
+      <p class="quiet">
+        From {count(Number(data.runs), "run")}; a random forest predicts {score < 0.1 ? "no better than their mean: the shares say little" : `unseen runs with R² ${formatNumber(score, 2)}`}.
+      </p>
+    </>
+  );
+}
+
+function Bar({ one, pick }: { one: ParameterImportance; pick: (key: string) => void }) {
+  const share = Math.max(number(one.importance), 0);
+  const spread = number(one.importance_std);
+  const correlation = one.spearman === undefined ? NaN : number(one.spearman);
+  const half = Math.min(Math.abs(correlation), 1) * 50;
+  return (
+    <tr>
+      <th scope="row"><button class="link clip" title={`${one.key}: show it against the metric`} onClick={() => pick(one.key)}>{one.key}</button></th>
+      <td>
+        <span class="bar"><i style={{ width: `${Math.min(share, 1) * 100}%` }} /></span>
+        <span class="numeric" title={`± ${formatNumber(spread * 100, 2)} %`}>{formatNumber(share * 100, 3)} %</span>
+      </td>
+      <td>
+        <span class="bar middle">{!Number.isNaN(correlation) && <i class={correlation < 0 ? "minus" : ""} style={{ width: `${half}%`, left: `${correlation < 0 ? 50 - half : 50}%` }} />}</span>
+        <span class="numeric">{Number.isNaN(correlation) ? "–" : formatNumber(correlation, 2)}</span>
+      </td>
+    </tr>
+  );
+}
+
+function tooFew(error: ApiError): string {
+  const text = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  return error.code === "NOT_FOUND" ? "No run has this metric yet." : `${text}.`;
+}

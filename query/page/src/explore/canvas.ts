@@ -1,0 +1,25 @@
+// What the pictures on canvases share.
+
+/** A cleared canvas of this size in CSS pixels, sharp on the screen; null where there is no size yet. */
+export function prepared(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
+  if (!canvas || width <= 0 || height <= 0) return null;
+  const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+  }
+  const ctx = canvas.getContext("2d")!;
+  ctx.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+  ctx.clearRect(0, 0, width, height);
+  return ctx;
+}
+
+/** A colour of the theme. */
+export function ink(element: Element, name: string): string {
+  return getComputedStyle(element).getPropertyValue(name).trim();
+}
+
+/** So many lie over each other that each must be faint. */
+export function opacity(count: number): number {
+  return count < 60 ? 0.9 : count < 400 ? 0.65 : count < 2000 ? 0.4 : 0.22;
+}

@@ -1,0 +1,44 @@
+// Steering a sweep: what can be taken back has an Undo; cancelling and deleting ask first (see Controls).
+import { call } from "../api/client";
+import type { Sweep, SweepCommand } from "../api/contract";
+import { toast } from "../ui/toasts";
+
+type Order = "pause" | "resume" | "stop" | "cancel";
+
+const COMMANDS: Record<Order, SweepCommand> = {
+  pause: "SWEEP_COMMAND_PAUSE",
+  resume: "SWEEP_COMMAND_RESUME",
+  stop: "SWEEP_COMMAND_STOP",
+  cancel: "SWEEP_COMMAND_CANCEL",
+};
+const SAID: Record<Order, [string, Order | null]> = {
+  pause: ["Paused: no new trials for now; those that run go on", "resume"],
+  resume: ["Resumed: agents get trials again", "pause"],
+  stop: ["Stopped: no new trials; those that run go on to their end", "resume"],
+  cancel: ["Cancelled: the running trials are told to stop", null],
+};
+
+/** Which orders make sense now. */
+export function ordersFor(sweep: Sweep): Order[] {
+  switch (sweep.state) {
+    case "SWEEP_STATE_RUNNING":
+      return ["pause", "stop", "cancel"];
+    case "SWEEP_STATE_PAUSED":
+      return ["resume", "stop", "cancel"];
+    case "SWEEP_STATE_FINISHED":
+      return Number(sweep.counts?.running ?? 0) > 0 ? ["resume", "cancel"] : ["resume"];
+    default:
+      return [];
+  }
+}
+
+export async function command(sweep: string, order: Order, done: () => void): Promise<void> {
+  try {
+    await call("CommandSweep", { sweep, command: COMMANDS[order] });
+    const [text, back] = SAID[order];
+    toast(text, back ? { undo: () => void command(sweep, back, done) } : {});
+  } catch (error) {
+    toast(`That did not work: ${(error as Error).message}`, { forMs: 8000 });
+  }
+  done();
+}
