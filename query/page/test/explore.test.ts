@@ -81,6 +81,7 @@ describe("shades", () => {
 describe("a front", () => {
   it("is drawn as stairs", () => {
     expect(stairs([[3, 1], [1, 3], [2, 2], [NaN, 0]], false)).toEqual([[1, 3], [2, 3], [2, 2], [3, 2], [3, 1]]);
+    expect(stairs([[1, 3], [3, 1]], true)).toEqual([[1, 3], [1, 1], [3, 1]]);
     expect(stairs([], true)).toEqual([]);
   });
 });

@@ -17,9 +17,14 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
   table: () => import("../pages/RunsTable"),
   compare: () => import("../pages/Compare"),
   runs: () => import("../pages/Run"),
+  explore: () => import("../pages/Explore"),
+  sweeps: () => import("../pages/Sweeps"),
   reports: () => import("../pages/Reports"),
   views: () => import("../pages/OpenView"),
 };
+
+/** Views of who is logged in, at `/~/NAME`: no team has such a name. */
+const OWN_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/Keys") };
 
 /** The code of the view that the URL means is fetched while it is asked who is logged in. */
 export function preload(): void {
@@ -60,6 +65,7 @@ export function App() {
 function Routed() {
   const [team = "", project = "", view = "charts", ...rest] = place.value.parts;
   if (!team || team === "login") return <Home />;
+  if (team === "~" && Object.hasOwn(OWN_VIEWS, project)) return <Lazy key={project} load={OWN_VIEWS[project]!} team="" project="" rest={[]} />;
   if (!project) return <Home team={team} />;
   const load = Object.hasOwn(VIEWS, view) ? VIEWS[view] : undefined;
   if (!load) return <ErrorNote error={new Error(`there is no view ${view}`)} />;

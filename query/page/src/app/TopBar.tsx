@@ -4,7 +4,7 @@ import { awaySince, logOut } from "../api/client";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { helpOpen } from "./keyboard";
-import { path, place } from "./location";
+import { go, path, place } from "./location";
 import { choose, dark } from "./theme";
 import { user } from "./user";
 
@@ -18,9 +18,9 @@ export function TopBar() {
         <span>runstream</span>
       </a>
       <nav class="crumbs" aria-label="Where you are">
-        {shown && shown !== "login" && <a href={path(shown)}>{shown}</a>}
-        {project && <a href={path(shown!, project)}>{project}</a>}
-        {view === "runs" && run && <a href={path(shown!, project!, "runs", run)}>{run}</a>}
+        {shown && shown !== "login" && shown !== "~" && <a href={path(shown)}>{shown}</a>}
+        {project && shown !== "~" && <a href={path(shown!, project)}>{project}</a>}
+        {(view === "runs" || view === "sweeps") && run && <a href={path(shown!, project!, view, run)}>{run}</a>}
       </nav>
       <span class="grow" />
       <button class="icon-button" onClick={() => choose(dark.value ? "light" : "dark")} aria-label={dark.value ? "Light theme" : "Dark theme"} title={dark.value ? "Light theme" : "Dark theme"}>
@@ -36,6 +36,7 @@ export function TopBar() {
             <br />
             {user.value.teams.join(", ")} · key {user.value.key_prefix}
           </p>
+          <MenuItem act={() => go("/~/keys")}>My API keys</MenuItem>
           <MenuItem
             act={() => {
               void logOut();

@@ -1,12 +1,12 @@
 // The line along a front of two objectives. Pure.
 
 /** Corners of the stairs that divide what is reached from what is not; `points`: the front's, in any order. */
-export function stairs(points: readonly (readonly [number, number])[], maximizeY: boolean): [number, number][] {
-  const sorted = points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)).sort((a, b) => a[0] - b[0] || (maximizeY ? b[1] - a[1] : a[1] - b[1]));
+export function stairs(points: readonly (readonly [number, number])[], maximizeX: boolean): [number, number][] {
+  const sorted = points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)).sort((a, b) => a[0] - b[0]);
   const line: [number, number][] = [];
   for (const [x, y] of sorted) {
     const last = line.at(-1);
-    if (last && last[1] !== y) line.push([x, last[1]]);
+    if (last && last[1] !== y) line.push(maximizeX ? [last[0], y] : [x, last[1]]);
     line.push([x, y]);
   }
   return line;

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { CompletenessVerdict, Json, JsonValue, Run } from "../api/contract";
+import { path } from "../app/location";
 import { count, formatAgo, formatDuration, formatTime, formatValue, number } from "../lib/format";
 import { flatten } from "../lib/flatten";
 import { matcher } from "../lib/panels";
@@ -26,7 +27,7 @@ export function Overview({ run }: RunViewProps) {
           {run.tags.length > 0 && <Fact name="Tags"><span class="tags">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span></Fact>}
           {run.group && <Fact name="Group">{run.group}</Fact>}
           {run.job_type && <Fact name="Job type">{run.job_type}</Fact>}
-          {run.sweep_id && <Fact name="Sweep">{run.sweep_id}</Fact>}
+          {run.sweep_id && <Fact name="Sweep"><a href={path(run.team, run.project, "sweeps", run.sweep_id)}>{run.sweep_id}</a></Fact>}
           <Fact name="Id"><code>{run.id}</code></Fact>
         </dl>
       </Card>

@@ -90,6 +90,8 @@ export function ProjectFrame(props: { team: string; project: string; tab: string
       <nav class="tabs" aria-label="Views of the project">
         {tab("Charts", "", "chart")}
         {tab("Runs", "table", "table")}
+        {tab("Explore", "explore", "lines")}
+        {tab("Sweeps", "sweeps", "sweep")}
         {tab("Reports", "reports", "report")}
         <span class="grow" />
         {props.tools}

@@ -27,13 +27,15 @@ const PATHS = {
   tag: "M2.500 2.500h5l6 6-5 5-6-6zM5.500 5.500h.01",
   edit: "M10.500 3l2.500 2.500-7.500 7.500H3v-2.500z",
   download: "M8 2.500v7.500M4.800 7 8 10.200 11.200 7M2.500 13.500h11",
+  lines: "M2.500 2.500v11M8 2.500v11M13.500 2.500v11M2.500 5 8 10l5.500-6M2.500 11 8 5.500l5.500 5",
+  sweep: "M2.500 13.500h11M4 11h.01M6.500 8.500h.01M6 4.500h.01M9 10h.01M10 6h.01M12.500 8.500h.01M12.300 3.500h.01",
   sliders: "M2.500 4.500h6M11.500 4.500h2M2.500 11.500h2M7.500 11.500h6M10 3v3M6 10v3",
 } as const;
 
 export type IconName = keyof typeof PATHS;
 
 export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
-  const thick = name === "more" || name === "list" || name === "keyboard";
+  const thick = name === "more" || name === "list" || name === "sweep" || name === "keyboard";
   return (
     <svg class="icon" width={size} height={size} viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width={thick ? 1.7 : 1.4} stroke-linecap="round" stroke-linejoin="round">
       <path d={PATHS[name]} />
