@@ -39,6 +39,10 @@ VIEWS = {
     "report": ("/main/vision/reports/learning-rates", ".chart"),
     "editor": ("/main/vision/reports/learning-rates/edit", ".editor"),
     "views": ("/main/vision/views/best-runs", ".views-menu .clip"),
+    "sweeps": ("/main/search/sweeps", ".sweep-table"),
+    "sweep": ("/main/search/sweeps/{sweep}", ".importance"),
+    "explore": ("/main/search/explore?brush=summary.val/loss:0:0.6&obj2=val/size_mb", ".importance"),
+    "keys": ("/~/keys", ".plain-table"),
     "login": ("/login", ".login"),
 }
 DESCRIPTION = """How small may the learning rate be before a **ResNet** on a small set stops learning?
@@ -64,6 +68,8 @@ columns: config.lr, config.optimizer.name, summary.val/accuracy, summary.val/los
 - [x] rates from 0.3 down to 0.02
 - [ ] warm-up, which the spike of `resnet-3` asks for
 """
+TALL = frozenset({"sweep", "explore"})
+"""Shown whole, not only what the window holds."""
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 
 
@@ -74,25 +80,34 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = ServiceStack(Path(folder)).start()
         try:
-            _train(stack, Path(folder))
+            sweep = _train(stack, Path(folder))
             _write(stack)
+            views = {
+                name: (path.replace("{sweep}", sweep), sign)
+                for name, (path, sign) in VIEWS.items()
+                if not wanted or name in wanted
+            }
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--no-sandbox", "--force-device-scale-factor=1"]
                 )
                 for size, (width, height) in SIZES.items():
                     for theme in ("light", "dark"):
-                        _shoot(browser, stack, out, f"{size}-{theme}", width, height, theme, wanted)
+                        _shoot(browser, stack, out, f"{size}-{theme}", width, height, theme, views)
                 browser.close()
         finally:
             stack.stop()
 
 
-def _train(stack: ServiceStack, folder: Path) -> None:
+def _train(stack: ServiceStack, folder: Path) -> str:
+    """The id of the sweep."""
     environment = {**clean_environment(), **stack.sdk_environment(folder / "spool"), "RUNSTREAM_CONSOLE": "auto"}
     for what in (("finished", "vision", "14"), ("ranks", "vision", "8"), ("rich", "vision"), ("shapes", "shapes")):
         command = [sys.executable, "-m", "tests.browser.train", *what]
         subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tests.browser.searches", "search", "40"]
+    made = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return made.stdout.split()[0]
 
 
 def _write(stack: ServiceStack) -> None:
@@ -112,9 +127,15 @@ def _write(stack: ServiceStack) -> None:
 
 
 def _shoot(
-    browser: Browser, stack: ServiceStack, out: Path, suffix: str, width: int, height: int, theme: str, wanted: set[str]
+    browser: Browser,
+    stack: ServiceStack,
+    out: Path,
+    suffix: str,
+    width: int,
+    height: int,
+    theme: str,
+    views: dict[str, tuple[str, str]],
 ) -> None:
-    """`wanted`: views; empty: all."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if theme == "dark" else "light",
@@ -124,9 +145,7 @@ def _shoot(
     answer = context.request.post("/api/session", data={"key": stack.key}, headers={"x-runstream-page": "1"})
     assert answer.ok, answer.text()
     page = context.new_page()
-    for name, (path, sign) in VIEWS.items():
-        if wanted and name not in wanted:
-            continue
+    for name, (path, sign) in views.items():
         if name == "login":
             context.clear_cookies()
         page.goto(path)
@@ -136,7 +155,7 @@ def _shoot(
             page.get_by_role("button", name="Views").click()
         page.wait_for_timeout(300)
         file = out / f"page-{name}-{suffix}.png"
-        page.screenshot(path=file)
+        page.screenshot(path=file, full_page=name in TALL)
         Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=192).save(file, optimize=True)
     context.close()
 

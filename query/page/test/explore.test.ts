@@ -6,7 +6,7 @@ import { stairs } from "../src/explore/pareto";
 import { NO_SHADE, SHADES, shadesOf } from "../src/explore/ramp";
 import { scaleOf } from "../src/explore/scales";
 import { yamlOf } from "../src/lib/yaml";
-import { courseOf, isSettled, merged, ordered, rowsOf } from "../src/sweep/trials";
+import { courseOf, isSettled, logsOf, merged, ordered, rowsOf } from "../src/sweep/trials";
 
 describe("columns", () => {
   it("are numbers where all values are, and categories in natural order elsewhere", () => {
@@ -58,6 +58,11 @@ describe("scales", () => {
     expect([log.at(0), log.at(NaN), log.at(Infinity)]).toEqual([NaN, NaN, NaN]);
     expect(log.back(50)).toBeCloseTo(1);
     expect(log.ticks.length).toBeLessThanOrEqual(5);
+  });
+  it("have the values themselves as ticks where they are few, with room for each", () => {
+    const sizes = columnOf("a", "a", Array.from({ length: 40 }, (_, i) => [16, 32, 64, 128][i % 4]!));
+    expect(scaleOf(sizes, false, 300, 0, 26).ticks.map((tick) => tick.text)).toEqual(["16", "32", "64", "128"]);
+    expect(scaleOf(sizes, false, 30, 0, 26).ticks.map((tick) => tick.text)).toEqual(["16", "128"]);
   });
   it("stand with one value, with none, and with many categories", () => {
     expect(Number.isFinite(scaleOf(columnOf("a", "a", [5]), false, 0, 100, 20).at(5))).toBe(true);
@@ -136,6 +141,13 @@ describe("trials", () => {
     expect(rows.columns.map((column) => column.field)).toEqual(["config.lr", "config.model.depth", "value.0"]);
     expect([...rows.columns[2]!.values]).toEqual([5, NaN, NaN]);
     expect(rows.links).toEqual(["r1", "r2", "r3"]);
+  });
+  it("have logarithmic axes where the definition draws so, whatever was drawn", () => {
+    const logs = logsOf('{"parameters": {"lr": {"distribution": "log_uniform_values", "min": 1, "max": 2}, "p": {"min": 0, "max": 1}, "b": {"values": [1, 1000]}, "m": {"parameters": {"w": {"distribution": "q_log_uniform", "min": 0, "max": 9}}}}}');
+    expect([...logs]).toEqual([["lr", true], ["p", false], ["m.w", true]]);
+    const rows = rowsOf([trial(1, [], { parameters_json: '{"lr": 1, "p": 0.001, "b": 1}' }), trial(2, [], { parameters_json: '{"lr": 2, "p": 1, "b": 1000}' })], [], () => "", logs);
+    expect(rows.columns.map((column) => [column.title, column.log])).toEqual([["b", true], ["lr", true], ["p", false]]);
+    expect(logsOf("{}").size).toBe(0);
   });
   it("have a best so far that NaN, failed and running ones do not touch", () => {
     const list = [

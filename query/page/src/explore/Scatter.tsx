@@ -48,7 +48,7 @@ export function Scatter(props: ScatterProps) {
   }, [x, y, props.logX, props.logY, width, height]);
   useEffect(() => {
     const ctx = prepared(canvas.current, width, height);
-    if (ctx) draw(ctx, canvas.current!, props, scales, ramp(isDark), hover?.row ?? -1);
+    if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, ramp(isDark), hover?.row ?? -1);
   }, [scales, props.shades, props.kept, props.line, props.strong, isDark, hover?.row]);
   const look = (event: PointerEvent) => {
     const box = canvas.current!.getBoundingClientRect();
@@ -73,6 +73,9 @@ export function Scatter(props: ScatterProps) {
 }
 
 interface Scales {
+  /** Of the picture, pixels. */
+  width: number;
+  height: number;
   horizontal: Scale;
   vertical: Scale;
   xs: Float32Array;
@@ -81,6 +84,7 @@ interface Scales {
 
 function draw(ctx: CanvasRenderingContext2D, element: HTMLElement, props: ScatterProps, scales: Scales, colors: readonly string[], hovered: number): void {
   drawAxes(ctx, element, scales);
+  drawTitles(ctx, element, props, scales);
   const { xs, ys } = scales;
   const count = xs.length;
   const radius = count > 2000 ? 2.5 : count > 300 ? 3 : 4;
@@ -108,8 +112,7 @@ function draw(ctx: CanvasRenderingContext2D, element: HTMLElement, props: Scatte
   }
 }
 
-function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizontal, vertical }: Scales): void {
-  const [width, height] = [element.clientWidth, element.clientHeight];
+function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizontal, vertical, width, height }: Scales): void {
   ctx.font = `11px ${getComputedStyle(element).fontFamily}`;
   ctx.fillStyle = ink(element, "--quiet");
   ctx.strokeStyle = ink(element, "--grid");
@@ -125,6 +128,14 @@ function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizon
   }
   ctx.textAlign = "center";
   for (const tick of horizontal.ticks) ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - 10);
+}
+
+function drawTitles(ctx: CanvasRenderingContext2D, element: HTMLElement, { x, y }: ScatterProps, { width, height }: Scales): void {
+  ctx.fillStyle = ink(element, "--quiet");
+  ctx.textAlign = "left";
+  ctx.fillText(clipped(y.title, 60), LEFT + 4, TOP + 4);
+  ctx.textAlign = "right";
+  ctx.fillText(clipped(x.title, 60), width - RIGHT, height - BOTTOM - 8);
 }
 
 function drawLine(ctx: CanvasRenderingContext2D, element: HTMLElement, line: readonly (readonly [number, number])[], { horizontal, vertical }: Scales): void {

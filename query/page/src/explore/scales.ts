@@ -26,7 +26,9 @@ export function scaleOf(column: Column, log: boolean, from: number, to: number, 
     return { at: (value) => finite(scale(new Date(value * 1000))), back: (pixel) => scale.invert(pixel).getTime() / 1000, ticks };
   }
   const scale = isLog ? scaleLog(domain, [from, to]) : scaleLinear(domain, [from, to]);
-  const ticks = (isLog ? thinned(scale.ticks(amount), amount) : scale.ticks(amount)).map((tick) => ({ at: scale(tick), text: formatTick(tick) }));
+  const few = fewValues(column, isLog);
+  const chosen = few ? spaced(few, scale, space) : isLog ? thinned(scale.ticks(amount), amount) : scale.ticks(amount);
+  const ticks = chosen.map((tick) => ({ at: scale(tick), text: formatTick(tick) }));
   return { at: (value) => (isLog && value <= 0 ? NaN : finite(scale(value))), back: (pixel) => scale.invert(pixel), ticks };
 }
 
@@ -45,6 +47,28 @@ function thinned(ticks: readonly number[], amount: number): readonly number[] {
   const kept = powers.length >= 2 ? powers : ticks;
   const every = Math.ceil(kept.length / amount);
   return kept.filter((_, at) => at % every === 0);
+}
+
+const FEW = 12;
+
+/** The values themselves, ascending, where there are so few that they are choices: 16, 32, 64, 128. */
+function fewValues(column: Column, positive: boolean): number[] | null {
+  const found = new Set<number>();
+  for (const value of column.values) {
+    if (!Number.isFinite(value) || (positive && value <= 0)) continue;
+    if (column.values.length <= FEW || found.add(value).size > FEW) return null;
+  }
+  return found.size > 1 ? [...found].sort((a, b) => a - b) : null;
+}
+
+/** Those that have room for their label, the first always. */
+function spaced(values: readonly number[], scale: (value: number) => number, space: number): number[] {
+  let last = NaN;
+  return values.filter((value) => {
+    if (Math.abs(scale(value) - last) < space * 0.55) return false;
+    last = scale(value);
+    return true;
+  });
 }
 
 function finite(pixel: number): number {

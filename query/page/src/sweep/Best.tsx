@@ -2,7 +2,6 @@
 import type { Objective, Sweep, Trial } from "../api/contract";
 import { setQuery } from "../app/location";
 import { formatNumber, formatValue } from "../lib/format";
-import { naturally } from "../lib/panels";
 import { yamlOf } from "../lib/yaml";
 import { Card } from "../pages/Overview";
 import { Code } from "../ui/states";
@@ -37,8 +36,8 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
   );
 }
 
-export function TopCard({ sweep, trials, link, k, front }: TrialsProps & { k: number; front: ReadonlySet<string> }) {
-  const names = [...new Set(trials.flatMap((trial) => [...parametersOf(trial).keys()]))].sort(naturally);
+/** `names`: of the parameters to show. */
+export function TopCard({ sweep, trials, link, k, front, names }: TrialsProps & { k: number; front: ReadonlySet<string>; names: readonly string[] }) {
   const tools = (
     <select class="select" aria-label="How many of the best" value={k} onChange={(event) => setQuery({ k: event.currentTarget.value === "10" ? null : event.currentTarget.value })}>
       {TOP_KS.map((one) => <option key={one} value={one}>Top {one}</option>)}

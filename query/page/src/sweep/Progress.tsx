@@ -25,7 +25,7 @@ export function Progress({ sweep, summary }: { sweep: Sweep; summary: SweepSumma
         {Number(sweep.counts?.added ?? 0) > 0 && <li>{count(Number(sweep.counts!.added), "result")} from elsewhere</li>}
         {rate > 0 && <li class="quiet">{formatNumber(rate, 3)} an hour</li>}
         {summary.eta_s !== undefined && <li class="quiet">about {formatDuration(number(summary.eta_s))} left</li>}
-        <li class="quiet">{count(Number(summary.agents), "agent")} at work</li>
+        {sweep.state !== "SWEEP_STATE_FINISHED" && sweep.state !== "SWEEP_STATE_CANCELLED" && <li class="quiet">{count(Number(summary.agents), "agent")} at work</li>}
         {pending > 0 && <li class="quiet">{count(pending, "value")} on the way</li>}
         {missing > 0 && <li class="warn-text">{count(missing, "trial")} never logged the metric</li>}
         {sweep.started && <li class="quiet wide-only">since {formatTime(sweep.started)}</li>}

@@ -21,7 +21,7 @@ import { Controls } from "./Controls";
 import { History } from "./History";
 import { Progress } from "./Progress";
 import { SweepStateMark, totalOf } from "./states";
-import { courseOf, fieldOf, rowsOf, valueOf } from "./trials";
+import { courseOf, fieldOf, logsOf, rowsOf, valueOf } from "./trials";
 import { TrialTable } from "./TrialTable";
 import { useTrials } from "./useTrials";
 
@@ -85,7 +85,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   const hasRuns = useHasRuns(sweep, busy);
   const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
   const objectives = sweep.objectives;
-  const rows = useMemo(() => rowsOf(trials, objectives, link), [trials, JSON.stringify(objectives), hasRuns]);
+  const rows = useMemo(() => rowsOf(trials, objectives, link, logsOf(sweep.definition_json)), [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json]);
   const first = useMemo(() => firstOf(rows, objectives.length), [rows, objectives.length]);
   const minimize = (field: string) => !objectives.find((_, at) => fieldOf(at) === field)?.maximize;
   const view = useView(rows, first, minimize);
@@ -118,7 +118,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
           </Card>
         )}
       </div>
-      {objective && <Top sweep={sweep} summary={summary} k={k} link={link} busy={busy} />}
+      {objective && <Top sweep={sweep} summary={summary} k={k} link={link} busy={busy} rows={rows} />}
       <TrialTable trials={trials} rows={rows} objectives={objectives} kept={view.kept} more={more} all={all} />
     </>
   );
@@ -198,7 +198,8 @@ function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials
   );
 }
 
-function Top({ sweep, summary, k, link, busy }: { sweep: Sweep; summary: SweepSummary; k: number; link: (trial: Trial) => string; busy: boolean }) {
+function Top({ sweep, summary, k, link, busy, rows }: { sweep: Sweep; summary: SweepSummary; k: number; link: (trial: Trial) => string; busy: boolean; rows: Rows }) {
+  const names = rows.columns.filter((column) => column.field.startsWith("config.") && varies(column)).map((column) => column.title);
   const front = new Set(useFront(sweep, busy).map((trial) => trial.number));
-  return <TopCard sweep={sweep} trials={summary.best} link={link} k={k} front={front} />;
+  return <TopCard sweep={sweep} trials={summary.best} link={link} k={k} front={front} names={names} />;
 }

@@ -1,6 +1,6 @@
 // A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
-import { columnOf, type Column, type Rows } from "../explore/columns";
+import { canBeLog, columnOf, type Column, type Rows } from "../explore/columns";
 import { flatten } from "../lib/flatten";
 import { number } from "../lib/format";
 
@@ -31,11 +31,31 @@ export function valueOf(trial: Trial, objective: number): number {
   return trial.value_state === "VALUE_STATE_KNOWN" ? number(trial.values[objective]) : NaN;
 }
 
-/** Parameters in natural order, then the objectives. `link`: where a trial's run is. */
-export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[], link: (trial: Trial) => string): Rows {
+/** Which parameters are drawn by their logarithm, and which are not; those of which the definition says neither are
+ * not in it. Dotted names, as `parametersOf` has them. */
+export function logsOf(definitionJson: string): ReadonlyMap<string, boolean> {
+  const found = new Map<string, boolean>();
+  const walk = (prefix: string, parameters: unknown) => {
+    if (!parameters || typeof parameters !== "object") return;
+    for (const [key, one] of Object.entries(parameters as Record<string, Record<string, unknown> | undefined>)) {
+      const name = prefix ? `${prefix}.${key}` : key;
+      if (one?.["parameters"]) walk(name, one["parameters"]);
+      else if (typeof one?.["distribution"] === "string" && "min" in one) found.set(name, /log/.test(one["distribution"]));
+      else if (one && "min" in one) found.set(name, false);
+    }
+  };
+  walk("", (JSON.parse(definitionJson || "{}") as { parameters?: unknown }).parameters);
+  return found;
+}
+
+/** Parameters in natural order, then the objectives. `link`: where a trial's run is; `logs`: see `logsOf`. */
+export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[], link: (trial: Trial) => string, logs: ReadonlyMap<string, boolean> = new Map()): Rows {
   const parameters = trials.map(parametersOf);
   const names = [...new Set(parameters.flatMap((one) => [...one.keys()]))];
-  const columns: Column[] = names.map((name) => columnOf(`config.${name}`, name, parameters.map((one) => one.get(name))));
+  const columns: Column[] = names.map((name) => {
+    const column = columnOf(`config.${name}`, name, parameters.map((one) => one.get(name)));
+    return { ...column, log: logs.has(name) ? logs.get(name)! && canBeLog(column) : column.log };
+  });
   objectives.forEach((objective, at) => {
     const values = Float64Array.from(trials, (trial) => valueOf(trial, at));
     columns.push({ ...columnOf("", objective.metric, [...values]), field: fieldOf(at), values });
