@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from runstream_common.control.store import ControlStore, Role
 from tests.browser.conftest import ROOT, Server, Visitor
 from tests.browser.searches import WORDS
 from tests.browser.test_access import AXE, serious
@@ -49,6 +47,21 @@ def search(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     go_on.touch()
     agent.wait(60)
     agent.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def viewer(server: Server) -> str:
+    """The key of somebody who reads."""
+    options = ["--control-url", server.stack.control_url, "create", "--team", "main", "--user", "reader"]
+    command = [
+        sys.executable,
+        "-c",
+        "from runstream_common.control.cli import main; raise SystemExit(main())",
+        *options,
+        "--role",
+        "viewer",
+    ]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def ask(visitor: Visitor, method: str, **fields: object) -> dict[str, object]:
@@ -97,7 +110,7 @@ def test_the_best_leads_to_its_run_and_is_ready_to_copy(search: Search, visit: C
     first.get_by_role("link").click()
     expect(page).to_have_url(re.compile(f"/runs/{best['run']}$"))
     page.get_by_role("link", name="Overview").click()
-    page.get_by_role("link", name=search.sweep).click()
+    page.get_by_role("link", name=search.sweep, exact=True).click()
     expect(page).to_have_url(re.compile(f"{search.path}$"))
 
 
@@ -122,7 +135,7 @@ def test_ranges_on_axes_choose_trials_and_are_in_the_url(search: Search, visit: 
     expect(card(page, "Table of trials").locator("tbody tr")).to_have_count(chosen)
     page.get_by_role("button", name="Logarithmic axis of lr").click()
     page.get_by_label("Horizontal axis").select_option("dropout")
-    page.get_by_role("button", name="Sort by lr").click()
+    page.get_by_title("Sort by lr").click()
     again = visit(page.url).page
     expect(again.get_by_role("button", name=f"{chosen} of {COUNT} trials")).to_be_visible()
     expect(again.get_by_role("button", name="Logarithmic axis of lr")).to_have_attribute("aria-pressed", "false")
@@ -142,7 +155,9 @@ def test_orders_are_taken_back_or_asked_about_first(visit: Callable[..., Visitor
     page = visitor.page
     sweep = made(visitor, "ordered", {"method": "random", "program": "t.py", "parameters": {"x": {"min": 0, "max": 9}}})
     page.goto(f"/main/ordered/sweeps/{sweep}")
-    expect(page.get_by_label("commands that start an agent")).to_contain_text(f"runstream agent main/ordered/{sweep}")
+    expect(page.get_by_label("commands that start an agent", exact=True)).to_contain_text(
+        f"runstream agent main/ordered/{sweep}"
+    )
     state = page.locator(".run-head .state")
     page.get_by_role("button", name="Pause").click()
     expect(state).to_have_text("paused")
@@ -172,12 +187,12 @@ def test_thousands_of_trials_of_two_metrics_with_hostile_names(visit: Callable[.
     visitor = visit()
     page = visitor.page
     page.on("dialog", lambda dialog: visitor.complaints.append(f"a dialog: {dialog.message}"))
-    names = [text for text in CORPUS if "." not in text][:6]
+    names = ["__proto__", "constructor", "toString", "a-b", "c_d"]
     parameters: dict[str, object] = {name: {"min": 0.0, "max": 1.0} for name in names}
     parameters["text"] = {"values": CORPUS}
     metrics = [{"name": CORPUS[0], "goal": "maximize"}, {"name": CORPUS[2]}]
     sweep = made(visitor, "wide", {"name": CORPUS[6], "method": "random", "metrics": metrics, "parameters": parameters})
-    for part in range(3):
+    for part in range(2):
         trials = [
             {
                 "parameters_json": json.dumps(
@@ -192,9 +207,10 @@ def test_thousands_of_trials_of_two_metrics_with_hostile_names(visit: Callable[.
     front = ask(visitor, "GetBestTrials", sweep=sweep)["trials"]
     expect(page.locator(".top-table tbody tr")).to_have_count(10)
     expect(page.locator(".place", has_text="●")).to_have_count(min(len(front), 10))  # type: ignore[arg-type]
-    expect(card(page, "Trials").get_by_text("3,000 trials")).to_be_visible()
+    expect(card(page, "Trials").get_by_text("2,000 trials")).to_be_visible()
     assert page.locator(".trial-table tbody tr").count() < 60, "only what is seen is made"
-    expect(page.locator(".axis-head").filter(has_text=names[0])).to_have_count(2)  # the parameter, and the metric
+    for name in (*names, CORPUS[0], CORPUS[2]):
+        expect(page.locator(".axis-head").get_by_title(name, exact=True)).to_be_visible()
     check_harmless(page)
     axis = page.locator(".brush .overlay").nth(1)
     axis.scroll_into_view_if_needed()
@@ -240,7 +256,7 @@ def test_keys_are_made_shown_once_and_revoked(visit: Callable[..., Visitor]) -> 
     page = visitor.page
     page.get_by_role("button", name=re.compile("^Account of")).click()
     page.get_by_role("button", name="My API keys").click()
-    expect(page.get_by_text("this session")).to_be_visible()
+    expect(page.get_by_text("this session", exact=True)).to_be_visible()
     page.get_by_label("What it is for").fill(CORPUS[1])
     page.get_by_label("Valid for").select_option("one day")
     page.get_by_role("button", name="Make a key").click()
@@ -276,15 +292,8 @@ def test_the_views_are_accessible_and_fit_a_phone(search: Search, visit: Callabl
     assert not found, "\n".join(found)
 
 
-def test_who_may_only_read_is_offered_no_orders(server: Server, search: Search, visit: Callable[..., Visitor]) -> None:
-    async def make() -> str:
-        store = ControlStore.open(server.stack.control_url)
-        try:
-            return str(await store.create_api_key("reader", "main", Role.VIEWER))
-        finally:
-            await store.close()
-
-    visitor = visit(logged_in=False).log_in(asyncio.run(make()))
+def test_who_may_only_read_is_offered_no_orders(viewer: str, search: Search, visit: Callable[..., Visitor]) -> None:
+    visitor = visit(logged_in=False).log_in(viewer)
     page = visitor.page
     with page.expect_response(lambda answer: "GetAccount" in answer.url):
         page.goto(search.path)

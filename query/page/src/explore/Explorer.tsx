@@ -36,7 +36,7 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
       {view.axes.length < 2 ? (
         <p class="quiet">Choose two axes or more.</p>
       ) : (
-        <Parallel rows={rows} axes={view.axes} isLog={view.isLog} flipLog={view.flipLog} brushes={view.brushes} setBrushes={view.setBrushes} shades={view.shades} label="Parallel coordinates" />
+        <Parallel rows={rows} axes={view.axes} isLog={view.isLog} flipLog={view.flipLog} brushes={view.brushes} setBrushes={view.setBrushes} shades={view.shades} label="Lines over axes" />
       )}
       <p class="quiet">Drag along an axis to choose a range, click beside it to let go. Strong colours are the better ones by {view.color?.title ?? "nothing yet"}.</p>
       {choosing && (

@@ -14,9 +14,10 @@ import { Scatter } from "./Scatter";
 const LAYERS = 20;
 const LISTED = 20;
 
-export function Front({ team, project, filter, objectives }: { team: string; project: string; filter: string; objectives: RunObjective[] }) {
+/** `ask`: there are runs to ask for. */
+export function Front({ team, project, filter, objectives, ask }: { team: string; project: string; filter: string; objectives: RunObjective[]; ask: boolean }) {
   const request = { team, project, filter, objectives, layers: LAYERS };
-  const { data, error } = useAnswer(`front ${JSON.stringify(request)}`, (signal) => call("GetParetoFront", request, signal), 0, true);
+  const { data, error } = useAnswer(ask ? `front ${JSON.stringify(request)}` : null, (signal) => call("GetParetoFront", request, signal), 0, true);
   const made = useMemo(() => {
     const runs = data?.runs ?? [];
     const rows: Rows = { ids: runs.map((one) => one.run), names: runs.map((one) => one.name), links: runs.map((one) => path(team, project, "runs", one.run)), columns: [] };

@@ -7,6 +7,7 @@ import { Loading } from "../ui/states";
 
 const LIVE_MS = 15_000;
 const SHOWN = 20;
+const FEWEST = 4;
 
 export interface ImportanceProps {
   team: string;
@@ -16,13 +17,16 @@ export interface ImportanceProps {
   filter?: string;
   objective: RunObjective;
   live: boolean;
+  /** Runs with a finite value of the metric: below four nothing is asked. null: not known yet. */
+  finite: number | null;
   /** A parameter was chosen, by its key. */
   pick: (key: string) => void;
 }
 
-export function Importance({ team, project, sweep = "", filter = "", objective, live, pick }: ImportanceProps) {
+export function Importance({ team, project, sweep = "", filter = "", objective, live, finite, pick }: ImportanceProps) {
   const request = { team, project, sweep_id: sweep, filter, objective };
-  const { data, error } = useAnswer(`importance ${JSON.stringify(request)}`, (signal) => call("GetImportance", request, signal), live ? LIVE_MS : 0, true);
+  const { data, error } = useAnswer(finite === null || finite < FEWEST ? null : `importance ${JSON.stringify(request)}`, (signal) => call("GetImportance", request, signal), live ? LIVE_MS : 0, true);
+  if (finite !== null && finite < FEWEST) return <p class="quiet">It takes {FEWEST} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"} {finite || "none"}.</p>;
   if (error && !data) return <p class="quiet">{tooFew(error)}</p>;
   if (!data) return <Loading small />;
   if (!data.parameters.length) return <p class="quiet">No parameter has two values: there is nothing to compare.</p>;

@@ -11,8 +11,8 @@ import { useWidth } from "./useWidth";
 
 const LEFT = 58;
 const RIGHT = 14;
-const TOP = 8;
-const BOTTOM = 26;
+const TOP = 22;
+const BOTTOM = 42;
 const NEAR_PX = 18;
 
 export interface ScatterProps {
@@ -127,15 +127,15 @@ function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizon
     ctx.fillText(clipped(tick.text, 8), LEFT - 7, tick.at);
   }
   ctx.textAlign = "center";
-  for (const tick of horizontal.ticks) ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - 10);
+  for (const tick of horizontal.ticks) ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
 }
 
 function drawTitles(ctx: CanvasRenderingContext2D, element: HTMLElement, { x, y }: ScatterProps, { width, height }: Scales): void {
   ctx.fillStyle = ink(element, "--quiet");
   ctx.textAlign = "left";
-  ctx.fillText(clipped(y.title, 60), LEFT + 4, TOP + 4);
+  ctx.fillText(clipped(y.title, 60), 8, 8);
   ctx.textAlign = "right";
-  ctx.fillText(clipped(x.title, 60), width - RIGHT, height - BOTTOM - 8);
+  ctx.fillText(clipped(x.title, 60), width - RIGHT, height - 8);
 }
 
 function drawLine(ctx: CanvasRenderingContext2D, element: HTMLElement, line: readonly (readonly [number, number])[], { horizontal, vertical }: Scales): void {

@@ -71,6 +71,12 @@ export function canBeLog(column: Column): boolean {
   return column.kind === "number" && column.values.some(Number.isFinite) && column.values.every((value) => !Number.isFinite(value) || value > 0);
 }
 
+/** How many rows have a finite value. */
+export function finiteOf(rows: Rows, field: string): number {
+  const column = rows.columns.find((one) => one.field === field);
+  return column ? column.values.reduce((sum, value) => sum + Number(Number.isFinite(value)), 0) : 0;
+}
+
 export function varies(column: Column): boolean {
   let first = NaN;
   let some = false;

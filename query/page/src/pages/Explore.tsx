@@ -4,7 +4,7 @@ import type { FieldInfo, RunObjective } from "../api/contract";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { path, place, setQuery } from "../app/location";
-import { columnOfAxis, type Rows, titleOf } from "../explore/columns";
+import { columnOfAxis, finiteOf, type Rows, titleOf } from "../explore/columns";
 import { FieldSelect, ParallelCard, ScatterCard } from "../explore/Explorer";
 import { Front } from "../explore/Front";
 import { Importance } from "../explore/Importance";
@@ -52,9 +52,16 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
   const second = query.get("obj2") ?? "";
   const first = useMemo(() => firstOf(fields, objective), [fields, objective]);
   const wanted = fieldsOf(query, first);
-  const axes = [...new Set([...wanted.axes, wanted.x, wanted.y, wanted.color])].filter(Boolean).slice(0, 50);
+  const axes = [...new Set([...wanted.axes, wanted.x, wanted.y, wanted.color, objective && `summary.${objective}`])].filter(Boolean).slice(0, 50);
   const request = { team, project, axes, filter: question.filter, search: question.search, limit: MOST_RUNS };
-  const { data, error, refresh } = useAnswer(axes.length ? `explore ${JSON.stringify(request)}` : null, (signal) => call("GetParallelCoordinates", request, signal), EVERY_MS, true);
+  const which = JSON.stringify([question.filter, question.search, objective]);
+  const { data, error, refresh } = useAnswer(
+    axes.length ? `explore ${JSON.stringify(request)}` : null,
+    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), question: which }),
+    EVERY_MS,
+    true,
+  );
+  const isKnown = data?.question === which; // what is shown are the runs that are asked for, not those of before
   const rows: Rows = useMemo(
     () => ({ ids: data?.runs ?? [], names: data?.names ?? [], links: (data?.runs ?? []).map((run) => path(team, project, "runs", run)), columns: (data?.axes ?? []).map(columnOfAxis) }),
     [data],
@@ -94,14 +101,14 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
             <ScatterCard {...shared} />
             {objective && (
               <Card title={`What matters for ${objective}`}>
-                <Importance team={team} project={project} filter={importanceFilter(question.filter, question.search)} objective={objectives[0]!} live={false} pick={(key) => setQuery({ sx: `config.${key}`, sy: `summary.${objective}` })} />
+                <Importance team={team} project={project} filter={importanceFilter(question.filter, question.search)} objective={objectives[0]!} live={false} finite={isKnown ? finiteOf(rows, `summary.${objective}`) : null} pick={(key) => setQuery({ sx: `config.${key}`, sy: `summary.${objective}` })} />
               </Card>
             )}
           </div>
           {metrics.length > 1 && (
             <Card title="Two metrics at once" wide tools={<Goal label="Second metric" name="obj2" goal="max2" metric={second} maximize={goalOf(query.get("max2"), second)} metrics={metrics.filter((name) => name !== objective)} />}>
               {objectives.length === 2 ? (
-                <Front team={team} project={project} filter={importanceFilter(question.filter, question.search)} objectives={objectives} />
+                <Front team={team} project={project} filter={importanceFilter(question.filter, question.search)} objectives={objectives} ask={isKnown && rows.ids.length > 0} />
               ) : (
                 <p class="quiet">Choose a second metric: the front has the runs that none is better than in both.</p>
               )}

@@ -10,6 +10,7 @@ import { Sure } from "../sweep/Controls";
 import { Dialog } from "../ui/Dialog";
 import { Code, ErrorNote, Loading } from "../ui/states";
 import { toast } from "../ui/toasts";
+import "../styles/run.css";
 import "../styles/explore.css";
 
 const DAY_S = 86_400;

@@ -6,7 +6,7 @@ import { useAnswer } from "../api/use";
 import { path, place, setQuery } from "../app/location";
 import { ParallelCard, ScatterCard } from "../explore/Explorer";
 import { Importance } from "../explore/Importance";
-import { columnOf, type Rows, varies } from "../explore/columns";
+import { columnOf, finiteOf, type Rows, varies } from "../explore/columns";
 import { stairs } from "../explore/pareto";
 import { shadesOf } from "../explore/ramp";
 import { Scatter } from "../explore/Scatter";
@@ -111,7 +111,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
         {objective && (
           <Card title={`What matters for ${objective.metric}`}>
             {hasRuns ? (
-              <Importance team={sweep.team} project={sweep.project} sweep={sweep.id} objective={runObjective(objective)} live={busy} pick={pick} />
+              <Importance team={sweep.team} project={sweep.project} sweep={sweep.id} objective={runObjective(objective)} live={busy} finite={finiteOf(rows, fieldOf(0))} pick={pick} />
             ) : (
               <p class="quiet">Its trials logged no runs: importance is computed from runs.</p>
             )}
