@@ -53,7 +53,7 @@ export default function Keys() {
         <p class="keys-tools"><label><input type="checkbox" checked={all} onChange={(event) => setQuery({ all: event.currentTarget.checked })} /> Also those that have ended</label></p>
         <div class="scrolled" tabIndex={0} role="region" aria-label="API keys">
           <table class="plain-table">
-            <thead><tr><th scope="col">Key</th><th scope="col">Team</th><th scope="col">Made</th><th scope="col">Valid</th><th scope="col"><span class="unseen">Revoke</span></th></tr></thead>
+            <thead><tr><th scope="col">Key</th><th scope="col" class="wide-only">Team</th><th scope="col" class="wide-only">Made</th><th scope="col">Valid</th><td /></tr></thead>
             <tbody>{data.keys.map((key) => <Row key={key.prefix} one={key} end={() => setEnding(key)} />)}</tbody>
           </table>
         </div>
@@ -78,8 +78,8 @@ function Row({ one, end }: { one: ApiKey; end: () => void }) {
         <br />
         <code>{one.prefix}…</code>
       </td>
-      <td>{one.default_team}</td>
-      <td title={formatTime(one.created)}>{formatAgo(one.created)}{one.made_by ? "" : ", on the server"}</td>
+      <td class="wide-only">{one.default_team}</td>
+      <td class="wide-only" title={formatTime(one.created)}>{formatAgo(one.created)}{one.made_by ? "" : ", on the server"}</td>
       <td title={formatTime(one.revoked ?? one.expires)}>{validity(one)}</td>
       <td class="right">{valid && <button class="button danger" onClick={end} aria-label={`Revoke ${one.name || one.prefix}`}>Revoke…</button>}</td>
     </tr>
