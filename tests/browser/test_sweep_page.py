@@ -133,12 +133,12 @@ def test_ranges_on_axes_choose_trials_and_are_in_the_url(search: Search, visit: 
     chosen = int(told.inner_text().split()[0])
     assert 0 < chosen < COUNT
     expect(card(page, "Table of trials").locator("tbody tr")).to_have_count(chosen)
-    page.get_by_role("button", name="Logarithmic axis of lr").click()
+    page.get_by_role("button", name="log axis of lr").click()
     page.get_by_label("Horizontal axis").select_option("dropout")
     page.get_by_title("Sort by lr").click()
     again = visit(page.url).page
     expect(again.get_by_role("button", name=f"{chosen} of {COUNT} trials")).to_be_visible()
-    expect(again.get_by_role("button", name="Logarithmic axis of lr")).to_have_attribute("aria-pressed", "false")
+    expect(again.get_by_role("button", name="log axis of lr")).to_have_attribute("aria-pressed", "false")
     expect(again.get_by_label("Horizontal axis")).to_have_value("config.dropout")
     expect(again.locator(".trial-table th[aria-sort=ascending]")).to_have_text("lr")
     told.click()

@@ -71,7 +71,7 @@ export function ScatterCard({ rows, view, fields, what }: ExplorerProps) {
 
 function LogToggle({ column, view }: { column: Column; view: View }) {
   if (!canBeLog(column)) return null;
-  return <button class="toggle" aria-pressed={view.isLog(column)} aria-label={`Logarithmic ${column.title}`} onClick={() => view.flipLog(column)}>Log</button>;
+  return <button class="toggle" aria-pressed={view.isLog(column)} aria-label={`Log ${column.title}`} onClick={() => view.flipLog(column)}>Log</button>;
 }
 
 export function FieldSelect(props: { label: string; value: string; fields: readonly { field: string; title: string }[]; set: (field: string) => void }) {

@@ -1,5 +1,6 @@
 // Parallel coordinates: a line for each run or trial over axes of parameters and metrics; ranges on axes choose some.
-// Lines are on a canvas, so that thousands stay smooth; axes and ranges are SVG.
+// Lines are on canvases, so that thousands stay smooth: all of them, faint, drawn once; those that are chosen; the one
+// under the pointer. Axes and ranges are SVG.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { dark } from "../app/theme";
 import { go } from "../app/location";
@@ -33,7 +34,7 @@ export interface ParallelProps {
 export function Parallel(props: ParallelProps) {
   const { rows, axes, brushes } = props;
   const [host, room] = useWidth();
-  const canvas = useRef<HTMLCanvasElement>(null);
+  const [back, canvas, front] = [useRef<HTMLCanvasElement>(null), useRef<HTMLCanvasElement>(null), useRef<HTMLCanvasElement>(null)];
   const [hover, setHover] = useState<{ row: number; x: number; y: number } | null>(null);
   const moving = useRef<Brushes | null>(null);
   const frame = useRef(0);
@@ -45,9 +46,17 @@ export function Parallel(props: ParallelProps) {
 
   const draw = () => {
     const ctx = prepared(canvas.current, width, HEIGHT + BOTTOM);
-    if (ctx) drawLines(ctx, canvas.current!, lanes, chosen(axes, moving.current ?? brushes, count), props.shades, ramp(isDark), hover?.row ?? -1);
+    if (ctx) drawChosen(ctx, canvas.current!, lanes, chosen(axes, moving.current ?? brushes, count), props.shades, ramp(isDark));
   };
-  useEffect(draw, [lanes, brushes, props.shades, isDark, hover?.row]);
+  useEffect(() => {
+    const ctx = prepared(back.current, width, HEIGHT + BOTTOM);
+    if (ctx) drawAll(ctx, back.current!, lanes, count);
+  }, [lanes, isDark]);
+  useEffect(draw, [lanes, brushes, props.shades, isDark]);
+  useEffect(() => {
+    const ctx = prepared(front.current, width, HEIGHT + BOTTOM);
+    if (ctx && hover) drawOne(ctx, front.current!, lanes, hover.row);
+  }, [lanes, isDark, hover?.row]);
   useEffect(() => () => cancelAnimationFrame(frame.current), []);
 
   const move = (field: string, range: readonly [number, number] | null, done: boolean) => {
@@ -72,12 +81,12 @@ export function Parallel(props: ParallelProps) {
           {lanes.map(({ column, x }) => (
             <div key={column.field} class="axis-head" style={{ left: `${x - NARROWEST / 2}px`, width: `${NARROWEST}px` }}>
               <span class="clip" title={column.title}>{column.title}</span>
-              {canBeLog(column) && <button aria-pressed={props.isLog(column)} aria-label={`Logarithmic axis of ${column.title}`} onClick={() => props.flipLog(column)}>log</button>}
+              {canBeLog(column) && <button aria-pressed={props.isLog(column)} aria-label={`log axis of ${column.title}`} onClick={() => props.flipLog(column)}>log</button>}
             </div>
           ))}
         </div>
         <div class="parallel-plot" style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
-          <canvas ref={canvas} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />
+          {[back, canvas, front].map((one, at) => <canvas key={at} ref={one} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />)}
           <svg width={width} height={HEIGHT + BOTTOM} role="img" aria-label={`${props.label}: ${count} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
             {lanes.map((lane, at) => (
               <g key={lane.column.field} transform={`translate(${lane.x},6)`}>
@@ -119,27 +128,35 @@ function lanesOf(axes: readonly Column[], isLog: (column: Column) => boolean, wi
   });
 }
 
-/** Those that are not chosen first, faint; then by shade, the best on top. Lines of one shade are one path. */
-function drawLines(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], kept: Uint8Array, shades: Uint8Array, colors: readonly string[], strong: number): void {
-  const byShade: number[][] = Array.from({ length: SHADES + 2 }, () => []);
-  for (let row = 0; row < kept.length; row++) byShade[!kept[row] ? 0 : shades[row] === NO_SHADE ? 1 : shades[row]! + 2]!.push(row);
-  const faint = byShade[0]!.length;
+function drawAll(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], count: number): void {
+  ctx.globalAlpha = Math.min(opacity(count), 0.5);
+  ctx.strokeStyle = ink(element, "--line");
+  ctx.beginPath();
+  for (let row = 0; row < count; row++) trace(ctx, lanes, row);
+  ctx.stroke();
+}
+
+/** By shade, the best on top. Lines of one shade are one path. */
+function drawChosen(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], kept: Uint8Array, shades: Uint8Array, colors: readonly string[]): void {
+  const byShade: number[][] = Array.from({ length: SHADES + 1 }, () => []);
+  for (let row = 0; row < kept.length; row++) if (kept[row]) byShade[shades[row] === NO_SHADE ? 0 : shades[row]! + 1]!.push(row);
   ctx.lineJoin = "round";
+  ctx.lineWidth = 1.3;
+  ctx.globalAlpha = opacity(byShade.reduce((sum, rows) => sum + rows.length, 0));
   byShade.forEach((rows, at) => {
     if (!rows.length) return;
-    ctx.globalAlpha = at === 0 ? Math.min(opacity(faint), 0.5) : opacity(kept.length - faint);
-    ctx.strokeStyle = at === 0 ? ink(element, "--line") : at === 1 ? ink(element, "--field") : colors[at - 2]!;
-    ctx.lineWidth = at === 0 ? 1 : 1.3;
+    ctx.strokeStyle = at === 0 ? ink(element, "--field") : colors[at - 1]!;
     ctx.beginPath();
     for (const row of rows) trace(ctx, lanes, row);
     ctx.stroke();
   });
-  if (strong < 0) return;
-  ctx.globalAlpha = 1;
+}
+
+function drawOne(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], row: number): void {
   ctx.strokeStyle = ink(element, "--ink");
   ctx.lineWidth = 2.5;
   ctx.beginPath();
-  trace(ctx, lanes, strong);
+  trace(ctx, lanes, row);
   ctx.stroke();
 }
 
