@@ -31,11 +31,11 @@ export function SweepList({ team, project }: { team: string; project: string }) 
             <tr>
               <th scope="col">Sweep</th>
               <th scope="col">State</th>
-              <th scope="col">Method</th>
+              <th scope="col" class="wide-only">Method</th>
               <th scope="col">Trials</th>
-              <th scope="col" class="right">Failed</th>
+              <th scope="col" class="right wide-only">Failed</th>
               <th scope="col" class="right">Best</th>
-              <th scope="col" class="right">Made</th>
+              <th scope="col" class="right wide-only">Made</th>
             </tr>
           </thead>
           <tbody>{data.sweeps.map((sweep) => <Row key={sweep.id} sweep={sweep} best={best.get(sweep.id) ?? ""} />)}</tbody>
@@ -55,17 +55,17 @@ function Row({ sweep, best }: { sweep: Sweep; best: string }) {
     <tr>
       <td>
         <a class="strong" href={path(sweep.team, sweep.project, "sweeps", sweep.id)}>{sweep.name || sweep.id}</a>
-        {sweep.name && <span class="quiet id"> {sweep.id}</span>}
+        {sweep.name && <span class="quiet id wide-only"> {sweep.id}</span>}
       </td>
       <td><SweepStateMark state={sweep.state} /></td>
-      <td>{sweep.method}</td>
+      <td class="wide-only">{sweep.method}</td>
       <td class="numeric">
         <span class="progress small" aria-hidden="true"><i class="finished" style={{ width: `${share * 100}%` }} /></span>
         {ended.toLocaleString("en-US")}{size > 0 && ` of ${size.toLocaleString("en-US")}`}
       </td>
-      <td class="right numeric">{Number(sweep.counts?.failed ?? 0) || "–"}</td>
+      <td class="right numeric wide-only">{Number(sweep.counts?.failed ?? 0) || "–"}</td>
       <td class="right numeric">{best || "–"} {best && objective && <span class="quiet">{objective.metric}</span>}</td>
-      <td class="right numeric">{formatAgo(sweep.created)}</td>
+      <td class="right numeric wide-only">{formatAgo(sweep.created)}</td>
     </tr>
   );
 }
