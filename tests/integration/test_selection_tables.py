@@ -38,10 +38,13 @@ class Counting(Storage):
         super().__init__(client)
         self.reads: Counter[str] = Counter()
         self.fail = ""
+        self.left = -1
+        """Reads that are answered before all fail; negative: all are answered."""
 
     async def table(self, name: str, **question: Any) -> Any:
-        if name == self.fail:
+        if name == self.fail or self.left == 0:
             raise StorageUnavailableError("gone")
+        self.left -= 1
         self.reads["some" if question.get("runs") else "all"] += 1
         return await super().table(name, **question)
 
@@ -130,6 +133,20 @@ async def test_a_question_that_fails_half_way_leaves_nothing_wrong_behind(client
         with contextlib.suppress(StorageUnavailableError):
             await seen(held, project)
         storage.fail = ""
+        assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+
+
+async def test_a_question_that_ends_at_any_of_its_reads_leaves_nothing_wrong_behind(client: Any) -> None:
+    """As one does whose client goes away: with new runs there are reads after those of the runs that were known."""
+    project, runs = "main/held-ends", ManyRuns("held-ends", 16, seed=11)
+    insert, storage = ArrowInserter(client), Counting(client)
+    held, pick = Tables(storage), random.Random(1)
+    for one in runs.inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+        storage.left = pick.randrange(1, 9)
+        with contextlib.suppress(StorageUnavailableError):
+            await seen(held, project)
+        storage.left = -1
         assert await seen(held, project) == await seen(Tables(Storage(client)), project)
 
 

@@ -190,28 +190,28 @@ class Tables:
         if touched[FIELDS]:
             known.definitions = None
             known.own_keys.clear()
+        held = known.columns
         base, again = await asyncio.gather(
             self._base_again(project, known.base, touched[STREAMS]),
-            self._columns_again(project, known, known.base, touched),
+            self._columns_again(project, held, known.base, touched),
         )
         places = places_of(base.runs, known.base.runs)
         if len(base.runs) != len(known.base.runs) or (places < 0).any():
             # Rows of a new run may have been there before the run itself was: its values are read with it.
             came = base.runs.filter(pa.array(places < 0)).to_pylist()
-            known.columns = {source: column.take(places) for source, column in known.columns.items()}
+            held = {source: column.take(places) for source, column in held.items()}
             every = {table: sorted({*touched[table], *came}) for table in (FIELDS, SERIES, POINTS)}
-            again = await self._columns_again(project, known, base, every)
-        known.base = base
-        known.columns |= again
+            again = await self._columns_again(project, held, base, every)
+        # Together, and after the last wait: a question may end in any, with its client, and what is held must fit.
+        known.base, known.columns = base, held | again
 
     async def _base_again(self, project: str, base: Base, runs: list[str]) -> Base:
         return base.updated(runs, await load_base(self._storage, project, runs)) if runs else base
 
     async def _columns_again(
-        self, project: str, known: Known, base: Base, touched: Mapping[str, list[str]]
+        self, project: str, held: Mapping[Source, Column], base: Base, touched: Mapping[str, list[str]]
     ) -> dict[Source, Column]:
         """What is held, with the values of these runs as they are now; of runs that `base` has."""
-        held = known.columns
         wanted = {table: [source for source in held if source.table == table] for table in (FIELDS, SERIES, POINTS)}
         tables = [table for table, sources in wanted.items() if sources and touched[table]]
         answers = await asyncio.gather(
