@@ -7,12 +7,14 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.tombstones import Tombstone, purge
+from runstream_query.documents import load
 from runstream_query.selection.fields import parse_field
 from runstream_query.selection.loading import SERIES, Source
 from runstream_query.selection.table import Table, read
@@ -58,7 +60,14 @@ async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
 
 async def seen(tables: Tables, project: str) -> dict[str, Any]:
     table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
-    return dict(zip(table.runs.to_pylist(), values(table), strict=True))
+    runs = table.runs.to_pylist()
+    whole = await tables.whole(project, runs, partial(load, tables._storage, project))
+    documents = [
+        repr((sorted((name, sorted(section.items())) for name, section in whole.fields[run].items() if section),
+              sorted(whole.summaries[run].items())))
+        for run in runs
+    ]  # fmt: skip
+    return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
 
 
 def values(table: Table) -> list[Any]:

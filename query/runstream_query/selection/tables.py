@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
+from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column, places_of
 from runstream_query.selection.loading import FIELDS, POINTS, SERIES, STREAMS, Base, Source, load_base, load_columns
 from runstream_query.selection.parts import fresh_parts
+from runstream_query.selection.whole import WholeRuns
 from runstream_query.storage import Storage
 
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
@@ -46,12 +48,13 @@ class Known:
     """Names that some run has a definition for, in order"""
     own_keys: dict[str, bool] = field(default_factory=dict)
     """Whether some run may have set this key of its summary itself"""
+    whole: WholeRuns = field(default_factory=WholeRuns)
     used_s: float = 0.0
 
     @property
     def bytes(self) -> int:
         base = self.base.bytes if self.base is not None else 0
-        return base + sum(column.bytes for column in self.columns.values())
+        return base + self.whole.bytes + sum(column.bytes for column in self.columns.values())
 
     def forget_unused(self) -> None:
         """What nobody asked for lately, so that it is not kept true for nobody."""
@@ -62,11 +65,13 @@ class Known:
 
     def forget(self) -> None:
         self.base, self.definitions = None, None
+        self.whole.clear()
         self.columns.clear()
         self.own_keys.clear()
 
     def forget_table(self, table: str) -> None:
         """What was read from it."""
+        self.whole.clear()
         for source in [source for source in self.columns if source.table == table]:
             del self.columns[source]
         if table == FIELDS:
@@ -125,6 +130,11 @@ class Tables:
         self._make_room(project)
         return found
 
+    async def whole(self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
+        """Whole documents of runs that this question was told of by `columns`; `read` reads some."""
+        known = self._projects.get(project)
+        return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
+
     async def _refresh(self, project: str, known: Known) -> None:
         before, known.parts = known.parts, {}  # not known, until what follows has been done
         now = await self._list_parts()
@@ -179,6 +189,7 @@ class Tables:
 
     async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
         assert known.base is not None
+        known.whole.changed({run for runs in touched.values() for run in runs})
         if len(touched[STREAMS]) > _MAX_TOUCHED:
             known.forget()
             return

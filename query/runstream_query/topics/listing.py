@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.documents import STATE_NAMES, make_run, make_runs, to_value
+from runstream_query.documents import STATE_NAMES, load, make_run, to_value
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.selection.column import Column
-from runstream_query.selection.columns import parse_columns
+from runstream_query.selection.columns import ALL, parse_columns
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.ordering import parse_order
 from runstream_query.selection.reading import parse_fields, select, value_of
@@ -52,9 +54,12 @@ class Listing:
         rows = selection.table.rows(found[:size])
         if shown:
             loaded = shown.load(selection.table, found[:size])
-            response.runs.extend(make_run(project, row, loaded) for row in rows)
+        elif columns == ALL:
+            read = partial(load, self._storage, project)
+            loaded = await self._lookup.tables.whole(project, [str(row["run"]) for row in rows], read)
         else:
-            response.runs.extend(await make_runs(self._storage, project, rows, columns=columns))
+            loaded = await load(self._storage, project, [str(row["run"]) for row in rows], columns=columns)
+        response.runs.extend(make_run(project, row, loaded) for row in rows)
         if len(found) > size:
             response.next_page_token = make_token(request, selection.place_of(found[size - 1], order))
         return response

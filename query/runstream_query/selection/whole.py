@@ -1,0 +1,71 @@
+"""Whole documents of the runs that pages showed lately, beside the columns of their project."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from runstream_query.documents import Loaded
+
+_MAX_RUNS = 2000
+_VALUE_BYTES = 150
+
+
+class WholeRuns:
+    """Of one project. Whoever learns that rows of a run have come tells `changed`; that they may have gone, `clear`."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any]]] = {}
+        self._changes = 0
+        self._values = 0
+
+    @property
+    def bytes(self) -> int:
+        """About so much memory."""
+        return self._values * _VALUE_BYTES
+
+    def clear(self) -> None:
+        self._changes += 1
+        self._held.clear()
+        self._values = 0
+
+    def changed(self, runs: Iterable[str]) -> None:
+        self._changes += 1
+        for run in runs:
+            self._drop(run)
+
+    async def load(self, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
+        """What `read` says of these runs; it is asked for those that are not held."""
+        loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+        for run in runs:
+            if run in self._held:
+                fields, loaded.summaries[run] = self._held[run]
+                loaded.fields[run] = defaultdict(dict, fields)
+        missing = [run for run in runs if run not in self._held]
+        if not missing:
+            return loaded
+        before = self._changes
+        found = await read(missing)
+        for run in missing:
+            loaded.fields[run], loaded.summaries[run] = found.fields[run], found.summaries[run]
+            # What came meanwhile may not be in it. And definitions may ask for what the points say.
+            if self._changes == before and not found.fields[run]["definition"]:
+                self._keep(run, dict(found.fields[run]), found.summaries[run])
+        return loaded
+
+    def _keep(self, run: str, fields: dict[str, dict[str, Any]], summary: dict[str, Any]) -> None:
+        self._drop(run)
+        if len(self._held) >= _MAX_RUNS:
+            self._drop(next(iter(self._held)))
+        self._held[run] = fields, summary
+        self._values += _count(fields, summary)
+
+    def _drop(self, run: str) -> None:
+        held = self._held.pop(run, None)
+        if held is not None:
+            self._values -= _count(*held)
+
+
+def _count(fields: dict[str, dict[str, Any]], summary: dict[str, Any]) -> int:
+    return len(summary) + sum(len(section) for section in fields.values())
