@@ -26,6 +26,8 @@ _SETTINGS = {
     # Text as the writer stores it, so that it can be compared as it is.
     "output_format_json_escape_forward_slashes": 0,
 }
+ONE_THREAD = {"max_threads": 1}
+"""A second one costs more than it saves where little is read."""
 _CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_sync": 2, "mutations_sync": 2}
 
 

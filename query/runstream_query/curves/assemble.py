@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from runstream_query.curves import by_metric, points
+from runstream_query.curves.ahead import Guess, Name, Recent
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import extents, known_span
-from runstream_query.curves.rolled import ONE_THREAD
 from runstream_query.curves.spans import Span
-from runstream_query.storage import Storage
+from runstream_query.storage import ONE_THREAD, Storage
 
 MAX_SHORT = 65_536
 """Points that a series may have at most to be read whole."""
@@ -25,21 +25,30 @@ _FEW = 20
 """Series of which it is asked at once whether they have roll-ups, before it is known that they are long."""
 
 
-async def curves(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
+async def curves(
+    storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
+) -> list[Curve]:
     """All curves there are, by run, metric and rank. `started_us`: when each run began, where the axis is time."""
     if asked.by_metric:
         found = await by_metric.curves(storage, project, asked)
     else:
-        found = await _by_step(storage, project, asked, started_us)
+        found = await _by_step(storage, project, asked, started_us, recent)
     if asked.by_time:
         found = [_timed(curve, asked.origin_us(started_us.get(curve.run, 0))) for curve in found]
     return sorted(found, key=lambda curve: (curve.run, curve.metric, curve.rank))
 
 
-async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int]) -> list[Curve]:
+async def _by_step(
+    storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
+) -> list[Curve]:
+    guesses: dict[Name, Guess] = {}
     asking = extents(storage, project, asked.runs, asked.metrics, asked.ranks)
     if len(asked.runs) * len(asked.metrics) <= _FEW:
-        known, rolled = await asyncio.gather(asking, _rolled(storage, project, asked, asked.runs))
+        known, rolled, guesses = await asyncio.gather(
+            asking,
+            _rolled(storage, project, asked, asked.runs),
+            recent.guess(storage, project, asked.runs, asked.metrics, asked.min_step, asked.max_step),
+        )
         short, means, long = _sorted_out(known, asked)
     else:
         known = await asking
@@ -48,7 +57,7 @@ async def _by_step(storage: Storage, project: str, asked: Asked, started_us: Map
     most = max((row["ranks"] for row in known), default=0)
     work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
-        binned = Binned(storage, project, run, asked, started_us.get(run, 0))
+        binned = Binned(storage, project, run, asked, started_us.get(run, 0), recent, guesses)
         rows = [row for row in rolled if row["run"] == run and row["metric"] in long[run]] if run in long else []
         work += [binned.means(means[run])] if run in means else []
         work += [binned.each(long[run], rows, most)] if run in long else []

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from runstream_query.curves.ahead import Guess, Name, Recent
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import clip
-from runstream_query.curves.rolled import ONE_THREAD, Series, rolled_buckets
+from runstream_query.curves.rolled import Series, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
-from runstream_query.storage import Storage
+from runstream_query.storage import ONE_THREAD, Storage
 
 _MAX_FETCHED = 65_536
 """Steps of a range whose points are fetched: so many take no longer to send than the engine needs to plan buckets."""
@@ -25,8 +27,19 @@ _MAX_FETCHED = 65_536
 class Binned:
     """Of one run. `extent`: from where to where each metric's steps reach, None where that must be looked up."""
 
-    def __init__(self, storage: Storage, project: str, run: str, asked: Asked, started_us: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        project: str,
+        run: str,
+        asked: Asked,
+        started_us: int,
+        recent: Recent,
+        guesses: Mapping[Name, Guess],
+    ) -> None:
         self._storage = storage
+        self._recent = recent
+        self._guesses = guesses
         self._asked = asked
         self._run = run
         min_us, max_us = asked.times_us(started_us)
@@ -152,7 +165,9 @@ class Binned:
             curves = await self._query("curve_buckets", [metric], width, span, [rank])
             return curves[0].buckets if curves else _NOTHING
 
-        pieces = await rolled_buckets(self._storage, series, rows, width, read_points)
+        name = (series.project, series.run, metric, rank)
+        guess, remember = self._guesses.get(name), partial(self._recent.remember, name)
+        pieces = await rolled_buckets(self._storage, series, rows, width, read_points, guess, remember)
         if pieces is None:
             pieces = [await read_points(steps)]
         return Curve(self._run, metric, rank, width, merge(pieces) if pieces else _NOTHING)

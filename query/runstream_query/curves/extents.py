@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runstream_query.curves.spans import Span
-from runstream_query.storage import Storage
+from runstream_query.storage import ONE_THREAD, Storage
 
 _UNKNOWN = -(1 << 63)
-_ONE_THREAD = {"max_threads": 1}
-"""A row a series: a second thread costs more than it saves."""
 
 
 async def extents(
@@ -18,7 +16,7 @@ async def extents(
 ) -> list[dict[str, Any]]:
     """Rows of `series_extent.sql`, by run and metric. `ranks`: empty for all."""
     question = {"project": project, "runs": list(runs), "metrics": list(metrics), "ranks": list(ranks)}
-    rows = await storage.rows("series_extent", settings=_ONE_THREAD, **question)
+    rows = await storage.rows("series_extent", settings=ONE_THREAD, **question)
     return sorted(rows, key=lambda row: (row["run"], row["metric"]))
 
 

@@ -16,18 +16,17 @@ from typing import Any
 import numpy as np
 
 from runstream_common.limits import MAX_TIME_US
+from runstream_query.curves.ahead import Guess
 from runstream_query.curves.buckets import Buckets, from_columns
 from runstream_query.curves.extents import clip
 from runstream_query.curves.spans import Span, subtract, union, whole_cells
 from runstream_query.curves.widths import GRID, unit_of
-from runstream_query.storage import Storage
+from runstream_query.storage import ONE_THREAD, Storage
 
 _ATTEMPTS = 3
 """Of finding the parts at rest. Merges end every few seconds; then the points are read."""
 _MAX_SPANS = 24
 """Ranges that are read from points, each by a query of its own. Two or three are usual: a fresh end, a seam."""
-ONE_THREAD = {"max_threads": 1}
-"""A second one costs more than it saves where so little is read."""
 ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
@@ -65,30 +64,41 @@ class Rolled:
 
 
 async def rolled_buckets(
-    storage: Storage, series: Series, known: list[dict[str, Any]], width: int, read_points: ReadPoints
+    storage: Storage,
+    series: Series,
+    known: list[dict[str, Any]],
+    width: int,
+    read_points: ReadPoints,
+    guess: Guess | None,
+    remember: Callable[[tuple[str, ...]], None],
 ) -> list[Buckets] | None:
     """The whole series in pieces that have no step in common; None: its points must be read, all of them.
 
-    `known`: rows of `rolled_series.sql` for this series; `read_points`: buckets from the points of a range.
+    `known`: rows of `rolled_series.sql` for this series; `read_points`: buckets from the points of a range; `remember`
+    is told the parts, for a `guess` the next time.
     """
     usable = [(row, finest) for row in known if (finest := _resolution(row["widths"], width))]
     for _ in range(_ATTEMPTS):
         if not usable:
             return None
         parts = [row["part"] for row, _ in usable]
-        others = await storage.rows(
-            "other_parts",
-            settings=ONE_THREAD,
-            **series.parameters,
-            parts=parts,
-            min_step=series.steps.low,
-            max_step=series.steps.high,
-        )
+        if guess is not None and set(guess.parts) == set(parts):
+            others, guess = guess.rows, None
+        else:
+            others = await storage.rows(
+                "other_parts",
+                settings=ONE_THREAD,
+                **series.parameters,
+                parts=parts,
+                min_step=series.steps.low,
+                max_step=series.steps.high,
+            )
         plan, rest = _plan(series.steps, usable, others)
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
         reading = asyncio.ensure_future(_read(storage, series, plan, rest, width, read_points))
         alive = {row["name"] for row in await storage.rows("parts_alive", parts=parts)}
         if len(alive) == len(set(parts)):
+            remember(tuple(parts))
             return await reading
         reading.cancel()
         # A part was merged away meanwhile; what it became was not among the others, or came without roll-ups.

@@ -6,6 +6,7 @@ from runstream_common.control.store import Principal
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import history
+from runstream_query.curves.ahead import Recent
 from runstream_query.curves.asked import check, check_list
 from runstream_query.curves.assemble import curves
 from runstream_query.curves.encoding import fill
@@ -18,6 +19,7 @@ class Curves:
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
+        self._recent = Recent()
 
     async def GetHistory(  # noqa: N802
         self, principal: Principal, request: pb.GetHistoryRequest
@@ -35,7 +37,7 @@ class Curves:
         if asked.by_time:
             started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, asked.runs)}
         response = pb.GetCurvesResponse()
-        fill(response, await curves(self._storage, project, asked, started), asked)
+        fill(response, await curves(self._storage, project, asked, started, self._recent), asked)
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response
