@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import definitions
 from runstream_query.selection.columns import ALL, Columns
-from runstream_query.storage import Storage
+from runstream_query.storage import ONE_THREAD, Storage
 
 STATES = {
     "running": pb.RUN_STATE_RUNNING,
@@ -55,10 +55,9 @@ async def load(
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
     question = {"project": project, "runs": list(runs), **columns.parameters}
     # Side by side, so each by one thread: to divide a page's rows among threads takes longer than to read them.
-    single = {"max_threads": 1}
     fields, metrics = await asyncio.gather(
-        storage.rows("run_columns", settings=single, sections=sections, **question),
-        storage.rows("run_values", settings=single, limit=_SUMMARY_METRICS, **question)
+        storage.rows("run_columns", settings=ONE_THREAD, sections=sections, **question),
+        storage.rows("run_values", settings=ONE_THREAD, limit=_SUMMARY_METRICS, **question)
         if columns.wants_metrics
         else _no_rows(),
     )

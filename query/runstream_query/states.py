@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FACTS = ("failed", "crashed", "preempted", "ended", "open", "heard_us", "world_size")
+"""Columns of `runs.sql` that the state follows from."""
 NAMES = ("failed", "crashed", "preempted", "finished", "running")
 
 
 def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
     """(N,) places in `NAMES`. A rank whose newest stream has no outcome, and of which the server has heard nothing
-    since `silent_us`, has crashed. `columns`: failed, crashed, preempted, ended, open, heard_us, world_size: (N,) each.
+    since `silent_us`, has crashed. `columns`: FACTS, (N,) each.
     """
     silent = (columns["open"] > 0) & (columns["heard_us"] < silent_us)
     return np.select(
@@ -31,8 +33,7 @@ def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
 def with_state(rows: list[dict[str, Any]], silent_us: int) -> list[dict[str, Any]]:
     """The rows with `state`, and `hosts` as a list."""
     if rows:
-        names = ("failed", "crashed", "preempted", "ended", "open", "heard_us", "world_size")
-        codes = state_codes({name: np.array([row[name] for row in rows]) for name in names}, silent_us)
+        codes = state_codes({name: np.array([row[name] for row in rows]) for name in FACTS}, silent_us)
         for row, code in zip(rows, codes.tolist(), strict=True):
             row["state"] = NAMES[code]
             row["hosts"] = json.loads(row["hosts"])

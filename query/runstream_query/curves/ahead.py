@@ -9,8 +9,10 @@ along, so the answer of the earlier moment is as true of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from runstream_query.storage import ONE_THREAD, Storage
@@ -28,6 +30,13 @@ class Guess:
 
     parts: tuple[str, ...]
     rows: list[dict[str, Any]]
+
+
+async def other_parts(storage: Storage, name: Name, parts: Sequence[str], low: int, high: int) -> list[dict[str, Any]]:
+    """Rows of `other_parts.sql` for a series in a range of steps. Raises StorageError."""
+    project, run, metric, rank = name
+    question = {"project": project, "run": run, "metric": metric, "rank": rank, "parts": list(parts)}
+    return await storage.rows("other_parts", settings=ONE_THREAD, **question, min_step=low, max_step=high)
 
 
 class Recent:
@@ -48,22 +57,9 @@ class Recent:
         """For the series of this question. Raises StorageError."""
         if len(runs) * len(metrics) > _MAX_ASKED:
             return {}
-        found: dict[Name, Guess] = {}
-        for name, parts in list(self._of(project, runs, metrics))[:_MAX_ASKED]:
-            _, run, metric, rank = name
-            rows = await storage.rows(
-                "other_parts",
-                settings=ONE_THREAD,
-                project=project,
-                run=run,
-                metric=metric,
-                rank=rank,
-                parts=list(parts),
-                min_step=low,
-                max_step=high,
-            )
-            found[name] = Guess(parts, rows)
-        return found
+        known = list(islice(self._of(project, runs, metrics), _MAX_ASKED))
+        answers = await asyncio.gather(*(other_parts(storage, name, parts, low, high) for name, parts in known))
+        return {name: Guess(parts, rows) for (name, parts), rows in zip(known, answers, strict=True)}
 
     def _of(self, project: str, runs: list[str], metrics: list[str]) -> Iterator[tuple[Name, tuple[str, ...]]]:
         wanted = {(project, run, metric) for run in runs for metric in metrics}

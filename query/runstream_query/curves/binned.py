@@ -165,8 +165,7 @@ class Binned:
             curves = await self._query("curve_buckets", [metric], width, span, [rank])
             return curves[0].buckets if curves else _NOTHING
 
-        name = (series.project, series.run, metric, rank)
-        guess, remember = self._guesses.get(name), partial(self._recent.remember, name)
+        guess, remember = self._guesses.get(series.name), partial(self._recent.remember, series.name)
         pieces = await rolled_buckets(self._storage, series, rows, width, read_points, guess, remember)
         if pieces is None:
             pieces = [await read_points(steps)]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from runstream_common.limits import MAX_TIME_US
-from runstream_query.curves.ahead import Guess
+from runstream_query.curves.ahead import Guess, Name, other_parts
 from runstream_query.curves.buckets import Buckets, from_columns
 from runstream_query.curves.extents import clip
 from runstream_query.curves.spans import Span, subtract, union, whole_cells
@@ -46,6 +46,10 @@ class Series:
     def bounded(self) -> bool:
         """Whether a range of times was asked for."""
         return self.min_us > 0 or self.max_us < MAX_TIME_US
+
+    @property
+    def name(self) -> Name:
+        return self.project, self.run, self.metric, self.rank
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -85,14 +89,7 @@ async def rolled_buckets(
         if guess is not None and set(guess.parts) == set(parts):
             others, guess = guess.rows, None
         else:
-            others = await storage.rows(
-                "other_parts",
-                settings=ONE_THREAD,
-                **series.parameters,
-                parts=parts,
-                min_step=series.steps.low,
-                max_step=series.steps.high,
-            )
+            others = await other_parts(storage, series.name, parts, *series.steps)
         plan, rest = _plan(series.steps, usable, others)
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
         reading = asyncio.ensure_future(_read(storage, series, plan, rest, width, read_points))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from runstream_proto.v1 import saved_pb2 as pb
 from runstream_query.editing import limits
 from runstream_query.errors import InvalidQuestionError
+from runstream_query.selection.column import json_text
 
 _LINES = {
     "name": limits.MAX_NAME_CHARACTERS,
@@ -136,7 +136,7 @@ def _check_keys(name: str, keys: Sequence[str]) -> None:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(_whole(value), ensure_ascii=False, separators=(",", ":"))
+    return json_text(_whole(value))
 
 
 def _whole(value: Any) -> Any:

@@ -18,6 +18,7 @@ from runstream_common.control.store import ControlStore, Principal
 from runstream_common.identity import full_project, run_month, version
 from runstream_query.deletion import Deletion
 from runstream_query.editing.change import RunChange, check_tags
+from runstream_query.selection.column import json_text
 from runstream_query.storage import Storage
 
 WRITER = "edit-by-hand"
@@ -54,7 +55,7 @@ class Edits:
         for one in edited:
             rows = list(change.rows())
             if change.tags:
-                rows.append(("run", "tags", json.dumps(tags[one.run], ensure_ascii=False, separators=(",", ":"))))
+                rows.append(("run", "tags", json_text(tags[one.run])))
             month = run_month(one.created_us)
             for number, (section, key, text) in enumerate(rows, 1):
                 row = (name, one.run, section, key, text, int(not text), now, version(one.epoch, number), month)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.selection.column import Column, json_text
 from runstream_query.selection.fields import Field, Kind
-from runstream_query.selection.filters import All, Any_, Condition, Not, Test
+from runstream_query.selection.filters import BAD_REGEX, All, Any_, Condition, Not, Test
 
 Mask = NDArray[np.bool_]
 """(N,)"""
@@ -102,9 +102,7 @@ def _matches(pattern: str, column: Column, lists: bool) -> Mask:
         try:
             return pc.match_substring_regex(words, f"(?s){pattern}").fill_null(False).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid as error:
-            raise InvalidQuestionError(
-                "the regular expression does not compile, or is too large: write it as RE2 has it"
-            ) from error
+            raise InvalidQuestionError(BAD_REGEX) from error
 
     if column.codes is None:
         matched(pa.array([], pa.string()))

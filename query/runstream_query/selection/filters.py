@@ -14,6 +14,7 @@ MAX_FILTER_CHARACTERS = 65_536
 """A thousand run ids or so in one $in."""
 MAX_TESTS = 256
 MAX_DEPTH = 16
+BAD_REGEX = "the regular expression does not compile, or is too large: write it as RE2 has it"
 MAX_REGEX_CHARACTERS = 512
 """RE2 takes time in proportion to pattern and text; what would need much memory it refuses."""
 COMPARISONS = ("$gt", "$gte", "$lt", "$lte")

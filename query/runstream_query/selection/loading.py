@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runstream_query.selection.column import Column, places_of, scattered
+from runstream_query.states import FACTS
 from runstream_query.storage import Storage
 
 _ALL_RUNS = 1_000_000_000
-_NUMBERS = ("created_us", "started_us", "seen_us", "finished_us", "world_size", "failed", "crashed", "preempted")
-_STREAM_NUMBERS = (*_NUMBERS, "ended", "open", "heard_us")
+_NUMBERS = ("created_us", "started_us", "seen_us", "finished_us", *FACTS)
 FIELDS, SERIES, POINTS, STREAMS = "run_fields", "series", "points", "streams"
 
 
@@ -72,7 +72,7 @@ async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> Base
         _array(table["run"]),
         _array(table["user"]),
         _array(table["hosts"]),
-        {name: table[name].to_numpy().astype(np.int64) for name in _STREAM_NUMBERS},
+        {name: table[name].to_numpy().astype(np.int64) for name in _NUMBERS},
     )
 
 

@@ -15,13 +15,13 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.selection.column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
 from runstream_query.selection.fields import Field, parse_field
-from runstream_query.selection.filters import All, Condition, Test, parse_filter, tests
+from runstream_query.selection.filters import BAD_REGEX, All, Condition, Test, parse_filter, tests
 from runstream_query.selection.loading import Source
 from runstream_query.selection.select import Selection
 from runstream_query.selection.table import Table, read
 from runstream_query.storage import Storage
 
-_BAD_REGEX = 427
+_REGEX_REFUSED = 427
 _MANY = 20_000
 """Runs among which is searched in a thread, so that other questions do not wait."""
 
@@ -63,9 +63,9 @@ async def _found(storage: Storage, project: str, table: Table, search: str) -> A
 
 def refused(error: StorageRefusedError) -> Exception:
     """The caller's fault, where it is a regular expression."""
-    if error.code != _BAD_REGEX:
+    if error.code != _REGEX_REFUSED:
         return error
-    return InvalidQuestionError("the regular expression does not compile, or is too large: write it as RE2 has it")
+    return InvalidQuestionError(BAD_REGEX)
 
 
 def value_of(kind: int, number: float, text: str) -> Any:

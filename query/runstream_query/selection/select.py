@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from runstream_query.selection.column import BOOLEAN, LIST, MISSING, NAN, TEXT, Column
+from runstream_query.selection.column import MISSING, Column
 from runstream_query.selection.conditions import Mask, meets
 from runstream_query.selection.fields import Field
 from runstream_query.selection.filters import Condition
@@ -108,7 +109,7 @@ class Selection:
             for greater, equal in parts:
                 beyond |= same & greater
                 same &= equal
-        last = bisect.bisect_right(self.table.runs.to_pylist(), after[-1])
+        last = pc.sum(pc.less_equal(self.table.runs, after[-1])).as_py() or 0
         return beyond | (same & (self.places >= last))
 
 
@@ -133,6 +134,3 @@ def check_place(place: Any, keys: int) -> bool:
         )
         and all(0 <= place[3 * key] <= MISSING and not math.isnan(place[3 * key + 1]) for key in range(keys))
     )
-
-
-__all__ = ["BOOLEAN", "LIST", "MISSING", "NAN", "TEXT", "Group", "Place", "Selection", "check_place"]
