@@ -1,1 +1,1 @@
-"""Choosing runs: filters, orders and free text, made into one SQL statement of constant text and typed parameters."""
+"""Choosing runs: filters, orders and free text, answered from columns in memory (decision 17)."""
