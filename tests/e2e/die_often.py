@@ -7,11 +7,9 @@ file how many `log()` calls have returned; the file survives the kill. Prints on
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import random
 import signal
-import struct
 import sys
 import time
 from pathlib import Path
@@ -19,11 +17,10 @@ from pathlib import Path
 import psutil
 
 import runstream
+from tests.support.counters import counters, new_counters
 
-COUNT = struct.Struct("@Q")
 
-
-def trial(run_id: str, returned: mmap.mmap, seed: int) -> None:
+def trial(run_id: str, returned: memoryview, seed: int) -> None:
     generator = random.Random(seed)
     width = generator.choice([1, 3, 10])
     run = runstream.init(project="killed", id=run_id)
@@ -31,18 +28,18 @@ def trial(run_id: str, returned: mmap.mmap, seed: int) -> None:
     while True:
         run.log({f"metric {number}": value(seed, number, step) for number in range(width)}, step=step)
         step += 1
-        COUNT.pack_into(returned, 0, step)
+        returned[0] = step
         if step % 50 == 0:
             run.log({"note": f"step {step}"}, step=step - 1)
-            COUNT.pack_into(returned, 8, step // 50)
+            returned[1] = step // 50
         if generator.random() < 0.01:
             time.sleep(0.002)
 
 
-def wait_for_the_first(returned: mmap.mmap) -> None:
+def wait_for_the_first(returned: memoryview) -> None:
     """Until one `log()` has returned: however slow the machine is at the moment."""
     deadline = time.monotonic() + 10
-    while not COUNT.unpack_from(returned, 0)[0] and time.monotonic() < deadline:
+    while not returned[0] and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -57,8 +54,8 @@ def main() -> None:
     for number in range(trials):
         run_id = f"killed-{number}"
         path = folder / run_id
-        path.write_bytes(bytes(16))
-        with path.open("r+b") as file, mmap.mmap(file.fileno(), 16) as returned:
+        new_counters(path, 2)
+        with counters(path) as returned:
             pid = os.fork()
             if pid == 0:
                 trial(run_id, returned, number)
@@ -70,8 +67,7 @@ def main() -> None:
                 time.sleep(generator.choice([0.0, 0.02, 0.1, 0.2]) * generator.random())
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            logged, notes = COUNT.unpack_from(returned, 0)[0], COUNT.unpack_from(returned, 8)[0]
-        found[run_id] = [logged, notes]
+            found[run_id] = list(returned)
         if generator.random() < 0.1:
             kill_sender(os.environ["RUNSTREAM_DIR"])
     print(json.dumps(found))

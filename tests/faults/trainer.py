@@ -6,16 +6,13 @@ Two numbers in a mapped file, which survives SIGKILL, say how far it came: recor
 from __future__ import annotations
 
 import json
-import mmap
-import struct
 import sys
 import time
 from pathlib import Path
 
 import runstream
 from tests.faults.truth import Order, note_of, step_of, value_of
-
-COUNTS = struct.Struct("@QQ")
+from tests.support.counters import counters
 
 
 def main() -> None:
@@ -25,7 +22,7 @@ def main() -> None:
     oracle.with_suffix(".writer").write_text(run._stream.writer_id)
     names = [f"metric {number}" for number in range(order.metrics)]
     next_at = time.monotonic()
-    with oracle.open("r+b") as file, mmap.mmap(file.fileno(), COUNTS.size) as counts:
+    with counters(oracle) as counted:
         for index in range(order.rows):
             step = step_of(order, index)
             data: dict[str, float | str] = {
@@ -33,9 +30,9 @@ def main() -> None:
             }
             if index % 50 == 0:
                 data["note"] = note_of(order.attempt, index)
-            COUNTS.pack_into(counts, 0, index + 1, index)
+            counted[0] = index + 1
             run.log(data, step=step)
-            COUNTS.pack_into(counts, 0, index + 1, index + 1)
+            counted[1] = index + 1
             next_at += 1 / order.rows_per_s
             time.sleep(max(next_at - time.monotonic(), 0))
     run.finish(timeout=order.finish_s)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.trainer import COUNTS
 from tests.faults.truth import Order
+from tests.support.counters import new_counters, read_counters
 from tests.support.disks import small_disk, unmount
 from tests.support.processes import tail
 from tests.support.stack import clean_environment
@@ -33,7 +33,7 @@ class Attempt:
 
     def counts(self) -> tuple[int, int]:
         """Records handed to `log()`, and returned from it."""
-        submitted, returned = COUNTS.unpack(Path(self.order.oracle).read_bytes())
+        submitted, returned = read_counters(Path(self.order.oracle))
         return submitted, returned
 
     @property
@@ -115,7 +115,7 @@ class Workload:
         number = len(stream.attempts) + 1
         name = f"{stream.run}-{stream.rank}-{number}"
         oracle = self.folder / f"{name}.oracle"
-        oracle.write_bytes(bytes(COUNTS.size))
+        new_counters(oracle, 2)
         order = Order(
             self.project,
             stream.run,

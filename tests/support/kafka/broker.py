@@ -114,7 +114,8 @@ class KafkaCluster:
         """Raises MissingPartError."""
         class_path()
         self.brokers = [Broker(folder / f"node-{n}", n, free_port(), free_port()) for n in range(1, nodes + 1)]
-        self._cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A letter in front: an argument that begins with a dash is taken for an option.
+        self._cluster_id = "R" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
     @property
     def bootstrap(self) -> str:
