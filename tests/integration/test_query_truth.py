@@ -108,13 +108,13 @@ async def test_rows_that_are_superseded_are_in_no_curve_before_and_after_they_ar
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    usual = Storage.columns
+    usual = Storage.table
 
-    async def counted(self: Storage, name: str, **parameters: Any) -> dict[str, Any]:
+    async def counted(self: Storage, name: str, **parameters: Any) -> Any:
         asked.append(name)
         return await usual(self, name, **parameters)
 
-    monkeypatch.setattr(Storage, "columns", counted)
+    monkeypatch.setattr(Storage, "table", counted)
     request = pb.GetCurvesRequest(
         project=world.project, runs=["run-a", "run-c"], metrics=["loss", "acc"], selection=pb.RANK_SELECTION_EACH
     )

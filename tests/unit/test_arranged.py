@@ -1,31 +1,38 @@
-"""Rows of points are put into the order of their keys, and told to be unfit where a key comes twice."""
+"""Points of many series are put into the order of their steps, and told to be unfit where a step comes twice."""
 
 from __future__ import annotations
 
-import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstream_query.curves.arranged import arranged
 
-KINDS = {"run_number": np.uint16, "metric_number": np.uint16, "rank": np.uint32, "step": np.int64, "value": np.float64}
-FAR = 1 << 53
-KEY = st.tuples(
-    st.integers(0, 2) | st.just(99),
-    st.integers(0, 2) | st.just(99),
-    st.integers(0, 2) | st.just((1 << 32) - 1),
-    st.integers(-5, 5) | st.sampled_from([-FAR, FAR]),
-)
+NAME = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["x", "y", "z"]), st.integers(0, 2))
+STEP = st.integers(-5, 5) | st.sampled_from([-(1 << 53), 1 << 53])
+LISTS = {"step": pa.int64(), "value": pa.float64(), "time_us": pa.int64()}
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(KEY, max_size=12))
-def test_rows_come_in_the_order_of_their_keys_or_not_at_all(keys: list[tuple[int, int, int, int]]) -> None:
-    rows = [(*key, float(number)) for number, key in enumerate(keys)]
-    columns = {name: np.array([row[at] for row in rows], dtype=kind) for at, (name, kind) in enumerate(KINDS.items())}
-    found = arranged(columns)
-    if len(set(keys)) < len(keys):
-        assert found is None
-    else:
-        assert found is not None
-        assert list(zip(*(found[name].tolist() for name in KINDS), strict=True)) == sorted(rows)
+@given(st.dictionaries(NAME, st.lists(STEP, min_size=1, max_size=12), max_size=5), st.integers(1, 3))
+def test_points_come_in_the_order_of_their_steps(series: dict[tuple[str, str, int], list[int]], chunk: int) -> None:
+    names = sorted(series)
+    columns = {
+        "step": [series[name] for name in names],
+        "value": [[step / 2 for step in series[name]] for name in names],
+        "time_us": [[step * 7 for step in series[name]] for name in names],
+    }
+    table = pa.table(
+        {
+            **{key: pa.array([name[at] for name in names]) for at, key in enumerate(("run", "metric", "rank"))},
+            **{key: pa.array(column, pa.list_(LISTS[key])) for key, column in columns.items()},
+        }
+    )
+    pieces = pa.concat_tables([table.slice(start, chunk) for start in range(0, len(table), chunk)] or [table])
+    found, repeated = arranged(pieces)
+    assert list(zip(found.runs, found.metrics, found.ranks, strict=True)) == names
+    assert found.counts.tolist() == [len(series[name]) for name in names]
+    assert found.step.tolist() == [step for name in names for step in sorted(series[name])]
+    assert found.value.tolist() == [step / 2 for step in found.step.tolist()]
+    assert found.time_us.tolist() == [step * 7 for step in found.step.tolist()]
+    assert repeated == any(len(set(steps)) < len(steps) for steps in series.values())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.curves import encoding
+from runstream_query.curves.arranged import Points
 from runstream_query.curves.asked import check
 from runstream_query.curves.buckets import NAMES, Buckets, from_points
 from runstream_query.curves.curve import Curve
@@ -73,11 +74,11 @@ def test_series_in_buckets_together_are_as_one_by_one(
     series: dict[tuple[int, int, int], list[tuple[int, float]]], buckets: int
 ) -> None:
     rows = [(*name, step, value) for name in sorted(series) for step, value in sorted(series[name])]
-    kinds = (np.uint16, np.uint16, np.uint32, np.int64, np.float64)
-    names = ("run_number", "metric_number", "rank", "step", "value")
-    columns = {name: np.array([row[at] for row in rows], dtype=kinds[at]) for at, name in enumerate(names)}
-    columns["time_us"] = columns["step"] * 7
-    found = list(_curves(columns, ["a", "b", "c"], ["x", "y"], buckets))
+    steps, values = np.array([row[3] for row in rows], dtype=np.int64), np.array([row[4] for row in rows], dtype=float)
+    runs, metrics = ["abc"[run] for run, _, _ in sorted(series)], ["xy"[metric] for _, metric, _ in sorted(series)]
+    counts = np.array([len(series[name]) for name in sorted(series)], dtype=np.int64)
+    points = Points(runs, metrics, [rank for _, _, rank in sorted(series)], counts, steps, values, steps * 7)
+    found = list(_curves(points, buckets))
     assert [(curve.run, curve.metric, curve.rank) for curve in found] == [
         ("abc"[run], "xy"[metric], rank) for run, metric, rank in sorted(series)
     ]
@@ -91,3 +92,22 @@ def test_series_in_buckets_together_are_as_one_by_one(
         assert curve.width == width
         for column in NAMES:
             np.testing.assert_array_equal(getattr(curve.buckets, column), getattr(alone, column))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(1, 62).flatmap(
+        lambda bits: st.lists(
+            st.lists(st.integers(0, (1 << bits) - 1) | st.integers(0, bits - 1).map(lambda bit: 1 << bit), max_size=6),
+            min_size=1,
+            max_size=4,
+        )
+    ),
+    st.booleans(),
+)
+def test_numbers_of_every_size_are_encoded_as_protobuf_would(columns: list[list[int]], signed: bool) -> None:
+    signs = [[-number if signed and number % 3 == 0 else number for number in column] for column in columns]
+    encoded = encoding.varints([np.array(column, dtype=np.int64) for column in signs], signed=signed)
+    for column, data in zip(signs, encoded, strict=False):
+        curve = pb.Curve(first_steps=column) if signed else pb.Curve(counts=column)
+        assert curve.SerializeToString()[2:] == bytes(data), "behind the field's number and its length, a byte each"

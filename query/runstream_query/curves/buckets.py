@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_SHORT = 8
+"""Rows of a stretch of which `_Stretches` takes one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +63,67 @@ def from_columns(columns: Any) -> Buckets:
 def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, series: Ints | None = None) -> Buckets:
     """One point a step, sorted by step; `bucket` does not fall. `series`: where further series begin, of several whose
     points lie one behind the other: no bucket holds points of two."""
-    new = np.diff(bucket, prepend=bucket[0] - 1) != 0 if len(bucket) else np.empty(0, dtype=bool)
+    if not len(bucket):
+        return _point_by_point(bucket, steps, values, times_us)
+    new = np.append(True, bucket[1:] != bucket[:-1])
     if series is not None:
         new[series] = True
     if new.all():
         return _point_by_point(bucket, steps, values, times_us)
-    starts = np.flatnonzero(new)
-    ends = np.append(starts[1:], len(bucket)) - 1 if len(starts) else starts
+    each = _Stretches(np.flatnonzero(new), len(bucket))
     finite = np.isfinite(values)
-    numbers = np.where(finite, values, np.nan)
-    count = ends - starts + 1
-    finites = _reduce(np.add, finite.astype(np.int64), starts)
+    if finite.all():
+        finites = each.counts
+        minimum, maximum = each.reduce(np.minimum, values), each.reduce(np.maximum, values)
+        total = each.reduce(np.add, values)
+    else:
+        finites = each.reduce(np.add, finite.astype(np.int64))
+        numbers = np.where(finite, values, np.nan)
+        minimum, maximum = each.reduce(np.fmin, numbers), each.reduce(np.fmax, numbers)
+        total = each.reduce(np.add, np.where(finite, values, 0.0))
+    last = each.starts + each.counts - 1
     return Buckets(
-        bucket=bucket[starts],
-        first_step=steps[starts],
-        last_step=steps[ends],
-        first=values[starts],
-        last=values[ends],
-        minimum=_reduce(np.fmin, numbers, starts),
-        maximum=_reduce(np.fmax, numbers, starts),
-        total=_reduce(np.add, np.where(finite, values, 0.0), starts),
+        bucket=bucket[each.starts],
+        first_step=steps[each.starts],
+        last_step=steps[last],
+        first=values[each.starts],
+        last=values[last],
+        minimum=minimum,
+        maximum=maximum,
+        total=total,
         finite=finites,
-        points=count,
-        not_finite=count - finites,
-        steps=count,
-        earliest_us=_reduce(np.minimum, times_us, starts),
+        points=each.counts,
+        not_finite=each.counts - finites,
+        steps=each.counts,
+        earliest_us=each.reduce(np.minimum, times_us),
     )
+
+
+class _Stretches:
+    """Of a column of `length`, beginning at each of `starts`, the first of which is 0."""
+
+    def __init__(self, starts: Ints, length: int) -> None:
+        self.starts = starts
+        self.counts = np.diff(starts, append=length)
+        self._longest = int(self.counts.max())
+        self._several = np.flatnonzero(self.counts > 1)
+        """Which have a second row."""
+        counts = self.counts[self._several]
+        most = self._longest if self._longest <= _SHORT else 0
+        self._further = [np.flatnonzero(counts > place) for place in range(2, most)]
+        """Which of those have a third, a fourth..."""
+
+    def reduce(self, by: np.ufunc, column: Any) -> Any:
+        """One number a stretch. Where all are short, row by row of all of them: `reduceat` takes five times as long. In
+        its order: the first row and what the others come to."""
+        if self._longest > _SHORT:
+            return by.reduceat(column, self.starts)
+        found, second = column[self.starts], self.starts[self._several] + 1
+        others = column[second]
+        for place, having in enumerate(self._further, 1):
+            others[having] = by(others[having], column[second[having] + place])
+        found[self._several] = by(found[self._several], others)
+        return found
 
 
 def _point_by_point(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:

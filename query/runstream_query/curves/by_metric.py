@@ -7,12 +7,13 @@ ranks at each step. Steps at which the other metric has no finite value have no 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runstream_query.curves import points
+from runstream_query.curves.arranged import Points
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
@@ -53,8 +54,7 @@ async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
             raise TooExpensiveError(
                 f"more than {MAX_POINTS} points to draw against {asked.x_metric!r}: give a range of steps or fewer runs"
             )
-        columns = await points.columns_of(storage, project, asked, [run], metrics, {})
-        rows = {metrics[number]: part for number, part in _by_metric(columns)}
+        rows = _by_metric(await points.points_of(storage, project, asked, [run], metrics, {}))
         axis = rows.get(asked.x_metric)
         if axis is not None:
             for metric in asked.metrics:
@@ -63,22 +63,16 @@ async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
     return found
 
 
-def _by_metric(columns: dict[str, Any]) -> list[tuple[int, _Rows]]:
-    numbers = columns["metric_number"]
-    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
-    return [
-        (
-            int(numbers[start]),
-            _Rows(
-                columns["rank"][start:end].astype(np.int64),
-                columns["step"][start:end],
-                columns["value"][start:end],
-                columns["time_us"][start:end],
-            ),
-        )
-        for start, end in zip(edges, edges[1:], strict=False)
-        if start < end
-    ]
+def _by_metric(found: Points) -> dict[str, _Rows]:
+    """Of one run."""
+    edges, ranks = [*found.starts.tolist(), len(found.step)], np.array(found.ranks, dtype=np.int64)
+    rows = {}
+    for metric, series in groupby(range(len(found.metrics)), key=found.metrics.__getitem__):
+        places = list(series)
+        part = slice(edges[places[0]], edges[places[-1] + 1])
+        rank = np.repeat(ranks[places], found.counts[places])
+        rows[metric] = _Rows(rank, found.step[part], found.value[part], found.time_us[part])
+    return rows
 
 
 def _against(run: str, metric: str, rows: _Rows, axis: _Rows, asked: Asked) -> list[Curve]:

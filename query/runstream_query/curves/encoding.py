@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,27 @@ from runstream_query.curves.curve import Curve
 from runstream_query.curves.smoothing import smooth
 
 _NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}
+_CURVES = pb.GetCurvesResponse.DESCRIPTOR.fields_by_name["curves"].number
 _LENGTH_DELIMITED = 2
 _BATCH = 1 << 19
 """Buckets of curves that are encoded together: 100 MB of arrays on the way."""
+_FEW = 3
+"""Bytes of a varint that are quicker written one after the other."""
+_SPREAD = 8
+"""Bytes of a varint that fits into 64 bits."""
+_MOVES = [
+    (np.uint64(low), np.uint64(high), np.uint64(by))
+    for low, high, by in (
+        (0x0000_0000_0FFF_FFFF, 0x00FF_FFFF_F000_0000, 4),
+        (0x0000_3FFF_0000_3FFF, 0x0FFF_C000_0FFF_C000, 2),
+        (0x007F_007F_007F_007F, 0x3F80_3F80_3F80_3F80, 1),
+    )
+]
+"""Of `_spread`: the bits that stay, those that move, and how far."""
+_CONTINUED = np.array(
+    [0, *(0x8080_8080_8080_8080 >> 8 * (_SPREAD - size + 1) for size in range(1, _SPREAD + 1))], dtype=np.uint64
+)
+"""By size: the bit of each byte but the last that says that another follows."""
 _DOUBLES = {"firsts": "first", "lasts": "last", "mins": "minimum", "maxs": "maximum", "means": "means"}
 _SIGNED = {"first_steps": "first_step", "last_steps": "last_step", "first_times_us": "earliest_us"}
 _UNSIGNED = {"counts": "points", "not_finite": "not_finite"}
@@ -31,13 +50,27 @@ def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], asked: Asked) 
             for field, name in (_SIGNED | _UNSIGNED).items()
             if field in asked.columns
         }
+        parts: list[Any] = []
         for place, curve in enumerate(batch):
-            into = response.curves.add()
-            into.run, into.metric, into.rank = curve.run, curve.metric, curve.rank if asked.each else 0
-            into.bucket_width, into.x_width = curve.width, curve.x_width
-            fields = [(name, column.tobytes()) for name, column in _doubles(curve, asked)]
-            fields += [(name, encoded[place]) for name, encoded in numbers.items()]
-            into.MergeFromString(b"".join(part for name, data in fields for part in (_head(name, data), data)))
+            parts += _message(curve, asked, {name: encoded[place] for name, encoded in numbers.items()})
+        response.MergeFromString(b"".join(parts))
+
+
+def _message(curve: Curve, asked: Asked, numbers: dict[str, Any]) -> list[Any]:
+    """An element of `curves`, in pieces."""
+    named = pb.Curve(
+        run=curve.run,
+        metric=curve.metric,
+        rank=curve.rank if asked.each else 0,
+        bucket_width=curve.width,
+        x_width=curve.x_width,
+    ).SerializeToString()
+    pieces = [named]
+    for name, column in _doubles(curve, asked):
+        pieces += [_head(_NUMBERS[name], 8 * len(column)), column.tobytes()]
+    for name, encoded in numbers.items():
+        pieces += [_head(_NUMBERS[name], len(encoded)), encoded]
+    return [_head(_CURVES, sum(map(len, pieces))), *pieces]
 
 
 def _doubles(curve: Curve, asked: Asked) -> Iterator[tuple[str, NDArray[np.float64]]]:
@@ -67,25 +100,54 @@ def varints(columns: Sequence[Ints], *, signed: bool) -> list[Any]:
     """Each column as a packed field's bytes; `signed`: zigzag, as of sint64, else none may be negative."""
     whole = np.concatenate(columns)
     numbers = ((whole << 1) ^ (whole >> 63) if signed else whole).view(np.uint64)
-    sizes = np.ones(len(numbers), dtype=np.int64)
-    most, top = 1, int(numbers.max(initial=0))
-    while top >> 7 * most:
-        sizes += numbers >= np.uint64(1 << 7 * most)
-        most += 1
-    table = np.empty((len(numbers), most), dtype=np.uint8)
-    for byte in range(most):
-        table[:, byte] = (numbers >> np.uint64(7 * byte)).astype(np.uint8) & 0x7F
-        if byte + 1 < most:
-            table[:, byte] |= (sizes > byte + 1).astype(np.uint8) << 7
-    even = int(sizes.min(initial=most)) == most
-    data = table.ravel() if even else table[np.arange(most) < sizes[:, None]]
+    most = _size(int(numbers.max(initial=0)))
+    least = _size(int(numbers.min(initial=(1 << 64) - 1))) if len(numbers) else most
+    sizes = np.full(len(numbers), least, dtype=np.int64)
+    for size in range(least, most):
+        sizes += numbers >= np.uint64(1 << 7 * size)
+    table = _spread(numbers, sizes, most) if _FEW < most <= _SPREAD else _byte_by_byte(numbers, sizes, most)
+    data = table.ravel() if least == most else table[_inside(sizes, most)]
     ends = np.concatenate(([0], np.cumsum(sizes)))[np.concatenate(([0], np.cumsum([len(one) for one in columns])))]
     view = memoryview(data.tobytes())
     return [view[start:end] for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
 
 
-def _head(name: str, data: Any) -> bytes:
-    return _varint(_NUMBERS[name] << 3 | _LENGTH_DELIMITED) + _varint(len(data))
+def _inside(sizes: Any, most: int) -> Any:
+    """(N, most): which bytes belong to a number."""
+    inside = np.empty((len(sizes), most), dtype=bool)
+    for byte in range(most):
+        inside[:, byte] = sizes > byte
+    return inside
+
+
+def _size(number: int) -> int:
+    """Bytes of it as a varint."""
+    return max(-(-number.bit_length() // 7), 1)
+
+
+def _spread(numbers: Any, sizes: Any, most: int) -> Any:
+    """(N, most) bytes of numbers of up to 56 bits: all groups of seven bits are moved to their bytes at once, halves
+    first, then quarters, then eighths. What is behind a number's size is 0."""
+    wide = numbers
+    for low, high, by in _MOVES:
+        wide = (wide & low) | (wide & high) << by
+    wide |= _CONTINUED[sizes]
+    return np.ascontiguousarray(wide.astype("<u8", copy=False)).view(np.uint8).reshape(-1, 8)[:, :most]
+
+
+def _byte_by_byte(numbers: Any, sizes: Any, most: int) -> Any:
+    """As `_spread`, of any numbers."""
+    table = np.empty((len(numbers), most), dtype=np.uint8)
+    for byte in range(most):
+        table[:, byte] = (numbers >> np.uint64(7 * byte)).astype(np.uint8) & 0x7F
+        if byte + 1 < most:
+            table[:, byte] |= (sizes > byte + 1).astype(np.uint8) << 7
+    return table
+
+
+@lru_cache(1 << 12)
+def _head(number: int, length: int) -> bytes:
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
 
 
 def _varint(number: int) -> bytes:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from runstream_query.curves.arranged import arranged
+from runstream_query.curves.arranged import Points, arranged
 from runstream_query.curves.asked import Asked
-from runstream_query.curves.buckets import from_points
+from runstream_query.curves.buckets import Ints, from_points
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.widths import GRID, width_for
 from runstream_query.storage import Storage
@@ -28,43 +28,41 @@ async def read(
     """A curve a rank of each series. `started_us`: by run, for a range of times."""
     found: list[Curve] = []
     for runs, metrics in _rectangles(names):
-        columns = await columns_of(storage, project, asked, runs, metrics, started_us)
-        found += _curves(columns, runs, metrics, asked.buckets)
+        found += _curves(await points_of(storage, project, asked, runs, metrics, started_us), asked.buckets)
     return found
 
 
-async def columns_of(
+async def points_of(
     storage: Storage,
     project: str,
     asked: Asked,
     runs: Sequence[str],
     metrics: Sequence[str],
     started_us: Mapping[str, int],
-) -> dict[str, Any]:
-    """Columns of `curve_points.sql`, in its order."""
+) -> Points:
+    """Of all these metrics of these runs."""
     question: dict[str, Any] = {
         "project": project,
         "runs": list(runs),
-        "run_numbers": list(range(len(runs))),
         "metrics": list(metrics),
-        "metric_numbers": list(range(len(metrics))),
         "ranks": asked.ranks,
         "min_step": asked.min_step,
         "max_step": asked.max_step,
     }
     if not asked.by_time:
         # Rows are seldom superseded, and not for long: when their parts are merged they are gone.
-        rows = await storage.columns("curve_rows", **question, limit=_MAX_ROWS)
-        if len(rows["step"]) < _MAX_ROWS and (found := arranged(rows)) is not None:
+        found, repeated = arranged(await storage.table("curve_rows", **question, limit=_MAX_ROWS))
+        if not repeated and len(found.step) < _MAX_ROWS:
             return found
     ranges = [asked.times_us(started_us.get(run, 0)) for run in runs]
-    return await storage.columns(
+    surviving = await storage.table(
         "curve_points",
         **question,
         by_time=int(asked.by_time),
         min_us=[low for low, _ in ranges],
         max_us=[high for _, high in ranges],
     )
+    return arranged(surviving)[0]
 
 
 def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
@@ -79,30 +77,30 @@ def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
         yield sorted(runs), list(metrics_of)
 
 
-def _curves(columns: dict[str, Any], runs: Sequence[str], metrics: Sequence[str], buckets: int) -> Iterator[Curve]:
-    """Of rows by run, metric, rank and step. The ranks of one metric share their buckets' width; point by point where
-    none has more points than buckets. All series are put into buckets at once."""
-    run, metric, rank, steps = (columns[name] for name in ("run_number", "metric_number", "rank", "step"))
-    if not len(run):
+def _curves(points: Points, buckets: int) -> Iterator[Curve]:
+    """The ranks of one metric share their buckets' width; point by point where none has more points than buckets. All
+    series are put into buckets at once."""
+    if not points.runs:
         return
-    named = (run[1:] != run[:-1]) | (metric[1:] != metric[:-1])
-    starts = np.concatenate(([0], np.flatnonzero(named | (rank[1:] != rank[:-1])) + 1))
-    counts = np.diff(starts, append=len(run))
-    widths = _widths(steps, starts, counts, np.concatenate(([True], named[starts[1:] - 1])), buckets)
+    steps, starts, counts = points.step, points.starts, points.counts
+    widths = _widths(points, starts, buckets)
     bucket = (steps + GRID) // np.repeat(widths, counts) if widths.max() > 1 else steps + GRID
-    whole = from_points(bucket, steps, columns["value"], columns["time_us"], starts)
+    whole = from_points(bucket, steps, points.value, points.time_us, starts)
     edges = np.searchsorted(np.cumsum(whole.points), starts, side="right").tolist()
-    for place, (start, end) in enumerate(zip(edges, [*edges[1:], len(whole)], strict=True)):
-        row = starts[place]
-        yield Curve(runs[run[row]], metrics[metric[row]], int(rank[row]), int(widths[place]), whole.part(start, end))
+    named = zip(
+        points.runs, points.metrics, points.ranks, widths.tolist(), edges, [*edges[1:], len(whole)], strict=True
+    )
+    for run, metric, rank, width, start, end in named:
+        yield Curve(run, metric, rank, width, whole.part(start, end))
 
 
-def _widths(steps: Any, starts: Any, counts: Any, first: Any, buckets: int) -> Any:
-    """Of each series, where its rows start and how many they are; `first`: whether it is the first rank of a name."""
-    names = np.flatnonzero(first)
-    lows = np.minimum.reduceat(steps[starts], names).tolist()
-    highs = np.maximum.reduceat(steps[starts + counts - 1], names).tolist()
-    longest = np.maximum.reduceat(counts, names).tolist()
+def _widths(points: Points, starts: Ints, buckets: int) -> Ints:
+    """Of each series."""
+    named = list(zip(points.runs, points.metrics, strict=True))
+    names = np.array([place for place, name in enumerate(named) if not place or name != named[place - 1]])
+    lows = np.minimum.reduceat(points.step[starts], names).tolist()
+    highs = np.maximum.reduceat(points.step[starts + points.counts - 1], names).tolist()
+    longest = np.maximum.reduceat(points.counts, names).tolist()
     found = [
         1 if most <= buckets else width_for(low, high, buckets)
         for low, high, most in zip(lows, highs, longest, strict=True)
