@@ -26,7 +26,7 @@ from runstream_ingestor.writer.store import to_insert
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.answers import Answers
-from runstream_query.curves import assemble
+from runstream_query.curves import again, assemble
 from runstream_query.deletion import Deletion
 from runstream_query.rollups import plan
 from runstream_query.rollups.keeper import RollupKeeper
@@ -47,6 +47,10 @@ class CountingStorage(Storage):
     async def columns(self, name: str, **parameters: Any) -> dict[str, Any]:
         self.asked[name] = self.asked.get(name, 0) + 1
         return await super().columns(name, **parameters)
+
+    async def rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        self.asked[name] = self.asked.get(name, 0) + 1
+        return await super().rows(name, **parameters)
 
 
 @dataclass
@@ -133,6 +137,7 @@ async def road(
     request: pytest.FixtureRequest, embedded: ServiceStack, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Road]:
     monkeypatch.setattr(assemble, "MAX_SHORT", 0)  # every series is a long one
+    monkeypatch.setattr(again, "_REST_S", 0.0)  # what changes is remembered, too
     monkeypatch.setattr(plan, "POINTS_A_CELL", 16)
     monkeypatch.setattr(plan, "_COARSER_FROM", 2000)
     client = await connect(embedded.clickhouse.config)
@@ -199,6 +204,68 @@ async def test_whatever_is_rolled_up_curves_tell_of_the_surviving_points(road: R
     before = road.storage.asked.get("rolled_cells", 0)
     road.expect(await road.curve(buckets=20), -(1 << 53), 1 << 53)
     assert road.storage.asked["rolled_cells"] > before, "the roll-ups were never used"
+
+
+async def test_a_chart_looked_at_again_is_read_without_asking_what_of_and_is_true_when_that_has_changed(
+    road: Road,
+) -> None:
+    generator = random.Random(5)
+
+    async def look(*, again: bool) -> None:
+        """At all of it, and closer: at once if the chart was looked at before, and nothing has changed since."""
+        for low, high in ((-(1 << 53), 1 << 53), (1500, 2600)):
+            road.storage.asked.clear()
+            road.expect(await road.curve(buckets=30, min_step=low, max_step=high), low, high)
+            at_once = {"points_elsewhere", "parts_alive", "rolled_cells"} >= road.storage.asked.keys() - {"span_points"}
+            assert at_once == again, road.storage.asked
+            again = True
+
+    await road.log(list(range(3000)), noise(generator, 3000))
+    while await road.keeper.roll():
+        pass
+    await look(again=False)
+    await look(again=True)
+    await road.log(list(range(3000, 3050)), noise(generator, 50))
+    await look(again=False)
+    road.epoch = 2
+    await road.log(list(range(2000, 2010)), noise(generator, 10))
+    await look(again=False)
+    await look(again=True)
+    await road.merge()
+    while await road.keeper.roll():
+        pass
+    await look(again=False)
+    await road.client.command(
+        "DELETE FROM points WHERE project = {project:String} AND step = 1700",
+        parameters={"project": f"{TEAM}/{road.project}"},
+    )
+    del road.surviving[1700]
+    road.expect(await road.curve(buckets=30), -(1 << 53), 1 << 53)
+    while await road.keeper.roll():
+        pass
+    await look(again=False)
+    await road.client.command(
+        "DELETE FROM points WHERE project = {project:String}", parameters={"project": f"{TEAM}/{road.project}"}
+    )
+    assert await road.curve(buckets=30) is None
+
+
+async def test_another_rank_is_seen_in_a_chart_looked_at_again(road: Road) -> None:
+    await road.log(list(range(3000)), [1.0] * 3000)
+    while await road.keeper.roll():
+        pass
+    for _ in range(2):
+        curve = await road.curve(buckets=10)
+        assert curve is not None and set(curve.means) == {1.0}
+    for table, columns in (("points", "step, value + 2, time, version"), ("series", "last, low")):
+        names = columns.replace(" + 2", "")
+        await road.client.command(
+            f"INSERT INTO {table} (project, run, metric, rank, {names}, run_month) "
+            f"SELECT project, run, metric, 1, {columns}, run_month FROM {table} WHERE project = {{project:String}}",
+            parameters={"project": f"{TEAM}/{road.project}"},
+        )
+    curve = await road.curve(buckets=10)
+    assert curve is not None and set(curve.means) == {2.0}, "of two ranks"
 
 
 async def test_a_range_of_times_takes_the_points_in_it_and_no_others(road: Road) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from runstream_query.curves import by_metric, points
-from runstream_query.curves.ahead import Guess, Name, Recent
+from runstream_query.curves.again import Recent
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
@@ -41,14 +41,11 @@ async def curves(
 async def _by_step(
     storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
 ) -> list[Curve]:
-    guesses: dict[Name, Guess] = {}
+    if (found := await _again(storage, project, asked, recent)) is not None:
+        return found
     asking = extents(storage, project, asked.runs, asked.metrics, asked.ranks)
     if len(asked.runs) * len(asked.metrics) <= _FEW:
-        known, rolled, guesses = await asyncio.gather(
-            asking,
-            _rolled(storage, project, asked, asked.runs),
-            recent.guess(storage, project, asked.runs, asked.metrics, asked.min_step, asked.max_step),
-        )
+        known, rolled = await asyncio.gather(asking, _rolled(storage, project, asked, asked.runs))
         short, means, long = _sorted_out(known, asked)
     else:
         known = await asking
@@ -57,11 +54,33 @@ async def _by_step(
     most = max((row["ranks"] for row in known), default=0)
     work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
-        binned = Binned(storage, project, run, asked, started_us.get(run, 0), recent, guesses)
+        binned = Binned(storage, project, run, asked, started_us.get(run, 0), recent)
         rows = [row for row in rolled if row["run"] == run and row["metric"] in long[run]] if run in long else []
         work += [binned.means(means[run])] if run in means else []
         work += [binned.each(long[run], rows, most)] if run in long else []
     return [curve for part in await asyncio.gather(*work) for curve in part]
+
+
+async def _again(storage: Storage, project: str, asked: Asked, recent: Recent) -> list[Curve] | None:
+    """Where all series were charted lately and none has changed; None: everything must be asked."""
+    makeups = recent.all_of(project, asked.runs, asked.metrics)
+    if makeups is None or asked.by_time or asked.ranks:
+        return None
+    if any(_most(makeup.extent, asked) <= MAX_SHORT for makeup in makeups.values()):
+        return None
+    reading = asyncio.gather(
+        *(
+            Binned(storage, project, run, asked, 0, recent).again(metric, makeup)
+            for (_, run, metric), makeup in makeups.items()
+        )
+    )
+    try:
+        if all(await asyncio.gather(*(recent.unchanged(storage, name, makeup) for name, makeup in makeups.items()))):
+            return [curve for curves_of in await reading for curve in curves_of]
+        return None
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 async def _rolled(storage: Storage, project: str, asked: Asked, runs: list[str]) -> list[dict[str, Any]]:

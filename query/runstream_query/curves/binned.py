@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from runstream_query.curves.ahead import Guess, Name, Recent
+from runstream_query.curves.again import Makeup, Recent
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import clip
-from runstream_query.curves.rolled import Series, rolled_buckets
+from runstream_query.curves.rolled import ReadPoints, Series, composed_buckets, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
 from runstream_query.storage import ONE_THREAD, Storage
@@ -35,11 +34,9 @@ class Binned:
         asked: Asked,
         started_us: int,
         recent: Recent,
-        guesses: Mapping[Name, Guess],
     ) -> None:
         self._storage = storage
         self._recent = recent
-        self._guesses = guesses
         self._asked = asked
         self._run = run
         min_us, max_us = asked.times_us(started_us)
@@ -122,7 +119,10 @@ class Binned:
         if spans is None:
             return []
         width = width_for(*spans, self._asked.buckets)
-        found = [await self._rolled_curve(metric, rank, spans, width, rows) for rank, rows in ranks.items()]
+        found = [
+            await self._rolled_curve(metric, rank, spans, width, rows, alone=extent == spans and most == 1)
+            for rank, rows in ranks.items()
+        ]
         if len(ranks) < most and (others := await self._other_ranks(metric, ranks)):
             found += await self._query("curve_buckets", [metric], width, spans, others)
         return [curve for curve in found if len(curve.buckets)]
@@ -156,20 +156,48 @@ class Binned:
             **self._times,
         )
 
-    async def _rolled_curve(self, metric: str, rank: int, steps: Span, width: int, rows: list[dict[str, Any]]) -> Curve:
-        series = Series(self._common["project"], self._run, metric, rank, steps, **self._times)
+    async def again(self, metric: str, makeup: Makeup) -> list[Curve]:
+        """Of a metric that is made of this."""
+        steps = clip(makeup.extent, self._asked.min_step, self._asked.max_step)
+        if steps is None:
+            return []
+        width = width_for(*steps, self._asked.buckets)
+        series, read_points = self._series(metric, makeup.rank, steps), self._reader(metric, makeup.rank, width)
+        pieces = await composed_buckets(self._storage, series, makeup.rolled, makeup.others, width, read_points)
+        curve = await self._put_together(series, width, pieces)
+        return [curve] if len(curve.buckets) else []
 
+    async def _rolled_curve(
+        self, metric: str, rank: int, steps: Span, width: int, rows: list[dict[str, Any]], *, alone: bool
+    ) -> Curve:
+        """`alone`: no other rank has logged the metric, and `steps` is all of it."""
+
+        def remember(rolled: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+            if alone and not self._asked.ranks and not self._asked.by_time:
+                name = self._common["project"], self._run, metric
+                self._recent.remember(name, Makeup(rank, steps, rolled, others))
+
+        series, read_points = self._series(metric, rank, steps), self._reader(metric, rank, width)
+        pieces = await rolled_buckets(self._storage, series, rows, width, read_points, remember)
+        return await self._put_together(series, width, pieces)
+
+    def _series(self, metric: str, rank: int, steps: Span) -> Series:
+        return Series(self._common["project"], self._run, metric, rank, steps, **self._times)
+
+    def _reader(self, metric: str, rank: int, width: int) -> ReadPoints:
         async def read_points(span: Span) -> Buckets:
             if span.high - span.low < _MAX_FETCHED:
-                return await self._fetched(series, span, width)
+                return await self._fetched(self._series(metric, rank, span), span, width)
             curves = await self._query("curve_buckets", [metric], width, span, [rank])
             return curves[0].buckets if curves else _NOTHING
 
-        guess, remember = self._guesses.get(series.name), partial(self._recent.remember, series.name)
-        pieces = await rolled_buckets(self._storage, series, rows, width, read_points, guess, remember)
+        return read_points
+
+    async def _put_together(self, series: Series, width: int, pieces: list[Buckets] | None) -> Curve:
+        """`pieces`: None where the points must be read."""
         if pieces is None:
-            pieces = [await read_points(steps)]
-        return Curve(self._run, metric, rank, width, merge(pieces) if pieces else _NOTHING)
+            pieces = [await self._reader(series.metric, series.rank, width)(series.steps)]
+        return Curve(self._run, series.metric, series.rank, width, merge(pieces) if pieces else _NOTHING)
 
     async def _fetched(self, series: Series, span: Span, width: int) -> Buckets:
         """A short range of a series, as points that are put into buckets here."""

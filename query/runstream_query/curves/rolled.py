@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from runstream_common.limits import MAX_TIME_US
-from runstream_query.curves.ahead import Guess, Name, other_parts
 from runstream_query.curves.buckets import Buckets, from_columns
 from runstream_query.curves.extents import clip
 from runstream_query.curves.spans import Span, subtract, union, whole_cells
@@ -48,10 +47,6 @@ class Series:
         return self.min_us > 0 or self.max_us < MAX_TIME_US
 
     @property
-    def name(self) -> Name:
-        return self.project, self.run, self.metric, self.rank
-
-    @property
     def parameters(self) -> dict[str, Any]:
         return {"project": self.project, "run": self.run, "metric": self.metric, "rank": self.rank}
 
@@ -73,34 +68,47 @@ async def rolled_buckets(
     known: list[dict[str, Any]],
     width: int,
     read_points: ReadPoints,
-    guess: Guess | None,
-    remember: Callable[[tuple[str, ...]], None],
+    remember: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None],
 ) -> list[Buckets] | None:
     """The whole series in pieces that have no step in common; None: its points must be read, all of them.
 
     `known`: rows of `rolled_series.sql` for this series; `read_points`: buckets from the points of a range; `remember`
-    is told the parts, for a `guess` the next time.
+    is told of what the series was found to be made of: rows of `known`, and of `other_parts.sql`.
     """
-    usable = [(row, finest) for row in known if (finest := _resolution(row["widths"], width))]
+    usable = [row for row in known if _resolution(row["widths"], width)]
     for _ in range(_ATTEMPTS):
         if not usable:
             return None
-        parts = [row["part"] for row, _ in usable]
-        if guess is not None and set(guess.parts) == set(parts):
-            others, guess = guess.rows, None
-        else:
-            others = await other_parts(storage, series.name, parts, *series.steps)
-        plan, rest = _plan(series.steps, usable, others)
+        parts = [row["part"] for row in usable]
+        low, high = series.steps
+        others = await storage.rows(
+            "other_parts", settings=ONE_THREAD, **series.parameters, parts=parts, min_step=low, max_step=high
+        )
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
-        reading = asyncio.ensure_future(_read(storage, series, plan, rest, width, read_points))
+        reading = asyncio.ensure_future(composed_buckets(storage, series, usable, others, width, read_points))
         alive = {row["name"] for row in await storage.rows("parts_alive", parts=parts)}
         if len(alive) == len(set(parts)):
-            remember(tuple(parts))
+            remember(usable, others)
             return await reading
         reading.cancel()
         # A part was merged away meanwhile; what it became was not among the others, or came without roll-ups.
-        usable = [(row, finest) for row, finest in usable if row["part"] in alive]
+        usable = [row for row in usable if row["part"] in alive]
     return None
+
+
+async def composed_buckets(
+    storage: Storage,
+    series: Series,
+    rolled: list[dict[str, Any]],
+    others: list[dict[str, Any]],
+    width: int,
+    read_points: ReadPoints,
+) -> list[Buckets] | None:
+    """As `rolled_buckets`, of a series that is made of these parts with roll-ups and of these others."""
+    usable = [(row, finest) for row in rolled if (finest := _resolution(row["widths"], width))]
+    too_coarse = [row for row in rolled if not _resolution(row["widths"], width)]
+    plan, rest = _plan(series.steps, usable, [*others, *too_coarse])
+    return await _read(storage, series, plan, rest, width, read_points)
 
 
 def _resolution(widths: list[int], wanted: int) -> int:

@@ -6,7 +6,7 @@ from runstream_common.control.store import Principal
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import history
-from runstream_query.curves.ahead import Recent
+from runstream_query.curves.again import Recent
 from runstream_query.curves.asked import check, check_list
 from runstream_query.curves.assemble import curves
 from runstream_query.curves.encoding import fill
