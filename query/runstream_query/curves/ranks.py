@@ -39,10 +39,12 @@ async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesR
     }
     response = pb.GetRankCurvesResponse()
     for metric in metrics:
-        span = await span_of(storage, project, request.run, metric, low, high)
-        if span is None:
-            continue
-        width = width_for(*span, buckets)
+        width = 1
+        if high - low >= buckets:
+            span = await span_of(storage, project, request.run, metric, low, high)
+            if span is None:
+                continue
+            width = width_for(*span, buckets)
         if width == 1:
             columns = await storage.columns("rank_steps", metric=metric, **common)
         else:
