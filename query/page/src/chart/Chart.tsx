@@ -1,15 +1,15 @@
 // One chart: lines over an x axis, synchronised hover, zoom by dragging. Knows nothing of runs or requests.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { dark } from "../app/theme";
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
 import { drawLines } from "./draw";
-import { hoverAt, onHover } from "./hover";
+import { hoverAt } from "./hover";
+import { followPointer, type Pointer } from "./pointer";
 import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./scales";
 import type { Line, XAxis } from "./series";
-import { Tooltip, type TooltipState, tooltipAt } from "./Tooltip";
 
 export interface ChartProps {
   lines: readonly Line[];
@@ -32,13 +32,12 @@ export function Chart(props: ChartProps) {
   const latest = useRef(props);
   const drawn = useRef<ChartProps | null>(null);
   latest.current = props;
-  const [tip, setTip] = useState<TooltipState | null>(null);
-  const nearestLine = useRef<string | null>(null);
+  const pointer = useRef<Pointer | null>(null);
   const isDark = dark.value;
 
   useEffect(() => {
     const element = host.current!;
-    const u = new uPlot(options(latest, element, nearestLine), dataOf(latest.current), element);
+    const u = new uPlot(options(latest, element, pointer), dataOf(latest.current), element);
     plot.current = u;
     drawn.current = latest.current;
     const resized = new ResizeObserver(() => {
@@ -46,35 +45,14 @@ export function Chart(props: ChartProps) {
       if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
     resized.observe(element);
-    const mark = document.createElement("div");
-    mark.className = "crosshair";
-    mark.hidden = true;
-    u.over.append(mark);
-    const unhover = onHover(({ x, source }) => {
-      const own = source === u;
-      const left = x === null || own ? -1 : Math.round(u.valToPos(x, "x"));
-      mark.hidden = !(left >= 0 && left <= u.bbox.width / devicePixelRatio);
-      if (!mark.hidden) mark.style.transform = `translateX(${left}px)`;
-      if (x === null || !own) return setTip(null);
-      const state = tooltipAt(u, latest.current.lines, x);
-      setTip(state);
-      const found = state?.nearest ?? null;
-      if (found !== nearestLine.current) {
-        nearestLine.current = found;
-        u.redraw(false, false);
-      }
-    });
-    const leave = () => {
-      nearestLine.current = null;
-      hoverAt(null, u);
-      u.redraw(false, false);
-    };
-    u.over.addEventListener("pointerleave", leave);
+    const surface = getComputedStyle(element).getPropertyValue("--surface").trim();
+    const own = (pointer.current = followPointer(u, element.parentElement!, surface, () => latest.current));
+    own.lift(latest.current.strong ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {
       resized.disconnect();
-      unhover();
-      hoverAt(null, u);
+      own.end();
+      pointer.current = null;
       u.destroy();
       plot.current = null;
     };
@@ -85,16 +63,11 @@ export function Chart(props: ChartProps) {
     drawn.current = props;
     plot.current?.setData(dataOf(props));
   }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
-  useEffect(() => {
-    if (nearestLine.current === (props.strong ?? null)) return;
-    nearestLine.current = props.strong ?? null;
-    plot.current?.redraw(false, false);
-  }, [props.strong]);
+  useEffect(() => pointer.current?.lift(props.strong ?? null), [props.strong]);
 
   return (
     <div class="chart" role="img" aria-label={props.label}>
       <div class="chart-host" ref={host} />
-      {tip && <Tooltip state={tip} axis={props.axis} />}
     </div>
   );
 }
@@ -106,7 +79,7 @@ function dataOf(props: ChartProps): uPlot.AlignedData {
   return [[...x], [...y]];
 }
 
-function options(latest: { current: ChartProps }, element: HTMLElement, strong: { current: string | null }): uPlot.Options {
+function options(latest: { current: ChartProps }, element: HTMLElement, pointer: { current: Pointer | null }): uPlot.Options {
   const { axis, log } = latest.current;
   const style = getComputedStyle(element);
   const ink = style.getPropertyValue("--quiet").trim();
@@ -148,13 +121,14 @@ function options(latest: { current: ChartProps }, element: HTMLElement, strong: 
     ],
     series: [{}, { paths: () => null, points: { show: false } }],
     cursor: {
+      x: false,
       y: false,
       points: { show: false },
       drag: { x: true, y: false, setScale: false, dist: CLICK_PX },
       bind: { dblclick: () => () => null },
     },
     hooks: {
-      draw: [(u) => drawLines(u, latest.current.lines, strong.current)],
+      draw: [(u) => drawLines(u, latest.current.lines), () => pointer.current?.refresh()],
       setCursor: [
         (u) => {
           const { left, top } = u.cursor;

@@ -5,29 +5,65 @@ import type { Line } from "./series";
 
 /** A spike is so many times higher than the band usually is. */
 const SPIKE = 6;
+/** Of a line that stands out, canvas pixels: hairlines beside each other are as thick as a stroke. */
+const THICK = [[0, 0], [1, 0], [0, 1]] as const;
 /** Points of a panel up to which lines are strokes of full width: a software canvas draws hairlines 20 times faster. */
 const FEW_POINTS = 700;
 /** Buckets nearer together than this, CSS pixels, have bands of upright bars: 10 times faster, and the same picture. */
 const DENSE_PX = 4;
 
-/** Lines in order: the last on top. `strong`: the one the pointer is at, drawn last and thicker. */
-export function drawLines(u: uPlot, lines: readonly Line[], strong: string | null): void {
-  const { ctx } = u;
-  const { left, top, width, height } = u.bbox;
+/** How much of the others is left behind a line that stands out. */
+const FADED = 0.4;
+
+interface Pen {
+  ctx: CanvasRenderingContext2D;
+  u: uPlot;
+  x: Place;
+  y: Place;
+  /** Hairlines instead of full strokes. */
+  fine: boolean;
+}
+
+/** Lines in order: the last on top. */
+export function drawLines(u: uPlot, lines: readonly Line[]): void {
+  const fine = lines.reduce((sum, line) => sum + line.xs.length, 0) > FEW_POINTS;
+  inside(u, u.ctx, fine, (pen) => {
+    const alpha = bandAlpha(lines);
+    for (const line of lines) drawBand(pen, line, alpha);
+    for (const line of lines) drawLine(pen, line, fine ? 1 : 1.5 * devicePixelRatio);
+  });
+}
+
+/** One of the lines again, on a canvas of the same size above the others: these fade into `surface`, it is thicker. */
+export function drawStrong(ctx: CanvasRenderingContext2D, u: uPlot, lines: readonly Line[], line: Line, surface: string): void {
+  const fine = line.xs.length > FEW_POINTS / 4;
+  inside(u, ctx, fine, (pen) => {
+    ctx.fillStyle = surface;
+    ctx.globalAlpha = 1 - FADED;
+    ctx.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    drawBand(pen, line, bandAlpha(lines));
+    if (!fine) return drawLine(pen, line, 2.4 * devicePixelRatio);
+    for (const [right, down] of THICK) {
+      ctx.setTransform(1, 0, 0, 1, right * devicePixelRatio, down * devicePixelRatio);
+      drawLine(pen, line, 1);
+    }
+  });
+}
+
+/** Clipped to the plot. */
+function inside(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
   ctx.save();
   ctx.beginPath();
-  ctx.rect(left, top, width, height);
+  ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
   ctx.clip();
   ctx.lineJoin = "round";
   ctx.lineCap = "round";
-  const ordered = strong === null ? lines : [...lines.filter((line) => line.id !== strong), ...lines.filter((line) => line.id === strong)];
-  const alpha = 0.2 / Math.pow(lines.length, 0.3);
-  const fine = lines.reduce((sum, line) => sum + line.xs.length, 0) > FEW_POINTS;
-  const x = placer(u, "x");
-  const y = placer(u, "y");
-  for (const line of ordered) drawBand(u, x, y, line, alpha * (strong !== null && line.id !== strong ? 0.5 : 1));
-  for (const line of ordered) drawLine(u, x, y, line, strong === line.id, strong !== null && line.id !== strong, fine);
+  draw({ ctx, u, x: placer(u, "x"), y: placer(u, "y"), fine });
   ctx.restore();
+}
+
+function bandAlpha(lines: readonly Line[]): number {
+  return 0.2 / Math.pow(lines.length, 0.3);
 }
 
 type Place = (value: number) => number;
@@ -52,25 +88,25 @@ function seen(u: uPlot, line: Line): [number, number] {
   return [Math.max(lowerBound(line.xs, min!) - 1, 0), Math.min(lowerBound(line.xs, max!) + 1, line.xs.length)];
 }
 
-function drawBand(u: uPlot, x: Place, place: Place, line: Line, alpha: number): void {
+function drawBand(pen: Pen, line: Line, alpha: number): void {
   if (!line.banded) return;
-  const { ctx } = u;
+  const { ctx, u, y: place } = pen;
   const [from, to] = seen(u, line);
   const floor = u.bbox.top + u.bbox.height * 2;
   const y = (value: number) => {
     const at = place(value);
     return Number.isFinite(at) ? at : floor;
   };
+  const floored = { ...pen, y };
   ctx.fillStyle = line.color;
   ctx.globalAlpha = alpha * (line.smoothed ? 0.6 : 1);
   const dense = (u.bbox.width / devicePixelRatio) < (to - from) * DENSE_PX;
-  (dense ? fillBars : fillBand)(u, x, y, line, from, to);
-  drawSpikes(u, x, y, line, from, to);
+  (dense ? fillBars : fillBand)(floored, line, from, to);
+  drawSpikes(floored, line, from, to);
   ctx.globalAlpha = 1;
 }
 
-function fillBand(u: uPlot, x: Place, y: Place, line: Line, from: number, to: number): void {
-  const { ctx } = u;
+function fillBand({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   let at = from;
   while (at < to) {
     while (at < to && !Number.isFinite(line.lows[at]!)) at++;
@@ -87,8 +123,7 @@ function fillBand(u: uPlot, x: Place, y: Place, line: Line, from: number, to: nu
 
 /** Each bucket's band as a bar that reaches half-way to its neighbours, on whole pixels; buckets that share a pixel share
  * a bar, so that nothing is painted twice. */
-function fillBars(u: uPlot, x: Place, y: Place, line: Line, from: number, to: number): void {
-  const { ctx } = u;
+function fillBars({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   const edge = (i: number) => Math.round(i < to ? (x(line.xs[i - 1]!) + x(line.xs[i]!)) / 2 : x(line.xs[i - 1]!));
   let left = from < to ? Math.round(x(line.xs[from]!)) : 0;
   let top = Infinity;
@@ -107,8 +142,7 @@ function fillBars(u: uPlot, x: Place, y: Place, line: Line, from: number, to: nu
 }
 
 /** A bucket with a spike is a few pixels of a faint band: drawn as a stroke, it is seen. */
-function drawSpikes(u: uPlot, x: Place, y: Place, line: Line, from: number, to: number): void {
-  const { ctx } = u;
+function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   ctx.globalAlpha = 0.75;
   ctx.strokeStyle = line.color;
   ctx.lineWidth = devicePixelRatio;
@@ -122,8 +156,7 @@ function drawSpikes(u: uPlot, x: Place, y: Place, line: Line, from: number, to: 
   ctx.stroke();
 }
 
-function drawDots(u: uPlot, x: Place, place: Place, line: Line): void {
-  const { ctx } = u;
+function drawDots({ ctx, u, x, y: place }: Pen, line: Line): void {
   ctx.globalAlpha = 0.65;
   ctx.fillStyle = line.color;
   const [from, to] = seen(u, line);
@@ -137,26 +170,25 @@ function drawDots(u: uPlot, x: Place, place: Place, line: Line): void {
   ctx.globalAlpha = 1;
 }
 
-function drawLine(u: uPlot, x: Place, y: Place, line: Line, strong: boolean, faint: boolean, fine: boolean): void {
-  if (line.dots) return drawDots(u, x, y, line);
-  const { ctx } = u;
-  const ratio = devicePixelRatio;
+/** `width`: canvas pixels. */
+function drawLine(pen: Pen, line: Line, width: number): void {
+  if (line.dots) return drawDots(pen, line);
+  const { ctx } = pen;
   ctx.strokeStyle = ctx.fillStyle = line.color;
   if (line.smoothed) {
-    ctx.globalAlpha = faint ? 0.12 : 0.28;
-    ctx.lineWidth = fine ? 1 : ratio;
-    stroke(u, x, y, line, line.ys);
+    ctx.globalAlpha = 0.28;
+    ctx.lineWidth = pen.fine ? 1 : devicePixelRatio;
+    stroke(pen, line, line.ys);
   }
-  ctx.globalAlpha = faint ? 0.35 : 1;
-  ctx.lineWidth = strong ? 2.4 * ratio : fine ? 1 : 1.5 * ratio;
-  stroke(u, x, y, line, line.smoothed ?? line.ys);
-  drawWrong(u, x, line);
+  ctx.globalAlpha = 1;
+  ctx.lineWidth = width;
+  stroke(pen, line, line.smoothed ?? line.ys);
+  drawWrong(pen, line);
   ctx.globalAlpha = 1;
 }
 
 /** NaN breaks the line; a value alone between two breaks is a dot. */
-function stroke(u: uPlot, x: Place, place: Place, line: Line, ys: Float64Array): void {
-  const { ctx } = u;
+function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): void {
   const [from, to] = seen(u, line);
   let length = 0;
   let lastX = 0;
@@ -184,8 +216,7 @@ function stroke(u: uPlot, x: Place, place: Place, line: Line, ys: Float64Array):
 }
 
 /** A small cross at the bottom where points are NaN or infinite: they are shown, not passed over. */
-function drawWrong(u: uPlot, place: Place, line: Line): void {
-  const { ctx } = u;
+function drawWrong({ ctx, u, x: place }: Pen, line: Line): void {
   const [from, to] = seen(u, line);
   const size = 3 * devicePixelRatio;
   const y = u.bbox.top + u.bbox.height - size - 2 * devicePixelRatio;

@@ -11,8 +11,10 @@ const listeners = new Set<Listener>();
 let now: Hover = { x: null, source: null };
 let due = false;
 
+/** Told at once where the pointer is, too: a chart that is scrolled to shows it as the others do. */
 export function onHover(listener: Listener): () => void {
   listeners.add(listener);
+  listener(now);
   return () => listeners.delete(listener);
 }
 

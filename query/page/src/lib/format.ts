@@ -12,11 +12,11 @@ export function formatNumber(value: number, digits = 5): string {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e9)) return trimExponent(value.toExponential(digits - 2));
-  if (Number.isInteger(value)) return minus(value.toLocaleString("en-US"));
+  if (Number.isInteger(value)) return minus(grouped(String(value)));
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
   const [whole = "", part = ""] = value.toFixed(Math.min(decimals, 12)).split(".");
   const rest = part.replace(/0+$/, "");
-  return minus(Number(whole).toLocaleString("en-US").replace(/^0$/, whole) + (rest ? `.${rest}` : ""));
+  return minus(grouped(whole) + (rest ? `.${rest}` : ""));
 }
 
 /** For axes: 1.5k, 20M, 3e-5. */
@@ -87,6 +87,11 @@ export function count(amount: number, one: string, many = `${one}s`): string {
 
 function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+}
+
+/** Commas between thousands, as `toLocaleString` has them, which takes ten times as long: a tooltip writes dozens of numbers a frame. */
+function grouped(whole: string): string {
+  return whole.length < 4 ? whole : whole.replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function trim(value: number, digits: number): string {
