@@ -64,6 +64,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="package")
+def viewer(server: Server) -> str:
+    """The key of somebody who reads."""
+    options = ["--control-url", server.stack.control_url, "create", "--team", "main", "--user", "reader"]
+    command = [
+        sys.executable,
+        "-c",
+        "from runstream_common.control.cli import main; raise SystemExit(main())",
+        *options,
+        "--role",
+        "viewer",
+    ]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:

@@ -49,21 +49,6 @@ def search(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     agent.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def viewer(server: Server) -> str:
-    """The key of somebody who reads."""
-    options = ["--control-url", server.stack.control_url, "create", "--team", "main", "--user", "reader"]
-    command = [
-        sys.executable,
-        "-c",
-        "from runstream_common.control.cli import main; raise SystemExit(main())",
-        *options,
-        "--role",
-        "viewer",
-    ]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-
 def ask(visitor: Visitor, method: str, **fields: object) -> dict[str, object]:
     """As the page would."""
     answer = visitor.context.request.post(f"/api/v1/{method}", data=fields, headers={"x-runstream-page": "1"})
@@ -142,6 +127,34 @@ def test_ranges_on_axes_choose_trials_and_are_in_the_url(search: Search, visit: 
     expect(again.get_by_label("Horizontal axis")).to_have_value("config.dropout")
     expect(again.locator(".trial-table th[aria-sort=ascending]")).to_have_text("lr")
     told.click()
+    expect(page).not_to_have_url(re.compile("brush="))
+
+
+def test_ranges_are_chosen_without_a_pointer(search: Search, visit: Callable[..., Visitor]) -> None:
+    search.go_on.touch()
+    page = visit().page
+    page.add_init_script(AXE.read_text(encoding="utf-8"))
+    page.goto(search.path)
+    expect(page.locator(".brush .overlay").first).to_be_visible()
+    page.get_by_role("button", name="Ranges").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Ranges")
+    low = dialog.get_by_role("spinbutton", name="lr: from", exact=True)
+    low.focus()
+    page.keyboard.type("0.5")
+    page.keyboard.press("Tab")
+    page.keyboard.type("0.01")
+    expect(dialog.get_by_role("alert")).to_have_text("from is greater than to")
+    assert not serious(page, [])
+    low.fill("0.001")
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"brush=config\.lr:0\.001:0\.01"))
+    expect(page.get_by_role("button", name=re.compile(rf"^\d+ of {COUNT} trials$"))).to_be_visible()
+    page.get_by_role("button", name="Ranges").click()
+    expect(low).to_have_value("0.001")
+    dialog.get_by_role("button", name="Clear all").click()
+    dialog.get_by_role("button", name="Show these").click()
     expect(page).not_to_have_url(re.compile("brush="))
 
 

@@ -78,6 +78,27 @@ def test_hover_shows_values_and_moves_every_cursor(visit: Callable[..., Visitor]
     assert min(places) > 50
 
 
+def test_hover_draws_no_curve_again_and_leaves_nothing_behind(visit: Callable[..., Visitor]) -> None:
+    page = visit("/main/vision").page
+    found = chart(page, "train/loss")
+    picture = "one => one.querySelector('.u-wrap canvas').toDataURL()"
+    before = found.evaluate(picture)
+    over = found.locator(".u-over")
+    box = over.bounding_box()
+    assert box is not None
+    for share in (0.02, 0.5, 0.98):  # the tooltip stays within the window wherever the chart is
+        over.hover(position={"x": box["width"] * share, "y": 60})
+        tip = found.locator(".tip").bounding_box()
+        assert tip is not None and tip["x"] >= 0 and tip["x"] + tip["width"] <= 1440
+    expect(found.locator(".chart-over")).to_have_count(2)  # the line that stands out; a dot on each line
+    assert found.evaluate(picture) == before
+    page.mouse.move(5, 5)
+    for rest in (".chart-over", ".tip", ".crosshair:visible"):
+        expect(page.locator(rest)).to_have_count(0)
+    page.get_by_role("switch", name="Show resnet-1").hover()
+    expect(found.locator(".chart-over.lifted")).to_have_count(1)  # its line, in all charts
+
+
 def test_zooming_asks_for_finer_truth_and_is_in_the_url(visit: Callable[..., Visitor]) -> None:
     page = visit("/main/vision").page
     found = chart(page, "train/loss")

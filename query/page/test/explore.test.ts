@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Axis, Objective, Trial } from "../src/api/contract";
-import { chosen, readBrushes, withBrush, writeBrushes } from "../src/explore/brushes";
+import { chosen, endsOf, rangeOf, readBrushes, withBrush, writeBrushes } from "../src/explore/brushes";
 import { canBeLog, columnOf, columnOfAxis, textOf, varies } from "../src/explore/columns";
 import { stairs } from "../src/explore/pareto";
 import { NO_SHADE, SHADES, shadesOf } from "../src/explore/ramp";
@@ -33,6 +33,28 @@ describe("columns", () => {
     const axis = { field: "summary.loss", kind: "AXIS_KIND_LOG", categories: [], values: [1, "NaN", "Infinity"], min: 1, max: 1 } as Axis;
     const column = columnOfAxis(axis);
     expect([column.title, column.log, ...column.values]).toEqual(["loss", true, 1, NaN, Infinity]);
+  });
+});
+
+describe("ranges as fields", () => {
+  const numbers = { field: "x", title: "x", kind: "number", categories: [], values: Float64Array.of(1, NaN, 5), log: false } as const;
+  const kinds = { ...numbers, kind: "category", categories: ["a", "b", "c"], values: Float64Array.of(0, 1, 2) } as const;
+  const times = { ...numbers, kind: "time", values: Float64Array.of(1.79e9, 1.8e9) } as const;
+  it("have ends that may be open", () => {
+    expect(rangeOf(numbers, ["2", ""])).toEqual([2, 5]);
+    expect(rangeOf(numbers, ["", "0.5"])).toEqual([0.5, 0.5]);
+    expect(rangeOf(numbers, ["", ""])).toBeNull();
+    expect(rangeOf(numbers, ["3", "2"])).toBe("reversed");
+    expect(rangeOf(times, ["yesterday", ""])).toBeNull();
+  });
+  it("come back as they were written", () => {
+    const [from, to] = rangeOf(kinds, ["1", "2"]) as [number, number];
+    expect([...chosen([kinds], new Map([["x", [from, to]]]), 3)]).toEqual([0, 1, 1]);
+    for (const [column, ends] of [[kinds, ["1", "2"]], [numbers, ["-1e-7", "0.3"]], [times, ["2026-09-22T10:00:01", "2026-09-22T10:00:02"]]] as const) {
+      const written = readBrushes(writeBrushes(new Map([["x", rangeOf(column, ends) as [number, number]]])));
+      expect(endsOf(column, written.get("x")).map(Number)).toEqual(ends.map(Number));
+      if (column.kind === "time") expect(endsOf(column, written.get("x"))).toEqual(ends);
+    }
   });
 });
 

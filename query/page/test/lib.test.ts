@@ -1,6 +1,6 @@
 import { piecesOf } from "../src/lib/ansi";
 import { describe, expect, it } from "vitest";
-import { colorsOf, PALETTE } from "../src/lib/colors";
+import { colorsOf, difference, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
 import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number } from "../src/lib/format";
 import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
@@ -106,6 +106,14 @@ describe("colours", () => {
     const before = colorsOf(["a", "b", "c"]);
     const after = colorsOf(["a", "b", "c", "d", "e"]);
     for (const run of before.keys()) expect(after.get(run)).toBe(before.get(run));
+  });
+  it("of neighbours in the list are told apart", () => {
+    for (let list = 0; list < 200; list++) {
+      const colors = [...colorsOf(Array.from({ length: 12 }, (_, i) => `run-${list}-${i}`)).values()];
+      for (let i = 2; i < colors.length; i++) {
+        for (const near of [colors[i - 1]!, colors[i - 2]!]) expect(difference(colors[i]!, near)).toBeGreaterThan(0.1);
+      }
+    }
   });
   it("differ as long as there are enough", () => {
     const runs = Array.from({ length: PALETTE.length }, (_, i) => `run-${i}`);

@@ -13,7 +13,7 @@ RUNS, PANELS = 20, 50
 TALL = 6000
 """Pixels in which all panels are on the screen."""
 QUIET_MS = 1500
-MOVES = 400
+MOVES, MOVE_PX = 400, 2.5
 
 _CHARTS = """(() => {
   const all = [...document.querySelectorAll(".panel")];
@@ -29,17 +29,21 @@ _VIEWS = {"charts": ("/main/wide", _CHARTS), "table": ("/main/wide/table", _ROWS
 _FRAMES = """() => {
 window.frames_seen = [];
 const channel = new MessageChannel();
-let began = 0, before = 0;
+let began = 0, before = 0, moved = 0;
 channel.port1.onmessage = () => {
-  window.frames_seen.push([performance.now() - began, began - before]);
-  before = began;
+  const now = performance.now();
+  if (moved) window.frames_seen.push([now - began, now - moved, began - before]);
+  [before, moved] = [began, 0];
 };
+addEventListener("pointermove", (event) => (moved ||= event.timeStamp), { capture: true, passive: true });
 requestAnimationFrame(function frame(now) {
   began = now;
   channel.port2.postMessage(null); // comes after this frame was painted
   requestAnimationFrame(frame);
 });
 }"""
+"""Of frames in which the pointer moved: milliseconds from the frame's begin until drawn, from the event until drawn,
+since the frame before."""
 
 
 def bundle(chromium: Chromium, _times: int) -> dict[str, Any]:
@@ -96,15 +100,19 @@ def _hover(chromium: Chromium, height: int, ready: str) -> dict[str, Any]:
         page.evaluate(_FRAMES)
         with chromium.cpu_ms() as used:
             for move in range(MOVES):
-                share = move / MOVES
-                page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] * (0.2 + 0.6 * share))
+                # There and back again, so that every move changes what is shown.
+                x = MOVE_PX * move % (2 * box["width"])
+                y = box["height"] * (0.2 + 0.6 * move / MOVES)
+                page.mouse.move(box["x"] + min(x, 2 * box["width"] - x), box["y"] + y)
             frames = page.evaluate("() => frames_seen.slice(5)")
         panels = page.locator(".panel .u-wrap").count()
         assert page.locator(".crosshair:visible").count() >= panels - 1
+    drawn, since_event, between = zip(*frames, strict=True)
     return {
-        **summary([paint for paint, _ in frames]),
+        **summary(drawn),
         "panels": panels,
-        "between_frames_ms": summary([between for _, between in frames]),
+        "from_event_ms": summary(since_event),
+        "between_frames_ms": summary(between),
         "cpu_ms_a_frame": {name: round(ms / len(frames), 1) for name, ms in used.items()},
     }
 

@@ -45,8 +45,7 @@ export function Chart(props: ChartProps) {
       if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
     resized.observe(element);
-    const surface = getComputedStyle(element).getPropertyValue("--surface").trim();
-    const own = (pointer.current = followPointer(u, element.parentElement!, surface, () => latest.current));
+    const own = (pointer.current = followPointer(u, element.parentElement!, () => latest.current));
     own.lift(latest.current.strong ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {

@@ -11,10 +11,10 @@ const listeners = new Set<Listener>();
 let now: Hover = { x: null, source: null };
 let due = false;
 
-/** Told at once where the pointer is, too: a chart that is scrolled to shows it as the others do. */
+/** Told where the pointer is now, too: a chart that is scrolled to shows it as the others do. */
 export function onHover(listener: Listener): () => void {
   listeners.add(listener);
-  listener(now);
+  if (now.x !== null) queueMicrotask(() => listeners.has(listener) && listener(now)); // a new plot has no scales before
   return () => listeners.delete(listener);
 }
 

@@ -11,13 +11,18 @@ export class Overlay {
   private readonly lifted = canvas("lifted");
   private readonly dots = canvas("dots");
   private strong: string | null = null;
+  private color = "";
 
-  /** `surface`: the panel's colour. The canvases are in the page only while they have something to show. */
+  /** The canvases are in the page only while they have something to show. */
   constructor(
     private readonly u: uPlot,
     private readonly parent: HTMLElement,
-    private readonly surface: string,
   ) {}
+
+  /** The panel's colour: asked for when it is needed, as that makes the browser compute the styles of the whole page. */
+  private get surface(): string {
+    return (this.color ||= getComputedStyle(this.parent).getPropertyValue("--surface").trim());
+  }
 
   /** The line with this id stands out, the others fade; null: none. */
   lift(lines: readonly Line[], strong: string | null): void {

@@ -15,16 +15,16 @@ export interface Pointer {
 }
 
 /** `parent`: as large as the chart, above it. `latest`: what is drawn now. */
-export function followPointer(u: uPlot, parent: HTMLElement, surface: string, latest: () => { lines: readonly Line[]; axis: XAxis }): Pointer {
-  const overlay = new Overlay(u, parent, surface);
+export function followPointer(u: uPlot, parent: HTMLElement, latest: () => { lines: readonly Line[]; axis: XAxis }): Pointer {
+  const overlay = new Overlay(u, parent);
   const tip = new Tip();
-  const digit = digitOf(parent);
   const mark = document.createElement("div");
   mark.className = "crosshair";
   u.over.append(mark);
   const crosshair = crosshairOf(u, mark);
   let elsewhere: string | null = null;
   let own = false;
+  let digit = 0;
   const leave = () => {
     if (!own) return;
     own = false;
@@ -41,6 +41,7 @@ export function followPointer(u: uPlot, parent: HTMLElement, surface: string, la
     overlay.mark(pointed);
     overlay.lift(lines, pointed?.nearest?.line.id ?? null);
     if (!pointed) return tip.hide();
+    digit ||= digitOf(parent);
     tip.show(pointed, axis, { left: u.rect.left - u.bbox.left / devicePixelRatio, windowWidth: innerWidth, digit });
     if (!tip.element.isConnected) parent.append(tip.element);
   };

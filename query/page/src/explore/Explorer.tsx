@@ -7,6 +7,7 @@ import { ColumnChooser } from "../table/ColumnChooser";
 import { Icon } from "../ui/Icon";
 import { canBeLog, type Column, type Rows, titleOf } from "./columns";
 import { Parallel } from "./Parallel";
+import { RangeDialog } from "./RangeDialog";
 import { Scatter } from "./Scatter";
 import type { View } from "./view";
 
@@ -20,6 +21,7 @@ export interface ExplorerProps {
 
 export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
   const [choosing, setChoosing] = useState(false);
+  const [ranging, setRanging] = useState(false);
   const tools = (
     <span class="tools">
       {view.brushes.size > 0 && (
@@ -28,6 +30,7 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
         </button>
       )}
       <FieldSelect label="Colour by" value={view.color?.field ?? ""} fields={fields} set={(field) => setQuery({ by: field })} />
+      <button class="button plain" onClick={() => setRanging(true)}>Ranges</button>
       <button class="button plain" onClick={() => setChoosing(true)}><Icon name="columns" size={14} /> Axes</button>
     </span>
   );
@@ -38,7 +41,8 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
       ) : (
         <Parallel rows={rows} axes={view.axes} isLog={view.isLog} flipLog={view.flipLog} brushes={view.brushes} setBrushes={view.setBrushes} shades={view.shades} label="Lines over axes" />
       )}
-      <p class="quiet">Drag along an axis to choose a range, click beside it to let go. Strong colours are the better ones by {view.color?.title ?? "nothing yet"}.</p>
+      <p class="quiet">Drag along an axis to choose a range, click beside it to let go; <i>Ranges</i> takes them as numbers. Strong colours are the better ones by {view.color?.title ?? "nothing yet"}.</p>
+      {ranging && <RangeDialog axes={view.axes} brushes={view.brushes} set={view.setBrushes} close={() => setRanging(false)} />}
       {choosing && (
         <ColumnChooser
           fields={fields.map((one) => one.field)}

@@ -1,4 +1,5 @@
 // Which rows are chosen by ranges on axes; the ranges in the URL: `brush=config.lr:0.001:0.1`. Pure.
+import { extent } from "../lib/range";
 import type { Column } from "./columns";
 
 /** By field; both ends belong to it. */
@@ -40,6 +41,34 @@ export function chosen(columns: readonly Column[], brushes: Brushes, rows: numbe
   return kept;
 }
 
+/** The two ends of a range as fields hold them; empty: no bound. A category: its place; a time: local, to the second. */
+export type Ends = readonly [string, string];
+
+export function endsOf(column: Column, range: readonly [number, number] | undefined): Ends {
+  if (!range) return ["", ""];
+  if (column.kind === "time") return [localTime(range[0]), localTime(range[1])];
+  if (column.kind === "number") return [short(range[0]), short(range[1])];
+  const last = column.categories.length - 1;
+  return [String(Math.min(Math.max(Math.ceil(range[0]), 0), last)), String(Math.min(Math.max(Math.floor(range[1]), 0), last))];
+}
+
+/** An end that is empty is the column's own; null: there is no bound at all. A category's range reaches half-way to the next. */
+export function rangeOf(column: Column, [from, to]: Ends): readonly [number, number] | "reversed" | null {
+  if (!from && !to) return null;
+  const all = extent([column.values]) ?? [0, 0];
+  const value = (text: string) => (column.kind === "time" ? Date.parse(text) / 1000 : Number(text));
+  const [low, high] = [from ? value(from) : Math.min(all[0], value(to)), to ? value(to) : Math.max(all[1], value(from))];
+  if (!Number.isFinite(low) || !Number.isFinite(high)) return null; // half a date
+  if (low > high) return "reversed";
+  return column.kind === "category" ? [low - 0.4, high + 0.4] : [low, high];
+}
+
+function localTime(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+/** Times are seconds since 1970: they need more digits than a parameter. */
 function short(value: number): string {
-  return String(Number(value.toPrecision(6)));
+  return String(Number(value.toPrecision(Math.abs(value) >= 1e6 ? 12 : 6)));
 }

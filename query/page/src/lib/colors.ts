@@ -1,4 +1,5 @@
-// A run keeps its colour: it comes from its id, and moves on only where an older visible run has it. Pure.
+// A run keeps its colour: it comes from its id, and moves on only where an older visible run has it, or where one of its
+// neighbours in the list would look like it. Pure.
 
 /** Readable on both backgrounds: tested for 3:1 against white and against the dark theme. */
 export const PALETTE = [
@@ -12,19 +13,69 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
-/** `runs` oldest first. `chosen`: places in the palette that the user gave to runs. */
+/** How many places up and down the list a run's colour differs clearly from, and by how much (OKLab; 0.05 is the nearest
+ * pair of the palette). */
+const NEIGHBOURS = 2;
+const CLEARLY = 0.12;
+/** From colour to colour where the run's own is taken; has no divisor in common with 16. */
+const STRIDE = 5;
+
+/** `runs` oldest first, as the list has them from below. `chosen`: places in the palette that the user gave to runs. */
 export function colorsOf(runs: readonly string[], chosen: ReadonlyMap<string, number> = new Map()): Map<string, string> {
   const taken = new Set<number>(chosen.values());
   const colors = new Map<string, string>();
+  const before: number[] = [];
   for (const run of runs) {
     let place = chosen.get(run);
     if (place === undefined) {
-      place = hash(run) % PALETTE.length;
       if (taken.size >= PALETTE.length) taken.clear();
-      while (taken.has(place)) place = (place + 1) % PALETTE.length;
+      place = free(hash(run), taken, before.slice(-NEIGHBOURS));
       taken.add(place);
     }
-    colors.set(run, PALETTE[place % PALETTE.length]!);
+    place %= PALETTE.length;
+    before.push(place);
+    colors.set(run, PALETTE[place]!);
   }
   return colors;
+}
+
+/** The first that is not taken and clearly differs from its neighbours; where there is none, the one that differs most. */
+function free(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
+  let best = 0;
+  let most = -1;
+  for (let i = 0; i < PALETTE.length; i++) {
+    const place = (first + i * STRIDE) % PALETTE.length;
+    if (taken.has(place)) continue;
+    const apart = Math.min(CLEARLY, ...neighbours.map((one) => difference(PALETTE[place]!, PALETTE[one]!)));
+    if (apart > most) [best, most] = [place, apart];
+  }
+  return best;
+}
+
+/** How different two colours, "#rrggbb", look: their distance in OKLab. */
+export function difference(one: string, other: string): number {
+  const [a, b] = [oklab(one), oklab(other)];
+  return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+}
+
+const known = new Map<string, [number, number, number]>();
+
+function oklab(color: string): [number, number, number] {
+  let found = known.get(color);
+  if (found) return found;
+  const linear = (at: number) => {
+    const value = parseInt(color.slice(at, at + 2), 16) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  const [r, g, b] = [linear(1), linear(3), linear(5)];
+  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+  found = [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ];
+  known.set(color, found);
+  return found;
 }

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { go, path } from "../app/location";
+import { changing } from "../app/rights";
 import { attempt, placeOf } from "../saved/saved";
 import { queryOf } from "../saved/view";
 import { Empty, ErrorNote, Loading } from "../ui/states";
@@ -20,7 +21,7 @@ export default function OpenView({ team, project, rest }: ProjectProps) {
   if (view?.deleted) {
     return (
       <Empty title={`${view.name} was deleted`}>
-        <p class="row"><button class="button" onClick={() => void attempt(() => call("RestoreSaved", placeOf(view))).then(refresh)}>Restore it</button></p>
+        <p class="row"><button class="button" {...changing(team)} onClick={() => void attempt(() => call("RestoreSaved", placeOf(view))).then(refresh)}>Restore it</button></p>
       </Empty>
     );
   }

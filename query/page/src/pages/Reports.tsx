@@ -5,6 +5,7 @@ import { call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { useAnswer } from "../api/use";
 import { go, path } from "../app/location";
+import { changing } from "../app/rights";
 import { user } from "../app/user";
 import { formatAgo } from "../lib/format";
 import { About } from "../report/About";
@@ -12,6 +13,7 @@ import type { EditorProps } from "../report/Editor";
 import { Markdown } from "../report/Markdown";
 import { liveBlock } from "../report/Live";
 import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "../saved/saved";
+import { ChangeLink } from "../ui/ChangeLink";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { Empty, ErrorNote, Loading } from "../ui/states";
@@ -32,7 +34,7 @@ export default function Reports({ team, project, rest }: ProjectProps) {
 function List({ team, project }: { team: string; project: string }) {
   const { data, error, refresh } = useAnswer(`reports ${team}/${project}`, (signal) => call("ListSaved", { team, project, kind: "SAVED_KIND_REPORT" }, signal), AGAIN_MS);
   const reports = [...(data?.saved ?? [])].sort((a, b) => (b.updated ?? "").localeCompare(a.updated ?? ""));
-  const make = <a class="button primary" href={path(team, project, "reports", "new")}>New report</a>;
+  const make = <ChangeLink team={team} class="button primary" href={path(team, project, "reports", "new")}>New report</ChangeLink>;
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
       <div class="narrow">
@@ -87,7 +89,7 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
     return (
       <Empty title={`${report.name} was deleted`}>
         <p>It can be restored for 30 days.</p>
-        <p class="row"><button class="button" onClick={() => void attempt(() => call("RestoreSaved", placeOf(report))).then(refresh)}>Restore it</button></p>
+        <p class="row"><button class="button" {...changing(team)} onClick={() => void attempt(() => call("RestoreSaved", placeOf(report))).then(refresh)}>Restore it</button></p>
       </Empty>
     );
   }
@@ -100,7 +102,7 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
           <p class="quiet report-line">
             <span>{report.owner}, changed {formatAgo(report.updated)}{report.updated_by !== report.owner && ` by ${report.updated_by}`}{!report.shared && " · yours alone"}</span>
             <span class="grow" />
-            <a class="button" href={addressOf(report, "edit")}>Edit</a>
+            <ChangeLink team={team} class="button" href={addressOf(report, "edit")}>Edit</ChangeLink>
             <ReportMenu report={report} changed={refresh} />
           </p>
         </header>
@@ -119,8 +121,8 @@ function ReportMenu({ report, changed }: { report: Saved; changed: () => void })
   return (
     <Menu label={`More about ${report.name}`} button={<Icon name="more" />}>
       <MenuItem act={() => copyAddress(addressOf(report), report.name)}>Copy the link</MenuItem>
-      {report.owner === user.value?.user && <MenuItem checked={report.shared} act={() => void share()}>Shared with the team</MenuItem>}
-      <MenuItem danger act={() => void deleteSaved(report, leave)}>Delete</MenuItem>
+      {report.owner === user.value?.user && <MenuItem checked={report.shared} {...changing(report.team)} act={() => void share()}>Shared with the team</MenuItem>}
+      <MenuItem danger {...changing(report.team)} act={() => void deleteSaved(report, leave)}>Delete</MenuItem>
     </Menu>
   );
 }

@@ -5,6 +5,7 @@ import type { Key, KeyKind, Run } from "../api/contract";
 import { ApiError, call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { path } from "../app/location";
+import { changing } from "../app/rights";
 import { count, formatDuration, formatTime, number } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { RunDialog } from "../edit/EditDialogs";
@@ -117,9 +118,9 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
       <span class="grow" />
       <span class="quiet id wide-only">{run.id}</span>
       <Copy text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
-      <button class="icon-button" onClick={() => setEditing(true)} aria-label="Edit name, notes, tags" title="Edit name, notes, tags"><Icon name="edit" /></button>
+      <button class="icon-button" onClick={() => setEditing(true)} aria-label="Edit name, notes, tags" title="Edit name, notes, tags" {...changing(run.team)}><Icon name="edit" /></button>
       <Menu label="More about this run" button={<Icon name="more" />}>
-        <MenuItem danger act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}>Delete this run</MenuItem>
+        <MenuItem danger {...changing(run.team)} act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}>Delete this run</MenuItem>
       </Menu>
       {editing && <RunDialog run={run} changed={changed} close={() => setEditing(false)} />}
     </header>

@@ -3,6 +3,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { useShortcut } from "../app/keyboard";
+import { changing } from "../app/rights";
 import { go, path, place, setQuery } from "../app/location";
 import { toText, withChanges } from "../lib/query";
 import { count } from "../lib/format";
@@ -79,9 +80,10 @@ export default function RunsTable({ team, project }: ProjectProps) {
             <span class="quiet">{picked.length} chosen</span>
             <button class="button" disabled={picked.length < 2 || picked.length > MOST_COMPARED} onClick={() => go(address(["compare"]))}>Compare</button>
             <button class="button" onClick={() => go(address([]))}>Chart</button>
-            <button class="button" onClick={() => setTagging(true)}><Icon name="tag" size={14} /> Tag</button>
+            <button class="button" {...changing(team)} onClick={() => setTagging(true)}><Icon name="tag" size={14} /> Tag</button>
             <button
               class="button danger"
+              {...changing(team)}
               onClick={() => {
                 deleteRuns(team, project, picked);
                 setChosen(new Set());

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
+import { changing } from "../app/rights";
 import { attempt } from "../saved/saved";
 import { toast } from "../ui/toasts";
 import { Markdown } from "./Markdown";
@@ -40,7 +41,7 @@ export function About({ team, project }: { team: string; project: string }) {
   return (
     <section class="block about" aria-label="About the project">
       {data && <Markdown text={data} />}
-      <button class={data ? "link" : "link quiet"} onClick={() => setDraft(data)}>{data ? "Edit the description" : "Describe this project"}</button>
+      <button class={data ? "link" : "link quiet"} {...changing(team)} onClick={() => setDraft(data)}>{data ? "Edit the description" : "Describe this project"}</button>
     </section>
   );
 }

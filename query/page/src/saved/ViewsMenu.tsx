@@ -4,6 +4,7 @@ import { call } from "../api/client";
 import type { Saved, SavedKind } from "../api/contract";
 import { useAnswer } from "../api/use";
 import { path, place, setQuery } from "../app/location";
+import { changing } from "../app/rights";
 import { user } from "../app/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
@@ -64,15 +65,15 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
           ))}
         </div>
         <hr />
-        {known && changed && <MenuItem act={() => void update(known, { content }, `${known.name} saved`)}>Save changes to {known.name}</MenuItem>}
+        {known && changed && <MenuItem {...changing(team)} act={() => void update(known, { content }, `${known.name} saved`)}>Save changes to {known.name}</MenuItem>}
         {known && changed && own.data && <a class="menu-item" href={base + queryOf(own.data.content, known.id)}><span class="tick" />Back to how it was saved</a>}
-        <MenuItem act={() => setAsking("save")}>Save as…</MenuItem>
+        <MenuItem {...changing(team)} act={() => setAsking("save")}>Save as…</MenuItem>
         {known && (
           <>
-            <MenuItem act={() => setAsking("rename")}>Rename…</MenuItem>
+            <MenuItem {...changing(team)} act={() => setAsking("rename")}>Rename…</MenuItem>
             <MenuItem act={() => copyAddress(addressOf(known), known.name)}>Copy the link</MenuItem>
-            {known.owner === user.value?.user && <MenuItem checked={known.shared} act={() => void update(known, { shared: !known.shared }, known.shared ? `${known.name} is yours alone` : `${known.name} is the team's, too`)}>Shared with the team</MenuItem>}
-            <MenuItem danger act={() => void deleteSaved(known, changedList)}>Delete {known.name}</MenuItem>
+            {known.owner === user.value?.user && <MenuItem checked={known.shared} {...changing(team)} act={() => void update(known, { shared: !known.shared }, known.shared ? `${known.name} is yours alone` : `${known.name} is the team's, too`)}>Shared with the team</MenuItem>}
+            <MenuItem danger {...changing(team)} act={() => void deleteSaved(known, changedList)}>Delete {known.name}</MenuItem>
           </>
         )}
       </Menu>

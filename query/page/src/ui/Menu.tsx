@@ -37,9 +37,9 @@ export function Menu(props: { label: string; button: ComponentChildren; children
   );
 }
 
-export function MenuItem(props: { act: () => void; children: ComponentChildren; checked?: boolean; danger?: boolean }) {
+export function MenuItem(props: { act: () => void; children: ComponentChildren; checked?: boolean; danger?: boolean; disabled?: boolean; title?: string }) {
   return (
-    <button class={`menu-item ${props.danger ? "danger" : ""}`} onClick={props.act} aria-pressed={props.checked}>
+    <button class={`menu-item ${props.danger ? "danger" : ""}`} onClick={props.act} aria-pressed={props.checked} disabled={props.disabled} title={props.title}>
       <span class="tick">{props.checked ? "✓" : ""}</span>
       {props.children}
     </button>
