@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from runstream_common.control.sweep_tables import agents, reports, trials
 from runstream_common.control.sweeps import together
@@ -199,7 +199,7 @@ def expire(connection: Connection, ledger: Ledger, limits: Limits) -> int:
     """Give trials whose lease ran out back to the pool. Their lease still names their last agent: it may go on with
     them until another has them."""
     query = select(trials).where(
-        trials.c.sweep == ledger["id"],
+        func.coalesce(trials.c.sweep, "") == ledger["id"],  # so that the index of expiries is taken, not all under way
         trials.c.state == Trial.RUNNING.value,
         trials.c.expires_us < ledger.now,
     )

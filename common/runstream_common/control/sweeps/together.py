@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, update
+from sqlalchemy import ARRAY, Connection, String, bindparam, func, insert, literal, select, true, update
 from sqlalchemy.sql.dml import Insert, Update
 from sqlalchemy.sql.selectable import Select
 
@@ -59,7 +59,8 @@ def repeated(connection: Connection, sweep: str, asks: Sequence[Ask]) -> Mapping
     requests = list({ask.request_id for ask in asks})
     given = connection.execute(_repeated(dialect), {"sweep": sweep, "requests": many.values(dialect, requests)})
     found: dict[tuple[str, str], list[TrialRow]] = {}
-    for row in sorted(given, key=lambda row: row.number):
+    running = (row for row in given if row.state == Trial.RUNNING)
+    for row in sorted(running, key=lambda row: row.number):
         found.setdefault((row.agent, row.request_id), []).append(row)
     return found
 
@@ -86,11 +87,14 @@ def _seen(dialect: str) -> Update:
 
 @functools.cache
 def _repeated(dialect: str) -> Select[Any]:
-    return select(trials).where(
-        trials.c.sweep == bindparam("sweep"),
-        many.among(dialect, trials.c.request_id, "requests"),
-        trials.c.state == Trial.RUNNING.value,
-    )
+    """Looked up one by one in `sweep_trials_by_request`. PostgreSQL, which knows little of a table that grows, would
+    else read all trials of the sweep (and all under way, were their state asked for): 28 ms of 6000, against 1."""
+    of_sweep = trials.c.sweep == bindparam("sweep")
+    if dialect == many.SQLITE:
+        return select(trials).where(of_sweep, many.among(dialect, trials.c.request_id, "requests"))
+    wanted = func.unnest(bindparam("requests", type_=ARRAY(String))).table_valued("id", name="wanted").render_derived()
+    one = select(trials).where(of_sweep, trials.c.request_id == wanted.c.id).offset(0).lateral("one")
+    return select(*one.c).select_from(wanted).join(one, true())
 
 
 @functools.cache
