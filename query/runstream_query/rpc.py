@@ -219,8 +219,8 @@ def make_server(desk: Desk) -> grpc.aio.Server:
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.so_reuseport", 0),
-            # Windows for what callers send need not grow with the line: requests are small. The pings that measure it are
-            # two messages for every call of two hundred that ask at once, a tenth of the server's work.
+            # Windows for what callers send need not grow with the line: requests are small. The pings that measure the
+            # line are two messages a call where two hundred ask at once: a tenth of the server's work.
             ("grpc.http2.bdp_probe", 0),
             # Streams may be silent towards us for hours: a caller that is gone without a word is noticed in a minute.
             ("grpc.keepalive_time_ms", 30_000),
