@@ -15,8 +15,22 @@ from google.protobuf.message import DecodeError
 
 
 @dataclass(frozen=True, slots=True)
-class _Undecodable:
+class Undecodable:
+    """What a method gets in a request's place."""
+
     words: str
+
+
+def reading(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """`parse`, but for bytes that it cannot read: `Undecodable`."""
+
+    def parsed(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            return Undecodable(f"the request cannot be read: {error}")
+
+    return parsed
 
 
 class RefuseUndecodable(grpc.aio.ServerInterceptor):
@@ -38,14 +52,7 @@ class RefuseUndecodable(grpc.aio.ServerInterceptor):
 
 
 def _refusing(handler: Any) -> Any:
-    parse = handler.request_deserializer
-
-    def parsed(data: bytes) -> Any:
-        try:
-            return parse(data)
-        except DecodeError as error:
-            return _Undecodable(f"the request cannot be read: {error}")
-
+    parsed = reading(handler.request_deserializer)
     make, behaviour = _wrapped(handler)
     return make(behaviour, request_deserializer=parsed, response_serializer=handler.response_serializer)
 
@@ -93,5 +100,5 @@ async def _checked(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[
 
 
 async def _check(request: Any, context: Any) -> None:
-    if isinstance(request, _Undecodable):
+    if isinstance(request, Undecodable):
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.words)

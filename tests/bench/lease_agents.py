@@ -1,7 +1,9 @@
 """A process with some of the agents that `tests.bench.sweeps` lets ask for trials: each with a connection of its own.
 
 Started by `drive`, which spreads the agents over `PROCESSES` of them and lets all begin at the same moment, so that
-the clients' own Python is no queue in which answers wait. Nothing is left out: the first calls count as all others.
+the clients' own Python is no queue in which answers wait; for the same reason their event loop is uvloop's. A call's
+time runs from the moment at which all are to ask until its agent has read the trial's number in the answer. Nothing is
+left out: the first calls count as all others. gRPC is as its library comes: no option but a connection for each agent.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import uvloop
 
 from runstream_proto.v1 import sweep_pb2 as pb
 from runstream_proto.v1 import sweep_pb2_grpc as rpc
@@ -193,4 +196,4 @@ def _start() -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    uvloop.run(_main())

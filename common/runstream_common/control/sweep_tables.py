@@ -86,7 +86,7 @@ trials = Table(
     Column("cost", Float, nullable=False),
     Index("sweep_trials_by_state", "sweep", "state", "number"),
     Index("sweep_trials_by_result", "sweep", "result_order"),
-    Index("sweep_trials_by_request", "sweep", "request_id"),
+    Index("sweep_trials_by_request_id", "request_id"),  # alone: see sweeps/together.py
     Index("sweep_trials_by_digest", "sweep", "digest"),
     Index("sweep_trials_by_expiry", "state", "expires_us"),
     Index("sweep_trials_by_value_state", "value_state", "sweep"),

@@ -90,7 +90,7 @@ login_links = Table(
     Column("key_prefix", String(32), ForeignKey("api_keys.prefix"), nullable=False),
     Column("expires_us", BigInteger, nullable=False),
 )
-VERSION = 6
+VERSION = 7
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE projects ADD COLUMN retention_days INTEGER DEFAULT 0 NOT NULL",
@@ -103,6 +103,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE api_keys ADD COLUMN name VARCHAR(100) DEFAULT '' NOT NULL",
         "ALTER TABLE api_keys ADD COLUMN made_by VARCHAR(32) DEFAULT '' NOT NULL",
         "ALTER TABLE api_keys ADD COLUMN revoked_us BIGINT",
+    ),
+    7: (
+        "DROP INDEX IF EXISTS sweep_trials_by_request",
+        "CREATE INDEX IF NOT EXISTS sweep_trials_by_request_id ON sweep_trials (request_id)",
     ),
 }
 """Statements that bring a database from the version before to this one, beside making the tables that are missing.

@@ -10,6 +10,7 @@ from runstream_common.control.sweeps.model import (
     AgentRow,
     Answer,
     Cause,
+    FreshTrial,
     Order,
     Outcome,
     State,
@@ -120,7 +121,7 @@ def in_force(row: SweepRow, definition: Definition) -> dict[str, Any]:
     return config
 
 
-def trial_message(row: TrialRow, place: int = 0) -> pb.Trial:
+def trial_message(row: TrialRow | FreshTrial, place: int = 0) -> pb.Trial:
     return pb.Trial(
         sweep=row.sweep,
         number=row.number,

@@ -79,6 +79,8 @@ class Space:
 
 
 _ABSENT = object()
+_COMPACT, _SORTED = (json.JSONEncoder(separators=(",", ":"), sort_keys=ordered) for ordered in (False, True))
+"""Made once: `json.dumps` makes one for each configuration."""
 
 
 def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
@@ -87,13 +89,12 @@ def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
 
 
 def as_json(configuration: Mapping[str, Any]) -> str:
-    return json.dumps(configuration, separators=(",", ":"))
+    return _COMPACT.encode(configuration)
 
 
 def digest(configuration: Mapping[str, Any]) -> str:
     """The same for the same configuration, 32 hex digits."""
-    text = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_SORTED.encode(configuration).encode(), digest_size=16).hexdigest()
 
 
 def read(definition: Mapping[str, Any]) -> Space:

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from runstream_common.control.sweep_tables import agents, reports, trials
+from runstream_common.control.sweeps import together
 from runstream_common.control.sweeps.ledger import DELETED, Ledger
 from runstream_common.control.sweeps.model import (
     Answer,
@@ -17,6 +18,7 @@ from runstream_common.control.sweeps.model import (
     Beat,
     Beaten,
     Cause,
+    FreshTrial,
     Limits,
     Order,
     Search,
@@ -39,8 +41,8 @@ def lease(
         return [DELETED] * len(asks)
     expire(connection, ledger, limits)
     ledger.settle()
-    known = _agents(connection, {ask.agent for ask in asks})
-    again = _repeated(connection, sweep, asks)
+    known = together.asking(connection, list({ask.agent for ask in asks}))
+    again = together.repeated(connection, sweep, asks)
     wanting: list[tuple[Ask, Any]] = []
     answers: dict[int, Answer] = {}
     for index, ask in enumerate(asks):
@@ -56,9 +58,8 @@ def lease(
     given, none_left = _give(connection, ledger, wanting, search)
     ledger.settle()
     ledger.save()
-    connection.execute(
-        update(agents).where(agents.c.id == bindparam("which")).values(seen_us=now), [{"which": name} for name in known]
-    ) if known else None
+    if known:
+        together.seen(connection, list(known), now)
     places = iter(given)
     for index in range(len(asks)):
         if index not in answers:
@@ -76,25 +77,9 @@ def _nothing(ledger: Ledger, none_left: bool) -> Answer:
     return Answer(Verdict.WAIT, reason=_WAIT) if none_left else Answer(Verdict.AGAIN, reason="still searching")
 
 
-def _agents(connection: Connection, names: set[str]) -> dict[str, Any]:
-    return {row.id: row for row in connection.execute(select(agents).where(agents.c.id.in_(names)))}
-
-
-def _repeated(connection: Connection, sweep: str, asks: Sequence[Ask]) -> Mapping[tuple[str, str], list[TrialRow]]:
-    found: dict[tuple[str, str], list[TrialRow]] = {}
-    query = select(trials).where(
-        trials.c.sweep == sweep,
-        trials.c.request_id.in_({ask.request_id for ask in asks}),
-        trials.c.state == Trial.RUNNING.value,
-    )
-    for row in connection.execute(query.order_by(trials.c.number)):
-        found.setdefault((row.agent, row.request_id), []).append(row)
-    return found
-
-
 def _give(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], search: Search
-) -> tuple[list[list[TrialRow]], bool]:
+) -> tuple[list[list[TrialRow | FreshTrial]], bool]:
     """Trials for each, the first for all before the second for any; and whether there are no more to give."""
     if not wanting:
         return [], True
@@ -102,13 +87,12 @@ def _give(
     most = ledger["max_parallel"]
     if most is not None:
         turns = turns[: max(most - ledger[Trial.RUNNING], 0)]
-    numbers = _returned(connection, ledger, wanting, turns)
-    numbers += _fresh(connection, ledger, wanting, turns[len(numbers) :], search)
-    rows = {row.number: row for row in _rows(connection, ledger["id"], numbers)}
-    given: list[list[TrialRow]] = [[] for _ in wanting]
-    for turn, number in zip(turns, numbers, strict=False):
-        given[turn].append(rows[number])
-    return given, len(numbers) < len(turns) and ledger.may_draw == 0
+    handed: list[TrialRow | FreshTrial] = list(_returned(connection, ledger, wanting, turns))
+    handed += _fresh(connection, ledger, wanting, turns[len(handed) :], search)
+    given: list[list[TrialRow | FreshTrial]] = [[] for _ in wanting]
+    for turn, row in zip(turns, handed, strict=False):
+        given[turn].append(row)
+    return given, len(handed) < len(turns) and ledger.may_draw == 0
 
 
 def _turns(counts: Sequence[int]) -> list[int]:
@@ -130,18 +114,16 @@ def _rows(connection: Connection, sweep: str, numbers: Sequence[int]) -> Iterabl
 
 def _grant(ask: Ask, agent: Any, now: int) -> dict[str, Any]:
     return {
-        "state": Trial.RUNNING.value,
         "agent": ask.agent,
         "lease": secrets.token_hex(12),
         "request_id": ask.request_id,
-        "leased_us": now,
         "expires_us": now + int(agent.lease_s * 1e6),
     }
 
 
 def _returned(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], turns: Sequence[int]
-) -> list[int]:
+) -> Sequence[TrialRow]:
     """Trials of the pool, the earliest first."""
     if not turns or not ledger[Trial.QUEUED]:
         return []
@@ -153,18 +135,19 @@ def _returned(
         attempt = row.attempt + 1
         run = row.run if row.resume else run_name(ledger["id"], row.number, attempt)
         grant = {**_grant(*wanting[turn], ledger.now), "attempt": attempt, "run": run, "ended_us": None, "message": ""}
+        grant |= {"state": Trial.RUNNING.value, "leased_us": ledger.now}
         if not row.resume:
             told = (reports.c.sweep == ledger["id"], reports.c.number == row.number)
             connection.execute(delete(reports).where(*told))
         which = (trials.c.sweep == ledger["id"], trials.c.number == row.number)
         connection.execute(update(trials).where(*which).values(**grant))
     ledger.move(Trial.QUEUED, Trial.RUNNING, len(rows))
-    return [row.number for row in rows]
+    return sorted(_rows(connection, ledger["id"], [row.number for row in rows]), key=lambda row: row.number)
 
 
 def _fresh(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], turns: Sequence[int], search: Search
-) -> list[int]:
+) -> list[FreshTrial]:
     """New trials."""
     may_draw = ledger.may_draw
     count = len(turns) if may_draw is None else min(len(turns), may_draw)
@@ -179,50 +162,31 @@ def _fresh(
     # A grid never repeats itself: it need only look where trials came from elsewhere.
     never = ledger["method"] == "grid" and not ledger[Trial.ADDED]
     drawn = search.draw(first, int(ledger["place"]), count, (lambda _: False) if never else known)
-    rows = []
+    own = []
     for number, (turn, found) in enumerate(zip(turns, drawn.proposals, strict=False), start=first):
-        rows.append(
-            {
-                **blank(sweep, number, found.parameters_json, found.digest, ledger.now),
-                **_grant(*wanting[turn], ledger.now),
-                "run": run_name(sweep, number, 1),
-                "attempt": 1,
-            }
-        )
-    if rows:
-        connection.execute(insert(trials), rows)
-        ledger.move(None, Trial.RUNNING, len(rows))
-        ledger["drawn"] = first + len(rows) - 1
-        if ledger["started_us"] is None:
-            ledger["started_us"] = ledger.now
+        grant = _grant(*wanting[turn], ledger.now)
+        row = {"number": number, "parameters": found.parameters_json, "digest": found.digest, **grant}
+        row["run"] = run_name(sweep, number, 1)
+        own.append([row[column] for column in together.OWN])
     ledger["place"], ledger["exhausted"] = str(drawn.place), drawn.exhausted
-    return [row["number"] for row in rows]
+    if not own:
+        return []
+    ledger.move(None, Trial.RUNNING, len(own))
+    ledger["drawn"] = first + len(own) - 1
+    if ledger["started_us"] is None:
+        ledger["started_us"] = ledger.now
+    return together.write_fresh(connection, sweep, ledger.now, own)
 
 
 def blank(sweep: str, number: int, parameters: str, digest: str, now: int) -> dict[str, Any]:
     """A trial of which nothing is known."""
     return {
+        **together.BLANK,
         "sweep": sweep,
         "number": number,
         "parameters": parameters,
         "digest": digest,
-        "run": "",
-        "resume": False,
-        "attempt": 0,
-        "failures": 0,
-        "losses": 0,
-        "agent": "",
-        "lease": "",
-        "request_id": "",
         "created_us": now,
-        "duration_s": 0.0,
-        "value_state": Value.NONE.value,
-        "values_json": "",
-        "exit_code": 0,
-        "message": "",
-        "stop": "",
-        "stop_reason": "",
-        "cost": 0.0,
     }
 
 
@@ -235,7 +199,7 @@ def expire(connection: Connection, ledger: Ledger, limits: Limits) -> int:
     """Give trials whose lease ran out back to the pool. Their lease still names their last agent: it may go on with
     them until another has them."""
     query = select(trials).where(
-        trials.c.sweep == ledger["id"],
+        func.coalesce(trials.c.sweep, "") == ledger["id"],  # so that the index of expiries is taken, not all under way
         trials.c.state == Trial.RUNNING.value,
         trials.c.expires_us < ledger.now,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from sqlalchemy import Row
@@ -17,6 +18,10 @@ AgentRow = Row[Any]
 """Of `sweep_tables.agents`."""
 SERVER = "runstream"
 """The author of what the server does by itself; no user may be called so by accident: it is only shown."""
+
+
+class FreshTrial(SimpleNamespace):
+    """A trial that was drawn and handed out just now: all columns of its row, as they were written."""
 
 
 class State(enum.StrEnum):
@@ -127,7 +132,7 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Answer:
     verdict: Verdict
-    trials: Sequence[TrialRow] = ()
+    trials: Sequence[TrialRow | FreshTrial] = ()
     cause: Cause | None = None
     reason: str = ""
 
