@@ -5,7 +5,8 @@
 starts the services itself and prints what it saw as JSON; the exit status says whether it was right. Each agent is a
 process of its own with the real agent's loop (forked from one that has the imports done: what is tried is the contract,
 not a hundred starts of Python). Trials write a line, wait some milliseconds, and log no run. Those who are to be killed
-work as all others; one of their first trials has no end, and within it SIGKILL comes.
+work as all others; one of their first trials has no end, and within it SIGKILL comes. The others leave them as many
+points as they need to come to it, however late they begin: what is left is done when all have been killed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ LEASE_S = 5.0
 _LAST_TRIAL = 4
 """In one of so many first trials an agent is killed: every one comes to have them."""
 _IN_TRIAL = "in the trial that it is killed in"
-_FOREVER_S = 60.0
+_PATIENCE_S = 60.0
+_FOREVER_S = 3600.0
+_GO_ON = "go on"
+"""A file in the folder: all who are to be killed have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,15 @@ def storm(settings: Settings, folder: Path, agents: int, points: int, killed: in
     sweep = create(client, config, project="storm").id
     began = time.monotonic()
     fatal = {number: generator.randint(1, _LAST_TRIAL) for number in generator.sample(range(agents), killed)}
-    pids = {_fork_agent(settings, sweep, number, folder, seed, fatal.get(number)): number for number in range(agents)}
+    share = max((points - 2 * killed * _LAST_TRIAL) // agents, 1)
+    pids = {
+        _fork_agent(settings, sweep, number, folder, seed, fatal.get(number), share): number for number in range(agents)
+    }
     victims = [pid for pid, number in pids.items() if number in fatal]
-    in_trial = _kill(generator.sample(victims, killed), pids, folder, generator)
+    try:
+        in_trial = _kill(generator.sample(victims, killed), pids, folder, generator)
+    finally:
+        (folder / _GO_ON).touch()
     statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     seconds = time.monotonic() - began
     trials = _all_trials(client, sweep)
@@ -100,13 +110,15 @@ def storm(settings: Settings, folder: Path, agents: int, points: int, killed: in
     )
 
 
-def _fork_agent(settings: Settings, sweep: str, number: int, folder: Path, seed: int, fatal: int | None) -> int:
+def _fork_agent(
+    settings: Settings, sweep: str, number: int, folder: Path, seed: int, fatal: int | None, share: int
+) -> int:
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        _work(settings, sweep, f"agent-{number}", folder, random.Random(seed * 1000 + number), fatal)
+        _work(settings, sweep, f"agent-{number}", folder, random.Random(seed * 1000 + number), fatal, share)
         status = 0
     except BaseException as error:  # noqa: BLE001  # a forked child must never return into the parent's code
         print(f"agent {number}: {type(error).__name__}: {error}", file=sys.stderr)
@@ -114,8 +126,17 @@ def _fork_agent(settings: Settings, sweep: str, number: int, folder: Path, seed:
         os._exit(status)
 
 
-def _work(settings: Settings, sweep: str, name: str, folder: Path, generator: random.Random, fatal: int | None) -> None:
-    """`fatal`: which of its trials, from 1, this agent is killed in; None: it lives."""
+def _work(
+    settings: Settings,
+    sweep: str,
+    name: str,
+    folder: Path,
+    generator: random.Random,
+    fatal: int | None,
+    share: int,
+) -> None:
+    """`fatal`: which of its trials, from 1, this agent is killed in; None: it lives, and ends `share` trials at most
+    before all others have been killed."""
     log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def say(sentence: str) -> None:
@@ -129,6 +150,8 @@ def _work(settings: Settings, sweep: str, name: str, folder: Path, generator: ra
         if begun == fatal:
             say(_IN_TRIAL)
             time.sleep(_FOREVER_S)
+        while fatal is None and begun > share and not (folder / _GO_ON).exists():
+            time.sleep(0.01)
         time.sleep(generator.uniform(0.02, 0.4))
 
     session = Session(Client(settings.but(dir=str(folder / "spool"))), sweep, name, say=say)
@@ -142,7 +165,7 @@ def _kill(victims: list[int], pids: Mapping[int, int], folder: Path, generator: 
     in_trial = 0
     for pid in victims:
         log = folder / f"agent-{pids[pid]}.log"
-        deadline = time.monotonic() + _FOREVER_S
+        deadline = time.monotonic() + _PATIENCE_S
         while not (log.exists() and _IN_TRIAL in log.read_text()):
             if time.monotonic() > deadline:
                 break
