@@ -186,6 +186,7 @@ def in_repository(change: str) -> None:
 
 if __name__ == "__main__":
     what, project_name, *rest = sys.argv[1:]
+    sys.argv[0] = Path(__file__).name  # the command is kept with the run, and shown in pictures
     if what == "finished":
         finished(project_name, int(rest[0]))
     elif what == "ranks":
