@@ -88,6 +88,13 @@ function labels({ rows, y }: HeatMapProps): [number, string][] {
   return rows.flatMap((name, i) => (i % every ? [] : [[i + 0.5, name]])) as [number, string][];
 }
 
+/** What the colours mean, from the lowest value to the highest. */
+export function HeatScale({ low, high }: { low: string; high: string }) {
+  const isDark = dark.value;
+  const stops = [0.06, 0.3, 0.55, 0.8, 1].map((share) => heatColor(share, isDark)).join(", ");
+  return <span class="heat-scale">{low} <i role="img" aria-label="to" style={{ background: `linear-gradient(to right, ${stops})` }} /> {high}</span>;
+}
+
 /** From the background to full: one hue, so that it reads without colour, too. */
 export function heatColor(heat: number, isDark: boolean): string {
   const share = Math.min(Math.max(heat, 0), 1);

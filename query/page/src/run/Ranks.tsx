@@ -4,7 +4,7 @@ import type { GetRankMapResponse } from "../api/contract";
 import { call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { path, place, setQuery } from "../app/location";
-import { type Cell, HeatMap } from "../chart/HeatMap";
+import { type Cell, HeatMap, HeatScale } from "../chart/HeatMap";
 import { formatDuration, formatNumber, number } from "../lib/format";
 import { extent } from "../lib/range";
 import { isSystem } from "../lib/panels";
@@ -52,7 +52,7 @@ function RankMap({ who, metric, live }: { who: Who; metric: string; live: number
   return (
     <>
       <HeatMap cells={drawn.cells} x={drawn.x} y={[0, data.ranks.length]} label={`${metric} of each rank over steps`} height={Math.min(Math.max(data.ranks.length * 22 + 30, 120), 520)} rows={data.ranks.map((rank) => `rank ${rank}`)} />
-      <p class="quiet numeric">{formatNumber(drawn.low)} (light) to {formatNumber(drawn.high)}{drawn.wrong > 0 && `; ${drawn.wrong} cells with NaN or infinity, in red`}</p>
+      <p class="quiet numeric"><HeatScale low={formatNumber(drawn.low)} high={formatNumber(drawn.high)} />{drawn.wrong > 0 && `; ${drawn.wrong} cells with NaN or infinity, in red`}</p>
     </>
   );
 }
