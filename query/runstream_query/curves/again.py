@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runstream_query.curves.rolled import parts_alive
 from runstream_query.curves.spans import Span
 from runstream_query.storage import ONE_THREAD, Storage
 
@@ -68,19 +69,13 @@ class Recent:
         parts = makeup.parts
         question = {"project": project, "run": run, "metric": metric, "parts": parts}
         elsewhere, alive = await asyncio.gather(
-            storage.rows("points_elsewhere", settings=ONE_THREAD, **question), all_alive(storage, parts)
+            storage.rows("points_elsewhere", settings=ONE_THREAD, **question), parts_alive(storage, parts)
         )
-        if not elsewhere and alive:
+        if not elsewhere and alive == set(parts):
             return True
         self._makeups.pop(name, None)
         _put(self._changed_s, name, time.monotonic())
         return False
-
-
-async def all_alive(storage: Storage, parts: Sequence[str]) -> bool:
-    """Whether all of these parts of `points` exist. Raises StorageError."""
-    rows = await storage.rows("parts_alive", settings=ONE_THREAD, parts=list(parts))
-    return len(rows) == len(set(parts))
 
 
 def _put(into: dict[Name, Any], name: Name, what: Any) -> None:

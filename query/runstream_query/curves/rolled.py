@@ -86,7 +86,7 @@ async def rolled_buckets(
         )
         # Whether the parts still exist is asked while their roll-ups are read: those do not change.
         reading = asyncio.ensure_future(composed_buckets(storage, series, usable, others, width, read_points))
-        alive = {row["name"] for row in await storage.rows("parts_alive", parts=parts)}
+        alive = await parts_alive(storage, parts)
         if len(alive) == len(set(parts)):
             remember(usable, others)
             return await reading
@@ -94,6 +94,11 @@ async def rolled_buckets(
         # A part was merged away meanwhile; what it became was not among the others, or came without roll-ups.
         usable = [row for row in usable if row["part"] in alive]
     return None
+
+
+async def parts_alive(storage: Storage, parts: list[str]) -> set[str]:
+    """Which of these parts of `points` exist. Raises StorageError."""
+    return {row["name"] for row in await storage.rows("parts_alive", settings=ONE_THREAD, parts=parts)}
 
 
 async def composed_buckets(
@@ -105,9 +110,9 @@ async def composed_buckets(
     read_points: ReadPoints,
 ) -> list[Buckets] | None:
     """As `rolled_buckets`, of a series that is made of these parts with roll-ups and of these others."""
-    usable = [(row, finest) for row in rolled if (finest := _resolution(row["widths"], width))]
-    too_coarse = [row for row in rolled if not _resolution(row["widths"], width)]
-    plan, rest = _plan(series.steps, usable, [*others, *too_coarse])
+    resolved = [(row, _resolution(row["widths"], width)) for row in rolled]
+    too_coarse = [row for row, finest in resolved if not finest]
+    plan, rest = _plan(series.steps, [one for one in resolved if one[1]], [*others, *too_coarse])
     return await _read(storage, series, plan, rest, width, read_points)
 
 
