@@ -29,6 +29,7 @@ class RunEnding(RunFacts):
     _kept_files: dict[str, tuple[str, Path, str]]
     _notices: Notices
     _preempting: bool
+    _ended: bool
 
     def unwatch(self, models: Any = None) -> None:
         raise NotImplementedError
@@ -57,22 +58,24 @@ class RunEnding(RunFacts):
         Returns True when everything is stored on the server. What is not stays in the spool: the node's sender goes
         on trying, and `runstream sync` sends it at any time. Never raises because of the network.
         """
-        if self._finished:
+        if self._ended:
             return True
         self.unwatch()
         for name, (digest, path, category) in self._kept_files.items():
             self._keep_file(path, name, category, digest)
         self._finished = True
-        processes.discard(self)
         if self._capture is not None:
             self._capture.stop()
         stream = self._stream
-        self._append_row = self._refuse_row
         if self._auto_resume is not None and not exit_code:
             self._auto_resume.forget()
+        # Until here a signal handler that comes in between does all of this itself; from here on it has nothing to do.
+        number = self._write_finish(stream, exit_code or 0) if stream is not None else 0
+        self._ended = True
+        processes.discard(self)
+        self._append_row = self._refuse_row
         if stream is None:
             return True
-        number = self._write_finish(stream, exit_code or 0)
         timeout = self.settings.finish_timeout_s if timeout is None else timeout
         stored = self._wait(stream, number, timeout) if self.settings.mode == "online" and number else False
         rejected = stream.state.read().rejected_batches
@@ -81,6 +84,14 @@ class RunEnding(RunFacts):
         if not quiet:
             self._say_goodbye(stream, stored, rejected, timeout, error)
         return stored
+
+    def drain(self, deadline: float) -> bool:
+        """Wait until the server has what was logged so far, `deadline` (time.monotonic()) at most; threads go on
+        logging meanwhile. Returns True when it has."""
+        if self._stream is None or self._ended or self.settings.mode != "online":
+            return True
+        self._stream.ensure_sender()
+        return self._stream.wait_acked(self._stream.writer.number, deadline)
 
     def __enter__(self) -> Self:
         return self
@@ -98,22 +109,22 @@ class RunEnding(RunFacts):
 
     def _write_finish(self, stream: Stream, exit_code: int) -> int:
         """Number of the finish record; 0 when there was no space for it."""
-        writer = stream.writer
         outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
-        value = {
-            "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
-            "outcome": f"OUTCOME_{outcome}",
-            "points": writer.points,
-            "records": writer.number,
-            "dropped_points": self._dropped_points,
-        }
+
+        def value(points: int, records: int) -> dict[str, Any]:
+            return {
+                "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
+                "outcome": f"OUTCOME_{outcome}",
+                "points": points,
+                "records": records,
+                "dropped_points": self.points_dropped,
+            }
+
         try:
-            number = stream.append("finish", value, last=True)
+            return stream.append_finish(value)
         except SpoolError as error:
             self._notices.complain("finish", f"finish(): {error}")
-            number = 0
-        writer.seal()
-        return number
+            return 0
 
     def _wait(self, stream: Stream, number: int, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
@@ -132,8 +143,8 @@ class RunEnding(RunFacts):
 
     def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
         root = stream.spool.root
-        if self._dropped_points:
-            self._notices.warn(f"run {self.id}: {self._dropped_points} points were dropped: the spool was full")
+        if self.points_dropped:
+            self._notices.warn(f"run {self.id}: {self.points_dropped} values were dropped: the spool was full")
         if stream.quota.dropped_bytes:
             megabytes = stream.quota.dropped_bytes >> 20
             self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")

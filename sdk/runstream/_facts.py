@@ -24,7 +24,7 @@ class RunFacts:
     _tags: tuple[str, ...]
     _step: int
     _finished: bool
-    _dropped_points: int
+    _dropped: list[int]
     _stream: Stream | None
     _trial: ActiveTrial | None
 
@@ -165,5 +165,5 @@ class RunFacts:
 
     @property
     def points_dropped(self) -> int:
-        """Scalar points that this process had to give up: the spool was full."""
-        return self._dropped_points
+        """Values that this process had to give up: the spool was full."""
+        return sum(self._dropped)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from runstream._ending import RunEnding
 from runstream._summary import Summary
 from runstream.data.loggable import Content, write_media
 from runstream.definitions import Definitions, make_definition
-from runstream.errors import SpoolError, UsageError
+from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import default_name
 from runstream.notices import Notices
 from runstream.ranks import Job
@@ -85,7 +87,10 @@ class Run(RunEnding):
         self._auto_resume = auto_resume
         self._preempting = False
         self._finished = False
-        self._dropped_points = 0
+        self._ended = False
+        self._ending_process = False
+        self._dropped: list[int] = []
+        self._opening = threading.Lock()
         self._alerts: dict[str, float] = {}
         self._kept_files: dict[str, tuple[str, Path, str]] = {}
         self._step = starting_step
@@ -320,10 +325,36 @@ class Run(RunEnding):
     def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
         """The first row after a fork: the child gets a stream of its own."""
         if self.settings.mode != "disabled":
-            self._open(start=False).writer.append_row(keys, values, step, now)
+            self._open_for_child().writer.append_row(keys, values, step, now)
+
+    def _open_for_child(self) -> Stream:
+        """The stream of a forked child, opened by the first of its threads that logs."""
+        with self._opening:
+            return self._stream or self._open(start=False)
 
     def _refuse_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
-        raise UsageError(f"run {self.id} is finished: log() after finish() records nothing")
+        raise SpoolClosedError("the run has ended")
+
+    def _say_closed(self, why: str) -> None:
+        """A call that came after the end of the stream says so. Where SIGTERM has begun to end the process, it does not
+        return any more: what returns is kept."""
+        while self._ending_process:
+            time.sleep(1.0)
+        self._notices.complain("finished", f"run {self.id} is finished: log() after finish() records nothing ({why})")
+
+    def end_with_process(self, exit_code: int, deadline: float) -> None:
+        """SIGTERM: wait for the server while other threads go on logging, then end the run. Their calls do not return
+        from then on; the caller ends the process."""
+        self.mark_preempting()
+        self.drain(deadline)
+        self._ending_process = True
+        self.finish(exit_code=exit_code, timeout=max(deadline - time.monotonic(), 0.0))
+
+    def _count_dropped(self, values: int) -> None:
+        self._dropped.append(values)  # one step, whatever thread or handler comes in between
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.writer.note_dropped(self.points_dropped)
 
     def _log_one_by_one(self, data: Any, step: int, now: int) -> None:
         """The slow path: sort out what the fast one could not pack."""
@@ -338,12 +369,17 @@ class Run(RunEnding):
             for keys in split_keys(list(found.scalars)):
                 self._append_row(keys, [found.scalars[key] for key in keys], step, now)
                 left -= len(keys)
+            left += len(found.strings) + len(found.rich)
             for key, text in found.strings.items():
                 self._log_rich(key, step, now, {"key": key, "step": step, "value": text})
+                left -= 1
             for key, value in found.rich.items():
                 self._log_rich(key, step, now, value)
+                left -= 1
+        except SpoolClosedError as error:
+            self._say_closed(str(error))
         except SpoolError as error:
-            self._dropped_points += left
+            self._count_dropped(left)
             self._notices.complain("spool", f"log(): {error}; what is logged is lost until there is space")
         except UsageError as error:
             self._notices.complain("finished", str(error))
@@ -354,7 +390,7 @@ class Run(RunEnding):
             return
         if self._finished:
             self._refuse_row((), (), step, now)
-        outbox = _Outbox(self._stream or self._open(start=False), now)
+        outbox = _Outbox(self._stream or self._open_for_child(), now)
         if isinstance(value, dict):
             outbox.record("text", value)
             return
@@ -401,10 +437,12 @@ class Run(RunEnding):
         return number
 
     def _append(self, kind: str, value: dict[str, Any]) -> None:
-        if self._stream is None or self._finished:
+        if self._stream is None or self._ended:
             return
         try:
             self._stream.append(kind, value)
+        except SpoolClosedError as error:
+            self._say_closed(str(error))
         except SpoolError as error:
             self._notices.complain(kind, f"{kind}: {error}")
 
@@ -430,6 +468,9 @@ class Run(RunEnding):
             self._stream.abandon()
             self._stream = None
         self._capture = None
+        self._opening = threading.Lock()
+        self._dropped = []
+        self._ending_process = False
         self._kept_files = {}
         self._helper = True
         self._auto_resume = None

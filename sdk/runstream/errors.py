@@ -17,3 +17,7 @@ class SettingsError(UsageError):
 
 class SpoolError(RunstreamError):
     """The spool folder cannot be used: full disk, no right to write, owned by somebody else."""
+
+
+class SpoolClosedError(SpoolError):
+    """The stream has ended, or belongs to the process that forked this one: what was to be written is not."""

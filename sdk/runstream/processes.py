@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -93,10 +94,32 @@ def _watch_sys_exit() -> None:
 
     def note(status: Any = None, /) -> NoReturn:
         global _exit_code
+        if threading.current_thread() is not threading.main_thread():
+            before(status)  # it ends a thread
         _exit_code = status if isinstance(status, int) else (0 if status is None else 1)
         before(status)
 
     sys.exit = note
+
+
+_TRIES = 50
+_AGAIN_S = 0.001
+
+
+def _is_logging(frame: FrameType | None) -> bool:
+    """Whether the main thread was interrupted in the middle of an append: what it has claimed can be filled only when
+    the handler returns."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in ("runstream.spool.writer", "runstream.spool.appending"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _signal_again(pid: int, number: int) -> None:
+    time.sleep(_AGAIN_S)
+    if os.getpid() == pid:
+        os.kill(pid, number)
 
 
 def _watch_sigterm() -> None:
@@ -105,17 +128,22 @@ def _watch_sigterm() -> None:
         return
     pid = os.getpid()
     draining = False
+    tries = 0
 
     def drain(number: int, frame: FrameType | None) -> None:
-        nonlocal draining
+        nonlocal draining, tries
         if os.getpid() == pid:  # a forked child ends at once, as it would have
             if draining:
                 return  # told twice, as by a job manager and an agent of a sweep: it is on its way
+            if _is_logging(frame) and tries < _TRIES:
+                tries += 1
+                threading.Thread(target=_signal_again, args=(pid, number), daemon=True).start()
+                return
             draining = True
+            now = time.monotonic()
             for run in live_runs():
-                run.mark_preempting()
                 code = 0 if stopped_by_sweep(run.settings) else 128 + number
-                run.finish(exit_code=code, timeout=run.settings.sigterm_timeout_s)
+                run.end_with_process(code, now + run.settings.sigterm_timeout_s)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

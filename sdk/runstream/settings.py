@@ -88,6 +88,8 @@ class Settings:
     """How long the sender goes on trying after its last trainer has ended."""
     spool_limit_mb: int = 32_768
     """Disk that the unsent records of one process may use."""
+    spool_segment_kb: int = 8192
+    """Size of a spool file. A small one frees its disk sooner; a large one is made less often."""
     when_full: str = "drop_new"
     """When that, or the disk, is full: block | drop_oldest | drop_new. What is dropped is counted and reported."""
     spool_io: str = "auto"
@@ -190,6 +192,8 @@ class Settings:
             raise SettingsError("when_full is 'block' in a run that is offline: nothing would ever make room")
         if self.spool_limit_mb < 32:
             raise SettingsError(f"spool_limit_mb is {self.spool_limit_mb}: at least 32")
+        if not 8 <= self.spool_segment_kb <= 1 << 20:
+            raise SettingsError(f"spool_segment_kb is {self.spool_segment_kb}: 8 to {1 << 20}")
         if self.agent_lease_s and not 5 <= self.agent_lease_s <= 3600:
             raise SettingsError(f"agent_lease_s is {self.agent_lease_s!r}: 5 to 3600 seconds, or 0")
         for name in (

@@ -16,7 +16,7 @@ from typing import Any
 from runstream import _version
 from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
-from runstream.errors import SpoolError, UsageError
+from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import new_writer_id
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
@@ -70,13 +70,13 @@ class Stream:
         self.state = StateFile(hidden / "state", create=True)
         self._hidden: Path | None = hidden
         self.quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self.ensure_sender)
-        self.writer = _make_writer(settings.spool_io, hidden, check_keys, self.quota)
+        segment_bytes = settings.spool_segment_kb << 10
+        self.writer = _make_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
 
     def show(self) -> None:
         """Let the sender see it: called after the first record is in."""
         if self._hidden is not None:
-            self._hidden.rename(self.folder)
-            self.writer.moved_to(self.folder)
+            self.writer.move(self.folder)
             self._hidden = None
             self.ensure_sender()
 
@@ -101,17 +101,25 @@ class Stream:
         value: dict[str, Any],
         time_us: int | None = None,
         contents: list[Content] | None = None,
-        *,
-        last: bool = False,
     ) -> int:
         """Append one record that is no row, after the contents it refers to. Returns its number.
 
-        Raises SpoolError, UsageError (a content too large).
+        Raises SpoolError, SpoolClosedError (the stream has ended), UsageError (a content too large).
         """
         record: dict[str, Any] = {"kind": kind, "value": value}
         if contents:
             record["contents"] = [self._keep(content) for content in contents]
-        return self.writer.append_json(dumps(record), time_us, last=last)
+        return self.writer.append_json(dumps(record), time_us)
+
+    def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
+        """Append the stream's last record: `make_value` of the points and records that it has. Returns its number, also
+        where somebody was here before. Raises SpoolError."""
+        try:
+            return self.writer.end(
+                lambda points, records: dumps({"kind": "finish", "value": make_value(points, records)})
+            )
+        except SpoolClosedError:
+            return self.writer.number
 
     def stop_order(self) -> Order | None:
         """What the server said through this stream: why the run is to stop."""
@@ -141,6 +149,7 @@ class Stream:
     def abandon(self) -> None:
         """In a forked child: leave the parent's stream alone."""
         self.lock.forget()
+        self.writer.abandon()
 
     def end(self) -> None:
         """This process writes no more: what is left belongs to the sender."""
@@ -160,21 +169,29 @@ class Stream:
         name = f"{self._contents:08d}-{content.sha256[:16]}"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            waiting = sum(entry.stat().st_size for entry in os.scandir(folder))
-            if waiting + content.size_bytes > self.settings.spool_limit_mb << 20:
-                allowed = self.settings.spool_limit_mb
-                raise SpoolError(f"{waiting >> 20} MB of media wait to be sent: at most {allowed} (spool_limit_mb)")
-            if content.data is not None:
-                (folder / name).write_bytes(content.data)
-            else:
-                import shutil
-
-                assert content.path is not None
-                shutil.copyfile(content.path, folder / name)
+            self.quota.make_media_room(folder, content.size_bytes, lambda: self.writer.closed)
+            self._copy(content, folder / name)
         except OSError as error:
-            (folder / name).unlink(missing_ok=True)
             raise SpoolError(f"cannot write to {folder}: {error.strerror}") from error
         return [name, content.sha256, content.size_bytes]
+
+    def _copy(self, content: Content, path: Path) -> None:
+        """Raises OSError; waits where the disk is full and `when_full` says so."""
+        while True:
+            try:
+                if content.data is not None:
+                    path.write_bytes(content.data)
+                else:
+                    import shutil
+
+                    assert content.path is not None
+                    shutil.copyfile(content.path, path)
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self.writer.closed or not self.quota.wait():
+                    raise
+                continue
+            return
 
     def _remember_key(self) -> str:
         credentials = Credentials(self.spool.root)
@@ -213,22 +230,22 @@ class Stream:
 
 
 def _make_writer(
-    io: str, folder: Path, check_keys: Callable[[tuple[str, ...]], None], quota: Quota | None
+    io: str, folder: Path, check_keys: Callable[[tuple[str, ...]], None], quota: Quota | None, segment_bytes: int
 ) -> SpoolWriter:
     """A mapped writer, or an appending one where files cannot be mapped. Raises SpoolError."""
     from runstream.spool.appending import AppendingWriter, is_network
 
     if io == "append" or (io == "auto" and is_network(folder)):
-        return AppendingWriter(folder, check_keys, quota)
+        return AppendingWriter(folder, check_keys, quota, segment_bytes)
     try:
-        return SpoolWriter(folder, check_keys, quota)
+        return SpoolWriter(folder, check_keys, quota, segment_bytes)
     except SpoolError as error:
         cause = error.__cause__
         if io == "map" or not (isinstance(cause, OSError) and cause.errno in (errno.ENODEV, errno.EINVAL)):
             raise
     for path in folder.glob("*.seg"):
         path.unlink()
-    return AppendingWriter(folder, check_keys, quota)
+    return AppendingWriter(folder, check_keys, quota, segment_bytes)
 
 
 def dumps(value: object) -> str:

@@ -44,8 +44,7 @@ def test_drop_new_keeps_what_was_there_and_the_last_word_still_fits(tmp_path: Pa
     assert 0 < taken < 12_000 and used(tmp_path) <= LIMIT
     with pytest.raises(SpoolFullError):
         writer.append_row(KEYS, ROW, 0, 0)
-    writer.append_json('{"kind":"finish"}', last=True)
-    writer.seal()
+    writer.end(lambda *_: '{"kind":"finish"}')
     sink, reader = read_all(tmp_path)
     assert [number for _, number, _, _ in sink.rows] == list(range(1, taken + 1))
     assert sink.texts == [(taken + 1, b'{"kind":"finish"}')]
@@ -161,10 +160,9 @@ def test_a_full_disk_is_an_error_and_nothing_is_torn(tmp_path: Path, monkeypatch
 def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.append_row(("a",), [1.0], 0, 0)
-    start = writer._offset
-    size = writer._recent.size
-    writer._offset += size + 8  # another thread has claimed its place, and is killed before it fills it
-    writer.number += 1
+    start, records, points, after = writer._segment.last_claim()
+    # Another thread has claimed its place, and is killed before it fills it.
+    after.append((start + writer._recent.span, records + 1, points + 1, []))
     writer.append_row(("a",), [3.0], 2, 0)
     sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
     assert reader.drain(sink) and len(sink.rows) == 1, "while it lives, the hole may yet be filled"

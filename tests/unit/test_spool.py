@@ -294,8 +294,7 @@ def test_ctrl_c_at_any_moment_leaves_no_hole_and_no_repetition(tmp_path: Path, s
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    writer.append_json('{"last":1}', last=True)
-    writer.seal()
+    writer.end(lambda points, records: f'{{"points":{points},"records":{records}}}')
     sink, reader = read_all(tmp_path)
     assert reader.at_end(), (reader.place, reader._sealed_at(), reader._next_segment(), reader.damage)
     assert reader.damage.records == reader.damage.segments == 0

@@ -425,6 +425,7 @@ class Carrier:
             record.finish.exit_code = 0 if self.meta.helper else -1
             record.finish.points = entry.points_total
             record.finish.records = entry.last_record - 1
+            record.finish.dropped_points = self._reader.dropped_points()
         batch = pb.Batch(
             format=1,
             run=self._run_path(),

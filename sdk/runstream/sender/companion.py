@@ -45,8 +45,7 @@ class Companion:
         StateFile(hidden / "state", create=True).close()
         self._writer = SpoolWriter(hidden)
         self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True, "system": True})
-        hidden.rename(self.folder)
-        self._writer.moved_to(self.folder)
+        self._writer.move(self.folder)
 
     def row(self, values: dict[str, float], step: int) -> None:
         """Raises SpoolError."""
@@ -56,14 +55,18 @@ class Companion:
     def record(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> None:
         """Raises SpoolError."""
         text = json.dumps({"kind": kind, "value": value}, separators=(",", ":"))
-        self._writer.append_json(text, time_us, last=kind == "finish")
+        self._writer.append_json(text, time_us)
 
     def close(self) -> None:
         """Its last word, and no more."""
         writer = self._writer
+
+        def finish(points: int, records: int) -> str:
+            value = {"outcome": "OUTCOME_FINISHED", "points": points, "records": records}
+            return json.dumps({"kind": "finish", "value": value}, separators=(",", ":"))
+
         with contextlib.suppress(SpoolError):  # then the stream is ended for it by who sends it
-            self.record("finish", {"outcome": "OUTCOME_FINISHED", "points": writer.points, "records": writer.number})
-        writer.seal()
+            writer.end(finish)
         writer.close()
         self._lock.release()
 

@@ -5,13 +5,13 @@ Each record costs two system calls more; the promise stays: when `append` return
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runstream.errors import SpoolError
 from runstream.spool import format
+from runstream.spool.segment import File, Segment
 from runstream.spool.writer import SpoolWriter
 
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -23,69 +23,62 @@ NETWORK_FILE_SYSTEMS = frozenset(
 class AppendingWriter(SpoolWriter):
     """A `SpoolWriter` that keeps a segment in memory and writes each record out as it is appended."""
 
-    _fd = -1
-    _left_fd = -1
-    """While rolling: the segment that is left behind."""
-    _written = 0
+    _owed: list[tuple[Segment, int, int, int]] | None = None
+    """Claims that could not be written, and hold nothing: (segment, start, bytes, number). Readers wait for them."""
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
-        with self._lock:
-            super().append_row(keys, values, step, time_us)
-            self._write_out()
+        keyset = self._find(keys)
+        numbers = keyset.layout.unpack(keyset.pack(0, 0, 0, 0, step, *values))[4:]
 
-    def _append_sized(self, kind: int, keyset: int, data: bytes, time_us: int | None) -> int:
-        number = super()._append_sized(kind, keyset, data, time_us)
-        self._write_out()
-        return number
+        def make(_: int, number: int) -> bytes:
+            row = keyset.pack(format.KIND_ROW, keyset.ident, number, time_us, *numbers)
+            return format.PREFIX.pack(format.crc32(row), keyset.size) + row
 
-    def _write_out(self) -> None:
-        """All that follows the first new record's length word, then the word: a reader sees all or nothing."""
-        start, end = self._written, self._offset
-        if start >= end:
-            return
+        while (found := self._append(keyset.segment, keyset.span, 1, keyset.count, make)) is None:
+            keyset = self._find_in_next(keyset)
+        keyset.last = found[0]
+
+    def _append(
+        self, segment: Segment, span: int, numbers: int, points: int, make: Callable[[int, int], bytes]
+    ) -> tuple[int, int] | None:
+        self._write_owed()  # before anything is claimed
+        return super()._append(segment, span, numbers, points, make)
+
+    def _put(self, segment: Segment, start: int, record: bytes) -> None:
+        assert segment.file is not None
         try:
-            _write_all(self._fd, self._view[start + 8 : end], start + 8)
-            _write_all(self._fd, self._view[start : start + 8], start)
+            segment.file.write(record[8:], start + 8)
+            segment.file.write(record[:8], start)
         except OSError as error:
-            # It stays in memory, and goes out with the next record that can be written.
             raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
-        self._written = end
+        super()._put(segment, start, record)
 
-    def _make_segment(self, path: Path, size: int) -> bytearray:
-        if self._fd >= 0:
-            self._write_out()
+    def _put_void(self, segment: Segment, start: int, span: int, number: int) -> None:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.ftruncate(fd, size)
+            super()._put_void(segment, start, span, number)
+        except SpoolError:
+            if self._owed is None:
+                self._owed = []
+            self._owed.append((segment, start, span, number))
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            owed = self._owed.pop()
+            try:
+                super()._put_void(*owed)
+            except BaseException:
+                self._owed.append(owed)
+                raise
+
+    def _make_segment(self, index: int, size: int, *, hidden: bool) -> Segment:
+        name = self._file_name(index, hidden)
+        path = self._folder / name
+        try:
+            file = File(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.truncate(path, size)
         except OSError as error:
             raise SpoolError(f"cannot write the spool file {path}: {error.strerror}") from error
-        self._left_fd, self._fd = self._fd, fd
-        return bytearray(size)
-
-    def _switch_to(self, mapped: mmap.mmap | bytearray, size: int) -> None:
-        super()._switch_to(mapped, size)
-        _write_all(self._fd, self._view[: format.HEADER_BYTES], 0)
-        self._written = self._offset
-
-    def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
-        super()._seal_segment(mapped, offset)
-        fd = self._fd if self._left_fd < 0 else self._left_fd
-        place = format.SEALED_OFFSET
-        _write_all(fd, memoryview(mapped)[place : place + 8], place)
-
-    def _leave_segment(self) -> None:
-        os.close(self._left_fd)
-        self._left_fd = -1
-
-    def _close_segment(self) -> None:
-        super()._close_segment()
-        os.close(self._fd)
-
-
-def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    while data:
-        written = os.pwrite(fd, data, offset)
-        data, offset = data[written:], offset + written
+        return Segment(index, size, bytearray(size), name if hidden else None, file)
 
 
 def is_network(folder: Path) -> bool:

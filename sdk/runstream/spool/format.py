@@ -3,7 +3,7 @@
 A segment is a 64-byte header, then records, then zeros. A record is
 
     u32  crc32, u32 length          length of what follows, a multiple of 8; written last of all
-    u32  kind, u32 keyset
+    u32  kind, u32 keyset           a keyset's number is unique in its segment
     u64  record number              0 for a keyset definition, which is not a record of the run
     i64  time, microseconds since 1970 (UTC)
     ...  ROW: i64 step, then one f64 a key;  KEYSET and JSON: u64 byte count, then UTF-8, zero-padded
@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from dataclasses import dataclass
 
 from runstream.errors import SpoolError
 
 if sys.byteorder != "little":  # pragma: no cover
     raise SpoolError("runstream's spool needs a little-endian machine")
+
+crc32 = zlib.crc32
 
 MAGIC = b"RSSPOOL2"
 HEADER_BYTES = 64
@@ -34,7 +37,10 @@ SIZED = struct.Struct("@IIQqQ")
 ROW_HEAD_BYTES = HEAD.size + 8
 
 SEGMENT_HEADER = struct.Struct("@8sIIQQq")
-"""magic, header bytes, reserved, segment index, segment bytes, created (microseconds since 1970)"""
+"""magic, header bytes, dropped points, segment index, segment bytes, created (microseconds since 1970)"""
+U32 = struct.Struct("@I")
+DROPPED_OFFSET = 12
+"""u32 in the header: points that the process had to give up so far, as far as it said so."""
 POINTS_OFFSET = 40
 """u64 in the header: scalar points in the segments before this one."""
 RECORDS_OFFSET = 56
@@ -56,6 +62,9 @@ MAX_KEYS_PER_ROW = 8192
 """A wider dict becomes several rows, so that a row with its names fits in a batch."""
 MAX_JSON_BYTES = 3 << 20
 """One record must fit in a batch, which the gateway bounds at 4 MiB."""
+
+LAST_BYTES = 2048
+"""Kept for the finish record when the stream is shut: it is written once what was claimed before it is there."""
 
 STOP_ORDER = "stop.json"
 """Beside the state page, where a stop is requested: `cause` and `reason`. Written before the page says so."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,10 +34,11 @@ class Quota:
     dropped_bytes: int = 0
     """Of segments given up by drop_oldest."""
 
-    def make_room(self, folder: Path, current: int, size: int) -> None:
-        """Return when a segment of `size` bytes fits. Raises SpoolFullError (drop_new)."""
+    def make_room(self, folder: Path, current: int, size: int, ended: Callable[[], bool] = lambda: False) -> None:
+        """Return when a segment of `size` bytes fits, or when `ended()`: nobody needs it then. Raises SpoolFullError
+        (drop_new)."""
         last_said = time.monotonic()
-        while True:
+        while not ended():
             segments = _segments(folder)
             used = sum(bytes_ for _, _, bytes_ in segments)
             if used + size <= self.limit_bytes:
@@ -48,20 +51,41 @@ class Quota:
                 if not self._drop_oldest(segments, current):
                     return  # nothing but the segment being written: go on, one segment over
                 continue
-            time.sleep(_PAUSE_S)
-            if time.monotonic() - last_said > 1.0:
-                last_said = time.monotonic()
-                self.waiting()
+            last_said = self._pause(last_said)
+
+    def make_media_room(self, folder: Path, size: int, ended: Callable[[], bool]) -> None:
+        """Return when a file of `size` bytes fits beside those that wait in `folder`, or when `ended()`. Only `block`
+        waits: records refer to files, so that none is given up. Raises SpoolFullError."""
+        last_said = time.monotonic()
+        while not ended():
+            waiting = _bytes_in(folder)
+            if waiting + size <= self.limit_bytes:
+                return
+            if self.when_full != "block" or size > self.limit_bytes:
+                allowed = f"of {self.limit_bytes >> 20} MB allowed (spool_limit_mb)"
+                raise SpoolFullError(f"{waiting >> 20} MB of media wait to be sent, {allowed}")
+            last_said = self._pause(last_said)
+
+    def _pause(self, last_said: float) -> float:
+        time.sleep(_PAUSE_S)
+        if time.monotonic() - last_said <= 1.0:
+            return last_said
+        self.waiting()
+        return time.monotonic()
+
+    def wait(self) -> bool:
+        """The disk is full: wait a moment where that is wanted. False where it is not."""
+        if self.when_full != "block":
+            return False
+        time.sleep(0.5)
+        self.waiting()
+        return True
 
     def found_room(self, folder: Path, current: int, error: SpoolError) -> bool:
         """The disk itself is full: True to try again, after having waited or dropped; False to give up."""
         if self.when_full == "drop_oldest":
             return self._drop_oldest(_segments(folder), current)
-        if self.when_full == "block":
-            time.sleep(0.5)
-            self.waiting()
-            return True
-        return False
+        return self.wait()
 
     def _drop_oldest(self, segments: list[tuple[int, Path, int]], current: int) -> bool:
         for index, path, size in segments:
@@ -70,6 +94,14 @@ class Quota:
                 self.dropped_bytes += size
                 return True
         return False
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # sent and deleted meanwhile
+            total += entry.stat().st_size
+    return total
 
 
 def _segments(folder: Path) -> list[tuple[int, Path, int]]:

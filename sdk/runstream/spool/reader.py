@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import struct
 import time
 import zlib
 from dataclasses import dataclass
@@ -64,6 +65,17 @@ class SpoolReader:
     def points_before(self, record: int) -> int | None:
         """Points logged up to `record`, if that is the last record before a segment that was opened lately."""
         return self._headers.get(record)
+
+    def dropped_points(self) -> int:
+        """Points that the process gave up, as the last segment that is there says. Of a dead process it does not
+        change any more."""
+        indices = [int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdigit()]
+        try:
+            with (self._folder / format.segment_name(max(indices))).open("rb") as file:
+                header = file.read(format.HEADER_BYTES)
+            return int(format.U32.unpack_from(header, format.DROPPED_OFFSET)[0])
+        except (OSError, ValueError, struct.error):  # none is there, or none that can be read
+            return 0
 
     def close(self) -> None:
         if self._map is not None:

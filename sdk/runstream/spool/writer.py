@@ -1,58 +1,39 @@
-"""The training process's half of the spool: `append` returns when the record is in mapped memory.
+"""The training process's half of the spool: `append_row` returns when the record is in mapped memory.
 
-From there the kernel writes it out whatever happens to the process, so a returned `append` survives SIGKILL
-(promise 1). Nothing here touches the network, starts a thread or waits for anybody.
+From there the kernel writes it out whatever happens to the process, so a returned call survives SIGKILL (promise 1).
+Nothing here touches the network, starts a thread or waits for anybody, but for a full spool where that is wanted.
 """
 
 from __future__ import annotations
 
-import mmap
-import sys
+import contextlib
+import itertools
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from struct import Struct
 
-from runstream.errors import SpoolError
+from runstream.errors import SpoolClosedError, SpoolError
 from runstream.spool import files, format
 from runstream.spool.quota import Quota
+from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
 
 _PREFIX_PACK = format.PREFIX.pack_into
-_crc32 = zlib.crc32
-_HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-
-
-class _Keyset:
-    """Keys that are logged together, in one segment: their number there and the packer of their rows."""
-
-    __slots__ = ("count", "ident", "keys", "last", "layout", "pack_into", "size", "view")
-
-    def __init__(self, keys: tuple[str, ...], ident: int, view: memoryview) -> None:
-        self.keys = keys
-        self.ident = ident
-        self.view = view
-        """Of the segment that the keys are defined in: another one does not know them."""
-        self.count = len(keys)
-        self.layout = Struct(f"@IIQqq{self.count}d")
-        self.pack_into = self.layout.pack_into
-        self.size = self.layout.size
-        self.last = 0
-        """Where the last row of these keys lies; 0: none yet."""
+_crc32 = format.crc32
+_SETTLE_PAUSE_S = 0.0005
 
 
 class SpoolWriter:
     """Appends records to one stream's segments. Any thread may call, signal handlers and finalizers too.
 
-    Appending takes no lock: a record's place and number are claimed between two bytecodes that let no other thread
-    or handler in (CPython switches at calls and backward jumps only), and filled after that; its length word makes
-    it visible last. A record that is claimed and not filled when the process is killed is a hole that the reader
-    steps over: its `append` had not returned. New segments are made under a lock. Where there is no global
-    interpreter lock, all of it is done under the lock.
+    Appending takes no lock. A record's place and number are claimed in one step (`spool.segment` says how, and why that
+    is safe), then its bytes are written, its length word last: a reader sees a record whole or not at all. A record
+    that is claimed and not filled when the process is killed is a hole, which the reader steps over: its call had not
+    returned. Values are converted before the claim, so that no code of the user's runs between the two. New segments
+    are made under a lock, which saves work: the chain of claims decides which of them is used.
     """
 
-    __slots__ = ("__dict__", "_end", "_offset", "_recent", "_view", "number", "points")
+    __slots__ = ("__dict__", "_recent")
     """What every append touches; the rest lives in the dict."""
 
     def __init__(
@@ -60,262 +41,401 @@ class SpoolWriter:
         folder: Path,
         check_keys: Callable[[tuple[str, ...]], None] | None = None,
         quota: Quota | None = None,
+        segment_bytes: int = format.SEGMENT_BYTES,
     ) -> None:
-        """`check_keys` sees each new key list and raises what `append_row` shall raise. Raises SpoolError."""
+        """`check_keys` sees each new key list and raises what `append_row` shall raise. `segment_bytes`: of later
+        segments; the first is smaller. Raises SpoolError."""
         self._folder = folder
         self._quota = quota
         self._check_keys = check_keys
-        self._last: dict[str, float] = {}
+        self._segment_bytes = segment_bytes
         self._lock = threading.RLock()
-        self._segment = -1
-        self._map: mmap.mmap | bytearray
-        self._view: memoryview
-        self._offset = 0
-        self._end = 0
-        self._left: tuple[mmap.mmap | bytearray, int] | None = None
-        """The segment before while it is not sealed, and where its records end."""
-        self._keysets: dict[tuple[str, ...], _Keyset] = {}
-        self._next_keyset = 1
-        self._recent = _Keyset((), 0, memoryview(b""))
-        self.number = 0
+        self._hidden_names = itertools.count()
+        self._last: dict[str, float] = {}
+        self._left: Segment | None = None
+        """The segment before, whose last records may still be on their way."""
+        self._dropped = 0
+        self._voided: list[int] = []
+        """Points that were claimed and are not there."""
+        first = self._make_segment(0, min(format.FIRST_SEGMENT_BYTES, segment_bytes), hidden=False)
+        first.write_header()
+        self._segment = first
+        self._recent = Keyset((), 0, first)
+
+    @property
+    def number(self) -> int:
         """Records numbered so far."""
-        self.points = 0
+        return self._last_claim()[1]
+
+    @property
+    def points(self) -> int:
         """Scalar points in them."""
-        self._open_segment(format.FIRST_SEGMENT_BYTES)
-        if not _HAS_GIL:  # pragma: no cover
-            self.append_row = self._append_row_locked  # type: ignore[method-assign]
+        return self._last_claim()[2] - sum(self._voided)
+
+    @property
+    def closed(self) -> bool:
+        """True when the stream has ended."""
+        claim = self._last_claim()
+        return claim[0] >= SHUT
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
         """Append one row of scalars.
 
         `keys`: at most MAX_KEYS_PER_ROW valid names. `values`: as many numbers, or objects with __float__.
-        Raises struct.error or TypeError when a value is no number or the step no 64-bit integer (nothing is
-        appended then), SpoolError when there is no space for a new segment.
+        Raises struct.error or TypeError when a value is no number or the step no 64-bit integer, SpoolError when there
+        is no space for a new segment, SpoolClosedError when the stream has ended; nothing is appended then.
         """
         keyset = self._recent
         if keys != keyset.keys:
             keyset = self._find(keys)
         while True:
-            size = keyset.size
-            pack_into = keyset.pack_into
-            # From here to the claim no call stands, so nobody comes in between.
-            start = self._offset
-            body = start + 8
-            end = body + size
-            view = keyset.view
-            if end <= self._end and view is self._view:
-                number = self.number + 1
-                self._offset = end
-                self.number = number
-                self.points += keyset.count
-                break
-            keyset = self._make_room(keys, size + 8)
-        try:
-            pack_into(view, body, 1, keyset.ident, number, time_us, step, *values)
-            _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
-        except BaseException:  # a value that is no number; Ctrl-C at whatever moment
-            self._give_back(view, start, size, 1, number, keyset.count)
-            raise
-        keyset.last = body
-
-    def _append_row_locked(
-        self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int
-    ) -> None:  # pragma: no cover
-        with self._lock:
-            SpoolWriter.append_row(self, keys, values, step, time_us)
-
-    def _find(self, keys: tuple[str, ...]) -> _Keyset:
-        keyset = self._keysets.get(keys)
-        if keyset is None:
-            with self._lock:
-                keyset = self._keysets.get(keys) or self._define(keys)
-        self._recent = keyset
-        return keyset
-
-    def _make_room(self, keys: tuple[str, ...], needed: int) -> _Keyset:
-        """The keys, defined in a segment that had `needed` bytes left a moment ago."""
-        with self._lock:
-            if self._end - self._offset < needed:
-                self._roll(needed)
-            return self._find(keys)
-
-    def _give_back(self, view: memoryview, start: int, size: int, numbers: int, number: int, points: int) -> None:
-        """A record could not be filled: undo the claim, or, where another one came behind, fill it with nothing, so
-        that no reader waits for it. A record that is whole already stands."""
-        body = start + 8
-        end = body + size
-        if format.PREFIX.unpack_from(view, start)[1]:
+            segment = keyset.segment
+            start, records, points, after = segment.tail
+            number = records + 1
+            # Before the claim, because a value's __float__ may be anybody's code: it may raise, wait, or log.
+            row = keyset.pack(1, keyset.ident, number, time_us, step, *values)  # KIND_ROW
+            checksum = _crc32(row)
+            end = start + keyset.span
+            if end > segment.limit:
+                keyset = self._find_in_next(keyset)
+                continue
+            claim: Claim = (end, number, points + keyset.count, [])
+            try:
+                after.append(claim)
+                if after[0] is not claim:
+                    segment.tail = after[0]
+                    values = keyset.layout.unpack(row)[5:]  # plain numbers: nobody's code runs a second time
+                    continue
+                segment.tail = claim
+                keyset.fill(segment.view, start + 8, row)
+                _PREFIX_PACK(segment.view, start, checksum, keyset.size)
+            except BaseException:  # Ctrl-C, at whatever moment
+                self._give_up(segment, start, keyset.span, number, keyset.count, claim, after)
+                raise
+            if segment.suspect:
+                self._look_again(segment, start)
+            keyset.last = start
             return
-        view[body:end] = bytes(size)
-        if self._offset == end and view is self._view:
-            self._offset = start
-            self.number -= numbers
-            self.points -= points
-            return
-        self.points -= points
-        kind = format.KIND_JSON if numbers else format.KIND_KEYSET
-        format.SIZED.pack_into(view, body, kind, 0, number, time.time_ns() // 1000, 0)
-        _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
+
+    def append_json(self, text: str, time_us: int | None = None) -> int:
+        """Append one record that is not a row, as JSON. Returns its number.
+
+        Raises SpoolError when it is larger than MAX_JSON_BYTES or there is no space, SpoolClosedError.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        if len(data) > format.MAX_JSON_BYTES:
+            raise SpoolError(f"a record of {len(data)} bytes is larger than the limit of {format.MAX_JSON_BYTES}")
+        return self._append_sized(format.KIND_JSON, data, time_us)[2]
+
+    def end(self, make_text: Callable[[int, int], str], patience_s: float = 1.0) -> int:
+        """End the stream: let nobody append any more, wait until what was claimed before is there, then append one last
+        record and seal the segment. Returns the last record's number.
+
+        `make_text`: of the points and the records that were appended. What another thread has not filled after
+        `patience_s` is given up: its call raises SpoolClosedError. Needs no free space. Raises SpoolClosedError when
+        the stream has ended before, SpoolError when the record cannot be written.
+        """
+        segment, start, records, points = self._shut()
+        self._settle(segment, start, records, patience_s)
+        data = make_text(points - sum(self._voided), records).encode("utf-8", "surrogatepass")
+        if len(data) > format.LAST_BYTES - format.SIZED.size:
+            raise SpoolError(f"the last record has {len(data)} bytes: at most {format.LAST_BYTES - format.SIZED.size}")
+        span = format.PREFIX.size + format.LAST_BYTES
+        self._put(segment, start, _sized_record(format.KIND_JSON, 0, records + 1, None, data, span))
+        self._seal(segment)
+        return records + 1
 
     def last_values(self) -> dict[str, float]:
         """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
         reference to what it was given, which may be a tensor with a whole graph behind it."""
         with self._lock:
-            return {**self._last, **_last_rows(self._keysets)}
+            left = _last_rows(self._left) if self._left is not None else {}
+            return {**self._last, **left, **_last_rows(self._segment)}
 
-    def append_json(self, text: str, time_us: int | None = None, *, last: bool = False) -> int:
-        """Append one record that is not a row, as JSON. Returns its number. `last`: the stream's last, which may use
-        the space kept for it.
+    def note_dropped(self, points: int) -> None:
+        """Write down in the spool how many points this process had to give up so far: its sender says so for it when it
+        ends without a finish record. Raises nothing."""
+        self._dropped = points
+        self._segment.write_dropped(points)
 
-        Raises SpoolError when it is larger than MAX_JSON_BYTES or there is no space.
-        """
-        data = text.encode("utf-8", "surrogatepass")
-        if len(data) > format.MAX_JSON_BYTES:
-            raise SpoolError(f"a record of {len(data)} bytes is larger than the limit of {format.MAX_JSON_BYTES}")
+    def move(self, folder: Path) -> None:
+        """Rename the stream's folder. Raises OSError."""
         with self._lock:
-            if last:
-                self._end += format.RESERVE_BYTES
-            return self._append_sized(format.KIND_JSON, 0, data, time_us)
-
-    def moved_to(self, folder: Path) -> None:
-        """The stream's folder was renamed: later segments are made there."""
-        self._folder = folder
+            self._folder.rename(folder)
+            self._folder = folder
 
     def seal(self) -> None:
-        """Say that no record follows: the sender need not look again."""
-        with self._lock:
-            self._seal_left()
-            self._seal_segment(self._map, self._offset)
+        """End the stream without a last record: the sender need not look again."""
+        segment, start, records, _ = self._shut(last=False)
+        self._settle(segment, start, records, 0.0)
+        self._seal(segment)
 
     def close(self) -> None:
-        """Unmap. The records stay on disk."""
-        with self._lock:
-            self._keysets = {}
-            self._recent = _Keyset((), 0, memoryview(b""))
-            self._close_segment()
+        """Let go of the memory. The records stay on disk; nothing is appended any more. A thread that is still
+        filling a record keeps its mapping until it has done so."""
+        if self._segment.last_claim()[0] < SHUT:
+            self._shut(last=False)
+        claim = self._segment.last_claim()
+        self._leave(claim[1], claim[2])
 
-    def _define(self, keys: tuple[str, ...]) -> _Keyset:
-        """Number a key list in this segment and write it down, so that a segment can be read by itself. Under the
-        lock."""
+    def abandon(self) -> None:
+        """In a forked child: the stream is the parent's. Later calls here raise SpoolClosedError."""
+        claim = self._segment.last_claim()
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._segment.tail = (SHUT, claim[1], claim[2], [None, 0])
+        self._leave(claim[1], claim[2])
+
+    # Within
+
+    def _leave(self, records: int, points: int) -> None:
+        nowhere = Segment(self._segment.index, 0, bytearray(), None)
+        nowhere.tail = (SHUT, records, points, [None, 0])
+        for segment in (self._segment, self._left):
+            if segment is not None:
+                segment.keysets = {}
+        self._segment = nowhere
+        self._left = None
+        self._recent = Keyset((), 0, nowhere)
+
+    def _last_claim(self) -> Claim:
+        claim = self._segment.last_claim()
+        while claim[0] >= SHUT and claim[3][0] is not None:
+            claim = claim[3][0].last_claim()
+        return claim
+
+    def _find(self, keys: tuple[str, ...]) -> Keyset:
+        """The keys in the current segment, defined there if they were not."""
+        keyset = self._segment.keysets.get(keys) or self._define(keys)
+        self._recent = keyset
+        return keyset
+
+    def _find_in_next(self, keyset: Keyset) -> Keyset:
+        """The keys in the segment that follows the one that has no room for a row of them."""
+        self._go_on_from(keyset.segment, keyset.span + _definition_span(keyset.keys))
+        return self._find(keyset.keys)
+
+    def _define(self, keys: tuple[str, ...]) -> Keyset:
+        """Write a key list down in the current segment, so that a segment can be read by itself. Two threads may do so
+        at once: one of the definitions is used, and both are true."""
         if self._check_keys is not None:
             self._check_keys(keys)
         data = "\0".join(keys).encode("utf-8", "surrogatepass")
-        row = format.ROW_HEAD_BYTES + 8 * len(keys) + 8
-        needed = format.padded(format.SIZED.size + len(data)) + 8 + row
+        segment, start, _ = self._append_sized(format.KIND_KEYSET, data, None)
+        return segment.keysets.setdefault(keys, Keyset(keys, start, segment))
+
+    def _append_sized(self, kind: int, data: bytes, time_us: int | None) -> tuple[Segment, int, int]:
+        """Append bytes of any length. Returns where, and the record's number (0 for a key list)."""
+        span = format.PREFIX.size + format.padded(format.SIZED.size + len(data))
+        numbers = int(kind == format.KIND_JSON)
+
+        def make(start: int, number: int) -> bytes:
+            ident = 0 if numbers else start  # a key list is known by where it lies: no two share that
+            return _sized_record(kind, ident, number, time_us, data, span)
+
         while True:
-            view = self._view
-            ident = self._next_keyset
-            self._next_keyset += 1
-            if self._end - self._offset < needed:
-                self._roll(needed)
-                view = self._view
-            self._append_sized(format.KIND_KEYSET, ident, data, None)
-            if view is self._view:  # else a row of another thread took the room, and this segment is a new one
-                keyset = _Keyset(keys, ident, view)
-                self._keysets[keys] = keyset
-                return keyset
+            segment = self._segment
+            found = self._append(segment, span, numbers, 0, make)
+            if found is not None:
+                return segment, *found
+            self._go_on_from(segment, span)
 
-    def _append_sized(self, kind: int, keyset: int, data: bytes, time_us: int | None) -> int:
-        """Append bytes of any length. Returns the record's number, 0 for a keyset. Under the lock."""
-        size = format.padded(format.SIZED.size + len(data))
-        if time_us is None:
-            time_us = time.time_ns() // 1000
+    def _append(
+        self, segment: Segment, span: int, numbers: int, points: int, make: Callable[[int, int], bytes]
+    ) -> tuple[int, int] | None:
+        """Claim `span` bytes and fill them with what `make` returns of place and number. Returns these; None when the
+        segment has no room. `append_row` of mapped files does the same in one piece."""
         while True:
-            # As in append_row: no call from here to the claim.
-            start = self._offset
-            end = start + 8 + size
-            view = self._view
-            if end <= self._end:
-                number = self.number + 1 if kind == 3 else 0  # KIND_JSON
-                self._offset = end
-                self.number += kind == 3
-                break
-            self._roll(size + 8)
+            start, records, points_before, after = segment.tail
+            end = start + span
+            if end > segment.limit:
+                return None
+            claim: Claim = (end, records + numbers, points_before + points, [])
+            number = records + 1 if numbers else 0
+            try:
+                after.append(claim)
+                if after[0] is not claim:
+                    segment.tail = after[0]
+                    continue
+                segment.tail = claim
+                self._put(segment, start, make(start, number))
+            except BaseException:
+                self._give_up(segment, start, span, number, points, claim, after)
+                raise
+            if segment.suspect:
+                self._look_again(segment, start)
+            return start, number
+
+    def _put(self, segment: Segment, start: int, record: bytes) -> None:
+        """Fill claimed bytes, the length word last. Raises SpoolError where files are not mapped."""
+        view = segment.view
+        view[start + 8 : start + len(record)] = record[8:]
+        view[start : start + 8] = record[:8]
+
+    def _give_up(
+        self, segment: Segment, start: int, span: int, number: int, points: int, claim: Claim, after: list[Claim]
+    ) -> None:
+        """An exception came in between: what was claimed and not filled holds nothing, so that no reader waits for it.
+        A record that is whole stands."""
+        if not after or after[0] is not claim or format.PREFIX.unpack_from(segment.view, start)[1]:
+            return
+        segment.voided.append(points)
+        self._voided.append(points)
+        self._put_void(segment, start, span, number)
+
+    def _put_void(self, segment: Segment, start: int, span: int, number: int) -> None:
+        """Fill claimed bytes with a record that holds nothing. `number` 0: in place of a key list's definition."""
+        kind = format.KIND_JSON if number else format.KIND_KEYSET
+        self._put(segment, start, _sized_record(kind, 0, number, None, b"", span))
+
+    def _look_again(self, segment: Segment, start: int) -> None:
+        """A record was filled while the stream was ended. Raises SpoolClosedError when `end()` has given it up."""
+        while segment.given_up is None and any(hole.start <= start < hole.end for hole in segment.doubtful):
+            time.sleep(_SETTLE_PAUSE_S)
+        for hole in segment.given_up or ():
+            if hole.start <= start < hole.end:
+                self._fill_hole(segment, hole)
+                raise SpoolClosedError("the run ended while this was being logged")
+
+    def _go_on_from(self, segment: Segment, needed: int) -> None:
+        """Return when the current segment is another one. Raises SpoolError, SpoolClosedError."""
         try:
-            body = start + 8
-            format.SIZED.pack_into(view, body, kind, keyset, number, time_us, len(data))
-            first = body + format.SIZED.size
-            view[first : first + len(data)] = data
-            _PREFIX_PACK(view, start, _crc32(view[body:end]), size)
-        except BaseException:
-            self._give_back(view, start, size, int(kind == format.KIND_JSON), number, 0)
-            raise
-        return number
+            with self._lock:
+                while self._segment is segment:
+                    self._roll(segment, needed)
+        except OSError as error:
+            raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
 
-    def _roll(self, needed: int) -> None:
-        """Go on in a new segment that holds at least `needed` bytes of records; seal the old one. Under the lock."""
-        size = max(format.SEGMENT_BYTES, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
-        if self._quota is not None:
-            self._quota.make_room(self._folder, self._segment, size)
-        old_keysets = self._keysets
-        self._seal_left()
-        try:
-            while True:
-                try:
-                    self._open_segment(size)
-                    break
-                except SpoolError as error:
-                    if self._quota is None or not self._quota.found_room(self._folder, self._segment, error):
-                        raise
-        finally:
-            self._seal_left()  # also where Ctrl-C came in between
-        self._last.update(_last_rows(old_keysets))
-        self._leave_segment()  # unmapped when the last append that is still filling a record in it has ended
+    def _roll(self, old: Segment, needed: int) -> None:
+        """Make a segment that holds at least `needed` bytes of records, and go on there. Under the lock; but a signal
+        handler may do the same in between, and then one of the two segments is used."""
+        size = max(self._segment_bytes, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
+        if self._quota is not None and old.last_claim()[0] < SHUT:
+            self._quota.make_room(self._folder, old.index, size, lambda: old.last_claim()[0] >= SHUT)
+        while (claim := old.last_claim())[0] < SHUT:
+            try:
+                new = self._make_segment(old.index + 1, size, hidden=True)
+            except SpoolError as error:
+                if self._quota is None or not self._quota.found_room(self._folder, old.index, error):
+                    raise
+                continue
+            try:
+                while claim[0] < SHUT:
+                    new.begin_behind(claim[1], claim[2])
+                    claim[3].append((SHUT, claim[1], claim[2], [new, claim[0]]))
+                    claim = claim[3][0]
+            finally:
+                if old.last_claim()[3][:1] != [new]:
+                    (self._folder / str(new.hidden)).unlink(missing_ok=True)
+        self._switch(old, claim)
 
-    def _open_segment(self, size: int) -> None:
-        path = self._folder / format.segment_name(self._segment + 1)
-        try:
-            self._switch_to(self._make_segment(path, size), size)
-        except BaseException:
-            if not path.name.startswith(f"{self._segment:08d}"):
-                path.unlink(missing_ok=True)  # Ctrl-C: nothing was switched to it
-            raise
+    def _switch(self, old: Segment, last: Claim) -> None:
+        """Do what a chain's last claim says. May be repeated, and done by two at once.
 
-    def _switch_to(self, mapped: mmap.mmap | bytearray, size: int) -> None:
-        index = self._segment + 1
-        format.SEGMENT_HEADER.pack_into(
-            mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, index, size, time.time_ns() // 1000
-        )
-        view = memoryview(mapped)
-        # All at once, with no call in between.
-        points, records = self.points, self.number
-        self._left = (self._map, self._offset) if index else None
-        self._segment = index
-        self._map = mapped
-        self._view = view
-        self._offset = format.HEADER_BYTES
-        self._end = size - format.RESERVE_BYTES
-        self._keysets = {}
-        format.U64.pack_into(mapped, format.POINTS_OFFSET, points)
-        format.U64.pack_into(mapped, format.RECORDS_OFFSET, records)
+        Raises SpoolClosedError, OSError."""
+        new, end = last[3][:2]
+        if new is None:
+            raise SpoolClosedError("the stream has ended")
+        new.write_header()
+        new.write_dropped(self._dropped)
+        hidden = new.hidden
+        if hidden is not None:
+            with contextlib.suppress(FileNotFoundError):  # somebody else was here a moment ago
+                (self._folder / hidden).rename(self._folder / format.segment_name(new.index))
+            new.hidden = None
+        old.seal(end)  # after its successor can be found: a sealed segment without one is the stream's last
+        if self._segment is old:
+            if self._left is not None:
+                self._last.update(_last_rows(self._left))
+                self._left.keysets = {}  # they refer to their segment: its memory is freed at once without them
+            self._left, self._segment = old, new
 
-    def _make_segment(self, path: Path, size: int) -> mmap.mmap | bytearray:
-        return files.map_new(path, size)
+    def _shut(self, *, last: bool = True) -> tuple[Segment, int, int, int]:
+        """Let nobody claim any more, but for the last record. Returns where that goes, and the records and points
+        before it. Takes no lock: a thread that waits for room in a full spool may hold it. Raises SpoolClosedError."""
+        while True:
+            segment = self._segment
+            claim = segment.last_claim()
+            start, records, points, after = claim
+            if start >= SHUT:
+                self._switch(segment, claim)
+                continue
+            end = start + (format.PREFIX.size + format.LAST_BYTES if last else 0)
+            final: Claim = (SHUT, records + int(last), points, [None, end])
+            after.append(final)
+            if after[0] is final:
+                return segment, start, records, points
 
-    def _seal_left(self) -> None:
-        """Seal the segment that was left; where Ctrl-C kept it from that, the next one to come here does."""
+    def _settle(self, segment: Segment, end: int, records: int, patience_s: float) -> None:
+        """Wait until all records before `end` are filled. Those that are not after `patience_s` are given up."""
+        deadline = time.monotonic() + patience_s
         if self._left is not None:
-            self._seal_segment(*self._left)
-            self._left = None
+            last = self._left.last_claim()
+            self._settle_segment(self._left, last[3][1], last[1], last[2], deadline)
+        self._settle_segment(segment, end, records, segment.last_claim()[2], deadline)
 
-    def _seal_segment(self, mapped: mmap.mmap | bytearray, offset: int) -> None:
-        format.U64.pack_into(mapped, format.SEALED_OFFSET, offset)
+    def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
+        holes = walk(segment, end, records)[1]
+        while holes and time.monotonic() < deadline:
+            time.sleep(_SETTLE_PAUSE_S)
+            holes = walk(segment, end, records)[1]
+        if not holes:
+            return
+        # Who fills one of them from here on looks again, and waits until it is decided whether it came too late.
+        segment.doubtful = holes
+        segment.suspect = True
+        there, holes = walk(segment, end, records)
+        for hole in holes:
+            self._fill_hole(segment, hole)
+        self._voided.append(points - segment.points_before - there - sum(segment.voided))
+        segment.given_up = holes
 
-    def _leave_segment(self) -> None:
-        """The segment before the current one is sealed."""
+    def _fill_hole(self, segment: Segment, hole: Hole) -> None:
+        for start, span, number in hole.records():
+            self._put_void(segment, start, span, number)
 
-    def _close_segment(self) -> None:
-        self._view.release()
-        if isinstance(self._map, mmap.mmap):
-            self._map.close()
+    def _seal(self, segment: Segment) -> None:
+        """Raises SpoolError."""
+        try:
+            segment.seal(segment.last_claim()[3][1])
+        except OSError as error:
+            raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
+
+    def _make_segment(self, index: int, size: int, *, hidden: bool) -> Segment:
+        """Make a segment's file. `hidden`: under another name, until it is known to be the next one.
+
+        Raises SpoolError."""
+        name = self._file_name(index, hidden)
+        return Segment(index, size, files.map_new(self._folder / name, size), name if hidden else None)
+
+    def _file_name(self, index: int, hidden: bool) -> str:
+        name = format.segment_name(index)
+        return f".{name}-{next(self._hidden_names)}" if hidden else name
 
 
-def _last_rows(keysets: dict[tuple[str, ...], _Keyset]) -> dict[str, float]:
+def _sized_record(kind: int, ident: int, number: int, time_us: int | None, data: bytes, span: int) -> bytes:
+    """A whole record of `span` bytes."""
+    record = bytearray(span)
+    time_us = time.time_ns() // 1000 if time_us is None else time_us
+    format.SIZED.pack_into(record, format.PREFIX.size, kind, ident, number, time_us, len(data))
+    first = format.PREFIX.size + format.SIZED.size
+    record[first : first + len(data)] = data
+    with memoryview(record) as view:
+        format.PREFIX.pack_into(record, 0, _crc32(view[format.PREFIX.size :]), span - format.PREFIX.size)
+    return bytes(record)
+
+
+def _definition_span(keys: tuple[str, ...]) -> int:
+    """At most how many bytes the definition of a key list takes."""
+    return format.PREFIX.size + format.padded(format.SIZED.size + sum(4 * len(key) + 1 for key in keys))
+
+
+def _last_rows(segment: Segment) -> dict[str, float]:
     """Each key's value in the last row that had it, as far as one segment knows."""
     values: dict[str, float] = {}
-    for keyset in sorted(keysets.values(), key=lambda one: one.last):
+    for keyset in sorted(segment.keysets.values(), key=lambda one: one.last):
         if keyset.last:
-            values.update(zip(keyset.keys, keyset.layout.unpack_from(keyset.view, keyset.last)[5:], strict=True))
+            row = keyset.layout.unpack_from(segment.view, keyset.last + format.PREFIX.size)
+            values.update(zip(keyset.keys, row[5:], strict=True))
     return values
 
 

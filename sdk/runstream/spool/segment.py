@@ -1,0 +1,223 @@
+"""One file of the spool while its process writes to it, and the chain of claims that shares its bytes out.
+
+**The claim protocol.** A claim is a tuple `(end, records, points, after)`: where the claimed bytes end, and how many
+records and points the stream has up to there. `after` is a list; the claim that follows is `after[0]`. To claim the
+bytes behind a claim, make a tuple of one's own and append it to `after`: who finds it at index 0 has the bytes, all
+others follow `after[0]` and try there. `list.append` is one step for the interpreter, with and without a global lock.
+So one claim and no other follows each claim, wherever the interpreter switches threads, runs a signal handler, a
+finalizer or a trace function, or starts the garbage collector. (This is the enqueue of the queue of Michael and Scott,
+PODC 1996, with a garbage collector, hence without its ABA problem.) `Segment.tail` is a hint: any claim of the chain
+will do, a late one saves steps. Claims that nobody refers to any more are freed.
+
+A chain ends with a claim whose `end` is SHUT: `after` is `[successor, end]` there, the segment that follows (None: the
+stream has ended) and where the records of this one end. So what a segment holds, where it ends and what its successor
+begins with is decided by the same one step as each record's place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from struct import Struct
+from typing import Any
+
+from runstream.spool import format
+
+Claim = tuple[int, int, int, list[Any]]
+"""(end, records, points, after); see above."""
+SHUT = 1 << 62
+"""The `end` of a chain's last claim: beyond every limit, so that nobody claims behind it."""
+_VOID_BYTES = format.PREFIX.size + format.SIZED.size
+"""The smallest record: one that holds nothing."""
+
+
+class Keyset:
+    """Keys that are logged together, as they were defined in one segment."""
+
+    __slots__ = ("count", "fill", "ident", "keys", "last", "layout", "pack", "segment", "size", "span")
+
+    def __init__(self, keys: tuple[str, ...], ident: int, segment: Segment) -> None:
+        """`ident`: where the definition lies in the segment, which no other definition shares."""
+        self.keys = keys
+        self.ident = ident
+        self.segment = segment
+        """Another segment does not know these keys."""
+        self.count = len(keys)
+        self.layout = Struct(f"@IIQqq{self.count}d")
+        """A row: kind, keyset, number, time, step, values."""
+        self.pack = self.layout.pack
+        self.size = self.layout.size
+        self.fill = Struct(f"@{self.size}s").pack_into
+        """Copy a row's bytes. (Faster than to assign a slice.)"""
+        self.span = format.PREFIX.size + self.size
+        """Bytes that a row takes in the segment."""
+        self.last = 0
+        """Where the last row of these keys lies; 0: there is none yet."""
+
+
+class Segment:
+    """A segment's memory and its chain of claims. Any thread may claim; `spool.writer` has the loop."""
+
+    __slots__ = (
+        "doubtful",
+        "file",
+        "given_up",
+        "hidden",
+        "index",
+        "keysets",
+        "limit",
+        "mapped",
+        "points_before",
+        "records_before",
+        "size",
+        "suspect",
+        "tail",
+        "view",
+        "voided",
+    )
+
+    def __init__(
+        self, index: int, size: int, mapped: mmap.mmap | bytearray, hidden: str | None, file: File | None = None
+    ) -> None:
+        self.index = index
+        self.size = size
+        self.mapped = mapped
+        self.view = memoryview(mapped)
+        self.hidden = hidden
+        """Its file's name until the chain before leads to it; None: its own name."""
+        self.file = file
+        """Where files are not mapped: what is written to."""
+        self.limit = size - format.RESERVE_BYTES
+        """Records end here; the rest is for the stream's last record."""
+        self.records_before = 0
+        self.points_before = 0
+        """What the stream has in the segments before."""
+        self.tail: Claim = (format.HEADER_BYTES, 0, 0, [])
+        """A claim of the chain, mostly the last. Nothing refers to earlier ones, so they are freed."""
+        self.keysets: dict[tuple[str, ...], Keyset] = {}
+        self.voided: list[int] = []
+        """Points of claims that could not be filled, and hold nothing now."""
+        self.suspect = False
+        """A record that was just filled may not be there after all: look again."""
+        self.doubtful: list[Hole] = []
+        """Holes at the stream's end, while it is not decided which of them are given up."""
+        self.given_up: list[Hole] | None = None
+        """Holes that were filled with nothing; None: not decided."""
+
+    def last_claim(self) -> Claim:
+        """Follow the chain to its end."""
+        claim = self.tail
+        while claim[0] < SHUT and claim[3]:
+            claim = claim[3][0]
+        return claim
+
+    def begin_behind(self, records: int, points: int) -> None:
+        """Prepare to be the successor of a segment that ends with these counts. Nobody may know this segment yet."""
+        self.records_before, self.points_before = records, points
+        self.tail = (format.HEADER_BYTES, records, points, [])
+
+    def write_header(self) -> None:
+        """Say what came before. May be repeated."""
+        format.SEGMENT_HEADER.pack_into(
+            self.mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, self.index, self.size, time.time_ns() // 1000
+        )
+        format.U64.pack_into(self.mapped, format.POINTS_OFFSET, self.points_before)
+        format.U64.pack_into(self.mapped, format.RECORDS_OFFSET, self.records_before)
+        if self.file is not None:
+            self.file.write(self.view[: format.HEADER_BYTES], 0)
+
+    def write_dropped(self, points: int) -> None:
+        """Say how many points the process has given up so far."""
+        format.U32.pack_into(self.mapped, format.DROPPED_OFFSET, min(points, 2**32 - 1))
+        if self.file is not None:
+            place = format.DROPPED_OFFSET
+            self.file.write(self.view[place : place + 4], place)
+
+    def seal(self, end: int) -> None:
+        """Say where the records end: none follows. May be repeated."""
+        format.U64.pack_into(self.mapped, format.SEALED_OFFSET, end)
+        if self.file is not None:
+            place = format.SEALED_OFFSET
+            self.file.write(self.view[place : place + 8], place)
+
+
+class File:
+    """A descriptor that is closed with the last reference to it: another thread may still be writing."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: memoryview | bytes, offset: int) -> None:
+        """Write all of it. Raises OSError."""
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._fd, rest, offset)
+            rest, offset = rest[written:], offset + written
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+class Hole:
+    """Bytes that were claimed and not filled, between records that are there."""
+
+    __slots__ = ("end", "first_number", "numbers", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.first_number = 0
+        self.numbers = 0
+        """How many numbers are missing there; 0: a key list's definition, which has none."""
+
+    def records(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (start, bytes, number) of the records to fill it with."""
+        start = self.start
+        for position in range(self.numbers - 1):
+            yield start, _VOID_BYTES, self.first_number + position
+            start += _VOID_BYTES
+        yield start, self.end - start, self.first_number + self.numbers - 1 if self.numbers else 0
+
+
+def walk(segment: Segment, end: int, records: int) -> tuple[int, list[Hole]]:
+    """Count the points in the rows up to `end`, and find the holes. `records`: the records numbered up to `end`."""
+    view, points, holes, unnumbered = segment.view, 0, list[Hole](), list[Hole]()
+    offset, last = format.HEADER_BYTES, segment.records_before
+    prefix, head = format.PREFIX.unpack_from, format.HEAD.unpack_from
+    while offset < end:
+        length = prefix(view, offset)[1]
+        if not length:
+            unnumbered.append(Hole(offset, _next_record(view, offset + 8, end)))
+            offset = unnumbered[-1].end
+            continue
+        kind, _, number, _ = head(view, offset + 8)
+        if kind == format.KIND_ROW:
+            points += (length - format.ROW_HEAD_BYTES) // 8
+        if number:
+            holes += _number(unnumbered, last + 1, number)
+            last, unnumbered = number, []
+        offset += 8 + length
+    return points, holes + _number(unnumbered, last + 1, records + 1)
+
+
+def _number(holes: list[Hole], first: int, following: int) -> list[Hole]:
+    """Share the missing numbers `first` to `following` - 1 out to the holes between two records that have numbers."""
+    for hole in holes:
+        hole.first_number = first
+        hole.numbers = min(following - first, (hole.end - hole.start) // _VOID_BYTES)
+        first += hole.numbers
+    return holes
+
+
+def _next_record(view: memoryview, start: int, end: int) -> int:
+    """Where the first whole record from `start` on begins; `end` when none does."""
+    for offset in range(start, end - 32, 8):
+        checksum, length = format.PREFIX.unpack_from(view, offset)
+        fits = 24 <= length <= end - offset - 8 and not length & 7
+        if fits and format.crc32(view[offset + 8 : offset + 8 + length]) == checksum:
+            return offset
+    return end
