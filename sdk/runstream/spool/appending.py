@@ -70,8 +70,7 @@ class AppendingWriter(SpoolWriter):
                 self._owed.append(owed)
                 raise
 
-    def _make_segment(self, index: int, size: int, *, hidden: bool) -> Segment:
-        name = self._file_name(index, hidden)
+    def _make_segment(self, index: int, size: int, name: str, *, hidden: bool) -> Segment:
         path = self._folder / name
         try:
             file = File(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

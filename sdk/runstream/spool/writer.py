@@ -20,6 +20,7 @@ from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
 
 _PREFIX_PACK = format.PREFIX.pack_into
 _crc32 = format.crc32
+_sleep = time.sleep
 _SETTLE_PAUSE_S = 0.0005
 
 
@@ -57,7 +58,8 @@ class SpoolWriter:
         self._dropped = 0
         self._voided: list[int] = []
         """Points that were claimed and are not there."""
-        first = self._make_segment(0, min(format.FIRST_SEGMENT_BYTES, segment_bytes), hidden=False)
+        first_bytes = min(format.FIRST_SEGMENT_BYTES, segment_bytes)
+        first = self._make_segment(0, first_bytes, format.segment_name(0), hidden=False)
         first.write_header()
         self._segment = first
         self._recent = Keyset((), 0, first)
@@ -290,7 +292,7 @@ class SpoolWriter:
     def _look_again(self, segment: Segment, start: int) -> None:
         """A record was filled while the stream was ended. Raises SpoolClosedError when `end()` has given it up."""
         while segment.given_up is None and any(hole.start <= start < hole.end for hole in segment.doubtful):
-            time.sleep(_SETTLE_PAUSE_S)
+            _sleep(_SETTLE_PAUSE_S)
         for hole in segment.given_up or ():
             if hole.start <= start < hole.end:
                 self._fill_hole(segment, hole)
@@ -312,20 +314,19 @@ class SpoolWriter:
         if self._quota is not None and old.last_claim()[0] < SHUT:
             self._quota.make_room(self._folder, old.index, size, lambda: old.last_claim()[0] >= SHUT)
         while (claim := old.last_claim())[0] < SHUT:
+            name, new = self._hidden_name(old.index + 1), None
             try:
-                new = self._make_segment(old.index + 1, size, hidden=True)
-            except SpoolError as error:
-                if self._quota is None or not self._quota.found_room(self._folder, old.index, error):
-                    raise
-                continue
-            try:
+                new = self._make_segment(old.index + 1, size, name, hidden=True)
                 while claim[0] < SHUT:
                     new.begin_behind(claim[1], claim[2])
                     claim[3].append((SHUT, claim[1], claim[2], [new, claim[0]]))
                     claim = claim[3][0]
+            except SpoolError as error:
+                if self._quota is None or not self._quota.found_room(self._folder, old.index, error):
+                    raise
             finally:
-                if old.last_claim()[3][:1] != [new]:
-                    (self._folder / str(new.hidden)).unlink(missing_ok=True)
+                if new is None or old.last_claim()[3][:1] != [new]:
+                    (self._folder / name).unlink(missing_ok=True)
         self._switch(old, claim)
 
     def _switch(self, old: Segment, last: Claim) -> None:
@@ -376,7 +377,7 @@ class SpoolWriter:
     def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
         holes = walk(segment, end, records)[1]
         while holes and time.monotonic() < deadline:
-            time.sleep(_SETTLE_PAUSE_S)
+            _sleep(_SETTLE_PAUSE_S)
             holes = walk(segment, end, records)[1]
         if not holes:
             return
@@ -400,16 +401,12 @@ class SpoolWriter:
         except OSError as error:
             raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
 
-    def _make_segment(self, index: int, size: int, *, hidden: bool) -> Segment:
-        """Make a segment's file. `hidden`: under another name, until it is known to be the next one.
-
-        Raises SpoolError."""
-        name = self._file_name(index, hidden)
+    def _make_segment(self, index: int, size: int, name: str, *, hidden: bool) -> Segment:
+        """Make a segment's file under this name. `hidden`: until it is known to be the next one. Raises SpoolError."""
         return Segment(index, size, files.map_new(self._folder / name, size), name if hidden else None)
 
-    def _file_name(self, index: int, hidden: bool) -> str:
-        name = format.segment_name(index)
-        return f".{name}-{next(self._hidden_names)}" if hidden else name
+    def _hidden_name(self, index: int) -> str:
+        return f".{format.segment_name(index)}-{next(self._hidden_names)}"
 
 
 def _sized_record(kind: int, ident: int, number: int, time_us: int | None, data: bytes, span: int) -> bytes:
