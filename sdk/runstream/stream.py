@@ -61,6 +61,8 @@ class Stream:
         self.writer_id = new_writer_id()
         self.folder = self.spool.streams / self.writer_id
         self._contents = 0
+        self._next_check = 0.0
+        """When a waiting process looks next whether there is a sender."""
         hidden = self.spool.streams / f".new-{self.writer_id}"
         files.private_folder(hidden)
         write_meta(hidden, self._meta(self._remember_key()))
@@ -134,14 +136,13 @@ class Stream:
     def wait_acked(self, number: int, deadline: float) -> bool:
         """Wait until record `number` is stored for good, or `deadline` (time.monotonic()) has passed."""
         pause = 0.002
-        next_check = time.monotonic() + 0.5
         while self.state.acked_record() < number:
             now = time.monotonic()
             if now >= deadline:
                 return False
-            if now >= next_check:
+            if now >= self._next_check:  # kept from call to call: who waits in slices of a second must look, too
+                self._next_check = now + 0.5
                 self.ensure_sender()
-                next_check = now + 0.5
             time.sleep(min(pause, max(deadline - now, 0)))
             pause = min(pause * 1.5, 0.05)
         return True

@@ -2,14 +2,15 @@
 
     python -m tests.property.spool_claims [--stride N]      all schedules of all scenes (minutes), or every Nth
 
-Each scene has two or three threads that append to one writer whose segment has room for one more record. A schedule says
-after how many bytecodes of the spool's code each thread stands still. At the point that it leads to, the files are read as
-after SIGKILL; then all threads run to their ends and the files are read again. What must hold is in `Scene.check`.
+Each scene has two threads that append to one writer whose segment has room for few more records. A schedule says after
+how many bytecodes of the spool's code each thread stands still. At the point that it leads to, the files are read as
+after SIGKILL; then both threads run to their ends and the files are read again. What must hold is in `Scene.check`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import random
 import struct
@@ -282,10 +283,8 @@ def explore_exceptions(where: Path, make: Callable[[Scene], Bodies], filled: int
             raise KeyboardInterrupt
 
         with interrupted_at(at, interrupt) as run:
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 run(outer)
-            except KeyboardInterrupt:
-                pass
         scene.writer._lock = SteppedLock()  # type: ignore[assignment]
         for step in range(20):
             scene.row("after", step)

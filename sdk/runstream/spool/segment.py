@@ -61,6 +61,7 @@ class Segment:
     """A segment's memory and its chain of claims. Any thread may claim; `spool.writer` has the loop."""
 
     __slots__ = (
+        "__weakref__",
         "doubtful",
         "file",
         "given_up",

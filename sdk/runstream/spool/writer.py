@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -54,7 +55,9 @@ class SpoolWriter:
         self._hidden_names = itertools.count()
         self._last: dict[str, float] = {}
         self._left: Segment | None = None
-        """The segment before, whose last records may still be on their way."""
+        """The segment before."""
+        self._in_use: list[weakref.ref[Segment]] = []
+        """Segments that were left: those that are still referred to have records on their way."""
         self._dropped = 0
         self._voided: list[int] = []
         """Points that were claimed and are not there."""
@@ -348,6 +351,7 @@ class SpoolWriter:
             if self._left is not None:
                 self._last.update(_last_rows(self._left))
                 self._left.keysets = {}  # they refer to their segment: its memory is freed at once without them
+            self._in_use = [one for one in self._in_use if one() is not None] + [weakref.ref(old)]
             self._left, self._segment = old, new
 
     def _shut(self, *, last: bool = True) -> tuple[Segment, int, int, int]:
@@ -369,9 +373,11 @@ class SpoolWriter:
     def _settle(self, segment: Segment, end: int, records: int, patience_s: float) -> None:
         """Wait until all records before `end` are filled. Those that are not after `patience_s` are given up."""
         deadline = time.monotonic() + patience_s
-        if self._left is not None:
-            last = self._left.last_claim()
-            self._settle_segment(self._left, last[3][1], last[1], last[2], deadline)
+        for one in self._in_use:
+            left = one()
+            if left is not None:
+                last = left.last_claim()
+                self._settle_segment(left, last[3][1], last[1], last[2], deadline)
         self._settle_segment(segment, end, records, segment.last_claim()[2], deadline)
 
     def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
