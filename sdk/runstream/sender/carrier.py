@@ -19,7 +19,15 @@ from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
-from runstream.spool.journal import KIND_CRASHED, KIND_HEARTBEAT, KIND_LOST, KIND_RECORDS, Entry, Journal
+from runstream.spool.journal import (
+    KIND_CRASHED,
+    KIND_HEARTBEAT,
+    KIND_LOST,
+    KIND_RECORDS,
+    KIND_UNFINISHED,
+    Entry,
+    Journal,
+)
 from runstream.spool.reader import SpoolReader
 from runstream.spool.state import StateFile
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -71,6 +79,7 @@ class Carrier:
         self._state = StateFile(folder / "state")
         self._journal = Journal(folder / "batches")
         self._acked = self._state.read().acked_batch
+        self._damage_told = (0, 0)
         self._acked_at_start = self._acked
         self._acked_ahead: set[int] = set()
         acked_entry = next((entry for entry in self._journal.entries if entry.number == self._acked), None)
@@ -405,9 +414,13 @@ class Carrier:
     def _cut_lost(self, last: int) -> tuple[int, bytes]:
         """A batch that says that the records up to `last` will never come. Between segments their points are known."""
         points = self._reader.points_before(last)
+        damage = self._reader.damage
+        unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
+        self._damage_told = damage.records, damage.segments
+        damage.unfinished = 0
         entry = Entry(
             self._next_number,
-            KIND_LOST,
+            KIND_UNFINISHED if unfinished else KIND_LOST,
             self._last_record + 1,
             last,
             self._end,
@@ -455,10 +468,13 @@ class Carrier:
 
     def _build_own(self, entry: Entry, *, lost: bool = False) -> bytes:
         record = pb.Record(number=entry.last_record, time_us=entry.time_us)
-        if lost or entry.kind == KIND_LOST:
+        if lost or entry.kind in (KIND_LOST, KIND_UNFINISHED):
             record.loss.points = entry.points_total - self._points
-            full = pb.SpoolLoss.CAUSE_SPOOL_FULL
-            record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
+            if entry.kind == KIND_UNFINISHED:
+                record.loss.cause = pb.SpoolLoss.CAUSE_UNFINISHED
+            else:
+                full = pb.SpoolLoss.CAUSE_SPOOL_FULL
+                record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
         elif entry.kind == KIND_HEARTBEAT:
             # Heartbeats are no records of the run: their version is the batch number, which grows too.
             record.number = entry.number
