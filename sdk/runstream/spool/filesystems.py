@@ -26,8 +26,8 @@ MAPPED = frozenset(
     }
 )
 """In the kernel, on this machine's disk or in its memory. Not here on purpose: zfs and bcachefs (they copy on write,
-and what is allocated is not kept for us: a full pool shows when the page is written back, to nobody), vfat, exfat, ntfs3
-(removable disks, which vanish), aufs and unionfs (long dead)."""
+and what is allocated is not kept for us: a full pool shows when the page is written back, to nobody), vfat, exfat,
+ntfs3 (removable disks, which vanish), aufs and unionfs (long dead)."""
 _OVERLAY = "overlay"
 """A container's root. Segments are made in its upper layer, which the kernel wants to be local: it is asked where it
 can be seen from here, and trusted where it cannot, as from within a container."""
