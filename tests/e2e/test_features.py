@@ -235,9 +235,7 @@ run.finish(timeout=30)
 """
     environment = {**os.environ, "RUNSTREAM_SYSTEM_METRICS": "true"}
     command = [sys.executable, "-c", script]
-    processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, stdin=subprocess.PIPE, text=True) for rank in range(2)
-    ]
+    processes: list[subprocess.Popen[str]] = []
     wanted = [
         *(("system/process.memory_rss_bytes", rank) for rank in range(2)),
         ("system/cpu_percent", 0),
@@ -245,13 +243,15 @@ run.finish(timeout=30)
     ]
     question = "SELECT count() FROM points FINAL WHERE run = 'system' AND metric = '{}' AND rank = {}"
 
-    def sampled() -> bool:
-        return all(rows(stack, question.format(*one))[0][0] >= 3 for one in wanted)
+    def sampled(ranks: int) -> bool:
+        return all(rows(stack, question.format(*one))[0][0] >= 3 for one in wanted if one[1] < ranks)
 
     try:
-        wait_for(sampled, "three samples of each process and of the node")
+        for rank in range(2):  # rank 0 comes first and goes last: the node is sampled for the first that is there
+            processes.append(subprocess.Popen([*command, str(rank)], env=environment, stdin=subprocess.PIPE, text=True))
+            wait_for(lambda count=rank + 1: sampled(count), "three samples of each process and of the node")
     finally:
-        for process in processes:
+        for process in reversed(processes):
             process.communicate("end\n", timeout=60)
     assert [process.returncode for process in processes] == [0, 0]
     assert command_line(["sync", str(spool)]) == 0
