@@ -157,3 +157,35 @@ def test_without_ctypes_nothing_is_guarded_and_nothing_breaks(tmp_path: Path) ->
     script += "guard = sigbus.guard(mapped); mapped[0] = 1; print(sigbus.available(), guard.broken); guard.release()"
     result = run(script, str(tmp_path / "seg"))
     assert result.stdout == "False False\n", result.stderr
+
+
+@pytest.mark.skipif(not sigbus.available(), reason="no guard on this system")
+def test_a_segment_that_is_truncated_under_its_reader_is_damage(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from runstream.spool import format
+from runstream.spool.format import Place
+from runstream.spool.reader import SpoolReader
+from runstream.spool.writer import SpoolWriter
+folder = Path(sys.argv[1])
+writer = SpoolWriter(folder)
+class Some:
+    taken, limit = 0, 10
+    def row(self, *record):
+        self.taken += self.taken < self.limit
+        return self.taken < self.limit
+    def json(self, *record):
+        return True
+for step in range(2000):
+    writer.append_row(("a",), [1.0], step, 0)
+reader, sink = SpoolReader(folder, Place(0, format.HEADER_BYTES)), Some()
+reader.drain(sink)
+os.truncate(folder / format.segment_name(0), 8192)
+sink.limit = 10**6
+print(reader.drain(sink, dead=True), 10 < sink.taken < 2000, reader.damage.segments, reader.damage.at_end, flush=True)
+reader.close()
+os._exit(0)
+"""
+    result = run(script, str(tmp_path))
+    assert (result.returncode, result.stdout) == (0, "True True 1 True\n"), result.stderr
