@@ -318,6 +318,9 @@ class Run(RunEnding):
             self._stream.ensure_sender()
             if self._stream.quota.dropped_bytes:
                 self._notices.complain("dropped", "the spool is full: its oldest unsent records are given up")
+            if self._stream.writer.broken:
+                folder = self._stream.folder
+                self._notices.complain("truncated", f"a spool file in {folder} was truncated: some records are lost")
         if self._capture is not None:
             self._capture.look_after()
         self._heed_stream()

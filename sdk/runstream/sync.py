@@ -145,8 +145,7 @@ def _bytes_waiting(spool: SpoolFolder) -> int:
 def status(folder: Path | None) -> int:
     """Print a line for each stream that waits."""
     spool = _folder(folder)
-    running = "running" if files.is_locked(spool.sender_lock) else "not running"
-    print(f"spool {spool.root}, sender {running}")
+    print(f"spool {spool.root}, sender {_sender_state(spool)}")
     for path in spool.stream_folders():
         try:
             meta, state = read_meta(path), StateFile(path / "state")
@@ -159,12 +158,42 @@ def status(folder: Path | None) -> int:
         age = f"{(time.time_ns() // 1000 - meta.created_us) / 1e6:.0f} s old"
         kind = ", offline" if meta.offline else ""
         kind += ", system" if meta.system else ""
-        trouble = f", {progress.error}" if progress.error else ""
+        trouble = _last_look(progress.beat_us, meta.offline)
+        trouble += f", {progress.error}" if progress.error else ""
         print(
             f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "
             f"{progress.acked_record} records stored{kind}{trouble}"
         )
     return 0
+
+
+def _sender_state(spool: SpoolFolder) -> str:
+    """Whether there is one, which process it is, and for how long it has been there; else what the log says last."""
+    if not files.is_locked(spool.sender_lock):
+        last = _last_line(spool.sender_log)
+        return f"not running ({last})" if last else "not running"
+    pid, _, since = files.read_note(spool.sender_lock).partition(" ")
+    if not since.isdigit():
+        return "running"
+    return f"running (process {pid}, for {max(time.time() - int(since), 0):.0f} s)"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_bytes()[-4096:].decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1][:200] if lines else ""
+
+
+def _last_look(beat_us: int, offline: bool) -> str:
+    """When the sender last looked after the stream, where that is longer ago than it should be."""
+    if offline:
+        return ""
+    if not beat_us:
+        return ", not sent yet"
+    ago = (time.time_ns() // 1000 - beat_us) / 1e6
+    return f", last looked after {ago:.0f} s ago" if ago > 5 else ""
 
 
 def _folder(folder: Path | None) -> SpoolFolder:

@@ -237,12 +237,13 @@ while True:
     assert command_line(["verify", "silent/run", "--wait", "10"]) == 0
     assert "silent/run: complete" in capsys.readouterr().out
     resumed = """
-import runstream, time
+import runstream, sys
 run = runstream.init(project="silent", id="run", resume="must")
 run.log({"loss": 2.0})
-time.sleep(3)
+sys.stdin.readline()
 """
-    process = subprocess.Popen([sys.executable, "-c", resumed])
+    process = subprocess.Popen([sys.executable, "-c", resumed], stdin=subprocess.PIPE, text=True)
     wait_for(lambda: api.run("silent/run").state == "running", "the resumed run")
-    assert process.wait(30) == 0
+    process.communicate("end\n", timeout=30)
+    assert process.returncode == 0
     wait_for(lambda: api.run("silent/run").state == "finished", "its end")

@@ -228,14 +228,32 @@ def test_system_metrics_of_each_process_and_once_of_the_node(stack: ServiceStack
 import sys, time, runstream
 run = runstream.init(project="system", id="system", rank=int(sys.argv[1]), world_size=2,
                      settings=runstream.Settings(system_metrics=True, system_interval_s=0.5))
-for step in range(30):
-    run.log({"loss": 1.0}); time.sleep(0.1)
+run.log({"loss": 1.0})
+sys.stdin.readline()
+run.log({"loss": 1.0})
 run.finish(timeout=30)
 """
     environment = {**os.environ, "RUNSTREAM_SYSTEM_METRICS": "true"}
     command = [sys.executable, "-c", script]
-    for process in [subprocess.Popen([*command, str(rank)], env=environment) for rank in range(2)]:
-        assert process.wait(60) == 0
+    processes: list[subprocess.Popen[str]] = []
+    wanted = [
+        *(("system/process.memory_rss_bytes", rank) for rank in range(2)),
+        ("system/cpu_percent", 0),
+        ("system/memory_used_bytes", 0),
+    ]
+    question = "SELECT count() FROM points FINAL WHERE run = 'system' AND metric = '{}' AND rank = {}"
+
+    def sampled(ranks: int) -> bool:
+        return all(rows(stack, question.format(*one))[0][0] >= 3 for one in wanted if one[1] < ranks)
+
+    try:
+        for rank in range(2):  # rank 0 comes first and goes last: the node is sampled for the first that is there
+            processes.append(subprocess.Popen([*command, str(rank)], env=environment, stdin=subprocess.PIPE, text=True))
+            wait_for(lambda count=rank + 1: sampled(count), "three samples of each process and of the node")
+    finally:
+        for process in reversed(processes):
+            process.communicate("end\n", timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
     assert command_line(["sync", str(spool)]) == 0
     found = {
         (metric, rank): count
@@ -243,13 +261,11 @@ run.finish(timeout=30)
             stack, "SELECT metric, rank, count() FROM points FINAL WHERE run = 'system' GROUP BY metric, rank"
         )
     }
-    for rank in range(2):
-        assert found["system/process.memory_rss_bytes", rank] >= 3
-    assert found["system/cpu_percent", 0] >= 3 and found["system/memory_used_bytes", 0] >= 3
+    assert all(found[one] >= 3 for one in wanted)
     assert ("system/cpu_percent", 1) not in found, "the node is sampled once"
     run = Api().run("system/system")
     assert run.completeness["verdict"] == "complete" and run.state == "finished"
-    assert [(last.rank, last.step) for last in run._found.last_steps] == [(0, 29), (1, 29)]
+    assert [(last.rank, last.step) for last in run._found.last_steps] == [(0, 1), (1, 1)]
 
 
 def test_definitions_make_the_summary_over_all_ranks(spool: Path) -> None:

@@ -40,7 +40,9 @@ def spool(stack: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def start(script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     environment = {**os.environ, **variables}
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def ended(path: str, state: str) -> Run:
@@ -248,12 +250,12 @@ print(run.finish(timeout=30), any("runstream-sender" in t.name for t in __import
 
 def test_a_run_that_is_still_written_is_synced_as_far_as_it_is(spool: Path) -> None:
     script = """
-import time, runstream
+import sys, runstream
 run = runstream.init(project="live", id="live", mode="offline")
 for step in range(500):
     run.log({"value": step})
 print("half", flush=True)
-time.sleep(3)
+sys.stdin.readline()
 for step in range(500):
     run.log({"value": 500 + step})
 run.finish()
@@ -264,7 +266,7 @@ run.finish()
     assert command_line(["sync", str(spool)]) == 0
     assert Api().run("live/live").completeness["points_stored"] == 500
     assert Api().run("live/live").state == "running"
-    process.communicate(timeout=30)
+    process.communicate("go on\n", timeout=30)
     assert command_line(["sync", str(spool)]) == 0
     run = Api().run("live/live")
     assert run.completeness["points_stored"] == 1000 and run.completeness["verdict"] == "complete"

@@ -130,11 +130,12 @@ print(run.finish(timeout=150))
         pid = sender_pid(spool)
         if pid is not None and pid not in killed and len(killed) < 3:
             time.sleep(0.5)
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         time.sleep(0.05)
     out, errors = process.communicate()
-    assert out.strip() == "True", errors
+    assert out.strip() == "True", errors + (spool / "sender.log").read_text()
     assert len(killed) >= 2
     run = Api().run("senders/replaced")
     assert run.completeness["verdict"] == "complete"

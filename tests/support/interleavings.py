@@ -2,8 +2,8 @@
 
 A trace function stops a thread at the opcode that the schedule names, and another thread goes on. So all schedules
 with a bounded number of switches can be played, on the real code and the real interpreter, each the same every time.
-Code in C is one step here, as it is for the interpreter, unless it lets go of the interpreter's lock; then it touches no
-claim.
+Code in C is one step here, as it is for the interpreter, unless it lets go of the interpreter's lock; then it touches
+no claim.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ _OUTPUTS = {pb.ConsoleLine.OUTPUT_STDOUT: "stdout", pb.ConsoleLine.OUTPUT_STDERR
 _CAUSES = {
     pb.SpoolLoss.CAUSE_SPOOL_FULL: LOST + "the spool was full",
     pb.SpoolLoss.CAUSE_DAMAGED: LOST + "damaged in the spool",
+    pb.SpoolLoss.CAUSE_UNFINISHED: LOST + "not finished when the process ended",
 }
 _LEVELS = {pb.Alert.LEVEL_INFO: "info", pb.Alert.LEVEL_WARN: "warn", pb.Alert.LEVEL_ERROR: "error"}
 _MAX_DEPTH = 32

@@ -1174,6 +1174,8 @@ class SpoolLoss(_message.Message):
         """given up by `when_full="drop_oldest"`"""
         CAUSE_DAMAGED: SpoolLoss._Cause.ValueType  # 2
         """their bytes in the spool no longer match their checksums"""
+        CAUSE_UNFINISHED: SpoolLoss._Cause.ValueType  # 3
+        """claimed, never written to the end: the process ended before its log() returned"""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper): ...
     CAUSE_UNSPECIFIED: SpoolLoss.Cause.ValueType  # 0
@@ -1181,6 +1183,8 @@ class SpoolLoss(_message.Message):
     """given up by `when_full="drop_oldest"`"""
     CAUSE_DAMAGED: SpoolLoss.Cause.ValueType  # 2
     """their bytes in the spool no longer match their checksums"""
+    CAUSE_UNFINISHED: SpoolLoss.Cause.ValueType  # 3
+    """claimed, never written to the end: the process ended before its log() returned"""
 
     POINTS_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int

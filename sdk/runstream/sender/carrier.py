@@ -6,18 +6,28 @@ import asyncio
 import contextlib
 import json
 import logging
+import random
 import time
 from pathlib import Path
 
 import grpc
 
 from runstream.credentials import Credentials
+from runstream.errors import RunstreamError
 from runstream.sender.batch import BatchBuilder, SpooledContent
 from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError, RunDeletedError
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
-from runstream.spool.journal import KIND_CRASHED, KIND_HEARTBEAT, KIND_LOST, KIND_RECORDS, Entry, Journal
+from runstream.spool.journal import (
+    KIND_CRASHED,
+    KIND_HEARTBEAT,
+    KIND_LOST,
+    KIND_RECORDS,
+    KIND_UNFINISHED,
+    Entry,
+    Journal,
+)
 from runstream.spool.reader import SpoolReader
 from runstream.spool.state import StateFile
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -33,6 +43,15 @@ MAX_IN_FLIGHT = 8
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 PERMANENT_RETRY_S = 15.0
 """After a refusal that waiting alone does not mend (wrong key, no right): somebody may mend it."""
+
+
+class GivesWayError(RunstreamError):
+    """The process is dead and its stream cannot be sent now: another may have this one's place."""
+
+    def __init__(self, text: str, least_s: float) -> None:
+        super().__init__(text)
+        self.least_s = least_s
+        """How long to wait before the next try."""
 
 
 class Carrier:
@@ -60,6 +79,8 @@ class Carrier:
         self._state = StateFile(folder / "state")
         self._journal = Journal(folder / "batches")
         self._acked = self._state.read().acked_batch
+        self._damage_told = (0, 0)
+        self._acked_at_start = self._acked
         self._acked_ahead: set[int] = set()
         acked_entry = next((entry for entry in self._journal.entries if entry.number == self._acked), None)
         start = acked_entry.end if acked_entry else Place(0, format.HEADER_BYTES)
@@ -80,6 +101,20 @@ class Carrier:
         self._room = asyncio.Event()
         self._pause_until = 0.0
         self._rebuild_unacked()
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def acked(self) -> int:
+        """The last batch of those that are stored without a gap."""
+        return self._acked
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything was stored since this was opened."""
+        return self._acked > self._acked_at_start
 
     @property
     def idle_since_death(self) -> bool:
@@ -105,24 +140,37 @@ class Carrier:
         return "" if self._closed else self._state.read().error
 
     async def carry(self) -> None:
-        """Connect, send, reconnect, until everything is acked."""
+        """Connect, send, reconnect, until everything is acked.
+
+        Raises GivesWayError when that must wait and the process is dead: a living one's stream is tried on and on.
+        """
         delay = RETRY_MIN_S
         while not self._done():
             try:
-                await self._session()
-                delay = RETRY_MIN_S
+                acked = self._acked
+                try:
+                    await self._session()
+                finally:
+                    if self._acked > acked:
+                        delay = RETRY_MIN_S
             except RunDeletedError as error:
                 self._trouble(str(error))
                 await self._discard()
             except PermanentError as error:
                 self._trouble(str(error))
+                self._give_way(str(error), PERMANENT_RETRY_S)
                 await asyncio.sleep(PERMANENT_RETRY_S)
             except (grpc.RpcError, OSError, TimeoutError) as error:
                 self._trouble(_reason(error))
-                await asyncio.sleep(delay)
+                self._give_way(_reason(error), RETRY_MIN_S)
+                await asyncio.sleep(delay * random.uniform(0.75, 1.25))  # noqa: S311  not all at once
                 delay = min(delay * 2, RETRY_MAX_S)
         self.close()
         remove_stream(self._folder)
+
+    def _give_way(self, text: str, least_s: float) -> None:
+        if self.idle_since_death:
+            raise GivesWayError(text, least_s) from None
 
     async def _discard(self) -> None:
         """Read what the process still logs, and drop it: nobody wants it, and its spool must not fill."""
@@ -212,9 +260,13 @@ class Carrier:
             if pause > 0 or len(self._in_flight) >= limit:
                 await self._wait_for_room(max(pause, POLL_S))
                 continue
+            began = time.monotonic()
             batch = self._next_batch()
+            took = time.monotonic() - began
             if batch is not None:
                 await self._send(link, key, *batch)
+                if self._links.living and self.idle_since_death:
+                    await asyncio.sleep(took)  # half of the loop's time at least is the living's
                 idle = POLL_S
             else:
                 await self._wait_for_room(idle)
@@ -242,6 +294,7 @@ class Carrier:
         """Batch `number` needs no more sending: move the acked position over all that are settled in a row."""
         if self._in_flight.pop(number, None) is None:
             return
+        self._links.settled += 1
         for content in self._contents.pop(number, ()):
             (self._folder / "media" / content.name).unlink(missing_ok=True)
         self._acked_ahead.add(number)
@@ -361,9 +414,13 @@ class Carrier:
     def _cut_lost(self, last: int) -> tuple[int, bytes]:
         """A batch that says that the records up to `last` will never come. Between segments their points are known."""
         points = self._reader.points_before(last)
+        damage = self._reader.damage
+        unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
+        self._damage_told = damage.records, damage.segments
+        damage.unfinished = 0
         entry = Entry(
             self._next_number,
-            KIND_LOST,
+            KIND_UNFINISHED if unfinished else KIND_LOST,
             self._last_record + 1,
             last,
             self._end,
@@ -411,10 +468,13 @@ class Carrier:
 
     def _build_own(self, entry: Entry, *, lost: bool = False) -> bytes:
         record = pb.Record(number=entry.last_record, time_us=entry.time_us)
-        if lost or entry.kind == KIND_LOST:
+        if lost or entry.kind in (KIND_LOST, KIND_UNFINISHED):
             record.loss.points = entry.points_total - self._points
-            full = pb.SpoolLoss.CAUSE_SPOOL_FULL
-            record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
+            if entry.kind == KIND_UNFINISHED:
+                record.loss.cause = pb.SpoolLoss.CAUSE_UNFINISHED
+            else:
+                full = pb.SpoolLoss.CAUSE_SPOOL_FULL
+                record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
         elif entry.kind == KIND_HEARTBEAT:
             # Heartbeats are no records of the run: their version is the batch number, which grows too.
             record.number = entry.number

@@ -17,6 +17,8 @@ from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 CONNECT_TIMEOUT_S = 20.0
+_GREETINGS = 16
+"""Streams that wait for their welcome at the same time: more would time out together on a busy gateway."""
 _PART_BYTES = 512 << 10
 _OPTIONS = [
     ("grpc.max_send_message_length", 16 << 20),
@@ -88,9 +90,18 @@ class Links:
 
     def __init__(self) -> None:
         self._channels: dict[tuple[str, bool], grpc.aio.Channel] = {}
+        self._greetings = asyncio.Semaphore(_GREETINGS)
+        self.settled = 0
+        """Batches of all streams that were acked or refused for good."""
+        self.living = 0
+        """Streams of living processes among those that are sent: the sender's loop keeps count."""
 
     async def open(self, meta: StreamMeta, api_key: str) -> Link:
         """Say hello and wait for the welcome. Raises PermanentError, grpc.RpcError, TimeoutError."""
+        async with self._greetings:
+            return await self._greet(meta, api_key)
+
+    async def _greet(self, meta: StreamMeta, api_key: str) -> Link:
         stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
         call = stub.Stream(metadata=(("authorization", f"Bearer {api_key}"),))
         try:

@@ -1,29 +1,55 @@
-"""The sender's loop: find streams, give each a carrier, end when nothing is left."""
+"""The sender's loop: find streams, give each a carrier, end when nothing is left.
+
+Streams of living processes come first: each has a carrier from the moment it is seen. What dead processes left is
+caught up a few streams at a time, newest first, so that a thousand of them cost a living run neither its heartbeats nor
+the server a thousand greetings. A stream of a dead process that cannot be sent now gives its place to the next one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from runstream.errors import SpoolError
-from runstream.sender.carrier import Carrier
+from runstream.sender.carrier import Carrier, GivesWayError
 from runstream.sender.companion import Companions
 from runstream.sender.consoles import Consoles
 from runstream.sender.link import Links
 from runstream.sender.system import SystemSampler
-from runstream.spool import files
-from runstream.spool.folder import SpoolFolder, read_meta
+from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 
 LOG = logging.getLogger("runstream.sender")
 SCAN_S = 0.1
-_ELECTION_S = 0.5
-"""A trainer that looks whether there is a sender holds the lock for an instant: one look must not end a new sender."""
+CATCH_UP = 8
+"""Streams of dead processes that are sent at the same time."""
+_OPENED_AT_ONCE = 4
+"""Of those, how many are opened in one turn: opening one may build up to 5 MB of batches again."""
+_RESCAN_S = 2.0
+"""The streams' folder is read so often although its time of change has not moved."""
+_SETTLED_S = 1.0
+"""A folder that changed so lately may change again under the same time of change."""
+_RETRY_MAX_S = 60.0
 _SIDE_WORK_S = 0.5
 """How often consoles are read and system metrics looked at."""
 LINGER_S = 10.0
 """How long it waits for a next run before it ends: jobs often start several in a row."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A stream of a dead process that waits for its turn."""
+
+    folder: Path
+    changed_ns: int
+    """When something was last made or removed in its folder."""
+    not_before: float = 0.0
+    delay_s: float = 0.0
+    error: str = ""
 
 
 class Sender:
@@ -53,6 +79,12 @@ class Sender:
         self._carriers: dict[str, Carrier] = {}
         self._skipped: dict[str, float] = {}
         self._stopping = False
+        self._waiting: dict[str, _Waiting] = {}
+        self._unusable: dict[str, str] = {}
+        """Streams that could not be opened, and why: no reason to stay."""
+        self._catching_up: dict[str, _Waiting] = {}
+        self._scanned_at = -_RESCAN_S
+        self._scanned_ns = 0
         self._companions = Companions(spool)
         self._consoles = Consoles(spool, self._companions, only_dead=side_work == "leftovers")
         self._system = SystemSampler(spool, self._companions)
@@ -60,10 +92,14 @@ class Sender:
         self._side_busy = False
         self.finished = 0
         """Streams stored to their end."""
+        self.end = "told to"
+        """Why `run()` returned."""
 
     def waiting(self) -> tuple[int, int]:
         """Streams that are not done yet, and records read but not acked in them."""
-        return len(self._tasks), sum(carrier.waiting_records for carrier in self._carriers.values())
+        return len(self._tasks) + len(self._waiting), sum(
+            carrier.waiting_records for carrier in self._carriers.values()
+        )
 
     def is_behind(self, name: str) -> bool:
         """Whether the stream has records that are not stored yet, or another sender has it."""
@@ -72,7 +108,9 @@ class Sender:
 
     def troubles(self) -> list[str]:
         """The last error of each stream that has one."""
-        return sorted({error for carrier in self._carriers.values() if (error := carrier.last_error())})
+        errors = {carrier.last_error() for carrier in self._carriers.values()}
+        errors |= {waiting.error for waiting in self._waiting.values()}
+        return sorted(errors - {""})
 
     def stop(self) -> None:
         """End soon, whatever is left. Any thread may call."""
@@ -82,26 +120,34 @@ class Sender:
         """Return when nothing is left, or nothing moves and patience has ended."""
         links = Links()
         last_busy = last_hope = time.monotonic()
+        progress = (0, 0)
         try:
             while not self._stopping:
                 self._do_side_work()
-                self._start_new(links)
+                self._find_new(links)
+                self._catch_up(links)
                 self._collect()
                 now = time.monotonic()
-                if self._tasks or self._side_busy:
+                before, progress = progress, (self.finished, links.settled)
+                if self._tasks or self._waiting.keys() - self._unusable.keys() or self._side_busy:
                     last_busy = now
-                    if any(not carrier.idle_since_death for carrier in self._carriers.values()) or self._side_busy:
+                    links.living = sum(not carrier.idle_since_death for carrier in self._carriers.values())
+                    if links.living or self._side_busy or progress != before:
                         last_hope = now
                     elif now - last_hope > self._patience_s:
-                        LOG.warning("giving up for now: %s streams wait in %s", len(self._tasks), self._spool.root)
+                        left = len(self._tasks) + len(self._waiting)
+                        self.end = f"gives up for now, {left} streams wait"
+                        LOG.warning("giving up for now: %s streams wait in %s", left, self._spool.root)
                         return
                 else:
                     last_hope = now
                     if now - last_busy > self._linger_s:
+                        self.end = "nothing is left to send"
                         return
                 if not self._spool.streams.exists():
+                    self.end = "the spool's folder is gone"
                     return
-                await asyncio.sleep(SCAN_S)
+                await self._pause()
         finally:
             self._companions.close()
             for task in self._tasks.values():
@@ -110,6 +156,13 @@ class Sender:
             for carrier in self._carriers.values():
                 carrier.close()
             await links.close()
+
+    async def _pause(self) -> None:
+        """Until the next turn: at once when a place is free for a stream that waits."""
+        if self._waiting and self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=SCAN_S, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(SCAN_S)
 
     def _do_side_work(self) -> None:
         """What the sender does for the node's processes beside sending."""
@@ -126,31 +179,78 @@ class Sender:
         except Exception:  # sending goes on whatever is wrong with sampling
             LOG.exception("system metrics and consoles")
 
-    def _start_new(self, links: Links) -> None:
+    def _find_new(self, links: Links) -> None:
+        """Carry what living processes write; queue what dead ones left."""
         now = time.monotonic()
-        for folder in self._spool.stream_folders():
+        for folder in self._new_folders(now):
             name = folder.name
-            if name in self._tasks or self._skipped.get(name, 0.0) > now:
-                continue
-            carrier = self._open(folder, links)
-            if carrier is None:
-                self._skipped[name] = now + self._retry_s
-                continue
-            self._carriers[name] = carrier
-            self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
+            if is_alive(folder):
+                if (carrier := self._open(folder, links)) is not None:
+                    self._start(name, carrier)
+            else:
+                try:
+                    self._waiting[name] = _Waiting(folder, folder.stat().st_mtime_ns)
+                except FileNotFoundError:
+                    continue
+
+    def _new_folders(self, now: float) -> list[Path]:
+        """Those that are neither carried nor queued, and not skipped for a while. Looks into the folder only when it
+        has changed, or a skipped one is due: hundreds of streams may lie there."""
+        due = [name for name, until in self._skipped.items() if until <= now]
+        try:
+            changed_ns = self._spool.streams.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        settled = changed_ns == self._scanned_ns and time.time_ns() - changed_ns > _SETTLED_S * 1e9
+        if not due and now - self._scanned_at < (_RESCAN_S if settled else SCAN_S / 2):
+            return []
+        self._scanned_ns, self._scanned_at = changed_ns, now
+        for name in due:
+            del self._skipped[name]
+        known = self._tasks.keys() | self._waiting.keys() | self._skipped.keys()
+        return [folder for folder in self._spool.stream_folders() if folder.name not in known]
+
+    def _catch_up(self, links: Links) -> None:
+        """Give free places to waiting streams: newest first, for somebody may be waiting for those."""
+        running = sum(carrier.idle_since_death for carrier in self._carriers.values())
+        free = min(CATCH_UP - running, _OPENED_AT_ONCE)
+        if free <= 0 or not self._waiting:
+            return
+        now = time.monotonic()
+        due = [name for name, waiting in self._waiting.items() if waiting.not_before <= now]
+        due.sort(key=lambda name: (self._waiting[name].delay_s > 0, -self._waiting[name].changed_ns))
+        for name in due[:free]:
+            waiting = self._waiting.pop(name)
+            if (carrier := self._open(waiting.folder, links)) is not None:
+                self._catching_up[name] = waiting
+                self._start(name, carrier)
+
+    def _start(self, name: str, carrier: Carrier) -> None:
+        self._carriers[name] = carrier
+        self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
 
     def _open(self, folder: Path, links: Links) -> Carrier | None:
+        """None when the stream cannot be carried now: it is skipped for a while."""
+        name = folder.name
         try:
             if read_meta(folder).offline and not self._include_offline:
+                self._skipped[name] = math.inf
                 return None
-            return Carrier(self._spool, folder, links)
+            carrier = Carrier(self._spool, folder, links)
         except BlockingIOError:
-            return None
+            reason = "another sender has it"
         except FileNotFoundError:
-            return None
+            reason = "it is gone"
         except (SpoolError, OSError, ValueError) as error:
-            LOG.error("cannot send the stream %s: %s", folder, error)
-            return None
+            reason = str(error)
+            if self._unusable.get(name) != reason:
+                LOG.error("cannot send the stream %s: %s", folder, error)
+        else:
+            self._unusable.pop(name, None)
+            return carrier
+        self._unusable[name] = reason
+        self._skipped[name] = time.monotonic() + self._retry_s
+        return None
 
     def _collect(self) -> None:
         for name, task in list(self._tasks.items()):
@@ -158,22 +258,25 @@ class Sender:
                 continue
             del self._tasks[name]
             carrier = self._carriers.pop(name)
+            waiting = self._catching_up.pop(name, None)
             error = task.exception()
             if error is None:
                 self.finished += 1
                 continue
-            LOG.error("stream %s failed and is tried again: %r", name, error, exc_info=error)
             carrier.close()
+            if isinstance(error, GivesWayError):
+                self._wait_again(carrier, waiting, error)
+                continue
+            LOG.error("stream %s failed and is tried again: %r", name, error, exc_info=error)
             self._skipped[name] = time.monotonic() + 5.0
 
-
-def hold_and_run(spool: SpoolFolder, patience_s: float) -> bool:
-    """Become the folder's sender and run to the end. False when another process is it already."""
-    lock = files.FileLock(spool.sender_lock)
-    if not lock.acquire(_ELECTION_S):
-        return False
-    try:
-        asyncio.run(Sender(spool, patience_s).run())
-    finally:
-        lock.release()
-    return True
+    def _wait_again(self, carrier: Carrier, waiting: _Waiting | None, error: GivesWayError) -> None:
+        """Queue a stream anew, behind those that were not tried yet; twice as long each time that nothing moved."""
+        if waiting is None:
+            waiting = _Waiting(carrier.folder, time.time_ns())
+        if carrier.moved:
+            waiting.delay_s = 0.0
+        waiting.delay_s = min(max(2 * waiting.delay_s, error.least_s), max(_RETRY_MAX_S, error.least_s))
+        waiting.not_before = time.monotonic() + waiting.delay_s * random.uniform(0.75, 1.25)  # noqa: S311
+        waiting.error = str(error)
+        self._waiting[carrier.folder.name] = waiting

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder
 
 _started: list[subprocess.Popen[bytes]] = []
+_STARTING_S = 20.0
+"""A sender that was started so lately and lives is about to take the lock: another would only take its processor."""
+_LOG_BYTES = 4 << 20
+_latest = (0.0, "")
+"""When the newest of `_started` was started, and for which folder."""
 
 
 def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
@@ -20,9 +27,14 @@ def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
     Never waits: who wins the lock among several started at once stays, the others end at once.
     Raises OSError when no process can be started.
     """
+    global _latest
     reap()
     if files.is_locked(folder.sender_lock):
         return False
+    since, root = _latest
+    if _started and root == str(folder.root) and time.monotonic() - since < _STARTING_S:
+        return False
+    _keep_log_small(folder.sender_log)
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(_import_paths() + _split(environment.get("PYTHONPATH", "")))
     with folder.sender_log.open("ab") as log:
@@ -37,7 +49,14 @@ def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
             close_fds=True,
         )
     _started.append(process)
+    _latest = time.monotonic(), str(folder.root)
     return True
+
+
+def _keep_log_small(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > _LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
 
 
 def reap() -> None:

@@ -1,4 +1,4 @@
-"""The spool where files cannot be mapped (NFS and friends): the same bytes, by plain writes.
+"""The spool where files are not mapped (filesystems.py says where): the same bytes, by plain writes.
 
 Each record costs two system calls more; the promise stays: when `append` returns, the kernel has the record.
 """
@@ -11,13 +11,9 @@ from pathlib import Path
 
 from runstream.errors import SpoolError
 from runstream.spool import format
+from runstream.spool.filesystems import may_map
 from runstream.spool.segment import File, Segment
 from runstream.spool.writer import SpoolWriter
-
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs3", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "beegfs"}
-)
-"""Where a mapped page may reach the server late, or raise SIGBUS when it is gone."""
 
 
 class AppendingWriter(SpoolWriter):
@@ -81,14 +77,5 @@ class AppendingWriter(SpoolWriter):
 
 
 def is_network(folder: Path) -> bool:
-    """Whether `folder` lies on a file system of NETWORK_FILE_SYSTEMS. False where the system does not say."""
-    try:
-        device = folder.stat().st_dev
-        wanted = f"{os.major(device)}:{os.minor(device)}"
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-            fields, _, rest = line.partition(" - ")
-            if fields.split()[2] == wanted:
-                return rest.split()[0] in NETWORK_FILE_SYSTEMS
-    except (OSError, IndexError):
-        pass
-    return False
+    """Whether `folder` lies where files are not mapped: see filesystems.py."""
+    return not may_map(folder)

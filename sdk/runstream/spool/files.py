@@ -93,6 +93,13 @@ class FileLock:
             fd, self._fd = self._fd, None
             os.close(fd)
 
+    def write_note(self, text: str) -> None:
+        """Say in the file who holds the lock, for people: `read_note`."""
+        assert self._fd is not None
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode(), 0)
+
     def descriptors(self) -> tuple[int, ...]:
         """For a child process that shall hold the lock too."""
         return () if self._fd is None else (self._fd,)
@@ -102,14 +109,25 @@ class FileLock:
         self.release()
 
 
+def read_note(path: Path) -> str:
+    """What the holder of a lock wrote into its file; empty when nothing."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:1024].strip()
+    except OSError:
+        return ""
+
+
 def is_locked(path: Path) -> bool:
-    """True when some process holds the lock file. A file that is not there is not locked."""
+    """True when some process holds the lock file. A file that is not there is not locked.
+
+    The lock is tried in shared mode: of two that look at the same moment neither takes the other for a holder.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

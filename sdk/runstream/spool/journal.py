@@ -20,6 +20,8 @@ KIND_CRASHED = 3
 """Covers one record, the finish record that the process never wrote."""
 KIND_LOST = 4
 """Covers records that will never come: dropped by the process, or damaged. Its points are those lost."""
+KIND_UNFINISHED = 5
+"""Covers records whose `log()` had not returned when the process ended."""
 
 _BODY = struct.Struct("@IIQQQQQQq")
 _CRC = struct.Struct("@Q")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runstream.spool import files, format
+from runstream.spool import files, format, sigbus
 from runstream.spool.format import Place
 
 _prefix = format.PREFIX.unpack_from
@@ -39,6 +39,9 @@ class Damage:
     """Records whose checksum did not match."""
     segments: int = 0
     """Segments given up before their end, or missing."""
+    unfinished: int = 0
+    """Records that were claimed and whose length word was never written: `log()` had not returned when the process
+    ended. No damage."""
     at_end: bool = False
     """The last that was read was damage: no later record's number tells what is missing."""
 
@@ -49,6 +52,7 @@ class SpoolReader:
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
         self._map: mmap.mmap | bytes | None = None
+        self._guard: sigbus.Guard | None = None
         self._stamp: tuple[int, int] = (0, 0)
         self._headers: dict[int, int] = {}
         self._searched = (-1, 0)
@@ -80,6 +84,9 @@ class SpoolReader:
     def close(self) -> None:
         if self._map is not None:
             self._view.release()
+            if self._guard is not None:
+                self._guard.release()
+                self._guard = None
             if isinstance(self._map, mmap.mmap):
                 self._map.close()
             self._map = None
@@ -99,6 +106,8 @@ class SpoolReader:
             if not self._drain_segment(sink, until, dead):
                 return False
             sealed = self._sealed_at()
+            if self._cut_off():
+                sealed = self._give_up_rest()
             if dead and self._step_over_hole(sealed):
                 continue
             if not sealed and not (dead and self._next_segment() is not None):
@@ -106,7 +115,7 @@ class SpoolReader:
             if self._offset < sealed and not dead:
                 return True  # another thread of the process is about to fill the hole
             if self._offset < sealed:
-                self.damage.segments += 1  # zeros where a record should be, and nothing behind them
+                self.damage.unfinished += 1  # zeros where a record should be, and nothing behind them
             following = self._next_segment()
             if following is None:
                 return True  # sealed by finish(): the end of the stream
@@ -118,6 +127,18 @@ class SpoolReader:
             return False
         sealed = self._sealed_at()
         return bool(sealed) and self._offset >= sealed and self._next_segment() is None
+
+    def _cut_off(self) -> bool:
+        """Whether the file was truncated under the mapping: zeros of our own are in the place of what is gone."""
+        return self._guard is not None and self._guard.broken
+
+    def _give_up_rest(self) -> int:
+        """Count the truncated segment as damage, once, and read it as one that ends here. Returns where."""
+        if self._searched != (self._segment, -1):
+            self._searched = (self._segment, -1)
+            self.damage.segments += 1
+            self.damage.at_end = True
+        return self._offset
 
     def _next_segment(self) -> int | None:
         """The segment after this one: the next number, or a later one where the process dropped some."""
@@ -151,7 +172,7 @@ class SpoolReader:
         following = self._next_whole(start, end)
         if following is None:
             return False
-        self.damage.records += 1
+        self.damage.unfinished += 1
         self.damage.at_end = True
         self._offset = following
         return True
@@ -191,6 +212,8 @@ class SpoolReader:
             return False
         self._map = mapped
         self._view = memoryview(mapped)
+        if isinstance(mapped, mmap.mmap):
+            self._guard = sigbus.guard(mapped)
         self._headers[_u64(mapped, format.RECORDS_OFFSET)[0]] = _u64(mapped, format.POINTS_OFFSET)[0]
         while len(self._headers) > _HEADERS_KEPT:
             self._headers.pop(next(iter(self._headers)))

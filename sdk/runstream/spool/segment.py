@@ -62,6 +62,7 @@ class Segment:
 
     __slots__ = (
         "__weakref__",
+        "broken",
         "doubtful",
         "file",
         "given_up",
@@ -102,6 +103,8 @@ class Segment:
         """Points of claims that could not be filled, and hold nothing now."""
         self.suspect = False
         """A record that was just filled may not be there after all: look again."""
+        self.broken = False
+        """Its file was truncated under the mapping: what is written here is kept by nobody."""
         self.doubtful: list[Hole] = []
         """Holes at the stream's end, while it is not decided which of them are given up."""
         self.given_up: list[Hole] | None = None
@@ -118,6 +121,11 @@ class Segment:
         """Prepare to be the successor of a segment that ends with these counts. Nobody may know this segment yet."""
         self.records_before, self.points_before = records, points
         self.tail = (format.HEADER_BYTES, records, points, [])
+
+    def note_broken(self) -> None:
+        """Take no more records. Called within the handler of SIGBUS."""
+        self.broken = self.suspect = True
+        self.limit = 0
 
     def write_header(self) -> None:
         """Say what came before. May be repeated."""

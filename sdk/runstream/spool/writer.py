@@ -12,10 +12,12 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from mmap import mmap
 from pathlib import Path
+from typing import cast
 
 from runstream.errors import SpoolClosedError, SpoolError
-from runstream.spool import files, format
+from runstream.spool import files, format, sigbus
 from runstream.spool.quota import Quota
 from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
 
@@ -59,6 +61,8 @@ class SpoolWriter:
         self._in_use: list[weakref.ref[Segment]] = []
         """Segments that were left: those that are still referred to have records on their way."""
         self._dropped = 0
+        self.broken = False
+        """A file was truncated under its mapping: records that had returned may be gone."""
         self._voided: list[int] = []
         """Points that were claimed and are not there."""
         first_bytes = min(format.FIRST_SEGMENT_BYTES, segment_bytes)
@@ -117,8 +121,10 @@ class SpoolWriter:
             except BaseException:  # Ctrl-C, at whatever moment
                 self._give_up(segment, start, keyset.span, number, keyset.count, claim, after)
                 raise
-            if segment.suspect:
-                self._look_again(segment, start)
+            if segment.suspect and self._look_again(segment, start, keyset.count):
+                keyset = self._find_in_next(keyset)
+                values = keyset.layout.unpack(row)[5:]
+                continue
             keyset.last = start
             return
 
@@ -266,8 +272,8 @@ class SpoolWriter:
             except BaseException:
                 self._give_up(segment, start, span, number, points, claim, after)
                 raise
-            if segment.suspect:
-                self._look_again(segment, start)
+            if segment.suspect and self._look_again(segment, start, points):
+                return None
             return start, number
 
     def _put(self, segment: Segment, start: int, record: bytes) -> None:
@@ -292,14 +298,20 @@ class SpoolWriter:
         kind = format.KIND_JSON if number else format.KIND_KEYSET
         self._put(segment, start, _sized_record(kind, 0, number, None, b"", span))
 
-    def _look_again(self, segment: Segment, start: int) -> None:
-        """A record was filled while the stream was ended. Raises SpoolClosedError when `end()` has given it up."""
+    def _look_again(self, segment: Segment, start: int, points: int) -> bool:
+        """A record was filled while the stream was ended, or its file was truncated. Return True when it must be
+        appended again. Raises SpoolClosedError when `end()` has given it up."""
+        if segment.broken:
+            self.broken = True
+            self._voided.append(points)
+            return True
         while segment.given_up is None and any(hole.start <= start < hole.end for hole in segment.doubtful):
             _sleep(_SETTLE_PAUSE_S)
         for hole in segment.given_up or ():
             if hole.start <= start < hole.end:
                 self._fill_hole(segment, hole)
                 raise SpoolClosedError("the run ended while this was being logged")
+        return False
 
     def _go_on_from(self, segment: Segment, needed: int) -> None:
         """Return when the current segment is another one. Raises SpoolError, SpoolClosedError."""
@@ -381,6 +393,8 @@ class SpoolWriter:
         self._settle_segment(segment, end, records, segment.last_claim()[2], deadline)
 
     def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
+        if segment.broken:
+            return  # what had returned and is gone was logged: the server is to miss it
         holes = walk(segment, end, records)[1]
         while holes and time.monotonic() < deadline:
             _sleep(_SETTLE_PAUSE_S)
@@ -409,7 +423,15 @@ class SpoolWriter:
 
     def _make_segment(self, index: int, size: int, name: str, *, hidden: bool) -> Segment:
         """Make a segment's file under this name. `hidden`: until it is known to be the next one. Raises SpoolError."""
-        return Segment(index, size, files.map_new(self._folder / name, size), name if hidden else None)
+        segment = Segment(index, size, files.map_new(self._folder / name, size), name if hidden else None)
+        own = weakref.ref(segment)
+
+        def tell() -> None:
+            if (broken := own()) is not None:
+                broken.note_broken()
+
+        sigbus.guard(cast("mmap", segment.mapped), tell)
+        return segment
 
     def _hidden_name(self, index: int) -> str:
         return f".{format.segment_name(index)}-{next(self._hidden_names)}"

@@ -1,0 +1,192 @@
+"""A segment that is truncated or vanishes under its mapping must not kill the process that has it mapped.
+
+Touching a mapped page that its file has no more raises SIGBUS, which ends the process. While a mapping is guarded, a
+handler puts zero pages of its own in that place, from the page that was touched to the mapping's end, notes it
+(`Guard.broken`), and lets the instruction run again. What is written there is in no file: who writes must look at
+`broken` after filling a record, and append it again elsewhere. Who reads sees zeros.
+
+How. The handler is a callback of ctypes, installed with the C library's `sigaction` when the first mapping is guarded.
+Faults on our mappings are synchronous and happen at known points: in `struct.pack_into`, a copy to a memoryview, or
+`zlib.crc32`, in a thread of Python's. There Python code may run. A fault anywhere else is not ours: the handler puts
+back whatever was installed before, and returns; the instruction faults again and meets that one, or ends the process as
+it would have.
+
+Who else has a handler. Whoever came before (faulthandler, torch) gets the faults that are not ours. Whoever comes later
+takes our place: until the next `guard()`, with the next segment, a fault ends the process as it did without this
+module; `guard()` then takes the place again and hands on what is not ours.
+
+Limits. Only Linux with ctypes and 64 bits; elsewhere a guard does nothing (`available()` is False). A foreign fault in
+a thread that Python does not know waits for the interpreter lock before it is handed on; if the holder of that lock
+waits for the thread, the process hangs where it would have died.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+_SA_SIGINFO = 4
+_MAP_ANONYMOUS, _MAP_FIXED = 0x20, 0x10
+_ADDRESS_OFFSET = 16
+"""Of `si_addr` in `siginfo_t`."""
+
+
+class Guard:
+    """A guarded mapping. Holds no reference to it; ends with it, or with `release()`, which must come before `close()`
+    of a mapping that lives on as an object."""
+
+    __slots__ = ("__weakref__", "_end", "_mapping", "_start", "_tell", "broken")
+
+    def __init__(self, mapping: mmap.mmap, start: int, end: int, tell: Callable[[], None] | None = None) -> None:
+        """`tell` is called within the handler when the mapping breaks: it may set a flag, and no more."""
+        self._tell = tell
+        self.broken = False
+        """Some pages are in no file any more: what was written since cannot be trusted to be kept."""
+        self._start = start
+        self._end = end
+        self._mapping = weakref.ref(mapping, self._gone)
+
+    def release(self) -> None:
+        """Guard no more. `broken` stays as it is."""
+        _guards.pop(self._start, None)
+
+    def _gone(self, _: object) -> None:
+        if _guards.get(self._start) is self:  # else the address is another mapping's already
+            del _guards[self._start]
+
+    def covers(self, address: int) -> bool:
+        """Whether the address is in the mapping, and that one is still there."""
+        if not self._start <= address < self._end:
+            return False
+        mapping = self._mapping()
+        return mapping is not None and not mapping.closed
+
+    @property
+    def end(self) -> int:
+        return self._end
+
+
+_guards: dict[int, Guard] = {}
+"""By address. One of a mapping that is gone is replaced when its address is given to another."""
+_handler: _Handler | None = None
+_unavailable = False
+
+
+def available() -> bool:
+    """Whether mappings can be guarded in this process."""
+    return _load() is not None
+
+
+def guard(mapping: mmap.mmap, tell: Callable[[], None] | None = None) -> Guard:
+    """Guard a mapping from now on. Costs some microseconds; the first call loads ctypes. Never raises.
+
+    `tell` is called within the handler when the mapping breaks: it may set a flag, and no more.
+    """
+    handler = _load()
+    if handler is None:
+        return Guard(mapping, 0, 0)
+    try:
+        start = handler.address_of(mapping)
+        end = start + (len(mapping) + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
+        guarded = Guard(mapping, start, end, tell)
+        _guards[start] = guarded
+        handler.take_place()
+    except (OSError, ValueError, BufferError):
+        return Guard(mapping, 0, 0)
+    return guarded
+
+
+def _load() -> _Handler | None:
+    global _handler, _unavailable
+    if _handler is None and not _unavailable:
+        try:
+            if not sys.platform.startswith("linux") or sys.maxsize < 1 << 32:
+                raise OSError("not known here")
+            _handler = _Handler()
+        except (ImportError, OSError, AttributeError, MemoryError):  # no ctypes, or no executable memory for callbacks
+            _unavailable = True
+    return _handler
+
+
+class _Handler:
+    """What of the C library is needed. Holds the interpreter lock all along: nothing may come between."""
+
+    def __init__(self) -> None:
+        import ctypes
+
+        class Action(ctypes.Structure):
+            _fields_ = (
+                ("handler", ctypes.c_void_p),
+                ("mask", ctypes.c_ubyte * 128),
+                ("flags", ctypes.c_int),
+                ("restorer", ctypes.c_void_p),
+            )
+
+        class Buffer(ctypes.Structure):
+            _fields_ = (("start", ctypes.c_void_p), ("rest", ctypes.c_byte * 128))
+
+        self._ctypes: Any = ctypes
+        self._buffer = Buffer
+        library = ctypes.PyDLL(None, use_errno=False)
+        self._sigaction = library.sigaction
+        self._mmap = library.mmap
+        self._mmap.restype = ctypes.c_void_p
+        self._mmap.argtypes = (
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_long,
+        )
+        self._callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(self._handle)
+        self._ours = Action()
+        self._ours.handler = ctypes.cast(self._callback, ctypes.c_void_p)
+        self._ours.flags = _SA_SIGINFO
+        self._before = Action()
+        self._now = Action()
+
+    def address_of(self, mapping: mmap.mmap) -> int:
+        buffer = self._buffer()
+        api = self._ctypes.pythonapi
+        api.PyObject_GetBuffer(self._ctypes.py_object(mapping), self._ctypes.byref(buffer), 0)
+        try:
+            return int(buffer.start)
+        finally:
+            api.PyBuffer_Release(self._ctypes.byref(buffer))
+
+    def take_place(self) -> None:
+        """Install the handler, unless it is. What was there gets the faults that are not ours."""
+        reference = self._ctypes.byref
+        if self._sigaction(int(signal.SIGBUS), None, reference(self._now)):
+            raise OSError("sigaction")
+        if self._now.handler != self._ours.handler:
+            self._ctypes.memmove(reference(self._before), reference(self._now), self._ctypes.sizeof(self._now))
+            if self._sigaction(int(signal.SIGBUS), reference(self._ours), None):
+                raise OSError("sigaction")
+
+    def _handle(self, number: int, information: int, _context: int) -> None:
+        code = self._ctypes.c_int.from_address(information + 8).value
+        if code > 0:  # a fault; else somebody sent the signal
+            address = self._ctypes.c_void_p.from_address(information + _ADDRESS_OFFSET).value or 0
+            for guarded in list(_guards.values()):
+                if guarded.covers(address):
+                    start = address & ~(mmap.PAGESIZE - 1)
+                    kind = mmap.MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_FIXED
+                    protection = mmap.PROT_READ | mmap.PROT_WRITE
+                    if self._mmap(start, guarded.end - start, protection, kind, -1, 0) == start:
+                        guarded.broken = True
+                        if guarded._tell is not None:
+                            guarded._tell()
+                        return
+        self._sigaction(number, self._ctypes.byref(self._before), None)
+        if code <= 0:
+            os.kill(os.getpid(), number)  # blocked until this returns
+
+
+__all__ = ["Guard", "available", "guard"]
