@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.faults.faults import storage, users
 from tests.faults.faults.base import Fault, Round
 from tests.faults.faults.network import lost_answers, network, reorder
 from tests.faults.faults.processes import (
@@ -17,6 +18,7 @@ from tests.faults.faults.processes import (
     stop_sdk,
     storm,
 )
+from tests.faults.faults.several import several
 from tests.faults.faults.storage import check_flipped, fill, flip_bytes, no_tokens, offline, small_spool
 from tests.faults.faults.topic import check_letters, check_replay, poison, replay_later
 from tests.faults.faults.users import check_recorded, clocks, old_sdk, rewrite, step_clocks
@@ -52,6 +54,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("old steps again", (1, 0), rewrite),
     Fault("bytes flipped", (0, 1), flip_bytes, load_s=4, before=offline, after=check_flipped, lossy=True),
     Fault("old sdk", (1, 0), old_sdk, load_s=4, after=check_recorded),
+    Fault("threads and forks", (0, 1), users.undisturbed, load_s=4, before=users.threaded),
+    Fault("sigterm with threads", (0, 1), users.terminate, load_s=5, before=users.threaded),
+    Fault("several at once", (0, 1), several, load_s=10),
+    Fault("part damaged", (0,), users.undisturbed, load_s=3, after=storage.check_damaged_part),
     Fault("disk full under clickhouse", (DISK_LAB,), fill("clickhouse"), after=check_letters),
     Fault("disk full under kafka", (DISK_LAB,), fill("kafka")),
     Fault("disk full under the spool", (1, 0), fill("spool"), before=small_spool),

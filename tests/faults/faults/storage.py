@@ -102,3 +102,26 @@ def small_spool(lab: Lab, folder: Path) -> dict[str, Any]:
     disk = folder.parent / folder.name.removesuffix("-clock") / "node-0"
     load = {"metrics": 100, "rows_per_s": 250.0, "runs": 1}
     return {"small_spool": disk, "extra": {"RUNSTREAM_WHEN_FULL": "block"}, **load}
+
+
+def check_damaged_part(round: Round, findings: Findings) -> None:
+    """At rest a part of `points` is truncated while the engine is down: no run that lacks values is `complete`."""
+    lab, workload = round.lab, round.workload
+    clean = findings.clean
+    paths = lab._client.query("SELECT path FROM system.parts WHERE table = 'points' AND active").result_rows
+    path = Path(round.random.choice(paths)[0])
+    lab.kill("clickhouse")
+    for file in [*path.glob("data.bin"), *path.glob("value.bin")]:
+        os.truncate(file, file.stat().st_size // 2)
+    lab.revive("clickhouse")
+    for run in workload.runs:
+        # The engine may detach the part, or say an error when it is read: either way the values are not there.
+        verdict = "an error"
+        with contextlib.suppress(Exception):
+            verdict = lab.api.run(f"{workload.project}/{run}").completeness["verdict"]
+        try:
+            lacking = lab.checker.count(workload.project, [run]) == 0 or bool(lab.checker.compare(workload).lacking)
+        except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
+            lacking = True
+        if clean and lacking and verdict == "complete":
+            findings.note("false_complete", f"{run} is complete over the damaged part {path.name}")

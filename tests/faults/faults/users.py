@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -91,3 +92,19 @@ def check_recorded(round: Round, findings: Findings) -> None:
         metric = int(series.metric.split()[1])
         wanted = [value(metric, step) for step in range(ROWS)]
         round.expect(list(series.values) == wanted, f"recorded {series.metric} is not what was logged")
+
+
+def threaded(lab: Lab, folder: Path) -> dict[str, Any]:
+    """Four threads that log wide rows, so that segments roll often; the main thread forks now and then."""
+    return {"threads": 4, "forks": True, "metrics": 30, "rows_per_s": 250.0, "runs": 1}
+
+
+def undisturbed(round: Round) -> None:
+    """What users do is the fault."""
+
+
+def terminate(round: Round) -> None:
+    """SIGTERM while all threads log: what `log()` returned for is stored."""
+    round.workload.endings = (-signal.SIGTERM, 128 + signal.SIGTERM)
+    round.pause(1.0, 2.5)
+    round.workload.signal(signal.SIGTERM)
