@@ -120,7 +120,7 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
         with contextlib.suppress(Exception):
             verdict = lab.api.run(f"{workload.project}/{run}").completeness["verdict"]
         try:
-            lacking = lab.checker.count(workload.project, [run]) == 0 or bool(lab.checker.compare(workload).lacking)
+            lacking = run in lab.checker.compare(workload).lacking
         except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
             lacking = True
         if clean and lacking and verdict == "complete":
