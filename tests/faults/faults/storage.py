@@ -108,8 +108,9 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
     """At rest a part of `points` is truncated while the engine is down: no run that lacks values is `complete`."""
     lab, workload = round.lab, round.workload
     clean = findings.clean
-    paths = lab._client.query("SELECT path FROM system.parts WHERE table = 'points' AND active").result_rows
-    path = Path(round.random.choice(paths)[0])
+    largest = "SELECT path FROM system.parts WHERE table = 'points' AND active ORDER BY rows DESC LIMIT 1"
+    path = Path(lab._client.query(largest).result_rows[0][0])
+    hurt = False
     lab.kill("clickhouse")
     for file in [*path.glob("data.bin"), *path.glob("value.bin")]:
         os.truncate(file, file.stat().st_size // 2)
@@ -123,5 +124,7 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
             lacking = run in lab.checker.compare(workload).lacking
         except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
             lacking = True
+        hurt = hurt or lacking
         if clean and lacking and verdict == "complete":
             findings.note("false_complete", f"{run} is complete over the damaged part {path.name}")
+    round.expect(hurt, f"truncating {path.name} took no value away: the round shows nothing")
