@@ -46,7 +46,8 @@ def report(outcome: Outcome) -> None:
     """A line, and what was wrong below it."""
     where = {0: "embedded", 1: "1 broker", 3: "3 brokers"}.get(outcome.brokers, "small disk")
     found = outcome.findings
-    state = "ok" if outcome.clean else f"missing {found.missing}, doubled {found.doubled}, wrong {found.wrong}"
+    state = "ok" if outcome.clean else f"missing {found.missing}, doubled {found.doubled}, wrong {found.wrong}, "
+    state = state if outcome.clean else f"{state}false complete {found.false_complete}"
     line = f"round {outcome.number:3}  {outcome.fault:24} {where:10} {outcome.seconds:5.1f} s"
     print(f"{line}  {found.points:7,} points  {state}", flush=True)
     for line in [*found.examples, *outcome.problems]:
@@ -56,7 +57,7 @@ def report(outcome: Outcome) -> None:
 def summary(seed: int, outcomes: list[Outcome], folder: Path) -> dict[str, object]:
     total = {
         name: sum(getattr(outcome.findings, name) for outcome in outcomes)
-        for name in ("points", "missing", "doubled", "wrong", "incomplete")
+        for name in ("points", "missing", "doubled", "wrong", "incomplete", "false_complete")
     }
     return {
         "seed": seed,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runstream.api import Api, ApiError
-from tests.faults.truth import note_of, step_of, value_of
+from tests.faults.truth import key_of, note_of, step_of, value_of
 from tests.faults.workload import Workload
 
 Key = tuple[str, str, int, int]
@@ -25,12 +25,16 @@ class Findings:
     wrong: int = 0
     incomplete: int = 0
     """Runs whose verdict is not `complete` although all is sent."""
+    false_complete: int = 0
+    """Runs that are called `complete` although a value is missing or wrong."""
+    lacking: set[str] = field(default_factory=set)
+    """Runs of which a value is missing or wrong."""
     examples: list[str] = field(default_factory=list)
     all_missing: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        return not (self.missing or self.doubled or self.wrong or self.incomplete)
+        return not (self.missing or self.doubled or self.wrong or self.incomplete or self.false_complete)
 
     def note(self, kind: str, text: str) -> None:
         setattr(self, kind, getattr(self, kind) + 1)
@@ -59,28 +63,35 @@ def expect(workload: Workload, epochs: dict[str, int], *, lossy: bool = False) -
     `lossy`: some records are known to be destroyed, so that what they had overwritten may be there."""
     expected = Expected()
     for stream in workload.streams:
-        known = [attempt for attempt in stream.attempts if attempt.counts()[0]]
+        known = [
+            attempt for attempt in stream.attempts if any(attempt.counts(n)[0] for n in range(attempt.order.threads))
+        ]
         for attempt in sorted(known, key=lambda one: epochs.get(one.writer_id, 1 << 30)):
-            submitted, returned = attempt.counts()
             order = attempt.order
-            for index in range(submitted):
-                step = step_of(order, index)
-                row: list[tuple[str, float | str]] = [
-                    (f"metric {metric}", value_of(order.attempt, index, metric)) for metric in range(order.metrics)
-                ]
-                if index % 50 == 0:
-                    row.append(("note", note_of(order.attempt, index)))
-                for metric, value in row:
-                    key = (order.run, metric, order.rank, step)
-                    if index < returned:
-                        if lossy and key in expected.values:
-                            expected.allowed.setdefault(key, set()).add(expected.values[key])
-                        elif not lossy:
-                            expected.allowed.pop(key, None)
-                        expected.values[key] = bits(value)
-                    else:
-                        expected.allowed.setdefault(key, set()).add(bits(value))
+            for thread in range(order.threads):
+                submitted, returned = attempt.counts(thread)
+                for index in range(submitted):
+                    step = step_of(order, index)
+                    row: list[tuple[str, float | str]] = [
+                        (f"metric {metric}", value_of(order.attempt, index, metric)) for metric in range(order.metrics)
+                    ]
+                    if index % 50 == 0:
+                        row.append(("note", note_of(order.attempt, index)))
+                    for name, value in row:
+                        key = (order.run, key_of(thread, name), order.rank, step)
+                        _expect_one(expected, key, value, returned=index < returned, lossy=lossy)
     return expected
+
+
+def _expect_one(expected: Expected, key: Key, value: float | str, *, returned: bool, lossy: bool) -> None:
+    if not returned:
+        expected.allowed.setdefault(key, set()).add(bits(value))
+        return
+    if lossy and key in expected.values:
+        expected.allowed.setdefault(key, set()).add(expected.values[key])
+    elif not lossy:
+        expected.allowed.pop(key, None)
+    expected.values[key] = bits(value)
 
 
 class Checker:
@@ -117,8 +128,10 @@ class Checker:
         findings.points = len(stored)
         for key, value in expected.values.items():
             if key not in stored:
+                findings.lacking.add(key[0])
                 findings.note("missing", f"{key}")
             elif stored[key] != value and stored[key] not in expected.allowed.get(key, ()):
+                findings.lacking.add(key[0])
                 findings.note("wrong", f"{key} is {stored[key]!r}, not {value!r}")
         for key, found in stored.items():
             if key not in expected.values and found not in expected.allowed.get(key, ()):
@@ -136,7 +149,9 @@ class Checker:
             except ApiError as error:
                 findings.note("incomplete", f"{run}: {error}")
                 continue
-            if found["verdict"] != "complete":
+            if found["verdict"] == "complete" and run in findings.lacking:
+                findings.note("false_complete", f"{run} lacks values: {found}")
+            elif found["verdict"] != "complete" and run not in findings.lacking:
                 findings.note("incomplete", f"{run}: {found}")
 
     def digest(self, project: str) -> dict[str, tuple[int, int]]:

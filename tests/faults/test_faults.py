@@ -14,7 +14,13 @@ from tests.faults.rounds import Labs, play
 from tests.faults.workload import Workload
 from tests.support.kafka.artifacts import MissingPartError
 
-SELECTION = (("kill sdk", 0), ("bytes flipped", 0), ("kill writer", 1), ("disk full under clickhouse", DISK_LAB))
+SELECTION = (
+    ("kill sdk", 0),
+    ("bytes flipped", 0),
+    ("several at once", 0),
+    ("kill writer", 1),
+    ("disk full under clickhouse", DISK_LAB),
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,14 @@ class Order:
     seed: int
     finish_s: float
     oracle: str
+    threads: int = 1
+    """Each logs keys of its own, and counts in the oracle for itself."""
+    forks: bool = False
+    """A child is forked now and then, which ends without logging."""
+
+
+def key_of(thread: int, name: str) -> str:
+    return f"thread {thread} {name}" if thread else name
 
 
 def step_of(order: Order, index: int) -> int:

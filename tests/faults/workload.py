@@ -31,9 +31,9 @@ class Attempt:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def counts(self) -> tuple[int, int]:
-        """Records handed to `log()`, and returned from it."""
-        submitted, returned = read_counters(Path(self.order.oracle))
+    def counts(self, thread: int = 0) -> tuple[int, int]:
+        """Records that a thread handed to `log()`, and that returned from it."""
+        submitted, returned = read_counters(Path(self.order.oracle))[2 * thread : 2 * thread + 2]
         return submitted, returned
 
     @property
@@ -70,17 +70,23 @@ class Workload:
         finish_s: float = 3.0,
         extra: Mapping[str, str] | None = None,
         small_spool: Path | None = None,
+        threads: int = 1,
+        forks: bool = False,
     ) -> None:
         """`small_spool`: this node's spool folder is on a disk of its own, of 24 MB."""
         folder.mkdir(parents=True)
         self._disk = small_disk(small_spool, 24) if small_spool else None
         self.folder = folder
+        self.endings: tuple[int, ...] = ()
+        """Further exit codes that are as they should be."""
         self.project = project
         self.seed = seed
         self.random = random.Random(seed)
         self._rows = int(seconds * rows_per_s)
         self._rows_per_s = rows_per_s
         self._metrics = metrics
+        self._threads = threads
+        self._forks = forks
         self._world = world
         self._finish_s = finish_s
         self._environments = []
@@ -115,7 +121,7 @@ class Workload:
         number = len(stream.attempts) + 1
         name = f"{stream.run}-{stream.rank}-{number}"
         oracle = self.folder / f"{name}.oracle"
-        new_counters(oracle, 2)
+        new_counters(oracle, 2 * self._threads)
         order = Order(
             self.project,
             stream.run,
@@ -129,6 +135,8 @@ class Workload:
             self.seed,
             self._finish_s,
             str(oracle),
+            self._threads,
+            self._forks,
         )
         log = self.folder / f"{name}.log"
         with log.open("wb") as file:
@@ -183,7 +191,7 @@ class Workload:
                 attempt.process.wait()
                 problems.append(f"{attempt.log.stem} hung:\n{tail(attempt.log)}")
                 continue
-            if status not in (0, -signal.SIGKILL):
+            if status not in (0, -signal.SIGKILL, *self.endings):
                 problems.append(f"{attempt.log.stem} ended with {status}:\n{tail(attempt.log)}")
         return problems
 
