@@ -17,6 +17,7 @@ from pathlib import Path
 
 from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
 from runstream_common.config import ConfigError
+from runstream_common.control import copies
 from runstream_common.control.errors import AuthenticationError, ControlError, NotFoundError
 from runstream_common.control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_common.control.store import ControlStore
@@ -28,6 +29,8 @@ from runstream_deploy.claim import OccupiedError, claimed
 
 KEY_FILE = "api-key"
 _START_TIMEOUT_S = 60.0
+_COPY_EVERY_S = 3600.0
+"""The control database is looked through and copied so often, and at each start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class UpConfig:
     @property
     def control_url(self) -> str:
         return os.environ.get("RUNSTREAM_CONTROL_URL") or f"sqlite:///{self.data.absolute() / 'control.db'}"
+
+    @property
+    def control_file(self) -> Path | None:
+        """The control database where it is this folder's own."""
+        return None if os.environ.get("RUNSTREAM_CONTROL_URL") else self.data.absolute() / "control.db"
 
     @property
     def listening(self) -> list[str]:
@@ -70,15 +78,33 @@ class Stack:
         """
         config = self._config
         (config.data / "logs").mkdir(exist_ok=True, mode=0o700)
+        if config.control_file is not None:
+            await asyncio.to_thread(copies.check, config.control_file)
         if not config.clickhouse_url:
             self._password = self._secret("clickhouse-password")
             await self._start_clickhouse()
         await self._migrate()
         key = await self._bootstrap()
+        await self._copy_control()
         await self._start_ingest()
         await self._start_query()
         replace(config.addresses, pid=os.getpid(), embedded=not config.clickhouse_url).save(config.data)
         return key
+
+    async def copy_control_for_ever(self) -> None:
+        """What is found damaged while it is in use is said; those who use it go on with what they can read."""
+        while True:
+            await asyncio.sleep(_COPY_EVERY_S)
+            await self._copy_control()
+
+    async def _copy_control(self) -> None:
+        file = self._config.control_file
+        if file is None:
+            return
+        try:
+            await asyncio.to_thread(copies.copy, file)
+        except (ControlError, OSError) as error:
+            print(f"runstream up: no copy of the control database: {error}", file=sys.stderr, flush=True)
 
     async def stop(self) -> None:
         """In the reverse order, each with time to finish: everything acked is on disk."""
@@ -119,6 +145,9 @@ class Stack:
             await client.close()
 
     async def _bootstrap(self) -> str | None:
+        if self._config.control_file is not None:  # private from the beginning, what the engine puts beside it as well
+            self._config.control_file.touch(mode=0o600)
+            self._config.control_file.chmod(0o600)
         store = ControlStore.open(self._config.control_url)
         try:
             await store.migrate()
@@ -268,11 +297,13 @@ async def _run(config: UpConfig) -> int:
             return 130
         _print_ready(config, starting.result(), await stack.login_link())
         failed = asyncio.ensure_future(stack.failed())
+        copying = asyncio.ensure_future(stack.copy_control_for_ever())
         await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
         print("runstream up: stopping ...", flush=True)
         if failed.done():
             failed.result()
         failed.cancel()
+        copying.cancel()
         return 0
     finally:
         told.cancel()
