@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -43,7 +43,7 @@ class Loaded:
     """run -> section -> key -> value"""
     summaries: dict[str, dict[str, Any]]
     """run -> metric, or `metric.max` and the like -> number"""
-    cut: set[str]
+    cut: set[str] = field(default_factory=set)
     """Runs whose summaries lack metrics."""
 
     def summary(self, run: str) -> dict[str, Any]:
@@ -68,8 +68,8 @@ async def load(
         if columns.wants_metrics
         else _no_rows(),
     )
-    for field in fields:
-        loaded.fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
+    for row in fields:
+        loaded.fields[row["run"]][row["section"]][row["key"]] = _value(row["value"])
     if len(fields) >= _MOST_FIELDS:
         raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
     found: dict[str, int] = defaultdict(int)
