@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from runstream_common.config import ConfigError, split_address
 from runstream_common.metrics import Metrics
+from runstream_common.process import instance_headers
 
 Check = Callable[[], str | None]
 """None when all is well, else one sentence about what is wrong."""
@@ -93,8 +94,8 @@ class OpsServer:
         results = {name: check() for name, check in checks.items()}
         status = 503 if any(results.values()) else 200
         if not self._trusted(request):
-            return PlainTextResponse("ok\n" if status == 200 else "not ok\n", status)
-        return JSONResponse({name: problem or "ok" for name, problem in results.items()}, status)
+            return PlainTextResponse("ok\n" if status == 200 else "not ok\n", status, instance_headers())
+        return JSONResponse({name: problem or "ok" for name, problem in results.items()}, status, instance_headers())
 
     def _show_metrics(self, request: Request) -> Response:
         if not self._trusted(request):

@@ -1,4 +1,4 @@
-"""Signals and parents: how a service is told to end."""
+"""A service's process: how it is told to end, what it keeps of memory, who it says it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import ctypes
 import gc
 import os
 import signal
-import sys
 
-_PR_SET_PDEATHSIG = 1
+INSTANCE, INSTANCE_HEADER = "RUNSTREAM_INSTANCE", "x-runstream-instance"
+"""What `runstream up` gives to a process that it starts, and what that process answers to a health check: an answer of
+somebody else on the same port is not taken for its."""
 _COLLECT = (10_000, 20, 20)
 """Objects made and not freed between looks at the youngest, and how many of these looks between those at older ones."""
 
@@ -20,17 +21,10 @@ _MAPPED_ALONE_BYTES = 32 << 20
 """What is larger has pages of its own; glibc takes no more than this."""
 
 
-def exit_with_parent() -> None:
-    """Get SIGTERM when the parent process dies, whatever kills it. Linux only; elsewhere does nothing.
-
-    For children of `runstream up`: a killed supervisor leaves no orphans that hold its ports and data.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it died in between
-        os.kill(os.getpid(), signal.SIGTERM)
+def instance_headers() -> dict[str, str]:
+    """Of answers to health checks. Empty where nobody has given this process an id."""
+    given = os.environ.get(INSTANCE, "")
+    return {INSTANCE_HEADER: given} if given else {}
 
 
 def settle_in() -> None:

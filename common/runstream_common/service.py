@@ -14,7 +14,7 @@ from runstream_common.clickhouse import StorageError
 from runstream_common.config import ConfigError, Env
 from runstream_common.control.errors import ControlError
 from runstream_common.logging import configure_logging
-from runstream_common.process import exit_with_parent, until_told_to_end
+from runstream_common.process import until_told_to_end
 from runstream_common.schema.runner import SchemaError
 
 LOG = structlog.get_logger()
@@ -29,10 +29,7 @@ def run_service(
         description=description,
         epilog="Settings: RUNSTREAM_* variables, see docs/settings.md.",
     )
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when the parent process dies")
-    arguments = parser.parse_args(argv)
-    if arguments.exit_with_parent:
-        exit_with_parent()
+    parser.parse_args(argv)
     env = Env()
     try:
         configure_logging(name, env.text("RUNSTREAM_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")))

@@ -5,18 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runstream_common.process import INSTANCE
+
 RESTART_MIN_S, RESTART_MAX_S = 0.3, 10.0
+SETTLED_S = 30.0
+"""Who has lived so long has started well: it is started again whenever it dies."""
+STARTS_AT_FIRST = 3
+"""Failures in a row of a child that never came up, until it is given up. The reason is seldom one that passes: a port
+that is taken, a wrong setting, a damaged file."""
+STARTS_LATER = 10
+"""Of one that had come up, about a minute and a half: what it needs (ClickHouse, Kafka) may be starting, too."""
 _TAIL_BYTES = 2000
 
 
 class ChildError(Exception):
-    """A child did not come up; the message ends with the last lines of its log."""
+    """A child did not come up, or not again; the message ends with the last lines of its log."""
+
+
+class Tether:
+    """What children notice this process's death by: a pipe that nobody writes to, whose write end only this process
+    has. Neither end is inherited but where a child is given the read end."""
+
+    def __init__(self) -> None:
+        self.read_end, self._write_end = os.pipe()
+
+    def close(self) -> None:
+        os.close(self.read_end)
+        os.close(self._write_end)
 
 
 @dataclass(slots=True)
@@ -28,13 +50,20 @@ class Child:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
+    tether: Tether
     restarts: int = 0
     stopping: bool = False
+    came_up: bool = False
+    instance: str = ""
+    """What the process that runs now answers to a health check."""
+    given_up: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """It failed too often in a row, and is not started again: `problem` says what is known."""
+    problem: str = ""
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def start(self) -> None:
-        """Start it, and keep it running until `stop()`."""
+        """Start it, and keep it running until `stop()`. Raises OSError."""
         await self._spawn()
         self.keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
@@ -65,46 +94,73 @@ class Child:
         return "\n".join(f"    {line}" for line in data.decode("utf-8", "replace").splitlines()[-8:])
 
     async def _spawn(self) -> None:
+        """From the main thread, whose death is what the kernel tells the child of."""
+        self.instance = secrets.token_hex(8)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
+                "runstream_common.tether",
+                str(self.tether.read_end),
                 self.module,
                 *self.arguments,
-                "--exit-with-parent",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env={**os.environ, **self.environment, INSTANCE: self.instance},
+                pass_fds=(self.tether.read_end,),
                 start_new_session=True,
             )
 
     async def _keep(self) -> None:
-        delay = RESTART_MIN_S
-        while not self.stopping:
+        delay, failures = RESTART_MIN_S, 0
+        while True:
             assert self.process is not None
             started = time.monotonic()
-            code = await self.process.wait()
+            ended = _ending(await self.process.wait())
             if self.stopping:
                 return
-            if time.monotonic() - started > 30:
-                delay = RESTART_MIN_S
-            self.restarts += 1
-            print(
-                f"runstream up: {self.name} ended with status {code}, starting it again (log: {self.log})", flush=True
-            )
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RESTART_MAX_S)
-            await self._spawn()
+            if time.monotonic() - started >= SETTLED_S:
+                delay, failures = RESTART_MIN_S, 0
+            while True:
+                failures += 1
+                if failures >= (STARTS_LATER if self.came_up else STARTS_AT_FIRST):
+                    self.problem = f"{self.name} {ended}, {failures} times in a row soon after its start"
+                    self.given_up.set()
+                    return
+                self.restarts += 1
+                print(f"runstream up: {self.name} {ended}, starting it again (log: {self.log})", flush=True)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RESTART_MAX_S)
+                try:
+                    await self._spawn()
+                    break
+                except OSError as error:  # no memory, too many processes: may pass
+                    ended = f"could not be started ({error})"
 
 
-async def wait_until(child: Child, what: str, check: object, timeout_s: float) -> None:
-    """Wait until `check()` (a coroutine function) says None. Raises ChildError with what it said last and the log."""
+def _ending(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+
+
+async def wait_until(child: Child, what: str, check: Callable[[], Awaitable[str | None]], timeout_s: float) -> None:
+    """Wait until `check()` says None. Raises ChildError with what it said last and the log, as soon as the child is
+    given up."""
     deadline = time.monotonic() + timeout_s
     problem: str | None = "not asked yet"
-    while time.monotonic() < deadline:
-        problem = await check()  # type: ignore[operator]
+    while time.monotonic() < deadline and not child.given_up.is_set():
+        problem = await check()
         if problem is None:
+            child.came_up = True
             return
         await asyncio.sleep(0.1)
-    raise ChildError(f"{what} did not come up within {timeout_s:g} s: {problem}\n{child.tail()}")
+    raise (
+        gone(child)
+        if child.given_up.is_set()
+        else ChildError(f"{what} did not come up within {timeout_s:g} s: {problem}\n{child.tail()}")
+    )
+
+
+def gone(child: Child) -> ChildError:
+    """What is said of a child that was given up."""
+    return ChildError(f"{child.problem}; the end of {child.log}:\n{child.tail()}")

@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.internal import api_implementation
 
 from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
+from runstream_common.control import copies
 from runstream_common.control.errors import ControlError
 from runstream_common.control.store import ControlStore
 from runstream_common.schema.runner import SchemaError, check_schema
@@ -128,6 +129,10 @@ async def _clickhouse(data: Path, addresses: Addresses) -> list[Finding]:
 
 
 async def _control(data: Path) -> Finding:
+    try:
+        await asyncio.to_thread(copies.check, data / "control.db")
+    except ControlError as error:
+        return Finding("control database", str(error), f"stop `up`, then: runstream control restore --data {data}")
     store = ControlStore.open(f"sqlite:///{(data / 'control.db').absolute()}")
     try:
         await store.check_schema()

@@ -17,16 +17,20 @@ from pathlib import Path
 
 from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
 from runstream_common.config import ConfigError
+from runstream_common.control import copies
 from runstream_common.control.errors import AuthenticationError, ControlError, NotFoundError
 from runstream_common.control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_common.control.store import ControlStore
-from runstream_common.process import until_told_to_end
+from runstream_common.process import INSTANCE_HEADER, until_told_to_end
 from runstream_common.schema.runner import SchemaError, migrate
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.children import Child, ChildError, wait_until
+from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
+from runstream_deploy.claim import OccupiedError, claimed
 
 KEY_FILE = "api-key"
 _START_TIMEOUT_S = 60.0
+_COPY_EVERY_S = 3600.0
+"""The control database is looked through and copied so often, and at each start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,18 @@ class UpConfig:
     def control_url(self) -> str:
         return os.environ.get("RUNSTREAM_CONTROL_URL") or f"sqlite:///{self.data.absolute() / 'control.db'}"
 
+    @property
+    def control_file(self) -> Path | None:
+        """The control database where it is this folder's own."""
+        return None if os.environ.get("RUNSTREAM_CONTROL_URL") else self.data.absolute() / "control.db"
+
+    @property
+    def listening(self) -> list[str]:
+        """host:port of all that the services will listen on."""
+        addresses = self.addresses
+        found = [addresses.gateway, addresses.http, addresses.grpc, addresses.gateway_ops, addresses.query_ops]
+        return found + [addresses.clickhouse] * (not self.clickhouse_url) + [addresses.writer_ops] * bool(self.kafka)
+
 
 class Stack:
     """All services of one machine. `start()`, then `stop()`; nothing is left running in between of a failure."""
@@ -52,6 +68,7 @@ class Stack:
         self._config = config
         self._say = say
         self._children: list[Child] = []
+        self._tether = Tether()
         self._password = ""
 
     async def start(self) -> str | None:
@@ -60,22 +77,50 @@ class Stack:
         Raises ChildError, ConfigError, ControlError, StorageError, SchemaError.
         """
         config = self._config
-        for folder in (config.data, config.data / "logs"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (config.data / "logs").mkdir(exist_ok=True, mode=0o700)
+        if config.control_file is not None:
+            await asyncio.to_thread(copies.check, config.control_file)
         if not config.clickhouse_url:
             self._password = self._secret("clickhouse-password")
             await self._start_clickhouse()
         await self._migrate()
         key = await self._bootstrap()
+        await self._copy_control()
         await self._start_ingest()
         await self._start_query()
         replace(config.addresses, pid=os.getpid(), embedded=not config.clickhouse_url).save(config.data)
         return key
 
+    async def copy_control_for_ever(self) -> None:
+        """What is found damaged while it is in use is said; those who use it go on with what they can read."""
+        while True:
+            await asyncio.sleep(_COPY_EVERY_S)
+            await self._copy_control()
+
+    async def _copy_control(self) -> None:
+        file = self._config.control_file
+        if file is None:
+            return
+        try:
+            await asyncio.to_thread(copies.copy, file)
+        except (ControlError, OSError) as error:
+            print(f"runstream up: no copy of the control database: {error}", file=sys.stderr, flush=True)
+
     async def stop(self) -> None:
         """In the reverse order, each with time to finish: everything acked is on disk."""
         for child in reversed(self._children):
             await child.stop(20.0)
+        self._tether.close()
+
+    async def failed(self) -> None:
+        """Wait until a child is given up. Raises ChildError."""
+        waiting = {asyncio.ensure_future(child.given_up.wait()): child for child in self._children}
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            raise gone(waiting[done.pop()])
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def _start_clickhouse(self) -> None:
         addresses = self._config.addresses
@@ -89,7 +134,7 @@ class Stack:
         )
         await child.start()
         self._say(f"ClickHouse (embedded)  http://{addresses.clickhouse}")
-        await wait_until(child, "ClickHouse", lambda: _answers(f"http://{addresses.clickhouse}/ping"), _START_TIMEOUT_S)
+        await self._wait_for(child, "ClickHouse", f"http://{addresses.clickhouse}/ping")
 
     async def _migrate(self) -> None:
         client = await connect(self._clickhouse())
@@ -100,6 +145,9 @@ class Stack:
             await client.close()
 
     async def _bootstrap(self) -> str | None:
+        if self._config.control_file is not None:  # private from the beginning, what the engine puts beside it as well
+            self._config.control_file.touch(mode=0o600)
+            self._config.control_file.chmod(0o600)
         store = ControlStore.open(self._config.control_url)
         try:
             await store.migrate()
@@ -136,22 +184,25 @@ class Stack:
         for name, module, ops in services:
             child = self._child(name, module)
             await child.start()
-            await wait_until(child, name, lambda ops=ops: _answers(f"http://{ops}/healthz"), _START_TIMEOUT_S)
+            await self._wait_for(child, name, f"http://{ops}/healthz")
         self._say(f"gateway (gRPC)         {addresses.gateway}")
 
     async def _start_query(self) -> None:
         addresses = self._config.addresses
         child = self._child("query", "runstream_query")
         await child.start()
-        await wait_until(child, "query", lambda: _answers(f"http://{addresses.query_ops}/readyz"), _START_TIMEOUT_S)
+        await self._wait_for(child, "query", f"http://{addresses.query_ops}/readyz")
         self._say(f"query (HTTP)           http://{addresses.http}")
         self._say(f"query (gRPC)           {addresses.grpc}")
 
     def _child(self, name: str, module: str, *arguments: str) -> Child:
         log = self._config.data / "logs" / f"{name}.log"
-        child = Child(name, module, arguments, self._environment(), log)
+        child = Child(name, module, arguments, self._environment(), log, self._tether)
         self._children.append(child)
         return child
+
+    async def _wait_for(self, child: Child, what: str, url: str) -> None:
+        await wait_until(child, what, lambda: _answers(url, child.instance), _START_TIMEOUT_S)
 
     def _environment(self) -> dict[str, str]:
         addresses, clickhouse = self._config.addresses, self._clickhouse()
@@ -215,8 +266,10 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
     try:
-        return asyncio.run(_run(config))
-    except (ChildError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with claimed(config.data, addresses, config.listening, _say):
+            return asyncio.run(_run(config))
+    except (ChildError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
         print(f"runstream up: {error}", file=sys.stderr)
         return 1
 
@@ -228,12 +281,13 @@ def _addresses(arguments: argparse.Namespace) -> Addresses:
     return (Addresses.any_free if arguments.any_ports else Addresses.default)(arguments.host)
 
 
-async def _run(config: UpConfig) -> int:
-    def say(line: str) -> None:
-        print(f"  {line}", flush=True)
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
 
+
+async def _run(config: UpConfig) -> int:
     print(f"runstream up: data in {config.data.absolute()}", flush=True)
-    stack = Stack(config, say)
+    stack = Stack(config, _say)
     told = asyncio.ensure_future(until_told_to_end())
     starting = asyncio.ensure_future(stack.start())
     try:
@@ -242,8 +296,14 @@ async def _run(config: UpConfig) -> int:
             starting.cancel()
             return 130
         _print_ready(config, starting.result(), await stack.login_link())
-        await told
+        failed = asyncio.ensure_future(stack.failed())
+        copying = asyncio.ensure_future(stack.copy_control_for_ever())
+        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
         print("runstream up: stopping ...", flush=True)
+        if failed.done():
+            failed.result()
+        failed.cancel()
+        copying.cancel()
         return 0
     finally:
         told.cancel()
@@ -267,12 +327,14 @@ def _print_ready(config: UpConfig, key: str | None, link: str | None) -> None:
     print("Ctrl-C stops it; the data stays.", flush=True)
 
 
-async def _answers(url: str) -> str | None:
-    """None when the URL answers 200."""
+async def _answers(url: str, instance: str) -> str | None:
+    """None when the URL answers 200, and it is the process that was started which answers."""
 
     def ask() -> str | None:
         try:
             with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  # our own http URL
+                if response.headers.get(INSTANCE_HEADER) != instance:
+                    return f"another process answers at {url}"
                 return None if response.status == 200 else f"status {response.status}"
         except urllib.error.HTTPError as error:
             return f"status {error.code}: {error.read(500).decode('utf-8', 'replace').strip()}"

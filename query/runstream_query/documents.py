@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import definitions
+from runstream_query.errors import TooExpensiveError
 from runstream_query.selection.columns import ALL, Columns
 from runstream_query.storage import ONE_THREAD, Storage
 
@@ -28,7 +29,10 @@ STATES = {
 }
 STATE_NAMES = {state: name for name, state in STATES.items()}
 _SUMMARY_METRICS = 10_000
-"""Of one run in a list; ListMetrics pages through all."""
+"""Of one run in a list; one that has more is marked, and GetRun and ListMetrics have all."""
+_ALL_METRICS = 1_000_000
+_MOST_FIELDS = 1_000_000
+"""What `run_columns.sql` gives at most."""
 
 
 @dataclass(slots=True)
@@ -39,6 +43,8 @@ class Loaded:
     """run -> section -> key -> value"""
     summaries: dict[str, dict[str, Any]]
     """run -> metric, or `metric.max` and the like -> number"""
+    cut: set[str] = field(default_factory=set)
+    """Runs whose summaries lack metrics."""
 
     def summary(self, run: str) -> dict[str, Any]:
         """Overlaid by what the user set."""
@@ -49,21 +55,29 @@ async def load(
     storage: Storage, project: str, runs: Sequence[str], *, environment: bool = False, columns: Columns = ALL
 ) -> Loaded:
     """Raises StorageError."""
-    loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+    loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
     question = {"project": project, "runs": list(runs), **columns.parameters}
+    most = _SUMMARY_METRICS if len(runs) > 1 else _ALL_METRICS
     # Side by side, so each by one thread: to divide a page's rows among threads takes longer than to read them.
     fields, metrics = await asyncio.gather(
         storage.rows("run_columns", settings=ONE_THREAD, sections=sections, **question),
-        storage.rows("run_values", settings=ONE_THREAD, limit=_SUMMARY_METRICS, **question)
+        storage.rows("run_values", settings=ONE_THREAD, limit=most + 1, **question)
         if columns.wants_metrics
         else _no_rows(),
     )
-    for field in fields:
-        loaded.fields[field["run"]][field["section"]][field["key"]] = _value(field["value"])
+    for row in fields:
+        loaded.fields[row["run"]][row["section"]][row["key"]] = _value(row["value"])
+    if len(fields) >= _MOST_FIELDS:
+        raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
+    found: dict[str, int] = defaultdict(int)
     for metric in metrics:
+        found[metric["run"]] += 1
+        if found[metric["run"]] > most:
+            loaded.cut.add(metric["run"])
+            continue
         value = metric["last_value"]
         loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else _plain(value)
     defined = {run: loaded.fields[run]["definition"] for run in runs}
@@ -120,6 +134,7 @@ def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: boo
         duration_s=max((ended or row["seen_us"]) - row["started_us"], 0) / 1e6,
         world_size=row["world_size"],
         sweep_id=_text(meta.get("sweep_id")),
+        summary_truncated=row["run"] in loaded.cut,
     )
     run.config.CopyFrom(_struct(fields["config"]))
     run.summary.CopyFrom(_struct(loaded.summary(row["run"])))

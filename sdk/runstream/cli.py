@@ -29,6 +29,7 @@ _SERVER: dict[str, str] = {
     "up": "everything on this machine, in one command",
     "doctor": "say what is wrong, when something is",
     "deadletter": "what could not be stored: list, show, replay",
+    "control": "the control database of `up`: check, copy, restore a copy",
     "key": "make, list and revoke API keys; links that log a browser in",
     "migrate": "bring the databases to this version's schema",
     "gateway": "gRPC in, Kafka out",

@@ -20,7 +20,7 @@ import grpc
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from runstream.api import Api, InvalidRequestError, NotFoundError
+from runstream.api import Api, IncompleteResultError, InvalidRequestError, NotFoundError, TooExpensiveError
 from runstream.cli import main
 from runstream_common.control.store import ControlStore
 from runstream_proto.v1 import query_pb2_grpc as rpc
@@ -264,6 +264,32 @@ def test_the_sdk_gives_python_values(front: Front, monkeypatch: pytest.MonkeyPat
         api.sql("SELECT * FROM schema_migrations")
     with pytest.raises(NotFoundError):
         api.sql("SELECT 1", entity="rivals-of-nobody")
+
+
+def test_an_answer_is_whole_or_says_that_it_is_not(
+    front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Through the SDK in each form, and over gRPC."""
+    api = api_of(front, monkeypatch, tmp_path)
+    many = "SELECT arrayJoin(range({n:UInt64})) AS i"
+    assert len(api.sql(many, {"n": 5000})) == 5000
+    assert api.sql(many, {"n": 300_000}, format="arrow").num_rows == 300_000
+    for form in ("rows", "pandas"):
+        with pytest.raises(IncompleteResultError, match="more than 10,000 rows"):
+            api.sql(many, {"n": 10_001}, format=form)
+    assert len(api.sql(many, {"n": 10_000})) == 10_000
+    assert len(api.sql(many, {"n": 10_001}, max_rows=10)) == 10
+    with pytest.raises((IncompleteResultError, TooExpensiveError)):
+        api.sql(many, {"n": 1_000_001}, format="arrow")
+    with grpc.insecure_channel(front.stack.address("grpc")) as channel:
+        request = pb.RunSqlRequest(sql=many, parameters={"n": "8"}, max_rows=7, format=pb.SQL_FORMAT_ARROW)
+        metadata = (("authorization", f"Bearer {front.stack.key}"),)
+        response = rpc.QueryServiceStub(channel).RunSql(request, metadata=metadata, timeout=20)
+        import pyarrow as pa
+
+        assert response.more and pa.ipc.open_stream(response.arrow).read_all().num_rows == 7
+        request.max_rows = 8
+        assert not rpc.QueryServiceStub(channel).RunSql(request, metadata=metadata, timeout=20).more
 
 
 def test_the_command_line_prints_a_table(

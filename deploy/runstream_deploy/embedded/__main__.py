@@ -13,7 +13,7 @@ from runstream_common.config import ConfigError, Env, split_address
 from runstream_common.logging import configure_logging
 from runstream_common.metrics import Metrics
 from runstream_common.ops import serve_app
-from runstream_common.process import exit_with_parent, until_told_to_end
+from runstream_common.process import until_told_to_end
 from runstream_deploy.embedded.app import ClickHouseApp
 from runstream_deploy.embedded.config import HEADER_TIMEOUT_S, EmbeddedConfig
 from runstream_deploy.embedded.engine import DataFolderError, Engine
@@ -28,10 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--password-file", type=Path, help="default: RUNSTREAM_CLICKHOUSE_PASSWORD, or none")
     parser.add_argument("--threads", type=int, default=8, help="queries that run at once")
     parser.add_argument("--drain", type=float, default=10.0, help="seconds in which requests may end at shutdown")
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when the parent process dies")
     arguments = parser.parse_args(argv)
-    if arguments.exit_with_parent:
-        exit_with_parent()
     configure_logging("clickhouse")
     try:
         config = _config(arguments)

@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
 from runstream_common.leaving import unless_gone
 from runstream_common.metrics import Metrics
+from runstream_common.process import instance_headers
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
 from runstream_deploy.embedded.engine import Engine, EngineError
@@ -45,7 +46,8 @@ class ClickHouseApp:
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         if path in ("/ping", "/replicas_status") or (path == "/" and method == "GET" and not scope["query_string"]):
-            await send_whole(send, 200, {"content-type": "text/html; charset=UTF-8"}, b"Ok.\n")
+            said = {"content-type": "text/html; charset=UTF-8", **instance_headers()}
+            await send_whole(send, 200, said, b"Ok.\n")
             return
         query = _query(scope["query_string"])
         check_access(query, headers, self._config.user, self._config.password)

@@ -77,7 +77,7 @@ class RunSqlRequest(_message.Message):
     sql: _builtins.str
     """one SELECT, at most 64 KiB; {name:Type} stands for a parameter"""
     max_rows: _builtins.int
-    """1 to 10,000 as ROWS, to 1,000,000 as ARROW; 0: 1000, 100,000"""
+    """1 to 10,000 as ROWS, to 1,000,000 as ARROW; 0: 1000, 100,000: see `more`"""
     format: Global___SqlFormat.ValueType
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -111,7 +111,7 @@ class RunSqlResponse(_message.Message):
     ELAPSED_S_FIELD_NUMBER: _builtins.int
     arrow: _builtins.bytes
     more: _builtins.bool
-    """there are more rows than max_rows; with ROWS"""
+    """there are more rows than max_rows: these are the first"""
     elapsed_s: _builtins.float
     """seconds from question to answer, waiting for a place included"""
     @_builtins.property

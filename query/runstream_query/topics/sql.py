@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
 from typing import Any
 
+import pyarrow
 from google.protobuf import json_format
 
 from runstream_common.control.store import Principal
@@ -50,7 +52,7 @@ class Sql:
             parameters={name: _travelling(request.sql, name, value) for name, value in request.parameters.items()},
             teams=frozenset(teams),
             output_format="JSONCompact" if as_rows else "ArrowStream",
-            settings={**_SHAPE, "limit": str(rows + 1 if as_rows else rows)},
+            settings={**_SHAPE, "limit": str(rows + 1)},
         )
         async with self._runner.run(principal, question) as answer:
             if answer.headers.get("x-clickhouse-format", question.output_format) != question.output_format:
@@ -63,7 +65,7 @@ class Sql:
                 if size > (_MAX_ROWS_BYTES if as_rows else _MAX_ARROW_BYTES):
                     raise InvalidQuestionError("the answer is too large for one message: ask for fewer rows or columns")
         data = b"".join(parts)
-        response = _rows(json.loads(data), rows) if as_rows else pb.RunSqlResponse(arrow=data)
+        response = _rows(json.loads(data), rows) if as_rows else await asyncio.to_thread(_arrow, data, rows)
         response.elapsed_s = time.perf_counter() - started
         return response
 
@@ -72,6 +74,17 @@ def _travelling(sql: str, name: str, value: str) -> str:
     """A value as ClickHouse takes it over HTTP: escaped as in TSV, but what has elements, whose strings are quoted."""
     has_elements = re.search(rf"\{{\s*{re.escape(name)}\s*:\s*(?:Array|Map|Tuple)\b", sql)
     return value if has_elements else escaped(value)
+
+
+def _arrow(data: bytes, most: int) -> pb.RunSqlResponse:
+    with pyarrow.ipc.open_stream(data) as reader:
+        table = reader.read_all()
+    if table.num_rows <= most:
+        return pb.RunSqlResponse(arrow=data)
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.slice(0, most))
+    return pb.RunSqlResponse(arrow=sink.getvalue().to_pybytes(), more=True)
 
 
 def _rows(found: dict[str, Any], most: int) -> pb.RunSqlResponse:

@@ -5,6 +5,7 @@ from runstream.api.comparing import Comparison, Group
 from runstream.api.errors import (
     ApiError,
     AuthenticationError,
+    IncompleteResultError,
     InvalidRequestError,
     MissingExtraError,
     NotFoundError,
@@ -24,6 +25,7 @@ __all__ = [
     "Comparison",
     "Group",
     "Importance",
+    "IncompleteResultError",
     "InvalidRequestError",
     "MissingExtraError",
     "NotFoundError",

@@ -149,12 +149,13 @@ class Api:
         """SELECT over the views of docs/sql.md, with the rows of your teams (`entity`: of one of them).
 
         `parameters`: values for `{name:Type}` in the text, which are never read as SQL. `format`: "rows" (a list of
-        dicts; at most 10,000, 1000 by default), "pandas", or "arrow" (a pyarrow table; at most a million). The server
-        ends what takes long; `LIMIT` says how many of more rows are wanted.
+        dicts; at most 10,000), "pandas" (as many), or "arrow" (a pyarrow table; at most a million). The answer is
+        whole, or IncompleteResultError is raised; with `max_rows` only the first so many rows come. The server ends
+        what takes long.
         """
-        from runstream.api.sql import run_sql
+        from runstream.api.sql import whole
 
-        return run_sql(self, sql, parameters, entity=entity, max_rows=max_rows, form=format)[0]
+        return whole(self, sql, parameters, entity=entity, max_rows=max_rows, form=format)
 
     def watch(
         self,

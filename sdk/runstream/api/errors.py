@@ -35,6 +35,10 @@ class TooExpensiveError(ApiError):
     """The server does not answer this at once, or not now: ask for less, or later."""
 
 
+class IncompleteResultError(ApiError):
+    """There is more than one answer can hold: nothing is given rather than a part; the message says how to get all."""
+
+
 class UnavailableError(ApiError):
     """The server cannot be reached, or cannot answer now: try again."""
 

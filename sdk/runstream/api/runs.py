@@ -68,7 +68,12 @@ class Run:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Each metric's last value (mean over ranks), overlaid by what was set."""
-        return plain(self._found.summary, whole_numbers=False)
+        found = self._found
+        if found.summary_truncated:  # it came with a list, which holds 10,000 keys of a run
+            from runstream_proto.v1 import query_pb2 as pb
+
+            found = self._api.ask("GetRun", pb.GetRunRequest(team=self.entity, project=self.project, run=self.id))
+        return plain(found.summary, whole_numbers=False)
 
     @property
     def path(self) -> list[str]:

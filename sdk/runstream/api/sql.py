@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.errors import InvalidRequestError
+from runstream.api.errors import IncompleteResultError, InvalidRequestError
 from runstream.api.frames import need
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
 
 _FORMATS = ("rows", "pandas", "arrow")
+MOST_ROWS, MOST_ARROW_ROWS = 10_000, 1_000_000
 _WRAPPED = re.compile(r"(?:LowCardinality|Nullable)\((.*)\)", re.DOTALL)
 _ARRAY = re.compile(r"Array\((.*)\)", re.DOTALL)
 _WHOLE = re.compile(r"U?Int\d+")
@@ -37,13 +38,25 @@ def run_sql(
     )
     response = api.ask("RunSql", request)
     if form == "arrow":
-        return _arrow(response.arrow), False
+        return _arrow(response.arrow), response.more
     readers = [(column.name, _reader(column.type)) for column in response.columns]
     rows = [
         {name: read(value) for (name, read), value in zip(readers, row, strict=True)}
         for row in map(_plain, response.rows)
     ]
     return need("pandas").DataFrame(rows) if form == "pandas" else rows, response.more
+
+
+def whole(api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str) -> Any:
+    """All rows, or with `max_rows` the first so many. Raises IncompleteResultError where not all could come."""
+    most = MOST_ARROW_ROWS if form == "arrow" else MOST_ROWS
+    rows, more = run_sql(api, sql, parameters, entity=entity, max_rows=max_rows or most, form=form)
+    if more and not max_rows:
+        wider = "" if form == "arrow" else f', take format="arrow" (up to {MOST_ARROW_ROWS:,} rows)'
+        raise IncompleteResultError(
+            f"the answer has more than {most:,} rows: narrow the question{wider}, or give max_rows for the first ones"
+        )
+    return rows
 
 
 def as_text(value: Any, quoted: bool = False) -> str:

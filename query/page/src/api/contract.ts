@@ -1237,6 +1237,7 @@ export interface Run {
   world_size: number;
   sweep_id: string;
   last_steps: LastStep[];
+  summary_truncated: boolean;
 }
 
 export interface RunChange {

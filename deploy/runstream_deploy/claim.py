@@ -1,0 +1,173 @@
+"""One `runstream up` has a data folder and its ports for itself: others are refused at once, and told who has them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from runstream_common.config import split_address
+from runstream_deploy.addresses import Addresses
+
+LOCK_FILE = "up.lock"
+_LEFTOVERS_END_S = 8.0
+"""Children of an `up` that was killed end by themselves within 5 s, those of older versions within their drain."""
+_CHILDREN = ("runstream_common.tether", "--exit-with-parent")
+"""What stands in the command line of an `up`'s children: of this version, of older ones."""
+
+
+class OccupiedError(Exception):
+    """The folder or a port is in use; the message says by whom, and what to do."""
+
+
+@contextlib.contextmanager
+def claimed(data: Path, addresses: Addresses, ports: Sequence[str], say: Callable[[str], None]) -> Iterator[None]:
+    """Have the folder and see that the ports are free. The lock is the kernel's: it ends with the process.
+
+    `ports`: host:port of all that will be listened on. Raises OccupiedError, OSError.
+    """
+    with held_folder(data, {"http": addresses.http, "gateway": addresses.gateway, "grpc": addresses.grpc}):
+        _wait_for_leftovers(data, say)
+        _check_ports(ports)
+        yield
+
+
+@contextlib.contextmanager
+def held_folder(data: Path, about: dict[str, str]) -> Iterator[None]:
+    """The folder's lock, with who has it written into it. Raises OccupiedError, OSError."""
+    fd = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OccupiedError(f"the data folder {data.absolute()} is in use by {_holder(fd)}") from None
+        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), **about}
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{json.dumps(note)}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _holder(fd: int) -> str:
+    try:
+        note = json.loads(os.pread(fd, 4096, 0))
+        listening = ", ".join(f"{name} {note[name]}" for name in ("http", "gateway", "grpc") if name in note)
+        since = f"since {note['since']}" + (f" ({listening})" if listening else "")
+        return (
+            f"process {note['pid']} on {note['host']} {since}: use that one, or stop it "
+            f"(kill {note['pid']}), or name another folder with --data"
+        )
+    except (ValueError, KeyError, TypeError):
+        return "another `runstream up`"  # which has not yet written who it is
+
+
+def leftovers(data: Path) -> list[psutil.Process]:
+    """Children of an `up` on this folder that run now. With the folder's lock held: of one that is dead, or of an older
+    version, which took no such lock."""
+    return [process for process in psutil.process_iter() if _is_child_of_folder(process, str(data.absolute()))]
+
+
+def _is_child_of_folder(process: psutil.Process, folder: str) -> bool:
+    try:
+        command = process.cmdline()
+        if not any(word in command for word in _CHILDREN) or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        variables = process.environ()
+    except (psutil.Error, OSError):
+        return False  # gone, or somebody else's
+    places = [variables.get("RUNSTREAM_CONTROL_URL", ""), variables.get("RUNSTREAM_MEDIA_URL", ""), *command]
+    return any(f"{place}/".find(f"{folder}/") >= 0 for place in places)
+
+
+def _wait_for_leftovers(data: Path, say: Callable[[str], None]) -> None:
+    """Raises OccupiedError when one does not end."""
+    deadline = time.monotonic() + _LEFTOVERS_END_S
+    said = False
+    while left := leftovers(data):
+        parents = {parent.pid for process in left if (parent := _up_above(process)) is not None}
+        if parents:
+            raise OccupiedError(
+                f"the data folder {data.absolute()} is in use by `runstream up`, process "
+                f"{', '.join(map(str, sorted(parents)))}: stop it, or name another folder with --data"
+            )
+        if time.monotonic() >= deadline:
+            raise OccupiedError(
+                f"the data folder {data.absolute()} is in use by what an earlier `runstream up` left behind: "
+                f"{'; '.join(map(describe, left))}. End it: kill {' '.join(str(process.pid) for process in left)}"
+            )
+        if not said:
+            say(f"waiting for {len(left)} processes of the `up` before to end")
+            said = True
+        time.sleep(0.1)
+
+
+def _up_above(process: psutil.Process) -> psutil.Process | None:
+    """The living `up` that has started it."""
+    try:
+        parent = process.parent()
+        return parent if parent is not None and "up" in parent.cmdline() else None
+    except (psutil.Error, OSError):
+        return None
+
+
+def describe(process: psutil.Process) -> str:
+    """A process in words: its number, and what runs in it."""
+    try:
+        command = process.cmdline()
+    except (psutil.Error, OSError):
+        command = []
+    if command and "python" in Path(command[0]).name:
+        command = command[1:]
+    if command[:2] == ["-m", "runstream_common.tether"]:
+        command = command[3:]
+    words = " ".join(command)[:160]
+    parent = _up_above(process)
+    of = f", of `runstream up`, process {parent.pid}" if parent is not None else ""
+    return f"process {process.pid}" + (f" ({words})" if words else "") + of
+
+
+def _check_ports(addresses: Sequence[str]) -> None:
+    """Raises OccupiedError."""
+    taken = [address for address in addresses if not _is_free(address)]
+    if taken:
+        holders = _listeners()
+        held: dict[str, list[str]] = {}
+        for address in taken:
+            held.setdefault(holders.get(split_address(address)[1], "a process of somebody else"), []).append(address)
+        who = "; ".join(f"{', '.join(found)} by {holder}" for holder, found in held.items())
+        raise OccupiedError(f"in use already: {who}. Stop that, or choose others: --any-ports, or --ports")
+
+
+def _is_free(address: str) -> bool:
+    host, port = split_address(address)
+    for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do: what lingers is no matter
+            try:
+                probe.bind(place)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return False
+                if error.errno != errno.EADDRNOTAVAIL:  # a name's second address that this machine does not have
+                    raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
+    return True
+
+
+def _listeners() -> dict[int, str]:
+    """Who listens on a port, as far as this user may see it."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr:
+                with contextlib.suppress(psutil.Error):
+                    found[connection.laddr.port] = describe(psutil.Process(connection.pid))
+    return found
