@@ -20,5 +20,5 @@ async def detached(storage: Storage) -> list[str]:
     """A sentence for each part that is put aside. Raises StorageError."""
     return [
         f"part {row['name']} of table {row['table']} was put aside ({row['reason']}): its rows are in no answer"
-        for row in await storage.rows("detached_parts")
+        for row in await storage.rows("detached_parts", limit=1000)
     ]
