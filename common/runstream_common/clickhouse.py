@@ -60,6 +60,11 @@ _THE_DATA = frozenset(
 right that was taken away) is mended on the server, and no batch is put aside for it."""
 
 
+DAMAGE_CODES = frozenset({32, 33, 40, 107, 226, 227, 246, 271, 432, 740})
+"""ATTEMPT_TO_READ_AFTER_EOF, CANNOT_READ_ALL_DATA, CHECKSUM_DOESNT_MATCH, FILE_DOESNT_EXIST, NO_FILE_IN_DATA_PART,
+UNEXPECTED_FILE_IN_DATA_PART, CORRUPTED_DATA, CANNOT_DECOMPRESS, UNKNOWN_CODEC, POTENTIALLY_BROKEN_DATA_PART."""
+
+
 class StorageError(Exception):
     """ClickHouse did not do what was asked."""
 

@@ -1,13 +1,19 @@
-"""Is everything there that the streams said they logged? The ledger against the finish records."""
+"""Is everything there that the streams said they logged? The rows against the ledger, the ledger against the finish
+records."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
 
+from runstream_common.clickhouse import DAMAGE_CODES, StorageRefusedError
 from runstream_common.identity import LOST, SYSTEM_STREAM
+from runstream_common.times import now_us
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import damage
 from runstream_query.documents import STATES, timestamp
+from runstream_query.editing.edits import WRITER as EDITS
+from runstream_query.proving import computed_by, prove
 from runstream_query.storage import Storage
 
 
@@ -24,9 +30,7 @@ async def describe_streams(
     for loss in await storage.rows("losses", project=project, run=run, prefix=LOST):
         losses[loss["writer"]][loss["batch"]] = loss["points"]
     streams = [_stream(row, batches[row["writer"]], losses[row["writer"]]) for row in rows]
-    stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
     whole = pb.Completeness(
-        points_stored=stored,
         **{
             name: sum(getattr(stream.completeness, name) for stream in streams)
             for name in ("points_logged", "points_received", "points_rejected", "points_dropped")
@@ -47,7 +51,42 @@ async def describe_streams(
         whole.verdict = pb.Completeness.VERDICT_INCOMPLETE
     else:
         whole.verdict = pb.Completeness.VERDICT_COMPLETE
+    known = {row["writer"] for row in rows} | {EDITS}
+    await _look_at_rows(storage, project, run, batches, known, whole)
     return streams, whole
+
+
+async def _look_at_rows(
+    storage: Storage,
+    project: str,
+    run: str,
+    batches: dict[str, list[dict[str, Any]]],
+    known: set[str],
+    whole: pb.Completeness,
+) -> None:
+    """Judge by the rows that are there. `known`: the writers that have a stream."""
+    whole.computed.FromMicroseconds(now_us())
+    whole.computed_by = computed_by()
+    damages = [
+        f"batches of writer {writer} are in the ledger, its start is not stored" for writer in batches.keys() - known
+    ]
+    try:
+        proof = await prove(storage, project, run, [batch for found in batches.values() for batch in found])
+        whole.points_stored = whole.rows_counted = proof.counted
+        whole.rows_proved = proof.proved
+        damages += proof.damages
+        notes = proof.notes
+    except StorageRefusedError as error:
+        if error.code not in DAMAGE_CODES:
+            raise
+        damages.append(damage.sentence(error))
+        notes = []
+    if damages:
+        notes += await damage.detached(storage)
+        # A running process may have rows whose batch is not in the ledger yet.
+        if whole.verdict != pb.Completeness.VERDICT_OPEN:
+            whole.verdict = pb.Completeness.VERDICT_DAMAGED
+    whole.findings.extend([*damages, *notes])
 
 
 def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:

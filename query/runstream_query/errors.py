@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
+from runstream_common.clickhouse import DAMAGE_CODES, StorageRefusedError, StorageUnavailableError
 from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_common.control.errors import (
     AuthenticationError,
@@ -119,6 +119,11 @@ def status_of(error: Exception) -> tuple[Status, str]:
     """The status, and the words for the caller: nothing of the inside for what is not on the table."""
     if isinstance(error, StorageRefusedError) and error.code in EXPENSIVE_CODES:
         error = TooExpensiveError("the answer takes more time or memory than allowed: ask for less at once")
+    if isinstance(error, StorageRefusedError) and error.code in DAMAGE_CODES:
+        return Status(grpc.StatusCode.DATA_LOSS, 500), (
+            f"stored data cannot be read (ClickHouse's code {error.code}): `runstream doctor` and `runstream verify` "
+            "say which, and what to do"
+        )
     for kind, status in _TABLE:
         if isinstance(error, kind):
             if isinstance(error, StorageUnavailableError):

@@ -10,11 +10,11 @@ from typing import Any
 
 from runstream.api import Api, InvalidRequestError
 
-_EXIT = {"complete": 0, "incomplete": 1, "open": 2}
+_EXIT = {"complete": 0, "incomplete": 1, "open": 2, "damaged": 3}
 
 
 def verify(argv: list[str]) -> int:
-    """Exit status 0: complete; 1: incomplete; 2: some process has not finished, or has not been heard of."""
+    """Exit status 0: complete; 1: incomplete; 2: some process has not finished, or is silent; 3: damaged."""
     parser = argparse.ArgumentParser(
         prog="runstream verify", description="Is everything stored that a run logged?", epilog=verify.__doc__
     )
@@ -91,6 +91,11 @@ def _sentences(path: str, found: dict[str, Any]) -> list[str]:
         )
     if len(found["missing"]) > 20:
         lines.append(f"  and {len(found['missing']) - 20} more gaps")
+    lines += [f"  {finding}" for finding in found["findings"]]
+    if found["computed_by"]:
+        counted, proved = found["rows_counted"], found["rows_proved"]
+        by = f"at {found['computed']} by {found['computed_by']}"
+        lines.append(f"  computed {by}: {counted:,} rows counted, {proved:,} of them proved by their digests")
     if found["verdict"] == "open":
         lines.append("  some process has not finished, or what it logged has not all arrived: see `runstream status`")
     return lines

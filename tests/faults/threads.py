@@ -3,7 +3,7 @@
     python -m tests.faults.threads [--rows N] [--threads N] [--seed N]      JSON last; the standard library is enough
 
 A process logs from many threads into segments with room for 4 KiB of records, switches threads every microsecond, logs
-in a signal handler and is interrupted by exceptions; it is killed at random moments and started again. Each thread notes
+A process logs from many threads into segments with room for 4 KiB of records, switches threads each microsecond, logs
 in shared memory what it is about to log and what has returned. This process reads behind it, as the sender does, and
 after a kill as the sender does then: what returned is there once and right, what was never submitted is not there.
 """

@@ -614,6 +614,8 @@ class Completeness(_message.Message):
         """every stream finished, records are missing: see `missing`"""
         VERDICT_OPEN: Completeness._Verdict.ValueType  # 3
         """some stream has not finished"""
+        VERDICT_DAMAGED: Completeness._Verdict.ValueType  # 4
+        """what was stored is not there, is changed, or cannot be read: see `findings`"""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper): ...
     VERDICT_UNSPECIFIED: Completeness.Verdict.ValueType  # 0
@@ -623,6 +625,8 @@ class Completeness(_message.Message):
     """every stream finished, records are missing: see `missing`"""
     VERDICT_OPEN: Completeness.Verdict.ValueType  # 3
     """some stream has not finished"""
+    VERDICT_DAMAGED: Completeness.Verdict.ValueType  # 4
+    """what was stored is not there, is changed, or cannot be read: see `findings`"""
 
     VERDICT_FIELD_NUMBER: _builtins.int
     POINTS_LOGGED_FIELD_NUMBER: _builtins.int
@@ -631,6 +635,11 @@ class Completeness(_message.Message):
     POINTS_REJECTED_FIELD_NUMBER: _builtins.int
     POINTS_DROPPED_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    ROWS_COUNTED_FIELD_NUMBER: _builtins.int
+    ROWS_PROVED_FIELD_NUMBER: _builtins.int
+    COMPUTED_FIELD_NUMBER: _builtins.int
+    COMPUTED_BY_FIELD_NUMBER: _builtins.int
     verdict: Global___Completeness.Verdict.ValueType
     points_logged: _builtins.int
     """from the finish records; while running: from the batches seen"""
@@ -642,8 +651,22 @@ class Completeness(_message.Message):
     """put aside, each with its reason"""
     points_dropped: _builtins.int
     """given up by the SDK, as it reported"""
+    rows_counted: _builtins.int
+    """rows of points that were read for this verdict"""
+    rows_proved: _builtins.int
+    """of them, those whose contents agree with the digests in the ledger"""
+    computed_by: _builtins.str
+    """the SQL file and the first 12 digits of its SHA-256"""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordGap]: ...
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """in GetRun's verdict of the run: what is wrong or not proved, a sentence each"""
+
+    @_builtins.property
+    def computed(self) -> _timestamp_pb2.Timestamp:
+        """when, by the query service's clock"""
+
     def __init__(
         self,
         *,
@@ -654,10 +677,15 @@ class Completeness(_message.Message):
         points_rejected: _builtins.int = ...,
         points_dropped: _builtins.int = ...,
         missing: _abc.Iterable[Global___RecordGap] | None = ...,
+        findings: _abc.Iterable[_builtins.str] | None = ...,
+        rows_counted: _builtins.int = ...,
+        rows_proved: _builtins.int = ...,
+        computed: _timestamp_pb2.Timestamp | None = ...,
+        computed_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["computed", b"computed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing", b"missing", "points_dropped", b"points_dropped", "points_logged", b"points_logged", "points_received", b"points_received", "points_rejected", b"points_rejected", "points_stored", b"points_stored", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed", b"computed", "computed_by", b"computed_by", "findings", b"findings", "missing", b"missing", "points_dropped", b"points_dropped", "points_logged", b"points_logged", "points_received", b"points_received", "points_rejected", b"points_rejected", "points_stored", b"points_stored", "rows_counted", b"rows_counted", "rows_proved", b"rows_proved", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,8 +83,9 @@ class Run:
     def completeness(self) -> dict[str, Any]:
         """What the processes said that they logged, against what is stored; asks the server anew.
 
-        Keys: verdict (complete, incomplete or open), points_logged, points_received, points_stored,
-        points_rejected, points_dropped, missing (gaps of record numbers).
+        Keys: verdict (complete, incomplete, open or damaged), points_logged, points_received, points_stored,
+        points_rejected, points_dropped, missing (gaps of record numbers), findings (sentences), rows_counted,
+        rows_proved, computed (when), computed_by (which query).
         """
         from runstream_proto.v1 import query_pb2 as pb
 
@@ -98,6 +99,11 @@ class Run:
                 {"writer": gap.writer_id, "rank": gap.rank, "first": gap.first_record, "last": gap.last_record}
                 for gap in found.missing
             ],
+            "findings": list(found.findings),
+            "rows_counted": found.rows_counted,
+            "rows_proved": found.rows_proved,
+            "computed": found.computed.ToJsonString(),
+            "computed_by": found.computed_by,
         }
 
     def update(self) -> None:

@@ -131,9 +131,14 @@ export interface Completeness {
   points_rejected: Int64;
   points_dropped: Int64;
   missing: RecordGap[];
+  findings: string[];
+  rows_counted: Int64;
+  rows_proved: Int64;
+  computed?: string;
+  computed_by: string;
 }
 
-export type CompletenessVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_COMPLETE" | "VERDICT_INCOMPLETE" | "VERDICT_OPEN";
+export type CompletenessVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_COMPLETE" | "VERDICT_INCOMPLETE" | "VERDICT_OPEN" | "VERDICT_DAMAGED";
 
 export interface ConfusionMatrix {
   classes: string[];

@@ -128,6 +128,7 @@ const VERDICTS: Record<CompletenessVerdict, [string, string, string]> = {
   VERDICT_UNSPECIFIED: ["Unknown", "quiet", ""],
   VERDICT_COMPLETE: ["Complete", "good", "Everything that was logged is stored."],
   VERDICT_INCOMPLETE: ["Incomplete", "bad", "Every process has finished, but records are missing."],
+  VERDICT_DAMAGED: ["Damaged", "bad", "What was stored is missing, changed, or cannot be read."],
   VERDICT_OPEN: ["Open", "warn", "A process has not finished: it may still send."],
 };
 
@@ -146,6 +147,13 @@ function Complete({ run }: { run: Run }) {
     <Card title="Completeness">
       <p><span class={`state ${kind}`}><i aria-hidden="true" />{name}</span></p>
       <p class="quiet">{meaning}</p>
+      {found.findings.slice(0, 20).map((finding) => <p key={finding}>{finding}</p>)}
+      {found.computed_by ? (
+        <p class="quiet">
+          {count(Number(found.rows_counted), "row")} counted, {Number(found.rows_proved).toLocaleString("en-US")} proved
+          by their digests; at {found.computed}, by {found.computed_by}
+        </p>
+      ) : null}
       <table class="values">
         <tbody>
           {rows.filter(([title, value]) => value !== "0" || title === "Stored").map(([title, value]) => (

@@ -1,0 +1,204 @@
+"""The verdict as an adversary would test it, on the real engine: rows are removed, changed and added behind the
+product's back; none of it is called complete. What users do (rewriting, replays, resuming, deleting) stays complete."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runstream_common import tombstones
+from runstream_common.clickhouse import connect
+from runstream_common.schema.runner import migrate
+from runstream_common.tombstones import Tombstone
+from runstream_deploy.doctor import _stored
+from runstream_ingestor.writer.decode import Decoded
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.completeness import describe_streams
+from runstream_query.storage import Storage
+from tests.support.clickhouse import EmbeddedClickHouse
+from tests.support.ledger import Attempt, put
+from tests.support.stack import ServiceStack
+
+_NOW = {"mutations_sync": 2, "lightweight_deletes_sync": 2}
+
+
+class Case:
+    """One run, and what is done to it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.project = f"p-{uuid.uuid4().hex[:8]}"
+        self.storage = Storage(client)
+
+    def attempt(self, epoch: int = 1, rank: int = 0) -> Attempt:
+        return Attempt("main", self.project, "run", epoch, rank)
+
+    async def log(self, attempt: Attempt, *steps: range) -> list[Decoded]:
+        """Start, a batch of two metrics for each range of steps, and finish."""
+        batches = [attempt.start()]
+        count = 0
+        for some in steps:
+            values = {
+                "loss": [0.5 + step * attempt.epoch for step in some],
+                "acc": [0.1 * step - attempt.epoch for step in some],
+            }
+            batches.append(attempt.points(values, list(some)))
+            count += 2 * len(some)
+
+        def fill(record: Any) -> None:
+            record.finish.outcome = 1
+            record.finish.records = attempt.records - 1
+            record.finish.points = count
+
+        batches.append(attempt.document(fill))
+        await put(self.client, *batches)
+        return batches
+
+    async def verdict(self) -> tuple[str, pb.Completeness]:
+        _, whole = await describe_streams(self.storage, f"main/{self.project}", "run", 1, 0)
+        return pb.Completeness.Verdict.Name(whole.verdict).removeprefix("VERDICT_").lower(), whole
+
+    async def do(self, statement: str) -> None:
+        await self.client.command(
+            statement.replace("MINE", f"project = 'main/{self.project}' AND run = 'run'"), settings=_NOW
+        )
+
+
+@pytest.fixture
+async def case(embedded: ServiceStack) -> AsyncIterator[Case]:
+    client = await connect(embedded.clickhouse.config)
+    yield Case(client)
+    await client.close()
+
+
+HARM = {
+    "a row removed": ("DELETE FROM points WHERE MINE AND metric = 'loss' AND step = 57", "missing"),
+    "all rows removed": ("DELETE FROM points WHERE MINE", "missing"),
+    "a value changed": ("ALTER TABLE points UPDATE value = value + 1e-9 WHERE MINE AND step = 3", "changed"),
+    "a time changed": ("ALTER TABLE points UPDATE time = time + 1 WHERE MINE AND step = 3", "changed"),
+    "a row added": (
+        "INSERT INTO points SELECT project, run, 'loss', rank, 10000, 1, time, version, run_month FROM points "
+        "WHERE MINE AND step = 9 AND metric = 'acc'",
+        "too many",
+    ),
+    "a row written over": (
+        "INSERT INTO points SELECT project, run, metric, rank, step, 7, time, version + 100000, run_month FROM points "
+        "WHERE MINE AND step = 9 AND metric = 'acc'",
+        "too many",
+    ),
+    "a row of an attempt that never was": (
+        "INSERT INTO points SELECT project, run, metric, rank, 77777, 7, time, 9 * 1099511627776, run_month "
+        "FROM points WHERE MINE AND step = 9 AND metric = 'acc'",
+        "too many",
+    ),
+    "a ledger row removed": ("DELETE FROM ledger WHERE MINE AND batch = 2", "too many"),
+    "a digest in the ledger changed": (
+        "ALTER TABLE ledger UPDATE block_digests = arrayMap(x -> x + 1, block_digests) WHERE MINE AND batch = 2",
+        "changed",
+    ),
+    "start removed": ("DELETE FROM streams WHERE MINE", "its start is not stored"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARM)
+async def test_no_harm_is_called_complete(case: Case, harm: str) -> None:
+    await case.log(case.attempt(), range(50), range(50, 100))
+    verdict, found = await case.verdict()
+    assert (verdict, list(found.findings), found.rows_proved) == ("complete", [], 200)
+    statement, named = HARM[harm]
+    await case.do(statement)
+    verdict, found = await case.verdict()
+    assert verdict in ("incomplete", "damaged", "open") and any(named in one for one in found.findings), found
+    print(harm, "->", verdict, found.findings[:2])  # noqa: T201
+
+
+async def test_what_users_do_stays_complete(case: Case) -> None:
+    first = await case.log(case.attempt(1), range(50), range(50, 100))
+    await put(case.client, *reversed(first))  # a replay, in another order
+    assert (await case.verdict())[0] == "complete"
+    second = await case.log(case.attempt(2), range(60, 90), range(90, 140))  # resumed, old steps again
+    await put(case.client, *first, *second)
+    verdict, found = await case.verdict()
+    assert verdict == "complete" and found.rows_counted == 280, found
+    await case.do("OPTIMIZE TABLE points FINAL")
+    verdict, found = await case.verdict()
+    assert verdict == "complete" and "80 rows were replaced" in found.findings[0], found
+    await case.do("DELETE FROM points WHERE MINE AND step = 20")
+    assert (await case.verdict())[0] == "damaged", "a removed row of what was not rewritten"
+
+
+async def test_rewritten_within_a_batch_and_deleted_metrics_stay_complete(case: Case) -> None:
+    await case.log(case.attempt(1), range(50), range(10, 30))
+    attempt = case.attempt(2)
+    made = attempt.points({"loss": [1, 2, 3, 4], "acc": [1, 2, 3, 4]}, [200, 201, 200, 199])
+
+    def fill(record: Any) -> None:
+        record.finish.outcome = 1
+        record.finish.records = attempt.records - 1
+        record.finish.points = 8
+
+    await put(case.client, made, attempt.document(lambda record: record.start.SetInParent()), attempt.document(fill))
+    verdict, found = await case.verdict()
+    assert verdict == "complete", found
+    stone = [Tombstone(f"main/{case.project}", "run", 2, "acc")]
+    await tombstones.write(case.client, stone, "tester")
+    await tombstones.purge(case.client, stone)
+    verdict, found = await case.verdict()
+    assert verdict == "complete" and "deletion of a metric" in " ".join(found.findings), found
+
+
+async def test_batches_from_before_the_digests_are_counted(case: Case) -> None:
+    await case.log(case.attempt(), range(50), range(50, 100))
+    await case.do("ALTER TABLE ledger UPDATE proved = 0, blocks = [], block_rows = [], block_digests = [] WHERE MINE")
+    verdict, found = await case.verdict()
+    assert verdict == "complete" and found.rows_proved == 0 and "counted, not proved" in found.findings[0]
+    await case.do("DELETE FROM points WHERE MINE AND step = 57")
+    assert (await case.verdict())[0] == "damaged"
+
+
+def test_a_truncated_part_is_seen_by_verdict_and_doctor(tmp_path: Path) -> None:
+    stack = EmbeddedClickHouse(tmp_path).start()
+    try:
+        project = asyncio.run(_damaged(stack, "log", ""))
+        for path in sorted(stack.data.rglob("data.bin")) + sorted(stack.data.rglob("value.bin")):
+            found = path.resolve()
+            if _table_of(stack, found) == "points":
+                stack.service.stop()
+                with found.open("r+b") as file:
+                    file.truncate(found.stat().st_size // 2)
+                break
+        stack.start()
+        said = asyncio.run(_damaged(stack, "ask", project))
+        assert said.startswith("damaged"), said
+        print(said)  # noqa: T201
+    finally:
+        stack.service.stop()
+
+
+def _table_of(stack: EmbeddedClickHouse, path: Path) -> str:
+    client = stack.client()
+    rows = client.query("SELECT table, path FROM system.parts WHERE active").result_rows
+    return next((table for table, folder in rows if str(path).startswith(str(Path(folder).resolve()))), "")
+
+
+async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
+    client = await connect(stack.config)
+    try:
+        if what == "log":
+            await migrate(client)
+        case = Case(client)
+        if what == "log":
+            await case.log(case.attempt(), range(50), range(50, 100))
+            return case.project
+        case.project = project
+        verdict, found = await case.verdict()
+        doctor = (await _stored(client))[0]
+        assert doctor.problem, "doctor says that all is well"
+        return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}"
+    finally:
+        await client.close()
