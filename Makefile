@@ -10,13 +10,14 @@ PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults fuzz lint types proto page bench up clean
+.PHONY: help demo parts test faults threads fuzz lint types proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
 	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
 	@echo "make parts   what the tests run on: Java and Maven for Kafka, PostgreSQL, PyTorch"
 	@echo "make faults  the fault laboratory: 100 rounds, about 40 minutes (ROUNDS=, SEED=)"
+	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
@@ -66,6 +67,11 @@ ROUNDS ?= 100
 SEED   ?= 1
 faults: $(VENV)/.dev parts
 	@$(BIN)/python -m tests.faults --seed $(SEED) --rounds $(ROUNDS)
+
+# The spool under eight threads, ten million rows; and its claim protocol in all schedules with two switches (hours).
+threads: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.threads
+	@$(BIN)/python -m tests.property.spool_claims --stride $(or $(STRIDE),100)
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz

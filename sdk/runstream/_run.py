@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import operator
 import os
 import threading
@@ -51,7 +52,7 @@ class Run(RunEnding):
     A run may be pickled to a process that is spawned, where it does the same.
     """
 
-    __slots__ = ("_append_row", "_next_look_us", "_step")
+    __slots__ = ("_append_row", "_jump", "_next_look_us", "_steps")
     """What every `log()` touches; the rest lives in the dict."""
 
     def __init__(
@@ -90,10 +91,12 @@ class Run(RunEnding):
         self._ended = False
         self._ending_process = False
         self._dropped: list[int] = []
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._alerts: dict[str, float] = {}
         self._kept_files: dict[str, tuple[str, Path, str]] = {}
-        self._step = starting_step
+        self._steps = itertools.count(starting_step)
+        self._jump: int | None = None
+        """Where the default step goes on after one that was given; None: where the counter is."""
         self._next_look_us = 0
         self._stream: Stream | None = None
         self._capture: Capture | None = None
@@ -122,8 +125,10 @@ class Run(RunEnding):
         network: what cannot be logged is left out with a warning, once a kind (an exception with `strict`).
         """
         now = _time_ns() // 1000
+        given = step
         if step is None:
-            step = self._step
+            # One step for the interpreter: two threads that log at once take different steps.
+            step = next(self._steps) if self._jump is None and commit is not False else self._next_step(commit)
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
             if checked is None:
@@ -133,8 +138,8 @@ class Run(RunEnding):
             self._append_row(tuple(data), data.values(), step, now)
         except Exception:  # noqa: BLE001  # anything that a value's __float__ may raise: looked at one by one there
             self._log_one_by_one(data, step, now)
-        if commit is not False:
-            self._step = step + 1
+        if given is not None and commit is not False:
+            self._jump = step + 1
         if now >= self._next_look_us or now < self._next_look_us - 5_000_000:  # or the clock has jumped back
             self._next_look_us = now + self._look_us
             self._look_after()
@@ -244,7 +249,7 @@ class Run(RunEnding):
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self._step)
+        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step)
 
     # Within
 
@@ -324,6 +329,13 @@ class Run(RunEnding):
         if self._capture is not None:
             self._capture.look_after()
         self._heed_stream()
+
+    def _next_step(self, commit: bool | None) -> int:
+        """The default step, after a given one or where `commit=False` stays at it."""
+        with self._opening:
+            if self._jump is not None:
+                self._steps, self._jump = itertools.count(self._jump), None
+            return self.step if commit is False else next(self._steps)
 
     def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
         """The first row after a fork: the child gets a stream of its own."""
@@ -471,7 +483,7 @@ class Run(RunEnding):
             self._stream.abandon()
             self._stream = None
         self._capture = None
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._dropped = []
         self._ending_process = False
         self._kept_files = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -175,3 +176,75 @@ def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_
 def test_what_is_not_known_is_not_mapped() -> None:
     assert is_network(Path("/proc"))
     assert is_network(Path("/no/such/place"))
+
+
+def test_media_wait_for_room_where_that_is_wanted_and_are_refused_where_not(tmp_path: Path) -> None:
+    (tmp_path / "waits").write_bytes(bytes(900))
+    with pytest.raises(SpoolFullError, match="wait to be sent"):
+        Quota(1000, "drop_new").make_media_room(tmp_path, 200, lambda: False)
+    with pytest.raises(SpoolFullError):  # larger than all that is allowed: no waiting helps
+        Quota(1000, "block").make_media_room(tmp_path, 2000, lambda: False)
+    thread = threading.Thread(target=Quota(1000, "block").make_media_room, args=(tmp_path, 200, lambda: False))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    (tmp_path / "waits").unlink()
+    thread.join(20)
+    assert not thread.is_alive()
+    (tmp_path / "waits").write_bytes(bytes(900))
+    Quota(1000, "block").make_media_room(tmp_path, 200, lambda: True)  # the stream has ended: nobody waits
+
+
+def test_the_sender_of_a_process_that_died_finds_how_much_it_had_to_give_up(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, segment_bytes=8192)
+    writer.note_dropped(7)
+    for step in range(100):
+        writer.append_row(KEYS[:10], ROW[:10], step, 0)
+    assert len(list(tmp_path.glob("*.seg"))) > 1
+    assert SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)).dropped_points() == 7
+    writer.note_dropped(9)
+    assert SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)).dropped_points() == 9
+
+
+def test_a_truncated_segment_costs_what_was_in_it_and_no_more(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path)
+    for step in range(2000):
+        writer.append_row(("a", "b"), [1.0, 2.0], step, 0)
+    os.truncate(tmp_path / format.segment_name(0), 32768)
+    for step in range(2000, 3000):
+        writer.append_row(("a", "b"), [1.0, 2.0], step, 0)
+    assert writer.broken
+    assert writer.points == 6000, "what had returned was logged: the server is to miss it"
+    writer.end(lambda points, records: "{}")
+    sink, reader = read_all(tmp_path)
+    steps = [step for _, _, step, _ in sink.rows]
+    assert steps[-1000:] == list(range(2000, 3000)) and len(steps) == len(set(steps))
+    assert reader.damage.segments + reader.damage.records > 0 and reader.at_end()
+
+
+def test_a_disk_that_fails_under_plain_writes_costs_the_records_that_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = AppendingWriter(tmp_path)
+    write, calls = os.pwrite, iter(range(10_000))
+
+    def fail_at_times(fd: int, data: object, offset: int) -> int:
+        if next(calls) % 7 == 3:
+            raise OSError(28, "No space left on device")
+        return write(fd, data, offset)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "pwrite", fail_at_times)
+    kept = []
+    for step in range(500):
+        try:
+            writer.append_row(("a",), [1.0], step, 0)
+            kept.append(step)
+        except SpoolError as error:
+            assert "No space left" in str(error)
+    monkeypatch.setattr(os, "pwrite", write)
+    writer.append_row(("a",), [1.0], 500, 0)
+    points = writer.points
+    writer.end(lambda points, records: "{}")
+    sink, reader = read_all(tmp_path)
+    assert [step for _, _, step, _ in sink.rows] == [*kept, 500]
+    assert points == len(kept) + 1 and reader.at_end() and not reader.damage.records

@@ -331,3 +331,77 @@ def test_bad_arguments_are_said_once_and_raise_nothing(call: Any, words: str) ->
         call(run)
     assert len(said) == 1 and words in str(said[0].message)
     run.finish()
+
+
+def test_threads_that_log_at_once_take_steps_of_their_own() -> None:
+    run = runstream.init(project="threads", settings=Settings(spool_segment_kb=8))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: [run.log({"value": 1.0}) for _ in range(1500)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert run.step == 6000
+    run.finish()
+    assert sorted(step for _, _, step, _ in stored(run).rows) == list(range(6000))
+
+
+def test_given_steps_and_commit_move_the_default_step() -> None:
+    run = runstream.init(project="steps")
+    for arguments in (
+        {},
+        {"commit": False},
+        {},
+        {"step": 10, "commit": False},
+        {},
+        {"step": 20},
+        {"commit": False},
+        {},
+    ):
+        run.log({"value": 1.0}, **arguments)
+    run.finish()
+    assert [step for _, _, step, _ in stored(run).rows] == [0, 1, 1, 10, 2, 20, 21, 21]
+    assert run.step == 22
+
+
+def test_a_log_that_comes_after_finish_says_so_and_what_it_says_is_true() -> None:
+    """Threads log while the run is finished: what was not refused is in the spool, and the finish record counts it."""
+    run = runstream.init(project="late", settings=Settings(strict=True, spool_segment_kb=8))
+    kept: list[int] = []
+    started = threading.Barrier(5)
+
+    def work(thread: int) -> None:
+        started.wait()
+        for step in range(100_000):
+            try:
+                run.log({f"thread {thread}": float(step)}, step=step)
+            except UsageError:
+                return
+            kept.append(thread)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    run.finish()
+    for thread in threads:
+        thread.join()
+    rows = stored(run).rows
+    (finish,) = records(run, "finish")
+    assert len(rows) == len(kept) == finish["points"]
+
+
+def test_sys_exit_in_a_thread_is_not_how_the_process_ended() -> None:
+    script = (
+        "import sys, threading, runstream\n"
+        "run = runstream.init(project='exits', mode='offline')\n"
+        "thread = threading.Thread(target=lambda: sys.exit(3)); thread.start(); thread.join()\n"
+        "print(run.spool_dir)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    texts = read_all(Path(done.stdout.split()[-1]))[0].texts
+    assert json.loads(texts[-1][1])["value"]["outcome"] == "OUTCOME_FINISHED"

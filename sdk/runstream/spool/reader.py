@@ -129,8 +129,12 @@ class SpoolReader:
         return bool(sealed) and self._offset >= sealed and self._next_segment() is None
 
     def _cut_off(self) -> bool:
-        """Whether the file was truncated under the mapping: zeros of our own are in the place of what is gone."""
-        return self._guard is not None and self._guard.broken
+        """Whether the file was truncated: shorter than its header says, or under the mapping, where zeros of our own are
+        in the place of what is gone."""
+        if self._guard is not None and self._guard.broken:
+            return True
+        assert self._map is not None
+        return len(self._map) < int(format.SEGMENT_HEADER.unpack_from(self._map, 0)[4])
 
     def _give_up_rest(self) -> int:
         """Count the truncated segment as damage, once, and read it as one that ends here. Returns where."""
