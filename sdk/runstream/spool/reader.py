@@ -129,8 +129,8 @@ class SpoolReader:
         return bool(sealed) and self._offset >= sealed and self._next_segment() is None
 
     def _cut_off(self) -> bool:
-        """Whether the file was truncated: shorter than its header says, or under the mapping, where zeros of our own are
-        in the place of what is gone."""
+        """Whether the file was truncated: it is shorter than its header says, or was cut under the mapping, where zeros
+        of our own are in the place of what is gone."""
         if self._guard is not None and self._guard.broken:
             return True
         assert self._map is not None
