@@ -116,6 +116,11 @@ class _Stretches:
     def reduce(self, by: np.ufunc, column: Any) -> Any:
         """One number a stretch. Where all are short, row by row of all of them: `reduceat` takes five times as long. In
         its order: the first row and what the others come to."""
+        # A sum beyond the largest double is infinite, as the engine's is.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._reduced(by, column)
+
+    def _reduced(self, by: np.ufunc, column: Any) -> Any:
         if self._longest > _SHORT:
             return by.reduceat(column, self.starts)
         found, second = column[self.starts], self.starts[self._several] + 1

@@ -27,13 +27,18 @@ def reorder(round: Round) -> None:
 
 def lost_answers(round: Round) -> None:
     """Inserts are applied, and the connection is cut before the answer."""
+    lost = lose_answers(round)
+    round.expect(lost >= 6, f"only {lost} answers were lost")
+
+
+def lose_answers(round: Round) -> int:
+    """As `lost_answers`, beside other faults, which may leave few inserts to answer. Returns how many were lost."""
     wait_for(lambda: round.lab.checker.count(round.workload.project, round.workload.runs) > 0, "the first point")
     before = round.lab.to_clickhouse.answers_lost
     for _ in range(6):
         round.lab.to_clickhouse.lost_answers = round.random.randint(1, 4)
         round.pause(0.5, 1.2)
-    lost = round.lab.to_clickhouse.answers_lost - before
-    round.expect(lost >= 6, f"only {lost} answers were lost")
+    return int(round.lab.to_clickhouse.answers_lost - before)
 
 
 def network(round: Round) -> None:

@@ -7,7 +7,7 @@ import threading
 import traceback
 
 from tests.faults.faults.base import Round
-from tests.faults.faults.network import lost_answers, network
+from tests.faults.faults.network import lose_answers, network
 from tests.faults.faults.processes import kill, kill_sdk
 
 _SERVICES = (kill("writer-1", "writer-2", "ingest"), kill("clickhouse"), kill("query"))
@@ -19,7 +19,7 @@ def several(round: Round) -> None:
     chosen = [
         kill_sdk,
         round.random.choice(_SERVICES),
-        round.random.choice((network, lost_answers)),
+        round.random.choice((network, lose_answers)),
     ]
     round.random.shuffle(chosen)
     chosen = chosen[: round.random.randint(2, 3)]
