@@ -91,6 +91,8 @@ class Stream:
             if self.settings.sender == "process":
                 ensure_sender(self.spool, self.settings.sender_patience_s)
             elif self.settings.sender == "thread" and self.online:
+                # gRPC says on standard error that it saw a fork, which is no trouble: it is not used in the child.
+                os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
                 from runstream.sender.thread import ensure_thread
 
                 ensure_thread(self.spool, self.settings.sender_patience_s)
