@@ -4,6 +4,7 @@ records."""
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from runstream_common.clickhouse import DAMAGE_CODES, StorageRefusedError
@@ -17,14 +18,23 @@ from runstream_query.proving import computed_by, prove
 from runstream_query.storage import Storage
 
 _OPEN_POINTS = 1_000_000
-"""Of a run that is not over, no more points are read at each look: its verdict does not depend on them."""
+"""Of a run that is not over, no more points are checked at each look: its verdict does not depend on them."""
 
 
-async def describe_streams(
-    storage: Storage, project: str, run: str, world_size: int, silent_us: int
-) -> tuple[list[pb.Stream], pb.Completeness]:
-    """The processes of a run, each with its completeness, and the run's. `silent_us`: when one that is running must
-    have been heard of, microseconds since 1970."""
+@dataclass(slots=True)
+class Described:
+    """The processes of a run, each with its completeness, and the run's as the ledger has it."""
+
+    streams: list[pb.Stream]
+    whole: pb.Completeness
+    batches: dict[str, list[dict[str, Any]]]
+    """The ledger, by writer."""
+    known: set[str]
+    """Writers that have a stream."""
+
+
+async def describe_streams(storage: Storage, project: str, run: str, world_size: int, silent_us: int) -> Described:
+    """`silent_us`: when a process that is running must have been heard of, microseconds since 1970."""
     rows = await storage.rows("streams", project=project, run=run, silent_us=silent_us)
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for batch in await storage.rows("ledger", project=project, run=run):
@@ -54,46 +64,38 @@ async def describe_streams(
         whole.verdict = pb.Completeness.VERDICT_INCOMPLETE
     else:
         whole.verdict = pb.Completeness.VERDICT_COMPLETE
-    known = {row["writer"] for row in rows} | {EDITS}
-    await _look_at_rows(storage, project, run, batches, known, whole)
-    return streams, whole
+    return Described(streams, whole, batches, {row["writer"] for row in rows} | {EDITS})
 
 
-async def _look_at_rows(
-    storage: Storage,
-    project: str,
-    run: str,
-    batches: dict[str, list[dict[str, Any]]],
-    known: set[str],
-    whole: pb.Completeness,
-) -> None:
-    """Judge by the rows that are there. `known`: the writers that have a stream."""
+async def judge(storage: Storage, project: str, run: str, described: Described) -> pb.Completeness:
+    """Return the run's completeness, judged by the rows that are there. Reads all of them."""
+    whole, batches = described.whole, described.batches
     whole.computed.FromMicroseconds(now_us())
     whole.computed_by = computed_by()
-    damages = [
-        f"batches of writer {writer} are in the ledger, its start is not stored" for writer in batches.keys() - known
-    ]
-    if whole.verdict == pb.Completeness.VERDICT_OPEN and whole.points_received > _OPEN_POINTS:
-        whole.points_stored = whole.points_received
-        whole.findings.extend([*damages, "the rows of this run are counted when it has ended"])
-        return
+    unknown = batches.keys() - described.known
+    damages = [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
+    notes: list[str] = []
     try:
+        if whole.verdict == pb.Completeness.VERDICT_OPEN and whole.points_received > _OPEN_POINTS:
+            whole.points_stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
+            whole.findings.extend([*damages, "the rows of this run are checked when it has ended"])
+            return whole
         proof = await prove(storage, project, run, [batch for found in batches.values() for batch in found])
         whole.points_stored = whole.rows_counted = proof.counted
         whole.rows_proved = proof.proved
         damages += proof.damages
-        notes = proof.notes
+        notes += proof.notes
     except StorageRefusedError as error:
         if error.code not in DAMAGE_CODES:
             raise
         damages.append(damage.sentence(error))
-        notes = []
     if damages:
         notes += await damage.detached(storage)
         # A running process may have rows whose batch is not in the ledger yet.
         if whole.verdict != pb.Completeness.VERDICT_OPEN:
             whole.verdict = pb.Completeness.VERDICT_DAMAGED
     whole.findings.extend([*damages, *notes])
+    return whole
 
 
 def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from runstream_common.identity import version
@@ -45,6 +46,7 @@ class _Short:
     missing: int = 0
 
 
+@cache
 def computed_by() -> str:
     """The file of the query that counts, and its fingerprint."""
     text = (FOLDER / "point_blocks.sql").read_bytes()

@@ -54,7 +54,7 @@ def _ask_server(settings: Settings, run: str, rank: int) -> tuple[bool, int | No
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
-    question = {"team": settings.entity, "project": settings.project, "run": run}
+    question = {"team": settings.entity, "project": settings.project, "run": run, "omit_completeness": True}
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
         data=json.dumps(question).encode(),

@@ -18,7 +18,7 @@ from runstream_common.tombstones import Tombstone
 from runstream_deploy.doctor import _stored
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.completeness import describe_streams
+from runstream_query.completeness import describe_streams, judge
 from runstream_query.storage import Storage
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.ledger import Attempt, put
@@ -60,7 +60,9 @@ class Case:
         return batches
 
     async def verdict(self) -> tuple[str, pb.Completeness]:
-        _, whole = await describe_streams(self.storage, f"main/{self.project}", "run", 1, 0)
+        project = f"main/{self.project}"
+        described = await describe_streams(self.storage, project, "run", 1, 0)
+        whole = await judge(self.storage, project, "run", described)
         return pb.Completeness.Verdict.Name(whole.verdict).removeprefix("VERDICT_").lower(), whole
 
     async def do(self, statement: str) -> None:

@@ -821,19 +821,23 @@ class GetRunRequest(_message.Message):
     TEAM_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    OMIT_COMPLETENESS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     run: _builtins.str
+    omit_completeness: _builtins.bool
+    """of the run: its rows are not read. Its processes have theirs, from the ledger"""
     def __init__(
         self,
         *,
         team: _builtins.str = ...,
         project: _builtins.str = ...,
         run: _builtins.str = ...,
+        omit_completeness: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "run", b"run", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omit_completeness", b"omit_completeness", "project", b"project", "run", b"run", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runstream_common.control.store import ControlStore, Principal, ProjectRow
 from runstream_common.identity import full_project
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.completeness import describe_streams
+from runstream_query.completeness import describe_streams, judge
 from runstream_query.documents import make_runs, timestamp
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
@@ -38,11 +38,12 @@ class Runs:
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, [request.run])
         run = (await make_runs(self._storage, project, rows, environment=True))[0]
-        streams, completeness = await describe_streams(
+        described = await describe_streams(
             self._storage, project, request.run, run.world_size, self._lookup.silent_us()
         )
-        run.streams.extend(streams)
-        run.completeness.CopyFrom(completeness)
+        run.streams.extend(described.streams)
+        if not request.omit_completeness:
+            run.completeness.CopyFrom(await judge(self._storage, project, request.run, described))
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
         return run

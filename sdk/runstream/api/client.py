@@ -89,7 +89,8 @@ class Api:
         from runstream_proto.v1 import query_pb2 as pb
 
         team, project, run = split_path(path, 3)
-        return Run(self, self.ask("GetRun", pb.GetRunRequest(team=team, project=project, run=run)))
+        request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
+        return Run(self, self.ask("GetRun", request))
 
     def sweep(self, path: str) -> Sweep:
         """A sweep: "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from runstream.api import rich
 from runstream.api.convert import as_list, plain
@@ -70,9 +70,7 @@ class Run:
         """Each metric's last value (mean over ranks), overlaid by what was set."""
         found = self._found
         if found.summary_truncated:  # it came with a list, which holds 10,000 keys of a run
-            from runstream_proto.v1 import query_pb2 as pb
-
-            found = self._api.ask("GetRun", pb.GetRunRequest(team=self.entity, project=self.project, run=self.id))
+            found = self._ask_anew()
         return plain(found.summary, whole_numbers=False)
 
     @property
@@ -89,8 +87,7 @@ class Run:
         """
         from runstream_proto.v1 import query_pb2 as pb
 
-        request = pb.GetRunRequest(team=self.entity, project=self.project, run=self.id)
-        found = self._api.ask("GetRun", request).completeness
+        found = self._ask_anew(omit_completeness=False).completeness
         names = ("logged", "received", "stored", "rejected", "dropped")
         return {
             "verdict": pb.Completeness.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower(),
@@ -113,14 +110,21 @@ class Run:
         Raises PermissionDeniedError, InvalidRequestError, NotFoundError.
         """
         from runstream.api.editing import update_request
-        from runstream_proto.v1 import query_pb2 as pb
 
         request = update_request(self)
         if request is not None:
             self._api.ask("UpdateRuns", request)
         for name in ("config", "summary"):
             self.__dict__.pop(name, None)
-        self._take(self._api.ask("GetRun", pb.GetRunRequest(team=self.entity, project=self.project, run=self.id)))
+        self._take(self._ask_anew())
+
+    def _ask_anew(self, *, omit_completeness: bool = True) -> pb.Run:
+        from runstream_proto.v1 import query_pb2 as pb
+
+        request = pb.GetRunRequest(
+            team=self.entity, project=self.project, run=self.id, omit_completeness=omit_completeness
+        )
+        return cast("pb.Run", self._api.ask("GetRun", request))
 
     def add_tags(self, *tags: str) -> None:
         """At once. Of several who add tags at the same time none loses his, as `tags` with `update()` may."""

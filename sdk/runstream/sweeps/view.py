@@ -152,7 +152,7 @@ def _value_now(client: Client, info: SweepInfo, trial: TrialInfo) -> float | Non
     from runstream.api.errors import NotFoundError
 
     try:
-        run = client.call("GetRun", team=info.team, project=info.project, run=trial.run)
+        run = client.call("GetRun", team=info.team, project=info.project, run=trial.run, omit_completeness=True)
         return float(run["summary"][info.objectives[0].metric])
     except (NotFoundError, KeyError, TypeError, ValueError):
         return None

@@ -630,6 +630,7 @@ export interface GetRunRequest {
   team: string;
   project: string;
   run: string;
+  omit_completeness: boolean;
 }
 
 export interface GetSavedRequest {

@@ -22,7 +22,7 @@ export default function Compare({ team, project }: ProjectProps) {
   const ids = query.getAll("run").slice(0, MOST);
   const { data: runs, error, refresh } = useAnswer(
     ids.length ? `compare ${team}/${project} ${ids.join(" ")}` : null,
-    (signal) => Promise.all(ids.map((run) => call("GetRun", { team, project, run }, signal))),
+    (signal) => Promise.all(ids.map((run) => call("GetRun", { team, project, run, omit_completeness: true }, signal))),
     5000,
   );
   const all = query.get("all") === "1";
