@@ -85,7 +85,7 @@ class RunEnding(RunFacts):
             self._say_goodbye(stream, stored, rejected, timeout, error)
         return stored
 
-    def drain(self, deadline: float) -> bool:
+    def _drain(self, deadline: float) -> bool:
         """Wait until the server has what was logged so far, `deadline` (time.monotonic()) at most; threads go on
         logging meanwhile. Returns True when it has."""
         if self._stream is None or self._ended or self.settings.mode != "online":

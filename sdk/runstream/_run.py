@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import operator
 import os
@@ -91,7 +90,8 @@ class Run(RunEnding):
         self._ended = False
         self._ending_process = False
         self._dropped: list[int] = []
-        self._opening = threading.RLock()
+        self._lock = threading.RLock()
+        """For a child's stream that is opened late, and the default step after one that was given."""
         self._alerts: dict[str, float] = {}
         self._kept_files: dict[str, tuple[str, Path, str]] = {}
         self._steps = itertools.count(starting_step)
@@ -332,7 +332,7 @@ class Run(RunEnding):
 
     def _next_step(self, commit: bool | None) -> int:
         """The default step, after a given one or where `commit=False` stays at it."""
-        with self._opening:
+        with self._lock:
             if self._jump is not None:
                 self._steps, self._jump = itertools.count(self._jump), None
             return self.step if commit is False else next(self._steps)
@@ -344,7 +344,7 @@ class Run(RunEnding):
 
     def _open_for_child(self) -> Stream:
         """The stream of a forked child, opened by the first of its threads that logs."""
-        with self._opening:
+        with self._lock:
             return self._stream or self._open(start=False)
 
     def _refuse_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
@@ -357,19 +357,18 @@ class Run(RunEnding):
             time.sleep(1.0)
         self._notices.complain("finished", f"run {self.id} is finished: log() after finish() records nothing ({why})")
 
-    def end_with_process(self, exit_code: int, deadline: float) -> None:
+    def _end_with_process(self, exit_code: int, deadline: float) -> None:
         """SIGTERM: wait for the server while other threads go on logging, then end the run. Their calls do not return
         from then on; the caller ends the process."""
         self.mark_preempting()
-        self.drain(deadline)
+        self._drain(deadline)
         self._ending_process = True
         self.finish(exit_code=exit_code, timeout=max(deadline - time.monotonic(), 0.0))
 
     def _count_dropped(self, values: int) -> None:
         self._dropped.append(values)  # one step, whatever thread or handler comes in between
         if self._stream is not None:
-            with contextlib.suppress(OSError):
-                self._stream.writer.note_dropped(self.points_dropped)
+            self._stream.writer.note_dropped(self.points_dropped)
 
     def _log_one_by_one(self, data: Any, step: int, now: int) -> None:
         """The slow path: sort out what the fast one could not pack."""
@@ -483,7 +482,7 @@ class Run(RunEnding):
             self._stream.abandon()
             self._stream = None
         self._capture = None
-        self._opening = threading.RLock()
+        self._lock = threading.RLock()
         self._dropped = []
         self._ending_process = False
         self._kept_files = {}

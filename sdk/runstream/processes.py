@@ -143,7 +143,7 @@ def _watch_sigterm() -> None:
             now = time.monotonic()
             for run in live_runs():
                 code = 0 if stopped_by_sweep(run.settings) else 128 + number
-                run.end_with_process(code, now + run.settings.sigterm_timeout_s)
+                run._end_with_process(code, now + run.settings.sigterm_timeout_s)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

@@ -22,10 +22,10 @@ from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings
 from runstream.spool import files, format
+from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
 from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
-from runstream.spool.writer import SpoolWriter
 from runstream.trials import Order
 
 
@@ -73,7 +73,7 @@ class Stream:
         self._hidden: Path | None = hidden
         self.quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self.ensure_sender)
         segment_bytes = settings.spool_segment_kb << 10
-        self.writer = _make_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
+        self.writer = open_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
 
     def show(self) -> None:
         """Let the sender see it: called after the first record is in."""
@@ -230,25 +230,6 @@ class Stream:
             host=socket.gethostname(),
             sdk_version=_version.VERSION,
         )
-
-
-def _make_writer(
-    io: str, folder: Path, check_keys: Callable[[tuple[str, ...]], None], quota: Quota | None, segment_bytes: int
-) -> SpoolWriter:
-    """A mapped writer, or an appending one where files cannot be mapped. Raises SpoolError."""
-    from runstream.spool.appending import AppendingWriter, is_network
-
-    if io == "append" or (io == "auto" and is_network(folder)):
-        return AppendingWriter(folder, check_keys, quota, segment_bytes)
-    try:
-        return SpoolWriter(folder, check_keys, quota, segment_bytes)
-    except SpoolError as error:
-        cause = error.__cause__
-        if io == "map" or not (isinstance(cause, OSError) and cause.errno in (errno.ENODEV, errno.EINVAL)):
-            raise
-    for path in folder.glob("*.seg"):
-        path.unlink()
-    return AppendingWriter(folder, check_keys, quota, segment_bytes)
 
 
 def dumps(value: object) -> str:

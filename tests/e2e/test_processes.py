@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,10 @@ from tests.support.stack import ServiceStack
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
-    stack = ServiceStack(tmp_path_factory.mktemp("stack")).start()
-    yield stack
-    stack.stop()
-
-
 @pytest.fixture
-def spool(stack: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in stack.sdk_environment(tmp_path / "spool").items():
-        monkeypatch.setenv(name, value)
+def spool(spool: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return tmp_path / "spool"
+    return spool
 
 
 def start(script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,20 +22,6 @@ from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
-    stack = ServiceStack(tmp_path_factory.mktemp("stack")).start()
-    yield stack
-    stack.stop()
-
-
-@pytest.fixture
-def spool(stack: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in stack.sdk_environment(tmp_path / "spool").items():
-        monkeypatch.setenv(name, value)
-    return tmp_path / "spool"
 
 
 def python(script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -31,13 +31,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
     stack.stop()
 
 
-@pytest.fixture
-def spool(stack: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, value in stack.sdk_environment(tmp_path / "spool").items():
-        monkeypatch.setenv(name, value)
-    return tmp_path / "spool"
-
-
 LEAVE = f"""
 import sys, runstream
 for index in range(int(sys.argv[1])):

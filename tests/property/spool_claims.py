@@ -249,27 +249,42 @@ def explore(where: Path, make: Callable[[Scene], Bodies], filled: int, keep: Cal
 
 def explore_handlers(where: Path, make: Callable[[Scene], Bodies], filled: int, keep: Callable[[int], bool]) -> int:
     """The second thread's work, done by the first one in a signal handler at each of its steps: nested, to its end."""
-    numbers = itertools.count()
-    (first, _) = lengths(where, numbers, make, filled)
-    played = 0
-    for number, at in enumerate(range(1, first + 1)):
-        if not keep(number):
-            continue
-        scene = fresh(where, numbers, filled)
+
+    def play_at(scene: Scene, at: int) -> None:
         outer, inner = make(scene)
         with interrupted_at(at, inner) as run:
             run(outer)
-        try:
-            scene.check(dead=False, at_rest=True)
-        except AssertionError as error:
-            raise AssertionError(f"{make.__name__}, {filled} rows before, handler at {at}: {error}") from error
-        remove(scene)
-        played += 1
-    return played
+
+    return _at_each_step(where, make, filled, keep, "handler", play_at)
 
 
 def explore_exceptions(where: Path, make: Callable[[Scene], Bodies], filled: int, keep: Callable[[int], bool]) -> int:
     """Ctrl-C at each step of the first thread: its record is there or not; those behind it are, and nobody waits."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def play_at(scene: Scene, at: int) -> None:
+        outer, _ = make(scene)
+        with interrupted_at(at, interrupt) as run, contextlib.suppress(KeyboardInterrupt):
+            run(outer)
+        scene.writer._lock = SteppedLock()  # type: ignore[assignment]
+        for step in range(20):
+            scene.row("after", step)
+        scene.end()
+
+    return _at_each_step(where, make, filled, keep, "Ctrl-C", play_at)
+
+
+def _at_each_step(
+    where: Path,
+    make: Callable[[Scene], Bodies],
+    filled: int,
+    keep: Callable[[int], bool],
+    what: str,
+    play_at: Callable[[Scene, int], None],
+) -> int:
+    """Play a scene once for each step of its first thread. Returns how many times. `what`: what happens at the step."""
     numbers = itertools.count()
     (first, _) = lengths(where, numbers, make, filled)
     played = 0
@@ -277,22 +292,11 @@ def explore_exceptions(where: Path, make: Callable[[Scene], Bodies], filled: int
         if not keep(number):
             continue
         scene = fresh(where, numbers, filled)
-        outer, _ = make(scene)
-
-        def interrupt() -> None:
-            raise KeyboardInterrupt
-
-        with interrupted_at(at, interrupt) as run:
-            with contextlib.suppress(KeyboardInterrupt):
-                run(outer)
-        scene.writer._lock = SteppedLock()  # type: ignore[assignment]
-        for step in range(20):
-            scene.row("after", step)
-        scene.end()
+        play_at(scene, at)
         try:
             scene.check(dead=False, at_rest=True)
         except AssertionError as error:
-            raise AssertionError(f"{make.__name__}, {filled} rows before, Ctrl-C at {at}: {error}") from error
+            raise AssertionError(f"{make.__name__}, {filled} rows before, {what} at {at}: {error}") from error
         remove(scene)
         played += 1
     return played

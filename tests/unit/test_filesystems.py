@@ -126,7 +126,10 @@ print(first.broken, second.broken)
 
 @pytest.mark.skipif(not sigbus.available(), reason="no guard on this system")
 def test_a_guard_keeps_no_mapping_alive_and_knows_reused_addresses(tmp_path: Path) -> None:
-    before = set(sigbus._guards)
+    def living() -> set[int]:
+        return {address for address, one in sigbus._guards.items() if not one.gone}
+
+    before = living()
     guards = []
     for index in range(50):
         path = tmp_path / str(index)
@@ -136,7 +139,8 @@ def test_a_guard_keeps_no_mapping_alive_and_knows_reused_addresses(tmp_path: Pat
         guards.append(sigbus.guard(mapping))
         del mapping
         gc.collect()
-    assert set(sigbus._guards) == before
+    assert living() == before
+    assert len(sigbus._guards) <= len(before) + 1, "those of the mappings before are forgotten"
     path.write_bytes(bytes(1 << 16))
     with path.open("r+b") as file:
         mapping = mmap.mmap(file.fileno(), 0)

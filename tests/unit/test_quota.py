@@ -11,7 +11,7 @@ import pytest
 
 from runstream.errors import SpoolError
 from runstream.spool import files, format
-from runstream.spool.appending import AppendingWriter, is_network
+from runstream.spool.appending import AppendingWriter
 from runstream.spool.format import Place
 from runstream.spool.quota import Quota, SpoolFullError
 from runstream.spool.reader import SpoolReader
@@ -171,11 +171,6 @@ def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_
     assert reader.drain(sink, dead=True)
     assert [(number, step) for _, number, step, _ in sink.rows] == [(1, 0), (3, 2)]
     assert (reader.damage.unfinished, reader.damage.records) == (1, 0), "log() had not returned: no damage"
-
-
-def test_what_is_not_known_is_not_mapped() -> None:
-    assert is_network(Path("/proc"))
-    assert is_network(Path("/no/such/place"))
 
 
 def test_media_wait_for_room_where_that_is_wanted_and_are_refused_where_not(tmp_path: Path) -> None:

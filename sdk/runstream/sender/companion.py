@@ -13,11 +13,9 @@ from runstream._version import VERSION
 from runstream.errors import SpoolError
 from runstream.names import new_writer_id
 from runstream.spool import files
-from runstream.spool.appending import AppendingWriter
-from runstream.spool.filesystems import may_map
+from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, write_meta
 from runstream.spool.state import StateFile
-from runstream.spool.writer import SpoolWriter
 
 
 class Companion:
@@ -45,7 +43,7 @@ class Companion:
         if not self._lock.acquire():
             raise SpoolError(f"the new spool stream {hidden} is locked already")
         StateFile(hidden / "state", create=True).close()
-        self._writer = SpoolWriter(hidden) if may_map(hidden) else AppendingWriter(hidden)
+        self._writer = open_writer("auto", hidden)
         self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True, "system": True})
         self._writer.move(self.folder)
 

@@ -5,6 +5,7 @@ Each record costs two system calls more; the promise stays: when `append` return
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from runstream.errors import SpoolError
 from runstream.spool import format
 from runstream.spool.filesystems import may_map
+from runstream.spool.quota import Quota
 from runstream.spool.segment import File, Segment
 from runstream.spool.writer import SpoolWriter
 
@@ -42,11 +44,9 @@ class AppendingWriter(SpoolWriter):
 
     def _put(self, segment: Segment, start: int, record: bytes) -> None:
         assert segment.file is not None
-        try:
+        with self._writing():
             segment.file.write(record[8:], start + 8)
             segment.file.write(record[:8], start)
-        except OSError as error:
-            raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
         super()._put(segment, start, record)
 
     def _put_void(self, segment: Segment, start: int, span: int, number: int) -> None:
@@ -76,6 +76,25 @@ class AppendingWriter(SpoolWriter):
         return Segment(index, size, bytearray(size), name if hidden else None, file)
 
 
-def is_network(folder: Path) -> bool:
-    """Whether `folder` lies where files are not mapped: see filesystems.py."""
-    return not may_map(folder)
+def open_writer(
+    io: str,
+    folder: Path,
+    check_keys: Callable[[tuple[str, ...]], None] | None = None,
+    quota: Quota | None = None,
+    segment_bytes: int = format.SEGMENT_BYTES,
+) -> SpoolWriter:
+    """Return a writer that maps its files, or one that appends where they cannot be mapped.
+
+    `io`: map | append | auto, as the setting `spool_io`. Raises SpoolError.
+    """
+    if io == "append" or (io == "auto" and not may_map(folder)):
+        return AppendingWriter(folder, check_keys, quota, segment_bytes)
+    try:
+        return SpoolWriter(folder, check_keys, quota, segment_bytes)
+    except SpoolError as error:
+        cause = error.__cause__
+        if io == "map" or not (isinstance(cause, OSError) and cause.errno in (errno.ENODEV, errno.EINVAL)):
+            raise
+    for path in folder.glob("*.seg"):
+        path.unlink()
+    return AppendingWriter(folder, check_keys, quota, segment_bytes)

@@ -49,15 +49,16 @@ class Guard:
         """Some pages are in no file any more: what was written since cannot be trusted to be kept."""
         self._start = start
         self._end = end
-        self._mapping = weakref.ref(mapping, self._gone)
+        self._mapping = weakref.ref(mapping)  # without a callback: Ctrl-C that came in there would be lost
 
     def release(self) -> None:
         """Guard no more. `broken` stays as it is."""
         _guards.pop(self._start, None)
 
-    def _gone(self, _: object) -> None:
-        if _guards.get(self._start) is self:  # else the address is another mapping's already
-            del _guards[self._start]
+    @property
+    def gone(self) -> bool:
+        """Whether the mapping is there no more."""
+        return self._mapping() is None
 
     def covers(self, address: int) -> bool:
         """Whether the address is in the mapping, and that one is still there."""
@@ -72,7 +73,7 @@ class Guard:
 
 
 _guards: dict[int, Guard] = {}
-"""By address. One of a mapping that is gone is replaced when its address is given to another."""
+"""By address. Those of mappings that are gone are dropped with the next `guard()`."""
 _handler: _Handler | None = None
 _unavailable = False
 
@@ -93,6 +94,8 @@ def guard(mapping: mmap.mmap, tell: Callable[[], None] | None = None) -> Guard:
     try:
         start = handler.address_of(mapping)
         end = start + (len(mapping) + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
+        for address in [address for address, one in list(_guards.items()) if one.gone]:
+            _guards.pop(address, None)
         guarded = Guard(mapping, start, end, tell)
         _guards[start] = guarded
         handler.take_place()

@@ -10,8 +10,7 @@ from pathlib import Path
 from runstream.errors import SpoolError
 from runstream.spool import files, format
 
-_U64 = struct.Struct("@Q")
-_U32 = struct.Struct("@I")
+_U64, _U32 = format.U64, format.U32
 _ACKED = struct.Struct("@QQ")
 _ACKED_RECORD, _REJECTED, _STOP, _BEAT = 8, 24, 32, 40
 

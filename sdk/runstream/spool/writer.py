@@ -11,7 +11,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from mmap import mmap
 from pathlib import Path
 from typing import cast
@@ -167,7 +167,8 @@ class SpoolWriter:
         """Write down in the spool how many points this process had to give up so far: its sender says so for it when it
         ends without a finish record. Raises nothing."""
         self._dropped = points
-        self._segment.write_dropped(points)
+        with contextlib.suppress(OSError):  # where files are not mapped; the next segment says it
+            self._segment.write_dropped(points)
 
     def move(self, folder: Path) -> None:
         """Rename the stream's folder. Raises OSError."""
@@ -199,7 +200,7 @@ class SpoolWriter:
     # Within
 
     def _leave(self, records: int, points: int) -> None:
-        nowhere = Segment(self._segment.index, 0, bytearray(), None)
+        nowhere = Segment(self._segment.index, format.HEADER_BYTES, bytearray(format.HEADER_BYTES), None)
         nowhere.tail = (SHUT, records, points, [None, 0])
         for segment in (self._segment, self._left):
             if segment is not None:
@@ -315,12 +316,9 @@ class SpoolWriter:
 
     def _go_on_from(self, segment: Segment, needed: int) -> None:
         """Return when the current segment is another one. Raises SpoolError, SpoolClosedError."""
-        try:
-            with self._lock:
-                while self._segment is segment:
-                    self._roll(segment, needed)
-        except OSError as error:
-            raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
+        with self._writing(), self._lock:
+            while self._segment is segment:
+                self._roll(segment, needed)
 
     def _roll(self, old: Segment, needed: int) -> None:
         """Make a segment that holds at least `needed` bytes of records, and go on there. Under the lock; but a signal
@@ -416,8 +414,14 @@ class SpoolWriter:
 
     def _seal(self, segment: Segment) -> None:
         """Raises SpoolError."""
-        try:
+        with self._writing():
             segment.seal(segment.last_claim()[3][1])
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Make what the file system refuses a SpoolError."""
+        try:
+            yield
         except OSError as error:
             raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
 
