@@ -219,9 +219,16 @@ while True:
     run.log({"loss": 1.0})
     time.sleep(0.01)
 """
+
+    def runs() -> bool:
+        try:
+            return api.run("silent/run").state == "running"
+        except NotFoundError:
+            return False
+
     process = subprocess.Popen([sys.executable, "-c", script])
+    wait_for(runs, "the run")  # before anything else is asked: it is called silent 2 s after its start was heard
     wait_for(lambda: "points" in left(stack, "silent", "run"), "the first points")
-    assert api.run("silent/run").state == "running"
     spool = str(tmp_path / "spool")
     senders = [found for found in psutil.process_iter(["cmdline"]) if spool in (found.info["cmdline"] or [])]
     for victim in (process.pid, *(sender.pid for sender in senders)):
