@@ -172,6 +172,18 @@ def test_flipped_bits_cost_their_record_and_are_counted(tmp_path: Path, seed: in
     assert len(sink.rows) < 500 or reader.damage.records == 0
 
 
+def test_a_file_that_lost_its_end_is_read_to_its_end_each_time(tmp_path: Path) -> None:
+    """The offset behind what a sealed segment lacks lies behind the file: that is no sign that more is to come."""
+    writer = SpoolWriter(tmp_path)
+    for step in range(100):
+        writer.append_row(("a",), [1.0], step, 0)
+    writer.end(lambda points, records: "{}")
+    os.truncate(tmp_path / format.segment_name(0), 1000)
+    reader, sink = SpoolReader(tmp_path, START), Collected()
+    assert [reader.drain(sink, dead=True) for _ in range(3)] == [True] * 3
+    assert 0 < len(sink.rows) < 100 and reader.damage.at_end and reader.at_end()
+
+
 def test_sigkill_at_any_moment_loses_nothing_that_was_returned_from(tmp_path: Path) -> None:
     script = """
 import sys

@@ -257,7 +257,7 @@ class SpoolReader:
         """True when the segment has no further record now; False when the sink or `until` ended it."""
         view = self._view
         end = len(view)
-        stop = end + 1
+        stop = max(end, self._offset) + 1  # the end of a truncated segment that was given up lies behind the file's
         if until is not None and until.segment <= self._segment:
             stop = until.offset if until.segment == self._segment else 0
         offset = self._offset
