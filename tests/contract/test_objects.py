@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,48 +11,26 @@ import pytest
 
 from runstream_common.config import ConfigError, Env
 from runstream_common.objects import MediaConfig, MediaError, MediaMissingError, MediaStore
-from tests.support.processes import free_port, wait_for
+from tests.support.s3 import BUCKET, S3Server
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
+def s3() -> Iterator[S3Server]:
     """A server that speaks S3 (moto's), with a bucket."""
-    port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    endpoint = f"http://127.0.0.1:{port}"
-
-    def make_bucket() -> bool:
-        try:
-            request = urllib.request.Request(f"{endpoint}/media-bucket", method="PUT")
-            with urllib.request.urlopen(request, timeout=2) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
+    server = S3Server()
     try:
-        wait_for(make_bucket, "the S3 server")
-        yield endpoint
+        yield server.start()
     finally:
-        server.kill()
-        server.wait()
+        server.stop()
 
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MediaStore:
     if request.param == "folder":
         return MediaStore(MediaConfig(tmp_path.as_uri()))
-    for name, value in {
-        "AWS_ENDPOINT_URL": request.getfixturevalue("s3"),
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+    for name, value in request.getfixturevalue("s3").environment().items():
         monkeypatch.setenv(name, value)
-    return MediaStore(MediaConfig(f"s3://media-bucket/{os.urandom(4).hex()}"))
+    return MediaStore(MediaConfig(f"s3://{BUCKET}/{os.urandom(4).hex()}"))
 
 
 async def parts(data: bytes, size: int = 300_000) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.faults.faults import FAULTS
-from tests.faults.lab import DISK_LAB
+from tests.faults.lab import LAB_NAMES
 from tests.faults.rounds import Labs, Outcome, plan, play
 
 
@@ -22,9 +22,7 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=len(FAULTS))
     parser.add_argument("--only", default="", help="faults whose name contains this")
-    parser.add_argument(
-        "--brokers", type=int, choices=(0, 1, 3, DISK_LAB), help="only in this lab; 0: embedded, without Kafka"
-    )
+    parser.add_argument("--brokers", type=int, choices=tuple(LAB_NAMES), help=f"only in this lab: {LAB_NAMES}")
     parser.add_argument("--first", type=int, default=1, help="begin with this round of the plan")
     parser.add_argument("--folder", type=Path, help="where logs and spools are kept; default: a temporary folder")
     arguments = parser.parse_args()
@@ -44,12 +42,13 @@ def main() -> int:
 
 def report(outcome: Outcome) -> None:
     """A line, and what was wrong below it."""
-    where = {0: "embedded", 1: "1 broker", 3: "3 brokers"}.get(outcome.brokers, "small disk")
+    where = LAB_NAMES[outcome.brokers]
     found = outcome.findings
-    state = "ok" if outcome.clean else f"missing {found.missing}, doubled {found.doubled}, wrong {found.wrong}, "
-    state = state if outcome.clean else f"{state}false complete {found.false_complete}"
+    state = "ok"
+    if not outcome.clean:
+        state = f"{found.by_kind()}, false complete {found.false_complete}, false crashed {found.false_crashed}"
     line = f"round {outcome.number:3}  {outcome.fault:24} {where:10} {outcome.seconds:5.1f} s"
-    print(f"{line}  {found.points:7,} points  {state}", flush=True)
+    print(f"{line}  {found.points:7,} points {found.documents:5,} documents  {state}", flush=True)
     for line in [*found.examples, *outcome.problems]:
         print(f"    {line}", file=sys.stderr, flush=True)
 
@@ -57,7 +56,16 @@ def report(outcome: Outcome) -> None:
 def summary(seed: int, outcomes: list[Outcome], folder: Path) -> dict[str, object]:
     total = {
         name: sum(getattr(outcome.findings, name) for outcome in outcomes)
-        for name in ("points", "missing", "doubled", "wrong", "incomplete", "false_complete")
+        for name in (
+            "points",
+            "documents",
+            "missing",
+            "doubled",
+            "wrong",
+            "incomplete",
+            "false_complete",
+            "false_crashed",
+        )
     }
     return {
         "seed": seed,

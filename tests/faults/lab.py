@@ -20,8 +20,10 @@ from tests.faults.checker import Checker
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.disks import small_disk, unmount
 from tests.support.kafka import KafkaCluster
+from tests.support.postgres import PostgresServer
 from tests.support.processes import Service, free_port, tail
 from tests.support.proxy import Proxy
+from tests.support.s3 import BUCKET, S3Server
 
 GATEWAYS = ("gateway-1", "gateway-2")
 WRITERS = ("writer-1", "writer-2")
@@ -35,6 +37,18 @@ _MODULES = {
 
 DISK_LAB = 11
 """The lab of one broker whose disks are small: `DiskLab`."""
+FOREIGN_LAB = 12
+"""The embedded lab with PostgreSQL and S3: `ForeignLab`."""
+UP_LAB = 13
+"""`runstream up`: `uplab.UpLab`."""
+LAB_NAMES = {
+    0: "embedded",
+    1: "1 broker",
+    3: "3 brokers",
+    DISK_LAB: "small disk",
+    FOREIGN_LAB: "foreign",
+    UP_LAB: "up",
+}
 
 
 class Lab:
@@ -42,7 +56,7 @@ class Lab:
     and the embedded ClickHouse. The SDK reaches the gateways, and the writers ClickHouse, through proxies."""
 
     def __init__(self, folder: Path, brokers: int, disks: Mapping[str, Path] | None = None) -> None:
-        """`disks`: where "clickhouse" and "kafka" write, when not in `folder`."""
+        """`disks`: where "clickhouse", "kafka", "control" and "media" write, when not in `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.disks = dict(disks or {})
         self.sabotage = ""
@@ -50,7 +64,8 @@ class Lab:
         self.brokers = brokers
         self.clickhouse = EmbeddedClickHouse(self.disks.get("clickhouse", folder))
         self.kafka = KafkaCluster(self.disks.get("kafka", folder), brokers) if brokers else None
-        self.control_url = f"sqlite:///{folder / 'control.db'}"
+        self.control_url = f"sqlite:///{self.disks.get('control', folder) / 'control.db'}"
+        self.media = {"RUNSTREAM_MEDIA_URL": (self.disks.get("media", folder) / "media").absolute().as_uri()}
         self.key = ""
         self.services: dict[str, Service] = {}
         self._ops: dict[str, int] = {}
@@ -77,11 +92,31 @@ class Lab:
         for name in self.names:
             self.wait_ready(name)
         self._client = self.clickhouse.client()
-        self.api = Api(f"http://127.0.0.1:{self._http}", self.key)
+        self.use_key(self.key)
+        return self
+
+    def use_key(self, key: str) -> None:
+        """Ask, and tell nodes to log, with this key from now on."""
+        self.key = key
+        self.api = Api(f"http://127.0.0.1:{self._http}", key)
         object.__setattr__(self.api._settings, "query_grpc", f"127.0.0.1:{self._grpc}")
         self.checker = Checker(self._client, self.api)
         self.checker.plain = self.sabotage.endswith(":plain_tables")
-        return self
+
+    def replace_key(self) -> str:
+        """Revoke the key that is used, and return a new one."""
+
+        async def replace() -> str:
+            store = ControlStore.open(self.control_url)
+            try:
+                who = await store.authenticate(self.key)
+                key = await store.create_api_key("tester", "main")
+                await store.revoke_api_key(who.key_prefix)
+                return key
+            finally:
+                await store.close()
+
+        return asyncio.run(replace())
 
     def stop(self) -> None:
         for service in self.services.values():
@@ -176,7 +211,7 @@ class Lab:
             "RUNSTREAM_API_KEY": self.key,
             "RUNSTREAM_SILENT": "true",
             "RUNSTREAM_SYSTEM_METRICS": "false",
-            "RUNSTREAM_CONSOLE": "off",
+            "RUNSTREAM_CONSOLE": "auto",
             **self._broken(),
         }
 
@@ -239,7 +274,7 @@ class Lab:
             **self.clickhouse.environment,
             "RUNSTREAM_CLICKHOUSE_TIMEOUT_S": "10",
             "RUNSTREAM_CONTROL_URL": self.control_url,
-            "RUNSTREAM_MEDIA_URL": (self.folder / "media").absolute().as_uri(),
+            **self.media,
             "RUNSTREAM_GATEWAY_LISTEN": f"127.0.0.1:{self._listen[name]}",
             "RUNSTREAM_GATEWAY_OPS": f"127.0.0.1:{self._ops[name]}",
             "RUNSTREAM_WRITER_OPS": f"127.0.0.1:{self._ops[name]}",
@@ -277,13 +312,48 @@ class Lab:
 
 
 class DiskLab(Lab):
-    """One broker; ClickHouse and Kafka each on a disk of their own, of 300 MB."""
+    """One broker; ClickHouse, Kafka, the media and the control database each on a small disk of their own."""
 
     def __init__(self, folder: Path) -> None:
         """Raises RuntimeError where disks cannot be mounted."""
-        super().__init__(folder, 1, {name: small_disk(folder / name, 300) for name in ("clickhouse", "kafka")})
+        sizes = {"clickhouse": 300, "kafka": 300, "media": 24, "control": 24}
+        super().__init__(folder, 1, {name: small_disk(folder / name, size) for name, size in sizes.items()})
 
     def stop(self) -> None:
         super().stop()
         for disk in self.disks.values():
             unmount(disk)
+
+
+class ForeignLab(Lab):
+    """Embedded, with what large installations have: PostgreSQL, and object storage that speaks S3, behind proxies."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, 0)
+        self.brokers = FOREIGN_LAB
+        self.postgres = PostgresServer(folder / "postgres")
+        self.s3 = S3Server()
+        self.to_s3 = Proxy(f"127.0.0.1:{self.s3.port}")
+        self.control_url = self.postgres.url
+        self.media = {
+            "RUNSTREAM_MEDIA_URL": f"s3://{BUCKET}/media",
+            **self.s3.environment(f"http://{self.to_s3.address}"),
+        }
+
+    def start(self) -> Lab:
+        self.postgres.start()
+        self.s3.start()
+        return super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self.to_s3.close()
+        self.s3.stop()
+        self.postgres.stop()
+
+    def heal(self) -> None:
+        self.to_s3.heal()
+        self.s3.signal(signal.SIGCONT)
+        if not self.postgres.running():
+            self.postgres.start()
+        super().heal()

@@ -6,15 +6,19 @@ import random
 import shutil
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.checker import Findings
 from tests.faults.faults import FAULTS, Fault, Round
-from tests.faults.lab import DISK_LAB, DiskLab, Lab
+from tests.faults.findings import Findings
+from tests.faults.lab import DISK_LAB, FOREIGN_LAB, UP_LAB, DiskLab, ForeignLab, Lab
+from tests.faults.uplab import UpLab
+from tests.faults.watch import watched
 from tests.faults.workload import Workload
 
 PROJECT = "faults"
+_LABS: dict[int, Callable[[Path], Lab]] = {DISK_LAB: DiskLab, FOREIGN_LAB: ForeignLab, UP_LAB: UpLab}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Labs:
     def lab(self, brokers: int) -> Lab:
         if brokers not in self._labs:
             folder = self._folder / f"lab-{brokers}"
-            lab = DiskLab(folder) if brokers == DISK_LAB else Lab(folder, brokers)
+            lab = _LABS[brokers](folder) if brokers in _LABS else Lab(folder, brokers)
             lab.sabotage = self._sabotage
             self._labs[brokers] = lab.start()
         return self._labs[brokers]
@@ -94,12 +98,15 @@ def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcom
     try:
         workload.start()
         workload.wait_logging()
-        fault.play(round)
-        lab.heal()
-        round.problems += workload.wait(max(30.0, fault.load_s * 2))
+        with watched(lab, workload, fault.watched) as crashed:
+            fault.play(round)
+            lab.heal()
+            round.problems += workload.wait(max(30.0, fault.load_s * 2))
         round.problems += workload.sync()
         lab.wait_settled(workload.project, workload.runs)
         findings = lab.checker.compare(workload, lossy=fault.lossy)
+        for sentence in crashed:
+            findings.note("false_crashed", sentence)
         lab.checker.check_verdicts(workload, findings)
         if fault.after:
             fault.after(round, findings)

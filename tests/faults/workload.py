@@ -36,6 +36,12 @@ class Attempt:
         submitted, returned = read_counters(Path(self.order.oracle))[2 * thread : 2 * thread + 2]
         return submitted, returned
 
+    def worker_counts(self, worker: int) -> tuple[int, int]:
+        """As `counts`, of a worker process."""
+        oracle = Path(self.order.oracle)
+        submitted, returned = read_counters(oracle.with_name(f"{oracle.name}.worker-{worker}"))
+        return submitted, returned
+
     @property
     def writer_id(self) -> str:
         """Empty when it died before it had one: it has logged nothing then."""
@@ -72,6 +78,8 @@ class Workload:
         small_spool: Path | None = None,
         threads: int = 1,
         forks: bool = False,
+        habit: str = "",
+        workers: int = 0,
     ) -> None:
         """`small_spool`: this node's spool folder is on a disk of its own, of 24 MB."""
         folder.mkdir(parents=True)
@@ -87,6 +95,8 @@ class Workload:
         self._metrics = metrics
         self._threads = threads
         self._forks = forks
+        self._habit = habit
+        self._workers = workers
         self._world = world
         self._finish_s = finish_s
         self._environments = []
@@ -107,6 +117,19 @@ class Workload:
     def spools(self) -> list[Path]:
         return [Path(environment["RUNSTREAM_DIR"]) for environment in self._environments]
 
+    def environment(self, node: int) -> dict[str, str]:
+        """Of a further process of this node."""
+        return dict(self._environments[node])
+
+    def set_environment(self, **variables: str) -> None:
+        """Of all processes that are started from now on."""
+        for environment in self._environments:
+            environment.update(variables)
+
+    def alive(self, run: str) -> bool:
+        """Whether every process of the run's last attempts lives."""
+        return all(one.attempts[-1].process.poll() is None for one in self.streams if one.run == run)
+
     def start(self) -> Workload:
         for stream in self.streams:
             self.attempt(stream)
@@ -122,6 +145,8 @@ class Workload:
         name = f"{stream.run}-{stream.rank}-{number}"
         oracle = self.folder / f"{name}.oracle"
         new_counters(oracle, 2 * self._threads)
+        for worker in range(self._workers):
+            new_counters(oracle.with_name(f"{oracle.name}.worker-{worker}"), 2)
         order = Order(
             self.project,
             stream.run,
@@ -137,6 +162,8 @@ class Workload:
             str(oracle),
             self._threads,
             self._forks,
+            self._habit,
+            self._workers,
         )
         log = self.folder / f"{name}.log"
         with log.open("wb") as file:

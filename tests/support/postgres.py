@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import free_port
+from tests.support.processes import free_port, tail, wait_for
 
 
 def _binary(name: str) -> str | None:
@@ -19,59 +20,86 @@ def _binary(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name)
 
 
-def postgres_url(folder: Path, *, durable: bool = False) -> Iterator[str]:
-    """`postgresql://...` of a fresh server that ends with the generator. Skips, or with RUNSTREAM_REQUIRE_REAL
-    fails, where PostgreSQL is not installed. `durable`: with fsync, as in production."""
-    initdb, postgres = _binary("initdb"), _binary("postgres")
-    if initdb is None or postgres is None:
-        reason = "PostgreSQL is not installed (see tests/setup.sh)"
-        if os.environ.get("RUNSTREAM_REQUIRE_REAL"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    data, port = folder / "data", free_port()
-    data.mkdir()
-    user: str | None = None
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = next(name for name in ("postgres", "nobody") if _exists(name))
-        for path in (folder, data):
-            shutil.chown(path, user)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001 and str(parent).startswith("/tmp/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    subprocess.run(
-        [initdb, "-D", str(data), "-U", "runstream", "-A", "trust", "--no-sync"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd="/",
-    )
-    command = [postgres, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)] + (
-        [] if durable else ["-F"]
-    )
-    with (folder / "postgres.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd="/")
-    try:
-        _wait(port, server, folder / "postgres.log")
-        yield f"postgresql://runstream@127.0.0.1:{port}/postgres"
-    finally:
-        server.terminate()
-        server.wait(20)
+class PostgresServer:
+    """PostgreSQL in a folder of its own, on loopback. `start()` after `kill()` recovers what was there."""
 
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """Makes the database. Skips, or with RUNSTREAM_REQUIRE_REAL fails, where PostgreSQL is not installed.
+        `durable`: with fsync, as in production."""
+        initdb, postgres = _binary("initdb"), _binary("postgres")
+        if initdb is None or postgres is None:
+            reason = "PostgreSQL is not installed (see tests/setup.sh)"
+            if os.environ.get("RUNSTREAM_REQUIRE_REAL"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        self._log = folder / "postgres.log"
+        self.port = free_port()
+        data = folder / "data"
+        data.mkdir(parents=True)
+        self._user: str | None = None
+        if os.geteuid() == 0:  # the server refuses to run as root
+            self._user = next(name for name in ("postgres", "nobody") if _exists(name))
+            for path in (folder, data):
+                shutil.chown(path, self._user)
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001 and str(parent).startswith("/tmp/"):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        subprocess.run(
+            [initdb, "-D", str(data), "-U", "runstream", "-A", "trust", "--no-sync"],
+            check=True,
+            capture_output=True,
+            user=self._user,
+            cwd="/",
+        )
+        self._command = [postgres, "-D", str(data), "-p", str(self.port), "-h", "127.0.0.1", "-k", str(data)]
+        self._command += [] if durable else ["-F"]
+        self._process: subprocess.Popen[bytes] | None = None
 
-def _wait(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    import psycopg
+    @property
+    def url(self) -> str:
+        return f"postgresql://runstream@127.0.0.1:{self.port}/postgres"
 
-    from tests.support.processes import tail, wait_for
+    def start(self) -> PostgresServer:
+        """Returns when it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, user=self._user, cwd="/")
+        wait_for(self._ready, "PostgreSQL")
+        return self
 
-    def ready() -> bool:
-        assert server.poll() is None, tail(log)
+    def kill(self) -> None:
+        """End it at once ("immediate": without a checkpoint), and all its processes with it."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
+            self._process = None
+
+    def running(self) -> bool:
+        return self._process is not None
+
+    def _ready(self) -> bool:
+        import psycopg
+
+        assert self._process is not None and self._process.poll() is None, tail(self._log)
         try:
-            psycopg.connect(f"postgresql://runstream@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+            psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
 
-    wait_for(ready, "PostgreSQL")
+
+def postgres_url(folder: Path, *, durable: bool = False) -> Iterator[str]:
+    """`postgresql://...` of a fresh server that ends with the generator; see `PostgresServer`."""
+    server = PostgresServer(folder, durable=durable)
+    try:
+        yield server.start().url
+    finally:
+        server.stop()
 
 
 def _exists(name: str) -> bool:

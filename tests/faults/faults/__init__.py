@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.faults.faults import storage, users
+from tests.faults.faults import services, storage, users
 from tests.faults.faults.base import Fault, Round
 from tests.faults.faults.network import lost_answers, network, reorder
 from tests.faults.faults.processes import (
@@ -14,6 +14,7 @@ from tests.faults.faults.processes import (
     kill_broker,
     kill_one_of_three,
     kill_sdk,
+    kill_sender,
     stop,
     stop_sdk,
     storm,
@@ -22,17 +23,17 @@ from tests.faults.faults.several import several
 from tests.faults.faults.storage import check_flipped, fill, flip_bytes, no_tokens, offline, small_spool
 from tests.faults.faults.topic import check_letters, check_replay, poison, replay_later
 from tests.faults.faults.users import check_recorded, clocks, old_sdk, rewrite, step_clocks
-from tests.faults.lab import DISK_LAB
+from tests.faults.lab import DISK_LAB, FOREIGN_LAB, UP_LAB
 
 __all__ = ("FAILPOINTS", "FAULTS", "Fault", "Round")
 
 FAULTS: tuple[Fault, ...] = (
     Fault("kill sdk", (1, 3, 0), kill_sdk),
-    Fault("kill gateway", (1, 3), kill("gateway-1", "gateway-2")),
-    Fault("kill writer", (1, 3, 0), kill("writer-1", "writer-2", "ingest")),
-    Fault("kill query", (1, 0), kill("query")),
-    Fault("kill clickhouse", (1, 0), kill("clickhouse")),
-    Fault("kill broker", (1,), kill_broker),
+    Fault("kill gateway", (1, 3), kill("gateway-1", "gateway-2"), watched=True),
+    Fault("kill writer", (1, 3, 0), kill("writer-1", "writer-2", "ingest"), watched=True),
+    Fault("kill query", (1, 0), kill("query"), watched=True),
+    Fault("kill clickhouse", (1, 0), kill("clickhouse"), watched=True),
+    Fault("kill broker", (1,), kill_broker, watched=True),
     Fault("kill leader", (3,), kill_one_of_three(leader=True)),
     Fault("kill follower", (3,), kill_one_of_three(leader=False)),
     Fault("kill all at once", (1, 0, 3), kill_all),
@@ -47,7 +48,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("deduplication lost", (1, 0), no_tokens, load_s=10),
     Fault("rebalance storm", (1,), storm, load_s=15),
     Fault("answers lost", (1, 0), lost_answers, load_s=15),
-    Fault("network", (1, 0), network, load_s=10),
+    Fault("network", (1, 0), network, load_s=10, watched=True),
     Fault("poison", (1,), poison, after=check_letters),
     Fault("clock steps", (1,), step_clocks, before=clocks),
     Fault("replay from zero", (1,), replay_later, load_s=4, after=check_replay),
@@ -56,6 +57,21 @@ FAULTS: tuple[Fault, ...] = (
     Fault("old sdk", (1, 0), old_sdk, load_s=4, after=check_recorded),
     Fault("threads and forks", (0, 1), users.undisturbed, load_s=4, before=users.threaded),
     Fault("sigterm with threads", (0, 1), users.terminate, load_s=5, before=users.threaded),
+    Fault("forks at a roll", (0, 1), users.undisturbed, load_s=4, before=users.rolling),
+    Fault("workers log", (0, 1), users.undisturbed, load_s=5, before=users.with_workers, watched=True),
+    Fault("workers orphaned", (0, 1), users.kill_some, load_s=6, before=users.with_workers),
+    Fault("exit in threads", (0, 1), users.undisturbed, load_s=4, before=users.leaving_threads),
+    Fault("daemon threads", (0, 1), users.undisturbed, load_s=4, before=users.daemon_threads),
+    Fault("dead streams", (0, 1), users.dead_streams, load_s=45, after=users.check_dead, watched=True),
+    Fault("kill sender", (0, 1), kill_sender, watched=True),
+    Fault("kill up", (UP_LAB,), services.kill_up, load_s=10, watched=True),
+    Fault("control database damaged", (UP_LAB,), services.damage_control, load_s=10),
+    Fault("postgres away", (FOREIGN_LAB,), services.postgres_away, load_s=10),
+    Fault("object storage failing", (FOREIGN_LAB,), services.storage_failing, load_s=10, watched=True),
+    Fault("key revoked", (0, 1), services.revoke_key),
+    Fault("part hurt while running", (0,), users.undisturbed, load_s=3, after=storage.check_hurt_part),
+    Fault("disk full under media", (DISK_LAB,), fill("media")),
+    Fault("disk full under control", (DISK_LAB,), fill("control"), load_s=10),
     Fault("several at once", (0, 1), several, load_s=10),
     Fault("part damaged", (0,), users.undisturbed, load_s=3, after=storage.check_damaged_part),
     Fault("disk full under clickhouse", (DISK_LAB,), fill("clickhouse"), after=check_letters),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import Findings
+from tests.faults.findings import Findings
 from tests.faults.lab import Lab
 from tests.faults.workload import Workload
 
@@ -46,3 +46,5 @@ class Fault:
     """At rest, after the checker."""
     lossy: bool = False
     """Destroys records that were logged."""
+    watched: bool = False
+    """Lets every trainer live: no run may be seen crashed while it is played."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runstream_common.bus.kafka_config import TOPIC
@@ -75,6 +76,15 @@ def kill_sdk(round: Round) -> None:
             stream = round.random.choice(round.workload.streams)
             round.workload.kill(stream)
             round.workload.attempt(stream)
+
+
+def kill_sender(round: Round) -> None:
+    """The senders die again and again beside trainers that live: each is replaced, and no run is shown crashed."""
+    for _ in range(5):
+        round.pause(0.3, 1.5)
+        for sender in round.workload.senders():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sender.kill()
 
 
 def kill_broker(round: Round) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.checker import Findings
+from runstream.api import ApiError
 from tests.faults.faults.base import Round
+from tests.faults.findings import Findings
 from tests.faults.lab import Lab
+from tests.faults.naming import misnamed
 
 
 def no_tokens(round: Round) -> None:
@@ -64,14 +66,14 @@ def flip_bytes(round: Round) -> None:
 
 
 def check_flipped(round: Round, findings: Findings) -> None:
-    """What is missing is reported: no run with a gap says that it is complete. A tail that was torn off leaves no
-    trace: to the reader it was never logged."""
+    """What is missing is named, record by record, and nothing else is. Of a file whose tail was torn off, nobody can
+    know how many records it held: the verdict names the first of them."""
     torn = set(json.loads(round.workload.folder.joinpath("torn").read_text()))
-    traceless = {s.run for s in round.workload.streams if any(a.writer_id in torn for a in s.attempts)}
-    short = {text.split("'")[1] for text in findings.all_missing} - traceless
-    for run in short:
-        verdict = round.lab.api.run(f"{round.workload.project}/{run}").completeness["verdict"]
-        round.expect(verdict == "incomplete", f"{run} lacks records and is called {verdict}")
+    for run in round.workload.runs:
+        verdict = round.lab.api.run(f"{round.workload.project}/{run}").completeness
+        if run in findings.lacking:
+            round.expect(verdict["verdict"] == "incomplete", f"{run} lacks records and is called {verdict['verdict']}")
+        round.problems += misnamed(round.lab.checker, round.workload, run, verdict, torn)
     findings.missing = findings.incomplete = 0
     findings.examples = [text for text in findings.examples if not text.startswith(("missing", "incomplete"))]
 
@@ -128,3 +130,51 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
         if clean and lacking and verdict == "complete":
             findings.note("false_complete", f"{run} is complete over the damaged part {path.name}")
     round.expect(hurt, f"truncating {path.name} took no value away: the round shows nothing")
+
+
+def check_hurt_part(round: Round, findings: Findings) -> None:
+    """At rest bytes are flipped in a part of `points`, or its folder is removed, while the engine runs. A run whose
+    values are not there is never complete, neither at once nor when the engine has been started again, and the verdict
+    says what is wrong."""
+    lab = round.lab
+    where = "table = 'points' AND active ORDER BY rows DESC LIMIT 1"
+    name, place = lab.checker.ask(f"SELECT name, path FROM system.parts WHERE {where}")[0]
+    path = Path(place)
+    removed = round.random.random() < 0.5
+    if removed:
+        shutil.rmtree(path)
+    else:
+        file = max([*path.glob("data.bin"), *path.glob("value.bin")], key=lambda one: one.stat().st_size)
+        data = bytearray(file.read_bytes())
+        for _ in range(4):
+            data[round.random.randrange(len(data))] ^= 1 << round.random.randrange(8)
+        file.write_bytes(data)
+    what = f"the part {name} {'removed' if removed else 'with flipped bits'}"
+    hurt = _judge_hurt(round, findings, what)
+    lab.kill("clickhouse")
+    lab.revive("clickhouse")
+    hurt += _judge_hurt(round, findings, f"{what}, after a start")
+    round.expect(hurt > 0, f"{what} took no value away: the round shows nothing")
+    with contextlib.suppress(Exception):  # gone already, where the engine has put it aside
+        lab._client.command(f"ALTER TABLE points DROP PART '{name}'")
+
+
+def _judge_hurt(round: Round, findings: Findings, what: str) -> int:
+    """How many runs lack values; notes those whose verdict does not say so."""
+    lab, workload, hurt = round.lab, round.workload, 0
+    for run in workload.runs:
+        try:
+            found = lab.api.run(f"{workload.project}/{run}").completeness
+        except ApiError as error:
+            round.expect(False, f"{what}: {run} has no verdict: {error}")
+            continue
+        try:
+            lacking = run in lab.checker.compare(workload).lacking
+        except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
+            lacking = True
+        hurt += lacking
+        if lacking and found["verdict"] == "complete":
+            findings.note("false_complete", f"{what}: {run} is complete: {found}")
+        elif lacking and not (found["findings"] or found["missing"]):
+            round.expect(False, f"{what}: {run} is called {found['verdict']} and nothing is named: {found}")
+    return hurt

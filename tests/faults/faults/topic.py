@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from runstream_common.bus.dead_letters import read_letters
 from runstream_common.bus.kafka_config import TOPIC, KafkaConfig
-from tests.faults.checker import Findings
 from tests.faults.faults.base import Round
+from tests.faults.findings import Findings
 
 
 def poison(round: Round) -> None:

@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ import grpc
 
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
-from tests.faults.checker import Findings
 from tests.faults.faults.base import Round
+from tests.faults.findings import Findings
 from tests.faults.lab import Lab
 from tests.faults.record_batches import BATCHES, ROWS, value
 from tests.faults.workload import ROOT
@@ -97,6 +99,67 @@ def check_recorded(round: Round, findings: Findings) -> None:
 def threaded(lab: Lab, folder: Path) -> dict[str, Any]:
     """Four threads that log wide rows, so that segments roll often; the main thread forks now and then."""
     return {"threads": 4, "forks": True, "metrics": 30, "rows_per_s": 250.0, "runs": 1}
+
+
+def rolling(lab: Lab, folder: Path) -> dict[str, Any]:
+    """As `threaded`, over segments of the smallest size: a fork often meets a roll."""
+    return {**threaded(lab, folder), "extra": {"RUNSTREAM_SPOOL_SEGMENT_KB": "8"}}
+
+
+def with_workers(lab: Lab, folder: Path) -> dict[str, Any]:
+    """A data loader's workers log, two of them forked and one spawned."""
+    return {"workers": 3, "runs": 1, "rows_per_s": 100.0}
+
+
+def leaving_threads(lab: Lab, folder: Path) -> dict[str, Any]:
+    """`sys.exit` in every thread, and no `finish()`."""
+    return {"threads": 3, "habit": "exits", "runs": 2}
+
+
+def daemon_threads(lab: Lab, folder: Path) -> dict[str, Any]:
+    """Daemon threads log while the interpreter ends."""
+    return {"threads": 3, "habit": "daemons", "runs": 2, "extra": {"RUNSTREAM_STRICT": "true"}}
+
+
+def kill_some(round: Round) -> None:
+    """SIGKILL of trainers whose workers go on for a moment."""
+    for _ in range(2):
+        round.pause(0.5, 2.0)
+        stream = round.random.choice(round.workload.streams)
+        round.workload.kill(stream)
+        round.workload.attempt(stream)
+
+
+DEAD_STREAMS = 300
+_DEAD_ROWS = 5
+_SHORT_S = 30.0
+"""A run of which nothing is heard for two heartbeats is shown crashed in this round."""
+
+
+def dead_streams(round: Round) -> None:
+    """Hundreds of streams of processes that died without a word, in the spool of runs that live."""
+    lab, workload = round.lab, round.workload
+    _set_crash_after(lab, _SHORT_S)
+    project = f"{workload.project}-dead-{workload.runs[0]}"
+    environment = {**workload.environment(0), "RUNSTREAM_CONSOLE": "off"}
+    command = [sys.executable, "-m", "tests.faults.dead_streams", project, str(DEAD_STREAMS), str(_DEAD_ROWS)]
+    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    round.expect(made.returncode == 0, f"the dead streams: {made.stderr[-2000:]}")
+
+
+def check_dead(round: Round, findings: Findings) -> None:
+    """What the dead ones left is there too."""
+    lab, workload = round.lab, round.workload
+    _set_crash_after(lab, 60.0)
+    project = f"{workload.project}-dead-{workload.runs[0]}"
+    runs = [f"dead-{number}" for number in range(DEAD_STREAMS)]
+    found = lab.checker.count(project, runs)
+    round.expect(found == DEAD_STREAMS * _DEAD_ROWS, f"{found} of {DEAD_STREAMS * _DEAD_ROWS} rows of dead streams")
+
+
+def _set_crash_after(lab: Lab, seconds: float) -> None:
+    lab.kill("query")
+    lab.revive("query", {"RUNSTREAM_CRASH_AFTER_S": f"{seconds:g}"})
 
 
 def undisturbed(round: Round) -> None:
