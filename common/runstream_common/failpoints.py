@@ -1,7 +1,8 @@
 """Named places in the code at which a fault can be made to happen, for the fault laboratory.
 
 `RUNSTREAM_FAILPOINTS="writer.before_commit:kill:3,writer.insert_applied:error:1"`: at the third passage die by SIGKILL,
-at the first raise. Without the variable a passage costs one look into an empty dict.
+at the first raise. `writer.prepare:MemoryError:@bad` raises a MemoryError at each passage of the run `bad`. Without the
+variable a passage costs one look into an empty dict.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from dataclasses import dataclass
 from runstream_common.config import ConfigError
 
 _VARIABLE = "RUNSTREAM_FAILPOINTS"
-_ACTIONS = ("kill", "error", "sleep")
+_EXCEPTIONS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (KeyError, MemoryError, OSError, OverflowError, RecursionError, RuntimeError, TypeError, UnicodeError)
+}
+_ACTIONS = ("kill", "error", "sleep", *_EXCEPTIONS)
 SLEEP_S = 3.0
 
 
@@ -26,6 +31,8 @@ class InjectedFaultError(Exception):
 class _Failpoint:
     action: str
     passages_left: int
+    subject: str = ""
+    """Act at each passage of this subject, and at no other; empty: at one passage."""
 
 
 def _parse(text: str) -> dict[str, _Failpoint]:
@@ -33,27 +40,36 @@ def _parse(text: str) -> dict[str, _Failpoint]:
     for part in filter(None, text.split(",")):
         name, _, rest = part.partition(":")
         action, _, passage = rest.partition(":")
-        if action not in _ACTIONS or not (passage or "1").isdigit():
-            raise ConfigError(f"{_VARIABLE} is {text!r}: give name:{'|'.join(_ACTIONS)}:passage[,...]")
-        found[name] = _Failpoint(action, int(passage or "1"))
+        subject = passage[1:] if passage.startswith("@") else ""
+        if action not in _ACTIONS or not (subject or (passage or "1").isdigit()):
+            raise ConfigError(f"{_VARIABLE} is {text!r}: give name:{'|'.join(_ACTIONS)}:passage or @subject[,...]")
+        found[name] = _Failpoint(action, 0 if subject else int(passage or "1"), subject)
     return found
 
 
 _ACTIVE = _parse(os.environ.get(_VARIABLE, ""))
 
 
-def passage(name: str) -> None:
-    """Die, raise InjectedFaultError, or sleep, where the environment says so; once."""
+def passage(name: str, subject: str = "") -> None:
+    """Die, raise, or sleep, where the environment says so: once, or at each passage of the `subject` it names."""
     point = _ACTIVE.get(name)
     if point is None:
+        return
+    if point.subject:
+        if point.subject == subject:
+            _act(point.action, name)
         return
     point.passages_left -= 1
     if point.passages_left:
         return
     del _ACTIVE[name]
-    if point.action == "kill":
+    _act(point.action, name)
+
+
+def _act(action: str, name: str) -> None:
+    if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif point.action == "sleep":
+    elif action == "sleep":
         time.sleep(SLEEP_S)
     else:
-        raise InjectedFaultError(name)
+        raise _EXCEPTIONS.get(action, InjectedFaultError)(name)

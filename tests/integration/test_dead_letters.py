@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from runstream_common import failpoints
 from runstream_common.bus.cli import main as deadletter
 from runstream_common.bus.headers import to_headers
 from runstream_common.bus.kafka import KafkaConsumer, KafkaPublisher
@@ -30,12 +31,14 @@ NOW_US = 1_790_000_000_000_000
 ORIGIN = Origin("team", "project", "run", "writer-0001", 0, 1, NOW_US, "user", 1, 0, NOW_US)
 
 
-def batch(number: int, key: str = "loss") -> BusMessage:
-    """One point at step `number`."""
+def batch(number: int, key: str = "loss", run: str = "run") -> BusMessage:
+    """One point at step `number`, and a note."""
     made = pb.Batch(format=1, writer_id="writer-0001", first_record=number, last_record=number, points=1)
-    made.run.team, made.run.project, made.run.run = "team", "project", "run"
+    made.run.team, made.run.project, made.run.run = "team", "project", run
     made.frames.add(keys=[key], rows=1, first_step=number, first_time_us=NOW_US, first_number=number, values=bytes(8))
-    return BusMessage("team/project/run/0", made.SerializeToString(), replace(ORIGIN, batch_number=number))
+    note = made.records.add(number=number, time_us=NOW_US)
+    note.text.key, note.text.value = "note", "words"
+    return BusMessage(f"team/project/{run}/0", made.SerializeToString(), replace(ORIGIN, batch_number=number, run=run))
 
 
 class NobodyIsDead:
@@ -63,19 +66,23 @@ class Storage:
             raise StorageRefusedError("Cannot parse", 27)
         self.inserts.append((table, data))
 
-    def steps(self) -> list[int]:
+    def rows(self, wanted: str) -> list[dict[str, Any]]:
         import pyarrow as pa
 
-        found: list[int] = []
-        for table, data in self.inserts:
-            if table == "points":
-                found += pa.ipc.open_stream(data).read_all().column("step").to_pylist()
-        return sorted(found)
+        return [
+            row
+            for table, data in self.inserts
+            if table == wanted
+            for row in pa.ipc.open_stream(data).read_all().to_pylist()
+        ]
+
+    def steps(self) -> list[int]:
+        return sorted(row["step"] for row in self.rows("points"))
 
 
-def make_writer(consumer: Any, storage: Storage) -> Writer:
+def make_writer(consumer: Any, storage: Storage, max_age_s: float = 0.3) -> Writer:
     instruments = WriterInstruments(Metrics(["writer"]))
-    return Writer(consumer, storage, FlushLimits(max_age_s=0.3), instruments, NobodyIsDead())
+    return Writer(consumer, storage, FlushLimits(max_age_s=max_age_s), instruments, NobodyIsDead())
 
 
 async def test_poison_among_many_is_found_by_halving_and_its_siblings_are_stored() -> None:
@@ -93,6 +100,62 @@ async def test_poison_among_many_is_found_by_halving_and_its_siblings_are_stored
     assert failed == [77]
     assert storage.steps() == [number for number in range(1, 129) if number != 77]
     assert storage.refused <= 16, "halving, not one by one"
+
+
+PLACES = {
+    "writer.decode": "batch cannot be decoded",
+    "writer.prepare": "batch cannot be prepared",
+    "writer.documents": "batch cannot be prepared",
+    "writer.insert": "insert failed",
+}
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(failpoints, "_ACTIVE", failpoints._parse(text))
+
+
+@pytest.mark.parametrize(("place", "kind"), list(zip([*PLACES] * 2, sorted(failpoints._EXCEPTIONS), strict=True)))
+async def test_one_batch_that_raises_anything_is_put_aside_and_all_others_are_stored(
+    place: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_at(monkeypatch, f"{place}:{kind}:@bad")
+    bus, storage = LocalBus(), Storage()
+    writing = [
+        asyncio.create_task(bus.publish(batch(number, run="bad" if number == 7 else "run"))) for number in range(1, 17)
+    ]
+    writer = make_writer(bus, storage, 0.02)
+    running = asyncio.create_task(writer.run())
+    results = await asyncio.wait_for(asyncio.gather(*writing, return_exceptions=True), 60)
+    writer.stop()
+    await running
+    failed = {index + 1: str(result) for index, result in enumerate(results) if isinstance(result, BatchRefusedError)}
+    assert failed.keys() == {7} and PLACES[place] in failed[7] and kind in failed[7]
+    assert set(storage.steps()) == {number for number in range(1, 17) if number != 7}
+    assert [row["reason"] for row in storage.rows("rejects")] == [PLACES[place]]
+
+
+async def test_a_storage_that_takes_nothing_is_no_fault_of_the_batch() -> None:
+    """An insert that fails in an unknown way puts nothing aside while no other row can be stored either."""
+
+    class Broken(Storage):
+        broken = True
+
+        async def __call__(self, table: str, columns: Any, data: bytes, token: str) -> None:
+            if self.broken:
+                raise KeyError("a driver that lost its mind")
+            await super().__call__(table, columns, data, token)
+
+    bus, storage = LocalBus(), Broken()
+    writer = make_writer(bus, storage, 0.02)
+    running = asyncio.create_task(writer.run())
+    writing = asyncio.create_task(bus.publish(batch(1)))
+    done, _ = await asyncio.wait([writing, running], timeout=0.5)
+    assert not done
+    storage.broken = False
+    await asyncio.wait_for(writing, 30)
+    writer.stop()
+    await running
+    assert storage.steps() == [1] and not storage.rows("rejects")
 
 
 @pytest.fixture
@@ -174,6 +237,30 @@ async def test_dead_letters_are_kept_listed_shown_and_replayed(
     assert len(rest) == 1 and letters[1]["id"] in rest[0]
     assert await asyncio.to_thread(deadletter, ["show", "no/0/1"]) == 1
     assert "no dead letter" in capsys.readouterr().err
+
+
+async def test_one_user_cannot_stop_the_writer_and_what_was_put_aside_is_replayed_after_the_fix(
+    topic: KafkaConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_at(monkeypatch, "writer.prepare:MemoryError:@bad")
+    publisher = KafkaPublisher(topic)
+    await publisher.start()
+    for number in range(1, 31):
+        await publisher.publish(batch(number, run="bad"))
+        await publisher.publish(batch(number + 100))
+    await publisher.close()
+    storage = Storage()
+    await write_until(topic, storage, 30)
+    assert set(storage.steps()) == set(range(101, 131))
+    capsys.readouterr()
+    assert await asyncio.to_thread(deadletter, ["list"]) == 0
+    letters = capsys.readouterr().out.splitlines()
+    assert len(letters) == 30 and all("batch cannot be prepared: MemoryError" in line for line in letters)
+
+    fail_at(monkeypatch, "")
+    assert await asyncio.to_thread(deadletter, ["replay", letters[0].split()[0], letters[1].split()[0]]) == 0
+    await write_until(topic, storage, 32)
+    assert set(storage.steps()) == {1, 2, *range(101, 131)}
 
 
 async def test_a_writer_that_would_put_too_much_aside_stops_and_confirms_nothing_of_it(topic: KafkaConfig) -> None:

@@ -25,6 +25,9 @@ from runstream_common.times import now_us
 
 _HEADER, _KEY_HEADER = "runstream-dead-letter-v1", "runstream-dead-letter-key"
 _READ_S = 30.0
+_SHARE = 4
+"""One user's letters count against the limit up to this part of it: nobody alone can stop the writers. What is wrong
+with the writers, or with their storage, makes letters of all users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,13 @@ class DeadLetterBox:
         self._config = config
         self._version = importlib.metadata.version("runstream")
         self._producer: Any = None
-        self._recent: deque[float] = deque()
+        self._recent: deque[tuple[float, str]] = deque()
+        """When a letter that counts was put, and whose it was."""
 
     async def put(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
         """Return when all in-sync replicas have it. Raises TooManyDeadLettersError beyond the configured rate,
         BusError."""
-        self._count()
+        self._count(delivery.message.origin.user if isinstance(delivery, Delivery) else "")
         why = Reason(
             **asdict(delivery.position),
             reason=reason,
@@ -107,17 +111,20 @@ class DeadLetterBox:
         if producer is not None:
             await producer.stop()
 
-    def _count(self) -> None:
+    def _count(self, user: str) -> None:
         now = time.monotonic()
-        while self._recent and now - self._recent[0] > 60.0:
+        while self._recent and now - self._recent[0][0] > 60.0:
             self._recent.popleft()
+        share = self._config.dead_letters_per_minute // _SHARE
+        if user and sum(whose == user for _, whose in self._recent) >= share > 0:
+            return
         if len(self._recent) >= self._config.dead_letters_per_minute:
             raise TooManyDeadLettersError(
                 f"more than {self._config.dead_letters_per_minute} messages a minute cannot be stored "
                 "(RUNSTREAM_DEAD_LETTERS_PER_MINUTE): see `runstream deadletter list` and this server's version; "
                 "nothing is lost, the topic keeps what was not confirmed"
             )
-        self._recent.append(now)
+        self._recent.append((now, user))
 
     async def _send(self, key: str, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
         try:

@@ -27,4 +27,6 @@ def from_headers(headers: Iterable[tuple[str, bytes]]) -> Origin:
     for name, kind in _TYPES.items():
         if type(found.get(name)) is not kind:
             raise ValueError(f"the header {HEADER} has no {kind.__name__} {name}")
+        if kind is str:
+            found[name].encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate: no column takes it
     return Origin(**{name: found[name] for name in _TYPES})

@@ -45,8 +45,15 @@ class Decoded:
     blocks: list[Block] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
     """Points put aside, by reason."""
+    rejected_records: dict[str, int] = field(default_factory=dict)
+    """Records that are no points and were put aside, by reason: known once their rows are made."""
     lost: dict[str, int] = field(default_factory=dict)
     """Points that the sender says will never come, by reason: in no batch."""
+
+    def all_rejected(self) -> dict[str, int]:
+        """Points and other records put aside, by reason."""
+        reasons = [*self.rejected, *self.rejected_records]
+        return {reason: self.rejected.get(reason, 0) + self.rejected_records.get(reason, 0) for reason in reasons}
 
 
 def decode(delivery: Delivery) -> Decoded:

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from runstream_common import limits, proofs
+from runstream_common.failpoints import passage
 from runstream_common.identity import LOST, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import Decoded
@@ -36,14 +37,16 @@ _MAX_DEPTH = 32
 
 
 def document_rows(decoded: Decoded) -> Rows:
-    """Rows by table. Records of kinds or with times that cannot be stored are counted in `decoded.rejected`."""
+    """Rows by table. Records of kinds or with times that cannot be stored are counted in `decoded.rejected_records`."""
     rows: Rows = defaultdict(list)
     origin = decoded.delivery.message.origin
+    passage("writer.documents", origin.run)
+    decoded.rejected_records, decoded.lost = {}, {}  # made anew: a flush that failed is prepared again in halves
     project = full_project(origin.team, origin.project)
     month = run_month(origin.run_created_us)
     for record in decoded.batch.records:
         if not limits.MIN_TIME_US <= record.time_us <= limits.MAX_TIME_US:
-            decoded.rejected["time out of range"] = decoded.rejected.get("time out of range", 0) + 1
+            _count(decoded.rejected_records, "time out of range")
             continue
         common: Row = {
             "project": project,
@@ -71,7 +74,7 @@ def ledger_row(decoded: Decoded, written: datetime) -> Row:
         "first_record": batch.first_record,
         "last_record": batch.last_record,
         "points": batch.points,
-        "rejected": sum(decoded.rejected.values()),
+        "rejected": sum(decoded.all_rejected().values()),
         # Where the points lie: who looks for what has just arrived is led there by the primary key.
         "low_step": min((int(block.steps.min()) for block in decoded.blocks), default=0),
         "high_step": max((int(block.steps.max()) for block in decoded.blocks), default=0),
@@ -106,7 +109,7 @@ def _proof(decoded: Decoded) -> Row:
 def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:
     """One row for each reason for which something of the batch was put aside."""
     origin = decoded.delivery.message.origin
-    aside = sorted({**decoded.rejected, **decoded.lost}.items())
+    aside = sorted({**decoded.all_rejected(), **decoded.lost}.items())
     return [reject_row(origin, reason, points, "", written) for reason, points in aside]
 
 
@@ -210,7 +213,11 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                 },
             )
         case "loss":
-            decoded.lost[_CAUSES.get(record.loss.cause, "lost")] = record.loss.points
+            _count(
+                decoded.lost,
+                _CAUSES.get(record.loss.cause, LOST + "for a reason of a newer sender"),
+                record.loss.points,
+            )
         case "console":
             line = record.console
             yield (
@@ -253,7 +260,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                 ),
             )
         case _:
-            decoded.rejected["unknown kind of record"] = decoded.rejected.get("unknown kind of record", 0) + 1
+            _count(decoded.rejected_records, "unknown kind of record")
 
 
 def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
@@ -286,6 +293,10 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
     for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
         # Sorted: a Struct has no order, and what is stored again must be the same.
         yield _field("environment", key, value, sort_keys=True)
+
+
+def _count(counts: dict[str, int], reason: str, number: int = 1) -> None:
+    counts[reason] = counts.get(reason, 0) + number
 
 
 def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:

@@ -26,7 +26,16 @@ from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import RETRY_MAX_S, RETRY_MIN_S, Flush, Inserter, prepare, store, to_insert
+from runstream_ingestor.writer.store import (
+    RETRY_MAX_S,
+    RETRY_MIN_S,
+    Flush,
+    Inserter,
+    InsertFailedError,
+    prepare,
+    store,
+    to_insert,
+)
 from runstream_ingestor.writer.undertaker import Undertaker
 
 LOG = structlog.get_logger()
@@ -51,11 +60,20 @@ class _AbandonedError(Exception):
     """Every partition of a flush was taken away before it could be stored: their next owner stores it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A batch that cannot be decoded, and why."""
+
+    delivery: Delivery
+    reason: str
+    detail: str
+
+
 @dataclass(slots=True)
 class _Gathered:
     deliveries: list[Delivery | PoisonDelivery]
     decoded: list[Decoded]
-    refused: list[tuple[Delivery, ShapeError]]
+    refused: list[_Refused]
     poison: list[PoisonDelivery]
     points: int = 0
     bytes: int = 0
@@ -193,9 +211,13 @@ class Writer:
                 continue
             gathered.bytes += len(delivery.message.value)
             try:
+                passage("writer.decode", delivery.message.origin.run)
                 decoded = decode(delivery)
             except ShapeError as error:
-                gathered.refused.append((delivery, error))
+                gathered.refused.append(_Refused(delivery, "batch does not hold together", str(error)))
+                continue
+            except Exception as error:  # noqa: BLE001  # one batch, whatever it is, is no reason to stop for the others
+                gathered.refused.append(_Refused(delivery, "batch cannot be decoded", _described(error)))
                 continue
             gathered.points += decoded.batch.points
             gathered.decoded.append(decoded)
@@ -209,8 +231,8 @@ class Writer:
         try:
             for poison in gathered.poison:
                 await self._put_aside(poison, "unreadable message", poison.reason)
-            for delivery, error in gathered.refused:
-                await self._put_aside(delivery, "batch does not hold together", str(error))
+            for refused in gathered.refused:
+                await self._put_aside(refused.delivery, refused.reason, refused.detail)
             if gathered.decoded:
                 await self._store_all(gathered.decoded)
         except _AbandonedError:
@@ -224,8 +246,8 @@ class Writer:
         await self._confirm(gathered.deliveries)
         passage("writer.after_commit")
 
-    async def _store_all(self, batches: list[Decoded]) -> None:
-        """Raises _AbandonedError, TooManyDeadLettersError."""
+    async def _store_all(self, batches: list[Decoded], again: bool = False) -> None:
+        """`again`: their insert failed before, in an unknown way. Raises _AbandonedError, TooManyDeadLettersError."""
         deliveries = [decoded.delivery for decoded in batches]
 
         async def retry(error: Exception) -> None:
@@ -234,20 +256,57 @@ class Writer:
         batches = await self._undertaker.without_dead(batches, retry)
         if not batches:
             return
-        flush = await asyncio.to_thread(prepare, batches, self._limits.ledger)
+        try:
+            flush = await asyncio.to_thread(prepare, batches, self._limits.ledger)
+        except Exception as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside
+            await self._isolate(batches, "batch cannot be prepared", _described(error))
+            return
         try:
             seconds = await store(flush, self._insert, retry)
         except StorageRefusedError as error:
-            if len(batches) == 1:
-                await self._put_aside(batches[0].delivery, "refused by ClickHouse", str(error))
-                return
-            # One of them is poison: halve until it is alone, so that its siblings are stored.
-            half = len(batches) // 2
-            await self._store_all(batches[:half])
-            await self._store_all(batches[half:])
+            await self._isolate(batches, "refused by ClickHouse", str(error))
+            return
+        except InsertFailedError as error:
+            await self._until_rows_are_taken(deliveries, error)
+            if again or len(batches) > 1:
+                await self._isolate(batches, "insert failed", str(error))
+            else:
+                await self._store_all(batches, again=True)
             return
         await self._undertaker.bury_late(batches, retry)
         self._count(flush, seconds)
+
+    async def _isolate(self, batches: list[Decoded], reason: str, detail: str) -> None:
+        """One of them can never be stored: halve until it is alone, so that its siblings are stored, and put it aside.
+
+        Raises _AbandonedError, TooManyDeadLettersError.
+        """
+        if len(batches) == 1:
+            await self._put_aside(batches[0].delivery, reason, detail)
+            return
+        half = len(batches) // 2
+        await self._store_all(batches[:half])
+        await self._store_all(batches[half:])
+
+    async def _until_rows_are_taken(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        """Wait while the storage takes nothing at all: then it is to blame, or its driver, and no batch.
+
+        Raises _AbandonedError.
+        """
+        nothing = Flush([], [to_insert("rejects", tables.to_table("rejects", []))])
+
+        async def retry(error: Exception) -> None:
+            await self._retry(deliveries, error)
+
+        delay = RETRY_MIN_S
+        while True:
+            try:
+                await store(nothing, self._insert, retry)
+                return
+            except (StorageRefusedError, InsertFailedError):
+                await retry(error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MAX_S)
 
     async def _put_aside(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
         """Keep it as a dead letter, and note it where its run's completeness is computed."""
@@ -259,12 +318,19 @@ class Writer:
 
         await self._until_done(delivery, refuse)
         if isinstance(delivery, Delivery):
-            row = documents.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
+            await self._note_aside(delivery, reason, detail)
 
-            async def retry(error: Exception) -> None:
-                await self._retry([delivery], error)
+    async def _note_aside(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """Note in `rejects` that the batch is put aside. Raises _AbandonedError."""
+        row = documents.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
 
+        async def retry(error: Exception) -> None:
+            await self._retry([delivery], error)
+
+        try:
             await store(Flush([], [to_insert("rejects", tables.to_table("rejects", [row]))]), self._insert, retry)
+        except (StorageRefusedError, InsertFailedError, ValueError) as error:
+            LOG.error("what was put aside could not be noted", error=str(error), position=delivery.position)
 
     async def _until_done(self, delivery: Delivery | PoisonDelivery, act: Callable[[], Awaitable[None]]) -> None:
         delay = RETRY_MIN_S
@@ -304,6 +370,11 @@ class Writer:
         oldest = min(decoded.delivery.message.origin.received_us for decoded in flush.batches)
         rejected: dict[str, int] = {}
         for decoded in flush.batches:
-            for reason, points in decoded.rejected.items():
+            for reason, points in decoded.all_rejected().items():
                 rejected[reason] = rejected.get(reason, 0) + points
         self._instruments.stored(rows, len(flush.batches), seconds, max(now - oldest, 0) / 1e6, rejected)
+
+
+def _described(error: Exception) -> str:
+    """An exception in one sentence that can be stored: what it quotes may be no valid text."""
+    return f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()[:1024]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from runstream_common.clickhouse import StorageUnavailableError
+from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
 from runstream_common.failpoints import InjectedFaultError, passage
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer import documents, tables
@@ -23,6 +23,11 @@ RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 _IPC = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 """Steps, times and versions repeat for every metric of a row: 52 bytes a point become 9, in 8 ns (measured), and
 that is what then goes through two HTTP stacks."""
+
+
+class InsertFailedError(Exception):
+    """An insert ended in an exception that says nothing of whose fault it is: the batches', the storage's or the
+    driver's."""
 
 
 class Inserter(Protocol):
@@ -60,7 +65,10 @@ class Flush:
 
 def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
     """Turn batches into inserts: points, series, documents, rejects, and the ledger last. Without the ledger no run
-    can be proved complete."""
+    can be proved complete.
+
+    Raises whatever a batch makes one of its steps raise: the caller finds out which batch it is.
+    """
     flush = Flush(list(batches))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
@@ -72,6 +80,7 @@ def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     written = from_us(now_us())
     for decoded in batches:
+        passage("writer.prepare", decoded.delivery.message.origin.run)
         if decoded.batch.records:
             for table, found in documents.document_rows(decoded).items():
                 rows[table] += found
@@ -86,8 +95,8 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
     """Insert everything, one table after the other; an insert whose outcome is unknown is repeated with the same
     bytes until it succeeds. Returns the seconds it took.
 
-    Raises StorageRefusedError when the engine will never take one of them: what came before it stays stored, and
-    storing it again does no harm.
+    Raises StorageRefusedError when the engine will never take one of them, InsertFailedError when it is open why one
+    failed: what came before it stays stored, and storing it again does no harm.
     """
     started = time.monotonic()
     passage("writer.before_send")
@@ -97,6 +106,8 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
         delay = RETRY_MIN_S
         while True:
             try:
+                for decoded in flush.batches:
+                    passage("writer.insert", decoded.delivery.message.origin.run)
                 await insert(one.table, one.columns, one.data, one.token)
                 passage("writer.insert_applied")  # and the answer lost
                 break
@@ -104,6 +115,10 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
                 await on_retry(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MAX_S)
+            except StorageRefusedError:
+                raise
+            except Exception as error:
+                raise InsertFailedError(f"{one.table}: {type(error).__name__}: {error}") from error
     return time.monotonic() - started
 
 
