@@ -19,6 +19,7 @@ UNITS = {
     "tests/e2e/test_up.py::test_with_kafka": "kafka",
     "tests/faults/test_faults.py::test_nothing_is_missing_doubled_or_wrong[disk full": "faults: disk",
     "tests/faults/test_faults.py::test_nothing_is_missing_doubled_or_wrong[kill writer": "faults: Kafka",
+    "tests/field/": "field",  # one stack
     "tests/integration/test_dead_letters.py": "kafka",
 }
 """By the beginning of a test's id, the longest that fits. All others: their file."""
@@ -27,6 +28,7 @@ LONGEST_FIRST = (
     "storm of agents",
     "tests/integration/test_query_service.py",
     "browser",
+    "field",
     "tests/e2e/test_up.py",
     "sweeps",
     "tests/e2e/test_processes.py",
