@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import runstream_common
 from runstream_common.process import INSTANCE
 
 RESTART_MIN_S, RESTART_MAX_S = 0.3, 10.0
@@ -99,6 +100,7 @@ class Child:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # the folder that `up` is started in is somebody's project: its rich.py is not for the services
                 "-m",
                 "runstream_common.tether",
                 str(self.tether.read_end),
@@ -107,7 +109,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment, INSTANCE: self.instance},
+                env={**_safe_environment(), **self.environment, INSTANCE: self.instance},
                 pass_fds=(self.tether.read_end,),
                 start_new_session=True,
             )
@@ -137,6 +139,17 @@ class Child:
                     break
                 except OSError as error:  # no memory, too many processes: may pass
                     ended = f"could not be started ({error})"
+
+
+def _safe_environment() -> dict[str, str]:
+    """This process's variables, without what makes Python import from the current folder: an empty or relative entry
+    of PYTHONPATH (as `PYTHONPATH=$PYTHONPATH:/x` leaves one), and the folder itself unless the product lies there."""
+    kept = dict(os.environ)
+    unsafe = {Path.cwd()} - {Path(runstream_common.__file__).parents[1]}
+    entries = kept.pop("PYTHONPATH", "").split(os.pathsep)
+    if safe := [entry for entry in entries if Path(entry).is_absolute() and Path(entry) not in unsafe]:
+        kept["PYTHONPATH"] = os.pathsep.join(safe)
+    return kept
 
 
 def _ending(code: int) -> str:

@@ -24,14 +24,14 @@ STEADY = Path(__file__).with_name("log_steadily.py")
 
 
 class Up:
-    """`runstream up --data DIR --any-ports`; started again it takes other ports, so a fixed address stands in front."""
+    """`runstream up --data DIR --ports ...`, in a folder with modules of the names that the services import."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
         self.log = folder / "up.log"
         environment = {**clean_environment(), "PYTHONUNBUFFERED": "1"}
         self.command = ["up", "--data", str(self.data), *_ports(), *options]
-        self.service = Service("runstream.cli", self.log, environment, *self.command)
+        self.service = Service("runstream.cli", self.log, environment, *self.command, cwd=hostile_folder(folder))
 
     def start(self) -> Addresses:
         before = self.log.read_text().count("runstream is up") if self.log.exists() else 0
@@ -57,6 +57,15 @@ class Up:
             "RUNSTREAM_SYSTEM_METRICS": "false",
             "RUNSTREAM_CONSOLE": "off",
         }
+
+
+def hostile_folder(parent: Path) -> Path:
+    """Whoever imports from it dies."""
+    folder = parent / "project"
+    folder.mkdir(exist_ok=True)
+    for name in ("rich", "json", "grpc", "psutil", "sqlite3", "chdb", "uvicorn"):
+        (folder / f"{name}.py").write_text("raise SystemExit(f'imported from the current folder: {__file__}')\n")
+    return folder
 
 
 def _ports() -> list[str]:

@@ -51,22 +51,27 @@ def answers(url: str) -> bool:
 
 
 class Service:
-    """A Python module as a process, with a log; ends with the test."""
+    """A Python module as a process, with a log; ends with the test. With `cwd` it is started as an installed command
+    is: in that folder, and without importing from it."""
 
-    def __init__(self, module: str, log: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(
+        self, module: str, log: Path, environment: Mapping[str, str], *arguments: str, cwd: Path | None = None
+    ) -> None:
         self.module = module
         self.log = log
         self._environment = dict(environment)
         self._arguments = arguments
+        self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Service:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self._arguments],
+                [sys.executable, *(["-P"] if self._cwd else []), "-m", self.module, *self._arguments],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._environment},
+                cwd=self._cwd,
                 start_new_session=True,
             )
         return self

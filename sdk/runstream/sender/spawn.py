@@ -36,10 +36,10 @@ def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
         return False
     _keep_log_small(folder.sender_log)
     environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(_import_paths() + _split(environment.get("PYTHONPATH", "")))
+    environment["PYTHONPATH"] = os.pathsep.join(_import_paths() + _safe_paths(environment.get("PYTHONPATH", "")))
     with folder.sender_log.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runstream.sender", "--dir", str(folder.root), "--patience", str(patience_s)],
+            [sys.executable, "-P", "-m", "runstream.sender", "--dir", str(folder.root), "--patience", str(patience_s)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -83,5 +83,11 @@ def _import_paths() -> list[str]:
     return paths
 
 
-def _split(text: str) -> list[str]:
-    return [part for part in text.split(os.pathsep) if part]
+def _safe_paths(text: str) -> list[str]:
+    """The entries of PYTHONPATH that the sender may import from: not the trainer's current folder, where a `queue.py`
+    or `grpc/` is the user's own, and no relative entry, which would mean another folder there."""
+    try:
+        here = os.getcwd()  # noqa: PTH109  # no pathlib on the way of every start
+    except OSError:
+        here = ""
+    return [part for part in text.split(os.pathsep) if os.path.isabs(part) and part.rstrip("/") != here]  # noqa: PTH117
