@@ -6,8 +6,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
-from email.parser import BytesParser
-from email.policy import HTTP
 
 import lz4.frame
 import zstandard
@@ -51,6 +49,8 @@ PROTOCOL_ONLY = frozenset(
     }
 )
 """URL parameters that are no settings."""
+_MAX_WINDOW_BYTES = 8 << 20
+"""Of zstd's: as much as a browser takes (RFC 9659). A frame may ask for more, before a byte of it is unpacked."""
 
 
 class BadRequestError(Exception):
@@ -77,32 +77,6 @@ def credentials(query: Mapping[str, str], headers: Mapping[str, str]) -> tuple[s
     return query.get("user", "default"), query.get("password", "")
 
 
-def form_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a multipart form: how clickhouse-connect sends parameters that are too long for a URL.
-
-    Raises BadRequestError.
-    """
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    try:
-        form = BytesParser(policy=HTTP).parsebytes(head + body)
-        parts = [
-            (part.get_param("name", header="content-disposition"), part.get_payload(decode=True))
-            for part in (form.iter_parts() if form.is_multipart() else ())
-        ]
-    except Exception as error:  # noqa: BLE001  # the parser answers bad headers with whatever it stumbles over
-        raise BadRequestError("the form cannot be read: give its parts a content-disposition with a name") from error
-    fields: dict[str, str] = {}
-    for name, payload in parts:
-        if isinstance(name, str) and isinstance(payload, bytes):
-            try:
-                fields[name] = payload.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise BadRequestError(f"the form field {name[:80]!r} is not valid UTF-8") from error
-    if not fields:
-        raise BadRequestError("the form has no fields")
-    return fields
-
-
 def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Undo a Content-Encoding. Raises BadRequestError for what is unknown, broken or too large unpacked."""
     try:
@@ -112,7 +86,7 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
             case "gzip" | "x-gzip" | "deflate":
                 return _inflate(body, max_bytes)
             case "zstd":
-                return zstandard.ZstdDecompressor().decompress(body, max_output_size=max_bytes, allow_extra_data=False)
+                return _unzstd(body, max_bytes)
             case "lz4":
                 return _unlz4(body, max_bytes)
             case other:
@@ -129,6 +103,14 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
     if not inflater.eof:
         raise BadRequestError("the body ends too early", 3, "UNEXPECTED_END_OF_FILE")
     return data
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    # For a frame that declares its size the library makes room for all of it, whatever `max_output_size` says.
+    if zstandard.frame_content_size(body) > max_bytes:
+        raise BadRequestError(f"the body unpacks to more than {max_bytes} bytes", 307, "TOO_MANY_BYTES", 413)
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    return unpacker.decompress(body, max_output_size=max_bytes, allow_extra_data=False)
 
 
 def _unlz4(body: bytes, max_bytes: int) -> bytes:

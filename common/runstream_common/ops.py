@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from runstream_common.config import ConfigError, split_address
+from runstream_common.http_edge import edge_protocol
 from runstream_common.metrics import Metrics
 from runstream_common.process import instance_headers
 
@@ -34,7 +35,17 @@ class QuietServer(uvicorn.Server):
 async def serve_app(app: object, address: str, **options: object) -> tuple[QuietServer, asyncio.Task[None], int]:
     """Serve an ASGI app; returns when it accepts connections, with the port. Raises OSError when it cannot bind."""
     host, port = split_address(address)
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off", **options)  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=host,
+        port=port,
+        http=edge_protocol(),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        **options,  # type: ignore[arg-type]
+    )
     server = QuietServer(config)
     task = asyncio.create_task(_serve(server))
     while not server.started:

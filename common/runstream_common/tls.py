@@ -7,6 +7,14 @@ from typing import Any
 
 import grpc
 
+NEWCOMERS: list[tuple[str, int]] = [
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Whoever asks nothing need not hold a descriptor; clients connect again by themselves.
+    ("grpc.max_connection_idle_ms", 600_000),
+    ("grpc.max_metadata_size", 16 << 10),
+]
+"""Options of every gRPC server: what is granted to somebody who has not said yet who he is."""
+
 
 def grpc_port(server: grpc.aio.Server, address: str, certificate: Path | None, key: Path | None) -> int:
     """Bind a gRPC server; returns the port. Raises OSError when the address is taken."""

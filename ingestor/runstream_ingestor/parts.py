@@ -16,6 +16,7 @@ from runstream_common.control.sweeps.store import SweepStore
 from runstream_common.metrics import Metrics
 from runstream_common.objects import MediaStore
 from runstream_common.schema.runner import check_schema
+from runstream_ingestor.gateway.admission import Admission
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_ingestor.gateway.media import MediaDesk
@@ -39,9 +40,10 @@ class GatewayPart:
         instruments = GatewayInstruments(metrics)
         self._stops = Stops(SweepStore.beside(self._store), instruments)
         self._looking: asyncio.Task[None] | None = None
+        authenticator = CachedAuthenticator(self._store)
         service = IngestService(
             self._store,
-            CachedAuthenticator(self._store),
+            authenticator,
             publisher,
             config.stream,
             instruments,
@@ -49,7 +51,7 @@ class GatewayPart:
             MediaDesk(self._store, MediaStore(config.media), config.max_media_bytes, instruments),
             self._stops,
         )
-        self._server = GatewayServer(config, service)
+        self._server = GatewayServer(config, service, Admission(authenticator, instruments))
 
     async def start(self) -> int:
         """Check the control database, serve; returns the port. Raises ControlError, OSError."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -36,11 +36,13 @@ def download_routes(
         try:
             what = request.path_params["what"]
             method, question = _question(what)
+            who = credential(request)
+            await desk.admit(method, who)
             await read(question, request)
             kind = export.file_format(question.format)
-            chunks = desk.stream(method, credential(request), question)
+            chunks = desk.stream(method, who, question)
             first = await anext(chunks, pb.ExportChunk())  # what is wrong with the question is a status
-        except ClientDisconnect:
+        except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)

@@ -58,6 +58,13 @@ class ClientGoneError(QueryError):
         super().__init__("the client went away")
 
 
+class SlowBodyError(QueryError):
+    """The body of a request did not come."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(f"the body of the request did not come within {within_s:g} s")
+
+
 class TooManyWatchersError(QueryError):
     """No more streams may be open at once."""
 
@@ -97,6 +104,7 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (TooManyAttemptsError, Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429)),
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
+    (SlowBodyError, Status(grpc.StatusCode.DEADLINE_EXCEEDED, 408)),
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (ConflictError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),

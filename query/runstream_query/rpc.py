@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_common.control.errors import PermissionDeniedError
 from runstream_common.control.store import Principal
 from runstream_common.metrics import Metrics
-from runstream_common.undecodable import Undecodable, reading
+from runstream_common.tls import NEWCOMERS
 from runstream_proto.v1 import account_pb2, sweep_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.answers import Answers
@@ -77,6 +79,15 @@ class Desk:
         self._authenticators = authenticators
         self._metrics = metrics
         self._changes: set[asyncio.Future[Any]] = set()
+
+    async def admit(self, method: str, credential: Credential) -> None:
+        """Returns where the caller is known: before anything is read of what he sends. Raises what `errors.status_of`
+        knows."""
+        try:
+            await self._authenticators.authenticate(credential)
+        except Exception:
+            with self._counting(method):
+                raise
 
     async def ask(self, method: str, credential: Credential, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
@@ -163,20 +174,27 @@ def check_texts(request: Any) -> None:
                 raise InvalidQuestionError(f"{field.name}: a text of at most {most} characters without NUL")
 
 
+def _message(parse: Callable[[bytes], Any], data: bytes) -> Any:
+    """Raises InvalidQuestionError."""
+    try:
+        return parse(data)
+    except DecodeError as error:
+        raise InvalidQuestionError(f"the request cannot be read: {error}") from error
+
+
 def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
     """By name, those of the descriptor's methods."""
 
-    async def whose(request: Any, context: Any) -> Credential:
-        """Ends the call of a request that is no message of its method."""
-        if isinstance(request, Undecodable):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.words)
-        return bearer(dict(context.invocation_metadata() or ()).get("authorization"))
+    async def admitted(name: str, context: Any) -> Credential:
+        credential = bearer(dict(context.invocation_metadata() or ()).get("authorization"))
+        await desk.admit(name, credential)
+        return credential
 
-    def method(name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(request: Any, context: Any) -> Any:
-            credential = await whose(request, context)
+    def method(name: str, read: Callable[[bytes], Any]) -> Callable[..., Awaitable[Any]]:
+        async def call(data: bytes, context: Any) -> Any:
             try:
-                return await desk.ask(name, credential, request)
+                credential = await admitted(name, context)
+                return await desk.ask(name, credential, read(data))
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
                 status, words = status_of(error)
                 await context.abort(status.grpc, words)
@@ -184,12 +202,12 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
 
         return call
 
-    def streaming(name: str) -> Callable[..., AsyncIterator[Any]]:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            credential = await whose(request, context)
+    def streaming(name: str, read: Callable[[bytes], Any]) -> Callable[..., AsyncIterator[Any]]:
+        async def call(data: bytes, context: Any) -> AsyncIterator[Any]:
             try:
+                credential = await admitted(name, context)
                 async with contextlib.aclosing(
-                    desk.stream(name, credential, request)  # type: ignore[type-var]
+                    desk.stream(name, credential, read(data))  # type: ignore[type-var]
                 ) as responses:
                     async for response in responses:
                         yield response
@@ -206,7 +224,9 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
             else (grpc.unary_unary_rpc_method_handler, method)
         )
         asked, answered = map(GetMessageClass, (descriptor.input_type, descriptor.output_type))
-        return make(behaviour(descriptor.name), reading(asked.FromString), answered.SerializeToString)
+        # Read by the method, when it knows who asks.
+        read = partial(_message, asked.FromString)
+        return make(behaviour(descriptor.name, read), None, answered.SerializeToString)
 
     return {descriptor.name: handler(descriptor) for descriptor in methods}
 
@@ -215,9 +235,9 @@ def make_server(desk: Desk) -> grpc.aio.Server:
     quiet_departures()
     server = grpc.aio.server(
         options=[
+            *NEWCOMERS,
             ("grpc.max_receive_message_length", 1 << 20),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_metadata_size", 16 << 10),
             ("grpc.so_reuseport", 0),
             # Windows for what callers send need not grow with the line: requests are small. The pings that measure the
             # line are two messages a call where two hundred ask at once: a tenth of the server's work.

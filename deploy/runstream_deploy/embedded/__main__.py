@@ -15,7 +15,7 @@ from runstream_common.metrics import Metrics
 from runstream_common.ops import serve_app
 from runstream_common.process import until_told_to_end
 from runstream_deploy.embedded.app import ClickHouseApp
-from runstream_deploy.embedded.config import HEADER_TIMEOUT_S, EmbeddedConfig
+from runstream_deploy.embedded.config import KEEP_ALIVE_S, EmbeddedConfig
 from runstream_deploy.embedded.engine import DataFolderError, Engine
 
 LOG = structlog.get_logger()
@@ -61,9 +61,7 @@ async def _serve(config: EmbeddedConfig) -> None:
         server, task, port = await serve_app(
             app,
             config.address,
-            http="httptools",
-            timeout_keep_alive=HEADER_TIMEOUT_S * 6,
-            h11_max_incomplete_event_size=64 << 10,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(config.drain_s),
         )
         host, _ = split_address(config.address)

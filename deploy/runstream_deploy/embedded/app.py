@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 
 from prometheus_client import generate_latest
 
-from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
+from runstream_common.clickhouse_protocol import BadRequestError, unpack
+from runstream_common.forms import form_fields
 from runstream_common.leaving import unless_gone
 from runstream_common.metrics import Metrics
 from runstream_common.process import instance_headers
@@ -59,9 +60,11 @@ class ClickHouseApp:
             raise BadRequestError(f"There is no handle {path[:80]}", 404, "NOT_FOUND", 404)
         if method not in ("GET", "HEAD", "POST"):
             raise BadRequestError(f"method {method[:20]} is not served", 501, "NOT_IMPLEMENTED", 501)
-        body = unpack(await _read(receive, headers), headers.get("content-encoding", ""), MAX_BODY_BYTES)
+        body = await _read(receive, headers)
+        if encoding := headers.get("content-encoding"):
+            body = await asyncio.to_thread(unpack, body, encoding, MAX_BODY_BYTES)
         if headers.get("content-type", "").startswith("multipart/form-data"):
-            query, body = {**query, **form_fields(headers["content-type"], body)}, b""
+            query, body = {**query, **await asyncio.to_thread(form_fields, headers["content-type"], body)}, b""
         statement = parse_statement(query, headers, body, read_only=method != "POST")
         with self._counting(statement, len(body)):
             async with self._engine.execute(statement) as execution:

@@ -14,7 +14,8 @@ MAX_BODY_BYTES = 512 << 20
 """Of one insert, as sent and unpacked: the writer's flushes are about 30 MB."""
 MAX_WAITING = 256
 """Queries that wait for a thread; more are told to come back (TOO_MANY_SIMULTANEOUS_QUERIES)."""
-HEADER_TIMEOUT_S = 10
+KEEP_ALIVE_S = 60
+"""Between two requests of a connection."""
 BODY_TIMEOUT_S = 60.0
 """Without a byte: a client that sends a letter an hour holds no thread, but a connection."""
 

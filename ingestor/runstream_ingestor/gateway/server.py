@@ -5,16 +5,17 @@ from __future__ import annotations
 import grpc
 
 from runstream_common.limits import MAX_BATCH_BYTES
-from runstream_common.tls import grpc_port
+from runstream_common.tls import NEWCOMERS, grpc_port
 from runstream_common.undecodable import RefuseUndecodable
+from runstream_ingestor.gateway.admission import Admission
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.service import IngestService
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 _OPTIONS = [
+    *NEWCOMERS,
     # A batch one byte too large gets a Reject that says so; ten times too large ends the stream.
     ("grpc.max_receive_message_length", 2 * MAX_BATCH_BYTES),
-    ("grpc.max_metadata_size", 16 << 10),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -26,9 +27,9 @@ _OPTIONS = [
 class GatewayServer:
     """`start()` binds and serves; `close()` lets batches under way finish, within a bound."""
 
-    def __init__(self, config: GatewayConfig, service: IngestService) -> None:
+    def __init__(self, config: GatewayConfig, service: IngestService, admission: Admission) -> None:
         self._config = config
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=[RefuseUndecodable()])
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=[admission, RefuseUndecodable()])
         rpc.add_IngestServiceServicer_to_server(service, self._server)
         self.port = 0
 

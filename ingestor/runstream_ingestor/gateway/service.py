@@ -23,6 +23,7 @@ from runstream_common.control.errors import (
 from runstream_common.control.store import ControlStore, Principal, Resume
 from runstream_common.limits import MAX_WORLD_SIZE
 from runstream_common.objects import MediaError
+from runstream_ingestor.gateway.admission import api_key
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_ingestor.gateway.media import MediaDesk
@@ -88,7 +89,7 @@ class IngestService(rpc.IngestServiceServicer):
     ) -> pb.MediaStored:
         """See ingest.proto."""
         try:
-            principal = await self._authenticator.authenticate(_api_key(context))
+            principal = await self._authenticator.authenticate(api_key(context.invocation_metadata()))
             async with asyncio.timeout(self._limits.upload_timeout_s):
                 return await self._media.put(principal, request_iterator)
         except (ControlError, MediaError, TimeoutError) as error:
@@ -97,7 +98,7 @@ class IngestService(rpc.IngestServiceServicer):
     async def FindMissingMedia(self, request: pb.MediaQuestion, context: Any) -> pb.MediaAnswer:  # noqa: N802
         """See ingest.proto."""
         try:
-            principal = await self._authenticator.authenticate(_api_key(context))
+            principal = await self._authenticator.authenticate(api_key(context.invocation_metadata()))
             return await self._media.missing(principal, request)
         except (ControlError, MediaError) as error:
             await self._refuse(context, _status(error), str(error))
@@ -105,7 +106,7 @@ class IngestService(rpc.IngestServiceServicer):
     async def _serve(
         self, requests: AsyncIterator[pb.IngestRequest], context: _Context
     ) -> AsyncIterator[pb.IngestResponse]:
-        key = _api_key(context)
+        key = api_key(context.invocation_metadata())
         hello = await self._hello(requests, context)
         bound = await self._bind(key, hello, context)
         structlog.contextvars.bind_contextvars(run=hello.run.run, writer=hello.writer_id, rank=hello.rank)
@@ -206,13 +207,3 @@ class IngestService(rpc.IngestServiceServicer):
 
 def _status(error: Exception) -> grpc.StatusCode:
     return next((code for kind, code in _STATUS if isinstance(error, kind)), grpc.StatusCode.UNAVAILABLE)
-
-
-def _api_key(context: Any) -> str:
-    """The bearer token, empty where there is none: authentication then says so."""
-    for name, value in context.invocation_metadata() or ():
-        if name == "authorization":
-            text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
-            scheme, _, token = text.partition(" ")
-            return token.strip() if scheme.lower() == "bearer" else ""
-    return ""

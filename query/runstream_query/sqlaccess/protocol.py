@@ -5,17 +5,26 @@ The password is an API key of runstream's; the user may be anything. What it rea
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, credentials, form_fields, unpack
+from runstream_common.clickhouse_protocol import CONTENT_TYPES, BadRequestError, credentials, unpack
 from runstream_common.clickhouse_raw import RawAnswer
 from runstream_common.control.errors import AuthenticationError
+from runstream_common.forms import form_fields
+from runstream_query.bodies import MAX_BYTES, aside, read_body
 from runstream_query.credentials import Credential, bearer
-from runstream_query.errors import ClientGoneError, InvalidQuestionError, SqlError, TooExpensiveError, status_of
+from runstream_query.errors import (
+    ClientGoneError,
+    InvalidQuestionError,
+    SlowBodyError,
+    SqlError,
+    TooExpensiveError,
+    status_of,
+)
 from runstream_query.leaving import Receive, unless_gone
 from runstream_query.rpc import Desk
 from runstream_query.sqlaccess import catalogue, client_settings
@@ -23,8 +32,6 @@ from runstream_query.sqlaccess.runner import SqlQuestion, SqlRunner
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_MAX_BODY_BYTES = 1 << 20
-_BODY_TIMEOUT_S = 30.0
 _PASSED_ON = ("content-encoding", "x-clickhouse-timezone", "x-clickhouse-query-id")
 _STATUS = {60: 404, 81: 404, 46: 404, 73: 404, 115: 404, 159: 408, 164: 403, 202: 503, 241: 500, 497: 403}
 _NAMES = {
@@ -60,17 +67,27 @@ class ClickHouseFront:
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         """Raises what is wrong before the answer has begun."""
         query = _query(scope["query_string"])
-        body = unpack(await _read(receive), headers.get("content-encoding", ""), _MAX_BODY_BYTES)
-        if headers.get("content-type", "").startswith("multipart/form-data"):
-            query, body = {**query, **form_fields(headers["content-type"], body)}, b""
         key = bearer(headers.get("authorization"))
         if not key.secret:
             key = Credential("key", credentials(query, headers)[1])
         async with contextlib.AsyncExitStack() as stack:
             principal = await stack.enter_async_context(self._desk.opened("ClickHouse", key))
+            packed = await read_body(receive)
+            form, body = await aside(
+                MAX_BYTES if headers.get("content-encoding") else len(packed), partial(_opened, headers, packed)
+            )
+            query = {**query, **form}
             question = _question(query, headers, body, frozenset(principal.roles), self._runner.database)
             answer = await unless_gone(receive, stack.enter_async_context(self._runner.run(principal, question)))
             await _send_on(send, answer, question.output_format, scope["method"] == "HEAD")
+
+
+def _opened(headers: Mapping[str, str], packed: bytes) -> tuple[dict[str, str], bytes]:
+    """The fields of a form, and what else the body is. Raises BadRequestError."""
+    body = unpack(packed, headers.get("content-encoding", ""), MAX_BYTES)
+    if headers.get("content-type", "").startswith("multipart/form-data"):
+        return form_fields(headers["content-type"], body), b""
+    return {}, body
 
 
 async def _send_on(send: Send, answer: RawAnswer, asked_format: str, only_head: bool) -> None:
@@ -136,23 +153,6 @@ def _query(raw: bytes) -> dict[str, str]:
         raise BadRequestError(f"the URL cannot be read: {error}") from error
 
 
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        try:
-            async with asyncio.timeout(_BODY_TIMEOUT_S):
-                message = await receive()
-        except TimeoutError as error:
-            raise BadRequestError("the body did not come", 209, "SOCKET_TIMEOUT", 408) from error
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        body += bytes(message.get("body", b""))
-        if len(body) > _MAX_BODY_BYTES:
-            raise BadRequestError(f"a body of more than {_MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
-        if not message.get("more_body"):
-            return body
-
-
 async def _refuse(send: Send, error: Exception) -> None:
     """As ClickHouse says it: a status, its number in a header, one line."""
     error = _in_their_words(error)
@@ -176,6 +176,8 @@ def _in_their_words(error: Exception) -> BadRequestError:
     if isinstance(error, SqlError | TooExpensiveError):
         name = _NAMES.get(error.code, "QUERY_FAILED")
         return BadRequestError(str(error), error.code, name, _STATUS.get(error.code, 400))
+    if isinstance(error, SlowBodyError):
+        return BadRequestError(str(error), 209, "SOCKET_TIMEOUT", 408)
     if isinstance(error, InvalidQuestionError):
         return BadRequestError(str(error), 497, "ACCESS_DENIED", 403)
     status, words = status_of(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -20,7 +20,7 @@ from runstream_query.leaving import unless_gone
 from runstream_query.rpc import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Desk
 from runstream_query.sqlaccess.protocol import ClickHouseFront
 from runstream_query.sqlaccess.runner import SqlRunner
-from runstream_query.web.forms import fields, fill
+from runstream_query.web.forms import read_into
 from runstream_query.web.guard import Guard
 from runstream_query.web.headers import HEADERS, failure
 
@@ -54,7 +54,7 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
         *(Route(path, ClickHouseFront(desk, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
         Route("/api/v1", _index),
         Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, guard, media)),
-        *download_routes(desk, _read, guard.credential, failure, HEADERS),
+        *download_routes(desk, read_into, guard.credential, failure, HEADERS),
     ]
     for descriptor in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS):
         changes = descriptor.name.startswith((*CHANGES, "Lease"))
@@ -99,11 +99,12 @@ def _endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
 
     async def answer(request: Request) -> Response:
         try:
+            credential = guard.credential(request)
+            await desk.admit(descriptor.name, credential)
             question = request_class()
-            fill(question, await fields(request))
-            asking = desk.ask(descriptor.name, guard.credential(request), question)
-            response = await unless_gone(request.receive, asking)
-        except (ClientDisconnect, ClientGoneError):
+            await read_into(question, request)
+            response = await unless_gone(request.receive, desk.ask(descriptor.name, credential, question))
+        except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
@@ -121,11 +122,13 @@ def _stream_endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
 
     async def answer(request: Request) -> Response:
         try:
+            credential = guard.credential(request)
+            await desk.admit(descriptor.name, credential)
             question = request_class()
-            fill(question, _resumed(request, descriptor, await fields(request)))
-            responses = desk.stream(descriptor.name, guard.credential(request), question)
+            await read_into(question, request, **_resumed(request, descriptor))
+            responses = desk.stream(descriptor.name, credential, question)
             first = await anext(responses, None)  # what is wrong with the question is a status, not an event
-        except ClientDisconnect:
+        except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
@@ -149,22 +152,18 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
         await responses.aclose()  # type: ignore[attr-defined]  # an async generator
 
 
-async def _read(question: Any, request: Request) -> None:
-    fill(question, await fields(request))
-
-
 def _event(response: Any) -> str:
     """With its `id` where the response has an `event_id`: a browser sends the last one when it connects again."""
     event_id = getattr(response, "event_id", "")
     return f"{f'id: {event_id}' + chr(10) if event_id else ''}data: {_json(response)}\n\n"
 
 
-def _resumed(request: Request, descriptor: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """The fields, with `after` from the header in which a browser sends the last event's id."""
+def _resumed(request: Request, descriptor: Any) -> dict[str, Any]:
+    """The field `after`, from the header in which a browser sends the last event's id."""
     last = request.headers.get("last-event-id", "")
     if last and "after" in descriptor.input_type.fields_by_name:
-        return {**given, "after": [last] if request.method == "GET" else last}
-    return given
+        return {"after": [last] if request.method == "GET" else last}
+    return {}
 
 
 def _json(response: Any) -> str:

@@ -20,6 +20,8 @@ from runstream_query.web.headers import HEADERS, failure
 _ATTEMPTS, _WINDOW_S = 20, 60.0
 """That fail, of one address. Keys cannot be guessed; this keeps a script from keeping the control database busy."""
 _MAX_ADDRESSES = 10_000
+_MAX_LOGIN_BYTES = 4096
+"""The one body that is read of somebody unknown."""
 
 
 class Logins:
@@ -59,7 +61,7 @@ class Logins:
             self._guard.check_own(request)
             address = request.client.host if request.client else ""
             self._attempts.count(address)
-            given = await fields(request)
+            given = await fields(request, _MAX_LOGIN_BYTES)
             key, link = given.get("key"), given.get("link")
             if isinstance(link, str) and link:
                 token = await self._sessions.open_by_link(link.strip(), self._session_s)
