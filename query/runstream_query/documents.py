@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+import structlog
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from runstream_common import text
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import definitions
 from runstream_query.errors import TooExpensiveError
 from runstream_query.selection.columns import ALL, Columns
 from runstream_query.storage import ONE_THREAD, Storage
 
+LOG = structlog.get_logger()
 STATES = {
     "running": pb.RUN_STATE_RUNNING,
     "finished": pb.RUN_STATE_FINISHED,
@@ -69,7 +70,7 @@ async def load(
         else _no_rows(),
     )
     for row in fields:
-        loaded.fields[row["run"]][row["section"]][row["key"]] = _value(row["value"])
+        loaded.fields[row["run"]][row["section"]][row["key"]] = text.parsed(row["value"])
     if len(fields) >= _MOST_FIELDS:
         raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
     found: dict[str, int] = defaultdict(int)
@@ -79,7 +80,7 @@ async def load(
             loaded.cut.add(metric["run"])
             continue
         value = metric["last_value"]
-        loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else _plain(value)
+        loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else text.plain(value)
     defined = {run: loaded.fields[run]["definition"] for run in runs}
     await definitions.apply(storage, project, defined, loaded.summaries)
     if columns.summary is not None:
@@ -112,6 +113,26 @@ def timestamp(microseconds: int) -> Timestamp | None:
 
 
 def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
+    """A run that cannot be put into a message keeps its place, and says why in `unreadable`: no list fails for it."""
+    try:
+        return _make_run(project, row, loaded, environment)
+    except Exception as error:  # noqa: BLE001  # whatever it is that its documents hold
+        LOG.warning("a run cannot be shown", project=project, run=row["run"], error=repr(error))
+        team, _, name = project.partition("/")
+        return pb.Run(
+            team=team,
+            project=name,
+            id=row["run"],
+            name=row["run"],
+            state=STATES[row["state"]],
+            created=timestamp(row["created_us"]),
+            heartbeat=timestamp(row["seen_us"]),
+            world_size=row["world_size"],
+            unreadable=text.valid(f"{type(error).__name__}: {error}")[:1024],
+        )
+
+
+def _make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool) -> pb.Run:
     fields = loaded.fields[row["run"]]
     team, _, name = project.partition("/")
     meta = fields["run"]
@@ -154,27 +175,9 @@ def _struct(values: dict[str, Any]) -> Struct:
         elif type(value) is str:
             fields[key].string_value = value
         else:
-            rest[key] = _plain(value)
+            rest[key] = text.plain(value)
     struct.update(rest)
     return struct
-
-
-def _plain(value: Any) -> Any:
-    """What a Struct can say: JSON, so NaN and infinities become their names."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _text(value: Any) -> str:
@@ -184,5 +187,5 @@ def _text(value: Any) -> str:
 def to_value(value: Any) -> Value:
     """NaN and infinities as their names; whatever is not JSON as text."""
     struct = Struct()
-    struct.update({"": _plain(value)})
+    struct.update({"": text.plain(value)})
     return struct.fields[""]

@@ -149,7 +149,9 @@ class RunEnding(RunFacts):
             megabytes = stream.quota.dropped_bytes >> 20
             self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")
         if rejected:
-            self._notices.warn(f"run {self.id}: the server refused {rejected} batches; see {stream.spool.rejected}")
+            self._notices.warn(
+                f"run {self.id}: {rejected} batches or records could not be stored; see `runstream spool rejected`"
+            )
         if self.settings.mode == "offline":
             self._notices.say(f"run {self.id}: recorded in {root}; send it with `runstream sync {root}`")
         elif not stored:

@@ -21,7 +21,7 @@ from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import default_name
 from runstream.notices import Notices
 from runstream.ranks import Job
-from runstream.settings import Settings
+from runstream.settings import Settings, warn_once
 from runstream.spool.writer import split_keys
 from runstream.stream import Stream, Target, dumps
 from runstream.values import key_problem, sort_values
@@ -378,6 +378,8 @@ class Run(RunEnding):
         found = sort_values(data)
         for problem in found.problems:
             self._notices.complain(problem.partition(":")[0], f"log(): left out {problem}")
+        for note in found.notes:
+            warn_once(f"log(): {note}")
         left = len(found.scalars)
         try:
             for keys in split_keys(list(found.scalars)):

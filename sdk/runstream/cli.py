@@ -16,6 +16,7 @@ _OWN: dict[str, str] = {
     "login": "remember an API key for a server",
     "sync": "send what waits in a spool folder",
     "status": "what waits in the spool, and why",
+    "spool": "streams that cannot be sent: list, set aside, restore; refused batches: list, send again",
     "sweep": "make a sweep from its configuration; show, best, list, pause, resume, stop, cancel",
     "agent": "run a sweep's trials on this machine",
     "verify": "is everything stored that a run logged? complete, or what is missing",
@@ -78,6 +79,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
         from runstream import stored
 
         return getattr(stored, command)  # type: ignore[no-any-return]
+    if command == "spool":
+        from runstream.spool_command import main as spool
+
+        return spool
     if command == "sql":
         from runstream.sql_command import main as run_sql
 

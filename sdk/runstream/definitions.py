@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from runstream.errors import UsageError
+from runstream.text import valid_name
 
 SUMMARIES = ("last", "min", "max", "mean", "best", "first", "none")
 GOALS = ("minimize", "maximize")
@@ -46,7 +47,7 @@ def make_definition(
     if "best" in kinds and not goal:
         raise UsageError("define_metric: summary='best' needs goal='minimize' or 'maximize'")
     drawn_against = getattr(step_metric, "name", step_metric)  # W&B also takes what define_metric returned
-    return Definition(name, str(drawn_against or ""), kinds, goal, bool(hidden))
+    return Definition(valid_name(name), valid_name(str(drawn_against or "")), kinds, goal, bool(hidden))
 
 
 class _Extent:

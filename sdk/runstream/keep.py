@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runstream.errors import UsageError
+from runstream.text import valid_path
 
 MAX_FILES = 5000
 _SKIPPED = frozenset(
@@ -23,7 +24,7 @@ def find_files(pattern: Any, base: Any) -> list[tuple[Path, str]]:
     if pattern is None:
         raise UsageError("save: give a file's path or a glob pattern")
     text = os.fspath(pattern)
-    text = text.decode() if isinstance(text, bytes) else text
+    text = os.fsdecode(text)
     if text.startswith(("s3://", "gs://", "http://", "https://")):
         raise UsageError(f"save: {text!r} is no local file")
     fixed = Path(text)
@@ -65,8 +66,8 @@ def _asked(function: Callable[..., bool], path: Path, root: Path) -> bool:
 
 
 def _inside(path: Path, root: Path) -> str:
-    """`path` below `root`, with slashes; what lies elsewhere goes by its name."""
+    """`path` below `root`, with slashes, as a run's file can be named; what lies elsewhere goes by its name."""
     try:
-        return path.absolute().relative_to(root.absolute()).as_posix()
+        return valid_path(path.absolute().relative_to(root.absolute()).as_posix())
     except ValueError:
-        return path.name
+        return valid_path(path.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import socket
 import time
@@ -13,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runstream import _version
+from runstream import _version, text
 from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import new_writer_id
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
-from runstream.settings import Settings
+from runstream.settings import Settings, warn_once
 from runstream.spool import files, format
 from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
@@ -233,11 +232,24 @@ class Stream:
 
 
 def dumps(value: object) -> str:
-    """JSON that every reader takes: NaN and infinities as strings, what JSON cannot say as its str()."""
+    """JSON that every reader takes: texts as `runstream.text` says, NaN and infinities as strings, at most
+    `text.MAX_DEPTH` levels, what JSON cannot say as its str()."""
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=plain)
+        found = _to_json(value)
+        found.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
+        deep = text.is_deep(value)
+        if not deep and "\\u0000" not in found:
+            return found
     except (ValueError, TypeError, RecursionError):
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"), default=plain)
+        deep = text.is_deep(value)
+    if deep:
+        warn_once(f"a value is nested deeper than {text.MAX_DEPTH} levels: it is kept as JSON text from there on")
+    # Once more through JSON: only then are objects, which `plain` below turns into values, values.
+    return _to_json(text.plain(json.loads(_to_json(text.plain(value), ascii_only=True))))
+
+
+def _to_json(value: object, ascii_only: bool = False) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, separators=(",", ":"), default=plain)
 
 
 def plain(value: object) -> object:
@@ -247,23 +259,8 @@ def plain(value: object) -> object:
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "size", None) == 1:
         result = item()
-        return _finite(result) if isinstance(result, (bool, int, float, str)) else str(result)
+        return text.plain(result) if isinstance(result, (bool, int, float, str)) else str(result)
     tolist = getattr(value, "tolist", None)
     if callable(tolist):
-        return _finite(tolist())
+        return text.plain(tolist())
     return str(value)
-
-
-_MAX_DEPTH = 32
-
-
-def _finite(value: Any, depth: int = 0) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, (dict, list, tuple)) and depth > _MAX_DEPTH:
-        return "..."  # circular, or as good as
-    if isinstance(value, dict):
-        return {str(key): _finite(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item, depth + 1) for item in value]
-    return value

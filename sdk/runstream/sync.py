@@ -159,6 +159,7 @@ def status(folder: Path | None) -> int:
         kind = ", offline" if meta.offline else ""
         kind += ", system" if meta.system else ""
         trouble = _last_look(progress.beat_us, meta.offline)
+        trouble += f", {progress.rejected_batches} batches or records refused" if progress.rejected_batches else ""
         trouble += f", {progress.error}" if progress.error else ""
         print(
             f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "

@@ -8,6 +8,7 @@ from typing import Any
 
 from runstream.data.image import Image, is_figure, is_picture
 from runstream.data.loggable import Loggable, Media
+from runstream.text import shortened, valid_name
 
 MAX_KEY_BYTES = 1024
 MAX_DEPTH = 32
@@ -24,6 +25,8 @@ class Sorted:
     """`Loggable`s, or lists of `Media`."""
     problems: list[str] = field(default_factory=list)
     """One sentence for each value that was left out."""
+    notes: list[str] = field(default_factory=list)
+    """One sentence for each name or text that is kept otherwise than it was given."""
 
 
 def sort_values(data: Mapping[Any, Any]) -> Sorted:
@@ -35,6 +38,9 @@ def sort_values(data: Mapping[Any, Any]) -> Sorted:
 def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> None:
     for key, value in data.items():
         name = f"{prefix}{key}"
+        if isinstance(key, str) and key_problem(key, name) and (fit := valid_name(name)):
+            found.notes.append(f"the name {name[:80]!r} is kept as {fit[:80]!r}")
+            name = fit
         problem = key_problem(key, name)
         if problem:
             found.problems.append(problem)
@@ -44,10 +50,9 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
             else:
                 _walk(value, f"{name}.", found, depth + 1)
         elif isinstance(value, str):
-            if len(value.encode("utf-8", "surrogatepass")) > MAX_STRING_BYTES:
-                found.problems.append(f"{name!r}: a string of more than {MAX_STRING_BYTES} bytes")
-            else:
-                found.strings[name] = value
+            found.strings[name] = shortened(value, MAX_STRING_BYTES)
+            if found.strings[name] is not value:
+                found.notes.append(f"{name!r}: a text of more than {MAX_STRING_BYTES} bytes is cut there")
         elif (rich := as_rich(value)) is not None:
             found.rich[name] = rich
         else:

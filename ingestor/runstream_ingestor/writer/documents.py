@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from runstream_common import limits, proofs
+from runstream_common import limits, proofs, text
 from runstream_common.failpoints import passage
 from runstream_common.identity import LOST, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.times import from_us
@@ -31,6 +31,7 @@ _CAUSES = {
     pb.SpoolLoss.CAUSE_SPOOL_FULL: LOST + "the spool was full",
     pb.SpoolLoss.CAUSE_DAMAGED: LOST + "damaged in the spool",
     pb.SpoolLoss.CAUSE_UNFINISHED: LOST + "not finished when the process ended",
+    pb.SpoolLoss.CAUSE_UNREADABLE: LOST + "could not be put on the wire by the sender",
 }
 _LEVELS = {pb.Alert.LEVEL_INFO: "info", pb.Alert.LEVEL_WARN: "warn", pb.Alert.LEVEL_ERROR: "error"}
 _MAX_DEPTH = 32
@@ -140,7 +141,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
             if field.deleted:
                 yield _field(section, field.key, None)
             else:
-                yield from _leaves(section, field.key, _json(field.value_json))
+                yield from _leaves(section, field.key, text.parsed(field.value_json))
         case "definition":
             definition = record.definition
             yield _field(
@@ -155,8 +156,8 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                 },
             )
         case "text":
-            text = record.text
-            yield "strings", {"key": text.key, "rank": rank, "step": text.step, "value": text.value}
+            said = record.text
+            yield "strings", {"key": said.key, "rank": rank, "step": said.step, "value": said.value}
         case "histogram":
             histogram = record.histogram
             yield (
@@ -179,8 +180,8 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                     "step": table.step,
                     "columns": list(table.columns),
                     "row_count": table.rows,
-                    "rows": table.rows_json,
-                    "plot": table.plot_json,
+                    "rows": text.valid_json(table.rows_json),
+                    "plot": text.valid_json(table.plot_json),
                 },
             )
         case "media":
@@ -196,7 +197,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
                     "sha256": media.sha256,
                     "size_bytes": media.size_bytes,
                     "caption": media.caption,
-                    "metadata": media.metadata_json,
+                    "metadata": text.valid_json(media.metadata_json),
                 },
             )
         case "file":
@@ -287,7 +288,7 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
     ):
         yield _field("run", key, value)
     if start.config_json:
-        config = _json(start.config_json)
+        config = text.parsed(start.config_json)
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):
             yield from _leaves("config", key, value)
     for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
@@ -323,8 +324,8 @@ def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
 
 
 def _field(section: str, key: str, value: object, *, sort_keys: bool = False) -> tuple[str, Row]:
-    text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-    return "run_fields", {"section": section, "key": key, "value": text, "deleted": int(value is None)}
+    words = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+    return "run_fields", {"section": section, "key": key, "value": words, "deleted": int(value is None)}
 
 
 def _leaves(section: str, key: str, value: object, depth: int = 0) -> Iterator[tuple[str, Row]]:
@@ -333,13 +334,5 @@ def _leaves(section: str, key: str, value: object, depth: int = 0) -> Iterator[t
         for name, item in value.items():
             yield from _leaves(section, f"{key}.{name}", item, depth + 1)
     else:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        yield "run_fields", {"section": section, "key": key, "value": text, "deleted": 0}
-
-
-def _json(text: str) -> Any:
-    """The value, or the text itself where it is no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+        words = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        yield "run_fields", {"section": section, "key": key, "value": words, "deleted": 0}

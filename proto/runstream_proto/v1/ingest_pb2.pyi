@@ -1176,6 +1176,8 @@ class SpoolLoss(_message.Message):
         """their bytes in the spool no longer match their checksums"""
         CAUSE_UNFINISHED: SpoolLoss._Cause.ValueType  # 3
         """claimed, never written to the end: the process ended before its log() returned"""
+        CAUSE_UNREADABLE: SpoolLoss._Cause.ValueType  # 13
+        """of no kind or shape that the sender can put on the wire: it keeps the record"""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper): ...
     CAUSE_UNSPECIFIED: SpoolLoss.Cause.ValueType  # 0
@@ -1185,6 +1187,8 @@ class SpoolLoss(_message.Message):
     """their bytes in the spool no longer match their checksums"""
     CAUSE_UNFINISHED: SpoolLoss.Cause.ValueType  # 3
     """claimed, never written to the end: the process ended before its log() returned"""
+    CAUSE_UNREADABLE: SpoolLoss.Cause.ValueType  # 13
+    """of no kind or shape that the sender can put on the wire: it keeps the record"""
 
     POINTS_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int

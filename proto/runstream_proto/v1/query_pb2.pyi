@@ -439,6 +439,7 @@ class Run(_message.Message):
     SWEEP_ID_FIELD_NUMBER: _builtins.int
     LAST_STEPS_FIELD_NUMBER: _builtins.int
     SUMMARY_TRUNCATED_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     id: _builtins.str
@@ -453,6 +454,8 @@ class Run(_message.Message):
     sweep_id: _builtins.str
     summary_truncated: _builtins.bool
     """in lists: the summary has more keys than come here; GetRun has all"""
+    unreadable: _builtins.str
+    """why config, summary and texts are not here; empty: they are"""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -511,10 +514,11 @@ class Run(_message.Message):
         sweep_id: _builtins.str = ...,
         last_steps: _abc.Iterable[Global___LastStep] | None = ...,
         summary_truncated: _builtins.bool = ...,
+        unreadable: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "environment", b"environment", "finished", b"finished", "heartbeat", b"heartbeat", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "unreadable", b"unreadable", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,11 +7,10 @@ arrived, which is how those who watch learn of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+from runstream_common import text
 from runstream_common.control.changes import ChangeStore, EditedRun, fold_tags
 from runstream_common.control.errors import NotFoundError
 from runstream_common.control.store import ControlStore, Principal
@@ -57,8 +56,8 @@ class Edits:
             if change.tags:
                 rows.append(("run", "tags", json_text(tags[one.run])))
             month = run_month(one.created_us)
-            for number, (section, key, text) in enumerate(rows, 1):
-                row = (name, one.run, section, key, text, int(not text), now, version(one.epoch, number), month)
+            for number, (section, key, value) in enumerate(rows, 1):
+                row = (name, one.run, section, key, value, int(not value), now, version(one.epoch, number), month)
                 fields.append(row)
             place = (name, one.run, WRITER, one.epoch, 0, one.epoch, 1, len(rows), 0, 0)
             ledger.append((*place, 0, 0, len(rows), 0, "", 0, 0, now, now, month))
@@ -92,9 +91,6 @@ class Edits:
             raise NotFoundError(f"there is no run {dead[0].run!r} in {team}/{project}: it was just deleted")
 
 
-def _tags_of(text: str) -> list[str]:
-    try:
-        found: Any = json.loads(text) if text else []
-    except ValueError:
-        return []
+def _tags_of(value: str) -> list[str]:
+    found = text.parsed(value)
     return [str(tag) for tag in found] if isinstance(found, list) else []

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from runstream_common import text
 from runstream_proto.v1 import rich_pb2 as pb
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.rich.cells import Row, number, place_of
@@ -57,7 +58,7 @@ def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) 
 
 def _spec(plot_json: str) -> dict[str, Any]:
     try:
-        spec = json.loads(plot_json or "{}")
+        spec = text.plain(json.loads(plot_json or "{}"))
     except (ValueError, RecursionError):
         spec = None
     if not isinstance(spec, dict) or not spec:
@@ -90,12 +91,12 @@ class _Series:
         response.thinned = every > 1
         for name, (cells, ys) in self._points.items():
             xs = [_number(cell) for cell in cells]
-            series = response.series.add(name=name, area=area(self._curve, xs, ys))
+            series = response.series.add(name=text.valid(name), area=area(self._curve, xs, ys))
             kept = range(len(xs)) if every == 1 else [*range(0, len(xs) - 1, every), len(xs) - 1]
             series.xs.extend(xs[place] for place in kept)
             series.ys.extend(ys[place] for place in kept)
             if any(isinstance(cell, str) and number(cell) is None for cell in cells):
-                series.labels.extend(str(cells[place]) for place in kept)
+                series.labels.extend(text.valid(str(cells[place])) for place in kept)
 
 
 def area(curve: str, xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runstream_common import text
 from runstream_common.limits import MAX_STEP
 from runstream_common.objects import MediaStore
 from runstream_proto.v1 import rich_pb2 as pb
@@ -156,30 +156,21 @@ async def _row(tables: Tables, table: StoredTable, number: int) -> Row:
     return (found[0] + [None] * width)[:width]
 
 
-def _content(text: str) -> str | None:
+def _content(rows: str) -> str | None:
     """The SHA-256 of a large table's content; None where the rows themselves are here."""
-    if not text.startswith("{"):
+    if not rows.startswith("{"):
         return None
     try:
-        return str(json.loads(text)["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+        return str(json.loads(rows)["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidQuestionError("the table's content is damaged: it is no JSON array of rows") from error
 
 
 def dumps(rows: list[Row]) -> str:
     """JSON that every reader takes."""
     try:
-        return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        found = json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        found.encode()  # raises UnicodeEncodeError, a ValueError, for what another client wrote
+        return found
     except ValueError:
-        return json.dumps(_named(rows), ensure_ascii=False, separators=(",", ":"))
-
-
-def _named(value: Any) -> Any:
-    """With the names of NaN and infinities for them, which JSON has no word for."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, list):
-        return [_named(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _named(item) for name, item in value.items()}
-    return value
+        return json.dumps(text.plain(rows), ensure_ascii=False, separators=(",", ":"))

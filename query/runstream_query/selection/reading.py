@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.text import parsed
 from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.selection.column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
@@ -75,15 +75,8 @@ def value_of(kind: int, number: float, text: str) -> Any:
     if kind == TEXT:
         return text
     if kind in (BOOLEAN, LIST):
-        return loads(text)
+        return parsed(text)
     return number if kind == NUMBER else math.nan
-
-
-def loads(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def parse_fields(names: Sequence[str], what: str, most: int) -> list[Field]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from runstream_common.text import parsed
 from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column
 from runstream_query.selection.columns import Columns
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.loading import FIELDS, Source
-from runstream_query.selection.reading import loads
 from runstream_query.selection.table import Table
 
 MAX_RUNS = 20_000
@@ -59,5 +59,5 @@ _NOTHING = object()
 def _value(column: Column, place: int) -> Any:
     text = column.texts[column.codes[place]] if column.codes is not None else ""
     if text:
-        return loads(text)
+        return parsed(text)
     return float(column.numbers[place]) if column.numeric[place] else _NOTHING

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runstream_common import text
 from runstream_common.control.sweeps.model import TrialRow
 from runstream_common.times import now_us
 from runstream_query import definitions
@@ -59,7 +59,7 @@ async def _summaries(
     """Run -> index of the objective -> value."""
     fields: dict[str, dict[str, dict[str, Any]]] = {run: {"summary": {}, "definition": {}} for run in runs}
     for row in await storage.rows("run_fields", project=project, runs=runs, sections=["summary", "definition"]):
-        fields[row["run"]][row["section"]][row["key"]] = _parsed(row["value"])
+        fields[row["run"]][row["section"]][row["key"]] = text.parsed(row["value"])
     # `loss.min` may be a metric of that name, or what define_metric("loss", summary="min") makes.
     names = sorted({name for objective in objectives for name in (objective.metric, _split(objective.metric)[0])})
     last: dict[tuple[str, str], float] = {}
@@ -125,13 +125,6 @@ def _split(name: str) -> tuple[str, str]:
     """`loss.min` -> ("loss", "min"); ("loss", "") where there is no such end."""
     base, _, end = name.rpartition(".")
     return (base, end) if base and end in SUMMARIES else (name, "")
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _number(value: Any) -> float | None:

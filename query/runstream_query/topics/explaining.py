@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from runstream_common.control.store import Principal
+from runstream_common.text import parsed
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import importance
 from runstream_query.errors import InvalidQuestionError
@@ -20,7 +21,7 @@ from runstream_query.parameters import Column, make_column
 from runstream_query.selection import column as values_of
 from runstream_query.selection.fields import Kind
 from runstream_query.selection.ordering import parse_order
-from runstream_query.selection.reading import loads, parse_fields, select
+from runstream_query.selection.reading import parse_fields, select
 from runstream_query.storage import Storage
 from runstream_query.topics.ranking import names_of, narrowed
 
@@ -119,7 +120,7 @@ class Explaining:
         table: dict[str, dict[str, Any]] = {key: {} for key in keys}
         found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
         for row in found:
-            table[row["key"]][row["run"]] = loads(row["text"])
+            table[row["key"]][row["run"]] = parsed(row["text"])
         return [make_column(key, [of.get(run) for run in runs]) for key, of in table.items()]
 
 
@@ -133,7 +134,7 @@ def _sample(runs: list[str], seed: int) -> list[str]:
 
 def _values(column: values_of.Column, places: Sequence[int]) -> list[Any]:
     """None where missing."""
-    codes, texts = column.codes, [None if text in ("", "null") else loads(text) for text in column.texts]
+    codes, texts = column.codes, [None if text in ("", "null") else parsed(text) for text in column.texts]
     return [
         float(column.numbers[place]) if column.numeric[place] else None if codes is None else texts[codes[place]]
         for place in places

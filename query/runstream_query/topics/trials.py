@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from runstream_common import text
 from runstream_common.control.store import Principal
 from runstream_common.control.sweeps.model import Ask, Beat, End, Proposal, Registration
 from runstream_common.control.sweeps.store import SweepStore
@@ -166,7 +167,7 @@ class Trials:
         await self._lookup.known_runs(entry.full_project, names)
         configs: dict[str, dict[str, Any]] = {run: {} for run in names}
         for row in await self._storage.rows("run_fields", project=entry.full_project, runs=names, sections=["config"]):
-            configs[row["run"]][row["key"]] = json.loads(row["value"])
+            configs[row["run"]][row["key"]] = text.parsed(row["value"])
         return configs
 
     def _known(

@@ -10,6 +10,7 @@ from typing import Any
 from runstream.data.histogram import to_numpy
 from runstream.data.loggable import Content, Media
 from runstream.errors import UsageError
+from runstream.text import valid
 
 _AUDIO = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac"}
 _VIDEO = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".ogg": "video/ogg"}
@@ -97,7 +98,7 @@ class Html(Media):
             text = source
         if not isinstance(text, (str, bytes)):
             raise UsageError(f"HTML is a text, a path or a file, not {type(source).__name__}")
-        self.contents.append(Content.of_bytes(text.encode() if isinstance(text, str) else text, "text/html"))
+        self.contents.append(Content.of_bytes(valid(text).encode() if isinstance(text, str) else text, "text/html"))
 
 
 def _of_file(path: Path, types: dict[str, str], what: str) -> Content:

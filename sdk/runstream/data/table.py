@@ -84,7 +84,7 @@ class Table(Loggable):
         if len(text) <= MAX_JSON_BYTES:
             value["rows_json"] = text
         else:
-            large = Content.of_bytes(text.encode("utf-8", "replace"), LARGE_TABLE)
+            large = Content.of_bytes(text.encode(), LARGE_TABLE)
             contents.append(large)
             value["rows_json"] = dumps(
                 {"sha256": large.sha256, "media_type": LARGE_TABLE, "size_bytes": large.size_bytes}

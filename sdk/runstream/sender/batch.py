@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from array import array
 from dataclasses import dataclass
 from itertools import pairwise
 
-from runstream.sender.records import to_record
+from runstream.sender.records import Unreadable, convert
 from runstream_proto.v1 import ingest_pb2 as pb
 
 TARGET_BYTES = 512 << 10
@@ -54,6 +53,10 @@ class BatchBuilder:
         """What the records refer to, to be uploaded before the batch is sent."""
         self.finished = False
         """The stream's finish record is among them."""
+        self.unreadable: Unreadable | None = None
+        """A record that could not be put on the wire whole: alone in its batch where it is lost, so that the server's
+        verdict names no other."""
+        self._alone = False
 
     def __bool__(self) -> bool:
         return self.first_number > 0
@@ -63,6 +66,8 @@ class BatchBuilder:
         return self._bytes >= TARGET_BYTES or self._rows >= MAX_ROWS
 
     def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool:
+        if self._alone:
+            return False
         if number != self.last_number + 1 and self.last_number or self._bytes >= TARGET_BYTES or self._rows >= MAX_ROWS:
             return False
         columns = self._frames.get(keyset)
@@ -83,10 +88,16 @@ class BatchBuilder:
     def json(self, number: int, time_us: int, data: bytes) -> bool:
         if number != self.last_number + 1 and self.last_number or (self and self._bytes + len(data) >= TARGET_BYTES):
             return False
+        if self._alone:
+            return False
         if data:  # an empty record only keeps the numbering whole
-            payload = json.loads(data)
-            record = to_record(number, time_us, payload)
-            self.contents += [SpooledContent(*item) for item in payload.get("contents", ())]
+            record, contents, problem = convert(number, time_us, data)
+            if problem:
+                if self:
+                    return False
+                self.unreadable = Unreadable(number, data, problem)
+                self._alone = True
+            self.contents += [SpooledContent(*item) for item in contents]
             self._records.append(record)
             self.finished = self.finished or record.HasField("finish")
         self._bytes += len(data)

@@ -14,8 +14,10 @@ import grpc
 
 from runstream.credentials import Credentials
 from runstream.errors import RunstreamError
+from runstream.sender import aside
 from runstream.sender.batch import BatchBuilder, SpooledContent
 from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError, RunDeletedError
+from runstream.sender.records import Unreadable
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
@@ -165,6 +167,12 @@ class Carrier:
                 self._give_way(_reason(error), RETRY_MIN_S)
                 await asyncio.sleep(delay * random.uniform(0.75, 1.25))  # noqa: S311  not all at once
                 delay = min(delay * 2, RETRY_MAX_S)
+            except GivesWayError:
+                raise
+            except Exception as error:
+                advice = f"see {self._spool.sender_log}, and `runstream spool set-aside {self.meta.writer_id}`"
+                self._trouble(f"this stream cannot be sent ({type(error).__name__}: {error}); {advice}")
+                raise
         self.close()
         remove_stream(self._folder)
 
@@ -311,22 +319,15 @@ class Carrier:
         self._room.set()
 
     def _put_aside(self, reject: pb.Reject) -> None:
-        reason = pb.RejectReason.Name(reject.reason)
-        data = self._in_flight.get(reject.number, b"")
-        path = self._spool.rejected / f"{self.meta.writer_id}-{reject.number}.batch"
-        path.write_bytes(data)
-        path.with_suffix(".json").write_text(
-            json.dumps({"run": self.meta.run, "reason": reason, "detail": reject.detail}), encoding="utf-8"
-        )
+        reason, data = pb.RejectReason.Name(reject.reason), self._in_flight.get(reject.number, b"")
+        path = aside.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
         self._state.count_rejected()
-        LOG.error(
-            "run %s batch %s was refused (%s): %s; kept in %s",
-            self.meta.run,
-            reject.number,
-            reason,
-            reject.detail,
-            path,
-        )
+        LOG.error("run %s: a batch was refused (%s): %s; kept in %s", self.meta.run, reason, reject.detail, path)
+
+    def _put_record_aside(self, found: Unreadable) -> None:
+        path = aside.keep_record(self._spool, self.meta, found)
+        self._state.count_rejected()
+        LOG.error("run %s: record %s %s; kept in %s", self.meta.run, found.number, found.reason, path)
 
     def _obey(self, control: pb.Control) -> None:
         match control.WhichOneof("command"):
@@ -409,6 +410,8 @@ class Carrier:
             self._finished or builder.finished,
         )
         self._contents[entry.number] = builder.contents
+        if builder.unreadable is not None:
+            self._put_record_aside(builder.unreadable)
         return self._journalled(entry, self._build(builder))
 
     def _cut_lost(self, last: int) -> tuple[int, bytes]:

@@ -145,6 +145,27 @@ class Links:
                 raise MediaRefusedError(str(error.details())) from error
             raise _classified(error) from error
 
+    async def send_once(self, meta: StreamMeta, api_key: str, number: int, batch: bytes, patience_s: float) -> str:
+        """Send one batch and wait for its answer. Returns why it was refused; empty: it is stored.
+
+        Raises RunstreamError: the server cannot be reached, or does not let the stream in.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                link = await self.open(meta, api_key)
+                try:
+                    await link.send(number, batch)
+                    async for response in link.responses():
+                        if response.WhichOneof("message") == "ack" and response.ack.number == number:
+                            return ""
+                        if response.WhichOneof("message") == "reject" and response.reject.number == number:
+                            return f"{pb.RejectReason.Name(response.reject.reason)}: {response.reject.detail}"
+                finally:
+                    await link.close()
+        except (grpc.RpcError, OSError, TimeoutError) as error:
+            raise RunstreamError(f"the server did not take it: {error or 'no answer'}") from error
+        raise RunstreamError("the gateway ended the stream without an answer")
+
     async def close(self) -> None:
         for channel in self._channels.values():
             await channel.close()

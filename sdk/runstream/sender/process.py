@@ -82,6 +82,8 @@ class Sender:
         self._waiting: dict[str, _Waiting] = {}
         self._unusable: dict[str, str] = {}
         """Streams that could not be opened, and why: no reason to stay."""
+        self._failed: dict[str, str] = {}
+        """Streams whose carrier ended in an exception that nobody foresaw."""
         self._catching_up: dict[str, _Waiting] = {}
         self._scanned_at = -_RESCAN_S
         self._scanned_ns = 0
@@ -110,6 +112,7 @@ class Sender:
         """The last error of each stream that has one."""
         errors = {carrier.last_error() for carrier in self._carriers.values()}
         errors |= {waiting.error for waiting in self._waiting.values()}
+        errors |= {reason for name, reason in self._failed.items() if name in self._skipped}
         return sorted(errors - {""})
 
     def stop(self) -> None:
@@ -255,10 +258,15 @@ class Sender:
     def _collect(self) -> None:
         for name, task in list(self._tasks.items()):
             if not task.done():
+                if not self._carriers[name].folder.exists():
+                    task.cancel()  # somebody set the stream aside
                 continue
             del self._tasks[name]
             carrier = self._carriers.pop(name)
             waiting = self._catching_up.pop(name, None)
+            if task.cancelled():
+                carrier.close()
+                continue
             error = task.exception()
             if error is None:
                 self.finished += 1
@@ -268,6 +276,7 @@ class Sender:
                 self._wait_again(carrier, waiting, error)
                 continue
             LOG.error("stream %s failed and is tried again: %r", name, error, exc_info=error)
+            self._failed[name] = f"{carrier.meta.project}/{carrier.meta.run} cannot be sent: {error!r}"
             self._skipped[name] = time.monotonic() + 5.0
 
     def _wait_again(self, carrier: Carrier, waiting: _Waiting | None, error: GivesWayError) -> None:

@@ -54,6 +54,8 @@ class SpoolFolder:
         self.root = root
         self.streams = root / "streams"
         self.rejected = root / "rejected"
+        self.set_aside = root / "set-aside"
+        """Streams that a person took out of the sender's way (`runstream spool`)."""
         self.sender_lock = root / "sender.lock"
         self.sender_log = root / "sender.log"
 

@@ -70,7 +70,7 @@ class StateFile:
         os.pwrite(self._fd, _U64.pack(time_us), _BEAT)
 
     def set_error(self, text: str) -> None:
-        data = text.encode("utf-8")[: format.STATE_TEXT_BYTES]
+        data = text.encode("utf-8", "backslashreplace")[: format.STATE_TEXT_BYTES]
         os.pwrite(self._fd, _U32.pack(len(data)) + data, format.STATE_TEXT_OFFSET)
 
     def close(self) -> None:

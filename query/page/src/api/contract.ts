@@ -1244,6 +1244,7 @@ export interface Run {
   sweep_id: string;
   last_steps: LastStep[];
   summary_truncated: boolean;
+  unreadable: string;
 }
 
 export interface RunChange {

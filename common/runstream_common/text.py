@@ -1,0 +1,74 @@
+r"""What a text or a JSON value must be to go through the servers: the same rule as the SDK's `runstream.text`, for what
+other clients send and for what earlier versions stored. A test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+MAX_DEPTH = 24
+"""Of nested lists and objects: a message of the query service takes three levels for each, and a hundred in all."""
+_ENDLESS = "..."
+_INVALID = re.compile("[\x00\ud800-\udfff]")
+_SUSPICIOUS = re.compile(r"\\u(?:[dD][89abAB]|[dD][c-fC-F]|0000)")
+"""A surrogate or NUL in JSON text: half of those are one of a pair, so it is only looked at again."""
+
+
+def valid(text: str) -> str:
+    """Return `text` with every lone surrogate and NUL as an escape."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _INVALID.sub(_escape, text)
+    return text.replace("\0", "\\x00") if "\0" in text else text
+
+
+def parsed(text: str) -> Any:
+    """Return the value of JSON text, held to the rule; the text itself where it is no JSON, or too deep to be read."""
+    try:
+        return plain(json.loads(text))
+    except (ValueError, RecursionError):
+        return valid(text)
+
+
+def valid_json(text: str) -> str:
+    """Return JSON text whose texts are valid. What is no JSON is returned as it is: it stays unreadable."""
+    if not _SUSPICIOUS.search(text):
+        return text
+    try:
+        return json.dumps(plain(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return text
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a JSON value as every server takes it: texts valid, numbers that are not finite by their names, what is
+    nested deeper than MAX_DEPTH as its JSON text. Other objects are returned as they are."""
+    if isinstance(value, str):
+        return valid(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, (dict, list, tuple)) and depth >= MAX_DEPTH:
+        return _as_text(value) if value else value
+    if isinstance(value, dict):
+        return {valid(str(key)): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, depth + 1) for item in value]
+    return value
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+    except (ValueError, TypeError, RecursionError):
+        return _ENDLESS  # circular, or as good as
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00  # a byte that could not be decoded (PEP 383)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
