@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from runstream.credentials import Credentials
 from runstream.errors import SpoolError, UsageError
 from runstream.sender.consoles import has_leftovers
 from runstream.sender.process import Sender
@@ -27,14 +28,24 @@ def sync(folder: Path | None, timeout_s: float) -> int:
     """Send every stream of the folder, offline ones too and those still being written, and show how far it is.
 
     Streams that the node's sender has are its to send, and waited for. Streams of processes that still run are sent
-    as far as they are; they are no reason to wait. Returns 0 when nothing is left but those.
+    as far as they are; they are no reason to wait. Returns 0 when nothing is left but those. A key in the environment
+    takes the place of one that the server refuses.
     """
     logging.getLogger("runstream.sender").addHandler(logging.NullHandler())  # what is wrong is on the bar
     spool = _folder(folder)
+    _remember_key(spool)
     if not any(True for _ in spool.stream_folders()) and not has_leftovers(spool):
         print("runstream sync: nothing waits")
         return 0
     return asyncio.run(_Sync(spool, timeout_s).run())
+
+
+def _remember_key(spool: SpoolFolder) -> None:
+    """Keep the environment's key as `init()` does: senders find it when the server refuses a stream's own."""
+    with contextlib.suppress(OSError, UsageError):
+        settings = Settings.from_environment()
+        if settings.api_key:
+            Credentials(spool.root).store(settings.base_url, settings.api_key)
 
 
 class _Sync:

@@ -163,7 +163,7 @@ run.finish()
     assert command_line(["sync", str(spool)]) == 0
 
 
-def test_a_wrong_key_costs_nothing_and_is_said_at_finish(spool: Path) -> None:
+def test_a_wrong_key_costs_nothing_is_said_at_finish_and_a_good_one_sends_what_waits(spool: Path) -> None:
     script = """
 import runstream
 run = runstream.init(project="p", id="wrong-key")
@@ -176,6 +176,8 @@ print(run.finish(timeout=3))
     assert process.returncode == 0 and out.strip() == "False"
     assert "unauthenticated" in errors and f"runstream sync {spool}" in errors and "Traceback" not in errors
     assert len(list(SpoolFolder(spool).stream_folders())) == 1, "what was logged waits"
+    assert command_line(["sync", str(spool), "--timeout", "40"]) == 0, "with the key of this process's environment"
+    assert Api().run("p/wrong-key").completeness["verdict"] == "complete"
 
 
 def test_no_server_costs_nothing_and_the_next_sync_sends(stack: ServiceStack, spool: Path) -> None:

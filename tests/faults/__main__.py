@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from tests.faults.codes import LAB_NAMES
 from tests.faults.faults import FAULTS
-from tests.faults.lab import LAB_NAMES
 from tests.faults.rounds import Labs, Outcome, plan, play
 
 

@@ -15,8 +15,9 @@ from runstream.api import Api
 from runstream_common.clickhouse import connect
 from runstream_common.control.store import ControlStore
 from runstream_common.schema import runner
-from tests.faults import sabotage
+from tests.faults import breakers
 from tests.faults.checker import Checker
+from tests.faults.codes import FOREIGN_LAB
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.disks import small_disk, unmount
 from tests.support.kafka import KafkaCluster
@@ -32,22 +33,6 @@ _MODULES = {
     "writer": "runstream_ingestor.writer",
     "ingest": "runstream_ingestor",
     "query": "runstream_query",
-}
-
-
-DISK_LAB = 11
-"""The lab of one broker whose disks are small: `DiskLab`."""
-FOREIGN_LAB = 12
-"""The embedded lab with PostgreSQL and S3: `ForeignLab`."""
-UP_LAB = 13
-"""`runstream up`: `uplab.UpLab`."""
-LAB_NAMES = {
-    0: "embedded",
-    1: "1 broker",
-    3: "3 brokers",
-    DISK_LAB: "small disk",
-    FOREIGN_LAB: "foreign",
-    UP_LAB: "up",
 }
 
 
@@ -298,7 +283,7 @@ class Lab:
         client = await connect(self.clickhouse.config)
         whole = runner.render
         if self.sabotage.endswith(":plain_tables"):
-            sabotage.plain_tables(runner)
+            breakers.plain_tables(runner)
         try:
             await runner.migrate(client)
         finally:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
 from tests.faults.faults import FAULTS, Fault, Round
 from tests.faults.findings import Findings
-from tests.faults.lab import DISK_LAB, FOREIGN_LAB, UP_LAB, DiskLab, ForeignLab, Lab
+from tests.faults.lab import DiskLab, ForeignLab, Lab
 from tests.faults.uplab import UpLab
 from tests.faults.watch import watched
 from tests.faults.workload import Workload

@@ -7,15 +7,13 @@ A guard is taken out at run time, in the processes of the lab alone: nothing in 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
 
 ROUNDS = 4
 """A fault strikes at random moments: one round may miss."""
@@ -23,7 +21,7 @@ ROUNDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`module` is broken by the function `breaker` of this file when it is imported in the lab's processes."""
+    """`module` is broken by the function `breaker` of `breakers` when it is imported in the lab's processes."""
 
     fault: str
     brokers: int
@@ -36,6 +34,9 @@ _SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
 _LOOP, _STORE, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "store", "decode"))
+_WAITS = "what could not be sent waits in the spool"
+_CLICKHOUSE = "runstream_common.clickhouse"
+_CONTROL = "control database damaged"
 _SETTLED = "a batch is settled by its ack, not when it is sent"
 _ACKED = "the ack comes after Kafka's"
 _COMMITTED = "offsets are committed after the insert"
@@ -58,198 +59,31 @@ GUARDS: tuple[Guard, ...] = (
     Guard("rebalance storm", 1, _KEYED, "tests.faults.lab", "plain_tables"),
     Guard("answers lost", 1, _REPEATED, _STORE, "no_retry"),
     Guard("network", 0, _SETTLED, _SENDER, "settle_sent"),
-    Guard("disk full under clickhouse", 11, "no fault of the data", "runstream_common.clickhouse", "full_is_poison"),
+    Guard("disk full under clickhouse", DISK_LAB, "no fault of the data", _CLICKHOUSE, "full_is_poison"),
     Guard("poison", 1, "what is put aside goes to the dead letters", _KAFKA, "no_dead_letters"),
     Guard("clock steps", 1, _VERSIONED, _DECODE, "clock_versions"),
     Guard("replay from zero", 1, "tombstones", "runstream_ingestor.writer.undertaker", "no_tombstones"),
     Guard("old steps again", 1, _VERSIONED, _DECODE, "same_versions"),
     Guard("bytes flipped", 0, "a checksum a record", "runstream.spool.reader", "no_checksums"),
     Guard("old sdk", 1, "every released format is read", "runstream_ingestor.shape", "newer_only"),
-    Guard("disk full under kafka", 11, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
+    Guard("disk full under kafka", DISK_LAB, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
+    Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.documents", "fewer_documents"),
+    Guard("bytes flipped", 0, "a verdict names what is missing", "runstream_query.completeness", "no_gaps"),
+    Guard("workers log", 0, "a forked child has a stream of its own", "runstream._run", "shared_stream"),
+    Guard("daemon threads", 0, "a call that comes too late says so", "runstream._run", "silent_end"),
+    Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.processes", "no_finish_at_exit"),
+    Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
+    Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),
+    Guard("kill up", UP_LAB, "services end with `up`", "runstream_common.tether", "no_tether"),
+    Guard(_CONTROL, UP_LAB, "a damaged one is refused", "runstream_common.control.copies", "no_check"),
+    Guard(_CONTROL, UP_LAB, "epochs of the copy are skipped", "runstream_common.control.copies", "same_epochs"),
+    Guard("postgres away", FOREIGN_LAB, _WAITS, _SENDER, "trouble_is_the_end"),
+    Guard("object storage failing", FOREIGN_LAB, "files come before their record", _SENDER, "no_upload"),
+    Guard("key revoked", 0, _WAITS, _SENDER, "trouble_is_the_end"),
+    Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.completeness", "ledger_alone"),
+    Guard("disk full under media", DISK_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("disk full under the spool", 1, "a segment has its room before it is mapped", _FILES, "no_room"),
 )
-
-
-# Each of these takes a guard out of the module it is given.
-
-
-def settle_sent(module: Any) -> None:
-    send = module.Carrier._send
-
-    async def broken(self: Any, link: Any, key: str, number: int, batch: bytes) -> None:
-        await send(self, link, key, number, batch)
-        self._settle(number)
-
-    module.Carrier._send = broken
-
-
-def ack_early(module: Any) -> None:
-    publish = module.KafkaPublisher.publish
-
-    async def broken(self: Any, message: Any) -> None:
-        task = asyncio.create_task(publish(self, message))
-        self.__dict__.setdefault("_loose", set()).add(task)
-
-    module.KafkaPublisher.publish = broken
-
-
-def no_resend(module: Any) -> None:
-    def broken(self: Any, batch: Any) -> None:
-        self._pending_batches.remove(batch)
-        batch.done_noack()
-
-    module.MessageAccumulator.reenqueue = broken
-
-
-def one_ack(module: Any) -> None:
-    producer = module.AIOKafkaProducer
-
-    def broken(**options: Any) -> Any:
-        return producer(**{**options, "acks": 1, "enable_idempotence": False})
-
-    module.AIOKafkaProducer = broken
-
-
-def commit_first(module: Any) -> None:
-    settle = module.Writer._settle
-
-    async def broken(self: Any, gathered: Any, before: Any) -> None:
-        await self._confirm(gathered.deliveries)
-        await asyncio.sleep(0.3)
-        await settle(self, gathered, before)
-
-    module.Writer._settle = broken
-
-
-def no_retry(module: Any) -> None:
-    async def broken(flush: Any, insert: Any, on_retry: Any) -> float:
-        for one in flush.inserts:
-            try:
-                await insert(one.table, one.columns, one.data, one.token)
-            except module.StorageUnavailableError:
-                return 0.0
-        return 0.0
-
-    module.store = broken
-
-
-def plain_tables(module: Any) -> None:
-    render = module.render
-
-    def broken(statement: str, cluster: str = "") -> str:
-        if "TABLE IF NOT EXISTS points" in statement:
-            statement = statement.replace("{{engine:ReplacingMergeTree(version)}}", "{{engine:MergeTree}}")
-        return str(render(statement, cluster)) if "MODIFY SETTING non_replicated" not in statement else "SELECT 1"
-
-    module.render = broken
-
-
-def full_is_poison(module: Any) -> None:
-    module._THE_DATA = frozenset(range(1, 1000)) - {210, 209}
-    module._RETRY_CODES = frozenset({210, 209})
-
-
-def no_dead_letters(module: Any) -> None:
-    async def broken(self: Any, delivery: Any, reason: str, detail: str) -> None:
-        return None
-
-    module.KafkaConsumer.refuse = broken
-
-
-def clock_versions(module: Any) -> None:
-    block = module._block
-
-    def broken(frame: Any, origin: Any, rejected: Any) -> Any:
-        found = block(frame, origin, rejected)
-        if found is not None:
-            found.versions[:] = found.times_us.astype(found.versions.dtype)
-        return found
-
-    module._block = broken
-
-
-def arrival_versions(module: Any) -> None:
-    block = module._block
-
-    def broken(frame: Any, origin: Any, rejected: Any) -> Any:
-        found = block(frame, origin, rejected)
-        if found is not None:
-            found.versions[:] = time.time_ns()
-        return found
-
-    module._block = broken
-
-
-def same_versions(module: Any) -> None:
-    block = module._block
-
-    def broken(frame: Any, origin: Any, rejected: Any) -> Any:
-        found = block(frame, origin, rejected)
-        if found is not None:
-            found.versions[:] = 1
-        return found
-
-    module._block = broken
-
-
-def no_tombstones(module: Any) -> None:
-    async def everything(self: Any, batches: Any, on_retry: Any) -> list[Any]:
-        return list(batches)
-
-    async def nothing(self: Any, batches: Any, on_retry: Any) -> None:
-        return None
-
-    module.TombstoneUndertaker.without_dead = everything
-    module.TombstoneUndertaker.bury_late = nothing
-
-
-def no_checksums(module: Any) -> None:
-    drain = module.SpoolReader._drain_segment
-
-    def broken(self: Any, *arguments: Any) -> Any:
-        known = module._crc32
-        view = self._view
-
-        class Any_(int):  # equals every checksum
-            def __eq__(self, other: object) -> bool:
-                return True
-
-            def __ne__(self, other: object) -> bool:
-                return False
-
-            __hash__ = int.__hash__
-
-        module._crc32 = lambda data: Any_(0)
-        try:
-            assert view is not None
-            return drain(self, *arguments)
-        finally:
-            module._crc32 = known
-
-    module.SpoolReader._drain_segment = broken
-
-
-def newer_only(module: Any) -> None:
-    parse = module.parse
-
-    def broken(data: bytes) -> Any:
-        batch = parse(data)
-        if batch.run.run == "recorded":
-            raise module.ShapeError(module.pb.REJECT_REASON_BAD_SHAPE, "a format of the past")
-        return batch
-
-    module.parse = broken
-
-
-def no_room(module: Any) -> None:
-    class Sparse:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
-        def posix_fallocate(self, fd: int, start: int, size: int) -> None:
-            os.ftruncate(fd, start + size)
-
-    module.os = Sparse()
 
 
 def main() -> int:

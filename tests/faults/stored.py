@@ -34,9 +34,18 @@ _ONLY = {
 KINDS = tuple(_COLUMNS)
 
 
+def table_of(kind: str) -> str:
+    return _TABLE.get(kind, kind)
+
+
+def key_columns(kind: str) -> list[str]:
+    """What names a row within the project."""
+    return _COLUMNS[kind].split(", ")[: _KEY_LENGTH[kind]]
+
+
 def rows(ask: Rows, kind: str, project: str, runs: list[str]) -> Iterator[tuple[Key, Any]]:
     """Every row of a kind that a reader sees, as key and value."""
-    statement = f"SELECT {_COLUMNS[kind]} FROM {_TABLE.get(kind, kind)} {_WHERE} {_ONLY.get(kind, '')}"
+    statement = f"SELECT {_COLUMNS[kind]} FROM {table_of(kind)} {_WHERE} {_ONLY.get(kind, '')}"
     length = _KEY_LENGTH[kind]
     for row in ask(statement, project=f"main/{project}", runs=runs):
         cells = [tuple(cell) if isinstance(cell, list) else _text(cell) for cell in row]

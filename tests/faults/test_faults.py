@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import stored
+from tests.faults.codes import DISK_LAB
 from tests.faults.faults import FAULTS
-from tests.faults.lab import DISK_LAB
+from tests.faults.lab import Lab
 from tests.faults.rounds import Labs, play
 from tests.faults.workload import Workload
 from tests.support.kafka.artifacts import MissingPartError
@@ -68,5 +70,47 @@ def test_the_checker_notices_what_was_taken_added_or_altered(labs: Labs, tmp_pat
         assert added.wrong >= 1, "a point that nobody logged, and a series that does not know it"
         copy(102, "0.5 AS value, version + 1 AS version")
         assert lab.checker.compare(workload).wrong > added.wrong
+        _alter_documents(lab, workload)
     finally:
         workload.end()
+
+
+ALTERED = {
+    "histograms": "[] AS counts",
+    "tables": "'[]' AS rows",
+    "media": "1 AS size_bytes",
+    "fields": "'1' AS value",
+    "alerts": "'' AS text",
+    "files": "1 AS size_bytes",
+    "console": "'' AS text",
+    "ends": "1 AS points",
+}
+
+
+def _alter_documents(lab: Lab, workload: Workload) -> None:
+    """Of each kind of document one is taken away, another one is altered, and a content is overwritten."""
+    before = lab.checker.compare(workload).kinds
+    writers = {stream.attempts[0].writer_id for stream in workload.streams}
+    for kind, change in ALTERED.items():
+        keys = [key for key, _ in stored.rows(lab.checker.ask, kind, workload.project, workload.runs)]
+        keys = [key for key in keys if kind != "ends" or key[2] in writers]
+        for key, statement in (
+            (keys[0], "DELETE FROM {table} WHERE {where}"),
+            (
+                keys[-1],
+                "INSERT INTO {table} SELECT * REPLACE ({change}) FROM (SELECT * FROM {table} FINAL WHERE {where})",
+            ),
+        ):
+            named = zip(stored.key_columns(kind), key[1:], strict=True)
+            where = " AND ".join(
+                [f"project = 'main/{workload.project}'", *(f"{column} = {value!r}" for column, value in named)]
+            )
+            where += " AND event = 'finish'" if kind == "ends" else ""
+            changes = f"{change}, version + 1 AS version"
+            lab._client.command(statement.format(table=stored.table_of(kind), where=where, change=changes))
+    after = lab.checker.compare(workload).kinds - before
+    assert {kind for what, kind in after if what == "missing"} == set(ALTERED)
+    assert {kind for what, kind in after if what == "wrong"} == set(ALTERED)
+    content = next(path for path in (lab.folder / "media").rglob("*") if path.is_file() and path.stat().st_size > 1000)
+    content.write_bytes(b"another content")
+    assert (lab.checker.compare(workload).kinds - before - after).total() >= 1

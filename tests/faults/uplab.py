@@ -12,7 +12,8 @@ import clickhouse_connect
 import psutil
 
 from runstream_deploy.addresses import Addresses
-from tests.faults.lab import UP_LAB, Lab
+from tests.faults.codes import UP_LAB
+from tests.faults.lab import Lab
 from tests.support.processes import Service, free_port, tail, wait_for
 from tests.support.proxy import Proxy
 from tests.support.stack import clean_environment

@@ -16,7 +16,7 @@ from runstream.credentials import Credentials
 from runstream.errors import RunstreamError
 from runstream.sender import aside
 from runstream.sender.batch import BatchBuilder, SpooledContent
-from runstream.sender.link import Link, Links, MediaRefusedError, PermanentError, RunDeletedError
+from runstream.sender.link import KeyRefusedError, Link, Links, MediaRefusedError, PermanentError, RunDeletedError
 from runstream.sender.records import Unreadable
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
@@ -98,6 +98,7 @@ class Carrier:
         self._pending = BatchBuilder()
         self._pending_since = 0.0
         self._last_heartbeat = time.monotonic()
+        self._refused_key = ""
         self._ended = False
         self._caught_up = False
         self._room = asyncio.Event()
@@ -208,10 +209,14 @@ class Carrier:
 
     async def _session(self) -> None:
         """One gRPC stream, from hello to its end or the stream's."""
-        key = Credentials(self._spool.root).find(self.meta.base_url, self.meta.key_prefix)
+        key = self._key()
         if key is None:
             raise PermanentError(f"no API key for {self.meta.base_url}: run `runstream login`")
-        link = await self._links.open(self.meta, key)
+        try:
+            link = await self._links.open(self.meta, key)
+        except KeyRefusedError:
+            self._refused_key = key
+            raise
         try:
             self._state.set_error("")
             limit = min(MAX_IN_FLIGHT, max(link.welcome.max_in_flight, 1))
@@ -226,6 +231,15 @@ class Carrier:
                     await receiver
         finally:
             await link.close()
+
+    def _key(self) -> str | None:
+        """The key that the stream was begun with; where the server refuses it (it was revoked, or has expired), the one
+        that was last given for this server."""
+        credentials = Credentials(self._spool.root)
+        key = credentials.find(self.meta.base_url, self.meta.key_prefix)
+        if key is None or key == self._refused_key:
+            return credentials.find(self.meta.base_url) or key
+        return key
 
     async def _send(self, link: Link, key: str, number: int, batch: bytes) -> None:
         """The contents that the batch refers to, then the batch."""

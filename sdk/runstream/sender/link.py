@@ -43,6 +43,10 @@ class PermanentError(RunstreamError):
     """The server refused the stream in a way that trying again at once does not mend."""
 
 
+class KeyRefusedError(PermanentError):
+    """The server does not know the API key: it was revoked, or has expired."""
+
+
 class RunDeletedError(PermanentError):
     """The run was deleted on the server: what is left of this stream is not wanted any more."""
 
@@ -196,6 +200,8 @@ def _hello(meta: StreamMeta) -> pb.Hello:
 def _classified(error: grpc.aio.AioRpcError) -> Exception:
     if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
         return RunDeletedError(str(error.details()))
+    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return KeyRefusedError(f"unauthenticated: {error.details()}")
     if error.code() in _PERMANENT:
         return PermanentError(f"{error.code().name.lower().replace('_', ' ')}: {error.details()}")
     return error

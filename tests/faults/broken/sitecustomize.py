@@ -24,9 +24,9 @@ class _Finder:
 
         def exec_module(module: object) -> None:
             execute(module)
-            from tests.faults import sabotage
+            from tests.faults import breakers
 
-            getattr(sabotage, self._breaker)(module)
+            getattr(breakers, self._breaker)(module)
 
         spec.loader.exec_module = exec_module
         return spec

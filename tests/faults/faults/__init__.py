@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
 from tests.faults.faults import services, storage, users
 from tests.faults.faults.base import Fault, Round
 from tests.faults.faults.network import lost_answers, network, reorder
@@ -23,7 +24,6 @@ from tests.faults.faults.several import several
 from tests.faults.faults.storage import check_flipped, fill, flip_bytes, no_tokens, offline, small_spool
 from tests.faults.faults.topic import check_letters, check_replay, poison, replay_later
 from tests.faults.faults.users import check_recorded, clocks, old_sdk, rewrite, step_clocks
-from tests.faults.lab import DISK_LAB, FOREIGN_LAB, UP_LAB
 
 __all__ = ("FAILPOINTS", "FAULTS", "Fault", "Round")
 

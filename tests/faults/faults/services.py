@@ -116,11 +116,13 @@ def storage_failing(round: Round) -> None:
 
 
 def revoke_key(round: Round) -> None:
-    """The key is revoked while all log with it. Some trainers' next attempts have a new one in their environment, and
-    so has `runstream sync`: everything arrives."""
+    """The key is revoked while all log with it, and every connection is cut. Some trainers' next attempts have a new
+    one in their environment, and so has `runstream sync`: everything arrives."""
     lab, workload = round.lab, round.workload
     round.pause(0.5, 2.0)
     key = lab.replace_key()
+    for proxy in lab.to_gateway.values():
+        proxy.cut()  # the gateway would notice within 15 s
     round.pause(1.0, 4.0)
     workload.set_environment(RUNSTREAM_API_KEY=key)
     for stream in round.random.sample(workload.streams, 2):
