@@ -69,7 +69,9 @@ def test_random_bytes_over_four_pages_are_seen_and_a_copy_is_put_back(database: 
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
 
 
-def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path) -> None:
+@pytest.mark.parametrize("run", ["run-0", "begun-since"])
+def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path, run: str) -> None:
+    """Also of a run that the copy does not know, and when the same copy is put back again."""
     made = copies.copy(database)
     assert made is not None
 
@@ -78,14 +80,16 @@ def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path)
         key = await store.create_api_key("ann", "main")
         who = await store.authenticate(str(key))
         bound = await store.bind_stream(
-            who, team="main", project="p", run="run-0", writer_id=writer, rank=0, resume=Resume.ALLOW
+            who, team="main", project="p", run=run, writer_id=writer, rank=0, resume=Resume.ALLOW
         )
         await store.close()
         return bound.epoch
 
-    forgotten = asyncio.run(attempt("writer-second"))
-    copies.restore(database, made)
-    assert asyncio.run(attempt("writer-third")) > forgotten
+    given = [asyncio.run(attempt("writer-first")), asyncio.run(attempt("writer-second"))]
+    for writer in ("writer-second", "writer-third"):
+        copies.restore(database, made)
+        given.append(asyncio.run(attempt(writer)))
+    assert given == sorted(set(given))
 
 
 def test_three_copies_are_kept_and_none_is_made_of_what_has_not_changed(

@@ -4,16 +4,21 @@ it gets its name."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from runstream_common.control.errors import ControlUnavailableError
+from runstream_common.limits import MAX_EPOCH
 
 KEPT = 3
 EPOCHS_SKIPPED = 1000
-"""Attempts of runs since the copy are forgotten with it: those that come get numbers that none of them had."""
+"""Attempts of runs since the copy are forgotten with it: those that come get numbers that none of them had. Also those
+of runs that the copy does not know: the database says in its `user_version` how many are skipped (`epochs_before`)."""
 _PREFIX = "control-"
 _THOROUGH_BYTES = 64 << 20
 """Up to this size indexes are compared with their tables, too."""
@@ -82,9 +87,11 @@ def restore(path: Path, source: Path) -> Path | None:
         raise ControlDamagedError(f"the copy {source} is damaged ({problem}): name another")
     temporary = path.with_name(f".{path.name}.restored")
     _write_copy(source, temporary)
+    skipped = max(map(_skipped, [path, *copies(path)])) + EPOCHS_SKIPPED
     with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-        connection.execute("UPDATE runs SET last_epoch = last_epoch + ?", (EPOCHS_SKIPPED,))
-    aside = folder_of(path) / f"damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        connection.execute("UPDATE runs SET last_epoch = last_epoch + ?", (skipped - _skipped(source),))
+        connection.execute(f"PRAGMA user_version = {skipped:d}")
+    aside = _free(folder_of(path) / f"damaged-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
     moved = [old for suffix in ("", "-wal", "-shm") if (old := path.with_name(path.name + suffix)).exists()]
     if moved:
         aside.mkdir(mode=0o700, parents=True)
@@ -92,6 +99,31 @@ def restore(path: Path, source: Path) -> Path | None:
         old.replace(aside / old.name)
     temporary.replace(path)
     return aside if moved else None
+
+
+def epochs_before(connection: Connection) -> int:
+    """Return the epoch that the first attempt of a new run comes after: higher after each restoration, 0 where none
+    was."""
+    if connection.dialect.name != "sqlite":
+        return 0
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def _skipped(database: Path) -> int:
+    """From the file's header, so that one which is damaged elsewhere tells it too; 0 where it makes no sense."""
+    try:
+        with database.open("rb") as file:
+            header = file.read(100)
+    except OSError:
+        return 0
+    found = int.from_bytes(header[60:64], "big") if header.startswith(b"SQLite format 3\0") else 0
+    return found if found < MAX_EPOCH // 2 else 0
+
+
+def _free(path: Path) -> Path:
+    """The path, with a number where it is taken: two restorations within a second."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return path if not path.exists() else next(one for one in numbered if not one.exists())
 
 
 def _write_copy(source: Path, target: Path) -> None:

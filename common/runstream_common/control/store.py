@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from runstream_common.control import keys, saved_tables, sweep_tables, tables
 from runstream_common.control.audit import note
+from runstream_common.control.copies import epochs_before
 from runstream_common.control.database import Database, in_thread
 from runstream_common.control.errors import (
     AuthenticationError,
@@ -377,7 +378,12 @@ class ControlStore(Database):
         else:
             connection.execute(
                 insert(tables.runs).values(
-                    team=team, project=project, run=run, created_us=now, created_by=principal.user, last_epoch=0
+                    team=team,
+                    project=project,
+                    run=run,
+                    created_us=now,
+                    created_by=principal.user,
+                    last_epoch=epochs_before(connection),
                 )
             )
         return connection.execute(select(tables.runs).where(*where)).one(), True
