@@ -45,7 +45,7 @@ def damage_control(round: Round) -> None:
     stream = round.random.choice(round.workload.streams)
     round.workload.kill(stream)  # so that a run has two attempts, of which the copy knows neither
     round.workload.attempt(stream)
-    round.pause(1.0, 2.5)
+    round.workload.wait_logging(150)  # the second attempt has its epoch by then
     lab.kill("up")
     lab.left_behind()
     _scribble(lab.data / "control.db", round)
@@ -62,7 +62,7 @@ def damage_control(round: Round) -> None:
         [sys.executable, "-m", "runstream.cli", "control", "restore", "--data", str(lab.data)],
         capture_output=True,
         text=True,
-        env=clean_environment(),
+        env={**clean_environment(), **lab._broken()},
         check=False,
     )
     round.expect(restored.returncode == 0, f"control restore: {restored.stdout}{restored.stderr}")
