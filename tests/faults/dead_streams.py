@@ -15,7 +15,7 @@ def main() -> None:
     project, streams, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     settings = runstream.Settings(capture_environment=False)
     for number in range(streams):
-        run = runstream.init(project=project, id=f"dead-{number}", rank=0, world_size=1, settings=settings)
+        run = runstream.init(project=project, id=f"dead-{number}", reinit="create_new", settings=settings)
         for row in range(rows):
             run.log({"value": float(row)}, step=row)
     os._exit(9)
