@@ -16,7 +16,7 @@ help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
 	@echo "make test    all tests, on a real Kafka and the real ClickHouse engine"
 	@echo "make parts   what the tests run on: Java and Maven for Kafka, PostgreSQL, PyTorch"
-	@echo "make faults  the fault laboratory: 100 rounds, about 40 minutes (ROUNDS=, SEED=)"
+	@echo "make faults  the fault laboratory: 100 rounds, about an hour (ROUNDS=, SEED=)"
 	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"

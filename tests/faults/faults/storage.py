@@ -132,31 +132,43 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
     round.expect(hurt, f"truncating {path.name} took no value away: the round shows nothing")
 
 
+_HURT = {
+    "points": "value",
+    "strings": "value",
+    "histograms": "counts",
+    "tables": "rows",
+    "run_fields": "value",
+    "console": "text",
+}
+"""Tables, and a column of each that the checker compares."""
+
+
 def check_hurt_part(round: Round, findings: Findings) -> None:
-    """At rest bytes are flipped in a part of `points`, or its folder is removed, while the engine runs. A run whose
+    """At rest bits are flipped in a part of a table, or its folder is removed, while the engine runs. A run whose
     values are not there is never complete, neither at once nor when the engine has been started again, and the verdict
     says what is wrong."""
     lab = round.lab
-    where = "table = 'points' AND active ORDER BY rows DESC LIMIT 1"
+    table = round.random.choice(["points", *_HURT])
+    where = f"table = '{table}' AND active ORDER BY rows DESC LIMIT 1"
     name, place = lab.checker.ask(f"SELECT name, path FROM system.parts WHERE {where}")[0]
     path = Path(place)
     removed = round.random.random() < 0.5
     if removed:
         shutil.rmtree(path)
     else:
-        file = max([*path.glob("data.bin"), *path.glob("value.bin")], key=lambda one: one.stat().st_size)
+        file = max([*path.glob("data.bin"), *path.glob(f"{_HURT[table]}*.bin")], key=lambda one: one.stat().st_size)
         data = bytearray(file.read_bytes())
-        for _ in range(4):
+        for _ in range(32):
             data[round.random.randrange(len(data))] ^= 1 << round.random.randrange(8)
         file.write_bytes(data)
-    what = f"the part {name} {'removed' if removed else 'with flipped bits'}"
+    what = f"the part {name} of {table} {'removed' if removed else 'with flipped bits'}"
     hurt = _judge_hurt(round, findings, what)
     lab.kill("clickhouse")
     lab.revive("clickhouse")
     hurt += _judge_hurt(round, findings, f"{what}, after a start")
     round.expect(hurt > 0, f"{what} took no value away: the round shows nothing")
     with contextlib.suppress(Exception):  # gone already, where the engine has put it aside
-        lab._client.command(f"ALTER TABLE points DROP PART '{name}'")
+        lab._client.command(f"ALTER TABLE {table} DROP PART '{name}'")
 
 
 def _judge_hurt(round: Round, findings: Findings, what: str) -> int:
