@@ -50,7 +50,12 @@ class Labs:
             folder = self._folder / f"lab-{brokers}"
             lab = _LABS[brokers](folder) if brokers in _LABS else Lab(folder, brokers)
             lab.sabotage = self._sabotage
-            self._labs[brokers] = lab.start()
+            try:
+                lab.start()
+            except BaseException:
+                lab.stop()  # what of it has started must not outlive it
+                raise
+            self._labs[brokers] = lab
         return self._labs[brokers]
 
     def __enter__(self) -> Labs:
