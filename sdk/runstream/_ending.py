@@ -160,7 +160,7 @@ class RunEnding(RunFacts):
                 f"the sender goes on, or send it with `runstream sync {root}`"
             )
         elif self.rank == 0 and not self._helper:
-            self._notices.say(f"run {self._name}: {stream.writer.points} points stored; {self.url}")
+            self._notices.say(f"run {self.name}: {stream.writer.points} points stored; {self.url}")
 
 
 def _because(stream: Stream) -> str:

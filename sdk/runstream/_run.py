@@ -17,9 +17,10 @@ from runstream._ending import RunEnding
 from runstream._summary import Summary
 from runstream.data.loggable import Content, write_media
 from runstream.definitions import Definitions, make_definition
+from runstream.document import Document
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
-from runstream.names import default_name
 from runstream.notices import Notices
+from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.writer import split_keys
@@ -59,7 +60,7 @@ class Run(RunEnding):
         settings: Settings,
         run_id: str,
         job: Job,
-        config: Mapping[str, Any],
+        document: Document,
         *,
         allow_val_change: bool = False,
         resumed: bool = False,
@@ -68,7 +69,7 @@ class Run(RunEnding):
         auto_resume: AutoResume | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """`parameters`: of the sweep's trial that this is; they win over `config`.
+        """`parameters`: of the sweep's trial that this is; they win over the document's config.
 
         Raises SpoolError when the spool folder cannot be used.
         """
@@ -78,9 +79,8 @@ class Run(RunEnding):
         self.resumed = resumed
         self.starting_step = starting_step
         self.start_time = time.time()
-        self._name = settings.name or default_name(run_id)
-        self._notes = settings.notes
-        self._tags = tuple(settings.tags)
+        self._document = document
+        self._fields = dict(document.fields)
         self._notices = Notices(settings.silent, settings.strict)
         self._target = Target(settings.entity, settings.project, run_id, _resume_mode(settings))
         self._definitions = Definitions()
@@ -105,8 +105,8 @@ class Run(RunEnding):
         self._look_us = _LOOK_AFTER_US if self._trial is None else _LOOK_AFTER_TRIAL_US
         self._helper = helper
         self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
-        self.config = Config(config, self._config_changed, allow_val_change, parameters)
-        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted)
+        self.config = Config(document.config, self._config_changed, allow_val_change, parameters)
+        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted, document.summary)
         if settings.mode != "disabled" and not helper:
             self._open(start=True)
         processes.add(self)
@@ -249,7 +249,7 @@ class Run(RunEnding):
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step)
+        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._fields)
 
     # Within
 
@@ -262,6 +262,8 @@ class Run(RunEnding):
             "start",
             self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
         )
+        for name in self._document.emptied if start and self.rank == 0 else ():
+            stream.append("field", {"section": "SECTION_RUN", "key": name, "value_json": dumps(self._fields[name])})
         stream.show()
         if start and self.settings.console == "auto":
             from runstream.console import Capture
@@ -306,12 +308,9 @@ class Run(RunEnding):
         }
         if self.rank == 0:
             value |= {
-                "name": self._name,
-                "notes": self._notes,
-                "tags": list(self._tags),
-                "group": self.group,
-                "job_type": self.job_type,
-                "config_json": dumps(self.config.as_dict()),
+                **self._document.written,
+                "partial": True,
+                "config_json": dumps(self._document.written_config(self.config.as_dict())),
                 "environment": environment.capture() if self.settings.capture_environment else {},
                 "sweep_id": self.settings.sweep_id,
             }
@@ -466,7 +465,7 @@ class Run(RunEnding):
         self._append("field", {"section": section, "key": key, "value_json": dumps(value)})
 
     def _config_changed(self, key: str, value: Any) -> None:
-        self._set_field("SECTION_CONFIG", key, value)
+        self._set_field("SECTION_CONFIG", key, to_plain(value))
 
     def _summary_set(self, key: str, value: Any) -> None:
         self._set_field("SECTION_SUMMARY", key, value)
@@ -505,10 +504,12 @@ class _Outbox:
         self._stream.append(kind, value, self._time_us, contents)
 
 
-def attach(settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int) -> Run:
+def attach(
+    settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int, fields: Mapping[str, Any]
+) -> Run:
     """A run of another process, here: what is logged goes to a stream of its own, under the same run and rank."""
     processes.install_hooks()
-    return Run(settings, run_id, job, config, starting_step=step, helper=True)
+    return Run(settings, run_id, job, Document(fields, config), starting_step=step, helper=True)
 
 
 def _check_keys(keys: tuple[str, ...]) -> None:

@@ -304,7 +304,7 @@ def test_circular_and_odd_configs_are_kept_as_far_as_they_go() -> None:
     run.finish()
     (start,) = records(run, "start")
     config = json.loads(start["config_json"])
-    assert config["a"]["lr"] == 0.1 and config["b"] == ["1", "2"] and config["c"] == "NaN"
+    assert config["a"]["lr"] == 0.1 and config["b"] == [1, 2] and config["c"] == "NaN"
 
 
 def test_settings_go_arguments_first_then_settings_then_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,7 +286,8 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
         ("job_type", start.job_type),
         ("sweep_id", start.sweep_id),
     ):
-        yield _field("run", key, value)
+        if value or not start.partial:
+            yield _field("run", key, value)
     if start.config_json:
         config = text.parsed(start.config_json)
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):
