@@ -255,6 +255,7 @@ class Run(RunEnding):
 
     def _open(self, start: bool) -> Stream:
         stream = Stream(self.settings, self._target, self.job, _check_keys, helper=not start)
+        processes.watch_child()
         self._stream = stream
         self._append_row = self._row_appender(stream)
         self._next_look_us = _time_ns() // 1000 + self._look_us

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -208,6 +210,46 @@ def test_a_forked_child_writes_to_a_stream_of_its_own(tmp_path: Path) -> None:
     assert [keys for keys, *_ in read_all(folders[False])[0].rows] == [("parent",), ("parent",)]
     assert [(keys, step) for keys, _, step, _ in read_all(folders[True])[0].rows] == [(("child",), 7)]
     assert read_meta(folders[True]).run == run.id
+
+
+def _return(run: runstream.Run) -> None:
+    run.log({"child": 1})
+
+
+def _raise(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    raise ValueError("wrong")
+
+
+def _exit(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    sys.exit(3)
+
+
+def _wait_for_signal(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+
+@pytest.mark.parametrize(
+    ("function", "exit_code", "outcome"),
+    [(_return, 0, "FINISHED"), (_raise, 1, "FAILED"), (_exit, 3, "FAILED"), (_wait_for_signal, 143, "PREEMPTED")],
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_multiprocessing_ends_as_its_function_does(
+    function: Any, exit_code: int, outcome: str, tmp_path: Path
+) -> None:
+    run = runstream.init(project="p", reinit="create_new")
+    child = multiprocessing.get_context("fork").Process(target=function, args=(run,))
+    child.start()
+    child.join()
+    folders = {read_meta(folder).helper: folder for folder in SpoolFolder(tmp_path / "state").stream_folders()}
+    texts = [json.loads(data) for _, data in read_all(folders[True])[0].texts]
+    (finish,) = [record["value"] for record in texts if record["kind"] == "finish"]
+    assert (finish["exit_code"], finish["outcome"], finish["points"]) == (exit_code, f"OUTCOME_{outcome}", 1)
+    assert not run.finished and not records(run, "finish")
+    run.finish()
 
 
 def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:

@@ -497,9 +497,11 @@ class Carrier:
             record.number = entry.number
             record.heartbeat.SetInParent()
         else:
-            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.helper else pb.StreamFinish.OUTCOME_CRASHED
+            # A stream of the sender's own ends with what it watched. Whoever else says nothing was killed, or left by
+            # os._exit: a forked child, too (its end says nothing of the run).
+            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.system else pb.StreamFinish.OUTCOME_CRASHED
             record.finish.outcome = outcome
-            record.finish.exit_code = 0 if self.meta.helper else -1
+            record.finish.exit_code = 0 if self.meta.system else -1
             record.finish.points = entry.points_total
             record.finish.records = entry.last_record - 1
             record.finish.dropped_points = self._reader.dropped_points()
