@@ -146,7 +146,9 @@ class RunEnding(RunFacts):
     def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
         root = stream.spool.root
         if self.points_dropped:
-            self._notices.warn(f"run {self.id}: {self.points_dropped} values were dropped: the spool was full")
+            self._notices.warn(
+                f"run {self.id}: {self.points_dropped} values were dropped: the spool was full, or they had no step"
+            )
         if stream.quota.dropped_bytes:
             megabytes = stream.quota.dropped_bytes >> 20
             self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,8 @@ from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.writer import split_keys
 from runstream.stream import Stream, Target, dumps
-from runstream.values import key_problem, sort_values
+from runstream.trials import AppendRow
+from runstream.values import key_problem, sort_values, whole_number
 
 if TYPE_CHECKING:
     from runstream.console import Capture
@@ -104,7 +104,7 @@ class Run(RunEnding):
         self._trial = None if helper else trials.of_run(settings)
         self._look_us = _LOOK_AFTER_US if self._trial is None else _LOOK_AFTER_TRIAL_US
         self._helper = helper
-        self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
+        self._append_row: AppendRow = self._open_and_append
         self.config = Config(document.config, self._config_changed, allow_val_change, parameters)
         self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted, document.summary)
         if settings.mode != "disabled" and not helper:
@@ -132,6 +132,7 @@ class Run(RunEnding):
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
             if checked is None:
+                self._count_dropped(len(data))
                 return
             step = checked
         try:
@@ -272,8 +273,8 @@ class Run(RunEnding):
             self._capture = Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
         return stream
 
-    def _row_appender(self, stream: Stream) -> Callable[[tuple[str, ...], Iterable[object], int, int], None]:
-        append: trials.AppendRow = stream.writer.append_row
+    def _row_appender(self, stream: Stream) -> AppendRow:
+        append: AppendRow = stream.writer.append_row
         append = self._definitions.wrap(append) if self._definitions.tracked else append
         return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
 
@@ -406,7 +407,7 @@ class Run(RunEnding):
             return
         if self._finished:
             self._refuse_row((), (), step, now)
-        outbox = _Outbox(self._stream or self._open_for_child(), now)
+        outbox = _Outbox(self._stream or self._open_for_child(), now, self._append_row)
         if isinstance(value, dict):
             outbox.record("text", value)
             return
@@ -441,12 +442,7 @@ class Run(RunEnding):
         return content.sha256
 
     def _checked_step(self, step: object) -> int | None:
-        try:
-            number = operator.index(step)  # type: ignore[arg-type]  # says so itself
-        except TypeError:
-            number = None
-            if isinstance(step, float) and step.is_integer():
-                number = int(step)
+        number = whole_number(step)
         if number is None or abs(number) > _STEP_LIMIT:
             self._notices.complain("step", f"log(): step {step!r} is no whole number between -2^53 and 2^53: left out")
             return None
@@ -497,9 +493,13 @@ class Run(RunEnding):
 class _Outbox:
     """Where rich values write their records: this stream, at this time."""
 
-    def __init__(self, stream: Stream, time_us: int) -> None:
+    def __init__(self, stream: Stream, time_us: int, append_row: AppendRow) -> None:
         self._stream = stream
         self._time_us = time_us
+        self._append_row = append_row
+
+    def point(self, key: str, value: float, step: int) -> None:
+        self._append_row((key,), (value,), step, self._time_us)
 
     def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
         self._stream.append(kind, value, self._time_us, contents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from runstream.errors import SpoolError, UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
 from runstream.processes import install_hooks
+from runstream.sender.wire_time import wire_time
 from runstream.settings import Settings, setting_fields, temporary_root, warn_once
 from runstream.trials import of_trial
 
@@ -253,6 +255,11 @@ def _greet(run: Run) -> None:
     if run.rank != 0 or run.disabled:
         return
     notices = Notices(run.settings.silent, strict=False)
+    now_us = time.time_ns() // 1000
+    if wire_time(now_us) != now_us:
+        notices.warn(
+            f"the clock of this machine is wrong ({now_us // 1_000_000} s since 1970): times are stored as 1970 or 2100"
+        )
     ranks_text = f", {run.world_size} ranks" if run.world_size > 1 else ""
     going_on = f", going on at step {run.step}" if run.resumed else ""
     notices.say(f"run {run.name} ({run.path}{ranks_text}{going_on}), spool in {run.settings.root}")
