@@ -263,8 +263,8 @@ class Run:
         """Curves in at most `samples` buckets; a run of fewer steps comes whole.
 
         Returns a pandas frame with a row a bucket: the x axis where it begins, and for each key its mean under the key,
-        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count` (`key.bucket_min` where a metric that is asked for
-        is called `key.min`); with `pandas=False` a list of such dicts.
+        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count` (`key.bucket_min` where a metric that is asked
+        for is called `key.min`); with `pandas=False` a list of such dicts.
         `x_axis`: `_step`, `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over
         ranks, or one rank. Raises MissingExtraError without pandas.
         """
