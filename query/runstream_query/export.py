@@ -21,6 +21,8 @@ DEADLINE_S = 3600
 CHUNK_BYTES = 256 << 10
 """Of one message, about: gRPC moves no more by larger ones."""
 _WILDCARDS = re.compile(r"[*?]")
+_PARTS = re.compile(r"(\\[*?\\]|[*?])")
+"""Of a pattern: a character that a backslash makes itself, a wildcard, and what is between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +111,11 @@ async def chunks(pieces: AsyncIterator[bytes]) -> AsyncIterator[pb.ExportChunk]:
 
 
 def _regex(pattern: str) -> str:
-    parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
-    return "".join(parts)
+    return "".join(map(_part_regex, _PARTS.split(pattern)))
+
+
+def _part_regex(part: str) -> str:
+    if part in ("*", "?"):
+        return ".*" if part == "*" else "."
+    escaped = len(part) == 2 and part[0] == "\\" and part[1] in "*?\\"
+    return re.escape(part[1] if escaped else part)

@@ -136,38 +136,51 @@ def init(
 
     All ranks of a job share one run: rank, world size and run id are found from torchrun, SLURM or Open MPI,
     or given. `config`: a mapping, an argparse namespace, or a YAML file's path. `mode`: online | offline | disabled.
-    `resume`, for an `id` that exists: allow | never | must | auto; only then the server is asked, for the last
-    step, `Settings.resume_timeout_s` at most. A run that is still open is returned as it is, unless `reinit` is
-    "create_new" or "finish_previous" (or True). Arguments go before `settings`, those before `RUNSTREAM_*`
-    variables; arguments that are W&B's alone warn once. Raises UsageError, SettingsError or SpoolError.
+    `resume`, for an `id` that exists: allow | never | must | auto. Where it or an `id` is given, the server is asked
+    what the run is, for `Settings.resume_timeout_s` at most; what is not given here then stays as it is.
+    `reinit`, while a run is open: "return_previous", "finish_previous" or "create_new", as in W&B. Without it a
+    notebook finishes the former run; a script does so when this call describes another run (name, config, ...), and
+    else gets the open one.
+    Arguments go before `settings`, those before `RUNSTREAM_*` variables; arguments that are W&B's alone warn once.
+
+    Raises UsageError or SettingsError for what the arguments and settings themselves say wrong, nothing else unless
+    `Settings.strict`: what cannot be recorded is said, and training goes on.
     """
     global run
     from runstream.start import start_run
 
+    arguments: dict[str, Any] = {
+        "project": project,
+        "entity": entity,
+        "name": name,
+        "id": id,
+        "config": config,
+        "config_exclude_keys": config_exclude_keys,
+        "config_include_keys": config_include_keys,
+        "tags": tags,
+        "notes": notes,
+        "group": group,
+        "job_type": job_type,
+        "mode": mode,
+        "rank": rank,
+        "world_size": world_size,
+    }
     if run is not None and run.finished:
         run = None
-    if run is not None and reinit in (None, False, "default", "return_previous"):
-        return run
-    if run is not None and reinit in (True, "finish_previous"):
-        run.finish()
+    if run is not None:
+        from runstream import reinit as rules
+
+        chosen = rules.choose(run, reinit, arguments)
+        if chosen == rules.RETURN:
+            rules.add_config(run, arguments)
+            return run
+        if chosen == rules.FINISH:
+            run.finish()
     run = start_run(
-        project=project,
-        entity=entity,
-        name=name,
-        id=id,
-        config=config,
-        config_exclude_keys=config_exclude_keys,
-        config_include_keys=config_include_keys,
+        **arguments,
         allow_val_change=allow_val_change,
-        tags=tags,
-        notes=notes,
-        group=group,
-        job_type=job_type,
-        mode=mode,
         resume=resume,
         dir=dir,
-        rank=rank,
-        world_size=world_size,
         save_code=save_code,
         settings=settings,
         **unknown,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runstream.errors import UsageError
+from runstream.plain import fields_of, key_text, to_plain
 
 
 class Config(MutableMapping[str, Any]):
@@ -45,8 +46,7 @@ class Config(MutableMapping[str, Any]):
         return dict(self._values)
 
     def _set(self, key: str, value: Any, allow_change: bool | None = None) -> None:
-        if not isinstance(key, str):
-            raise UsageError(f"config key {key!r} is no string")
+        key = key_text(key)
         if key in self._fixed:
             value = self._keep_fixed(key, value)
         may = self._allow_change if allow_change is None else allow_change
@@ -137,29 +137,35 @@ def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     found = dict(values)
     for key, value in over.items():
         below = found.get(key)
+        if isinstance(value, Mapping) and not isinstance(below, Mapping):
+            below = to_plain(below)  # of an object's fields, those that are named are replaced
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         found[key] = merged(below, value) if both else value  # type: ignore[arg-type]  # both are mappings
     return found
 
 
 def as_mapping(source: object) -> Mapping[str, Any]:
-    """A mapping of a mapping, an argparse namespace or another plain object, or a YAML or JSON file's path.
+    """Return texts to values: of a mapping, a namespace, a dataclass or another object with fields, or a YAML or JSON
+    file's path. The values are as they were, but of OmegaConf's nodes, which become plain.
 
-    Raises UsageError.
+    Raises UsageError, and whatever a foreign mapping raises when it is read.
     """
     if source is None:
         return {}
-    if isinstance(source, Mapping):
-        return source
     if isinstance(source, (str, Path)):
         return _read_file(Path(source))
-    if hasattr(source, "_mapping") or hasattr(source, "to_dict"):
-        converted: object = source.to_dict() if hasattr(source, "to_dict") else getattr(source, "_mapping", None)
-        if isinstance(converted, Mapping):
-            return converted
-    if hasattr(source, "__dict__"):
-        return {key: value for key, value in vars(source).items() if not key.startswith("_")}
-    raise UsageError(f"a config is a dict, an argparse namespace or a YAML file's path, not {type(source).__name__}")
+    if type(source).__module__.startswith("omegaconf"):
+        source = to_plain(source)  # resolved, and what cannot be is kept as it was written
+    if isinstance(source, Mapping):
+        return {key_text(key): value for key, value in source.items()}
+    fields = fields_of(source)
+    if fields is None and isinstance(getattr(source, "_mapping", None), Mapping):
+        fields = getattr(source, "_mapping", {})
+    if fields is None and hasattr(source, "__dict__"):
+        fields = {key: value for key, value in vars(source).items() if not key.startswith("_")}
+    if fields is None:
+        raise UsageError(f"a config is a dict, a namespace or a YAML file's path, not {type(source).__name__}")
+    return {key_text(key): value for key, value in fields.items()}
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:

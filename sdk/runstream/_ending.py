@@ -85,6 +85,14 @@ class RunEnding(RunFacts):
             self._say_goodbye(stream, stored, rejected, timeout, error)
         return stored
 
+    def finish_in_child(self, exit_code: int, timeout: float | None = None) -> None:
+        """End a child's part: at once where it is a forked child's of the process that has the run, whose records the
+        sender sends in any case."""
+        if not self._helper:
+            self.finish(exit_code=exit_code, timeout=timeout)
+        elif self._stream is not None:
+            self.finish(exit_code=exit_code, quiet=True, timeout=0.0)
+
     def _drain(self, deadline: float) -> bool:
         """Wait until the server has what was logged so far, `deadline` (time.monotonic()) at most; threads go on
         logging meanwhile. Returns True when it has."""
@@ -99,13 +107,7 @@ class RunEnding(RunFacts):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.finish(exit_code=processes.INTERRUPTED)
-        elif kind is not None and issubclass(kind, SystemExit):
-            code = getattr(error, "code", None)
-            self.finish(exit_code=code if isinstance(code, int) else int(code is not None))
-        else:
-            self.finish(exit_code=0 if kind is None else 1)
+        self.finish(exit_code=processes.code_of(error))
 
     def _write_finish(self, stream: Stream, exit_code: int) -> int:
         """Number of the finish record; 0 when there was no space for it."""
@@ -144,7 +146,9 @@ class RunEnding(RunFacts):
     def _say_goodbye(self, stream: Stream, stored: bool, rejected: int, timeout: float, because: str) -> None:
         root = stream.spool.root
         if self.points_dropped:
-            self._notices.warn(f"run {self.id}: {self.points_dropped} values were dropped: the spool was full")
+            self._notices.warn(
+                f"run {self.id}: {self.points_dropped} values were dropped: the spool was full, or they had no step"
+            )
         if stream.quota.dropped_bytes:
             megabytes = stream.quota.dropped_bytes >> 20
             self._notices.warn(f"run {self.id}: {megabytes} MB of unsent records were given up: the spool was full")
@@ -160,7 +164,7 @@ class RunEnding(RunFacts):
                 f"the sender goes on, or send it with `runstream sync {root}`"
             )
         elif self.rank == 0 and not self._helper:
-            self._notices.say(f"run {self._name}: {stream.writer.points} points stored; {self.url}")
+            self._notices.say(f"run {self.name}: {stream.writer.points} points stored; {self.url}")
 
 
 def _because(stream: Stream) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runstream.ranks import Job
 from runstream.settings import Settings
@@ -20,9 +20,8 @@ class RunFacts:
     settings: Settings
     id: str
     job: Job
-    _name: str
-    _notes: str
-    _tags: tuple[str, ...]
+    _fields: dict[str, Any]
+    """name, notes, tags, group, job_type."""
     _steps: itertools.count[int]
     _jump: int | None
     _finished: bool
@@ -38,30 +37,31 @@ class RunFacts:
 
     @property
     def name(self) -> str:
-        return self._name
+        return str(self._fields["name"])
 
     @name.setter
     def name(self, value: str) -> None:
-        self._name = value
-        self._set_field("SECTION_RUN", "name", value)
+        self._set_of_run("name", value)
 
     @property
     def notes(self) -> str:
-        return self._notes
+        return str(self._fields["notes"])
 
     @notes.setter
     def notes(self, value: str) -> None:
-        self._notes = value
-        self._set_field("SECTION_RUN", "notes", value)
+        self._set_of_run("notes", value)
 
     @property
     def tags(self) -> tuple[str, ...]:
-        return self._tags
+        return tuple(self._fields["tags"])
 
     @tags.setter
     def tags(self, value: Iterable[str]) -> None:
-        self._tags = (value,) if isinstance(value, str) else tuple(str(tag) for tag in value)
-        self._set_field("SECTION_RUN", "tags", list(self._tags))
+        self._set_of_run("tags", (value,) if isinstance(value, str) else tuple(str(tag) for tag in value))
+
+    def _set_of_run(self, name: str, value: object) -> None:
+        self._fields[name] = value
+        self._set_field("SECTION_RUN", name, value)
 
     @property
     def project(self) -> str:
@@ -74,11 +74,11 @@ class RunFacts:
 
     @property
     def group(self) -> str:
-        return self.settings.run_group
+        return str(self._fields["group"])
 
     @property
     def job_type(self) -> str:
-        return self.settings.job_type
+        return str(self._fields["job_type"])
 
     @property
     def sweep_id(self) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,16 @@ from runstream._ending import RunEnding
 from runstream._summary import Summary
 from runstream.data.loggable import Content, write_media
 from runstream.definitions import Definitions, make_definition
+from runstream.document import Document
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
-from runstream.names import default_name
 from runstream.notices import Notices
+from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.writer import split_keys
 from runstream.stream import Stream, Target, dumps
-from runstream.values import key_problem, sort_values
+from runstream.trials import AppendRow
+from runstream.values import key_problem, sort_values, whole_number
 
 if TYPE_CHECKING:
     from runstream.console import Capture
@@ -59,7 +60,7 @@ class Run(RunEnding):
         settings: Settings,
         run_id: str,
         job: Job,
-        config: Mapping[str, Any],
+        document: Document,
         *,
         allow_val_change: bool = False,
         resumed: bool = False,
@@ -68,7 +69,7 @@ class Run(RunEnding):
         auto_resume: AutoResume | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """`parameters`: of the sweep's trial that this is; they win over `config`.
+        """`parameters`: of the sweep's trial that this is; they win over the document's config.
 
         Raises SpoolError when the spool folder cannot be used.
         """
@@ -78,9 +79,8 @@ class Run(RunEnding):
         self.resumed = resumed
         self.starting_step = starting_step
         self.start_time = time.time()
-        self._name = settings.name or default_name(run_id)
-        self._notes = settings.notes
-        self._tags = tuple(settings.tags)
+        self._document = document
+        self._fields = dict(document.fields)
         self._notices = Notices(settings.silent, settings.strict)
         self._target = Target(settings.entity, settings.project, run_id, _resume_mode(settings))
         self._definitions = Definitions()
@@ -104,9 +104,9 @@ class Run(RunEnding):
         self._trial = None if helper else trials.of_run(settings)
         self._look_us = _LOOK_AFTER_US if self._trial is None else _LOOK_AFTER_TRIAL_US
         self._helper = helper
-        self._append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None] = self._open_and_append
-        self.config = Config(config, self._config_changed, allow_val_change, parameters)
-        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted)
+        self._append_row: AppendRow = self._open_and_append
+        self.config = Config(document.config, self._config_changed, allow_val_change, parameters)
+        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted, document.summary)
         if settings.mode != "disabled" and not helper:
             self._open(start=True)
         processes.add(self)
@@ -132,6 +132,7 @@ class Run(RunEnding):
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
             if checked is None:
+                self._count_dropped(len(data))
                 return
             step = checked
         try:
@@ -249,12 +250,13 @@ class Run(RunEnding):
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step)
+        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._fields)
 
     # Within
 
     def _open(self, start: bool) -> Stream:
         stream = Stream(self.settings, self._target, self.job, _check_keys, helper=not start)
+        processes.watch_child()
         self._stream = stream
         self._append_row = self._row_appender(stream)
         self._next_look_us = _time_ns() // 1000 + self._look_us
@@ -262,6 +264,8 @@ class Run(RunEnding):
             "start",
             self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
         )
+        for name in self._document.emptied if start and self.rank == 0 else ():
+            stream.append("field", {"section": "SECTION_RUN", "key": name, "value_json": dumps(self._fields[name])})
         stream.show()
         if start and self.settings.console == "auto":
             from runstream.console import Capture
@@ -269,8 +273,8 @@ class Run(RunEnding):
             self._capture = Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
         return stream
 
-    def _row_appender(self, stream: Stream) -> Callable[[tuple[str, ...], Iterable[object], int, int], None]:
-        append: trials.AppendRow = stream.writer.append_row
+    def _row_appender(self, stream: Stream) -> AppendRow:
+        append: AppendRow = stream.writer.append_row
         append = self._definitions.wrap(append) if self._definitions.tracked else append
         return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
 
@@ -306,12 +310,9 @@ class Run(RunEnding):
         }
         if self.rank == 0:
             value |= {
-                "name": self._name,
-                "notes": self._notes,
-                "tags": list(self._tags),
-                "group": self.group,
-                "job_type": self.job_type,
-                "config_json": dumps(self.config.as_dict()),
+                **self._document.written,
+                "partial": True,
+                "config_json": dumps(self._document.written_config(self.config.as_dict())),
                 "environment": environment.capture() if self.settings.capture_environment else {},
                 "sweep_id": self.settings.sweep_id,
             }
@@ -406,7 +407,7 @@ class Run(RunEnding):
             return
         if self._finished:
             self._refuse_row((), (), step, now)
-        outbox = _Outbox(self._stream or self._open_for_child(), now)
+        outbox = _Outbox(self._stream or self._open_for_child(), now, self._append_row)
         if isinstance(value, dict):
             outbox.record("text", value)
             return
@@ -441,12 +442,7 @@ class Run(RunEnding):
         return content.sha256
 
     def _checked_step(self, step: object) -> int | None:
-        try:
-            number = operator.index(step)  # type: ignore[arg-type]  # says so itself
-        except TypeError:
-            number = None
-            if isinstance(step, float) and step.is_integer():
-                number = int(step)
+        number = whole_number(step)
         if number is None or abs(number) > _STEP_LIMIT:
             self._notices.complain("step", f"log(): step {step!r} is no whole number between -2^53 and 2^53: left out")
             return None
@@ -466,7 +462,7 @@ class Run(RunEnding):
         self._append("field", {"section": section, "key": key, "value_json": dumps(value)})
 
     def _config_changed(self, key: str, value: Any) -> None:
-        self._set_field("SECTION_CONFIG", key, value)
+        self._set_field("SECTION_CONFIG", key, to_plain(value))
 
     def _summary_set(self, key: str, value: Any) -> None:
         self._set_field("SECTION_SUMMARY", key, value)
@@ -497,18 +493,24 @@ class Run(RunEnding):
 class _Outbox:
     """Where rich values write their records: this stream, at this time."""
 
-    def __init__(self, stream: Stream, time_us: int) -> None:
+    def __init__(self, stream: Stream, time_us: int, append_row: AppendRow) -> None:
         self._stream = stream
         self._time_us = time_us
+        self._append_row = append_row
+
+    def point(self, key: str, value: float, step: int) -> None:
+        self._append_row((key,), (value,), step, self._time_us)
 
     def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
         self._stream.append(kind, value, self._time_us, contents)
 
 
-def attach(settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int) -> Run:
+def attach(
+    settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int, fields: Mapping[str, Any]
+) -> Run:
     """A run of another process, here: what is logged goes to a stream of its own, under the same run and rank."""
     processes.install_hooks()
-    return Run(settings, run_id, job, config, starting_step=step, helper=True)
+    return Run(settings, run_id, job, Document(fields, config), starting_step=step, helper=True)
 
 
 def _check_keys(keys: tuple[str, ...]) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from runstream.plain import flattened, key_text, to_plain
+
 
 class Summary(MutableMapping[str, Any]):
     """What this process logged last, overlaid by what was set. The server's answer covers all ranks."""
 
     _values: dict[str, Any]
+    _earlier: dict[str, Any]
 
     def __init__(
         self,
         last_values: Callable[[], dict[str, Any]],
         on_set: Callable[[str, Any], None],
         on_delete: Callable[[str], None],
+        earlier: Mapping[str, Any] | None = None,
     ) -> None:
+        """`earlier`: of the run that this one continues; what is logged or set goes before it."""
+        object.__setattr__(self, "_earlier", dict(earlier or {}))
         object.__setattr__(self, "_last_values", last_values)
         object.__setattr__(self, "_values", {})
         object.__setattr__(self, "_on_set", on_set)
@@ -29,18 +35,20 @@ class Summary(MutableMapping[str, Any]):
                 self[key] = value
 
     def __getitem__(self, key: str) -> Any:
-        return self._values[key] if key in self._values else self._last_values()[key]
+        if key in self._values:
+            return self._values[key]
+        last = self._last_values()
+        return last[key] if key in last else self._earlier[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name, item in value.items():
-                self[f"{key}.{name}"] = item
-            return
-        self._values[str(key)] = value
-        self._on_set(str(key), value)
+        key, plain = key_text(key), to_plain(value)
+        for name, item in flattened({key: plain}).items():
+            self._values[name] = value if name == key else item
+            self._on_set(name, item)
 
     def __delitem__(self, key: str) -> None:
-        del self._values[key]
+        if self._earlier.pop(key, None) is None or key in self._values:
+            del self._values[key]
         self._on_delete(key)
 
     def __getattr__(self, key: str) -> Any:
@@ -53,10 +61,10 @@ class Summary(MutableMapping[str, Any]):
         self[key] = value
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._last_values(), **self._values})
+        return iter({**self._earlier, **self._last_values(), **self._values})
 
     def __len__(self) -> int:
-        return len({**self._last_values(), **self._values})
+        return len({**self._earlier, **self._last_values(), **self._values})
 
     def __repr__(self) -> str:
         return f"Summary({dict(self)!r})"

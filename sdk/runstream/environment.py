@@ -35,7 +35,7 @@ def capture() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "command": _masked_command(sys.argv),
-        "working_directory": _working_directory(),
+        "working_directory": working_directory(),
         "cpu_count": os.cpu_count() or 0,
         "memory_bytes": _memory_bytes(),
         "variables": masked_variables(dict(os.environ)),
@@ -79,7 +79,8 @@ def _masked_command(arguments: list[str]) -> list[str]:
     return masked
 
 
-def _working_directory() -> str:
+def working_directory() -> str:
+    """The current folder; empty where it is gone."""
     try:
         return str(Path.cwd())
     except OSError:

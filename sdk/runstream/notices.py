@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,9 +24,17 @@ def warn(sentence: str, category: type[Warning]) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "runstream":
         frame = frame.f_back
     place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("runstream", 1)
-    with warnings.catch_warnings():
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # nobody's broken terminal ends a training
         warnings.simplefilter("always")
         warnings.warn_explicit(sentence, category, *place)
+
+
+def print_line(text: str, end: str = "\n") -> None:
+    """Print on standard error, where there is one that takes it. Never raises."""
+    if sys.stderr is None:
+        return  # print() would take standard output instead
+    with contextlib.suppress(Exception):  # closed, a full disk, an object of the program's own that raises
+        print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Notices:
@@ -47,23 +56,30 @@ class Notices:
 
     def say(self, sentence: str) -> None:
         if not self._silent:
-            print(f"runstream: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+            print_line(f"runstream: {sentence}")
 
     def warn(self, sentence: str) -> None:
         """Something was lost: said also when silent."""
-        print(f"runstream: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+        print_line(f"runstream: {sentence}")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
         """A function that shows a line in place, on a terminal only; the line is gone afterwards."""
-        visible = not self._silent and sys.stderr.isatty()
+        visible = not self._silent and _is_terminal()
 
         def show(text: str) -> None:
             if visible:
-                print(f"\r\033[Krunstream: {text}", end="", file=sys.stderr, flush=True)  # noqa: T201
+                print_line(f"\r\033[Krunstream: {text}", end="")
 
         try:
             yield show
         finally:
             if visible:
-                print("\r\033[K", end="", file=sys.stderr, flush=True)  # noqa: T201
+                print_line("\r\033[K", end="")
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except Exception:  # noqa: BLE001  # None, closed, or an object of the program's own
+        return False

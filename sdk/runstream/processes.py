@@ -23,10 +23,13 @@ _installed = False
 _exit_code: int | None = None
 """What this process is about to end with, as far as somebody said so."""
 INTERRUPTED = 130
+_watched_child = 0
+"""The pid of the child of multiprocessing whose end is watched."""
 
 
 def add(run: Run) -> None:
     _live.add(run)
+    watch_child()
 
 
 def discard(run: RunEnding) -> None:
@@ -76,6 +79,32 @@ def _after_fork_in_child() -> None:
     forget_children()
     for run in list(_live):
         run._after_fork()
+
+
+def watch_child() -> None:
+    """In a child of multiprocessing, which ends by `os._exit`, past atexit: finish what is open when its function has
+    returned or raised, with the exit code that the child then has. In any other process nothing is done."""
+    global _watched_child
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is None or util is None or process.parent_process() is None or _watched_child == os.getpid():
+        return
+    _watched_child = os.getpid()
+    util.Finalize(None, _finish_child, exitpriority=-100)  # after the child's own children have ended
+
+
+def _finish_child() -> None:
+    code = code_of(sys.exception())  # multiprocessing calls this while the function's exception is on its way
+    for run in live_runs():
+        run.finish_in_child(code)
+
+
+def code_of(error: BaseException | None) -> int:
+    """The exit code of a process, or of a part of it, that ends with `error`."""
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _watch_exceptions() -> None:
@@ -132,19 +161,33 @@ def _watch_sigterm() -> None:
 
     def drain(number: int, frame: FrameType | None) -> None:
         nonlocal draining, tries
-        if os.getpid() == pid:  # a forked child ends at once, as it would have
-            if draining:
-                return  # told twice, as by a job manager and an agent of a sweep: it is on its way
-            if _is_logging(frame) and tries < _TRIES:
-                tries += 1
-                threading.Thread(target=_signal_again, args=(pid, number), daemon=True).start()
-                return
-            draining = True
-            now = time.monotonic()
-            for run in live_runs():
-                code = 0 if stopped_by_sweep(run.settings) else 128 + number
-                run._end_with_process(code, now + run.settings.sigterm_timeout_s)
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        if os.getpid() != pid:
+            _leave_child(number, frame)
+            return
+        if draining:
+            return  # told twice, as by a job manager and an agent of a sweep: it is on its way
+        if _is_logging(frame) and tries < _TRIES:
+            tries += 1
+            threading.Thread(target=_signal_again, args=(pid, number), daemon=True).start()
+            return
+        draining = True
+        now = time.monotonic()
+        for run in live_runs():
+            code = 0 if stopped_by_sweep(run.settings) else 128 + number
+            run._end_with_process(code, now + run.settings.sigterm_timeout_s)
+        _end_by(number)
 
     signal.signal(signal.SIGTERM, drain)
+
+
+def _leave_child(number: int, frame: FrameType | None) -> None:
+    """A forked child ends at once, as it would have without us. That it was told to is kept, where it can be."""
+    for run in live_runs() if not _is_logging(frame) else ():
+        run.mark_preempting()
+        run.finish_in_child(128 + number, run.settings.sigterm_timeout_s)
+    _end_by(number)
+
+
+def _end_by(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""Where a resumed run's steps go on: asked of the server within a short deadline, and read from the own spool."""
+"""What is known of a run that is resumed: asked of the server within a short deadline, and read from the own spool."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import struct
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runstream.credentials import Credentials
+from runstream.document import Earlier
+from runstream.environment import working_directory
 from runstream.errors import SpoolError
+from runstream.plain import flattened
 from runstream.settings import Settings
 from runstream.spool import format
 from runstream.spool.folder import SpoolFolder, read_meta
@@ -21,36 +25,32 @@ from runstream.spool.format import Place
 from runstream.spool.reader import SpoolReader
 
 _STEP = struct.Struct("@q")
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What is known of the run from before."""
-
-    exists: bool | None
-    """None: the server did not say."""
-    last_step: int | None
-    """Of this rank; None where no step is known."""
-    trouble: str = ""
+_FIELDS = ("name", "notes", "tags", "group", "job_type")
+_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_MAX_ANSWER_BYTES = 64 << 20
 
 
 def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
-    """Ask server and spool. Never raises; takes `resume_timeout_s` at most where the server is silent."""
-    local = _last_local_step(settings, run, rank)
+    """What server and spool know of the run. Never raises; waits `resume_timeout_s` at most for the server."""
+    local = _read_spool(settings, run, rank)
     try:
         if settings.mode != "online":
             raise ValueError("the run is offline")
-        exists, remote = _ask_server(settings, run, rank)
-        trouble = ""
-    except (OSError, ValueError, KeyError) as error:
-        exists, remote, trouble = None, None, _words(error)
-    steps = [step for step in (local, remote) if step is not None]
-    if local is not None:
-        exists = True
-    return Earlier(exists, max(steps) if steps else None, trouble)
+        remote = _read_answer(_ask_server(settings, run), rank)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        remote = Earlier(exists=None, trouble=_words(error))
+    steps = [step for step in (local.last_step, remote.last_step) if step is not None]
+    return replace(
+        remote,
+        exists=True if local.exists else remote.exists,
+        last_step=max(steps) if steps else None,
+        fields={**remote.fields, **{k: v for k, v in local.fields.items() if f"run.{k}" not in remote.edited}},
+        config={**remote.config, **{k: v for k, v in local.config.items() if f"config.{k}" not in remote.edited}},
+    )
 
 
-def _ask_server(settings: Settings, run: str, rank: int) -> tuple[bool, int | None]:
+def _ask_server(settings: Settings, run: str) -> dict[str, Any] | None:
+    """The answer to GetRun; None where there is no such run. Raises OSError, ValueError."""
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
@@ -62,20 +62,50 @@ def _ask_server(settings: Settings, run: str, rank: int) -> tuple[bool, int | No
     )
     try:
         with urllib.request.urlopen(request, timeout=max(settings.resume_timeout_s, 0.1)) as response:  # noqa: S310
-            answer = json.loads(response.read(64 << 20))
+            answer: dict[str, Any] = json.loads(response.read(_MAX_ANSWER_BYTES))
+            return answer
     except urllib.error.HTTPError as error:
         if error.code == 404:
-            return False, None
+            return None
         raise
+
+
+def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
+    """Pure. Raises ValueError, KeyError, TypeError or AttributeError for what is no answer to GetRun."""
+    if answer is None:
+        return Earlier(exists=False)
     steps = [int(item["step"]) for item in answer.get("last_steps", []) if int(item["rank"]) == rank]
-    return True, max(steps) if steps else None
+    return Earlier(
+        exists=True,
+        last_step=max(steps) if steps else None,
+        fields={name: answer[name] for name in _FIELDS if answer.get(name)},
+        config={key: _restored(value) for key, value in answer.get("config", {}).items()},
+        summary={
+            key: _SPECIAL.get(value, value) if isinstance(value, str) else value
+            for key, value in answer.get("summary", {}).items()
+        },
+        edited={one["field"]: one.get("replaced_json", "") for one in answer.get("edited_fields", [])},
+    )
 
 
-class _LastStep:
-    """A sink that keeps the highest step."""
+def _restored(value: Any) -> Any:
+    """The wire's numbers are all doubles: whole ones become int again."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _restored(item) for key, item in value.items()}
+    return value
+
+
+class _Unsent:
+    """A sink for a stream's records: the highest step, and what was said of the run."""
 
     def __init__(self) -> None:
         self.step: int | None = None
+        self.fields: dict[str, Any] = {}
+        self.config: dict[str, Any] = {}
 
     def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool:
         (step,) = _STEP.unpack_from(step_and_values)
@@ -83,22 +113,36 @@ class _LastStep:
         return True
 
     def json(self, number: int, time_us: int, data: bytes) -> bool:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            record = json.loads(data)
+            value = record["value"]
+            if record["kind"] == "start":
+                self.fields |= {name: value[name] for name in _FIELDS if value.get(name)}
+                self.config |= flattened(json.loads(value.get("config_json") or "{}"))
+            elif record["kind"] == "field" and value.get("section") == "SECTION_CONFIG":
+                self.config |= flattened({value["key"]: json.loads(value["value_json"])})
+            elif record["kind"] == "field" and value.get("section") == "SECTION_RUN" and value["key"] in _FIELDS:
+                self.fields[value["key"]] = json.loads(value["value_json"])
         return True
 
 
-def _last_local_step(settings: Settings, run: str, rank: int) -> int | None:
-    """The highest step of the run and rank in streams that are not sent yet."""
-    sink = _LastStep()
+def _read_spool(settings: Settings, run: str, rank: int) -> Earlier:
+    """What streams of the run that are not sent yet say; steps of this rank alone."""
+    mine: list[tuple[int, Path]] = []
     for folder in SpoolFolder(settings.root).stream_folders():
-        with contextlib.suppress(SpoolError, OSError, ValueError):
+        with contextlib.suppress(SpoolError):
             meta = read_meta(folder)
             if (meta.project, meta.run, meta.rank, meta.system) == (settings.project, run, rank, False):
-                reader = SpoolReader(folder, Place(0, format.HEADER_BYTES))
-                try:
-                    reader.drain(sink)
-                finally:
-                    reader.close()
-    return sink.step
+                mine.append((meta.created_us, folder))
+    sink = _Unsent()
+    for _, folder in sorted(mine):
+        with contextlib.suppress(SpoolError, OSError, ValueError):
+            reader = SpoolReader(folder, Place(0, format.HEADER_BYTES))
+            try:
+                reader.drain(sink)
+            finally:
+                reader.close()
+    return Earlier(bool(mine), sink.step, fields=sink.fields, config=sink.config)
 
 
 def _words(error: Exception) -> str:
@@ -110,7 +154,7 @@ class AutoResume:
     """`resume="auto"`: remembers the run that this folder's script has open, until it ends well."""
 
     def __init__(self, settings: Settings) -> None:
-        place = f"{Path.cwd()}|{settings.entity}|{settings.project}|{settings.base_url}"
+        place = f"{working_directory()}|{settings.entity}|{settings.project}|{settings.base_url}"
         name = hashlib.sha256(place.encode()).hexdigest()[:24]
         self._path = settings.root / "resume" / f"{name}.json"
 

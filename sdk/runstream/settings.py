@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -227,11 +228,22 @@ class Settings:
 
     @property
     def root(self) -> Path:
-        """The spool's folder."""
-        if self.dir:
-            return Path(self.dir).expanduser().absolute()
-        state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-        return Path(state).expanduser().absolute() / "runstream"
+        """The spool's folder. Where no home folder is known, a temporary one, and that is said once."""
+        place = self.dir or f"{os.environ.get('XDG_STATE_HOME') or '~/.local/state'}/runstream"
+        try:
+            return Path(place).expanduser().absolute()
+        except (
+            RuntimeError,
+            OSError,
+        ) as error:  # a uid without a passwd entry and no HOME; a current folder that is gone
+            fallback = temporary_root()
+            warn_once(f"the folder {place} cannot be found ({error}): recording in {fallback}; set RUNSTREAM_DIR")
+            return fallback
+
+
+def temporary_root() -> Path:
+    """Where the spool goes when its own folder cannot be used."""
+    return Path(tempfile.gettempdir()) / f"runstream-{os.geteuid()}"
 
 
 def setting_fields() -> list[Field[Any]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runstream import ranks
 from runstream._config import as_mapping, selected
 from runstream._run import Run
 from runstream.credentials import Credentials, key_prefix
+from runstream.document import Earlier, make_document
 from runstream.errors import SpoolError, UsageError
 from runstream.names import check_name, new_run_id
 from runstream.notices import Notices
 from runstream.processes import install_hooks
-from runstream.settings import Settings, setting_fields, warn_once
+from runstream.sender.wire_time import wire_time
+from runstream.settings import Settings, setting_fields, temporary_root, warn_once
 from runstream.trials import of_trial
 
 if TYPE_CHECKING:
@@ -51,7 +53,6 @@ def start_run(
     **unknown: Any,
 ) -> Run:
     """Make the `Run` that `runstream.init` returns; see there."""
-    global _runs_started
     _mention(unknown)
     chosen = _settings(
         settings,
@@ -75,35 +76,66 @@ def start_run(
     check_name("project", chosen.project)
     if chosen.entity:
         check_name("team", chosen.entity)
+    if chosen.run_id:
+        check_name("run id", chosen.run_id)
     if chosen.api_key:
         key_prefix(chosen.api_key)
     job = ranks.detect(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
     )
-    values = selected(as_mapping(config), config_include_keys, config_exclude_keys)
-    for key in values:
-        if not isinstance(key, str):
-            raise UsageError(f"config key {key!r} is no string")
-    auto = _auto_resume(chosen)
-    run_id = _run_id(chosen, job, auto)
-    resumed, step = _continued(chosen, run_id, job)
+    values = selected(_config_values(chosen, config), config_include_keys, config_exclude_keys)
+    try:
+        run = _begin(chosen, job, values, parameters, bool(allow_val_change))
+    except Exception as error:
+        if chosen.strict or isinstance(error, UsageError):
+            raise
+        Notices(chosen.silent, strict=False).warn(
+            f"init(): {type(error).__name__}: {error}; nothing of this run is recorded (Settings(strict=True) raises)"
+        )
+        run_id = chosen.run_id or new_run_id()
+        document = replace(make_document(chosen, run_id, {}, Earlier()), config=dict(values))
+        run = Run(chosen.but(mode="disabled"), run_id, job, document, parameters=parameters)
+    if save_code and run.rank == 0:
+        run.log_code()
+    return run
+
+
+def _begin(
+    settings: Settings, job: ranks.Job, config: Mapping[str, Any], parameters: Mapping[str, Any], allow_val_change: bool
+) -> Run:
+    global _runs_started
+    auto = _auto_resume(settings)
+    run_id = _run_id(settings, job, auto)
+    earlier = _find_earlier(settings, run_id, job)
+    document = make_document(settings, run_id, config, earlier, parameters)
     install_hooks()
     options: dict[str, Any] = {
-        "allow_val_change": bool(allow_val_change),
-        "resumed": resumed,
-        "starting_step": step,
+        "allow_val_change": allow_val_change,
+        "resumed": bool(earlier.exists),
+        "starting_step": 0 if earlier.last_step is None else earlier.last_step + 1,
         "auto_resume": auto if job.rank == 0 else None,
         "parameters": parameters,
     }
-    run = _open_somewhere(chosen, lambda usable: Run(usable, run_id, job, values, **options))
+    run = _open_somewhere(settings, lambda usable: Run(usable, run_id, job, document, **options))
     if auto and job.rank == 0:
         auto.remember(run_id)
     _runs_started += 1
     _greet(run)
-    if save_code and run.rank == 0:
-        run.log_code()
     return run
+
+
+def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
+    """What `config` holds. A foreign object that raises when it is read is said, and no reason to stop a training.
+    Raises UsageError where `config` is none."""
+    try:
+        return as_mapping(config)
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a foreign object raises
+        sentence = f"init(): the config cannot be read ({type(error).__name__}: {error}): left out"
+        Notices(settings.silent, settings.strict).complain("config", sentence)
+        return {}
 
 
 def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
@@ -115,10 +147,8 @@ def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
         if settings.strict:
             raise
         problem = str(error)
-    import tempfile
-
     notices = Notices(settings.silent, strict=False)
-    place = str(Path(tempfile.gettempdir()) / f"runstream-{os.geteuid()}")
+    place = str(temporary_root())
     if place != str(settings.root):
         try:
             run = make(settings.but(dir=place))
@@ -157,7 +187,7 @@ def _tags(tags: Iterable[str] | None) -> tuple[str, ...] | None:
 
 def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
     if settings.run_id:
-        return check_name("run id", settings.run_id)
+        return settings.run_id
     if job.world_size > 1:
         return ranks.shared_run_id(job, _runs_started)
     return (auto.run_id() if auto else "") or new_run_id()
@@ -171,14 +201,16 @@ def _auto_resume(settings: Settings) -> AutoResume | None:
     return AutoResume(settings)
 
 
-def _continued(settings: Settings, run_id: str, job: ranks.Job) -> tuple[bool, int]:
-    """Whether the run exists already, and the step at which this rank goes on.
-
-    Asked only where somebody said `resume`, or the launcher restarted the job. Raises UsageError where the run's
-    existence forbids what was asked.
-    """
-    if settings.mode == "disabled" or not (settings.resume or job.restart_count):
-        return False, 0
+def _find_earlier(settings: Settings, run_id: str, job: ranks.Job) -> Earlier:
+    """What is known of the run from before: asked where somebody said `resume`, the launcher restarted the job, or gave
+    the id of a run that may exist. Raises UsageError where the run's existence forbids what was asked."""
+    if settings.mode == "disabled":
+        return Earlier()
+    continues = bool(settings.resume or job.restart_count)
+    if not continues and not settings.run_id:
+        return Earlier()
+    if not continues and job.rank != 0:
+        return Earlier(exists=None)  # rank 0 asks for all, and says what it found
     from runstream.resume import find_earlier  # brings HTTP with it, which most runs never need
 
     earlier = find_earlier(settings, run_id, job.rank)
@@ -186,18 +218,48 @@ def _continued(settings: Settings, run_id: str, job: ranks.Job) -> tuple[bool, i
         raise UsageError(f"resume='must', and there is no run {run_id!r} in {settings.project}: check id and project")
     if settings.resume == "never" and earlier.exists and job.world_size == 1 and not job.restart_count:
         raise UsageError(f"resume='never', and the run {run_id!r} exists: choose another id, or resume='allow'")
-    if earlier.exists is None and settings.mode == "online" and job.rank == 0:
-        Notices(settings.silent, strict=False).say(
-            f"the server did not say where run {run_id} stopped ({earlier.trouble}): "
-            f"steps go on at {(earlier.last_step or -1) + 1}; give log(step=...) to choose"
+    if not continues and job.world_size > 1:
+        _say_overwritten(settings, run_id, earlier)
+        return replace(earlier, last_step=None)
+    if job.rank == 0:
+        _say_continued(settings, run_id, earlier, continues)
+    return earlier
+
+
+def _say_continued(settings: Settings, run_id: str, earlier: Earlier, asked: bool) -> None:
+    """Where steps go on, if that is not what was asked for, or not known."""
+    notices = Notices(settings.silent, strict=False)
+    step = 0 if earlier.last_step is None else earlier.last_step + 1
+    if earlier.exists is None and settings.mode == "online":
+        notices.say(
+            f"the server did not say {'where' if asked else 'whether'} run {run_id} "
+            f"{'stopped' if asked else 'exists'} ({earlier.trouble}): steps go on at {step}; "
+            "give log(step=...) to choose"
         )
-    return bool(earlier.exists), 0 if earlier.last_step is None else earlier.last_step + 1
+    elif earlier.exists and not asked:
+        notices.warn(
+            f"run {run_id} exists: it is continued at step {step}, as with resume='allow'. What is logged at earlier "
+            "steps replaces what is there. Give another id for a run of its own, or resume='never' to be stopped"
+        )
+
+
+def _say_overwritten(settings: Settings, run_id: str, earlier: Earlier) -> None:
+    if earlier.exists and earlier.last_step is not None:
+        Notices(settings.silent, strict=False).warn(
+            f"run {run_id} exists, and its ranks begin at step 0 again: what they log replaces what is there. "
+            "Give resume='allow' on all ranks to continue it, or another id for a run of its own"
+        )
 
 
 def _greet(run: Run) -> None:
     if run.rank != 0 or run.disabled:
         return
     notices = Notices(run.settings.silent, strict=False)
+    now_us = time.time_ns() // 1000
+    if wire_time(now_us) != now_us:
+        notices.warn(
+            f"the clock of this machine is wrong ({now_us // 1_000_000} s since 1970): times are stored as 1970 or 2100"
+        )
     ranks_text = f", {run.world_size} ranks" if run.world_size > 1 else ""
     going_on = f", going on at step {run.step}" if run.resumed else ""
     notices.say(f"run {run.name} ({run.path}{ranks_text}{going_on}), spool in {run.settings.root}")

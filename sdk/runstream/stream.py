@@ -17,6 +17,7 @@ from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import new_writer_id
+from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings, warn_once
@@ -233,34 +234,19 @@ class Stream:
 
 def dumps(value: object) -> str:
     """JSON that every reader takes: texts as `runstream.text` says, NaN and infinities as strings, at most
-    `text.MAX_DEPTH` levels, what JSON cannot say as its str()."""
+    `text.MAX_DEPTH` levels, what JSON cannot say as `to_plain` says it."""
     try:
         found = _to_json(value)
         found.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
-        deep = text.is_deep(value)
-        if not deep and "\\u0000" not in found:
+        if not text.is_deep(value) and "\\u0000" not in found:
             return found
     except (ValueError, TypeError, RecursionError):
-        deep = text.is_deep(value)
-    if deep:
+        pass
+    plain = to_plain(value)
+    if text.is_deep(plain):
         warn_once(f"a value is nested deeper than {text.MAX_DEPTH} levels: it is kept as JSON text from there on")
-    # Once more through JSON: only then are objects, which `plain` below turns into values, values.
-    return _to_json(text.plain(json.loads(_to_json(text.plain(value), ascii_only=True))))
+    return _to_json(text.plain(plain))
 
 
-def _to_json(value: object, ascii_only: bool = False) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=ascii_only, separators=(",", ":"), default=plain)
-
-
-def plain(value: object) -> object:
-    """An object that JSON has no word for: numbers by their value, sets as lists, the rest as text."""
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "size", None) == 1:
-        result = item()
-        return text.plain(result) if isinstance(result, (bool, int, float, str)) else str(result)
-    tolist = getattr(value, "tolist", None)
-    if callable(tolist):
-        return text.plain(tolist())
-    return str(value)
+def _to_json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runstream.data.histogram import Histogram
 from runstream.data.image import Image, is_figure, is_picture
-from runstream.data.loggable import Loggable, Media
+from runstream.data.loggable import Loggable, Media, Text
+from runstream.data.table import Table, is_frame
 from runstream.text import shortened, valid_name
 
 MAX_KEY_BYTES = 1024
@@ -64,36 +68,105 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
 
 
 def as_rich(value: object) -> object:
-    """`value`, if `log()` can write it as more than a number: a `Loggable`, a list of media, a figure, a picture."""
+    """`value`, if `log()` can write it as more than a number: a `Loggable`, a list of media, a figure, a picture; a
+    frame (a table), an array or a list of several numbers (a histogram), a date (a text)."""
     if isinstance(value, Loggable):
         return value
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Media) for item in value):
-        return list(value)
+    if isinstance(value, (list, tuple)):
+        return _of_list(value)
     if is_figure(value) or is_picture(value):
         return Image(value)
-    return None
+    if is_frame(value):
+        return Table(dataframe=value)
+    if isinstance(value, (datetime.date, datetime.time)):  # datetime is a date
+        return Text(value.isoformat() if value == value else "NaT")  # pandas' NaT is no equal of itself
+    kind = _dtype_kind(value)
+    if kind == "M" and _count(value) == 1:
+        return Text(str(value))
+    return Histogram(value) if kind and _count(value) != 1 else None
+
+
+def _of_list(values: Sequence[Any]) -> object:
+    if not values:
+        return None
+    media = [Image(item) if is_figure(item) or is_picture(item) else item for item in values]
+    if all(isinstance(item, Media) for item in media):
+        return media
+    if len(values) == 1 and not isinstance(values[0], (list, tuple)):
+        return None  # as an array of one element, it is a number
+    numbers = _flat_numbers(values, 0)
+    return None if numbers is None else Histogram(numbers)
+
+
+def _flat_numbers(values: Sequence[Any], depth: int) -> list[float] | None:
+    found: list[float] = []
+    for item in values:
+        if isinstance(item, (list, tuple)) and depth < MAX_DEPTH:
+            inner = _flat_numbers(item, depth + 1)
+            if inner is None:
+                return None
+            found += inner
+        elif isinstance(item, str) or (number := as_scalar(item)) is None:
+            return None
+        else:
+            found.append(number)
+    return found
+
+
+def _dtype_kind(value: object) -> str:
+    """numpy's letter for the kind of an array's elements ("M": dates), "f" for tensors, empty for what is no array."""
+    if not isinstance(getattr(value, "shape", None), tuple):
+        return ""
+    dtype = getattr(value, "dtype", None)
+    return str(getattr(dtype, "kind", "f")) if dtype is not None else ""
+
+
+def _count(value: object) -> int | None:
+    """Elements of an array or tensor; None of what has no count."""
+    size = getattr(value, "size", None)
+    size = size() if callable(size) else size
+    numel = getattr(value, "numel", None)
+    count = numel() if callable(numel) else size
+    return count if isinstance(count, int) else None
 
 
 def _advice(value: object) -> str:
+    if isinstance(value, int):
+        return ": beyond what a double holds"
     if isinstance(getattr(value, "shape", None), tuple) or isinstance(value, (list, tuple)):
-        return ": log its mean, or runstream.Histogram(...) or runstream.Image(...) of it"
+        return ": log numbers, media, or a runstream.Table"
     return ""
 
 
 def as_scalar(value: object) -> float | None:
-    """`value` as a double, if it is a number or an array or tensor of one element; else None."""
+    """`value` as a double, if it is a number, a duration (in seconds), or an array or list of one; else None."""
     try:
-        size = getattr(value, "size", None)
-        size = size() if callable(size) else size
-        numel = getattr(value, "numel", None)
-        count = numel() if callable(numel) else size
-        if isinstance(count, int) and count != 1:
+        if isinstance(value, datetime.timedelta):
+            return value.total_seconds()
+        if isinstance(value, (list, tuple)):
+            return as_scalar(value[0]) if len(value) == 1 else None
+        if _dtype_kind(value) in ("m", "M"):
             return None
-        if isinstance(count, int) and hasattr(value, "item"):
+        count = _count(value)
+        if count is not None and count != 1:
+            return None
+        if count is not None and hasattr(value, "item"):
             return float(value.item())
         return float(value)  # type: ignore[arg-type]  # whatever has __float__ or __index__
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return None
+
+
+def whole_number(value: object) -> int | None:
+    """`value` as an int, if it is a whole number of any type: also 7.0, of numpy's types or of a tensor."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # says so itself
+    except TypeError:
+        pass
+    if isinstance(value, (str, bytes)):
+        return None
+    number = as_scalar(value)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def key_problem(key: object, name: str | None = None) -> str:

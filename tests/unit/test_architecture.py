@@ -32,7 +32,10 @@ PACKAGES = {
 }
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
-STANDARD_LIBRARY_ONLY = {"_run", "stream", "start", "settings", "values", "names", "ranks", "credentials", "notices"}
+STANDARD_LIBRARY_ONLY = {
+    *("_run", "_summary", "document", "plain", "stream", "start", "settings", "values", "names", "ranks"),
+    *("credentials", "notices"),
+}
 
 
 def imports_of(path: Path) -> set[str]:

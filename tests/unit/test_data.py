@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 import warnings
 import wave
 from pathlib import Path
@@ -25,6 +26,10 @@ class Collected:
     def __init__(self) -> None:
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.contents: list[Content] = []
+        self.points: dict[str, float] = {}
+
+    def point(self, key: str, value: float, step: int) -> None:
+        self.points[key] = value
 
     def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
         self.records.append((kind, value))
@@ -61,6 +66,36 @@ def test_a_histogram_of_samples_is_numpys() -> None:
 def test_a_histogram_leaves_nan_and_infinities_out_of_its_bins() -> None:
     histogram = runstream.Histogram([1.0, 2.0, math.nan, math.inf, -math.inf, 3.0], num_bins=2)
     assert histogram.counts == [1.0, 2.0] and histogram.edges == [1.0, 2.0, 3.0]
+    assert written(histogram).points == {"key.not_finite": 3.0}
+    assert written(runstream.Histogram([1.0])).points == {}
+
+
+def test_a_histogram_of_no_finite_sample_says_how_many_there_are() -> None:
+    out = written(runstream.Histogram([math.nan, math.inf]))
+    assert out.points == {"key.not_finite": 2.0} and not out.records
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (1.0, math.nextafter(1.0, 2.0)),
+        (1e16, 1e16 + 4),
+        (-1.7e308, 1.7e308),
+        (0.0, 5e-324),
+        (1e300, 1e300),
+        (7.0, 7.0),
+    ],
+)
+def test_a_histogram_of_very_narrow_or_very_wide_samples_is_kept(
+    low: float, high: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histogram = runstream.Histogram([low, high])
+    assert not histogram.problem and sum(histogram.counts) == 2.0
+    edges = histogram.edges
+    assert edges == sorted(set(edges)) and edges[0] <= low and high <= edges[-1]
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    without = runstream.Histogram([low, high])
+    assert (without.edges, without.counts) == (edges, histogram.counts), "where there is no numpy"
 
 
 def test_a_histogram_of_counts_is_kept_as_it_is() -> None:
@@ -71,7 +106,7 @@ def test_a_histogram_of_counts_is_kept_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"sequence": []}, "no finite sample"),
+        ({"sequence": []}, "no sample"),
         ({"sequence": [1], "num_bins": 0}, "1 to 512"),
         ({"sequence": [1], "num_bins": 513}, "1 to 512"),
         ({"np_histogram": ([1, 2], [0, 1])}, "one edge more"),
@@ -95,11 +130,27 @@ def test_a_histogram_says_why_it_is_none(arguments: dict[str, Any], words: str) 
         (np.array([[-1.0, 1.0]]), (2, 1), 0),
         (np.array([[10.0, 1000.0]]), (2, 1), 0),
         (np.array([[math.nan, 1.0]]), (2, 1), 0),
+        (np.array([[300, 400, 500]], np.uint16), (3, 1), 0),
+        (np.array([[400, 300, 500]], np.int32), (3, 1), 128),
+        (np.array([[65535, 0]], np.uint16), (2, 1), 255),
+        (PIL.Image.fromarray(np.array([[70000, 0]], np.int32)), (2, 1), 255),
+        (PIL.Image.fromarray(np.array([[0.25, 0.0]], np.float32)), (2, 1), 64),
     ],
 )
 def test_arrays_become_pictures(array: Any, size: tuple[int, int], pixel: Any) -> None:
     shown = picture(written(runstream.Image(array)))
     assert shown.size == size and shown.getpixel((0, 0)) == pixel
+
+
+def test_the_range_of_a_picture_that_was_stretched_is_kept() -> None:
+    assert runstream.Image(np.array([[300, 500]], np.uint16)).metadata["value_range"] == [300.0, 500.0]
+    assert "value_range" not in runstream.Image(np.array([[3, 5]], np.uint16)).metadata
+
+
+def test_a_picture_of_16_bits_keeps_them_as_png() -> None:
+    deep = PIL.Image.fromarray(np.array([[65000, 3]], np.uint16))
+    assert picture(written(runstream.Image(deep))).getpixel((0, 0)) == 65000
+    assert picture(written(runstream.Image(deep, file_type="jpg"))).mode == "L"
 
 
 def test_an_array_may_change_after_its_image_was_made() -> None:
@@ -270,10 +321,10 @@ def test_log_keeps_the_rest_when_one_rich_value_is_bad(tmp_path: Path, monkeypat
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for _ in range(3):
-            run.log({"bad": runstream.Image(np.zeros(3)), "arr": np.zeros((2, 3)), "loss": 1.5})
+            run.log({"bad": runstream.Image(np.zeros(3)), "arr": np.array(["a", "b"]), "loss": 1.5})
     sentences = [str(one.message) for one in said]
     assert len(sentences) == 2, "each once"
-    assert "'bad'" in sentences[0] + sentences[1] and "(2, 3)" in sentences[0] + sentences[1]
+    assert "'bad'" in sentences[0] + sentences[1] and "could not convert string" in sentences[0] + sentences[1]
     assert run.points_logged == 3
     run.finish()
     strict = runstream.init(project="p", reinit="create_new", settings={"strict": True})

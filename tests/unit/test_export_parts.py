@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import random
+import re
 
 import lz4.frame
 import numpy as np
@@ -14,6 +15,7 @@ import zstandard
 
 from runstream.api import InvalidRequestError, MissingExtraError
 from runstream.api.frames import build, need
+from runstream.api.histories import spread
 from runstream.api.listing import filter_json
 from runstream.api.progress import Progress
 from runstream.archive import frames, layout
@@ -25,6 +27,7 @@ from runstream_ingestor.shape import check_batch
 from runstream_ingestor.writer.decode import unpack
 from runstream_proto.v1 import ingest_pb2
 from runstream_query.errors import ClientGoneError
+from runstream_query.export import metric_filter
 from runstream_query.leaving import unless_gone
 
 
@@ -175,3 +178,29 @@ class _Terminal(io.StringIO):
 def _event(moment: int) -> dict[str, object]:
     said = {"world_size": 2, "host": "h", "pid": 1, "helper": 0, "outcome": "failed", "exit_code": 2}
     return {**said, "dropped_points": 0, "time": moment}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (["*"], ["*", "?", "a\\b", "loss", "loss.min"]),
+        ([r"\*"], ["*"]),
+        ([r"\?"], ["?"]),
+        (["?"], ["*", "?"]),
+        (["a\\b"], ["a\\b"]),
+        ([r"loss*", r"\?"], ["?", "loss", "loss.min"]),
+    ],
+)
+def test_a_backslash_makes_a_wildcard_a_character(asked: list[str], found: list[str]) -> None:
+    chosen = metric_filter(asked)
+    names = ["*", "?", "a\\b", "loss", "loss.min"]
+    matches = [n for n in names if n in chosen["metrics"] or (chosen["pattern"] and re.search(chosen["pattern"], n))]
+    assert matches == found
+
+
+def test_the_columns_of_a_bucket_take_no_metrics_name() -> None:
+    columns: dict[str, list[object]] = {"_step": []}
+    metrics = {"loss": (1.0, 0.5, 2.0, 1.0, 1.5, 2), "loss.min": (-1.0, -2.0, 0.0, 0.0, -2.0, 2)}
+    spread(columns, {"_step": 0}, metrics, True, frozenset(metrics))
+    assert columns["loss"] == [1.0] and columns["loss.min"] == [-1.0]
+    assert columns["loss.bucket_min"] == [0.5] and columns["loss.max"] == [2.0] and columns["loss.min.min"] == [-2.0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -77,7 +79,8 @@ def test_nested_dicts_strings_and_odd_values_are_sorted_out() -> None:
     assert rows == {"a.b": 1.0, "a.c.d": 1.0}
     assert records(run, "text")[0] == {"key": "note", "step": 4, "value": "hi"}
     sentences = [str(item.message) for item in caught if item.category is RunstreamWarning]
-    assert len(sentences) == 3  # once a kind, although logged three times
+    assert len(sentences) == 2  # once a kind, although logged three times
+    assert [one["key"] for one in records(run, "histogram")] == ["list"] * 3
     assert any("'bad': object is no number" in sentence for sentence in sentences)
     assert any("key 5 is a int" in sentence for sentence in sentences)
     run.finish()
@@ -210,6 +213,46 @@ def test_a_forked_child_writes_to_a_stream_of_its_own(tmp_path: Path) -> None:
     assert read_meta(folders[True]).run == run.id
 
 
+def _return(run: runstream.Run) -> None:
+    run.log({"child": 1})
+
+
+def _raise(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    raise ValueError("wrong")
+
+
+def _exit(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    sys.exit(3)
+
+
+def _wait_for_signal(run: runstream.Run) -> None:
+    run.log({"child": 1})
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+
+@pytest.mark.parametrize(
+    ("function", "exit_code", "outcome"),
+    [(_return, 0, "FINISHED"), (_raise, 1, "FAILED"), (_exit, 3, "FAILED"), (_wait_for_signal, 143, "PREEMPTED")],
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_multiprocessing_ends_as_its_function_does(
+    function: Any, exit_code: int, outcome: str, tmp_path: Path
+) -> None:
+    run = runstream.init(project="p", reinit="create_new")
+    child = multiprocessing.get_context("fork").Process(target=function, args=(run,))
+    child.start()
+    child.join()
+    folders = {read_meta(folder).helper: folder for folder in SpoolFolder(tmp_path / "state").stream_folders()}
+    texts = [json.loads(data) for _, data in read_all(folders[True])[0].texts]
+    (finish,) = [record["value"] for record in texts if record["kind"] == "finish"]
+    assert (finish["exit_code"], finish["outcome"], finish["points"]) == (exit_code, f"OUTCOME_{outcome}", 1)
+    assert not run.finished and not records(run, "finish")
+    run.finish()
+
+
 def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:
     script = (
         "import runstream\n"
@@ -304,7 +347,7 @@ def test_circular_and_odd_configs_are_kept_as_far_as_they_go() -> None:
     run.finish()
     (start,) = records(run, "start")
     config = json.loads(start["config_json"])
-    assert config["a"]["lr"] == 0.1 and config["b"] == ["1", "2"] and config["c"] == "NaN"
+    assert config["a"]["lr"] == 0.1 and config["b"] == [1, 2] and config["c"] == "NaN"
 
 
 def test_settings_go_arguments_first_then_settings_then_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,13 @@ def test_configurations_of_the_documentation_are_accepted(name: str) -> None:
     assert found.space.parameters
 
 
+@pytest.mark.parametrize("name", ["+experiment", "++a.b", "~drop", "model/encoder", "optimizer@model.opt", "layers[0]"])
+def test_overrides_of_hydra_are_names(name: str) -> None:
+    config = {"method": "grid", "parameters": {name: {"values": [1, 2]}}}
+    (parameter,) = definition.parse(json.dumps(config)).space.parameters
+    assert parameter.name == name
+
+
 def test_the_examples_of_the_page_are_accepted() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
     examples = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
@@ -155,6 +162,8 @@ REFUSED: list[tuple[Any, str]] = [
     ({"method": "random", "parameters": {"lr": 3}}, "parameters.lr: is 3: give value: 3"),
     ({"method": "random", "parameters": {"1x": {"value": 1}}}, "parameters.1x: is no name"),
     ({"method": "random", "parameters": {"a b": {"value": 1}}}, "parameters.a b: is no name"),
+    ({"method": "random", "parameters": {"a=b": {"value": 1}}}, "parameters.a=b: is no name"),
+    ({"method": "random", "parameters": {"a" * 129: {"value": 1}}}, "parameters.aaaaaaaaaa"),
     ({"method": "random", "paramters": LR}, "paramters: there is no such key; near it: parameters"),
     (one(), "parameters.lr: says not what it may be"),
     (one(values=[]), "parameters.lr.values: is []: give a list of at least one value"),

@@ -38,7 +38,7 @@ _MAX_DEPTH = 32
 
 
 def document_rows(decoded: Decoded) -> Rows:
-    """Rows by table. Records of kinds or with times that cannot be stored are counted in `decoded.rejected_records`."""
+    """Rows by table. Records of kinds that cannot be stored are counted in `decoded.rejected_records`."""
     rows: Rows = defaultdict(list)
     origin = decoded.delivery.message.origin
     passage("writer.documents", origin.run)
@@ -46,13 +46,12 @@ def document_rows(decoded: Decoded) -> Rows:
     project = full_project(origin.team, origin.project)
     month = run_month(origin.run_created_us)
     for record in decoded.batch.records:
-        if not limits.MIN_TIME_US <= record.time_us <= limits.MAX_TIME_US:
-            _count(decoded.rejected_records, "time out of range")
-            continue
+        # A wrong clock does not hide a run: its document, its start and its end are stored at the nearest time.
+        time_us = min(max(record.time_us, limits.MIN_TIME_US), limits.MAX_TIME_US)
         common: Row = {
             "project": project,
             "run": origin.run,
-            "time": from_us(record.time_us),
+            "time": from_us(time_us),
             "version": version(origin.epoch, record.number),
             "run_month": month,
         }
@@ -286,7 +285,8 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
         ("job_type", start.job_type),
         ("sweep_id", start.sweep_id),
     ):
-        yield _field("run", key, value)
+        if value or not start.partial:
+            yield _field("run", key, value)
     if start.config_json:
         config = text.parsed(start.config_json)
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):

@@ -791,6 +791,7 @@ class RunStart(_message.Message):
     NODE_RANK_FIELD_NUMBER: _builtins.int
     HELPER_FIELD_NUMBER: _builtins.int
     SYSTEM_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     world_size: _builtins.int
     restart_count: _builtins.int
     """elastic restarts so far (torchrun)"""
@@ -812,6 +813,8 @@ class RunStart(_message.Message):
     """a forked child of the rank (a data loader's worker): its end says nothing of the run"""
     system: _builtins.bool
     """the sender's own, for system metrics and the console: a run is complete without its end"""
+    partial: _builtins.bool
+    """fields that are empty were not given: what is stored of them stays"""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -837,10 +840,11 @@ class RunStart(_message.Message):
         node_rank: _builtins.int = ...,
         helper: _builtins.bool = ...,
         system: _builtins.bool = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json", "environment", b"environment", "group", b"group", "helper", b"helper", "host", b"host", "job_type", b"job_type", "local_rank", b"local_rank", "name", b"name", "node_rank", b"node_rank", "notes", b"notes", "pid", b"pid", "restart_count", b"restart_count", "sdk_version", b"sdk_version", "started_us", b"started_us", "sweep_id", b"sweep_id", "system", b"system", "tags", b"tags", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_json", b"config_json", "environment", b"environment", "group", b"group", "helper", b"helper", "host", b"host", "job_type", b"job_type", "local_rank", b"local_rank", "name", b"name", "node_rank", b"node_rank", "notes", b"notes", "partial", b"partial", "pid", b"pid", "restart_count", b"restart_count", "sdk_version", b"sdk_version", "started_us", b"started_us", "sweep_id", b"sweep_id", "system", b"system", "tags", b"tags", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -440,6 +440,7 @@ class Run(_message.Message):
     LAST_STEPS_FIELD_NUMBER: _builtins.int
     SUMMARY_TRUNCATED_FIELD_NUMBER: _builtins.int
     UNREADABLE_FIELD_NUMBER: _builtins.int
+    EDITED_FIELDS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     id: _builtins.str
@@ -488,6 +489,10 @@ class Run(_message.Message):
     def last_steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LastStep]:
         """in GetRun only: where each rank's steps end, for who resumes it"""
 
+    @_builtins.property
+    def edited_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___EditedField]:
+        """in GetRun only: those whose value people set, for who resumes it"""
+
     def __init__(
         self,
         *,
@@ -515,14 +520,41 @@ class Run(_message.Message):
         last_steps: _abc.Iterable[Global___LastStep] | None = ...,
         summary_truncated: _builtins.bool = ...,
         unreadable: _builtins.str = ...,
+        edited_fields: _abc.Iterable[Global___EditedField] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "environment", b"environment", "finished", b"finished", "heartbeat", b"heartbeat", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "unreadable", b"unreadable", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "edited_fields", b"edited_fields", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "unreadable", b"unreadable", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class EditedField(_message.Message):
+    """A field of a run's document that people changed after its processes had said something of it, or nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    REPLACED_JSON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """run.name, run.tags, config.<dotted key>, ..."""
+    replaced_json: _builtins.str
+    """what its processes had said, as JSON; empty: nothing"""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        replaced_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "replaced_json", b"replaced_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditedField: _TypeAlias = EditedField  # noqa: Y015
 
 @_typing.final
 class LastStep(_message.Message):

@@ -17,6 +17,7 @@ from runstream_common.control.store import ControlStore, Principal
 from runstream_common.identity import full_project, run_month, version
 from runstream_query.deletion import Deletion
 from runstream_query.editing.change import RunChange, check_tags
+from runstream_query.editing.replaced import SECTION, field_name, fields_before, replaced_value
 from runstream_query.selection.column import json_text
 from runstream_query.storage import Storage
 
@@ -50,11 +51,16 @@ class Edits:
         tags = await self._tags(team, project, edited) if change.tags else {}
         now = datetime.now(UTC)
         name = full_project(team, project)
+        changed = [(section, key) for section, key, _ in change.rows()] + ([("run", "tags")] if change.tags else [])
+        before = await fields_before(self._storage, name, runs, changed)
         fields, ledger = [], []
         for one in edited:
             rows = list(change.rows())
             if change.tags:
                 rows.append(("run", "tags", json_text(tags[one.run])))
+            for section, key in changed:
+                if (replaced := replaced_value(before, one.run, section, key)) is not None:
+                    rows.append((SECTION, field_name(section, key), replaced))
             month = run_month(one.created_us)
             for number, (section, key, value) in enumerate(rows, 1):
                 row = (name, one.run, section, key, value, int(not value), now, version(one.epoch, number), month)

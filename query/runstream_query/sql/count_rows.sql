@@ -17,6 +17,7 @@ FROM
     UNION ALL
     SELECT toString(run) AS run, 'fields' AS kind, count() AS rows FROM run_fields FINAL
     WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)}) AND deleted = 0
+      AND section != 'replaced'
     GROUP BY run
     UNION ALL
     SELECT toString(run) AS run, 'texts' AS kind, count() AS rows FROM strings FINAL

@@ -1,6 +1,6 @@
--- The documents of runs, one row a key. Parameters: project; runs (empty: all).
+-- The documents of runs, one row a key, without what people's changes replaced. Parameters: project; runs (empty: all).
 SELECT run, section, key, value, time, toUInt32(bitShiftRight(version, 40)) AS epoch
 FROM run_fields FINAL
 WHERE project = {project:String} AND (empty({runs:Array(String)}) OR run IN {runs:Array(String)})
-  AND deleted = 0
+  AND deleted = 0 AND section != 'replaced'
 ORDER BY run, section, key

@@ -21,7 +21,8 @@ from runstream_query.sweeps.expressions import Expression
 from runstream_query.sweeps.limits import MAX_CONSTRAINTS, MAX_NESTING, MAX_NODES, MAX_PARAMETERS
 from runstream_query.sweeps.parameters import Parameter
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"(?=.{1,128}\Z)(?:\+\+?|~)?[A-Za-z_][A-Za-z0-9_.@/:\[\]-]*")
+"""Also Hydra's overrides: `+experiment`, `model/encoder`, `optimizer@model.opt`, `layers[0]`."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ def _walk(path: str, config: Any, keys: tuple[str, ...], level: int) -> Iterator
     for name, entry in config.items():
         where = f"{path}.{name}"
         if not _NAME.fullmatch(name):
-            refuse(where, "is no name: a letter or _, then at most 127 letters, digits, '_', '.' and '-'")
+            refuse(
+                where, "is no name: a letter or _ (after '+', '++' or '~'), then letters, digits and any of _.-@/:[]"
+            )
         if not isinstance(entry, dict):
             refuse(where, f"is {fields.shown(entry)}: give value: {fields.shown(entry)} for a constant")
         if "parameters" in entry:

@@ -9,6 +9,7 @@ from runstream_common.identity import full_project
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.completeness import describe_streams, judge
 from runstream_query.documents import make_runs, timestamp
+from runstream_query.editing.replaced import edited_fields
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 
@@ -46,6 +47,8 @@ class Runs:
             run.completeness.CopyFrom(await judge(self._storage, project, request.run, described))
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
+        for field, value in (await edited_fields(self._storage, project, request.run)).items():
+            run.edited_fields.add(field=field, replaced_json=value)
         return run
 
 

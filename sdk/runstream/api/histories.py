@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import as_list
@@ -37,16 +37,18 @@ def histories(
 ) -> Any:
     """Rows of all the runs, one under the other, in the order of the runs and of x: `run_id`, the x axis, and a column
     for each key (mean over ranks, and over the bucket where there are more steps than `samples`). `bands`: also
-    `key.min`, `key.max`, `key.first`, `key.last`, `key.count` of each bucket. `keys`: None takes the summaries' keys.
+    `key.min`, `key.max`, `key.first`, `key.last`, `key.count` of each bucket (`key.bucket_min` where `key.min` is a
+    metric in the frame). `keys`: None takes the summaries' keys.
     `kind`: default (a list of dicts), pandas, polars or arrow."""
     check_format(kind)
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
     columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
+    asked = frozenset(names)
     with Progress("reading histories", len(runs), "runs") as progress:
         for found, count in _by_run(api, runs, names, samples, x_axis):
             for run, rows in found:
                 for x in sorted(rows):
-                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands)
+                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands, asked)
             progress.add(count)
     return build(columns, kind)
 
@@ -107,17 +109,29 @@ def _by_run(
             yield [(run.id, found[run.id]) for run in some], len(some)
 
 
-def spread(columns: dict[str, list[Any]], row: dict[str, Any], metrics: dict[str, Cells], bands: bool) -> None:
-    """Append one row to columns of equal length; what it lacks is None."""
+def spread(
+    columns: dict[str, list[Any]],
+    row: dict[str, Any],
+    metrics: dict[str, Cells],
+    bands: bool,
+    names: Collection[str] = (),
+) -> None:
+    """Append one row to columns of equal length; what it lacks is None. `names`: of all metrics in the frame."""
     for metric, cells in metrics.items():
         row[metric] = cells[0]
         if bands:
-            row.update(zip((f"{metric}.{name}" for name in BANDS), cells[1:], strict=True))
+            row.update(zip((band_name(metric, band, names) for band in BANDS), cells[1:], strict=True))
     length = len(next(iter(columns.values()), ()))
     for name in row.keys() - columns.keys():
         columns[name] = [None] * length
     for name, column in columns.items():
         column.append(row.get(name))
+
+
+def band_name(metric: str, band: str, names: Collection[str]) -> str:
+    """Return the column of a bucket's minimum, maximum, ...: `loss.min`, unless that is a metric itself."""
+    plain = f"{metric}.{band}"
+    return f"{metric}.bucket_{band}" if plain in names else plain
 
 
 def _gather(curve: Any, rows: dict[Any, dict[str, Cells]]) -> None:

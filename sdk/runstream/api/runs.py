@@ -263,7 +263,8 @@ class Run:
         """Curves in at most `samples` buckets; a run of fewer steps comes whole.
 
         Returns a pandas frame with a row a bucket: the x axis where it begins, and for each key its mean under the key,
-        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count`; with `pandas=False` a list of such dicts.
+        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count` (`key.bucket_min` where a metric that is asked
+        for is called `key.min`); with `pandas=False` a list of such dicts.
         `x_axis`: `_step`, `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over
         ranks, or one rank. Raises MissingExtraError without pandas.
         """
@@ -274,8 +275,9 @@ class Run:
             self._api, self.entity, self.project, [self.id], names, samples, x_axis, rank, min_step, max_step
         )[self.id]
         columns: dict[str, list[Any]] = {x_axis: []}
+        asked = frozenset(names)
         for x in sorted(found):
-            spread(columns, {x_axis: x}, found[x], bands=True)
+            spread(columns, {x_axis: x}, found[x], True, asked)
         return build(columns, "pandas" if pandas else "default")
 
     def scan_history(
@@ -329,7 +331,8 @@ class Run:
 
     def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
         """The full history as a file: `format` arrow, parquet or csv, by default what the path ends in; also `ranks`,
-        `min_step`, `max_step`. The file gets its name when it is whole. Returns its size in bytes."""
+        `min_step`, `max_step`. `keys`: names, and patterns with `*` and `?`; a backslash before either means the
+        character itself. The file gets its name when it is whole. Returns its size in bytes."""
         from runstream.api.exporting import export_points
 
         return export_points(self._api, self.entity, self.project, [self.id], Path(path), keys, **options)

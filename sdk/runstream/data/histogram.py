@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,11 @@ MAX_BINS = 512
 class Histogram(Loggable):
     """Of samples, or of counts that are known already.
 
-    `sequence`: numbers in any shape (list, array, tensor); NaN and infinities are left out of the bins.
+    `sequence`: numbers in any shape (list, array, tensor). NaN and infinities are in no bin: how many there are is
+    logged as the metric `<key>.not_finite`, where there are any.
     `np_histogram`: (counts, edges) as `numpy.histogram` returns them; edges are one more than counts.
-    `num_bins`: 1 to 512, of equal width between the smallest and the largest finite sample.
+    `num_bins`: 1 to 512, of equal width between the smallest and the largest finite sample; fewer where so many doubles
+    do not lie between them.
     """
 
     MAX_LENGTH = MAX_BINS
@@ -25,6 +28,8 @@ class Histogram(Loggable):
     def __init__(self, sequence: Any = None, np_histogram: tuple[Any, Any] | None = None, num_bins: int = 64) -> None:
         self.edges: list[float] = []
         self.counts: list[float] = []
+        self.not_finite = 0
+        """Samples that are NaN or infinite."""
         try:
             if np_histogram is not None:
                 self._of_counts(*np_histogram)
@@ -40,7 +45,10 @@ class Histogram(Loggable):
     def write(self, key: str, step: int, out: Outbox) -> None:
         if self.problem:
             raise UsageError(self.problem)
-        out.record("histogram", {"key": key, "step": step, "edges": self.edges, "counts": self.counts})
+        if self.not_finite:
+            out.point(f"{key}.not_finite", float(self.not_finite), step)
+        if self.counts:
+            out.record("histogram", {"key": key, "step": step, "edges": self.edges, "counts": self.counts})
 
     def _of_counts(self, counts: Any, edges: Any) -> None:
         self.counts, self.edges = _numbers(counts), _numbers(edges)
@@ -58,14 +66,29 @@ class Histogram(Loggable):
         try:
             import numpy as np
         except ImportError:
-            self.counts, self.edges = _count(_numbers(samples), bins)
+            numbers = _numbers(samples)
+            finite = [number for number in numbers if math.isfinite(number)]
+            self._check(len(numbers), len(finite))
+            if finite:
+                self.edges = bin_edges(min(finite), max(finite), bins)
+                self.counts = _count(finite, self.edges)
             return
-        array = to_numpy(samples).astype(np.float64, copy=False).ravel()
-        array = array[np.isfinite(array)]
-        if not array.size:
-            raise UsageError("a histogram of no finite sample")
-        counts, edges = np.histogram(array, bins=bins)
-        self.counts, self.edges = counts.astype(float).tolist(), edges.tolist()
+        array = to_numpy(samples)
+        if array.dtype.kind in "cmM":
+            raise UsageError(f"a histogram of {array.dtype} samples: give numbers")
+        array = array.astype(np.float64, copy=False).ravel()
+        finite = array[np.isfinite(array)]
+        self._check(array.size, finite.size)
+        if finite.size:
+            self.edges = bin_edges(float(finite.min()), float(finite.max()), bins)
+            even = len(self.edges) == bins + 1 and math.isfinite(self.edges[-1] - self.edges[0])
+            options = {"bins": bins, "range": (self.edges[0], self.edges[-1])} if even else {"bins": self.edges}
+            self.counts = np.histogram(finite, **options)[0].astype(float).tolist()
+
+    def _check(self, samples: int, finite: int) -> None:
+        if not samples:
+            raise UsageError("a histogram of no sample")
+        self.not_finite = samples - finite
 
 
 def to_numpy(value: Any) -> Any:
@@ -94,16 +117,23 @@ def _flat(values: Any) -> list[Any]:
     return [leaf for value in values for leaf in (_flat(value) if isinstance(value, (list, tuple)) else [value])]
 
 
-def _count(samples: Sequence[float], bins: int) -> tuple[list[float], list[float]]:
-    """numpy.histogram where there is no numpy."""
-    finite = [sample for sample in samples if math.isfinite(sample)]
-    if not finite:
-        raise UsageError("a histogram of no finite sample")
-    low, high = min(finite), max(finite)
+def bin_edges(low: float, high: float, bins: int) -> list[float]:
+    """Return the ascending edges of at most `bins` bins of equal width from `low` to `high`, both finite. A single
+    value gets bins of its own around it; no difference overflows, and no two edges are equal."""
     if low == high:
         low, high = low - 0.5, high + 0.5
-    width = (high - low) / bins
-    counts = [0.0] * bins
+        if low == high:  # a half is nothing beside it
+            low, high = math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+    edges = [place * ((high - low) / bins) + low for place in range(bins + 1)]
+    if not math.isfinite(high - low):
+        edges = [low * (1 - place / bins) + high * (place / bins) for place in range(bins + 1)]
+    edges[-1] = high
+    return list(dict.fromkeys(edges))
+
+
+def _count(finite: Sequence[float], edges: Sequence[float]) -> list[float]:
+    """numpy.histogram where there is no numpy. The last bin has its upper edge, too."""
+    counts = [0.0] * (len(edges) - 1)
     for sample in finite:
-        counts[min(int((sample - low) / width), bins - 1)] += 1
-    return counts, [*(low + width * index for index in range(bins)), high]
+        counts[min(bisect_right(edges, sample) - 1, len(counts) - 1)] += 1
+    return counts

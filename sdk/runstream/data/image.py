@@ -25,8 +25,8 @@ class Image(Media):
 
     `data_or_path`: an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), where H and W are pixels; a torch
     tensor of shape (C, H, W) or (H, W); a PIL image; a matplotlib figure; or the path of a PNG, JPEG, GIF or WebP
-    file. Floats in [0, 1] become 0 to 255 (in [-1, 1] likewise, shifted); other floats are stretched to their range
-    when `normalize`, else clipped.
+    file. Floats in [0, 1] become 0 to 255 (in [-1, 1] likewise, shifted). Other floats, and integers beyond 0 to 255,
+    are stretched to their range, which the metadata names, when `normalize`; else they are clipped.
     `mode`: a PIL mode, such as "L" or "RGB"; `file_type`: png or jpg.
     `boxes`: {name: {"box_data": [{"position": {...}, "class_id": int, ...}], "class_labels": {id: label}}}.
     `masks`: {name: {"mask_data": array of shape (H, W) of class ids, "class_labels": {id: label}}}.
@@ -53,7 +53,7 @@ class Image(Media):
         if isinstance(source, (str, Path)):
             self._read_file(Path(source))
         else:
-            picture = to_picture(source, mode, normalize)
+            picture = to_picture(source, mode, normalize, self.metadata)
             self.metadata |= {"width": picture.width, "height": picture.height}
             self.contents.append(_encoded(picture, file_type))
         if classes is not None:
@@ -89,9 +89,13 @@ class Image(Media):
         self.metadata.setdefault("masks", {})[name] = {"sha256": content.sha256, "class_labels": labels}
 
 
-def to_picture(source: Any, mode: str | None = None, normalize: bool = True) -> Any:
-    """A PIL image. Raises UsageError."""
+def to_picture(
+    source: Any, mode: str | None = None, normalize: bool = True, metadata: dict[str, Any] | None = None
+) -> Any:
+    """A PIL image. `metadata` gets the range of values that were stretched. Raises UsageError."""
     pillow = _pillow()
+    if isinstance(source, pillow.Image) and source.mode in ("I", "F"):
+        source = to_numpy(source)  # 32 bits a pixel, which PIL would clip
     if isinstance(source, pillow.Image):
         return source.convert(mode) if mode else source
     if is_figure(source):
@@ -109,11 +113,11 @@ def to_picture(source: Any, mode: str | None = None, normalize: bool = True) -> 
         )
     if max(array.shape[:2]) > _MAX_SIDE:
         raise UsageError(f"an image of the shape {tuple(array.shape)}: at most {_MAX_SIDE} pixels a side")
-    picture = pillow.fromarray(_to_bytes(array, normalize))
+    picture = pillow.fromarray(_to_bytes(array, normalize, {} if metadata is None else metadata))
     return picture.convert(mode) if mode else picture
 
 
-def _to_bytes(array: Any, normalize: bool) -> Any:
+def _to_bytes(array: Any, normalize: bool, metadata: dict[str, Any]) -> Any:
     import numpy as np
 
     if array.dtype == np.uint8:
@@ -126,13 +130,14 @@ def _to_bytes(array: Any, normalize: bool) -> Any:
     finite = data[np.isfinite(data)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     data = np.clip(data, low, high)
-    if np.issubdtype(array.dtype, np.floating) and normalize:
-        if low >= 0 and high <= 1:
-            data = data * 255
-        elif low >= -1 and high <= 1:
-            data = (data + 1) * 127.5
-        elif not (low >= 0 and high <= 255):
-            data = (data - low) * (255 / (high - low))
+    floats = np.issubdtype(array.dtype, np.floating)
+    if floats and normalize and low >= 0 and high <= 1:
+        data = data * 255
+    elif floats and normalize and low >= -1 and high <= 1:
+        data = (data + 1) * 127.5
+    elif normalize and not (low >= 0 and high <= 255):
+        data = (data / 2 - low / 2) / (high / 2 - low / 2 or 1.0) * 255  # halves: no difference overflows
+        metadata["value_range"] = [low, high]
     return np.clip(data, 0, 255).round().astype(np.uint8)
 
 
@@ -157,9 +162,11 @@ def _encoded(picture: Any, file_type: str) -> Content:
     media_type = _FILE_TYPES.get(suffix)
     if media_type is None:
         raise UsageError(f"file_type is {file_type!r}: png, jpg, gif or webp")
+    if picture.mode == "I;16" and suffix != ".png":
+        picture = _pillow().fromarray(_to_bytes(to_numpy(picture), True, {}))
     if suffix in (".jpg", ".jpeg") and picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
-    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"):
+    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         picture = picture.convert("RGB")
     buffer = io.BytesIO()
     picture.save(

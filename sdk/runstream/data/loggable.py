@@ -16,6 +16,10 @@ class Outbox(Protocol):
         """Append one record, together with the contents that it refers to. Raises SpoolError, UsageError."""
         ...
 
+    def point(self, key: str, value: float, step: int) -> None:
+        """Append a scalar point. Raises SpoolError."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -96,6 +100,16 @@ class Media(Loggable):
 
     def write(self, key: str, step: int, out: Outbox) -> None:
         write_media([self], key, step, out)
+
+
+class Text(Loggable):
+    """A text, where it does not come as a str: a date, as ISO 8601."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def write(self, key: str, step: int, out: Outbox) -> None:
+        out.record("text", {"key": key, "step": step, "value": self.text})
 
 
 def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:

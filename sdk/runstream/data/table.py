@@ -17,7 +17,8 @@ LARGE_TABLE = "application/vnd.runstream.table+json"
 class Table(Loggable):
     """Rows of named columns.
 
-    `columns`: names; `data`: rows, each of as many cells; or `dataframe` (pandas), or a 2-d array as `data`.
+    `columns`: names; `data`: rows, each of as many cells; or `dataframe` (pandas, polars, Arrow), or a 2-d array as
+    `data`.
     Cells: numbers, strings, booleans, None, lists, and Image, Audio, Video or Html.
     """
 
@@ -92,11 +93,10 @@ class Table(Loggable):
         out.record("table", value, contents)
 
     def _fill(self, columns: Any, data: Any, frame: Any) -> None:
-        if frame is None and hasattr(data, "columns") and hasattr(data, "itertuples"):
+        if frame is None and is_frame(data):
             frame, data = data, None
         if frame is not None:
-            self.columns = [str(name) for name in frame.columns]
-            self.data = [list(row) for row in frame.itertuples(index=False, name=None)]
+            self.columns, self.data = _of_frame(frame)
             return
         self.data = [list(row) for row in (data.tolist() if hasattr(data, "tolist") else data or [])]
         width = len(self.data[0]) if self.data else 0
@@ -107,6 +107,24 @@ class Table(Loggable):
                 raise UsageError(
                     f"row {number} of the table has {len(row)} cells, there are {len(self.columns)} columns"
                 )
+
+
+def is_frame(value: object) -> bool:
+    """Whether it is a DataFrame of pandas or polars, or a table of Arrow. Imports nothing."""
+    kind = type(value)
+    return any(hasattr(kind, name) for name in ("itertuples", "iter_rows", "to_pylist")) and (
+        hasattr(kind, "columns") or hasattr(kind, "column_names")
+    )
+
+
+def _of_frame(frame: Any) -> tuple[list[str], list[list[Any]]]:
+    """Names and rows."""
+    if hasattr(frame, "to_pylist"):
+        names = list(frame.column_names)
+        return [str(name) for name in names], [[row[name] for name in names] for row in frame.to_pylist()]
+    if hasattr(frame, "iter_rows"):
+        return [str(name) for name in frame.columns], [list(row) for row in frame.iter_rows()]
+    return [str(name) for name in frame.columns], [list(row) for row in frame.itertuples(index=False, name=None)]
 
 
 def _cell(value: Any, contents: list[Content]) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from runstream.sender.records import Unreadable, convert
+from runstream.sender.wire_time import wire_time
 from runstream_proto.v1 import ingest_pb2 as pb
 
 TARGET_BYTES = 512 << 10
@@ -75,7 +76,7 @@ class BatchBuilder:
             columns = self._frames[keyset] = _Columns(keyset)
             self._bytes += sum(map(len, keyset)) + 4 * len(keyset)
         columns.numbers.append(number)
-        columns.times.append(time_us)
+        columns.times.append(wire_time(time_us))
         columns.steps_and_values += step_and_values
         self._bytes += len(step_and_values)
         self._rows += 1
@@ -91,7 +92,7 @@ class BatchBuilder:
         if self._alone:
             return False
         if data:  # an empty record only keeps the numbering whole
-            record, contents, problem = convert(number, time_us, data)
+            record, contents, problem = convert(number, wire_time(time_us), data)
             if problem:
                 if self:
                     return False

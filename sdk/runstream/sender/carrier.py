@@ -18,6 +18,7 @@ from runstream.sender import aside
 from runstream.sender.batch import BatchBuilder, SpooledContent
 from runstream.sender.link import KeyRefusedError, Link, Links, MediaRefusedError, PermanentError, RunDeletedError
 from runstream.sender.records import Unreadable
+from runstream.sender.wire_time import wire_time
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place
@@ -484,7 +485,7 @@ class Carrier:
         return builder.build(self._run_path(), self.meta.writer_id, self.meta.rank)
 
     def _build_own(self, entry: Entry, *, lost: bool = False) -> bytes:
-        record = pb.Record(number=entry.last_record, time_us=entry.time_us)
+        record = pb.Record(number=entry.last_record, time_us=wire_time(entry.time_us))
         if lost or entry.kind in (KIND_LOST, KIND_UNFINISHED):
             record.loss.points = entry.points_total - self._points
             if entry.kind == KIND_UNFINISHED:
@@ -497,9 +498,11 @@ class Carrier:
             record.number = entry.number
             record.heartbeat.SetInParent()
         else:
-            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.helper else pb.StreamFinish.OUTCOME_CRASHED
+            # A stream of the sender's own ends with what it watched. Whoever else says nothing was killed, or left by
+            # os._exit: a forked child, too (its end says nothing of the run).
+            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.system else pb.StreamFinish.OUTCOME_CRASHED
             record.finish.outcome = outcome
-            record.finish.exit_code = 0 if self.meta.helper else -1
+            record.finish.exit_code = 0 if self.meta.system else -1
             record.finish.points = entry.points_total
             record.finish.records = entry.last_record - 1
             record.finish.dropped_points = self._reader.dropped_points()

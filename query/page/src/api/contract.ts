@@ -283,6 +283,11 @@ export interface Difference {
 
 export type DifferenceChange = "CHANGE_UNSPECIFIED" | "CHANGE_SAME" | "CHANGE_ADDED" | "CHANGE_REMOVED" | "CHANGE_CHANGED";
 
+export interface EditedField {
+  field: string;
+  replaced_json: string;
+}
+
 export interface EndTrialRequest {
   agent: string;
   number: Int64;
@@ -1245,6 +1250,7 @@ export interface Run {
   last_steps: LastStep[];
   summary_truncated: boolean;
   unreadable: string;
+  edited_fields: EditedField[];
 }
 
 export interface RunChange {

@@ -1,0 +1,115 @@
+"""What `init()` says of a run as a whole: names, tags, notes, config. And, of a run that is continued, what stays said.
+
+What was not given is not written: what the run has stays. What was given is written, unless people changed the field by
+hand and `init()` only repeats what the run had said before: then the change stays (decision 24).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runstream.names import default_name
+from runstream.plain import flattened, nested, to_plain, without
+from runstream.settings import Settings
+
+_FIELDS = {"name": "name", "notes": "notes", "tags": "tags", "run_group": "group", "job_type": "job_type"}
+"""Settings, and the fields of the run that they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is known of the run from before."""
+
+    exists: bool | None = False
+    """None: the server did not say."""
+    last_step: int | None = None
+    """Of this rank; None where no step is known."""
+    trouble: str = ""
+    """Why the server did not say."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """name, notes, tags, group, job_type, as far as they are known."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted keys to values."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """`run.name`, `config.<dotted key>`, ...: fields whose value people set, with what the run had said, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A run's document as this process begins with it."""
+
+    fields: Mapping[str, Any]
+    """name, notes, tags, group, job_type: what holds."""
+    config: Mapping[str, Any]
+    """What holds: values of an earlier attempt are plain and nested, given ones are as they were given."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """Of earlier attempts."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Of `fields`, what this process says anew."""
+    kept: frozenset[str] = frozenset()
+    """Dotted keys of `config` that this process does not say anew."""
+
+    @property
+    def emptied(self) -> list[str]:
+        """Of `written`, what was given empty: it empties what the run has, and the start record cannot say so."""
+        return [name for name, value in self.written.items() if not value]
+
+    def written_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Of `config`, as it holds now, what this process says anew: plain and nested."""
+        return without(to_plain(config), self.kept.__contains__)
+
+
+def make_document(
+    settings: Settings, run_id: str, config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any] | None = None
+) -> Document:
+    """Pure. `config`: as it was given to `init()`. `fixed`: a sweep's parameters, which nothing outranks."""
+    given = settings.given()
+    held: dict[str, Any] = {"name": default_name(run_id), "notes": "", "tags": (), "group": "", "job_type": ""}
+    held |= {name: value for name, value in earlier.fields.items() if value}
+    written: dict[str, Any] = {}
+    if earlier.exists is False:
+        written["name"] = held["name"]
+    for setting, name in _FIELDS.items():
+        is_given = setting in given and (given[setting] or name != "name")
+        if is_given and not _is_repeated(earlier, f"run.{name}", given[setting]):
+            held[name] = written[name] = given[setting]
+    held["tags"] = tuple(held["tags"])
+    shown, kept = _continued_config(config, earlier, flattened(to_plain(fixed or {})))
+    return Document(held, shown, dict(earlier.summary), written, kept)
+
+
+def _continued_config(
+    config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """What the run's config is, and the dotted keys of it that need not be said again."""
+    said = flattened(to_plain(config)) | dict(fixed)
+    said = {
+        key: value for key, value in said.items() if key in fixed or not _is_repeated(earlier, f"config.{key}", value)
+    }
+    known = {key: value for key, value in earlier.config.items() if said.keys().isdisjoint(_paths(key))}
+    edited = {name.removeprefix("config.") for name in earlier.edited if name.startswith("config.")}
+    shown = nested(known | said)
+    not_whole = {path for key in (*known, *edited) for path in _paths(key)}
+    shown |= {str(key): value for key, value in config.items() if key not in not_whole}  # as it was given: an object
+    return shown, frozenset(known.keys() | edited - said.keys())
+
+
+def _paths(key: str) -> list[str]:
+    """A dotted key, and those of the dicts that it is in."""
+    parts = key.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
+    """Whether people changed the field, and `value` is what the run had said before they did."""
+    before = earlier.edited.get(name)
+    if not before:
+        return False
+    try:
+        return bool(json.loads(before) == json.loads(json.dumps(to_plain(value))))
+    except ValueError:
+        return False
