@@ -159,7 +159,14 @@ def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
     if settings.run_id:
         return check_name("run id", settings.run_id)
     if job.world_size > 1:
-        return ranks.shared_run_id(job, _runs_started)
+        from runstream.meeting import common_run_id
+
+        run_id, problem = common_run_id(settings, job, _runs_started)
+        if problem and settings.strict:
+            raise UsageError(problem)
+        if problem:
+            Notices(settings.silent, strict=False).warn(problem)
+        return run_id
     return (auto.run_id() if auto else "") or new_run_id()
 
 
