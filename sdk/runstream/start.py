@@ -75,8 +75,7 @@ def start_run(
     check_name("project", chosen.project)
     if chosen.entity:
         check_name("team", chosen.entity)
-    if chosen.api_key:
-        key_prefix(chosen.api_key)
+    chosen = _with_usable_key(chosen)
     job = ranks.detect(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
@@ -104,6 +103,21 @@ def start_run(
     if save_code and run.rank == 0:
         run.log_code()
     return run
+
+
+def _with_usable_key(settings: Settings) -> Settings:
+    """A key that is none is said, and no reason to stop a training job: what is recorded is sent with the right one
+    later. Raises UsageError when `strict`."""
+    if not settings.api_key:
+        return settings
+    try:
+        key_prefix(settings.api_key)
+    except UsageError as error:
+        if settings.strict:
+            raise
+        Notices(settings.silent, strict=False).warn(f"{error}. The one that was given is left out")
+        return settings.but(api_key="")
+    return settings
 
 
 def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
@@ -205,9 +219,11 @@ def _greet(run: Run) -> None:
     if run.rank != 0 or run.disabled:
         return
     notices = Notices(run.settings.silent, strict=False)
-    ranks_text = f", {run.world_size} ranks" if run.world_size > 1 else ""
-    going_on = f", going on at step {run.step}" if run.resumed else ""
-    notices.say(f"run {run.name} ({run.path}{ranks_text}{going_on}), spool in {run.settings.root}")
+    about = [f"{run.world_size} ranks"] if run.world_size > 1 else []
+    about += [f"going on at step {run.step}"] if run.resumed else []
+    where = run.url if run.settings.mode == "online" else run.path
+    text = f" ({', '.join(about)})" if about else ""
+    notices.say(f"run {run.name}: {where}{text}, spool in {run.settings.root}")
     credentials = Credentials(run.settings.root)
     known = run.settings.api_key or credentials.find(run.settings.base_url)
     if run.settings.mode == "online" and not known:
