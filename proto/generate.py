@@ -8,7 +8,9 @@ refuse the older protobuf and grpcio that `pyproject.toml` allows.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 from grpc_tools import protoc
@@ -25,24 +27,36 @@ def generate(out: Path) -> None:
     well_known = Path(grpc_tools.__file__).parent / "_proto"
     target = out / PACKAGE
     (target / "v1").mkdir(parents=True, exist_ok=True)
-    for source in sorted(SOURCES.glob("*.proto")):
-        # protoc names the Python package after the path below the include folder: the sources' own path is
-        # runstream/v1, which is the SDK's name, so it is mapped to runstream_proto/v1.
-        arguments = [
-            "protoc",
-            f"-I{PACKAGE}/v1={SOURCES}",
-            f"-I{well_known}",
-            f"--python_out={out}",
-            f"--mypy_out=quiet:{out}",
-            f"--grpc_python_out={out}",
-            f"--mypy_grpc_out=quiet:{out}",
-            f"{PACKAGE}/v1/{source.name}",
-        ]
-        if protoc.main(arguments) != 0:
-            sys.exit(f"protoc failed on {source}")
+    with tempfile.TemporaryDirectory() as staged:
+        _stage(Path(staged))
+        for source in sorted(SOURCES.glob("*.proto")):
+            arguments = [
+                "protoc",
+                f"-I{staged}",
+                f"-I{well_known}",
+                f"--python_out={out}",
+                f"--mypy_out=quiet:{out}",
+                f"--grpc_python_out={out}",
+                f"--mypy_grpc_out=quiet:{out}",
+                f"{PACKAGE}/v1/{source.name}",
+            ]
+            if protoc.main(arguments) != 0:
+                sys.exit(f"protoc failed on {source}")
     for folder, text in ((target, "The generated contract: see proto/runstream/v1."), (target / "v1", "Version 1.")):
         (folder / "__init__.py").write_text(f'"""{text}"""\n', encoding="utf-8")
         (folder / "py.typed").touch()
+
+
+def _stage(folder: Path) -> None:
+    """Copy the sources to where Python's package is to be. protoc names it after the path, in imports too, and
+    runstream/v1, which is what other languages want, is the SDK's name."""
+    target = folder / PACKAGE / "v1"
+    target.mkdir(parents=True)
+    for source in SOURCES.glob("*.proto"):
+        text = re.sub(
+            r'(?m)^(import (?:public )?")runstream/v1/', rf"\1{PACKAGE}/v1/", source.read_text(encoding="utf-8")
+        )
+        (target / source.name).write_text(text, encoding="utf-8")
 
 
 def main() -> None:

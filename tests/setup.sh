@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python packages: Java and Maven for a real Kafka, PostgreSQL, PyTorch for the integrations,
-# Chromium and fonts for the page; a client of ClickHouse's in Go, as Grafana uses it.
+# Open MPI and MPICH for what launchers tell their ranks, Chromium and fonts for the page; a client of ClickHouse's in Go, as Grafana uses it.
 # Installs what is missing where it may (Debian, root); elsewhere says so, and the tests that need it skip and say why.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +9,8 @@ command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 /usr/bin/python3 -c "import torch" >/dev/null 2>&1 || missing="$missing python3-torch"
+command -v mpirun.openmpi >/dev/null 2>&1 || missing="$missing openmpi-bin"
+command -v mpirun.mpich >/dev/null 2>&1 || missing="$missing mpich"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -d /usr/share/fonts/truetype/noto ] || missing="$missing fonts-noto-core fonts-noto-color-emoji"
 fc-list 2>/dev/null | grep -q Inter || missing="$missing fonts-inter"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import clickhouse_connect
@@ -114,7 +114,8 @@ class ClickHouseConfig:
 
 
 async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
-    """A clickhouse-connect async client. Raises StorageUnavailableError or StorageRefusedError."""
+    """A clickhouse-connect async client. Raises StorageUnavailableError or StorageRefusedError, which name the address
+    and what was asked for there."""
     parts = urlsplit(config.url)
     try:
         return await clickhouse_connect.get_async_client(
@@ -133,7 +134,16 @@ async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
             settings=settings,
         )
     except Exception as error:  # the driver raises many kinds; all are classified
-        raise classify(error) from error
+        raise _placed(classify(error), parts, config) from error
+
+
+def _placed(error: StorageError, parts: SplitResult, config: ClickHouseConfig) -> StorageError:
+    """The same trouble, with where it was: ClickHouse's native port and a wrong password are the usual mistakes."""
+    where = f"ClickHouse at {parts.scheme}://{parts.hostname}:{parts.port or ''}".rstrip(":")
+    sentence = f"{where} (its HTTP interface, as user {config.user!r}, database {config.database!r}): {error}"
+    if isinstance(error, StorageRefusedError):
+        return StorageRefusedError(sentence, error.code)
+    return StorageUnavailableError(sentence)
 
 
 def classify(error: Exception) -> StorageError:

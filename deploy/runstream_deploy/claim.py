@@ -126,7 +126,7 @@ def describe(process: psutil.Process) -> str:
     except (psutil.Error, OSError):
         command = []
     if command and "python" in Path(command[0]).name:
-        command = command[1:]
+        command = command[2:] if command[1:2] == ["-P"] else command[1:]
     if command[:2] == ["-m", "runstream_common.tether"]:
         command = command[3:]
     words = " ".join(command)[:160]

@@ -58,6 +58,8 @@ async def describe_streams(storage: Storage, project: str, run: str, world_size:
         if row["helper"] != SYSTEM_STREAM or stream.completeness.verdict != pb.Completeness.VERDICT_OPEN
     }
     ranks = {stream.rank for stream, row in zip(streams, rows, strict=True) if not row["helper"]}
+    if len(ranks) < world_size:
+        whole.findings.append(f"{len(ranks)} of {world_size} ranks {'has' if len(ranks) == 1 else 'have'} reported")
     if pb.Completeness.VERDICT_OPEN in verdicts or len(ranks) < world_size:
         whole.verdict = pb.Completeness.VERDICT_OPEN
     elif pb.Completeness.VERDICT_INCOMPLETE in verdicts:

@@ -15,15 +15,17 @@ NAMES = ("failed", "crashed", "preempted", "finished", "running")
 
 def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
     """(N,) places in `NAMES`. A rank whose newest stream has no outcome, and of which the server has heard nothing
-    since `silent_us`, has crashed. `columns`: FACTS, (N,) each.
+    since `silent_us`, has crashed. Ranks that never reported are waited for as long after the last sign of life: the
+    others have finished then, and the verdict tells how many there were. `columns`: FACTS, (N,) each.
     """
-    silent = (columns["open"] > 0) & (columns["heard_us"] < silent_us)
+    unheard = columns["heard_us"] < silent_us
+    silent = (columns["open"] > 0) & unheard
     return np.select(
         [
             columns["failed"] > 0,
             (columns["crashed"] > 0) | silent,
             columns["preempted"] > 0,
-            columns["ended"] >= columns["world_size"],
+            (columns["ended"] >= columns["world_size"]) | ((columns["open"] == 0) & unheard),
         ],
         [0, 1, 2, 3],
         4,

@@ -163,8 +163,16 @@ class RunEnding(RunFacts):
                 f"run {self.id}: recorded in {root}; not yet on the server after {timeout:g} s{because}: "
                 f"the sender goes on, or send it with `runstream sync {root}`"
             )
-        elif self.rank == 0 and not self._helper:
-            self._notices.say(f"run {self.name}: {stream.writer.points} points stored; {self.url}")
+        elif self.rank == 0 and not self._helper and not self.settings.silent:
+            from runstream.reachable import page_problem
+
+            problem = page_problem(self.settings)
+            points = stream.writer.points
+            stored_text = f"run {self.name}: {points} {'point' if points == 1 else 'points'} stored"
+            if problem:
+                self._notices.warn(f"{stored_text} by the gateway {self.settings.gateway_address}, but {problem}")
+            else:
+                self._notices.say(f"{stored_text}; {self.url}")
 
 
 def _because(stream: Stream) -> str:

@@ -78,8 +78,7 @@ def start_run(
         check_name("team", chosen.entity)
     if chosen.run_id:
         check_name("run id", chosen.run_id)
-    if chosen.api_key:
-        key_prefix(chosen.api_key)
+    chosen = _with_usable_key(chosen)
     job = ranks.detect(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
@@ -138,6 +137,21 @@ def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
         return {}
 
 
+def _with_usable_key(settings: Settings) -> Settings:
+    """A key that is none is said, and no reason to stop a training job: what is recorded is sent with the right one
+    later. Raises UsageError when `strict`."""
+    if not settings.api_key:
+        return settings
+    try:
+        key_prefix(settings.api_key)
+    except UsageError as error:
+        if settings.strict:
+            raise
+        Notices(settings.silent, strict=False).warn(f"{error}. The one that was given is left out")
+        return settings.but(api_key="")
+    return settings
+
+
 def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
     """The run, with its spool where the settings say; else in a temporary folder; else not recorded at all. A folder
     that cannot be used is said, and no reason to stop a training job. Raises SpoolError when `strict`."""
@@ -189,7 +203,14 @@ def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
     if settings.run_id:
         return settings.run_id
     if job.world_size > 1:
-        return ranks.shared_run_id(job, _runs_started)
+        from runstream.meeting import common_run_id
+
+        run_id, problem = common_run_id(settings, job, _runs_started)
+        if problem and settings.strict:
+            raise UsageError(problem)
+        if problem:
+            Notices(settings.silent, strict=False).warn(problem)
+        return run_id
     return (auto.run_id() if auto else "") or new_run_id()
 
 
@@ -260,9 +281,11 @@ def _greet(run: Run) -> None:
         notices.warn(
             f"the clock of this machine is wrong ({now_us // 1_000_000} s since 1970): times are stored as 1970 or 2100"
         )
-    ranks_text = f", {run.world_size} ranks" if run.world_size > 1 else ""
-    going_on = f", going on at step {run.step}" if run.resumed else ""
-    notices.say(f"run {run.name} ({run.path}{ranks_text}{going_on}), spool in {run.settings.root}")
+    about = [f"{run.world_size} ranks"] if run.world_size > 1 else []
+    about += [f"going on at step {run.step}"] if run.resumed else []
+    where = run.url if run.settings.mode == "online" else run.path
+    text = f" ({', '.join(about)})" if about else ""
+    notices.say(f"run {run.name}: {where}{text}, spool in {run.settings.root}")
     credentials = Credentials(run.settings.root)
     known = run.settings.api_key or credentials.find(run.settings.base_url)
     if run.settings.mode == "online" and not known:

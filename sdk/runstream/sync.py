@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -153,9 +154,22 @@ def _bytes_waiting(spool: SpoolFolder) -> int:
     return total
 
 
+_WORDS = {
+    "process running": "it still logs; what it logged is sent as it comes",
+    "process ended": "it has ended; the sender, or `runstream sync`, sends the rest",
+    "records stored": "so many of its log() calls and other records are on the server for good",
+    "offline": "mode='offline': sent by `runstream sync` alone",
+    "system": "the sender's own stream: system metrics and console of that process",
+    "not sent yet": "nothing of it so far; what follows, or the first line, says why",
+    "last looked after": "its sender is busy or gone",
+}
+"""Of the lines of `status`."""
+
+
 def status(folder: Path | None) -> int:
-    """Print a line for each stream that waits."""
+    """Print a line for each stream that waits, and what the words of these lines mean."""
     spool = _folder(folder)
+    shown = ""
     print(f"spool {spool.root}, sender {_sender_state(spool)}")
     for path in spool.stream_folders():
         try:
@@ -172,10 +186,13 @@ def status(folder: Path | None) -> int:
         trouble = _last_look(progress.beat_us, meta.offline)
         trouble += f", {progress.rejected_batches} batches or records refused" if progress.rejected_batches else ""
         trouble += f", {progress.error}" if progress.error else ""
-        print(
-            f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, "
-            f"{progress.acked_record} records stored{kind}{trouble}"
-        )
+        line = f"{progress.acked_record} records stored{kind}{trouble}"
+        print(f"  {meta.project}/{meta.run} rank {meta.rank}: process {alive}, {age}, {line}")
+        shown += f"process {alive}, {line}"
+    print("A line is a process's stream of which something is not on the server yet:" if shown else "Nothing waits.")
+    for words, meaning in _WORDS.items():
+        if words in shown:
+            print(f"  {words:<17}{meaning}")
     return 0
 
 
@@ -209,7 +226,17 @@ def _last_look(beat_us: int, offline: bool) -> str:
 
 
 def _folder(folder: Path | None) -> SpoolFolder:
+    """Raises UsageError where it is none, or is somebody else's."""
     root = (folder or Settings.from_environment().root).expanduser().absolute()
-    if not (root / "streams").is_dir():
-        raise UsageError(f"{root} is no spool folder: give the one that finish() named, or set RUNSTREAM_DIR")
+    try:
+        os.scandir(root / "streams").close()
+        for path in (root / "streams", root / "sender.lock"):
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{root} is no spool folder: give the one that finish() named, or set RUNSTREAM_DIR") from None
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be used ({error.strerror}): a spool belongs to who logged, run this as that user"
+        ) from None
     return SpoolFolder(root)

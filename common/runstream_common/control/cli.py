@@ -15,20 +15,7 @@ from runstream_common.times import from_us
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="runstream key", description=__doc__)
-    parser.add_argument("--control-url", help="database; default: RUNSTREAM_CONTROL_URL")
-    commands = parser.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="make a key and print it, this once")
-    create.add_argument("--team", required=True)
-    create.add_argument("--user", default=getpass.getuser())
-    create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
-    commands.add_parser("list", help="all keys, without their secret part")
-    revoke = commands.add_parser("revoke", help="end a key; open streams end within seconds")
-    revoke.add_argument("prefix", help="rs_<12 hex digits>")
-    link = commands.add_parser("link", help="print a link that logs a browser in, once, within the hour")
-    link.add_argument("prefix", help="rs_<12 hex digits> of the key whose user it is for")
-    link.add_argument("--base-url", help="of the page; default: RUNSTREAM_BASE_URL, or http://127.0.0.1:7461")
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     try:
         return asyncio.run(_run(arguments))
     except (ConfigError, ControlError) as error:
@@ -36,8 +23,31 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def _parser() -> argparse.ArgumentParser:
+    database = argparse.ArgumentParser(add_help=False)
+    database.add_argument("--control-url", default=argparse.SUPPRESS, help="database; default: RUNSTREAM_CONTROL_URL")
+    # Before the command and after it: a default of the latter would take away what stands before.
+    parser = argparse.ArgumentParser(prog="runstream key", description=__doc__, parents=[database])
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, meaning: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=meaning, description=meaning, parents=[database])
+
+    create = command("create", "make a key and print it, this once")
+    create.add_argument("--team", required=True)
+    create.add_argument("--user", default=getpass.getuser())
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
+    command("list", "all keys, without their secret part")
+    revoke = command("revoke", "end a key; open streams end within seconds")
+    revoke.add_argument("prefix", help="rs_<12 hex digits>")
+    link = command("link", "print a link that logs a browser in, once, within the hour")
+    link.add_argument("prefix", help="rs_<12 hex digits> of the key whose user it is for")
+    link.add_argument("--base-url", help="of the page; default: RUNSTREAM_BASE_URL, or http://127.0.0.1:7461")
+    return parser
+
+
 async def _run(arguments: argparse.Namespace) -> int:
-    url = arguments.control_url or Env().text("RUNSTREAM_CONTROL_URL", "")
+    url = getattr(arguments, "control_url", "") or Env().text("RUNSTREAM_CONTROL_URL", "")
     if not url:
         raise ConfigError("no control database: give --control-url or set RUNSTREAM_CONTROL_URL")
     store = ControlStore.open(url)

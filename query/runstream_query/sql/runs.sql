@@ -1,5 +1,6 @@
 -- One row a run of a project: who wrote to it, when, and how its ranks ended, from which `states.py` says its state. What a
--- rank said is what its newest stream did. Parameters: project; runs (empty: all); limit. Newest first.
+-- rank said is what its newest stream did. `heard_us`: when the most silent open rank was heard of; where none is open, the
+-- run. Parameters: project; runs (empty: all); limit. Newest first.
 WITH
 per_writer AS
 (
@@ -54,7 +55,7 @@ SELECT
     countIf(said = 'preempted') AS preempted,
     countIf(said = 'finished') AS ended,
     countIf(said = '') AS open,
-    toUnixTimestamp64Micro(minIf(heard, said = '')) AS heard_us
+    toUnixTimestamp64Micro(if(countIf(said = '') > 0, minIf(heard, said = ''), max(heard))) AS heard_us
 FROM per_rank
 GROUP BY run
 ORDER BY created_us DESC, run

@@ -16,7 +16,15 @@ from runstream.credentials import Credentials
 from runstream.errors import RunstreamError
 from runstream.sender import aside
 from runstream.sender.batch import BatchBuilder, SpooledContent
-from runstream.sender.link import KeyRefusedError, Link, Links, MediaRefusedError, PermanentError, RunDeletedError
+from runstream.sender.link import (
+    KeyRefusedError,
+    Link,
+    Links,
+    MediaRefusedError,
+    PermanentError,
+    RunDeletedError,
+    gateway_in_words,
+)
 from runstream.sender.records import Unreadable
 from runstream.sender.wire_time import wire_time
 from runstream.spool import files, format
@@ -165,8 +173,9 @@ class Carrier:
                 self._give_way(str(error), PERMANENT_RETRY_S)
                 await asyncio.sleep(PERMANENT_RETRY_S)
             except (grpc.RpcError, OSError, TimeoutError) as error:
-                self._trouble(_reason(error))
-                self._give_way(_reason(error), RETRY_MIN_S)
+                text = f"{gateway_in_words(self.meta.gateway)}: {_reason(error)}"
+                self._trouble(text)
+                self._give_way(text, RETRY_MIN_S)
                 await asyncio.sleep(delay * random.uniform(0.75, 1.25))  # noqa: S311  not all at once
                 delay = min(delay * 2, RETRY_MAX_S)
             except GivesWayError:

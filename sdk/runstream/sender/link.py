@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -36,6 +38,8 @@ _PERMANENT = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED,
 }
+_PROXIES, _NO_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy"), ("no_grpc_proxy", "no_proxy")
+"""Variables that gRPC heeds, the first that is set."""
 _RESUME = {"allow": pb.RESUME_MODE_ALLOW, "never": pb.RESUME_MODE_NEVER, "must": pb.RESUME_MODE_MUST}
 
 
@@ -183,6 +187,17 @@ class Links:
                 channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
             self._channels[(address, tls)] = channel
         return channel
+
+
+def gateway_in_words(address: str) -> str:
+    """The address that was asked for: an error of gRPC names the proxy alone where there is one, or an IP address."""
+    host = address.rpartition(":")[0].strip("[]")
+    proxy = next(filter(None, (os.environ.get(name) for name in _PROXIES)), "")
+    spared = next(filter(None, (os.environ.get(name) for name in _NO_PROXIES)), "")
+    if not proxy or any(host.endswith(part.strip()) for part in spared.split(",") if part.strip()):
+        return f"gateway {address}"
+    name = urlsplit(proxy).netloc.rpartition("@")[2]
+    return f"gateway {address} through the proxy {name} (no_proxy={host} goes past it)"
 
 
 def _hello(meta: StreamMeta) -> pb.Hello:

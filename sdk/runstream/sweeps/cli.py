@@ -78,14 +78,18 @@ def _create(arguments: argparse.Namespace) -> int:
         config["name"] = arguments.name
     client = Client()
     info = create(client, config, arguments.entity, arguments.project, arguments.prior_run, check_only=arguments.check)
-    for note in info.notes:
-        print(f"note: {note}")
     if arguments.check:
-        print(f"this is a sweep: {described(info)}")
+        print(*(f"note: {note}\n" for note in info.notes), f"this is a sweep: {described(info)}", sep="")
         return 0
-    print(f"sweep {info.id} made: {described(info)}")
-    print(f"  start agents:  runstream agent {info.path}")
-    print(f"  look at it:    runstream sweep show {info.path} --watch")
+    # In a pipe or `$(...)` the id alone is the output; people read the rest.
+    people = sys.stdout if sys.stdout.isatty() else sys.stderr
+    for note in info.notes:
+        print(f"note: {note}", file=people)
+    print(f"sweep {info.id} made: {described(info)}", file=people)
+    print(f"  start agents:  runstream agent {info.path}", file=people)
+    print(f"  look at it:    runstream sweep show {info.path} --watch", file=people)
+    if people is not sys.stdout:
+        print(info.id)
     return 0
 
 

@@ -1,0 +1,125 @@
+"""The run id that a job's ranks share, where their launcher's identity alone does not settle it (decision 26).
+
+A certain identity needs nobody. An address and port, or a name that people chose, may have been another job's before:
+the store of torch's process group is asked where there is one, else the server, which runs of that name are over. Where
+nobody can be asked, no run is guessed: two experiments in one run cannot be told apart again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from runstream.credentials import Credentials
+from runstream.names import new_run_id
+from runstream.ranks import Job, run_id_of
+from runstream.settings import Settings
+
+_GENERATIONS = 1000
+"""Jobs of one name after which the search ends: people who use a name so often get a run each rank, and are told."""
+
+
+_PATIENCE = 5
+"""Times `resume_timeout_s` for a server that is slow to answer: one rank that gives up early is parted for good."""
+
+
+class SilentError(Exception):
+    """Nobody says whether a run is there; the message says why."""
+
+
+def common_run_id(settings: Settings, job: Job, nth: int) -> tuple[str, str]:
+    """The id for the `nth` run (from 0) of this process, and a sentence for people where it is not shared.
+
+    Waits for the server only where the identity may have been another job's, five times `resume_timeout_s` at most.
+    Never raises.
+    """
+    identity = job.identity
+    if settings.mode == "disabled":
+        return new_run_id(), ""
+    if identity.text and not identity.reusable:
+        return run_id_of(identity.text, nth), ""
+    if not identity.trusted and (met := _met_in_store(job, nth, settings.resume_timeout_s)):
+        return met, ""
+    trouble = "the launcher gives the ranks nothing in common that names the job"
+    if identity.text:
+        try:
+            return _free_run(lambda run: _ask(settings, run), job, nth), ""
+        except SilentError as error:
+            trouble = f"{identity.text} may have named another job before, and the server could not be asked ({error})"
+        if identity.trusted:
+            return run_id_of(identity.text, nth), ""
+    return new_run_id(), (
+        f"rank {job.rank} of {job.world_size} is recorded as a run of its own: {trouble}. For one run of all ranks set "
+        "RUNSTREAM_RUN_ID to the same new value on every rank"
+    )
+
+
+def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -> str:
+    """The first run of the job's name that is not another job's: it is not there, or is open and lacks this rank. A
+    job that its launcher restarted goes on in the last one. Raises SilentError."""
+    before = ""
+    for generation in range(_GENERATIONS):
+        run = run_id_of(job.identity.text, nth, generation)
+        answer = ask(run)
+        if answer is None:
+            return before if before and job.restart_count else run
+        reported = {int(item["rank"]) for item in answer.get("last_steps", [])}
+        if not job.restart_count and answer.get("state") == "RUN_STATE_RUNNING" and job.rank not in reported:
+            return run
+        before = run
+    raise SilentError(f"it has named {_GENERATIONS} jobs")
+
+
+def _ask(settings: Settings, run: str) -> dict[str, Any] | None:
+    """The run as the server has it; None where it has none. Raises SilentError."""
+    import json  # here: these bring OpenSSL with them, which jobs of a certain identity need not load
+    import urllib.error
+    import urllib.request
+
+    key = settings.api_key or Credentials(settings.root).find(settings.base_url)
+    if settings.mode != "online" or not key:
+        raise SilentError("the run is offline" if settings.mode != "online" else "no API key is known")
+    question = {"team": settings.entity, "project": settings.project, "run": run, "omit_completeness": True}
+    request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
+        f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
+        data=json.dumps(question).encode(),
+        headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=max(_PATIENCE * settings.resume_timeout_s, 0.1)) as response:  # noqa: S310
+            answer = json.loads(response.read(64 << 20))
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise SilentError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise SilentError(str(getattr(error, "reason", error))) from error
+    if not isinstance(answer, dict):
+        raise SilentError("the server's answer is no run")
+    return answer
+
+
+def _met_in_store(job: Job, nth: int, timeout_s: float) -> str:
+    """The id that the first rank left in the store of torch's process group, which is this job's alone; empty where
+    there is none. Torch is never imported for it."""
+    torch = sys.modules.get("torch.distributed")
+    if torch is None:
+        return ""
+    import threading
+
+    found: list[str] = []
+
+    def meet() -> None:
+        try:
+            if torch.is_available() and torch.is_initialized() and torch.get_world_size() == job.world_size:
+                store = torch.distributed_c10d._get_default_store()
+                found.append(bytes(store.compare_set(f"runstream/run/{nth}", "", new_run_id())).decode())
+        except Exception:  # noqa: BLE001  # whatever this version of torch raises: the next way is tried
+            return
+
+    # Beside this thread: a store whose host is gone would keep it for half an hour.
+    thread = threading.Thread(target=meet, name="runstream-meeting", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return found[0] if found else ""
