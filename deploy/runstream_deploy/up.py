@@ -27,7 +27,7 @@ from runstream_deploy.addresses import Addresses
 from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
 from runstream_deploy.claim import OccupiedError, claimed
 
-KEY_FILE = "api-key"
+KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0
 _COPY_EVERY_S = 3600.0
 """The control database is looked through and copied so often, and at each start."""
@@ -145,9 +145,6 @@ class Stack:
             await client.close()
 
     async def _bootstrap(self) -> str | None:
-        if self._config.control_file is not None:  # private from the beginning, what the engine puts beside it as well
-            self._config.control_file.touch(mode=0o600)
-            self._config.control_file.chmod(0o600)
         store = ControlStore.open(self._config.control_url)
         try:
             await store.migrate()
@@ -266,7 +263,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
     try:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.umask(0o077)  # also of the services: what they make is this user's only
+        _make_private(config.data)
         with claimed(config.data, addresses, config.listening, _say):
             return asyncio.run(_run(config))
     except (ChildError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
@@ -295,7 +293,8 @@ async def _run(config: UpConfig) -> int:
         if not starting.done():
             starting.cancel()
             return 130
-        _print_ready(config, starting.result(), await stack.login_link())
+        starting.result()
+        _print_ready(config, await stack.login_link())
         failed = asyncio.ensure_future(stack.failed())
         copying = asyncio.ensure_future(stack.copy_control_for_ever())
         await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
@@ -311,20 +310,26 @@ async def _run(config: UpConfig) -> int:
         print("runstream up: stopped; everything acked is on disk", flush=True)
 
 
-def _print_ready(config: UpConfig, key: str | None, link: str | None) -> None:
+def _print_ready(config: UpConfig, link: str | None) -> None:
     print("runstream is up. To look, open this once, within the hour:", flush=True)
-    print(f"  {link or f'http://{config.addresses.http}'}", flush=True)
+    print(f"  {_shown(config, link) if link else f'http://{config.addresses.http}'}", flush=True)
     print("To log from here:", flush=True)
     base, gateway, grpc = f"http://{config.addresses.http}", config.addresses.gateway, config.addresses.grpc
     print(f"  export RUNSTREAM_BASE_URL={base}")
     if not (gateway.endswith(":7460") and grpc.endswith(":7462")):
         print(f"  export RUNSTREAM_GATEWAY={gateway} RUNSTREAM_QUERY_GRPC={grpc}")
-    if key:
-        print(f"  export RUNSTREAM_API_KEY={key}")
-        print(f"  (the first key of team {config.team!r}; kept in {config.data / KEY_FILE}, readable by you only)")
-    else:
-        print(f"  export RUNSTREAM_API_KEY=$(cat {config.data / KEY_FILE})")
+    print(f"  export RUNSTREAM_API_KEY=$(cat {config.data.absolute() / KEY_FILE})")
     print("Ctrl-C stops it; the data stays.", flush=True)
+
+
+def _shown(config: UpConfig, link: str) -> str:
+    """The link on a terminal. Elsewhere the place of a private file that has it: what a service prints is kept in logs
+    that others read."""
+    if sys.stdout.isatty():
+        return link
+    path = config.data.absolute() / LINK_FILE
+    _write_private(path, link)
+    return f"the link in {path}"
 
 
 async def _answers(url: str, instance: str) -> str | None:
@@ -344,7 +349,16 @@ async def _answers(url: str, instance: str) -> str | None:
     return await asyncio.to_thread(ask)
 
 
+def _make_private(folder: Path) -> None:
+    """The folder, for this user only, also where it was there before. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+        _say(f"{folder} is now readable by you only: it holds keys, and what everybody logs")
+
+
 def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)  # one that others could read stays readable to who has it open
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(text + "\n")

@@ -18,6 +18,7 @@ from runstream.data.loggable import Content, write_media
 from runstream.definitions import Definitions, make_definition
 from runstream.document import Document
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
+from runstream.masking import mask_config
 from runstream.notices import Notices
 from runstream.plain import to_plain
 from runstream.ranks import Job
@@ -312,8 +313,10 @@ class Run(RunEnding):
             value |= {
                 **self._document.written,
                 "partial": True,
-                "config_json": dumps(self._document.written_config(self.config.as_dict())),
-                "environment": environment.capture() if self.settings.capture_environment else {},
+                "config_json": dumps(self._kept(self._document.written_config(self.config.as_dict()))),
+                "environment": environment.capture(self.settings.capture_variables, self.settings.capture_diff)
+                if self.settings.capture_environment
+                else {},
                 "sweep_id": self.settings.sweep_id,
             }
         return value
@@ -462,7 +465,14 @@ class Run(RunEnding):
         self._append("field", {"section": section, "key": key, "value_json": dumps(value)})
 
     def _config_changed(self, key: str, value: Any) -> None:
-        self._set_field("SECTION_CONFIG", key, to_plain(value))
+        self._set_field("SECTION_CONFIG", key, self._kept(to_plain(value), key))
+
+    def _kept(self, value: Any, key: str = "") -> Any:
+        """Of the config: what is recorded."""
+        kept = mask_config(value, key) if self.settings.mask_secrets else value
+        if kept != value:
+            self._notices.complain("secret", "config: what looks like a secret is recorded as ***; see mask_secrets")
+        return kept
 
     def _summary_set(self, key: str, value: Any) -> None:
         self._set_field("SECTION_SUMMARY", key, value)

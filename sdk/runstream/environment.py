@@ -1,7 +1,9 @@
-"""What a run was started in: command, Python, git, hardware. Secrets are masked by the name they go by."""
+"""What a run was started in: command, Python, git, hardware. Secrets are masked (`masking.py`)."""
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import os
 import platform
 import re
@@ -9,19 +11,28 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-_SECRET_NAME = re.compile(r"(key|token|secret|passw|credential|auth|cookie|session|private|dsn)", re.IGNORECASE)
-_SECRET_VALUE = re.compile(
-    r"(rs_[0-9a-f]{6,}_[\w-]{20,}|sk-[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|hf_\w{20,}"
-    r"|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|://[^/\s:@]+:[^/\s@]+@)"
+from runstream.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_line
+
+_SECRET_VARIABLE = re.compile(r"(key|token|secret|passw|credential|auth|cookie|session|private|dsn|jwt)", re.IGNORECASE)
+_ALLOWED = (
+    *("CUDA_*", "NVIDIA_*", "NCCL_*", "CUBLAS_*", "CUDNN_*", "ROCR_*", "HIP_*", "HSA_*", "RCCL_*", "GPU_*", "UCX_*"),
+    *("TORCH*", "PYTORCH_*", "TF_*", "XLA_*", "JAX_*", "KERAS_*", "TRITON_*", "ACCELERATE_*", "DEEPSPEED_*", "FSDP_*"),
+    *("HF_HOME", "HF_HUB_*", "HF_DATASETS_*", "HF_ENDPOINT", "TRANSFORMERS_*", "TOKENIZERS_*", "DIFFUSERS_*", "VLLM_*"),
+    *("OMP_*", "MKL_*", "OPENBLAS_*", "NUMEXPR_*", "KMP_*", "GOMP_*", "BLIS_*", "MALLOC_*", "GLIBC_TUNABLES"),
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"),
+    *("SLURM_*", "SLURMD_*", "OMPI_*", "PMI_*", "PMIX_*", "PALS_*", "MPICH_*", "MV2_*", "HOROVOD_*", "GLOO_*", "RAY_*"),
+    *("PBS_*", "LSB_*", "FLUX_*", "JOB_COMPLETION_INDEX", "JOBSET_*", "LWS_*", "KUBERNETES_SERVICE_HOST", "NODE_NAME"),
+    *("POD_*", "TPU_*", "NEURON_*", "FI_*", "IB_*", "PSM*", "LIBTPU_*"),
+    *("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "HOME", "PWD", "SHELL", "USER", "LOGNAME", "HOSTNAME"),
+    *("LANG", "LC_*", "TZ", "TERM", "TMPDIR", "DISPLAY", "CONTAINER", "SINGULARITY_NAME", "APPTAINER_NAME"),
+    *("PYTHON*", "VIRTUAL_ENV", "CONDA_*", "PIXI_*", "PIP_REQUIRE_VIRTUALENV", "UV_*PYTHON*", "JUPYTER_*", "COLAB_*"),
+    *("AWS_REGION", "AWS_DEFAULT_REGION", "SM_*", "GOOGLE_CLOUD_*", "AZUREML_*", "RUNSTREAM_*", "WANDB_*"),
 )
-_SECRET_ASSIGNED = re.compile(
-    r"(\b[\w-]*(?:token|secret|passw(?:or)?d|api_?key|credential|private_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;]{4,}",
-    re.IGNORECASE,
-)
-MASK = "***"
+"""Variables that are kept: what devices, libraries, launchers and interpreters go by."""
 _GIT_TIMEOUT_S = 1.0
 _MAX_DIFF_BYTES = 256 << 10
 _MAX_VARIABLES = 200
@@ -29,54 +40,36 @@ _MAX_PACKAGES = 2000
 _MAX_VALUE = 1024
 
 
-def capture() -> dict[str, Any]:
-    """The `Environment` message's fields. Takes tens of milliseconds at most; what fails is left out."""
+def capture(variables: Iterable[str] = (), diff: bool = True) -> dict[str, Any]:
+    """The `Environment` message's fields. Takes tens of milliseconds at most; what fails is left out.
+
+    `variables`: patterns of names that are kept beside the usual ones; `diff`: with what is not committed.
+    """
     found: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": _masked_command(sys.argv),
+        "command": mask_command(sys.argv),
         "working_directory": working_directory(),
         "cpu_count": os.cpu_count() or 0,
         "memory_bytes": _memory_bytes(),
-        "variables": masked_variables(dict(os.environ)),
+        "variables": kept_variables(os.environ, variables),
         "packages": _packages(),
         "gpus": _gpus(),
     }
-    found.update(_git())
+    found.update(_git(diff))
     return found
 
 
-def mask(text: str) -> str:
-    """`text` with what looks like a secret replaced."""
-    return _SECRET_VALUE.sub(MASK, text)
-
-
-def mask_line(text: str) -> str:
-    """A line of output with secrets masked as in the environment: by pattern, and by the name they are given."""
-    return _SECRET_ASSIGNED.sub(rf"\g<1>{MASK}", mask(text))
-
-
-def masked_variables(variables: dict[str, str]) -> dict[str, str]:
-    """Environment variables with secrets masked by name and by pattern, values capped."""
+def kept_variables(variables: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
+    """The environment variables that tell how a training was set up, and those that match a pattern of `more`: each
+    other one may be a secret. Of these, too, secrets are masked; values are capped."""
+    allowed = re.compile("|".join(fnmatch.translate(pattern) for pattern in (*_ALLOWED, *more)))
     return {
-        name: MASK if _SECRET_NAME.search(name) else mask(value[:_MAX_VALUE])
-        for name, value in sorted(variables.items())[:_MAX_VARIABLES]
+        name: MASK if _SECRET_VARIABLE.search(name) or is_secret_name(name) else mask_line(value[:_MAX_VALUE])
+        for name, value in itertools.islice(
+            ((name, value) for name, value in sorted(variables.items()) if allowed.match(name)), _MAX_VARIABLES
+        )
     }
-
-
-def _masked_command(arguments: list[str]) -> list[str]:
-    masked: list[str] = []
-    secret_follows = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        if secret_follows:
-            masked.append(MASK)
-        elif argument.startswith("-") and equals and _SECRET_NAME.search(name):
-            masked.append(f"{name}={MASK}")
-        else:
-            masked.append(mask(argument))
-        secret_follows = argument.startswith("-") and not equals and bool(_SECRET_NAME.search(name))
-    return masked
 
 
 def working_directory() -> str:
@@ -124,7 +117,7 @@ def _gpus() -> list[str]:
     return models
 
 
-def _git() -> dict[str, Any]:
+def _git(with_diff: bool) -> dict[str, Any]:
     """All questions to git at once: three short processes side by side."""
     deadline = time.monotonic() + _GIT_TIMEOUT_S
     asked = [
@@ -138,7 +131,7 @@ def _git() -> dict[str, Any]:
     return {
         "git_commit": commit,
         "git_remote": mask(remote),
-        "git_diff": mask(diff),
+        "git_diff": mask_code(diff) if with_diff else "",
         "git_dirty": bool(diff),
     }
 

@@ -105,7 +105,13 @@ class Settings:
     """Sample CPU, memory, disks, network, GPUs of the node, and the process."""
     system_interval_s: float = 10.0
     capture_environment: bool = True
-    """Keep command, Python, packages, git state, hardware and environment variables (secrets masked)."""
+    """Keep command, Python, packages, git state, hardware and the usual environment variables (secrets masked)."""
+    capture_variables: tuple[str, ...] = ()
+    """Patterns of more environment variables to keep, `MY_*`; in the variable: separated by commas."""
+    capture_diff: bool = True
+    """Keep what is not committed (secrets masked)."""
+    mask_secrets: bool = True
+    """Keep config values that are secrets by their key or shape as `***`."""
     sigterm_timeout_s: float = 8.0
     """How long SIGTERM waits for the server; SLURM and Kubernetes kill 30 s later by default."""
     resume_timeout_s: float = 3.0

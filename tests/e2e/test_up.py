@@ -117,7 +117,10 @@ def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored
 def test_ctrl_c_stops_it_cleanly_and_a_restart_has_the_data(
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    up.data.mkdir(mode=0o755)
+    (up.data / "control.db").touch(mode=0o644)
     addresses = up.start()
+    check_private(up)
     environment = {**clean_environment(), **up.sdk_environment(addresses, tmp_path / "spool")}
     subprocess.run([sys.executable, str(LOGGER), "0", "1", "5", "200", "kept"], env=environment, check=True, timeout=60)
     doctor = [sys.executable, "-m", "runstream.cli", "doctor", "--data", str(up.data)]
@@ -178,6 +181,18 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("runstream up: ") and "Traceback" not in done.stderr
+
+
+def check_private(up: Up) -> None:
+    """What a service prints goes to logs that others read: neither the key nor the link stands there. And what lies in
+    its folder is its user's only, though the folder was there before."""
+    link = (up.data / "login-link").read_text().strip()
+    printed = up.log.read_text() + "".join(path.read_text() for path in (up.data / "logs").iterdir())
+    assert link.startswith("http://") and link.partition("#")[2] and str(up.data / "login-link") in printed
+    assert link not in printed and link.partition("#")[2] not in printed
+    assert (up.data / "api-key").read_text().strip() not in printed
+    for path in (up.data, *up.data.rglob("*")):
+        assert path.is_symlink() or not path.stat().st_mode & 0o077, path
 
 
 def _stored(api: Api, path: str = "steady/steady") -> int:

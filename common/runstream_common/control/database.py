@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
@@ -85,6 +87,8 @@ class Database:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
+            if parsed.database and not parsed.database.startswith((":memory:", "file:")):
+                _make_private(Path(parsed.database))
             engine = create_engine(parsed, connect_args={"timeout": 30.0})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_immediate)
@@ -135,6 +139,16 @@ class Database:
                 f"the control database has schema version {found}, this server needs "
                 f"{tables.VERSION}: run `runstream migrate`"
             )
+
+
+def _make_private(file: Path) -> None:
+    """For its owner only, from its beginning: what SQLite puts beside it gets the same mode. Where it cannot be made,
+    or is somebody else's, opening it says so."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for one in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+            if one.exists() and one.stat().st_mode & 0o077:
+                one.chmod(0o600)
 
 
 def _version(connection: Connection) -> int:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runstream.environment import mask_line
 from runstream.errors import SpoolError
+from runstream.masking import mask_line
 from runstream.sender.companion import Companions
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, StreamMeta, read_meta

@@ -1,0 +1,182 @@
+"""Secrets in what is captured without being asked for: found by the shape of a value, and by the name it goes by.
+
+It runs in the training process, before anything is written: so it is of the standard library, and linear in its text.
+Shapes are those that issuers of tokens publish (`shapes.py`); a detector that others keep up to date is held against it
+in the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from runstream.shapes import BY_SIGN, WITHOUT_SIGN
+
+MASK = "***"
+_MAX_LINE = 4096
+"""Characters: what is longer is data, of which the rest is left out."""
+_MAX_DEPTH = 64
+
+_LONG = re.compile(r"[^\s\"'`<>,;(){}\[\]]{12,}")
+"""Only a word so long can have a secret's shape."""
+_USERINFO = re.compile(r"(?<=://)[^/\s@\"'<>]{1,512}(?=@)")
+"""Of a URL, also a token alone. A user's plain name is no secret, and is masked with them."""
+_PLAIN_USERS = frozenset({"git", "hg", "svn"})
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[^-]{0,8000}-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
+)
+_KEY_BODY = re.compile(r"^[+\- ]?\s*[\"']?[A-Za-z0-9+/]{60,76}={0,2}(?:\\n)?[\"']?,?\s*$")
+"""A line in the middle of a private key's block."""
+_PARAMETER = re.compile(
+    r"([?&](?:sig|key|code|auth|pwd|[\w-]{0,40}(?:token|secret|passw(?:or)?d|api_?key|signature|credential))=)"
+    r"[^&\s\"'#;]+",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\b(bearer|basic|token)(\s+)(?=[\w.~+/=-]{0,64}\d)[\w.~+/=-]{16,}", re.IGNORECASE)
+_SIGNS = ("token", "secret", "pass", "pwd", "key", "credential", "webhook", "dsn", "pat", "authorization")
+"""Of names, in lower case: one of them is in each line that `_ASSIGNED` finds something in."""
+_ASSIGNED = re.compile(
+    r"(?<![A-Za-z0-9])(?P<name>[\w-]{0,64}?(?:token|secret|passw(?:or)?d|passphrase|pwd|api[_-]?key|access[_-]?key|"
+    r"account_?key|private[_-]?key|credentials?|webhook|dsn|(?<![A-Za-z])pass|(?<![A-Za-z])pat|authorization)"
+    r"(?![A-Za-z])[\w-]{0,32})(?P<is>[\"']?\s{0,8}(?:=>|[=:])(?P<gap>\s{0,8}))(?P<quote>[\"']?)"
+    r"(?!(?:None|null|true|false|\*\*\*)\b)(?P<value>[^\s\"',;\[\]{}()<>]{4,})",
+    re.IGNORECASE,
+)
+_TYPE = re.compile(r"str|bytes|int|bool|float|object|[A-Z][a-z]+(?:[A-Z][a-z]*)*")
+_SETTING = re.compile(r"[+\- ]?\s*(?:export\s+|-\s+)?[\w.-]+\s*(?::\s|=)")
+"""How a line of a file of variables or of YAML begins."""
+_RUN = re.compile(r"[A-Za-z0-9_+/=.-]{24,}")
+_ALIKE = re.compile(r"[a-z]+|[A-Z]+|\d+")
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_ALWAYS = frozenset(
+    {"password", "passwd", "passphrase", "passcode", "pwd", "secret", "secrets", "apikey", "credential", "credentials"}
+    | {"passwords", "jwt", "dsn", "cookie", "webhook", "authorization", "pat"}
+)
+_KEYS = frozenset(
+    {"api", "access", "private", "secret", "signing", "encryption", "account", "ssh", "auth", "master", "service"}
+    | {"license", "subscription", "deploy"}
+)
+_PASSES = frozenset({"", "db", "database", "user", "admin", "root", "mysql", "pg", "postgres", "redis", "smtp", "ftp"})
+_ISSUERS = frozenset(
+    {"access", "api", "auth", "bearer", "bot", "deploy", "discord", "gh", "github", "gitlab", "hf", "hub", "npm"}
+    | {"huggingface", "oauth", "openai", "personal", "pypi", "refresh", "registry", "secret", "service", "session"}
+    | {"slack", "telegram", "user", "vault", "wandb"}
+)
+_NEVER = frozenset({"path", "file", "filename", "dir", "folder", "name", "length", "len", "size", "count", "type"})
+"""A name that ends so says where a secret is, or how long, and holds none."""
+
+
+def mask(text: str) -> str:
+    """`text` with what has a secret's shape replaced, of one line or of many."""
+    if "PRIVATE KEY" in text:
+        text = _KEY_BLOCK.sub(MASK, text)
+    if "://" in text and "@" in text:
+        text = _USERINFO.sub(lambda found: found[0] if found[0] in _PLAIN_USERS else MASK, text)
+    text = _LONG.sub(_mask_word, text)
+    return _PARAMETER.sub(rf"\g<1>{MASK}", text) if "=" in text and ("?" in text or "&" in text) else text
+
+
+def mask_line(line: str) -> str:
+    """A line of output with secrets masked by shape and by the name they are given."""
+    return _mask_named(line[:_MAX_LINE], code=False)
+
+
+def mask_code(text: str) -> str:
+    """Lines of code, as a diff's. What looks random in them is masked as well; names of variables are not."""
+    lines = (line[:_MAX_LINE] for line in text.split("\n"))
+    return "\n".join(_RUN.sub(_mask_random, _mask_named(line, code=True)) for line in lines)
+
+
+def mask_command(arguments: list[str]) -> list[str]:
+    """A command's arguments. What follows an option with a secret's name is one, and so is what looks random."""
+    masked: list[str] = []
+    secret_follows = False
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        named = is_secret_name(name) or _ends_in_token(name)
+        if secret_follows and not argument.startswith("--"):
+            masked.append(MASK)
+        elif equals and value and named:
+            masked.append(f"{name}={MASK}")
+        else:
+            masked.append(_RUN.sub(_mask_random, mask_line(argument)))
+        secret_follows = argument.startswith("-") and not equals and named
+    return masked
+
+
+def mask_config(value: Any, name: str = "", depth: int = 0) -> Any:
+    """A config's value with secrets masked, by the name of a key and by shape; what holds none comes back as it is."""
+    if isinstance(value, Mapping) and depth < _MAX_DEPTH:
+        return {key: mask_config(item, str(key), depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
+        return [mask_config(item, name, depth + 1) for item in value]
+    if not isinstance(value, str) or not value:
+        return value
+    if is_secret_name(name) or (_ends_in_token(name) and _is_random(value, 12)):
+        return MASK
+    return mask(value)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what goes by that name is a secret: `db_password`, `--api-key`, `AWS_SECRET_ACCESS_KEY`, `dbPass`. Tokens
+    are none here unless it says whose: trainings have many of another kind (`eos_token`)."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or words[-1] in _NEVER:
+        return False
+    before = words[-2] if len(words) > 1 else ""
+    if words[-1] in ("key", "keys"):
+        return before in _KEYS
+    if words[-1] == "pass":
+        return before in _PASSES
+    return words[-1] in _ALWAYS or (words[-1] == "token" and before in _ISSUERS)
+
+
+def _ends_in_token(name: str) -> bool:
+    words = _WORDS.findall(name)
+    return bool(words) and words[-1].lower() == "token"
+
+
+def _mask_word(found: re.Match[str]) -> str:
+    word = found[0][:_MAX_LINE]
+    for sign, shape in BY_SIGN:
+        if sign in word:
+            word = shape.sub(MASK, word)
+    return WITHOUT_SIGN.sub(MASK, word)
+
+
+def _mask_named(line: str, *, code: bool) -> str:
+    line = mask(line)
+    lowered = line.lower()
+    if "bearer" in lowered or "basic" in lowered or "token" in lowered:
+        line = _HEADER.sub(rf"\g<1>\g<2>{MASK}", line)
+    if any(sign in lowered for sign in _SIGNS):
+        line = _ASSIGNED.sub(lambda found: _mask_assigned(found, code), line)
+    return _KEY_BODY.sub(MASK, line) if len(line) >= 60 else line
+
+
+def _mask_assigned(found: re.Match[str], code: bool) -> str:
+    value = found["value"]
+    if code and not found["quote"] and not any(map(str.isdigit, value)):
+        # A name, a call or a type, unless the line is one of settings.
+        rest = found.string[found.end() :].strip()
+        if rest or not _SETTING.match(found.string) or _TYPE.fullmatch(value) or (found["gap"] and "=" in found["is"]):
+            return found[0]
+    return value.startswith("$") and found[0] or f"{found['name']}{found['is']}{found['quote']}{MASK}"
+
+
+def _mask_random(found: re.Match[str]) -> str:
+    return MASK if _is_random(found[0], 24) else found[0]
+
+
+def _is_random(word: str, length: int) -> bool:
+    """Letters and digits as no name has them: hexadecimal of a key's length, or letters of both cases and digits that
+    change places all over. `length`: the least, in characters."""
+    if len(word) < length or re.search(r"[\s.<>\[\]]", word):
+        return False
+    if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", word):
+        return len(word) >= 32 and len(word) % 8 == 0
+    changes = max(len(_ALIKE.findall(part)) for part in re.split(r"[_/-]", word))
+    return changes >= length // 3 and any(map(str.isdigit, word)) and any(map(str.isalpha, word))
