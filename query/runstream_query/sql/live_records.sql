@@ -12,7 +12,8 @@ SELECT * FROM
     FROM alerts FINAL WHERE project = {project:String} AND run = {run:String} AND arrived
 UNION ALL
     SELECT 'field', key, section, '', value, toUInt64(deleted), toUInt32(0), toInt64(0), toInt64(0)
-    FROM run_fields FINAL WHERE project = {project:String} AND run = {run:String} AND section != 'environment' AND arrived
+    FROM run_fields FINAL
+    WHERE project = {project:String} AND run = {run:String} AND section NOT IN ('environment', 'piece') AND arrived
 UNION ALL
     SELECT 'histogram', key, '', '', '', toUInt64(0), toUInt32(0), max(step), toInt64(0)
     FROM histograms FINAL WHERE project = {project:String} AND run = {run:String} AND arrived GROUP BY key
