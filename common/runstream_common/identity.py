@@ -11,6 +11,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _WRITER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _LONGEST = {"team": 64, "project": 128, "run": 128}
 
+PIECE = "piece"
+"""The section of `run_fields` in which parts of large values lie: see `SECTION_PIECE` in ingest.proto."""
 LOST = "lost: "
 """How the reason of a reject begins that the SDK's sender reported: points that never came."""
 

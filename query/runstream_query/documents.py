@@ -15,8 +15,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from runstream_common import text
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query import definitions
+from runstream_query import definitions, large
 from runstream_query.errors import TooExpensiveError
+from runstream_query.large import LargeValue
 from runstream_query.selection.columns import ALL, Columns
 from runstream_query.storage import ONE_THREAD, Storage
 
@@ -45,7 +46,11 @@ class Loaded:
     summaries: dict[str, dict[str, Any]]
     """run -> metric, or `metric.max` and the like -> number"""
     cut: set[str] = field(default_factory=set)
-    """Runs whose summaries lack metrics."""
+    """Runs whose summaries lack metrics, or values."""
+    cut_configs: set[str] = field(default_factory=set)
+    """Runs whose configs lack values."""
+    large: dict[str, list[LargeValue]] = field(default_factory=lambda: defaultdict(list))
+    """run -> values in whose place a note stands"""
 
     def summary(self, run: str) -> dict[str, Any]:
         """Overlaid by what the user set."""
@@ -53,24 +58,30 @@ class Loaded:
 
 
 async def load(
-    storage: Storage, project: str, runs: Sequence[str], *, environment: bool = False, columns: Columns = ALL
+    storage: Storage,
+    project: str,
+    runs: Sequence[str],
+    *,
+    environment: bool = False,
+    columns: Columns = ALL,
+    in_list: bool = True,
 ) -> Loaded:
-    """Raises StorageError."""
+    """`in_list`: leave out what is too large for one of many. Raises StorageError."""
     loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
     question = {"project": project, "runs": list(runs), **columns.parameters}
     most = _SUMMARY_METRICS if len(runs) > 1 else _ALL_METRICS
+    longest = large.LONGEST_IN_LIST if in_list else 0
     # Side by side, so each by one thread: to divide a page's rows among threads takes longer than to read them.
     fields, metrics = await asyncio.gather(
-        storage.rows("run_columns", settings=ONE_THREAD, sections=sections, **question),
+        storage.rows("run_columns", settings=ONE_THREAD, sections=sections, longest=longest, **question),
         storage.rows("run_values", settings=ONE_THREAD, limit=most + 1, **question)
         if columns.wants_metrics
         else _no_rows(),
     )
-    for row in fields:
-        loaded.fields[row["run"]][row["section"]][row["key"]] = text.parsed(row["value"])
+    _take_fields(loaded, fields, large.MOST_IN_LIST if in_list else 1 << 62)
     if len(fields) >= _MOST_FIELDS:
         raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
     found: dict[str, int] = defaultdict(int)
@@ -89,6 +100,23 @@ async def load(
     return loaded
 
 
+def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most_bytes: int) -> None:
+    """`most_bytes`: of all config and summary values of a run."""
+    taken: dict[str, int] = defaultdict(int)
+    for row in rows:
+        run, section, key = row["run"], row["section"], row["key"]
+        if section in ("config", "summary"):
+            taken[run] += len(key) + len(row["value"])
+            if taken[run] > most_bytes:
+                (loaded.cut_configs if section == "config" else loaded.cut).add(run)
+                continue
+        value = text.parsed(row["value"])
+        if (found := LargeValue.of(section, key, value)) is not None:
+            loaded.large[run].append(found)
+            value = found.shown()
+        loaded.fields[run][section][key] = value
+
+
 async def _no_rows() -> list[dict[str, Any]]:
     return []
 
@@ -101,7 +129,7 @@ async def make_runs(
     environment: bool = False,
     columns: Columns = ALL,
 ) -> list[pb.Run]:
-    """`Run` messages in the order of `rows` (of runs.sql), with config and summary."""
+    """`Run` messages in the order of `rows` (of runs.sql), with config and summary as a list has them."""
     loaded = await load(storage, project, [row["run"] for row in rows], environment=environment, columns=columns)
     return [make_run(project, row, loaded, environment) for row in rows]
 
@@ -156,6 +184,11 @@ def _make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bo
         world_size=row["world_size"],
         sweep_id=_text(meta.get("sweep_id")),
         summary_truncated=row["run"] in loaded.cut,
+        config_truncated=row["run"] in loaded.cut_configs,
+        large=[
+            pb.LargeValue(section=one.section, key=one.key, size_bytes=one.size_bytes)
+            for one in loaded.large.get(row["run"], ())
+        ],
     )
     run.config.CopyFrom(_struct(fields["config"]))
     run.summary.CopyFrom(_struct(loaded.summary(row["run"])))

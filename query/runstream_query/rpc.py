@@ -67,7 +67,7 @@ RECHECK_S = 5.0
 streams within 15 s."""
 MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING
 """At once. Agents of sweeps wait in theirs, and are heard beside."""
-MAX_MESSAGE_BYTES = 64 << 20
+MAX_MESSAGE_BYTES = 256 << 20
 """A page of a million points is 24 MB and more."""
 
 

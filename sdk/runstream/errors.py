@@ -21,3 +21,7 @@ class SpoolError(RunstreamError):
 
 class SpoolClosedError(SpoolError):
     """The stream has ended, or belongs to the process that forked this one: what was to be written is not."""
+
+
+class RecordTooLargeError(SpoolError, UsageError):
+    """A value is larger than a record may be: it is left out, and there is nothing wrong with the spool."""

@@ -17,6 +17,7 @@ from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.names import new_writer_id
+from runstream.pieces import records_of
 from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
@@ -106,14 +107,18 @@ class Stream:
         time_us: int | None = None,
         contents: list[Content] | None = None,
     ) -> int:
-        """Append one record that is no row, after the contents it refers to. Returns its number.
+        """Append one record that is no row, after the contents it refers to; a large document as several. Returns the
+        number of the last.
 
         Raises SpoolError, SpoolClosedError (the stream has ended), UsageError (a content too large).
         """
-        record: dict[str, Any] = {"kind": kind, "value": value}
-        if contents:
-            record["contents"] = [self._keep(content) for content in contents]
-        return self.writer.append_json(dumps(record), time_us)
+        number = 0
+        for name, part in records_of(kind, value):
+            record: dict[str, Any] = {"kind": name, "value": part}
+            if contents:
+                record["contents"] = [self._keep(content) for content in contents]
+            number = self.writer.append_json(dumps(record), time_us)
+        return number
 
     def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
         """Append the stream's last record: `make_value` of the points and records that it has. Returns its number, also

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from runstream.text import shortened, valid_name
 MAX_KEY_BYTES = 1024
 MAX_DEPTH = 32
 MAX_STRING_BYTES = 1 << 20
+_MAX_ESCAPED_BYTES = 2 << 20
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
             else:
                 _walk(value, f"{name}.", found, depth + 1)
         elif isinstance(value, str):
-            found.strings[name] = shortened(value, MAX_STRING_BYTES)
+            found.strings[name] = _fitting(value)
             if found.strings[name] is not value:
                 found.notes.append(f"{name!r}: a text of more than {MAX_STRING_BYTES} bytes is cut there")
         elif (rich := as_rich(value)) is not None:
@@ -65,6 +67,15 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
                 found.problems.append(f"{name!r}: {describe(value)} is no number{_advice(value)}")
             else:
                 found.scalars[name] = number
+
+
+def _fitting(value: str) -> str:
+    """The text as far as a record takes it. A control character is six in JSON."""
+    limit = MAX_STRING_BYTES
+    if len(value) * 6 > _MAX_ESCAPED_BYTES:
+        escaped = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        limit = limit if len(escaped) <= _MAX_ESCAPED_BYTES else _MAX_ESCAPED_BYTES // 6
+    return shortened(value, limit)
 
 
 def as_rich(value: object) -> object:

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from runstream_common import limits, proofs, text
 from runstream_common.failpoints import passage
-from runstream_common.identity import LOST, SYSTEM_STREAM, full_project, run_month, version
+from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import ingest_pb2 as pb
@@ -137,7 +137,9 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
         case "field":
             field = record.field
             section = _SECTIONS.get(field.section, "run")
-            if field.deleted:
+            if field.section == pb.SECTION_PIECE:
+                yield "run_fields", {"section": PIECE, "key": field.key, "value": field.value_json, "deleted": 0}
+            elif field.deleted:
                 yield _field(section, field.key, None)
             else:
                 yield from _leaves(section, field.key, text.parsed(field.value_json))

@@ -95,6 +95,11 @@ class _SectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Section.Value
     SECTION_CONFIG: _Section.ValueType  # 2
     SECTION_SUMMARY: _Section.ValueType  # 3
     """set by the user; by default the summary is each metric's last value"""
+    SECTION_PIECE: _Section.ValueType  # 14
+    """Part of a value of more than 1 MiB. The key is SECTION, KEY, DIGEST and the part's number of five digits with U+001F
+    between them; value_json is a part of the value's JSON. The key itself then gets the text U+001E "pieces DIGEST PARTS
+    BYTES".
+    """
 
 class Section(_Section, metaclass=_SectionEnumTypeWrapper): ...
 
@@ -103,6 +108,11 @@ SECTION_RUN: Section.ValueType  # 1
 SECTION_CONFIG: Section.ValueType  # 2
 SECTION_SUMMARY: Section.ValueType  # 3
 """set by the user; by default the summary is each metric's last value"""
+SECTION_PIECE: Section.ValueType  # 14
+"""Part of a value of more than 1 MiB. The key is SECTION, KEY, DIGEST and the part's number of five digits with U+001F
+between them; value_json is a part of the value's JSON. The key itself then gets the text U+001E "pieces DIGEST PARTS
+BYTES".
+"""
 Global___Section: _TypeAlias = Section  # noqa: Y015
 
 @_typing.final

@@ -440,6 +440,8 @@ class Run(_message.Message):
     LAST_STEPS_FIELD_NUMBER: _builtins.int
     SUMMARY_TRUNCATED_FIELD_NUMBER: _builtins.int
     UNREADABLE_FIELD_NUMBER: _builtins.int
+    CONFIG_TRUNCATED_FIELD_NUMBER: _builtins.int
+    LARGE_FIELD_NUMBER: _builtins.int
     EDITED_FIELDS_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
@@ -457,6 +459,8 @@ class Run(_message.Message):
     """in lists: the summary has more keys than come here; GetRun has all"""
     unreadable: _builtins.str
     """why config, summary and texts are not here; empty: they are"""
+    config_truncated: _builtins.bool
+    """in lists: the config has more than comes here (1 MiB); GetRun has all"""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -490,6 +494,10 @@ class Run(_message.Message):
         """in GetRun only: where each rank's steps end, for who resumes it"""
 
     @_builtins.property
+    def large(self) -> _containers.RepeatedCompositeFieldContainer[Global___LargeValue]:
+        """values in whose place a note of their size stands"""
+
+    @_builtins.property
     def edited_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___EditedField]:
         """in GetRun only: those whose value people set, for who resumes it"""
 
@@ -520,11 +528,13 @@ class Run(_message.Message):
         last_steps: _abc.Iterable[Global___LastStep] | None = ...,
         summary_truncated: _builtins.bool = ...,
         unreadable: _builtins.str = ...,
+        config_truncated: _builtins.bool = ...,
+        large: _abc.Iterable[Global___LargeValue] | None = ...,
         edited_fields: _abc.Iterable[Global___EditedField] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "environment", b"environment", "finished", b"finished", "heartbeat", b"heartbeat", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "created", b"created", "duration_s", b"duration_s", "edited_fields", b"edited_fields", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "unreadable", b"unreadable", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "config", b"config", "config_truncated", b"config_truncated", "created", b"created", "duration_s", b"duration_s", "edited_fields", b"edited_fields", "environment", b"environment", "finished", b"finished", "group", b"group", "heartbeat", b"heartbeat", "id", b"id", "job_type", b"job_type", "large", b"large", "last_steps", b"last_steps", "name", b"name", "notes", b"notes", "project", b"project", "state", b"state", "streams", b"streams", "summary", b"summary", "summary_truncated", b"summary_truncated", "sweep_id", b"sweep_id", "tags", b"tags", "team", b"team", "unreadable", b"unreadable", "user", b"user", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -555,6 +565,39 @@ class EditedField(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EditedField: _TypeAlias = EditedField  # noqa: Y015
+
+@_typing.final
+class LargeValue(_message.Message):
+    """A value of a run's document that is too large for a list (64 KiB), or for a message (1 MiB)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    VALUE_JSON_FIELD_NUMBER: _builtins.int
+    section: _builtins.str
+    """run, config or summary"""
+    key: _builtins.str
+    size_bytes: _builtins.int
+    """of its JSON"""
+    value_json: _builtins.str
+    """in GetRun with large_values, up to 160 MiB of all values; else empty"""
+    def __init__(
+        self,
+        *,
+        section: _builtins.str = ...,
+        key: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        value_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "section", b"section", "size_bytes", b"size_bytes", "value_json", b"value_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LargeValue: _TypeAlias = LargeValue  # noqa: Y015
 
 @_typing.final
 class LastStep(_message.Message):
@@ -858,11 +901,14 @@ class GetRunRequest(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
     OMIT_COMPLETENESS_FIELD_NUMBER: _builtins.int
+    LARGE_VALUES_FIELD_NUMBER: _builtins.int
     team: _builtins.str
     project: _builtins.str
     run: _builtins.str
     omit_completeness: _builtins.bool
     """of the run: its rows are not read. Its processes have theirs, from the ledger"""
+    large_values: _builtins.bool
+    """carry the values of `large`, too"""
     def __init__(
         self,
         *,
@@ -870,10 +916,11 @@ class GetRunRequest(_message.Message):
         project: _builtins.str = ...,
         run: _builtins.str = ...,
         omit_completeness: _builtins.bool = ...,
+        large_values: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["omit_completeness", b"omit_completeness", "project", b"project", "run", b"run", "team", b"team"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["large_values", b"large_values", "omit_completeness", b"omit_completeness", "project", b"project", "run", b"run", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,7 +13,7 @@ SELECT * FROM
 UNION ALL
     SELECT 'field', key, section, '', value, toUInt64(deleted), toUInt32(0), toInt64(0), toInt64(0)
     FROM run_fields FINAL
-    WHERE project = {project:String} AND run = {run:String} AND section NOT IN ('environment', 'replaced') AND arrived
+    WHERE project = {project:String} AND run = {run:String} AND section NOT IN ('environment', 'replaced', 'piece') AND arrived
 UNION ALL
     SELECT 'histogram', key, '', '', '', toUInt64(0), toUInt32(0), max(step), toInt64(0)
     FROM histograms FINAL WHERE project = {project:String} AND run = {run:String} AND arrived GROUP BY key

@@ -1,7 +1,11 @@
 -- The documents of some runs as a table shows them, one row a key: of config and summary only the keys by name or pattern
--- (RE2, '' for none), unless all_config, all_summary. Parameters: project; runs; sections (empty: all); config_names,
--- config_pattern, all_config; summary_names, summary_pattern, all_summary.
-SELECT run, section, key, value
+-- (RE2, '' for none), unless all_config, all_summary. A value of more than `longest` bytes (0: none) comes as a mark of
+-- its size. Parameters: project; runs; sections (empty: all); longest; config_names, config_pattern, all_config;
+-- summary_names, summary_pattern, all_summary.
+SELECT
+    run, section, key,
+    if({longest:UInt64} > 0 AND section != 'environment' AND length(value) > {longest:UInt64},
+       concat('"\\u001epieces  0 ', toString(length(value)), '"'), value) AS value
 FROM run_fields FINAL
 PREWHERE project = {project:String} AND run IN {runs:Array(String)}
   AND (empty({sections:Array(String)}) OR section IN {sections:Array(String)})

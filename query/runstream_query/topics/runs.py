@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from runstream_common.control.store import ControlStore, Principal, ProjectRow
 from runstream_common.identity import full_project
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import large
 from runstream_query.completeness import describe_streams, judge
-from runstream_query.documents import make_runs, timestamp
+from runstream_query.documents import load, make_run, timestamp
 from runstream_query.editing.replaced import edited_fields
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
@@ -38,7 +39,13 @@ class Runs:
     async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, [request.run])
-        run = (await make_runs(self._storage, project, rows, environment=True))[0]
+        loaded = await load(self._storage, project, [request.run], environment=True, in_list=False)
+        run = make_run(project, rows[0], loaded, environment=True)
+        if request.large_values:
+            marks = loaded.large.get(request.run, [])
+            values = await large.read(self._storage, project, request.run, marks)
+            for value, mark in zip(run.large, marks, strict=False):  # none where the run is unreadable
+                value.value_json = values.get(mark, "")
         described = await describe_streams(
             self._storage, project, request.run, run.world_size, self._lookup.silent_us()
         )

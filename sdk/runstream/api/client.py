@@ -26,7 +26,7 @@ from runstream.settings import Settings
 if TYPE_CHECKING:
     from runstream.sweeps.asktell import Sweep
 
-_MAX_MESSAGE_BYTES = 64 << 20
+_MAX_MESSAGE_BYTES = 256 << 20
 
 
 class Api:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.convert import plain
 from runstream.api.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ def update_request(run: Run) -> pb.UpdateRunsRequest | None:
         request.tags.SetInParent()
         request.tags.tags.extend(tags)
     # Documents that were never looked at cannot have been changed.
-    for section, whole in (("config", True), ("summary", False)):
+    for section in ("config", "summary"):
         if section in run.__dict__:
-            _document(request, section, run.__dict__[section], plain(getattr(found, section), whole_numbers=whole))
+            _document(request, section, run.__dict__[section], run.document(section))
     changed = [field.name for field, _ in request.ListFields() if field.name not in ("team", "project", "runs")]
     return request if changed else None
 

@@ -63,15 +63,35 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Dotted keys to values."""
-        return plain(self._found.config)
+        return self.document("config")
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Each metric's last value (mean over ranks), overlaid by what was set."""
+        return self.document("summary")
+
+    def document(self, section: str) -> dict[str, Any]:
+        """`config` or `summary` as the server has it, with what no list carries: asks once where something is left
+        out."""
         found = self._found
-        if found.summary_truncated:  # it came with a list, which holds 10,000 keys of a run
-            found = self._ask_anew()
-        return plain(found.summary, whole_numbers=False)
+        if found.large or found.config_truncated or found.summary_truncated:
+            found = self._whole
+        values = plain(getattr(found, section), whole_numbers=section == "config")
+        return {**values, **self.large_values(section)}
+
+    def large_values(self, section: str) -> dict[str, Any]:
+        """Values of more than 1 MiB of a section, by key. `config` and `summary` hold theirs; `run` has notes, tags,
+        where `Run.notes` is a note of their size."""
+        import json
+
+        if not self._found.large:
+            return {}
+        found = (value for value in self._whole.large if value.section == section and value.value_json)
+        return {value.key: json.loads(value.value_json) for value in found}
+
+    @cached_property
+    def _whole(self) -> pb.Run:
+        return self._ask_anew(large_values=True)
 
     @property
     def path(self) -> list[str]:
@@ -114,15 +134,19 @@ class Run:
         request = update_request(self)
         if request is not None:
             self._api.ask("UpdateRuns", request)
-        for name in ("config", "summary"):
+        for name in ("config", "summary", "_whole"):
             self.__dict__.pop(name, None)
         self._take(self._ask_anew())
 
-    def _ask_anew(self, *, omit_completeness: bool = True) -> pb.Run:
+    def _ask_anew(self, *, omit_completeness: bool = True, large_values: bool = False) -> pb.Run:
         from runstream_proto.v1 import query_pb2 as pb
 
         request = pb.GetRunRequest(
-            team=self.entity, project=self.project, run=self.id, omit_completeness=omit_completeness
+            team=self.entity,
+            project=self.project,
+            run=self.id,
+            omit_completeness=omit_completeness,
+            large_values=large_values,
         )
         return cast("pb.Run", self._api.ask("GetRun", request))
 

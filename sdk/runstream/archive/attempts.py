@@ -22,7 +22,7 @@ _SYSTEM, _HELPER = 2, 1
 _OUTCOMES = {"finished": 1, "failed": 2, "crashed": 3, "preempted": 4}
 _OUTPUTS = {"stdout": 1, "stderr": 2}
 _LEVELS = {"info": 1, "warn": 2, "error": 3}
-_SECTIONS = {"run": 1, "config": 2, "summary": 3}
+_SECTIONS = {"run": 1, "config": 2, "summary": 3, "piece": 14}
 
 
 def writer_id(source: str, run: str, writer: str, attempt: int) -> str:

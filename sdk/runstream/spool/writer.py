@@ -16,7 +16,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import cast
 
-from runstream.errors import SpoolClosedError, SpoolError
+from runstream.errors import RecordTooLargeError, SpoolClosedError, SpoolError
 from runstream.spool import files, format, sigbus
 from runstream.spool.quota import Quota
 from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
@@ -131,11 +131,12 @@ class SpoolWriter:
     def append_json(self, text: str, time_us: int | None = None) -> int:
         """Append one record that is not a row, as JSON. Returns its number.
 
-        Raises SpoolError when it is larger than MAX_JSON_BYTES or there is no space, SpoolClosedError.
+        Raises RecordTooLargeError beyond MAX_JSON_BYTES, SpoolError when there is no space, SpoolClosedError.
         """
         data = text.encode("utf-8", "surrogatepass")
         if len(data) > format.MAX_JSON_BYTES:
-            raise SpoolError(f"a record of {len(data)} bytes is larger than the limit of {format.MAX_JSON_BYTES}")
+            limit = format.MAX_JSON_BYTES
+            raise RecordTooLargeError(f"a record of {len(data)} bytes is larger than the limit of {limit}")
         return self._append_sized(format.KIND_JSON, data, time_us)[2]
 
     def end(self, make_text: Callable[[int, int], str], patience_s: float = 1.0) -> int:

@@ -636,6 +636,7 @@ export interface GetRunRequest {
   project: string;
   run: string;
   omit_completeness: boolean;
+  large_values: boolean;
 }
 
 export interface GetSavedRequest {
@@ -782,6 +783,13 @@ export interface KnownTrial {
   parameters_json: string;
   values: Double[];
   run: string;
+}
+
+export interface LargeValue {
+  section: string;
+  key: string;
+  size_bytes: Int64;
+  value_json: string;
 }
 
 export interface LastStep {
@@ -1250,6 +1258,8 @@ export interface Run {
   last_steps: LastStep[];
   summary_truncated: boolean;
   unreadable: string;
+  config_truncated: boolean;
+  large: LargeValue[];
   edited_fields: EditedField[];
 }
 

@@ -1,0 +1,57 @@
+"""Values of a run's document that are too large for a message: known by their size, read one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runstream_query.storage import Storage
+
+LONGEST_IN_LIST = 64 << 10
+"""Bytes of one value in a list of runs: a larger one comes with the run alone."""
+MOST_IN_LIST = 1 << 20
+"""Bytes of all config and summary values of one run in a list."""
+MOST_AT_ONCE = 160 << 20
+"""Bytes of all large values that one answer carries."""
+_MARK = "\x1epieces "
+
+
+@dataclass(frozen=True, slots=True)
+class LargeValue:
+    """`digest`, `pieces`: where its parts are; empty and 0: it is one value, and longer than a list carries."""
+
+    section: str
+    key: str
+    digest: str
+    pieces: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, section: str, key: str, value: object) -> LargeValue | None:
+        """None where `value` is no mark of a large value."""
+        if not isinstance(value, str) or not value.startswith(_MARK):
+            return None
+        parts = value.removeprefix(_MARK).split(" ")
+        if len(parts) != 3 or not (parts[1].isdecimal() and parts[2].isdecimal()) or len(value) > 100:
+            return None
+        return cls(section, key, parts[0], int(parts[1]), int(parts[2]))
+
+    def shown(self) -> str:
+        """What stands in its place."""
+        return f"({self.size_bytes:,} bytes: too large to be shown here)"
+
+
+async def read(storage: Storage, project: str, run: str, found: Sequence[LargeValue]) -> dict[LargeValue, str]:
+    """The JSON of those that are whole, up to MOST_AT_ONCE. Raises StorageError."""
+    texts: dict[LargeValue, str] = {}
+    room = MOST_AT_ONCE
+    for one in found:
+        if one.size_bytes > room or not one.pieces:
+            continue
+        prefix = f"{one.section}\x1f{one.key}\x1f{one.digest}\x1f"
+        rows = await storage.rows("field_pieces", project=project, run=run, prefix=prefix)
+        value = "".join(row["value"] for row in rows)
+        if len(rows) == one.pieces and len(value.encode()) == one.size_bytes:  # else some of it is on its way, or lost
+            texts[one] = value
+            room -= one.size_bytes
+    return texts
