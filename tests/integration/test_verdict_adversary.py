@@ -61,8 +61,8 @@ class Case:
 
     async def verdict(self) -> tuple[str, pb.Completeness]:
         project = f"main/{self.project}"
-        described = await describe_streams(self.storage, project, "run", 1, 0)
-        whole = await judge(self.storage, project, "run", described)
+        described = await describe_streams(self.storage, project, {"run": 1}, 0)
+        whole = (await judge(self.storage, project, described))["run"]
         return pb.Completeness.Verdict.Name(whole.verdict).removeprefix("VERDICT_").lower(), whole
 
     async def do(self, statement: str) -> None:

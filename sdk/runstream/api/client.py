@@ -20,6 +20,7 @@ from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
 from runstream.api.runs import Run
+from runstream.api.verdicts import verdicts
 from runstream.credentials import Credentials
 from runstream.settings import Settings
 
@@ -91,6 +92,11 @@ class Api:
         team, project, run = split_path(path, 3)
         request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
         return Run(self, self.ask("GetRun", request))
+
+    def verdicts(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the id of each run of a project and what `Run.completeness` says of it; many runs are judged at once.
+        `path`: "project" or "team/project"."""
+        return verdicts(self, path)
 
     def sweep(self, path: str) -> Sweep:
         """A sweep: "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
