@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,19 @@ async def test_batches_from_before_the_digests_are_counted(case: Case) -> None:
     assert (await case.verdict())[0] == "damaged"
 
 
-def test_a_truncated_part_is_seen_by_verdict_and_doctor(tmp_path: Path) -> None:
+def truncate(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [truncate, flip])
+def test_a_damaged_part_is_seen_by_verdict_and_doctor(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     stack = EmbeddedClickHouse(tmp_path).start()
     try:
         project = asyncio.run(_damaged(stack, "log", ""))
@@ -171,8 +183,7 @@ def test_a_truncated_part_is_seen_by_verdict_and_doctor(tmp_path: Path) -> None:
             found = path.resolve()
             if _table_of(stack, found) == "points":
                 stack.service.stop()
-                with found.open("r+b") as file:
-                    file.truncate(found.stat().st_size // 2)
+                harm(found)
                 break
         stack.start()
         said = asyncio.run(_damaged(stack, "ask", project))
