@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from runstream_common.bus.protocol import Delivery
 from runstream_common.clickhouse import ArrowInserter
 from runstream_common.metrics import Metrics
@@ -13,6 +15,8 @@ from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.store import prepare, store
 from runstream_ingestor.writer.undertaker import TombstoneUndertaker
+
+LOG = structlog.get_logger()
 
 
 class StoringAgain:
@@ -34,8 +38,8 @@ class StoringAgain:
         for delivery in deliveries:
             try:
                 decoded.append(decode(delivery))
-            except ShapeError:  # the writer put it among the dead letters
-                continue
+            except ShapeError as error:  # the writer put it among the dead letters
+                LOG.warning("a batch that can never be stored is left out", reason=str(error))
         living = await self._undertaker.without_dead(decoded, _give_up)
         await store(prepare(living), self._insert, _give_up)
         await self._undertaker.bury_late(living, _give_up)

@@ -137,7 +137,8 @@ class Api:
 
     def groups(self, path: str, by: Sequence[str] | str = (), **options: Any) -> list[Group]:
         """How many runs there are for each value of some fields ("config.opt", "state"). Options: `metrics` (summary
-        keys to aggregate), `filters`, `limit` (100 groups)."""
+        keys to aggregate), `filters`, `limit` (the largest so many groups). Without a limit all groups come, or
+        IncompleteResultError is raised where there are more than 1000."""
         return comparing.groups(self, path, by, **options)
 
     def fields(self, path: str, **options: Any) -> dict[str, int]:
