@@ -62,14 +62,6 @@ def flip(stack: ServiceStack, table: str) -> None:
         file.write(bytes([byte[0] ^ 0x40]))
 
 
-def truncate(stack: ServiceStack, table: str) -> None:
-    path = max(part_of(stack, table).glob("*.bin"), key=lambda file: file.stat().st_size)
-    stack.clickhouse.service.stop()
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-    stack.clickhouse.start()
-
-
 def remove(stack: ServiceStack, table: str) -> None:
     path = part_of(stack, table)
     stack.clickhouse.client().command(f"ALTER TABLE {table} DETACH PART '{path.name}'")
@@ -78,7 +70,6 @@ def remove(stack: ServiceStack, table: str) -> None:
 
 HARM: dict[str, tuple[Callable[[ServiceStack, str], None], str]] = {
     "one flipped byte": (flip, "points"),
-    "a truncated part": (truncate, "points"),
     "a removed part": (remove, "points"),
     "a removed part of texts": (remove, "strings"),
 }
@@ -115,5 +106,4 @@ def test_what_the_topic_holds_is_stored_again_and_nothing_twice(
 
 def rows(stack: ServiceStack) -> list[Any]:
     client = stack.clickhouse.client()
-    client.command("OPTIMIZE TABLE points FINAL")
     return [client.query(question).result_rows for question in (POINTS, TEXTS)]

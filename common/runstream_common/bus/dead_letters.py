@@ -142,7 +142,13 @@ async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter
     """All letters that wait, oldest first; with its value the one whose id is `wanted`, so that thousands need no
     gigabytes. Raises BusError."""
     await ensure_topic(config, config.dead_letter_topic, compacted=True)
-    consumer = AIOKafkaConsumer(**config.client(), enable_auto_commit=False, isolation_level="read_committed")
+    # "latest", the default, would race with a seek to the beginning, and letters would not be seen.
+    consumer = AIOKafkaConsumer(
+        **config.client(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
     letters: dict[str, DeadLetter] = {}
     try:
         await consumer.start()
@@ -150,7 +156,6 @@ async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter
         parts = [TopicPartition(config.dead_letter_topic, number) for number in numbers]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
         deadline = time.monotonic() + _READ_S
         while any([await consumer.position(part) < ends[part] for part in parts]):
             for found in (await consumer.getmany(timeout_ms=500)).values():

@@ -21,13 +21,18 @@ _NO_CLAIM = 0
 async def read_topic(config: KafkaConfig) -> AsyncIterator[Delivery]:
     """Yield every message that lay on the topic when the reading began, in the order of each partition. Poison is left
     out: it is among the dead letters. Raises BusError, also when Kafka sends nothing for 30 s."""
-    consumer = AIOKafkaConsumer(**config.client(), enable_auto_commit=False, isolation_level="read_committed")
+    # "latest", the default, would race with a seek to the beginning, and nothing would be read.
+    consumer = AIOKafkaConsumer(
+        **config.client(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
     try:
         await consumer.start()
         parts = [TopicPartition(config.topic, number) for number in await partitions_of(consumer, config.topic)]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
         heard = time.monotonic()
         while any([await consumer.position(part) < ends[part] for part in parts]):
             found = await consumer.getmany(timeout_ms=500, max_records=_MAX_POLL_RECORDS)
