@@ -13,12 +13,15 @@ import pytest
 
 from runstream_common import tombstones
 from runstream_common.clickhouse import connect
+from runstream_common.metrics import Metrics
 from runstream_common.schema.runner import migrate
 from runstream_common.tombstones import Tombstone
 from runstream_deploy.doctor import _stored
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import damage
 from runstream_query.completeness import describe_streams, judge
+from runstream_query.damage import DamageWatch
 from runstream_query.storage import Storage
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.ledger import Attempt, put
@@ -212,6 +215,10 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         verdict, found = await case.verdict()
         doctor = (await _stored(client))[0]
         assert doctor.problem, "doctor says that all is well"
-        return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}"
+        metrics = Metrics(["query"])
+        await DamageWatch(case.storage, metrics).look()
+        aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
+        assert aside == len(await damage.detached(case.storage)) == int("put aside" in doctor.problem)
+        return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"
     finally:
         await client.close()
