@@ -119,6 +119,12 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec("runstream_query_seconds", "histogram", "From request to answer, by method.", "ClickHouse", ("method",)),
     MetricSpec("runstream_query_parts_rolled_total", "counter", "Parts of points whose long series were rolled up."),
     MetricSpec(
+        "runstream_query_parts_put_aside",
+        "gauge",
+        "Parts of tables that the engine could not read and put aside: runs lack their rows.",
+        "runstream repair --all --dry-run",
+    ),
+    MetricSpec(
         "runstream_query_roll_seconds",
         "histogram",
         "Rolling up one part; until then its curves are read from points.",

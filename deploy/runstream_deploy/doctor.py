@@ -16,12 +16,13 @@ from typing import Any
 import grpc
 from google.protobuf.internal import api_implementation
 
-from runstream_common.clickhouse import ClickHouseConfig, StorageError, classify, connect
+from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
 from runstream_common.control import copies
 from runstream_common.control.errors import ControlError
 from runstream_common.control.store import ControlStore
 from runstream_common.schema.runner import SchemaError, check_schema
 from runstream_deploy.addresses import Addresses
+from runstream_deploy.repair.parts import find_broken
 
 _LOW_DISK_BYTES = 2 << 30
 
@@ -131,24 +132,11 @@ async def _clickhouse(data: Path, addresses: Addresses) -> list[Finding]:
 
 async def _stored(client: Any) -> list[Finding]:
     """Parts that the engine put aside, and parts whose contents do not agree with their checksums."""
-    remedy = (
-        "keep a copy of the data folder; `runstream verify` says which runs lack rows; what spools or Kafka "
-        "still hold can be sent again"
-    )
+    remedy = "keep a copy of the data folder, then `runstream repair --all --dry-run` says what can be brought back"
     try:
-        aside = await client.query(
-            "SELECT table, name, reason FROM system.detached_parts "
-            "WHERE database = currentDatabase() AND reason LIKE '%broken%'"
-        )
-        tables = await client.query(
-            "SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active ORDER BY table"
-        )
-        bad = [f"part {name} of {table} was put aside ({reason})" for table, name, reason in aside.result_rows]
-        for (table,) in tables.result_rows:
-            checked = await client.query(f"CHECK TABLE `{table}` SETTINGS check_query_single_value_result = 0")
-            bad += [f"part {row[0]} of {table} is broken: {row[2]}" for row in checked.result_rows if not row[1]]
-    except Exception as error:  # noqa: BLE001  # the driver raises many kinds; all are classified
-        return [Finding("stored data", str(classify(error)), remedy)]
+        bad = [str(part) for part in await find_broken(client)]
+    except StorageError as error:
+        return [Finding("stored data", str(error), remedy)]
     shown = "; ".join(bad[:5]) + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
     return [Finding("stored data", shown or None, remedy)]
 

@@ -23,6 +23,7 @@ from runstream_common.tls import grpc_port, http_options
 from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
 from runstream_query.credentials import Authenticators
+from runstream_query.damage import DamageWatch
 from runstream_query.deletion import Deletion, Janitor
 from runstream_query.rollups.keeper import RollupKeeper
 from runstream_query.rpc import Desk, make_server
@@ -82,6 +83,7 @@ async def _serve(env: Env) -> None:
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
     background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
+    background.append(asyncio.create_task(DamageWatch(storage, metrics).run()))
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
     if config.rollups_s:

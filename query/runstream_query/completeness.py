@@ -4,6 +4,7 @@ records."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,14 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import damage
 from runstream_query.documents import STATES, timestamp
 from runstream_query.editing.edits import WRITER as EDITS
-from runstream_query.proving import computed_by, prove
+from runstream_query.proving import WHOLE, Dead, Proof, computed_by, prove_points
+from runstream_query.proving_documents import prove_documents
 from runstream_query.storage import Storage
 
 _OPEN_POINTS = 1_000_000
 """Of a run that is not over, no more points are checked at each look: its verdict does not depend on them."""
+_POINTS_AT_ONCE = 2_000_000
+"""Of several runs in one question, by their ledgers: the rows of one run are never divided."""
 
 
 @dataclass(slots=True)
@@ -27,21 +31,120 @@ class Described:
 
     streams: list[pb.Stream]
     whole: pb.Completeness
-    batches: dict[str, list[dict[str, Any]]]
-    """The ledger, by writer."""
+    writers: set[str]
+    """Those that have batches in the ledger."""
     known: set[str]
     """Writers that have a stream."""
 
 
-async def describe_streams(storage: Storage, project: str, run: str, world_size: int, silent_us: int) -> Described:
-    """`silent_us`: when a process that is running must have been heard of, microseconds since 1970."""
-    rows = await storage.rows("streams", project=project, run=run, silent_us=silent_us)
+async def describe_streams(
+    storage: Storage, project: str, world_sizes: Mapping[str, int], silent_us: int
+) -> dict[str, Described]:
+    """Return the processes of each run. `world_sizes`: ranks of each. `silent_us`: when a process that is running must
+    have been heard of, microseconds since 1970. Raises StorageError."""
+    runs = list(world_sizes)
+    streams = _by_run(runs, await storage.rows("streams", project=project, runs=runs, silent_us=silent_us))
+    ledgers = _by_run(runs, await storage.rows("ledger", project=project, runs=runs))
+    losses = _by_run(runs, await storage.rows("losses", project=project, runs=runs, prefix=LOST))
+    return {run: _describe(streams[run], ledgers[run], losses[run], world_sizes[run]) for run in runs}
+
+
+async def judge(storage: Storage, project: str, described: Mapping[str, Described]) -> dict[str, pb.Completeness]:
+    """Return the completeness of each run, judged by the rows that are there, all of them. Raises StorageError."""
+    for one in described.values():
+        one.whole.computed.FromMicroseconds(now_us())
+        one.whole.computed_by = computed_by()
+    wanted: dict[str, Described] = {}
+    for run, one in described.items():
+        if one.whole.verdict == pb.Completeness.VERDICT_OPEN and one.whole.points_received > _OPEN_POINTS:
+            one.whole.points_stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
+            one.whole.findings.extend([*_strangers(one), "the rows of this run are checked when it has ended"])
+        else:
+            wanted[run] = one
+    for some in _portions(wanted):
+        await _judge_some(storage, project, some)
+    return {run: one.whole for run, one in described.items()}
+
+
+def _portions(described: Mapping[str, Described]) -> Iterator[dict[str, Described]]:
+    """As many runs at once as one question may have the rows of."""
+    some: dict[str, Described] = {}
+    points = 0
+    for run, one in described.items():
+        points += one.whole.points_received
+        if some and points > _POINTS_AT_ONCE:
+            yield some
+            some, points = {}, one.whole.points_received
+        some[run] = one
+    if some:
+        yield some
+
+
+async def _judge_some(storage: Storage, project: str, described: Mapping[str, Described]) -> None:
+    """Fill in the verdicts; where rows cannot be read, of each run alone: the damage may be another run's."""
+    try:
+        proofs = await _prove(storage, project, list(described))
+    except StorageRefusedError as error:
+        if error.code not in DAMAGE_CODES:
+            raise
+        if len(described) > 1:
+            for run, one in described.items():
+                await _judge_some(storage, project, {run: one})
+            return
+        proofs = {run: Proof(damages=[damage.sentence(error)]) for run in described}
+    for run, one in described.items():
+        await _conclude(storage, one, proofs[run])
+
+
+async def _prove(storage: Storage, project: str, runs: list[str]) -> dict[str, Proof]:
+    ledgers = _by_run(runs, await storage.rows("ledger_proofs", settings=WHOLE, project=project, runs=runs))
+    dead: dict[str, Dead] = {}
+    for row in await storage.rows("dead_metrics", project=project, runs=runs):
+        was = dead.get(row["run"], Dead())
+        epoch = row["epoch"]
+        dead[row["run"]] = Dead(was.run, max(was.metric, epoch)) if row["metric"] else Dead(epoch, was.metric)
+    proofs = await prove_points(storage, project, ledgers, dead)
+    await prove_documents(storage, project, ledgers, dead, proofs)
+    return proofs
+
+
+async def _conclude(storage: Storage, described: Described, proof: Proof) -> None:
+    whole = described.whole
+    whole.points_stored, whole.rows_counted, whole.rows_proved = proof.stored, proof.counted, proof.proved
+    whole.documents_counted, whole.documents_proved = proof.documents, proof.documents_proved
+    proof.damages[:0] = _strangers(described)
+    proof.shorten()
+    if proof.damages:
+        proof.notes += await damage.detached(storage)
+        # A running process may have rows whose batch is not in the ledger yet.
+        if proof.lost or whole.verdict != pb.Completeness.VERDICT_OPEN:
+            whole.verdict = pb.Completeness.VERDICT_DAMAGED
+    whole.findings.extend([*proof.damages, *proof.notes])
+
+
+def _strangers(described: Described) -> list[str]:
+    """Writers that have batches, and no stream."""
+    unknown = sorted(described.writers - described.known)
+    return [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
+
+
+def _by_run(runs: Iterable[str], rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {run: [] for run in runs}
+    for row in rows:
+        found[row["run"]].append(row)
+    return found
+
+
+def _describe(
+    rows: list[dict[str, Any]], ledger: list[dict[str, Any]], lost: list[dict[str, Any]], world_size: int
+) -> Described:
     batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for batch in await storage.rows("ledger", project=project, run=run):
+    for batch in ledger:
         batches[batch["writer"]].append(batch)
     losses: dict[str, dict[int, int]] = defaultdict(dict)
-    for loss in await storage.rows("losses", project=project, run=run, prefix=LOST):
+    for loss in lost:
         losses[loss["writer"]][loss["batch"]] = loss["points"]
+    writers = set(batches)
     streams = [_stream(row, batches[row["writer"]], losses[row["writer"]]) for row in rows]
     whole = pb.Completeness(
         **{
@@ -66,38 +169,7 @@ async def describe_streams(storage: Storage, project: str, run: str, world_size:
         whole.verdict = pb.Completeness.VERDICT_INCOMPLETE
     else:
         whole.verdict = pb.Completeness.VERDICT_COMPLETE
-    return Described(streams, whole, batches, {row["writer"] for row in rows} | {EDITS})
-
-
-async def judge(storage: Storage, project: str, run: str, described: Described) -> pb.Completeness:
-    """Return the run's completeness, judged by the rows that are there. Reads all of them."""
-    whole, batches = described.whole, described.batches
-    whole.computed.FromMicroseconds(now_us())
-    whole.computed_by = computed_by()
-    unknown = batches.keys() - described.known
-    damages = [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
-    notes: list[str] = []
-    try:
-        if whole.verdict == pb.Completeness.VERDICT_OPEN and whole.points_received > _OPEN_POINTS:
-            whole.points_stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
-            whole.findings.extend([*damages, "the rows of this run are checked when it has ended"])
-            return whole
-        proof = await prove(storage, project, run, [batch for found in batches.values() for batch in found])
-        whole.points_stored = whole.rows_counted = proof.counted
-        whole.rows_proved = proof.proved
-        damages += proof.damages
-        notes += proof.notes
-    except StorageRefusedError as error:
-        if error.code not in DAMAGE_CODES:
-            raise
-        damages.append(damage.sentence(error))
-    if damages:
-        notes += await damage.detached(storage)
-        # A running process may have rows whose batch is not in the ledger yet.
-        if whole.verdict != pb.Completeness.VERDICT_OPEN:
-            whole.verdict = pb.Completeness.VERDICT_DAMAGED
-    whole.findings.extend([*damages, *notes])
-    return whole
+    return Described(streams, whole, writers, {row["writer"] for row in rows} | {EDITS})
 
 
 def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:

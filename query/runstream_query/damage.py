@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from runstream_common.clickhouse import StorageRefusedError
+import asyncio
+
+import structlog
+
+from runstream_common.clickhouse import StorageError, StorageRefusedError
+from runstream_common.metrics import Metrics
 from runstream_query.storage import Storage
 
+LOG = structlog.get_logger()
 REMEDY = (
-    "stop the server, take a copy of the data folder, and run `runstream doctor`; what the spools or the topic still "
-    "hold can be sent again"
+    "keep a copy of ClickHouse's data; `runstream doctor` says which parts, `runstream repair --all --dry-run` what "
+    "the topic or a spool still holds of them"
 )
+_LOOK_EVERY_S = 60.0
+"""The engine puts parts aside when it starts, or when it meets them: nobody waits for the number."""
 
 
 def sentence(error: StorageRefusedError) -> str:
@@ -22,3 +30,29 @@ async def detached(storage: Storage) -> list[str]:
         f"part {row['name']} of table {row['table']} was put aside ({row['reason']}): its rows are in no answer"
         for row in await storage.rows("detached_parts", limit=1000)
     ]
+
+
+class DamageWatch:
+    """Says in the log and in a gauge how many parts the engine has put aside: at start, and when it changes."""
+
+    def __init__(self, storage: Storage, metrics: Metrics) -> None:
+        self._storage = storage
+        self._gauge = metrics.gauge("runstream_query_parts_put_aside")
+        self._known: list[str] = []
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except StorageError as error:
+                LOG.debug("parts that were put aside are not known now", reason=str(error))
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Raises StorageError."""
+        found = await detached(self._storage)
+        self._gauge.set(len(found))
+        new = sorted(set(found) - set(self._known))
+        self._known = found
+        if new:
+            LOG.error("stored data is damaged", parts=new[:5], count=len(found), remedy=REMEDY)

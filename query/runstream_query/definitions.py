@@ -10,7 +10,7 @@ from runstream_query.storage import Storage
 
 _AGGREGATES = frozenset({"min", "max", "mean", "best", "first"})
 _COLUMNS = {"min": "low", "max": "high", "mean": "mean", "first": "first"}
-_MAX_METRICS = 10_000
+_METRICS_AT_ONCE = 10_000
 
 
 def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -39,14 +39,14 @@ async def apply(
                 del summaries[run][metric]
             elif kinds & _AGGREGATES:
                 wanted.setdefault(run, {})[metric] = definition
-    metrics = sorted({metric for of_run in wanted.values() for metric in of_run})[:_MAX_METRICS]
-    if not metrics:
-        return
-    for row in await storage.rows("summaries", project=project, runs=sorted(wanted), metrics=metrics):
-        definition = wanted[row["run"]].get(row["metric"], {})
-        for kind in _kinds(definition) & _AGGREGATES:
-            column = _COLUMNS.get(kind) or ("low" if definition.get("goal") == "minimize" else "high")
-            summaries[row["run"]][f"{row['metric']}.{kind}"] = row[column]
+    metrics = sorted({metric for of_run in wanted.values() for metric in of_run})
+    for start in range(0, len(metrics), _METRICS_AT_ONCE):
+        some = metrics[start : start + _METRICS_AT_ONCE]
+        for row in await storage.rows("summaries", project=project, runs=sorted(wanted), metrics=some):
+            definition = wanted[row["run"]].get(row["metric"], {})
+            for kind in _kinds(definition) & _AGGREGATES:
+                column = _COLUMNS.get(kind) or ("low" if definition.get("goal") == "minimize" else "high")
+                summaries[row["run"]][f"{row['metric']}.{kind}"] = row[column]
 
 
 def _kinds(definition: Mapping[str, Any]) -> set[str]:

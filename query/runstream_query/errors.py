@@ -17,6 +17,7 @@ from runstream_common.control.errors import (
     StaleVersionError,
 )
 from runstream_common.objects import MediaMissingError
+from runstream_query import damage
 
 
 class QueryError(Exception):
@@ -128,10 +129,7 @@ def status_of(error: Exception) -> tuple[Status, str]:
     if isinstance(error, StorageRefusedError) and error.code in EXPENSIVE_CODES:
         error = TooExpensiveError("the answer takes more time or memory than allowed: ask for less at once")
     if isinstance(error, StorageRefusedError) and error.code in DAMAGE_CODES:
-        return Status(grpc.StatusCode.DATA_LOSS, 500), (
-            f"stored data cannot be read (ClickHouse's code {error.code}): `runstream doctor` and `runstream verify` "
-            "say which, and what to do"
-        )
+        return Status(grpc.StatusCode.DATA_LOSS, 500), damage.sentence(error)
     for kind, status in _TABLE:
         if isinstance(error, kind):
             if isinstance(error, StorageUnavailableError):

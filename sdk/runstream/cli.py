@@ -31,6 +31,7 @@ _SERVER: dict[str, str] = {
     "doctor": "say what is wrong, when something is",
     "deadletter": "what could not be stored: list, show, replay",
     "control": "the control database of `up`: check, copy, restore a copy",
+    "repair": "say what runs lack, and replay what the topic or a spool still holds",
     "key": "make, list and revoke API keys; links that log a browser in",
     "migrate": "bring the databases to this version's schema",
     "gateway": "gRPC in, Kafka out",

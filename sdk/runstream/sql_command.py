@@ -14,15 +14,19 @@ from runstream.api.errors import InvalidRequestError
 _WIDEST = 60
 """Characters of a column in a table; `--format json` cuts nothing."""
 
+_SHOWN = 100
+_PART_OF_IT = 3
+
 
 def main(argv: list[str]) -> int:
+    """Exit status 0: every row was printed, or as many as --max-rows asked for; 3: there are more rows."""
     parser = argparse.ArgumentParser(
         prog="runstream sql", description=__doc__, epilog="docs/sql.md has the views, with their columns and examples."
     )
     parser.add_argument("sql", help="SELECT ...; '-' reads it from standard input")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="value of {NAME:Type}")
     parser.add_argument("--entity", default="", help="rows of this team only")
-    parser.add_argument("--max-rows", type=int, default=100, help="at most 10000; default: 100")
+    parser.add_argument("--max-rows", type=int, help=f"at most 10000; default: {_SHOWN}, and status 3 if more")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="json: an object a line")
     arguments = parser.parse_args(argv)
     from runstream.api import Api
@@ -30,13 +34,12 @@ def main(argv: list[str]) -> int:
 
     sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
     parameters = dict(_parameter(text) for text in arguments.param)
-    rows, more = run_sql(
-        Api(), sql, parameters, entity=arguments.entity, max_rows=max(arguments.max_rows, 1), form="rows"
-    )
+    most = _SHOWN if arguments.max_rows is None else max(arguments.max_rows, 1)
+    rows, more = run_sql(Api(), sql, parameters, entity=arguments.entity, max_rows=most, form="rows")
     {"table": _table, "json": _json, "csv": _csv}[arguments.format](rows)
     if more:
         sys.stderr.write(f"there are more than {len(rows)} rows: raise --max-rows, or narrow the question\n")
-    return 0
+    return _PART_OF_IT if more and arguments.max_rows is None else 0
 
 
 def _parameter(text: str) -> tuple[str, str]:

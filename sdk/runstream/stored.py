@@ -18,10 +18,13 @@ def verify(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="runstream verify", description="Is everything stored that a run logged?", epilog=verify.__doc__
     )
-    parser.add_argument("run", help="project/run or team/project/run")
+    parser.add_argument("run", help="project/run or team/project/run; with --project: project or team/project")
+    parser.add_argument("--project", action="store_true", help="every run of a project: those that are not complete")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="ask again for so long, until complete")
     arguments = parser.parse_args(argv)
+    if arguments.project:
+        return _verify_project(arguments.run, arguments.json)
     run = Api().run(arguments.run)
     deadline = time.monotonic() + arguments.wait
     while (found := run.completeness)["verdict"] != "complete" and time.monotonic() < deadline:
@@ -31,6 +34,23 @@ def verify(argv: list[str]) -> int:
     else:
         print("\n".join(_sentences("/".join(run.path), found)))
     return _EXIT[found["verdict"]]
+
+
+def _verify_project(path: str, as_json: bool) -> int:
+    """Print a run's sentences as soon as they are known: a large project takes seconds."""
+    counts = dict.fromkeys(_EXIT, 0)
+    rows = documents = 0
+    for run, found in Api().verdicts(path):
+        counts[found["verdict"]] += 1
+        rows, documents = rows + found["rows_counted"], documents + found["documents_counted"]
+        if as_json:
+            print(json.dumps({"run": f"{path}/{run}", **found}), flush=True)
+        elif found["verdict"] != "complete":
+            print("\n".join(_sentences(f"{path}/{run}", found)), flush=True)
+    if not as_json:
+        said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) or "no runs"
+        print(f"{path}: {said}; {rows:,} rows of points and {documents:,} of everything else were counted")
+    return max((_EXIT[verdict] for verdict, count in counts.items() if count), default=0)
 
 
 def delete(argv: list[str]) -> int:
@@ -93,9 +113,10 @@ def _sentences(path: str, found: dict[str, Any]) -> list[str]:
         lines.append(f"  and {len(found['missing']) - 20} more gaps")
     lines += [f"  {finding}" for finding in found["findings"]]
     if found["computed_by"]:
-        counted, proved = found["rows_counted"], found["rows_proved"]
-        by = f"at {found['computed']} by {found['computed_by']}"
-        lines.append(f"  computed {by}: {counted:,} rows counted, {proved:,} of them proved by their digests")
+        lines.append(f"  computed at {found['computed']} by {found['computed_by']}:")
+        for name, what in (("rows", "rows of points"), ("documents", "rows of everything else")):
+            counted, proved = found[f"{name}_counted"], found[f"{name}_proved"]
+            lines.append(f"    {counted:,} {what} counted, {proved:,} of them proved by their digests")
     if found["verdict"] == "open":
         lines.append("  some process has not finished, or what it logged has not all arrived: see `runstream status`")
     return lines

@@ -3,7 +3,8 @@
 `proofs_percent`: throughput lost to deduplication tokens and ledger together, against the same pipeline with both off,
 in turn. `takeover_s`: from the SIGKILL of a writer under 200,000 points/s until every rank's newest point is visible
 again within 1.5 s. `freshness`: p99 at 200,000 points/s in the quiet state. `outage`: resident memory of gateway and
-writer while ClickHouse is away under load, and how long the writer then needs to catch up.
+writer while ClickHouse is away under load, and how long the writer then needs to catch up. `verify_run_s`,
+`verify_project_s`: until `Api` has the verdict of a run of 20 million points, and those of 1000 runs of 10,000 points.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from typing import Any
 import psutil
 
 from tests.bench.pipeline import METRICS, PROCESSES, freshness, load, say, throughput, wait_stored
+from tests.bench.verdicts import verdicts
 from tests.support.kafka import KafkaCluster
 from tests.support.processes import Service, free_port
 from tests.support.stack import ServiceStack
 
 _OFF = {"RUNSTREAM_WRITER_DEDUP_TOKENS": "false", "RUNSTREAM_WRITER_LEDGER": "false"}
+_OVER_KAFKA = ("freshness", "takeover", "outage")
 _FRESH_S = 1.5
 RATE = 500
 """Rows a second of each of four processes, 100 metrics a row: 200,000 points/s."""
@@ -34,7 +37,7 @@ RATE = 500
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter, within two minutes")
-    parser.add_argument("--only", default="", choices=("", "proofs", "freshness", "takeover", "outage"))
+    parser.add_argument("--only", default="", choices=("", "proofs", "verify", *_OVER_KAFKA))
     arguments = parser.parse_args()
     quick = arguments.quick
     results: dict[str, Any] = {"cores": os.cpu_count()}
@@ -42,7 +45,9 @@ def main() -> None:
         root = Path(folder)
         if arguments.only in ("", "proofs"):
             results |= proofs(root, 4_000_000 if quick else 10_000_000, 2 if quick else 4)
-        if arguments.only in ("", "freshness", "takeover", "outage"):
+        if arguments.only in ("", "verify"):
+            results |= verdicts(root / "verdicts", *((2_000_000, 100, 10_000) if quick else (20_000_000, 1000, 10_000)))
+        if arguments.only in ("", *_OVER_KAFKA):
             with KafkaCluster(root / "kafka-node") as kafka:
                 if arguments.only in ("", "freshness"):
                     results["freshness"] = {

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runstream.api import Api, InvalidRequestError, NotFoundError, Objective
+from runstream.api import Api, IncompleteResultError, InvalidRequestError, NotFoundError, Objective
 from runstream_common.clickhouse import ArrowInserter, connect
 from runstream_common.control.store import ControlStore, Resume
 from tests.integration.many_runs import ManyRuns
@@ -53,6 +53,15 @@ def test_ranking_pareto_and_importance(api: Api) -> None:
         api.rank(RUNS.project, "loss", goal="lowest")
     with pytest.raises(NotFoundError, match="nope"):
         api.rank(RUNS.project, "loss", at="nope")
+
+
+def test_groups_are_whole_or_say_that_they_are_not(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = len({run["state"] for run in RUNS.runs})
+    assert states > 1 and len(api.groups(RUNS.project, "state")) == states
+    assert len(api.groups(RUNS.project, "state", limit=1)) == 1
+    monkeypatch.setattr("runstream.api.comparing._MAX_GROUPS", 1)
+    with pytest.raises(IncompleteResultError, match=f"there are {states} groups, and one answer holds 1"):
+        api.groups(RUNS.project, "state")
 
 
 def test_groups_fields_and_comparisons(api: Api) -> None:

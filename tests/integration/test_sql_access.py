@@ -305,6 +305,8 @@ def test_the_command_line_prints_a_table(
     assert json.loads(capsys.readouterr().out) == {"step": 0, "value": 0.0, "text": "ä"}
     assert main(["sql", "SELECT 1 AS a", "--format", "csv"]) == 0
     assert capsys.readouterr().out == "a\n1\n"
+    assert main(["sql", "SELECT step FROM points_now WHERE project = 'main/sql'", "--format", "csv"]) == 3
+    assert "there are more than 100 rows" in capsys.readouterr().err, "what is cut without being asked says so"
     assert main(["sql", "DROP TABLE points"]) == 1
     assert "only SELECT" in capsys.readouterr().err
 

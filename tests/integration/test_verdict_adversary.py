@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ import pytest
 
 from runstream_common import tombstones
 from runstream_common.clickhouse import connect
+from runstream_common.metrics import Metrics
 from runstream_common.schema.runner import migrate
 from runstream_common.tombstones import Tombstone
 from runstream_deploy.doctor import _stored
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import damage
 from runstream_query.completeness import describe_streams, judge
+from runstream_query.damage import DamageWatch
 from runstream_query.storage import Storage
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.ledger import Attempt, put
@@ -61,8 +64,8 @@ class Case:
 
     async def verdict(self) -> tuple[str, pb.Completeness]:
         project = f"main/{self.project}"
-        described = await describe_streams(self.storage, project, "run", 1, 0)
-        whole = await judge(self.storage, project, "run", described)
+        described = await describe_streams(self.storage, project, {"run": 1}, 0)
+        whole = (await judge(self.storage, project, described))["run"]
         return pb.Completeness.Verdict.Name(whole.verdict).removeprefix("VERDICT_").lower(), whole
 
     async def do(self, statement: str) -> None:
@@ -163,7 +166,19 @@ async def test_batches_from_before_the_digests_are_counted(case: Case) -> None:
     assert (await case.verdict())[0] == "damaged"
 
 
-def test_a_truncated_part_is_seen_by_verdict_and_doctor(tmp_path: Path) -> None:
+def truncate(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [truncate, flip])
+def test_a_damaged_part_is_seen_by_verdict_and_doctor(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     stack = EmbeddedClickHouse(tmp_path).start()
     try:
         project = asyncio.run(_damaged(stack, "log", ""))
@@ -171,8 +186,7 @@ def test_a_truncated_part_is_seen_by_verdict_and_doctor(tmp_path: Path) -> None:
             found = path.resolve()
             if _table_of(stack, found) == "points":
                 stack.service.stop()
-                with found.open("r+b") as file:
-                    file.truncate(found.stat().st_size // 2)
+                harm(found)
                 break
         stack.start()
         said = asyncio.run(_damaged(stack, "ask", project))
@@ -201,6 +215,10 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         verdict, found = await case.verdict()
         doctor = (await _stored(client))[0]
         assert doctor.problem, "doctor says that all is well"
-        return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}"
+        metrics = Metrics(["query"])
+        await DamageWatch(case.storage, metrics).look()
+        aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
+        assert aside == len(await damage.detached(case.storage)) == int("put aside" in doctor.problem)
+        return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"
     finally:
         await client.close()

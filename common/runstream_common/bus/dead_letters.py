@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from runstream_common.bus.headers import HEADER, to_headers
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
-from runstream_common.bus.kafka_topics import ensure_topic, reason_of
+from runstream_common.bus.kafka_topics import ensure_topic, partitions_of, reason_of
 from runstream_common.bus.protocol import BusError, Delivery, PoisonDelivery, Position, TooManyDeadLettersError
 from runstream_common.times import now_us
 
@@ -149,15 +149,20 @@ async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter
     """All letters that wait, oldest first; with its value the one whose id is `wanted`, so that thousands need no
     gigabytes. Raises BusError."""
     await ensure_topic(config, config.dead_letter_topic, compacted=True)
-    consumer = AIOKafkaConsumer(**config.client(), enable_auto_commit=False, isolation_level="read_committed")
+    # "latest", the default, would race with a seek to the beginning, and letters would not be seen.
+    consumer = AIOKafkaConsumer(
+        **config.client(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
     letters: dict[str, DeadLetter] = {}
     try:
         await consumer.start()
-        numbers = await _partitions(consumer, config.dead_letter_topic)
+        numbers = await partitions_of(consumer, config.dead_letter_topic)
         parts = [TopicPartition(config.dead_letter_topic, number) for number in numbers]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
         deadline = time.monotonic() + _READ_S
         while any([await consumer.position(part) < ends[part] for part in parts]):
             for found in (await consumer.getmany(timeout_ms=500)).values():
@@ -174,14 +179,6 @@ async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter
     finally:
         await consumer.stop()
     return sorted(letters.values(), key=lambda letter: letter.why.time_us)
-
-
-async def _partitions(consumer: Any, topic: str) -> list[int]:
-    for _ in range(50):
-        await consumer._client.force_metadata_update()
-        if found := consumer.partitions_for_topic(topic):
-            return sorted(found)
-    raise BusError(f"the topic {topic} has no partitions")
 
 
 def _letter(record: Any, whole: bool) -> DeadLetter | None:

@@ -201,7 +201,7 @@ class KafkaConsumer:
             if claim is None:
                 continue  # taken away in this moment: its next owner gets them
             self._next_offsets[part] = records[-1].offset + 1
-            deliveries += [_delivery(record, claim) for record in records]
+            deliveries += [delivery_of(record, claim) for record in records]
         return deliveries
 
     async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
@@ -292,7 +292,8 @@ def _part(delivery: Delivery | PoisonDelivery) -> TopicPartition:
     return TopicPartition(delivery.position.topic, delivery.position.partition)
 
 
-def _delivery(record: Any, claim: int) -> Delivery | PoisonDelivery:
+def delivery_of(record: Any, claim: int) -> Delivery | PoisonDelivery:
+    """Return aiokafka's record as a delivery, or as poison where its headers cannot be read."""
     position = Position(record.topic, record.partition, record.offset)
     try:
         origin = from_headers(record.headers)

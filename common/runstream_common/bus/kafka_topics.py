@@ -36,6 +36,15 @@ async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = Fals
         await admin.close()
 
 
+async def partitions_of(consumer: Any, topic: str) -> list[int]:
+    """Return the partitions of a topic, as a consumer that has started learns them. Raises BusError."""
+    for _ in range(50):
+        await consumer._client.force_metadata_update()
+        if found := consumer.partitions_for_topic(topic):
+            return sorted(found)
+    raise BusError(f"the topic {topic} has no partitions")
+
+
 def reason_of(error: BaseException) -> str:
     """One line, also where the error has no words."""
     return (str(error) or type(error).__name__).splitlines()[0][:300]

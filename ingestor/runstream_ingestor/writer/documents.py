@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from runstream_common import limits, proofs, text
+from runstream_common import document_proofs, limits, proofs, text
 from runstream_common.failpoints import passage
 from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.times import from_us
@@ -60,8 +60,8 @@ def document_rows(decoded: Decoded) -> Rows:
     return rows
 
 
-def ledger_row(decoded: Decoded, written: datetime) -> Row:
-    """What was stored of a batch."""
+def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: datetime) -> Row:
+    """What was stored of a batch. `rows`: of its records that are no points, by table."""
     message, position, batch = decoded.delivery.message, decoded.delivery.position, decoded.batch
     origin = message.origin
     return {
@@ -80,6 +80,7 @@ def ledger_row(decoded: Decoded, written: datetime) -> Row:
         "high_step": max((int(block.steps.max()) for block in decoded.blocks), default=0),
         "documents": len(batch.records),
         **_proof(decoded),
+        **_document_proof(rows),
         "checksum": origin.checksum,
         "topic": position.topic,
         "partition": position.partition,
@@ -104,6 +105,12 @@ def _proof(decoded: Decoded) -> Row:
         "block_rows": [rows for _, rows, _ in blocks],
         "block_digests": [digest for _, _, digest in blocks],
     }
+
+
+def _document_proof(rows: Mapping[str, Sequence[Row]]) -> Row:
+    """The hashes of the rows that are no points: each key's newest."""
+    found = document_proofs.entries(rows)
+    return {"documents_proved": 1, "document_keys": list(found), "document_hashes": list(found.values())}
 
 
 def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:

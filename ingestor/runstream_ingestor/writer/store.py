@@ -81,12 +81,12 @@ def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
     written = from_us(now_us())
     for decoded in batches:
         passage("writer.prepare", decoded.delivery.message.origin.run)
-        if decoded.batch.records:
-            for table, found in documents.document_rows(decoded).items():
-                rows[table] += found
-        rows["rejects"] += documents.reject_rows(decoded, written)
+        own = documents.document_rows(decoded) if decoded.batch.records else {}
+        own = {**own, "rejects": documents.reject_rows(decoded, written)}
+        for table, found in own.items():
+            rows[table] += found
         if ledger and decoded.batch.last_record >= decoded.batch.first_record:
-            rows["ledger"].append(documents.ledger_row(decoded, written))
+            rows["ledger"].append(documents.ledger_row(decoded, own, written))
     flush.inserts += [to_insert(name, tables.to_table(name, rows[name])) for name in tables.ORDER if rows[name]]
     return flush
 

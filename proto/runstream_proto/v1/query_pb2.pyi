@@ -719,6 +719,8 @@ class Completeness(_message.Message):
     ROWS_PROVED_FIELD_NUMBER: _builtins.int
     COMPUTED_FIELD_NUMBER: _builtins.int
     COMPUTED_BY_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_COUNTED_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_PROVED_FIELD_NUMBER: _builtins.int
     verdict: Global___Completeness.Verdict.ValueType
     points_logged: _builtins.int
     """from the finish records; while running: from the batches seen"""
@@ -735,7 +737,11 @@ class Completeness(_message.Message):
     rows_proved: _builtins.int
     """of them, those whose contents agree with the digests in the ledger"""
     computed_by: _builtins.str
-    """the SQL file and the first 12 digits of its SHA-256"""
+    """the SQL files and the first 12 digits of their SHA-256"""
+    documents_counted: _builtins.int
+    """rows that are no points (texts, tables, media, console, config, ...), read"""
+    documents_proved: _builtins.int
+    """of them, those whose contents agree with the hashes in the ledger"""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordGap]: ...
     @_builtins.property
@@ -761,10 +767,12 @@ class Completeness(_message.Message):
         rows_proved: _builtins.int = ...,
         computed: _timestamp_pb2.Timestamp | None = ...,
         computed_by: _builtins.str = ...,
+        documents_counted: _builtins.int = ...,
+        documents_proved: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["computed", b"computed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed", b"computed", "computed_by", b"computed_by", "findings", b"findings", "missing", b"missing", "points_dropped", b"points_dropped", "points_logged", b"points_logged", "points_received", b"points_received", "points_rejected", b"points_rejected", "points_stored", b"points_stored", "rows_counted", b"rows_counted", "rows_proved", b"rows_proved", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed", b"computed", "computed_by", b"computed_by", "documents_counted", b"documents_counted", "documents_proved", b"documents_proved", "findings", b"findings", "missing", b"missing", "points_dropped", b"points_dropped", "points_logged", b"points_logged", "points_received", b"points_received", "points_rejected", b"points_rejected", "points_stored", b"points_stored", "rows_counted", b"rows_counted", "rows_proved", b"rows_proved", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -925,6 +933,77 @@ class GetRunRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRunRequest: _TypeAlias = GetRunRequest  # noqa: Y015
+
+@_typing.final
+class VerifyRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEAM_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    team: _builtins.str
+    project: _builtins.str
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 200"""
+
+    def __init__(
+        self,
+        *,
+        team: _builtins.str = ...,
+        project: _builtins.str = ...,
+        runs: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "runs", b"runs", "team", b"team"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRunsRequest: _TypeAlias = VerifyRunsRequest  # noqa: Y015
+
+@_typing.final
+class VerifyRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Verdict(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RUN_FIELD_NUMBER: _builtins.int
+        COMPLETENESS_FIELD_NUMBER: _builtins.int
+        run: _builtins.str
+        @_builtins.property
+        def completeness(self) -> Global___Completeness: ...
+        def __init__(
+            self,
+            *,
+            run: _builtins.str = ...,
+            completeness: Global___Completeness | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["completeness", b"completeness", "run", b"run"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerifyRunsResponse.Verdict]:
+        """in the order of the request"""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___VerifyRunsResponse.Verdict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRunsResponse: _TypeAlias = VerifyRunsResponse  # noqa: Y015
 
 @_typing.final
 class ListMetricsRequest(_message.Message):

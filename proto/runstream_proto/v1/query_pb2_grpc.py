@@ -57,6 +57,11 @@ class QueryServiceStub(object):
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.GetRunRequest.SerializeToString,
                 response_deserializer=runstream__proto_dot_v1_dot_query__pb2.Run.FromString,
                 _registered_method=True)
+        self.VerifyRuns = channel.unary_unary(
+                '/runstream.v1.QueryService/VerifyRuns',
+                request_serializer=runstream__proto_dot_v1_dot_query__pb2.VerifyRunsRequest.SerializeToString,
+                response_deserializer=runstream__proto_dot_v1_dot_query__pb2.VerifyRunsResponse.FromString,
+                _registered_method=True)
         self.ListMetrics = channel.unary_unary(
                 '/runstream.v1.QueryService/ListMetrics',
                 request_serializer=runstream__proto_dot_v1_dot_query__pb2.ListMetricsRequest.SerializeToString,
@@ -296,6 +301,13 @@ class QueryServiceServicer(object):
 
     def GetRun(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyRuns(self, request, context):
+        """The verdicts of many runs of a project at once, as GetRun has them one by one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -619,6 +631,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.GetRunRequest.FromString,
                     response_serializer=runstream__proto_dot_v1_dot_query__pb2.Run.SerializeToString,
             ),
+            'VerifyRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyRuns,
+                    request_deserializer=runstream__proto_dot_v1_dot_query__pb2.VerifyRunsRequest.FromString,
+                    response_serializer=runstream__proto_dot_v1_dot_query__pb2.VerifyRunsResponse.SerializeToString,
+            ),
             'ListMetrics': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMetrics,
                     request_deserializer=runstream__proto_dot_v1_dot_query__pb2.ListMetricsRequest.FromString,
@@ -921,6 +938,33 @@ class QueryService(object):
             '/runstream.v1.QueryService/GetRun',
             runstream__proto_dot_v1_dot_query__pb2.GetRunRequest.SerializeToString,
             runstream__proto_dot_v1_dot_query__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/runstream.v1.QueryService/VerifyRuns',
+            runstream__proto_dot_v1_dot_query__pb2.VerifyRunsRequest.SerializeToString,
+            runstream__proto_dot_v1_dot_query__pb2.VerifyRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,6 +87,8 @@ class QueryServiceStub:
     ListProjects: _grpc.UnaryUnaryMultiCallable[_query_pb2.ListProjectsRequest, _query_pb2.ListProjectsResponse]
     ListRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.ListRunsRequest, _query_pb2.ListRunsResponse]
     GetRun: _grpc.UnaryUnaryMultiCallable[_query_pb2.GetRunRequest, _query_pb2.Run]
+    VerifyRuns: _grpc.UnaryUnaryMultiCallable[_query_pb2.VerifyRunsRequest, _query_pb2.VerifyRunsResponse]
+    """The verdicts of many runs of a project at once, as GetRun has them one by one."""
     ListMetrics: _grpc.UnaryUnaryMultiCallable[_query_pb2.ListMetricsRequest, _query_pb2.ListMetricsResponse]
     """The metrics of a run and their last values."""
     GetHistory: _grpc.UnaryUnaryMultiCallable[_query_pb2.GetHistoryRequest, _query_pb2.GetHistoryResponse]
@@ -176,6 +178,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     ListProjects: _aio.UnaryUnaryMultiCallable[_query_pb2.ListProjectsRequest, _query_pb2.ListProjectsResponse]  # type: ignore[assignment]
     ListRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.ListRunsRequest, _query_pb2.ListRunsResponse]  # type: ignore[assignment]
     GetRun: _aio.UnaryUnaryMultiCallable[_query_pb2.GetRunRequest, _query_pb2.Run]  # type: ignore[assignment]
+    VerifyRuns: _aio.UnaryUnaryMultiCallable[_query_pb2.VerifyRunsRequest, _query_pb2.VerifyRunsResponse]  # type: ignore[assignment]
+    """The verdicts of many runs of a project at once, as GetRun has them one by one."""
     ListMetrics: _aio.UnaryUnaryMultiCallable[_query_pb2.ListMetricsRequest, _query_pb2.ListMetricsResponse]  # type: ignore[assignment]
     """The metrics of a run and their last values."""
     GetHistory: _aio.UnaryUnaryMultiCallable[_query_pb2.GetHistoryRequest, _query_pb2.GetHistoryResponse]  # type: ignore[assignment]
@@ -280,6 +284,14 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.Run, _abc.Awaitable[_query_pb2.Run]]: ...
+
+    @_abc_1.abstractmethod
+    def VerifyRuns(
+        self,
+        request: _query_pb2.VerifyRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.VerifyRunsResponse, _abc.Awaitable[_query_pb2.VerifyRunsResponse]]:
+        """The verdicts of many runs of a project at once, as GetRun has them one by one."""
 
     @_abc_1.abstractmethod
     def ListMetrics(

@@ -1,5 +1,5 @@
--- Deleted metrics of a run, and the run itself (metric = ''). Parameters: project; run.
-SELECT metric, max(epoch) AS epoch
+-- Deleted metrics of runs, and the runs themselves (metric = ''). Parameters: project; runs.
+SELECT run, metric, max(epoch) AS epoch
 FROM tombstones
-WHERE project = {project:String} AND run = {run:String}
-GROUP BY metric
+WHERE project = {project:String} AND run IN {runs:Array(String)}
+GROUP BY run, metric

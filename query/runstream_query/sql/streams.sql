@@ -1,6 +1,7 @@
--- The processes of a run; one that ended without a word, and is silent since `silent_us`, has crashed.
--- Parameters: project; run; silent_us.
+-- The processes of runs; one that ended without a word, and is silent since `silent_us`, has crashed.
+-- Parameters: project; runs; silent_us.
 SELECT
+    run,
     writer,
     max(rank) AS rank,
     max(epoch) AS epoch,
@@ -16,6 +17,6 @@ SELECT
     anyIf(records, event = 'finish') AS records,
     anyIf(dropped_points, event = 'finish') AS dropped_points
 FROM streams FINAL
-WHERE project = {project:String} AND run = {run:String}
-GROUP BY writer
-ORDER BY max(rank), max(epoch)
+WHERE project = {project:String} AND run IN {runs:Array(String)}
+GROUP BY run, writer
+ORDER BY run, max(rank), max(epoch)

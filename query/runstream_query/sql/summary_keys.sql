@@ -5,4 +5,3 @@ FROM run_fields
 WHERE project = {project:String}
   AND (section = 'definition' OR (section = 'summary' AND key IN {keys:Array(String)}))
 ORDER BY section, key
-LIMIT 10000

@@ -17,6 +17,8 @@ from runstream_query.names import nearest
 from runstream_query.storage import Storage
 
 _EPOCH = "epoch_column"
+_SUGGESTED_FROM = 10_000
+"""Metrics among which a name that is nearly the one that was asked for is looked for."""
 
 
 class ListsRuns(Protocol):
@@ -110,10 +112,11 @@ class Exporting:
         names = export.metric_filter(metrics)["metrics"]
         if not names:
             return
-        found = await self._storage.rows("known_metrics", project=project, runs=runs, metrics=names)
+        question: dict[str, Any] = {"project": project, "runs": runs}
+        found = await self._storage.rows("known_metrics", metrics=names, limit=len(names), **question)
         missing = set(names) - {row["metric"] for row in found}
         if missing:
-            known = await self._storage.rows("known_metrics", project=project, runs=runs, metrics=[])
+            known = await self._storage.rows("known_metrics", metrics=[], limit=_SUGGESTED_FROM, **question)
             name = min(missing)
             raise UnknownNameError(
                 f"there is no metric {name[:100]!r} in these runs of {project}"

@@ -11,8 +11,12 @@ from runstream_query import large
 from runstream_query.completeness import describe_streams, judge
 from runstream_query.documents import load, make_run, timestamp
 from runstream_query.editing.replaced import edited_fields
+from runstream_query.errors import InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
+
+_MAX_VERIFIED = 200
+"""Runs in one question: all their rows are read."""
 
 
 class Runs:
@@ -46,17 +50,31 @@ class Runs:
             values = await large.read(self._storage, project, request.run, marks)
             for value, mark in zip(run.large, marks, strict=False):  # none where the run is unreadable
                 value.value_json = values.get(mark, "")
-        described = await describe_streams(
-            self._storage, project, request.run, run.world_size, self._lookup.silent_us()
-        )
-        run.streams.extend(described.streams)
+        sizes = {request.run: run.world_size}
+        described = await describe_streams(self._storage, project, sizes, self._lookup.silent_us())
+        run.streams.extend(described[request.run].streams)
         if not request.omit_completeness:
-            run.completeness.CopyFrom(await judge(self._storage, project, request.run, described))
+            run.completeness.CopyFrom((await judge(self._storage, project, described))[request.run])
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
         for field, value in (await edited_fields(self._storage, project, request.run)).items():
             run.edited_fields.add(field=field, replaced_json=value)
         return run
+
+    async def VerifyRuns(  # noqa: N802
+        self, principal: Principal, request: pb.VerifyRunsRequest
+    ) -> pb.VerifyRunsResponse:
+        if not 1 <= len(request.runs) <= _MAX_VERIFIED:
+            raise InvalidQuestionError(f"runs: give 1 to {_MAX_VERIFIED}")
+        project = await self._lookup.project(principal, request.team, request.project)
+        rows = await self._lookup.known_runs(project, sorted(set(request.runs)))
+        sizes = {row["run"]: row["world_size"] for row in rows}
+        described = await describe_streams(self._storage, project, sizes, self._lookup.silent_us())
+        verdicts = await judge(self._storage, project, described)
+        response = pb.VerifyRunsResponse()
+        for run in request.runs:
+            response.runs.add(run=run, completeness=verdicts[run])
+        return response
 
 
 async def describe_projects(storage: Storage, rows: Sequence[ProjectRow]) -> list[pb.Project]:

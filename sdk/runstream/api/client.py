@@ -20,6 +20,7 @@ from runstream.api.listing import Runs
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
 from runstream.api.runs import Run
+from runstream.api.verdicts import verdicts
 from runstream.credentials import Credentials
 from runstream.settings import Settings
 
@@ -92,6 +93,11 @@ class Api:
         request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
         return Run(self, self.ask("GetRun", request))
 
+    def verdicts(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the id of each run of a project and what `Run.completeness` says of it; many runs are judged at once.
+        `path`: "project" or "team/project"."""
+        return verdicts(self, path)
+
     def sweep(self, path: str) -> Sweep:
         """A sweep: "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
         from runstream.sweeps.asktell import Sweep
@@ -131,7 +137,8 @@ class Api:
 
     def groups(self, path: str, by: Sequence[str] | str = (), **options: Any) -> list[Group]:
         """How many runs there are for each value of some fields ("config.opt", "state"). Options: `metrics` (summary
-        keys to aggregate), `filters`, `limit` (100 groups)."""
+        keys to aggregate), `filters`, `limit` (the largest so many groups). Without a limit all groups come, or
+        IncompleteResultError is raised where there are more than 1000."""
         return comparing.groups(self, path, by, **options)
 
     def fields(self, path: str, **options: Any) -> dict[str, int]:

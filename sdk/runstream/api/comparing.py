@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
+from runstream.api.errors import IncompleteResultError
 from runstream.api.ranking import filter_text
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
 
 _PARTS = ("metadata", "config", "summary", "environment", "packages", "variables", "git")
+_MAX_GROUPS = 1000
+"""Of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def groups(
     by: Sequence[str] | str = (),
     metrics: Sequence[str] = (),
     filters: Mapping[str, Any] | None = None,
-    limit: int = 100,
+    limit: int | None = None,
 ) -> list[Group]:
     """See `Api.groups`."""
     from google.protobuf.json_format import MessageToDict
@@ -71,8 +74,14 @@ def groups(
     team, project = split_path(path, 2)
     fields = [by] if isinstance(by, str) else list(by)
     request = pb.CountRunsRequest(
-        team=team, project=project, filter=filter_text(filters), by=fields, metrics=metrics, limit=limit
+        team=team, project=project, filter=filter_text(filters), by=fields, metrics=metrics, limit=limit or _MAX_GROUPS
     )
+    response = api.ask("CountRuns", request)
+    if limit is None and response.group_count > len(response.groups):
+        raise IncompleteResultError(
+            f"there are {response.group_count} groups, and one answer holds {len(response.groups)}: filter the runs, "
+            "group by less, or give a limit"
+        )
     return [
         Group(
             {field: MessageToDict(value) for field, value in zip(fields, group.values, strict=True)},
@@ -82,7 +91,7 @@ def groups(
                 for one in group.metrics
             },
         )
-        for group in api.ask("CountRuns", request).groups
+        for group in response.groups
     ]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from runstream.api import rich
 from runstream.api.convert import as_list, plain
 from runstream.api.frames import build
+from runstream.api.verdicts import verdict_of
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
@@ -103,25 +104,10 @@ class Run:
 
         Keys: verdict (complete, incomplete, open or damaged), points_logged, points_received, points_stored,
         points_rejected, points_dropped, missing (gaps of record numbers), findings (sentences), rows_counted,
-        rows_proved, computed (when), computed_by (which query).
+        rows_proved (rows of points), documents_counted, documents_proved (rows of everything else), computed (when),
+        computed_by (which queries).
         """
-        from runstream_proto.v1 import query_pb2 as pb
-
-        found = self._ask_anew(omit_completeness=False).completeness
-        names = ("logged", "received", "stored", "rejected", "dropped")
-        return {
-            "verdict": pb.Completeness.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower(),
-            **{f"points_{name}": getattr(found, f"points_{name}") for name in names},
-            "missing": [
-                {"writer": gap.writer_id, "rank": gap.rank, "first": gap.first_record, "last": gap.last_record}
-                for gap in found.missing
-            ],
-            "findings": list(found.findings),
-            "rows_counted": found.rows_counted,
-            "rows_proved": found.rows_proved,
-            "computed": found.computed.ToJsonString(),
-            "computed_by": found.computed_by,
-        }
+        return verdict_of(self._ask_anew(omit_completeness=False).completeness)
 
     def update(self) -> None:
         """Send what was set since the run was read, and read it again. Fields that were not set stay as they are on the

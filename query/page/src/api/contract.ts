@@ -136,6 +136,8 @@ export interface Completeness {
   rows_proved: Int64;
   computed?: string;
   computed_by: string;
+  documents_counted: Int64;
+  documents_proved: Int64;
 }
 
 export type CompletenessVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_COMPLETE" | "VERDICT_INCOMPLETE" | "VERDICT_OPEN" | "VERDICT_DAMAGED";
@@ -1578,6 +1580,21 @@ export interface UpdateSweepRequest {
 
 export type ValueState = "VALUE_STATE_UNSPECIFIED" | "VALUE_STATE_PENDING" | "VALUE_STATE_KNOWN" | "VALUE_STATE_MISSING";
 
+export interface VerifyRunsRequest {
+  team: string;
+  project: string;
+  runs: string[];
+}
+
+export interface VerifyRunsResponse {
+  runs: VerifyRunsResponseVerdict[];
+}
+
+export interface VerifyRunsResponseVerdict {
+  run: string;
+  completeness?: Completeness;
+}
+
 export interface WatchRunsRequest {
   team: string;
   project: string;
@@ -1617,6 +1634,7 @@ export interface Methods {
   ListProjects: [ListProjectsRequest, ListProjectsResponse];
   ListRuns: [ListRunsRequest, ListRunsResponse];
   GetRun: [GetRunRequest, Run];
+  VerifyRuns: [VerifyRunsRequest, VerifyRunsResponse];
   ListMetrics: [ListMetricsRequest, ListMetricsResponse];
   GetHistory: [GetHistoryRequest, GetHistoryResponse];
   GetCurves: [GetCurvesRequest, GetCurvesResponse];

@@ -150,8 +150,10 @@ function Complete({ run }: { run: Run }) {
       {found.findings.slice(0, 20).map((finding) => <p key={finding}>{finding}</p>)}
       {found.computed_by ? (
         <p class="quiet">
-          {count(Number(found.rows_counted), "row")} counted, {Number(found.rows_proved).toLocaleString("en-US")} proved
-          by their digests; at {found.computed}, by {found.computed_by}
+          {count(Number(found.rows_counted), "row")} of points counted,{" "}
+          {Number(found.rows_proved).toLocaleString("en-US")} proved by their digests;{" "}
+          {count(Number(found.documents_counted), "row")} of everything else,{" "}
+          {Number(found.documents_proved).toLocaleString("en-US")} proved; at {found.computed}, by {found.computed_by}
         </p>
       ) : null}
       <table class="values">

@@ -1,0 +1,189 @@
+"""`runstream repair`: says what runs lack, and stores again what the topic or this machine's spool still holds.
+
+It works on the databases, beside the services: RUNSTREAM_CLICKHOUSE_* and RUNSTREAM_KAFKA_* as they have them, or the
+data folder of a `runstream up` that runs. Exit status 0: every run is complete or still open; 1: something is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runstream_common.bus.kafka_config import KafkaConfig
+from runstream_common.bus.protocol import BusError
+from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
+from runstream_common.config import ConfigError, Env
+from runstream_common.schema.runner import SchemaError, check_schema
+from runstream_deploy.addresses import Addresses
+from runstream_deploy.repair.cases import (
+    Case,
+    Run,
+    UnknownRunError,
+    find_cases,
+    look_in_spool,
+    look_on_topic,
+    replay,
+    sentences,
+    split,
+)
+from runstream_deploy.repair.parts import BrokenPart, find_broken, set_aside
+from runstream_ingestor.writer.again import StoringAgain
+from runstream_query.storage import Storage
+
+
+@dataclass(slots=True)
+class _Plan:
+    cases: list[Case]
+    parts: list[BrokenPart]
+
+    @property
+    def broken(self) -> list[BrokenPart]:
+        return [part for part in self.parts if not part.aside]
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.broken or any(case.can_be_replayed for case in self.cases))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="runstream repair", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", nargs="?", help="team/project/run")
+    parser.add_argument("--all", action="store_true", help="every run that there is")
+    parser.add_argument("--dry-run", action="store_true", help="only say what is missing, and what can be replayed")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--data", type=Path, default=Path("runstream-data"), help="data folder of `runstream up`")
+    parser.add_argument(
+        "--spool", type=Path, default=_spool(), help="spool folder of this machine; default: %(default)s"
+    )
+    arguments = parser.parse_args(argv)
+    if bool(arguments.run) == arguments.all:
+        parser.error("name one run, or give --all")
+    try:
+        return asyncio.run(_run(arguments))
+    except (ConfigError, StorageError, SchemaError, BusError, UnknownRunError, OSError) as error:
+        print(f"runstream repair: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    env = Env()
+    only = split(arguments.run) if arguments.run else None
+    kafka = KafkaConfig.from_env(env) if env.text("RUNSTREAM_KAFKA_BOOTSTRAP", "") else None
+    client = await connect(_clickhouse(env, arguments.data))
+    try:
+        await check_schema(client)
+        repair = _Repair(client, kafka, arguments.spool)
+        plan = await repair.plan(only)
+        if not plan.has_work or arguments.dry_run:
+            print(_conclusion(plan))
+            return 1 if plan.cases or plan.broken else 0
+        if not arguments.yes and not _agreed():
+            print("nothing was changed")
+            return 1
+        return await repair.carry_out(plan, only)
+    finally:
+        await client.close()
+
+
+class _Repair:
+    def __init__(self, client: Any, kafka: KafkaConfig | None, spool: Path) -> None:
+        self._client = client
+        self._storage = Storage(client)
+        self._kafka = kafka
+        self._spool = spool
+
+    async def plan(self, only: Run | None) -> _Plan:
+        """Look at everything, and say it."""
+        parts = await find_broken(self._client)
+        plan = _Plan(await self._look(only), parts)
+        for part in parts:
+            print(part)
+        for case in plan.cases:
+            print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
+        return plan
+
+    async def _look(self, only: Run | None) -> list[Case]:
+        cases = await find_cases(self._storage, only)
+        if cases and self._kafka:
+            await look_on_topic(self._kafka, cases)
+        look_in_spool(self._spool, cases)
+        return cases
+
+    async def carry_out(self, plan: _Plan, only: Run | None) -> int:
+        """Set broken parts aside, replay, send the spool, and judge again. Raises StorageError, BusError."""
+        columns = {row["table"]: row["columns"] for row in await self._storage.rows("tables_with_parts")}
+        for part in plan.broken:
+            copied, unreadable = await set_aside(self._client, part, columns[part.table])
+            print(
+                f"part {part.name} of {part.table} is set aside, in the table's folder `detached`: {copied} rows of it "
+                f"were copied, {unreadable} groups of rows could not be read"
+            )
+        # A part has rows of other runs too: what it took from them is to be replayed as well.
+        cases = await self._look(None) if plan.broken else plan.cases
+        if self._kafka and any(case.topic for case in cases):
+            again = StoringAgain(self._client)
+            await again.start()
+            count = await replay(self._kafka, again, [case for case in cases if case.topic])
+            print(f"{count} batches were stored again from the topic {self._kafka.topic}")
+        if any(case.spools for case in cases):
+            self._send_spool()
+        left = await self._look(None if plan.broken else only)
+        mended = {case.path for case in cases} - {case.path for case in left}
+        for path in sorted(mended):
+            print(f"{path}: mended")
+        for case in left:
+            print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
+        print(_conclusion(_Plan(left, [part for part in plan.parts if part.aside])))
+        return 1 if left else 0
+
+    def _send_spool(self) -> None:
+        """The SDK's own command does it, and says how far it is."""
+        subprocess.run([sys.executable, "-m", "runstream.cli", "sync", str(self._spool)], check=False)  # noqa: S603
+
+
+def _conclusion(plan: _Plan) -> str:
+    if not plan.cases:
+        text = "no run lacks anything"
+    else:
+        able = sum(case.can_be_replayed for case in plan.cases)
+        text = f"{len(plan.cases)} runs lack something; of {able} of them something can be replayed"
+    if aside := [part for part in plan.parts if part.aside]:
+        text += f"; {len(aside)} parts lie in `detached`: when no run lacks anything, drop them there"
+        text += f" (ALTER TABLE {aside[0].table} DROP DETACHED PART '{aside[0].name}' SETTINGS allow_drop_detached = 1)"
+    return text
+
+
+def _clickhouse(env: Env, data: Path) -> ClickHouseConfig:
+    """As the environment says, else that of the `up` whose data folder it is. Raises ConfigError."""
+    addresses = Addresses.load(data)
+    if env.text("RUNSTREAM_CLICKHOUSE_URL", "") or addresses is None or not addresses.embedded:
+        return ClickHouseConfig.from_env(env)
+    try:
+        password = (data / "clickhouse-password").read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"cannot read the password in {data}: {error}") from error
+    return ClickHouseConfig(f"http://{addresses.clickhouse}/default", password=password)
+
+
+def _spool() -> Path:
+    """The SDK's default."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(os.environ.get("RUNSTREAM_DIR") or Path(state) / "runstream").expanduser()
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("there is no terminal to ask: give --yes")
+    return input("runstream: replay what can be replayed? [y/N] ").strip().lower() in ("y", "yes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Parts of tables that cannot be read: which, and what of them can still be copied."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runstream_common.clickhouse import StorageRefusedError, classify
+from runstream_query.storage import Storage
+
+_AS_IT_IS = {"async_insert": 0, "insert_deduplicate": 0, "mutations_sync": 2, "max_execution_time": 0}
+_NARROWER = (("project", "run"), ("metric",), ("key",))
+"""What can be read of a part is found by these columns, from left to right."""
+_QUOTES = str.maketrans({"'": "''", "\\": "\\\\"})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPart:
+    table: str
+    name: str
+    reason: str
+    aside: bool
+    """The engine put it aside already, when it started."""
+
+    def __str__(self) -> str:
+        if self.aside:
+            return f"part {self.name} of {self.table} was put aside ({self.reason}): its rows are in no answer"
+        return f"part {self.name} of {self.table} is broken: {self.reason}"
+
+
+async def find_broken(client: Any) -> list[BrokenPart]:
+    """Return the parts whose contents do not agree with their checksums, and those that the engine put aside. Reads
+    everything that is stored. Raises StorageError."""
+    storage = Storage(client)
+    aside = await storage.rows("detached_parts", limit=1000)
+    found = [BrokenPart(row["table"], row["name"], row["reason"], True) for row in aside]
+    for row in await storage.rows("tables_with_parts"):
+        for name, passed, message in await _check(client, row["table"]):
+            if not int(passed):
+                found.append(BrokenPart(row["table"], name, message, False))
+    return found
+
+
+async def _check(client: Any, table: str) -> list[list[Any]]:
+    """Name, whether it passed, and why not, of each part."""
+    settings = {"check_query_single_value_result": 0, "max_execution_time": 0}
+    try:
+        # A format is named: the driver takes CHECK for a command, and would hand out its answer as one row of text.
+        raw = await client.raw_query(f"CHECK TABLE `{table}`", settings=settings, fmt="JSONCompact")
+    except Exception as error:
+        raise classify(error) from error
+    return list(json.loads(raw)["data"])
+
+
+async def set_aside(client: Any, part: BrokenPart, columns: Sequence[str]) -> tuple[int, int]:
+    """Copy what can be read of a broken part, then detach it: its files stay in the table's folder `detached`.
+    `columns`: of the table. Returns (rows copied, groups of rows that could not be read). Raises StorageError."""
+    copied, unreadable = await _copy(client, part, columns, [])
+    await _do(client, f"ALTER TABLE `{part.table}` DETACH PART '{part.name.translate(_QUOTES)}'")
+    return copied, unreadable
+
+
+async def _copy(client: Any, part: BrokenPart, columns: Sequence[str], known: list[tuple[str, str]]) -> tuple[int, int]:
+    """Rows of the same keys and versions: where they are there already, nothing changes."""
+    where = " AND ".join(
+        [f"_part = '{part.name.translate(_QUOTES)}'"]
+        + [f"toString({column}) = '{value.translate(_QUOTES)}'" for column, value in known]
+    )
+    try:
+        names = ", ".join(f"`{column}`" for column in columns)
+        await _do(
+            client,
+            f"INSERT INTO `{part.table}` ({names}) SELECT {names} FROM `{part.table}` WHERE {where}",  # noqa: S608
+        )
+        return int((await _ask(client, f"SELECT count() FROM `{part.table}` WHERE {where}"))[0][0]), 0  # noqa: S608
+    except StorageRefusedError:
+        narrower = next((some for some in _NARROWER if {*some} <= {*columns} - {column for column, _ in known}), None)
+    if narrower is None:
+        return 0, 1
+    listed = ", ".join(f"toString({column})" for column in narrower)
+    try:
+        groups = await _ask(client, f"SELECT DISTINCT {listed} FROM `{part.table}` WHERE {where}")  # noqa: S608
+    except StorageRefusedError:
+        return 0, 1
+    copied = unreadable = 0
+    for group in groups:
+        rows, bad = await _copy(client, part, columns, [*known, *zip(narrower, group, strict=True)])
+        copied, unreadable = copied + rows, unreadable + bad
+    return copied, unreadable
+
+
+async def _ask(client: Any, statement: str) -> list[tuple[Any, ...]]:
+    try:
+        return list((await client.query(statement)).result_rows)
+    except Exception as error:
+        raise classify(error) from error
+
+
+async def _do(client: Any, statement: str) -> None:
+    try:
+        await client.command(statement, settings=_AS_IT_IS)
+    except Exception as error:
+        raise classify(error) from error

@@ -1,0 +1,50 @@
+"""Batches that were stored before, stored again: what is there already does not change, what is missing comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from runstream_common.bus.protocol import Delivery
+from runstream_common.clickhouse import ArrowInserter
+from runstream_common.metrics import Metrics
+from runstream_ingestor.shape import ShapeError
+from runstream_ingestor.writer.decode import decode
+from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.store import prepare, store
+from runstream_ingestor.writer.undertaker import TombstoneUndertaker
+
+LOG = structlog.get_logger()
+
+
+class StoringAgain:
+    """The writer's own steps without a bus: nothing is confirmed, and an insert that fails is the caller's to see."""
+
+    def __init__(self, client: Any) -> None:
+        self._undertaker = TombstoneUndertaker(client, WriterInstruments(Metrics(["writer"])))
+        # The engine may know the insert's token from the first time, and would leave it out.
+        self._insert = ArrowInserter(client, tokens=False)
+
+    async def start(self) -> None:
+        """Learn what is deleted. Raises StorageError."""
+        await self._undertaker.start()
+
+    async def store(self, deliveries: Sequence[Delivery]) -> int:
+        """Return how many batches are stored; those that can never be stored, or are deleted, are left out. Raises
+        StorageError."""
+        decoded = []
+        for delivery in deliveries:
+            try:
+                decoded.append(decode(delivery))
+            except ShapeError as error:  # the writer put it among the dead letters
+                LOG.warning("a batch that can never be stored is left out", reason=str(error))
+        living = await self._undertaker.without_dead(decoded, _give_up)
+        await store(prepare(living), self._insert, _give_up)
+        await self._undertaker.bury_late(living, _give_up)
+        return len(living)
+
+
+async def _give_up(error: Exception) -> None:
+    raise error

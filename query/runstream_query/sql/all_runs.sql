@@ -1,0 +1,10 @@
+-- Every run of which anything says that it was there, with its ranks.
+SELECT project, run, max(ranks) AS world_size
+FROM
+(
+    SELECT toString(project) AS project, run, world_size AS ranks FROM streams
+    UNION ALL
+    SELECT toString(project) AS project, run, toUInt32(0) AS ranks FROM ledger
+)
+GROUP BY project, run
+ORDER BY project, run

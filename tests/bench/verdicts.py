@@ -1,0 +1,99 @@
+"""How long a verdict takes: of one long run, and of every run of a project. Used by `tests.bench.reliability`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runstream.api import Api
+from runstream_common.clickhouse import connect
+from runstream_ingestor.writer.decode import Decoded
+from tests.bench.pipeline import METRICS, say
+from tests.support.ledger import Attempt, put
+from tests.support.stack import ServiceStack
+
+_ROWS_A_BATCH = 1000
+_BATCHES_A_FLUSH = 5
+_TIMES = 3
+_PROJECT, _LONG = "verdicts", "long"
+
+
+def verdicts(folder: Path, points: int, runs: int, points_a_run: int) -> dict[str, Any]:
+    """Seconds until `Api` has the verdict of a run of `points`, and those of `runs` runs of `points_a_run`; the best of
+    three each. Rows are put in by the writer's own parts, and nothing is merged by hand."""
+    stack = ServiceStack(folder).start()
+    try:
+        for name in (_LONG, _PROJECT):
+            stack.make_project(name)
+        say(f"storing a run of {points:,} points, and {runs:,} of {points_a_run:,}")
+        asyncio.run(_fill(stack, points, runs, points_a_run))
+        os.environ.update(stack.sdk_environment(folder / "spool"))
+        api = Api(timeout_s=120)
+        run_s = _best(lambda: [api.run(f"{_LONG}/run").completeness], points)
+        project_s = _best(lambda: [found for _, found in api.verdicts(_PROJECT)], runs * points_a_run)
+        say(f"verify: a run of {points:,} points {run_s:.2f} s, a project of {runs:,} runs {project_s:.2f} s")
+        return {
+            "verify_run_points": points,
+            "verify_run_s": run_s,
+            "verify_project_runs": runs,
+            "verify_project_points": runs * points_a_run,
+            "verify_project_s": project_s,
+        }
+    finally:
+        stack.stop()
+
+
+def _best(ask: Callable[[], list[dict[str, Any]]], points: int) -> float:
+    best = float("inf")
+    for _ in range(_TIMES):
+        started = time.perf_counter()
+        found = ask()
+        best = min(best, time.perf_counter() - started)
+        if {one["verdict"] for one in found} != {"complete"} or sum(one["rows_proved"] for one in found) != points:
+            raise SystemExit(f"not complete: {found[:1]}")
+    return round(best, 2)
+
+
+async def _fill(stack: ServiceStack, points: int, runs: int, points_a_run: int) -> None:
+    client = await connect(stack.clickhouse.config)
+    try:
+        await _store(client, Attempt("main", _LONG, "run"), points)
+        pending: list[Decoded] = []
+        for number in range(runs):
+            pending += _batches(Attempt("main", _PROJECT, f"run-{number:04}"), points_a_run)
+            if len(pending) > 100 or number == runs - 1:
+                await put(client, *pending)
+                pending = []
+    finally:
+        await client.close()
+
+
+async def _store(client: Any, attempt: Attempt, points: int) -> None:
+    pending: list[Decoded] = []
+    for batch in _batches(attempt, points):
+        pending.append(batch)
+        if len(pending) == _BATCHES_A_FLUSH:
+            await put(client, *pending)
+            pending = []
+    await put(client, *pending)
+
+
+def _batches(attempt: Attempt, points: int) -> Iterator[Decoded]:
+    random = np.random.default_rng(attempt.epoch)
+    names = [f"layer.{number}.norm" for number in range(METRICS)]
+    yield attempt.start()
+    steps = points // METRICS
+    for first in range(0, steps, _ROWS_A_BATCH):
+        some = range(first, min(first + _ROWS_A_BATCH, steps))
+        yield attempt.points({name: random.normal(size=len(some)) for name in names}, some)
+
+    def finish(record: Any) -> None:
+        record.finish.outcome, record.finish.records, record.finish.points = 1, attempt.records - 1, points
+
+    yield attempt.document(finish)
