@@ -25,7 +25,7 @@ from runstream_common.process import INSTANCE_HEADER, until_told_to_end
 from runstream_common.schema.runner import SchemaError, migrate
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
-from runstream_deploy.claim import OccupiedError, claimed
+from runstream_deploy.data_lock import OccupiedError, exclusive
 
 KEY_FILE = "api-key"
 _START_TIMEOUT_S = 60.0
@@ -267,7 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
     try:
         config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with claimed(config.data, addresses, config.listening, _say):
+        with exclusive(config.data, addresses, config.listening, _say):
             return asyncio.run(_run(config))
     except (ChildError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
         print(f"runstream up: {error}", file=sys.stderr)
