@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runstream_common.control import copies
 from runstream_common.control.errors import ControlError
-from runstream_deploy.claim import OccupiedError, held_folder
+from runstream_deploy.data_lock import OccupiedError, held_folder
 
 
 def main(argv: list[str] | None = None) -> int:

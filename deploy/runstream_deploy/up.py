@@ -25,7 +25,7 @@ from runstream_common.process import INSTANCE_HEADER, until_told_to_end
 from runstream_common.schema.runner import SchemaError, migrate
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
-from runstream_deploy.claim import OccupiedError, claimed
+from runstream_deploy.data_lock import OccupiedError, exclusive
 
 KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0
@@ -265,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         os.umask(0o077)  # also of the services: what they make is this user's only
         _make_private(config.data)
-        with claimed(config.data, addresses, config.listening, _say):
+        with exclusive(config.data, addresses, config.listening, _say):
             return asyncio.run(_run(config))
     except (ChildError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
         print(f"runstream up: {error}", file=sys.stderr)

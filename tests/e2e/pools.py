@@ -17,11 +17,11 @@ from typing import Any
 import runstream
 
 WORKERS = 4
-TASKS = 40
+TASKS = 20
 STEPS = 25
 LONG = "x" * 100_000
-TRIES = 1000
-"""With `LONG`, three times what the spool may hold."""
+TRIES = 500
+"""With `LONG`, half as much again as the spool may hold."""
 _run: Any = None
 
 

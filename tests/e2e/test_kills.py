@@ -1,4 +1,4 @@
-"""Two hundred training processes killed with SIGKILL: every record whose `log()` had returned is stored, once."""
+"""Training processes killed with SIGKILL: every record whose `log()` had returned is stored, once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from runstream_common.clickhouse import connect
 from tests.e2e.die_often import value
 from tests.support.stack import ServiceStack
 
-TRIALS = 200
+TRIALS = int(os.environ.get("RUNSTREAM_TEST_KILLS", "50"))
+"""`make kills` plays two hundred."""
 
 
-@pytest.mark.timeout(300)
-def test_what_log_returned_from_survives_two_hundred_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.timeout(60 + 2 * TRIALS if TRIALS > 100 else 240)
+def test_what_log_returned_from_survives_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = ServiceStack(tmp_path / "stack").start()
     try:
         for name, setting in stack.sdk_environment(tmp_path / "spool").items():
@@ -43,7 +44,7 @@ def test_what_log_returned_from_survives_two_hundred_kills(tmp_path: Path, monke
         assert command_line(["sync", str(tmp_path / "spool")]) == 0
         points, notes = asyncio.run(stored(stack))
         compare(returned, points, notes)
-        some = [run for run, (logged, _) in returned.items() if logged][:20]
+        some = [run for run, (logged, _) in returned.items() if logged][:10]
         for run in some:
             found = Api().run(f"killed/{run}")
             assert found.completeness["verdict"] == "complete" and found.state == "crashed"
@@ -85,4 +86,4 @@ def compare(returned: dict[str, Any], points: dict[str, Any], notes: dict[str, A
         assert noted <= len(notes[run]) <= noted + 1
         assert notes[run] == [(50 * n + 49, f"step {50 * n + 50}") for n in range(len(notes[run]))]
     assert sum(logged > 0 for logged, _ in returned.values()) > TRIALS / 2, "most kills came before anything was logged"
-    assert kept > 20_000
+    assert kept > 100 * TRIALS

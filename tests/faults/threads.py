@@ -2,8 +2,8 @@
 
     python -m tests.faults.threads [--rows N] [--threads N] [--seed N]      JSON last; the standard library is enough
 
-A process logs from many threads into segments with room for 4 KiB of records, switches threads every microsecond, logs
 A process logs from many threads into segments with room for 4 KiB of records, switches threads each microsecond, logs
+in handlers of signals, is interrupted by exceptions, and dies by SIGKILL or ends its stream meanwhile. It notes
 in shared memory what it is about to log and what has returned. This process reads behind it, as the sender does, and
 after a kill as the sender does then: what returned is there once and right, what was never submitted is not there.
 """
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -191,12 +192,18 @@ def play(folder: Path, threads: int, seed: int, seconds: float, end: bool) -> di
     command = [sys.executable, "-m", "tests.faults.threads", "--child", str(folder), "--threads", str(threads)]
     process = subprocess.Popen([*command, "--seed", str(seed)])
     seen, reader = Seen(threads), DeletingReader(spool, Place(0, format.HEADER_BYTES))
+
+    def wait_until(begun: Callable[[], bool]) -> None:
+        while not begun() and process.poll() is None:
+            time.sleep(0.001)
+
+    wait_until((spool / format.segment_name(0)).exists)  # a sender sees a stream when it has its first record
+    # On a busy machine its threads and handlers come late: it lives `seconds` from the first row that returned.
+    wait_until(lambda: _NOTE.unpack_from(notes_path.read_bytes())[1] > 0)
     timers = [threading.Timer(seconds, process.send_signal, [signal.SIGTERM if end else signal.SIGKILL])]
     timers.append(threading.Timer(seconds + 60, process.kill))
     for timer in timers:
         timer.start()
-    while not (spool / format.segment_name(0)).exists() and process.poll() is None:
-        time.sleep(0.001)  # a sender sees a stream when it has its first record
     while process.poll() is None:
         reader.drain(seen)
     for timer in timers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fuzz.__main__ import fuzz
@@ -9,12 +11,16 @@ from tests.fuzz.ports import fuzz_ports
 from tests.fuzz.targets import TARGETS, seeds
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_no_input_crashes_hangs_or_fills_the_memory(name: str) -> None:
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
     pytest.importorskip("atheris", reason="the coverage-guided fuzzer has no package for this platform")
-    found = fuzz(name, 1500, seed=1)
-    assert found["ok"], found.get("found")
-    assert found["inputs"] >= 1500
+    return {result["target"]: result for result in fuzz(list(TARGETS), 1500, seed=1)}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_crashes_hangs_or_fills_the_memory(found: dict[str, Any], name: str) -> None:
+    assert found[name]["ok"], found[name].get("found")
+    assert found[name]["inputs"] >= 1500
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -26,10 +26,10 @@ class AppendingWriter(SpoolWriter):
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
         keyset = self._find(keys)
-        numbers = keyset.layout.unpack(keyset.pack(0, 0, 0, 0, step, *values))[4:]
+        numbers = keyset.layout.unpack(keyset.pack(b"", 0, 0, step, *values))[3:]
 
         def make(_: int, number: int) -> bytes:
-            row = keyset.pack(format.KIND_ROW, keyset.ident, number, time_us, *numbers)
+            row = keyset.pack(keyset.head, number, time_us, *numbers)
             return format.PREFIX.pack(format.crc32(row), keyset.size) + row
 
         while (found := self._append(keyset.segment, keyset.span, 1, keyset.count, make)) is None:

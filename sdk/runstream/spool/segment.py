@@ -36,7 +36,20 @@ _VOID_BYTES = format.PREFIX.size + format.SIZED.size
 class Keyset:
     """Keys that are logged together, as they were defined in one segment."""
 
-    __slots__ = ("count", "fill", "ident", "keys", "last", "layout", "pack", "segment", "size", "span")
+    __slots__ = (
+        "count",
+        "fill",
+        "head",
+        "ident",
+        "keys",
+        "last",
+        "layout",
+        "length",
+        "pack",
+        "segment",
+        "size",
+        "span",
+    )
 
     def __init__(self, keys: tuple[str, ...], ident: int, segment: Segment) -> None:
         """`ident`: where the definition lies in the segment, which no other definition shares."""
@@ -45,12 +58,14 @@ class Keyset:
         self.segment = segment
         """Another segment does not know these keys."""
         self.count = len(keys)
-        self.layout = Struct(f"@IIQqq{self.count}d")
-        """A row: kind, keyset, number, time, step, values."""
+        self.head = Struct("@II").pack(format.KIND_ROW, ident)
+        self.layout = Struct(f"@8sQqq{self.count}d")
+        """A row: `head` (kind and keyset; bytes are copied sooner than numbers), number, time, step, values."""
         self.pack = self.layout.pack
         self.size = self.layout.size
-        self.fill = Struct(f"@{self.size}s").pack_into
-        """Copy a row's bytes. (Faster than to assign a slice.)"""
+        self.length = Struct("@I").pack(self.size)
+        self.fill = Struct(f"@{format.PREFIX.size}x{self.size}s").pack_into
+        """Copy a row's bytes behind its prefix. (Faster than to assign a slice.)"""
         self.span = format.PREFIX.size + self.size
         """Bytes that a row takes in the segment."""
         self.last = 0

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from mmap import mmap
 from pathlib import Path
+from struct import Struct
 from typing import cast
 
 from runstream.errors import RecordTooLargeError, SpoolClosedError, SpoolError
@@ -21,7 +22,8 @@ from runstream.spool import files, format, sigbus
 from runstream.spool.quota import Quota
 from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
 
-_PREFIX_PACK = format.PREFIX.pack_into
+_ROW_PREFIX_PACK = Struct("@I4s").pack_into
+"""`format.PREFIX`, with the length as bytes: the checksum, then the length word."""
 _crc32 = format.crc32
 _sleep = time.sleep
 _SETTLE_PAUSE_S = 0.0005
@@ -102,7 +104,7 @@ class SpoolWriter:
             start, records, points, after = segment.tail
             number = records + 1
             # Before the claim, because a value's __float__ may be anybody's code: it may raise, wait, or log.
-            row = keyset.pack(1, keyset.ident, number, time_us, step, *values)  # KIND_ROW
+            row = keyset.pack(keyset.head, number, time_us, step, *values)
             checksum = _crc32(row)
             end = start + keyset.span
             if end > segment.limit:
@@ -113,17 +115,17 @@ class SpoolWriter:
                 after.append(claim)
                 if after[0] is not claim:
                     segment.tail = after[0]
-                    values = keyset.layout.unpack(row)[5:]  # plain numbers: nobody's code runs a second time
+                    values = keyset.layout.unpack(row)[4:]  # plain numbers: nobody's code runs a second time
                     continue
                 segment.tail = claim
-                keyset.fill(segment.view, start + 8, row)
-                _PREFIX_PACK(segment.view, start, checksum, keyset.size)
+                keyset.fill(segment.view, start, row)
+                _ROW_PREFIX_PACK(segment.view, start, checksum, keyset.length)
             except BaseException:  # Ctrl-C, at whatever moment
                 self._give_up(segment, start, keyset.span, number, keyset.count, claim, after)
                 raise
             if segment.suspect and self._look_again(segment, start, keyset.count):
                 keyset = self._find_in_next(keyset)
-                values = keyset.layout.unpack(row)[5:]
+                values = keyset.layout.unpack(row)[4:]
                 continue
             keyset.last = start
             return
@@ -465,7 +467,7 @@ def _last_rows(segment: Segment) -> dict[str, float]:
     for keyset in sorted(segment.keysets.values(), key=lambda one: one.last):
         if keyset.last:
             row = keyset.layout.unpack_from(segment.view, keyset.last + format.PREFIX.size)
-            values.update(zip(keyset.keys, row[5:], strict=True))
+            values.update(zip(keyset.keys, row[4:], strict=True))
     return values
 
 

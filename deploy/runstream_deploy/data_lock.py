@@ -29,8 +29,8 @@ class OccupiedError(Exception):
 
 
 @contextlib.contextmanager
-def claimed(data: Path, addresses: Addresses, ports: Sequence[str], say: Callable[[str], None]) -> Iterator[None]:
-    """Have the folder and see that the ports are free. The lock is the kernel's: it ends with the process.
+def exclusive(data: Path, addresses: Addresses, ports: Sequence[str], say: Callable[[str], None]) -> Iterator[None]:
+    """Lock the folder and see that the ports are free. The lock is the kernel's: it ends with the process.
 
     `ports`: host:port of all that will be listened on. Raises OccupiedError, OSError.
     """
