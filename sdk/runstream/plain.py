@@ -17,8 +17,8 @@ from decimal import Decimal
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
-MAX_DEPTH = 32
-"""Levels; what lies deeper is cut, as is what holds itself."""
+MAX_DEPTH = 64
+"""Levels of objects that make objects without end. (`runstream.text` keeps what is deep as JSON text before that.)"""
 MAX_ELEMENTS = 100_000
 """Of an array that becomes a list; a larger one is named by its type and shape."""
 CUT = "..."
@@ -26,7 +26,11 @@ _MAX_INT_BITS = 1023
 """Of an integer that stays a number: larger ones are none for a reader that computes with doubles."""
 
 
-def to_plain(value: object, depth: int = 0) -> Any:
+Above = tuple[int, ...]
+"""Identities of the objects that a value is in: what holds itself is cut there."""
+
+
+def to_plain(value: object, above: Above = ()) -> Any:
     """Return `value` as JSON can say it, with NaN and infinities as "NaN", "Infinity" and "-Infinity".
 
     Dataclasses, attrs and pydantic classes, OmegaConf's nodes (resolved; what is missing stays "???"), namespaces and
@@ -34,36 +38,37 @@ def to_plain(value: object, depth: int = 0) -> Any:
     Paths become texts, dates ISO 8601, sets sorted lists, arrays lists. Never raises.
     """
     try:
-        return _convert(value, depth)
+        return _convert(value, above)
     except RecursionError:
         return CUT
     except Exception:  # noqa: BLE001  # whatever a foreign object raises when it is read
         return _as_text(value)
 
 
-def _convert(value: Any, depth: int) -> Any:
+def _convert(value: Any, above: Above) -> Any:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
         return _integer(int(value))
     if isinstance(value, float):
         return _double(float(value))
-    if depth > MAX_DEPTH:
+    if len(above) > MAX_DEPTH or id(value) in above:
         return CUT
+    above = (*above, id(value))
     if isinstance(value, enum.Enum):
         return value.name
     if _module(value).startswith("omegaconf"):
-        return _omegaconf(value, depth)
+        return _omegaconf(value, above)
     if isinstance(value, Mapping):
-        return {key_text(key): to_plain(item, depth + 1) for key, item in value.items()}
+        return {key_text(key): to_plain(item, above) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item, depth + 1) for item in value]
+        return [to_plain(item, above) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((to_plain(item, depth + 1) for item in value), key=str)
+        return sorted((to_plain(item, above) for item in value), key=str)
     fields = fields_of(value)
     if fields is not None:
-        return {key_text(key): to_plain(item, depth + 1) for key, item in fields.items()}
-    return _leaf(value, depth)
+        return {key_text(key): to_plain(item, above) for key, item in fields.items()}
+    return _leaf(value, above)
 
 
 def fields_of(value: object) -> Mapping[Any, Any] | None:
@@ -86,28 +91,28 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     return None
 
 
-def _omegaconf(node: Any, depth: int) -> Any:
+def _omegaconf(node: Any, above: Above) -> Any:
     """A config or node of OmegaConf: what resolves is resolved, what does not is kept as it was written."""
     OmegaConf = sys.modules["omegaconf"].OmegaConf  # noqa: N806  # it is there: the object is of it
     if not OmegaConf.is_config(node):
-        return to_plain(getattr(node, "_value", lambda: str(node))(), depth + 1)
+        return to_plain(getattr(node, "_value", lambda: str(node))(), above)
     raw = OmegaConf.to_container(node, resolve=False)
     if isinstance(raw, dict):
-        return {key_text(key): _resolved(node, key, raw[key], depth) for key in raw}
+        return {key_text(key): _resolved(node, key, raw[key], above) for key in raw}
     if isinstance(raw, list):
-        return [_resolved(node, place, item, depth) for place, item in enumerate(raw)]
-    return to_plain(raw, depth + 1)
+        return [_resolved(node, place, item, above) for place, item in enumerate(raw)]
+    return to_plain(raw, above)
 
 
-def _resolved(node: Any, key: Any, raw: Any, depth: int) -> Any:
+def _resolved(node: Any, key: Any, raw: Any, above: Above) -> Any:
     try:
         found = node[key]
     except Exception:  # noqa: BLE001  # missing, dangling, or a resolver of the user's that raises
-        return to_plain(raw, depth + 1)
-    return to_plain(found, depth + 1)
+        return to_plain(raw, above)
+    return to_plain(found, above)
 
 
-def _leaf(value: Any, depth: int) -> Any:
+def _leaf(value: Any, above: Above) -> Any:
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
@@ -123,9 +128,9 @@ def _leaf(value: Any, depth: int) -> Any:
         if kind.startswith(("datetime64", "timedelta64")):
             return str(value) if size == 1 else [str(item) for item in value]
         if size == 1 and callable(getattr(value, "item", None)):
-            return to_plain(value.item(), depth + 1)
+            return to_plain(value.item(), above)
         if size <= MAX_ELEMENTS:
-            return to_plain(value.tolist(), depth + 1)
+            return to_plain(value.tolist(), above)
         return f"{type(value).__name__} of shape {tuple(value.shape)}, {kind}"
     return _as_text(value)
 

@@ -104,9 +104,17 @@ def test_what_people_configure_with_becomes_plain(value: object, plain: object) 
 def test_what_holds_itself_is_cut() -> None:
     circular: dict[str, Any] = {"lr": 0.1}
     circular["self"] = circular
-    found = to_plain(circular)
-    assert found["lr"] == found["self"]["lr"] == 0.1
-    assert CUT in json.dumps(found)
+    shared = [1]
+    assert to_plain({"a": circular, "b": [shared, shared]}) == {"a": {"lr": 0.1, "self": CUT}, "b": [[1], [1]]}
+
+
+class Endless:
+    def to_dict(self) -> dict[str, Any]:
+        return {"next": Endless()}
+
+
+def test_an_object_that_makes_others_without_end_is_cut() -> None:
+    assert CUT in json.dumps(to_plain(Endless()))
 
 
 class Hostile:
