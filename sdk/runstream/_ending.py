@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +14,7 @@ from runstream.notices import Notices
 
 if TYPE_CHECKING:
     from runstream.console import Capture
+    from runstream.kept_files import KeptFiles
     from runstream.resume import AutoResume
     from runstream.stream import Stream
 
@@ -26,15 +26,12 @@ class RunEnding(RunFacts):
     _auto_resume: AutoResume | None
     _capture: Capture | None
     _helper: bool
-    _kept_files: dict[str, tuple[str, Path, str]]
+    _files: KeptFiles
     _notices: Notices
     _preempting: bool
     _ended: bool
 
     def unwatch(self, models: Any = None) -> None:
-        raise NotImplementedError
-
-    def _keep_file(self, path: Path, name: str, category: str, known: str = "") -> str:
         raise NotImplementedError
 
     def _refuse_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
@@ -61,8 +58,7 @@ class RunEnding(RunFacts):
         if self._ended:
             return True
         self.unwatch()
-        for name, (digest, path, category) in self._kept_files.items():
-            self._keep_file(path, name, category, digest)
+        self._files.save_again()
         self._finished = True
         if self._capture is not None:
             self._capture.stop()

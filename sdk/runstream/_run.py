@@ -7,26 +7,26 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runstream import environment, processes, trials
+from runstream import processes, trials
 from runstream._config import Config
 from runstream._ending import RunEnding
 from runstream._summary import Summary
-from runstream.data.loggable import Content, write_media
+from runstream.data.loggable import Content, Text, write_value
 from runstream.definitions import Definitions, make_definition
-from runstream.document import Document
+from runstream.document import Document, start_record
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
+from runstream.kept_files import KeptFiles
 from runstream.masking import mask_config
 from runstream.notices import Notices
 from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.writer import split_keys
-from runstream.stream import Stream, Target, dumps
+from runstream.stream import Stream, StreamOutbox, Target, dumps
 from runstream.trials import AppendRow
-from runstream.values import key_problem, sort_values, whole_number
+from runstream.values import check_keys, sort_values, whole_number
 
 if TYPE_CHECKING:
     from runstream.console import Capture
@@ -39,7 +39,6 @@ _LOOK_AFTER_TRIAL_US = 1_000_000
 where every call compares it.)"""
 _STEP_LIMIT = 2**53
 """Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
-_MAX_KEYS = 8192
 _ALERT_LEVELS = ("INFO", "WARN", "ERROR")
 _ALERT_WAIT_S = 60.0
 
@@ -94,7 +93,7 @@ class Run(RunEnding):
         self._lock = threading.RLock()
         """For a child's stream that is opened late, and the default step after one that was given."""
         self._alerts: dict[str, float] = {}
-        self._kept_files: dict[str, tuple[str, Path, str]] = {}
+        self._files = KeptFiles(self._append_file, self._notices)
         self._steps = itertools.count(starting_step)
         self._jump: int | None = None
         """Where the default step goes on after one that was given; None: where the counter is."""
@@ -133,7 +132,7 @@ class Run(RunEnding):
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
             if checked is None:
-                self._count_dropped(len(data))
+                self._count_dropped(len(data) if isinstance(data, Mapping) else 0)
                 return
             step = checked
         try:
@@ -198,31 +197,13 @@ class Run(RunEnding):
     ) -> list[str]:
         """Keep files with the run: all that match `glob_str`, under their path below `base_path` (default: the
         pattern's fixed part). `policy`: now | live (again at the end, if changed) | end. Returns the paths."""
-        from runstream.keep import find_files
-
-        try:
-            if policy not in ("now", "live", "end"):
-                raise UsageError(f"save: policy is {policy!r}: now, live or end")
-            found = find_files(glob_str, base_path)
-        except UsageError as error:
-            self._notices.complain("save", str(error))
-            return []
-        for path, name in found:
-            digest = "" if policy == "end" else self._keep_file(path, name, "file")
-            if policy != "now":
-                self._kept_files[name] = (digest, path, "file")
-        return [str(path) for path, _ in found]
+        return self._files.save(glob_str, base_path, policy)
 
     def log_code(
         self, root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
     ) -> list[str]:
         """Keep source code with the run: `*.py` under `root`, or what `include_fn(path)` says. Returns the paths."""
-        from runstream.keep import find_code
-
-        found = find_code(Path(root or "."), include_fn, exclude_fn)
-        for path, place in found:
-            self._keep_file(path, place, "code")
-        return [str(path) for path, _ in found]
+        return self._files.save_code(root, include_fn, exclude_fn)
 
     def watch(
         self, models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
@@ -256,14 +237,21 @@ class Run(RunEnding):
     # Within
 
     def _open(self, start: bool) -> Stream:
-        stream = Stream(self.settings, self._target, self.job, _check_keys, helper=not start)
+        stream = Stream(self.settings, self._target, self.job, check_keys, helper=not start)
         processes.watch_child()
         self._stream = stream
         self._append_row = self._row_appender(stream)
         self._next_look_us = _time_ns() // 1000 + self._look_us
         stream.append(
             "start",
-            self._start_record() if start else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
+            start_record(
+                self.settings,
+                self.job,
+                self._document,
+                self._kept(self._document.written_config(self.config.as_dict())),
+            )
+            if start
+            else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
         )
         for name in self._document.emptied if start and self.rank == 0 else ():
             stream.append("field", {"section": "SECTION_RUN", "key": name, "value_json": dumps(self._fields[name])})
@@ -294,32 +282,6 @@ class Run(RunEnding):
         """The trial has an order to stop: from any thread. The next `log()` raises TrialStopped."""
         if self._stream is not None and not self._finished:
             self._append_row = self._row_appender(self._stream)
-
-    def _start_record(self) -> dict[str, Any]:
-        """The `RunStart` message. What describes the whole run is rank 0's to say."""
-        import socket
-
-        value: dict[str, Any] = {
-            "world_size": self.world_size,
-            "restart_count": self.job.restart_count,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_us": _time_ns() // 1000,
-            "local_rank": self.job.local_rank,
-            "node_rank": self.job.node_rank,
-            "sdk_version": _sdk_version(),
-        }
-        if self.rank == 0:
-            value |= {
-                **self._document.written,
-                "partial": True,
-                "config_json": dumps(self._kept(self._document.written_config(self.config.as_dict()))),
-                "environment": environment.capture(self.settings.capture_variables, self.settings.capture_diff)
-                if self.settings.capture_environment
-                else {},
-                "sweep_id": self.settings.sweep_id,
-            }
-        return value
 
     def _look_after(self) -> None:
         """Every few seconds, from within `log()`: are the helpers alive?"""
@@ -379,7 +341,11 @@ class Run(RunEnding):
         if not isinstance(data, Mapping):
             self._notices.complain("log", f"log() takes a dict of names to values, not {type(data).__name__}")
             return
-        found = sort_values(data)
+        try:
+            found = sort_values(data)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign mapping raises when it is read
+            self._notices.complain("log", f"log(): the values cannot be read ({type(error).__name__}): left out")
+            return
         for problem in found.problems:
             self._notices.complain(problem.partition(":")[0], f"log(): left out {problem}")
         for note in found.notes:
@@ -391,7 +357,7 @@ class Run(RunEnding):
                 left -= len(keys)
             left += len(found.strings) + len(found.rich)
             for key, text in found.strings.items():
-                self._log_rich(key, step, now, {"key": key, "step": step, "value": text})
+                self._log_rich(key, step, now, Text(text))
                 left -= 1
             for key, value in found.rich.items():
                 self._log_rich(key, step, now, value)
@@ -405,44 +371,20 @@ class Run(RunEnding):
             self._notices.complain("finished", str(error))
 
     def _log_rich(self, key: str, step: int, now: int, value: Any) -> None:
-        """A string (as its record) or a `Loggable`, or a list of media. Raises SpoolError, UsageError (finished)."""
+        """A `Loggable`, or a list of media. Raises SpoolError (also when the run has ended)."""
         if self.disabled:
             return
         if self._finished:
             self._refuse_row((), (), step, now)
-        outbox = _Outbox(self._stream or self._open_for_child(), now, self._append_row)
-        if isinstance(value, dict):
-            outbox.record("text", value)
-            return
+        outbox = StreamOutbox(self._stream or self._open_for_child(), now, self._append_row)
         try:
-            if isinstance(value, list):
-                write_media(value, key, step, outbox)
-            else:
-                value.write(key, step, outbox)
+            write_value(value, key, step, outbox)
         except UsageError as error:
             self._notices.complain(f"rich {key}", f"log(): left out {key!r}: {error}")
 
-    def _keep_file(self, path: Path, name: str, category: str, known: str = "") -> str:
-        """Keep a file, unless its SHA-256 is `known`. Returns the SHA-256; empty when it could not be kept."""
-        import mimetypes
-
-        if self._stream is None or self._finished:
-            return ""
-        try:
-            content = Content.of_file(path, mimetypes.guess_type(path.name)[0] or "application/octet-stream")
-            if content.sha256 != known:
-                value = {
-                    "path": name,
-                    "category": category,
-                    "media_type": content.media_type,
-                    "sha256": content.sha256,
-                    "size_bytes": content.size_bytes,
-                }
-                self._stream.append("file", value, contents=[content])
-        except (SpoolError, UsageError) as error:
-            self._notices.complain(f"save {name}", f"save: left out {name!r}: {error}")
-            return ""
-        return content.sha256
+    def _append_file(self, value: dict[str, Any], content: Content) -> None:
+        if self._stream is not None and not self._finished:
+            self._stream.append("file", value, contents=[content])
 
     def _checked_step(self, step: object) -> int | None:
         number = whole_number(step)
@@ -493,26 +435,11 @@ class Run(RunEnding):
         self._lock = threading.RLock()
         self._dropped = []
         self._ending_process = False
-        self._kept_files = {}
+        self._files.forget()
         self._helper = True
         self._auto_resume = None
         if not self._finished:
             self._append_row = self._open_and_append
-
-
-class _Outbox:
-    """Where rich values write their records: this stream, at this time."""
-
-    def __init__(self, stream: Stream, time_us: int, append_row: AppendRow) -> None:
-        self._stream = stream
-        self._time_us = time_us
-        self._append_row = append_row
-
-    def point(self, key: str, value: float, step: int) -> None:
-        self._append_row((key,), (value,), step, self._time_us)
-
-    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
-        self._stream.append(kind, value, self._time_us, contents)
 
 
 def attach(
@@ -523,20 +450,5 @@ def attach(
     return Run(settings, run_id, job, Document(fields, config), starting_step=step, helper=True)
 
 
-def _check_keys(keys: tuple[str, ...]) -> None:
-    if len(keys) > _MAX_KEYS:
-        raise ValueError("too many keys for one row")
-    for key in keys:
-        problem = key_problem(key)
-        if problem:
-            raise ValueError(problem)
-
-
 def _resume_mode(settings: Settings) -> str:
     return settings.resume if settings.resume in ("never", "must") else "allow"
-
-
-def _sdk_version() -> str:
-    from runstream._version import VERSION
-
-    return VERSION

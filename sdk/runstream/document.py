@@ -7,13 +7,20 @@ hand and `init()` only repeats what the run had said before: then the change sta
 from __future__ import annotations
 
 import json
+import os
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runstream import environment
+from runstream._version import VERSION
 from runstream.names import default_name
 from runstream.plain import flattened, nested, to_plain, without
+from runstream.ranks import Job
 from runstream.settings import Settings
+from runstream.stream import dumps
 
 _FIELDS = {"name": "name", "notes": "notes", "tags": "tags", "run_group": "group", "job_type": "job_type"}
 """Settings, and the fields of the run that they are."""
@@ -113,3 +120,31 @@ def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
         return bool(json.loads(before) == json.loads(json.dumps(to_plain(value))))
     except ValueError:
         return False
+
+
+def start_record(settings: Settings, job: Job, document: Document, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `RunStart` message of this process. What describes the whole run is rank 0's to say.
+
+    `config`: what is to be written of it, secrets masked. Takes tens of milliseconds where the environment is captured.
+    """
+    value: dict[str, Any] = {
+        "world_size": job.world_size,
+        "restart_count": job.restart_count,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started_us": time.time_ns() // 1000,
+        "local_rank": job.local_rank,
+        "node_rank": job.node_rank,
+        "sdk_version": VERSION,
+    }
+    if job.rank == 0:
+        value |= {
+            **document.written,
+            "partial": True,
+            "config_json": dumps(config),
+            "environment": environment.capture(settings.capture_variables, settings.capture_diff)
+            if settings.capture_environment
+            else {},
+            "sweep_id": settings.sweep_id,
+        }
+    return value

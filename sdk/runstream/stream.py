@@ -27,7 +27,7 @@ from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
 from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
-from runstream.trials import Order
+from runstream.trials import AppendRow, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,21 @@ class Stream:
             host=socket.gethostname(),
             sdk_version=_version.VERSION,
         )
+
+
+class StreamOutbox:
+    """Where rich values write their records: this stream, at this time."""
+
+    def __init__(self, stream: Stream, time_us: int, append_row: AppendRow) -> None:
+        self._stream = stream
+        self._time_us = time_us
+        self._append_row = append_row
+
+    def point(self, key: str, value: float, step: int) -> None:
+        self._append_row((key,), (value,), step, self._time_us)
+
+    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
+        self._stream.append(kind, value, self._time_us, contents)
 
 
 def dumps(value: object) -> str:

@@ -19,6 +19,7 @@ MAX_KEY_BYTES = 1024
 MAX_DEPTH = 32
 MAX_STRING_BYTES = 1 << 20
 _MAX_ESCAPED_BYTES = 2 << 20
+_MAX_KEYS = 8192
 
 
 @dataclass(slots=True)
@@ -50,23 +51,31 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
         problem = key_problem(key, name)
         if problem:
             found.problems.append(problem)
-        elif isinstance(value, Mapping):
-            if depth >= MAX_DEPTH:
-                found.problems.append(f"{name!r}: nested deeper than {MAX_DEPTH} levels")
-            else:
-                _walk(value, f"{name}.", found, depth + 1)
-        elif isinstance(value, str):
-            found.strings[name] = _fitting(value)
-            if found.strings[name] is not value:
-                found.notes.append(f"{name!r}: a text of more than {MAX_STRING_BYTES} bytes is cut there")
-        elif (rich := as_rich(value)) is not None:
-            found.rich[name] = rich
+            continue
+        try:
+            _sort(name, value, found, depth)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises when it is looked at
+            found.problems.append(
+                f"{name!r}: a {type(value).__name__} that raises {type(error).__name__} when it is read"
+            )
+
+
+def _sort(name: str, value: object, found: Sorted, depth: int) -> None:
+    if isinstance(value, Mapping):
+        if depth >= MAX_DEPTH:
+            found.problems.append(f"{name!r}: nested deeper than {MAX_DEPTH} levels")
         else:
-            number = as_scalar(value)
-            if number is None:
-                found.problems.append(f"{name!r}: {describe(value)} is no number{_advice(value)}")
-            else:
-                found.scalars[name] = number
+            _walk(value, f"{name}.", found, depth + 1)
+    elif isinstance(value, str):
+        found.strings[name] = _fitting(value)
+        if found.strings[name] is not value:
+            found.notes.append(f"{name!r}: a text of more than {MAX_STRING_BYTES} bytes is cut there")
+    elif (rich := as_rich(value)) is not None:
+        found.rich[name] = rich
+    elif (number := as_scalar(value)) is None:
+        found.problems.append(f"{name!r}: {describe(value)} is no number{_advice(value)}")
+    else:
+        found.scalars[name] = number
 
 
 def _fitting(value: str) -> str:
@@ -200,3 +209,13 @@ def describe(value: object) -> str:
     """A value's type, with its shape where it has one."""
     shape = getattr(value, "shape", None)
     return f"{type(value).__name__}{f' of shape {tuple(shape)}' if isinstance(shape, tuple) else ''}"
+
+
+def check_keys(keys: tuple[str, ...]) -> None:
+    """Raises ValueError when they cannot be the names of one row's metrics."""
+    if len(keys) > _MAX_KEYS:
+        raise ValueError("too many keys for one row")
+    for key in keys:
+        problem = key_problem(key)
+        if problem:
+            raise ValueError(problem)

@@ -104,6 +104,23 @@ def test_an_array_of_no_numbers_says_why(value: Any) -> None:
     assert found.problem
 
 
+class Hostile:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("no")
+
+
+class HostileMapping(dict[str, Any]):
+    def items(self) -> Any:
+        raise RuntimeError("no")
+
+
+def test_an_object_that_raises_is_left_out_and_its_siblings_are_kept() -> None:
+    found = sort_values({"x": Hostile(), "y": HostileMapping(a=1), "kept": 1})
+    assert list(found.scalars) == ["kept"]
+    assert [problem.partition(":")[0] for problem in found.problems] == ["'x'", "'y'"]
+    assert "a Hostile that raises RuntimeError when it is read" in found.problems[0]
+
+
 @pytest.mark.parametrize(
     ("value", "number"),
     [(7, 7), (np.int64(7), 7), (7.0, 7), (np.float32(7.0), 7), (np.array([7.0]), 7), (np.float32(7.5), None)]

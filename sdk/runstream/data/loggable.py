@@ -112,6 +112,14 @@ class Text(Loggable):
         out.record("text", {"key": key, "step": step, "value": self.text})
 
 
+def write_value(value: Any, key: str, step: int, out: Outbox) -> None:
+    """Write down a `Loggable`, or a list of `Media`. Raises UsageError, SpoolError."""
+    if isinstance(value, list):
+        write_media(value, key, step, out)
+    else:
+        value.write(key, step, out)
+
+
 def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:
     """Several under one key and step, in order. Raises UsageError when one of them cannot be logged."""
     for item in items:
