@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runstream import environment
+from runstream._config import merged
 from runstream._version import VERSION
 from runstream.names import default_name
 from runstream.plain import flattened, nested, to_plain, without
@@ -85,7 +86,7 @@ def make_document(
         if is_given and not _is_repeated(earlier, f"run.{name}", given[setting]):
             held[name] = written[name] = given[setting]
     held["tags"] = tuple(held["tags"])
-    shown, kept = _continued_config(config, earlier, flattened(to_plain(fixed or {})))
+    shown, kept = _continued_config(config, earlier, to_plain(fixed or {}))
     return Document(held, shown, dict(earlier.summary), written, kept)
 
 
@@ -93,15 +94,19 @@ def _continued_config(
     config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any]
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """What the run's config is, and the dotted keys of it that need not be said again."""
-    said = flattened(to_plain(config)) | dict(fixed)
+    parameters = flattened(fixed)
     said = {
-        key: value for key, value in said.items() if key in fixed or not _is_repeated(earlier, f"config.{key}", value)
+        key: value
+        for key, value in (flattened(to_plain(config)) | parameters).items()
+        if key in parameters or not _is_repeated(earlier, f"config.{key}", value)
     }
     known = {key: value for key, value in earlier.config.items() if said.keys().isdisjoint(_paths(key))}
     edited = {name.removeprefix("config.") for name in earlier.edited if name.startswith("config.")}
-    shown = nested(known | said)
     not_whole = {path for key in (*known, *edited) for path in _paths(key)}
-    shown |= {str(key): value for key, value in config.items() if key not in not_whole}  # as it was given: an object
+    whole = {str(key): value for key, value in config.items() if key not in not_whole}  # as it was given: an object
+    apart = flattened(to_plain(whole)).keys() | parameters.keys()
+    shown = nested({key: value for key, value in (known | said).items() if key not in apart})
+    shown = merged(shown | whole, fixed)
     return shown, frozenset(known.keys() | edited - said.keys())
 
 

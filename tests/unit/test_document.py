@@ -85,3 +85,8 @@ def test_given_objects_stay_objects_where_nothing_else_is_known_of_them() -> Non
     path = object()
     assert made(STORED, {"path": path}).config["path"] is path
     assert made(EDITED, {"model": {"depth": 3}}).config["model"] == {"depth": 4, "width": 8}
+
+
+def test_a_key_with_a_dot_stays_one_key() -> None:
+    document = make_document(Settings(), "r", {"opt.beta": 0.9, "model": {"depth": 1}}, Earlier(), {"a.b": 1})
+    assert document.config == {"opt.beta": 0.9, "model": {"depth": 1}, "a.b": 1}
