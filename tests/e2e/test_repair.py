@@ -44,17 +44,18 @@ def verdict(run: str) -> str:
         return "unknown"
 
 
-def part_of(stack: ServiceStack, table: str) -> Path:
+def parts_of(stack: ServiceStack, table: str) -> list[Path]:
+    """Folders of the parts, the largest first."""
     rows = stack.clickhouse.client().query(
-        "SELECT path FROM system.parts WHERE active AND table = {table:String} ORDER BY rows DESC LIMIT 1",
+        "SELECT path FROM system.parts WHERE active AND table = {table:String} ORDER BY rows DESC",
         parameters={"table": table},
     )
-    return Path(rows.result_rows[0][0])
+    return [Path(row[0]) for row in rows.result_rows]
 
 
 def flip(stack: ServiceStack, table: str) -> None:
     """One byte in the middle of the largest file, which holds values."""
-    path = max(part_of(stack, table).glob("*.bin"), key=lambda file: file.stat().st_size)
+    path = max(parts_of(stack, table)[0].glob("*.bin"), key=lambda file: file.stat().st_size)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         byte = file.read(1)
@@ -63,15 +64,16 @@ def flip(stack: ServiceStack, table: str) -> None:
 
 
 def remove(stack: ServiceStack, table: str) -> None:
-    path = part_of(stack, table)
-    stack.clickhouse.client().command(f"ALTER TABLE {table} DETACH PART '{path.name}'")
-    shutil.rmtree(path.parent / "detached" / path.name)
+    """All of them: what was stored twice may be in several."""
+    for path in parts_of(stack, table):
+        stack.clickhouse.client().command(f"ALTER TABLE {table} DETACH PART '{path.name}'")
+        shutil.rmtree(path.parent / "detached" / path.name)
 
 
 HARM: dict[str, tuple[Callable[[ServiceStack, str], None], str]] = {
+    "removed parts of texts": (remove, "strings"),
     "one flipped byte": (flip, "points"),
-    "a removed part": (remove, "points"),
-    "a removed part of texts": (remove, "strings"),
+    "removed parts of points": (remove, "points"),
 }
 
 
