@@ -19,6 +19,7 @@ _OWN: dict[str, str] = {
     "spool": "streams that cannot be sent: list, set aside, restore; refused batches: list, send again",
     "sweep": "make a sweep from its configuration; show, best, list, pause, resume, stop, cancel",
     "agent": "run a sweep's trials on this machine",
+    "doctor": "say what is wrong, when something is: of this machine, or of `up` with --data",
     "verify": "is everything stored that a run logged? complete, or what is missing",
     "export": "a project into a folder of Parquet files",
     "import": "such a folder into a project",
@@ -28,7 +29,6 @@ _OWN: dict[str, str] = {
 }
 _SERVER: dict[str, str] = {
     "up": "everything on this machine, in one command",
-    "doctor": "say what is wrong, when something is",
     "deadletter": "what could not be stored: list, show, replay",
     "control": "the control database of `up`: check, copy, restore a copy",
     "repair": "say what runs lack, and replay what the topic or a spool still holds",
@@ -92,6 +92,15 @@ def _find(command: str) -> Callable[[list[str]], int]:
         from runstream.archive import cli
 
         return cli.export if command == "export" else cli.import_
+    if command == "doctor":  # looks at a client, too, where no server is installed
+        from runstream.doctor import main as look
+
+        return look
+    return server_command(command)
+
+
+def server_command(command: str) -> Callable[[list[str]], int]:
+    """What the server's packages do under this name. Raises RunstreamError where they are not installed."""
     for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
         try:
             return entry.load()  # type: ignore[no-any-return]

@@ -39,4 +39,5 @@ def page_problem(settings: Settings) -> str:
         if isinstance(reason, TimeoutError):
             return ""
         found = f"does not answer ({reason})"
-    return f"{base} {found}: set RUNSTREAM_BASE_URL to where the page is" if found else ""
+    advice = "`runstream login` takes another, " if "key" in found else ""
+    return f"{base} {found}: {advice}RUNSTREAM_BASE_URL names where the page is" if found else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -24,7 +25,7 @@ from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings, warn_once
 from runstream.spool import files, format
 from runstream.spool.appending import open_writer
-from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, write_meta
+from runstream.spool.folder import SpoolFolder, StreamMeta, beginning, is_alive, write_meta
 from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
 from runstream.trials import Order
@@ -65,16 +66,17 @@ class Stream:
         self._next_check = 0.0
         """When a waiting process looks next whether there is a sender."""
         hidden = self.spool.streams / f".new-{self.writer_id}"
-        files.private_folder(hidden)
-        write_meta(hidden, self._meta(self._remember_key()))
-        self.lock = files.FileLock(hidden / "lock")
-        if not self.lock.acquire():
-            raise SpoolError(f"the new spool stream {hidden} is locked already")
-        self.state = StateFile(hidden / "state", create=True)
-        self._hidden: Path | None = hidden
-        self.quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self.ensure_sender)
-        segment_bytes = settings.spool_segment_kb << 10
-        self.writer = open_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
+        with beginning(hidden):
+            files.private_folder(hidden)
+            write_meta(hidden, self._meta(self._remember_key()))
+            self.lock = files.FileLock(hidden / "lock")
+            if not self.lock.acquire():
+                raise SpoolError(f"the new spool stream {hidden} is locked already")
+            self.state = StateFile(hidden / "state", create=True)
+            self._hidden: Path | None = hidden
+            self.quota = Quota(settings.spool_limit_mb << 20, settings.when_full, self.ensure_sender)
+            segment_bytes = settings.spool_segment_kb << 10
+            self.writer = open_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
 
     def show(self) -> None:
         """Let the sender see it: called after the first record is in."""
@@ -112,13 +114,15 @@ class Stream:
 
         Raises SpoolError, SpoolClosedError (the stream has ended), UsageError (a content too large).
         """
-        number = 0
-        for name, part in records_of(kind, value):
-            record: dict[str, Any] = {"kind": name, "value": part}
-            if contents:
-                record["contents"] = [self._keep(content) for content in contents]
-            number = self.writer.append_json(dumps(record), time_us)
-        return number
+        # Without its first record there is no stream.
+        with contextlib.nullcontext() if self._hidden is None else beginning(self._hidden):
+            number = 0
+            for name, part in records_of(kind, value):
+                record: dict[str, Any] = {"kind": name, "value": part}
+                if contents:
+                    record["contents"] = [self._keep(content) for content in contents]
+                number = self.writer.append_json(dumps(record), time_us)
+            return number
 
     def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
         """Append the stream's last record: `make_value` of the points and records that it has. Returns its number, also

@@ -66,6 +66,19 @@ def test_status_says_what_its_words_mean_and_somebody_elses_folder_is_one_line(p
         assert "belongs to who logged" in played.err or os.geteuid() != 0
 
 
+def test_doctor_looks_at_a_machine_that_only_logs(stack: ServiceStack, tmp_path: Path, spool: Path) -> None:
+    well = command("doctor")
+    assert well.code == 0 and well.out.endswith("all is well\n"), well
+    assert all(f"ok   {part}" in well.out for part in ("spool", "disk", "API key", "page at", "gateway at")), well.out
+    nowhere = command(
+        "doctor", RUNSTREAM_GATEWAY=stack.address("http"), RUNSTREAM_API_KEY="rs_0123456789ab_" + "x" * 43
+    )
+    assert nowhere.code == 1 and "FAIL page at" in nowhere.out and "does not know the API key" in nowhere.out, nowhere
+    assert f"FAIL gateway at {stack.address('http')}" in nowhere.out, nowhere.out
+    unknown = command("doctor", RUNSTREAM_API_KEY="", RUNSTREAM_DIR=str(tmp_path / "other"))
+    assert unknown.code == 1 and "FAIL API key: none is known" in unknown.out and "runstream login" in unknown.out
+
+
 def test_a_sweeps_id_is_the_only_output_in_a_pipe(tmp_path: Path, project: str) -> None:
     sweep = tmp_path / "sweep.json"
     sweep.write_text('{"method": "random", "program": "t.py", "parameters": {"lr": {"values": [1, 2]}}}')

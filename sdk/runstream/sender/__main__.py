@@ -17,7 +17,7 @@ from pathlib import Path
 
 from runstream._version import VERSION
 from runstream.spool import files
-from runstream.spool.folder import SpoolFolder
+from runstream.spool.folder import SpoolFolder, remove_beginnings
 
 LOG = logging.getLogger("runstream.sender")
 _ELECTION_S = 2.0
@@ -44,6 +44,7 @@ def main() -> int:
     try:
         lock.write_note(f"{os.getpid()} {time.time():.0f}\n")
         LOG.info("has the lock of %s", spool.root)
+        remove_beginnings(spool)
         return _run(spool, arguments.patience)
     finally:
         lock.release()

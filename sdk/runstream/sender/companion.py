@@ -14,7 +14,7 @@ from runstream.errors import SpoolError
 from runstream.names import new_writer_id
 from runstream.spool import files
 from runstream.spool.appending import open_writer
-from runstream.spool.folder import SpoolFolder, StreamMeta, write_meta
+from runstream.spool.folder import SpoolFolder, StreamMeta, beginning, write_meta
 from runstream.spool.state import StateFile
 
 
@@ -26,7 +26,6 @@ class Companion:
         writer_id = new_writer_id()
         self.folder = spool.streams / writer_id
         hidden = spool.streams / f".new-{writer_id}"
-        files.private_folder(hidden)
         own = dataclasses.replace(
             meta,
             writer_id=writer_id,
@@ -38,14 +37,16 @@ class Companion:
             pid=os.getpid(),
             sdk_version=VERSION,
         )
-        write_meta(hidden, own)
-        self._lock = files.FileLock(hidden / "lock")
-        if not self._lock.acquire():
-            raise SpoolError(f"the new spool stream {hidden} is locked already")
-        StateFile(hidden / "state", create=True).close()
-        self._writer = open_writer("auto", hidden)
-        self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True, "system": True})
-        self._writer.move(self.folder)
+        with beginning(hidden):
+            files.private_folder(hidden)
+            write_meta(hidden, own)
+            self._lock = files.FileLock(hidden / "lock")
+            if not self._lock.acquire():
+                raise SpoolError(f"the new spool stream {hidden} is locked already")
+            StateFile(hidden / "state", create=True).close()
+            self._writer = open_writer("auto", hidden)
+            self.record("start", {"world_size": meta.world_size, "pid": os.getpid(), "helper": True, "system": True})
+            self._writer.move(self.folder)
 
     def row(self, values: dict[str, float], step: int) -> None:
         """Raises SpoolError."""

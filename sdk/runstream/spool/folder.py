@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +14,8 @@ from runstream.errors import SpoolError
 from runstream.spool import files
 
 META_VERSION = 1
+_BEGINNING_S = 600.0
+"""A stream that is being made has its lock within milliseconds, and its name soon after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,29 @@ def read_meta(folder: Path) -> StreamMeta:
 def is_alive(folder: Path) -> bool:
     """True while the process that writes the stream lives."""
     return files.is_locked(folder / "lock")
+
+
+@contextlib.contextmanager
+def beginning(hidden: Path) -> Iterator[None]:
+    """While a stream is made under its hidden name: what fails leaves nothing behind."""
+    try:
+        yield
+    except BaseException:
+        import shutil
+
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def remove_beginnings(spool: SpoolFolder) -> None:
+    """Delete what processes left that died while they made a stream: nothing was ever logged there."""
+    import shutil
+
+    for hidden in spool.streams.glob(".new-*"):
+        with contextlib.suppress(OSError):
+            old = time.time() - hidden.stat().st_mtime > _BEGINNING_S
+            if old and not files.is_locked(hidden / "lock"):
+                shutil.rmtree(hidden, ignore_errors=True)
 
 
 def remove_stream(folder: Path) -> None:
