@@ -2,7 +2,7 @@
 
 Descriptors 1 and 2 become pipes into `tee`, which writes to where they went before and appends to a file that the
 node's sender reads. So the training process runs no thread for it, what was printed before a SIGKILL is kept, and
-the terminal shows what it always did.
+the terminal shows what it always did. What a notebook's cells print goes past the descriptors (`notebook.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runstream.errors import SpoolError
 from runstream.notices import Notices
 from runstream.spool import files
+
+if TYPE_CHECKING:
+    from runstream.notebook import CellOutput
 
 OUTPUTS = {"stdout": 1, "stderr": 2}
 _PIPE_BYTES = 1 << 20
@@ -36,6 +40,7 @@ class Capture:
         self._notices = notices
         self._lock = files.FileLock(folder / "lock")
         self._outputs: list[_Output] = []
+        self._cells: list[CellOutput] = []
 
     @classmethod
     def start(cls, stream: Path, limit_bytes: int, notices: Notices) -> Capture | None:
@@ -54,6 +59,10 @@ class Capture:
             _flush()
             for name, fd in OUTPUTS.items():
                 capture._outputs.append(_Output(fd, folder / name, tee, capture._lock))
+            if "ipykernel" in sys.modules:
+                from runstream.notebook import CellOutput, kernel_streams
+
+                capture._cells = [CellOutput(name, stream, folder / name) for name, stream in kernel_streams().items()]
             # Last, and at once: the sender looks at folders that have it. (tee opens its file when it gets to it, so
             # the folder has had its name from the start.)
             hidden = folder / ".meta.json"
@@ -75,6 +84,9 @@ class Capture:
     def stop(self) -> None:
         """Give the descriptors back, and wait a moment for what is still in the pipes."""
         global _captured
+        for cell in self._cells:
+            cell.stop()
+        self._cells = []
         if self._outputs:
             _flush()
             outputs, self._outputs = self._outputs, []
