@@ -217,6 +217,8 @@ class Stack:
             "RUNSTREAM_QUERY_GRPC": addresses.grpc,
             "RUNSTREAM_QUERY_OPS": addresses.query_ops,
         }
+        if not self._config.clickhouse_url:  # as many as the engine has threads for: more would wait there, unsorted
+            environment["RUNSTREAM_SQL_IN_ALL"] = os.environ.get("RUNSTREAM_SQL_IN_ALL", "8")
         if self._config.kafka:
             environment["RUNSTREAM_KAFKA_BOOTSTRAP"] = self._config.kafka
         return environment

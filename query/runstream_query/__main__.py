@@ -87,7 +87,9 @@ async def _serve(env: Env) -> None:
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
     if config.rollups_s:
-        background.append(asyncio.create_task(RollupKeeper(storage, metrics, config.rollups_s).run()))
+        background.append(
+            asyncio.create_task(RollupKeeper(Storage(client, priority=0), metrics, config.rollups_s).run())
+        )
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
     guard = Guard(config.session_s)
     logins = Logins(sessions, known_sessions, guard, config.session_s)

@@ -38,6 +38,7 @@ class QueryConfig:
     @classmethod
     def from_env(cls, env: Env) -> QueryConfig:
         """Raises ConfigError naming the variable."""
+        per_key = env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000)  # what it was called before users were counted
         return cls(
             clickhouse=ClickHouseConfig.from_env(env),
             media=MediaConfig.from_env(env),
@@ -53,7 +54,8 @@ class QueryConfig:
             sql=SqlLimits(
                 seconds=env.seconds("RUNSTREAM_SQL_SECONDS", 30.0, 1.0, 3600.0),
                 memory_bytes=env.size_bytes("RUNSTREAM_SQL_MEMORY", 1 << 30),
-                per_key=env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000),
+                per_user=env.integer("RUNSTREAM_SQL_PER_USER", per_key, 1, 1000),
+                per_team=env.integer("RUNSTREAM_SQL_PER_TEAM", max(6, per_key), 1, 1000),
                 in_all=env.integer("RUNSTREAM_SQL_IN_ALL", 16, 1, 1000),
             ),
             session_s=env.seconds("RUNSTREAM_SESSION_S", 30 * 86_400.0, 60.0, 366 * 86_400.0),

@@ -15,6 +15,9 @@ from runstream_query.tail import Tail
 
 FOLDER = Path(__file__).parent / "sql"
 _COMMENT = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
+PAGES_PRIORITY, PEOPLES_PRIORITY = 1, 10
+"""Of what the page asks; of people's SQL and of exports. ClickHouse lets a query wait while one with a smaller number
+runs; the embedded engine has threads of their own for those that wait."""
 _SETTINGS = {
     "max_execution_time": 30,
     "max_memory_usage": 4 << 30,
@@ -47,8 +50,10 @@ def _changed(name: str, change: Mapping[str, str] | None) -> str:
 class Storage:
     """Questions to ClickHouse. All raise StorageUnavailableError or StorageRefusedError."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, priority: int = PAGES_PRIORITY) -> None:
+        """`priority`: 0 for work that nobody waits for: it gives way to nobody, and nobody to it."""
         self._client = client
+        self._settings = {**_SETTINGS, "priority": priority}
 
     async def rows(
         self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
@@ -62,7 +67,7 @@ class Storage:
         """`rows` of a statement that is made of files and constant text: no value is pasted into it."""
         try:
             result = await self._client.query(
-                statement, parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+                statement, parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error
@@ -86,7 +91,7 @@ class Storage:
         """For large answers that stay in Arrow. `change`: constant texts in the file to replace."""
         try:
             return await self._client.query_arrow(
-                _changed(name, change), parameters=_quoted(parameters), settings={**_SETTINGS, **(settings or {})}
+                _changed(name, change), parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error
@@ -103,7 +108,7 @@ class Storage:
         """A statement without an answer; what it deletes is gone for every reader when this returns."""
         try:
             await self._client.command(
-                sql(name), parameters=_quoted(parameters), settings={**_SETTINGS, **_CHANGES, **(settings or {})}
+                sql(name), parameters=_quoted(parameters), settings={**self._settings, **_CHANGES, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error
@@ -123,7 +128,7 @@ class Storage:
             stream = await self._client.raw_stream(
                 _changed(name, change),
                 parameters=_quoted(parameters),
-                settings={**_SETTINGS, **settings},
+                settings={**_SETTINGS, "priority": PEOPLES_PRIORITY, **settings},
                 fmt=file_format,
             )
             async with stream:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +9,8 @@ from hypothesis import strategies as st
 from runstream_common.clickhouse_protocol import BadRequestError
 from runstream_common.identity import InvalidNameError
 from runstream_deploy.embedded.native import with_protocol_version
-from runstream_query.errors import InvalidQuestionError, TooExpensiveError
+from runstream_query.errors import InvalidQuestionError
 from runstream_query.sqlaccess import client_settings, courtesies, guard, tenancy
-from runstream_query.sqlaccess.limits import Places, SqlLimits
 from runstream_query.sqlaccess.runner import words_of
 
 SELECT = """SelectWithUnionQuery (children 1)
@@ -168,38 +165,6 @@ def test_a_description_is_of_our_tables_only() -> None:
     for name in ("system.tables", "schema_migrations", "default.points_now"):
         with pytest.raises(InvalidQuestionError):
             courtesies.replacement(f"DESCRIBE TABLE {name}", "db")
-
-
-async def test_places_are_a_few_a_key_and_come_free() -> None:
-    places = Places(SqlLimits(per_key=2, in_all=3, wait_s=0.05))
-    async with places.of("a"), places.of("a"):
-        with pytest.raises(TooExpensiveError, match="2 queries running"):
-            async with places.of("a"):
-                pass
-        async with places.of("b"):
-            with pytest.raises(TooExpensiveError):
-                async with places.of("c"):
-                    pass
-    async with places.of("a"), places.of("a"):
-        pass
-    assert not places._keys and not places._users
-
-
-async def test_a_place_of_a_cancelled_query_comes_free() -> None:
-    places = Places(SqlLimits(per_key=1, in_all=1, wait_s=5))
-
-    async def hold() -> None:
-        async with places.of("a"):
-            await asyncio.sleep(60)
-
-    holder = asyncio.create_task(hold())
-    waiter = asyncio.create_task(hold())
-    await asyncio.sleep(0)
-    for task in (waiter, holder):
-        task.cancel()
-    await asyncio.gather(holder, waiter, return_exceptions=True)
-    async with places.of("b"):
-        pass
 
 
 def test_words_of_the_engine_become_one_line() -> None:

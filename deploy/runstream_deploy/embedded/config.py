@@ -31,7 +31,7 @@ class EmbeddedConfig:
     user: str = "default"
     password: str = ""
     threads: int = 8
-    """Queries that run at once."""
+    """Queries that run at once; beside them as many of those that give way to others (people's SQL, exports)."""
     drain_s: float = 10.0
 
     def check(self) -> None:

@@ -71,6 +71,7 @@ class Engine:
         self._path = str(data / "engine")
         self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
+        self._patient = ThreadPoolExecutor(threads, thread_name_prefix="patient")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
         self._endings: set[asyncio.Task[None]] = set()
         self.running = 0
@@ -93,7 +94,8 @@ class Engine:
             with contextlib.suppress(RuntimeError):  # the next attempt may do
                 await asyncio.get_running_loop().run_in_executor(self._killer, self._ask, _KILL.format(mark=mark))
 
-        execution = Execution(self._threads.submit(self._run, statement, mark, pipe), pipe, kill)
+        threads = self._patient if statement.patient else self._threads
+        execution = Execution(threads.submit(self._run, statement, mark, pipe), pipe, kill)
         try:
             yield execution
         finally:
@@ -114,6 +116,7 @@ class Engine:
 
     def _close(self) -> None:
         self._threads.shutdown(wait=True)
+        self._patient.shutdown(wait=True)
         self._killer.shutdown(wait=True)
         self._space.close()
         self._root.close()

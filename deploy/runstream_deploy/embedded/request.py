@@ -59,6 +59,11 @@ class Statement:
         return self.data is None and self._word in _READING
 
     @property
+    def patient(self) -> bool:
+        """Whether it gives way: its `priority` is not the first. What writes never does."""
+        return self.reads and self.settings.get("priority", "0") not in ("0", "1")
+
+    @property
     def streams(self) -> bool:
         """Whether its answer may be large, and is written to a pipe while it is made."""
         return self.reads and self._word in ("select", "with") and not _WRITES.search(self.sql)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections import defaultdict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from runstream_query.errors import TooExpensiveError
+from runstream_query.storage import PEOPLES_PRIORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +16,10 @@ class SqlLimits:
     rows: int = 1_000_000
     """Of an answer: more is an export, which has its own road."""
     result_bytes: int = 256 << 20
-    per_key: int = 4
-    """At once: a dashboard of ten panels queues, and one key cannot keep the others out."""
+    per_user: int = 4
+    """At once, whatever keys they come with: a dashboard of ten panels queues, and nobody keeps the others out."""
+    per_team: int = 6
+    """At once: one team's dashboards leave room for another's."""
     in_all: int = 16
     wait_s: float = 20.0
     """For a place; then the query is refused."""
@@ -31,6 +29,8 @@ class SqlLimits:
         allowed = min(self.seconds, seconds) if seconds else self.seconds
         return {
             "readonly": "1",
+            # The page's questions go first: while one is under way the engine lets these wait, block by block.
+            "priority": str(PEOPLES_PRIORITY),
             "max_execution_time": f"{allowed:g}",
             "timeout_overflow_mode": "throw",
             "max_memory_usage": str(self.memory_bytes),
@@ -54,35 +54,3 @@ class SqlLimits:
             # A run lives in one partition, its creation month.
             "do_not_merge_across_partitions_select_final": "1",
         }
-
-
-class Places:
-    """Who may run a query now."""
-
-    def __init__(self, limits: SqlLimits) -> None:
-        self._limits = limits
-        self._all = asyncio.Semaphore(limits.in_all)
-        self._keys: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limits.per_key))
-        self._users: dict[str, int] = defaultdict(int)
-
-    @contextlib.asynccontextmanager
-    async def of(self, key: str) -> AsyncIterator[None]:
-        """Wait for a place of this key's. Raises TooExpensiveError when none comes free in time."""
-        self._users[key] += 1
-        try:
-            async with contextlib.AsyncExitStack() as held:
-                try:
-                    async with asyncio.timeout(self._limits.wait_s):
-                        await held.enter_async_context(self._keys[key])
-                        await held.enter_async_context(self._all)
-                except TimeoutError:
-                    raise TooExpensiveError(
-                        f"this key has {self._limits.per_key} queries running already, or the server "
-                        f"{self._limits.in_all}: wait for them to end",
-                        202,
-                    ) from None
-                yield
-        finally:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key], self._keys[key]

@@ -15,7 +15,8 @@ from runstream_common.clickhouse_raw import RawAnswer, RawClickHouse
 from runstream_common.control.store import Principal
 from runstream_query.errors import EXPENSIVE_CODES, InvalidQuestionError, SqlError, TooExpensiveError
 from runstream_query.sqlaccess import courtesies, guard, tenancy
-from runstream_query.sqlaccess.limits import Places, SqlLimits
+from runstream_query.sqlaccess.limits import SqlLimits
+from runstream_query.sqlaccess.places import Places
 
 MAX_PARAMETERS = 200
 _PARAMETER = re.compile(r"[A-Za-z_]\w{0,63}")
@@ -55,7 +56,7 @@ class SqlRunner:
         the engine said it), TooExpensiveError, StorageError."""
         guard.check_text(question.sql)
         _check_parameters(question.parameters)
-        async with self._places.of(principal.key_prefix):
+        async with self._places.of(principal.user, principal.default_team):
             with _translated():
                 sql, output_format, settings = await self._prepare(question)
                 async with self._clickhouse.ask(
