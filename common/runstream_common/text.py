@@ -51,6 +51,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return valid(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, int) and value.bit_length() > 1023:
+        return _digits(value)
     if isinstance(value, (dict, list, tuple)) and depth >= MAX_DEPTH:
         return _as_text(value) if value else value
     if isinstance(value, dict):
@@ -58,6 +60,14 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item, depth + 1) for item in value]
     return value
+
+
+def _digits(value: int) -> str:
+    """A whole number that no double comes near, as text."""
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python writes: sys.set_int_max_str_digits
+        return hex(value)
 
 
 def _as_text(value: Any) -> str:

@@ -52,6 +52,18 @@ class Loaded:
     large: dict[str, list[LargeValue]] = field(default_factory=lambda: defaultdict(list))
     """run -> values in whose place a note stands"""
 
+    def is_partial(self, run: str) -> bool:
+        """Whether something of the run's documents was left out."""
+        return run in self.cut or run in self.cut_configs or bool(self.large.get(run))
+
+    def take(self, run: str, other: Loaded) -> None:
+        """Take over what `other` says of a run."""
+        self.fields[run], self.summaries[run] = other.fields[run], other.summaries[run]
+        for own, found in ((self.cut, other.cut), (self.cut_configs, other.cut_configs)):
+            own.update({run} & found)
+        if run in other.large:
+            self.large[run] = other.large[run]
+
     def summary(self, run: str) -> dict[str, Any]:
         """Overlaid by what the user set."""
         return {**self.summaries[run], **self.fields[run]["summary"]}

@@ -64,6 +64,8 @@ def plain(value: Any, depth: int = 0) -> Any:
         return valid(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, int) and value.bit_length() > 1023:
+        return _digits(value)
     if isinstance(value, (dict, list, tuple)) and depth >= MAX_DEPTH:
         return _as_text(value) if value else value
     if isinstance(value, dict):
@@ -81,6 +83,14 @@ def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
         return True
     items = value.values() if isinstance(value, dict) else value
     return any(is_deep(item, levels - 1) for item in items if isinstance(item, (dict, list, tuple)))
+
+
+def _digits(value: int) -> str:
+    """A whole number that no double comes near, as text."""
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python writes: sys.set_int_max_str_digits
+        return hex(value)
 
 
 def _as_text(value: Any) -> str:

@@ -80,6 +80,14 @@ def test_what_is_too_deep_is_kept_as_its_text_from_there_on(levels: int, recwarn
     assert text.is_deep({"t": nested(levels)}) == (levels > 23)
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_whole_number_beyond_all_doubles_is_kept_as_text(digits: int) -> None:
+    for found in (json.loads(dumps({"n": 10**digits})), {"n": 10**digits}):
+        found = servers.plain(found)
+        query_pb2.Run().config.update(found)
+        assert isinstance(found["n"], str) and (digits > 4300 or int(found["n"]) == 10**digits)
+
+
 def test_a_value_that_holds_itself_ends() -> None:
     endless: list[Any] = []
     endless.append(endless)

@@ -48,9 +48,9 @@ class WholeRuns:
         before = self._changes
         found = await read(missing)
         for run in missing:
-            loaded.fields[run], loaded.summaries[run] = found.fields[run], found.summaries[run]
+            loaded.take(run, found)
             # What came meanwhile may not be in it. And definitions may ask for what the points say.
-            if self._changes == before and not found.fields[run]["definition"]:
+            if self._changes == before and not found.fields[run]["definition"] and not found.is_partial(run):
                 self._keep(run, dict(found.fields[run]), found.summaries[run])
         return loaded
 
@@ -68,4 +68,6 @@ class WholeRuns:
 
 
 def _count(fields: dict[str, dict[str, Any]], summary: dict[str, Any]) -> int:
-    return len(summary) + sum(len(section) for section in fields.values())
+    """Values, where a long text counts as several."""
+    texts = sum(len(value) for section in fields.values() for value in section.values() if isinstance(value, str))
+    return len(summary) + sum(len(section) for section in fields.values()) + texts // _VALUE_BYTES

@@ -74,9 +74,7 @@ class Run:
     def document(self, section: str) -> dict[str, Any]:
         """`config` or `summary` as the server has it, with what no list carries: asks once where something is left
         out."""
-        found = self._found
-        if found.large or found.config_truncated or found.summary_truncated:
-            found = self._whole
+        found = self._whole if self._is_partial else self._found
         values = plain(getattr(found, section), whole_numbers=section == "config")
         return {**values, **self.large_values(section)}
 
@@ -85,10 +83,16 @@ class Run:
         where `Run.notes` is a note of their size."""
         import json
 
-        if not self._found.large:
+        if not self._is_partial:
             return {}
         found = (value for value in self._whole.large if value.section == section and value.value_json)
         return {value.key: json.loads(value.value_json) for value in found}
+
+    @property
+    def _is_partial(self) -> bool:
+        """Whether the server left something out of the documents."""
+        found = self._found
+        return bool(found.large) or found.config_truncated or found.summary_truncated
 
     @cached_property
     def _whole(self) -> pb.Run:

@@ -25,6 +25,7 @@ class Unreadable:
     reason: str
 
 
+_LONG_CHARACTERS = 16 << 10
 KINDS = frozenset(field.name for field in pb.Record.DESCRIPTOR.oneofs_by_name["kind"].fields)
 
 
@@ -35,7 +36,14 @@ def to_record(number: int, time_us: int, payload: dict[str, Any]) -> pb.Record:
     if kind in KINDS:
         message = getattr(record, str(kind))
         message.SetInParent()
-        json_format.ParseDict(payload.get("value", {}), message, ignore_unknown_fields=True)
+        value = payload.get("value", {})
+        # ParseDict takes 50 ms a megabyte of text (measured).
+        long = {name: item for name, item in value.items() if type(item) is str and len(item) > _LONG_CHARACTERS}
+        rest = {name: item for name, item in value.items() if name not in long} if long else value
+        json_format.ParseDict(rest, message, ignore_unknown_fields=True)
+        for name, item in long.items():
+            if name in message.DESCRIPTOR.fields_by_name:
+                setattr(message, name, item)
     return record
 
 

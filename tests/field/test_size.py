@@ -1,0 +1,45 @@
+"""Documents that are larger than any message: the run starts, its points are kept, the documents come back whole."""
+
+from __future__ import annotations
+
+from runstream.api import Api
+from tests.field.user import command, play, rows
+from tests.support.stack import ServiceStack
+
+SCRIPT = """
+import runstream
+config = {"text": "ü" * (2 << 20), "many": {f"k{n}": "v" * 200 for n in range(4000)}, "lr": 0.1,
+          "list": [[n, str(n)] for n in range(200_000)]}
+run = runstream.init(id="r", config=config, notes="n" * (2 << 20), tags=["t"])
+run.summary["report"] = "y" * (2 << 20)
+for step in range(10):
+    run.log({"loss": step})
+assert run.finish(timeout=120)
+"""
+
+
+def test_a_run_starts_with_documents_larger_than_a_message_and_they_come_back_whole(
+    stack: ServiceStack, project: str
+) -> None:
+    played = play(SCRIPT, timeout_s=200)
+    assert played.code == 0, played.err
+    run = Api().run(f"{project}/r")
+    assert run.completeness["verdict"] == "complete" and run.completeness["points_stored"] == 10
+    assert run.config["text"] == "ü" * (2 << 20) and run.config["lr"] == 0.1 and run.tags == ["t"]
+    assert run.config["list"] == [[n, str(n)] for n in range(200_000)]
+    assert len(run.config) == 4003 and run.config["many.k3999"] == "v" * 200
+    assert run.summary["report"] == "y" * (2 << 20) and run.summary["loss"] == 9.0
+    assert "too large to be shown" in run.notes and run.large_values("run")["notes"] == "n" * (2 << 20)
+
+    listed = next(iter(Api().runs(project)))
+    assert len(listed.message.SerializeToString()) < 3 << 20, "a list carries no large values"
+    assert listed.config == run.config
+
+    run.config["lr"] = 0.2
+    run.update()
+    assert Api().run(f"{project}/r").config["lr"] == 0.2
+    assert Api().run(f"{project}/r").config["text"] == "ü" * (2 << 20), "an edit sends what was changed alone"
+
+    assert command("delete", f"{project}/r", "--yes").code == 0
+    question = "SELECT count() FROM run_fields FINAL WHERE project = {project:String}"
+    assert rows(stack, question, project=f"main/{project}") == [(0,)]
