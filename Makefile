@@ -56,9 +56,9 @@ parts: $(BIN)/pip
 	@PIP=$(abspath $(BIN))/pip sh tests/setup.sh
 	@$(SAY) "what the tests run on is there"
 
-# Three at a time on two cores: half of what a test does is to wait for real processes. tests/support/schedule.py says
+# Four at a time on two cores: a third of what a test does is to wait for real processes. tests/support/schedule.py says
 # which stay together.
-WORKERS ?= 3
+WORKERS ?= 4
 test: $(VENV)/.dev parts
 	@$(SAY) "testing"
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

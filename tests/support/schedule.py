@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "tests/e2e/test_docs.py",
     "faults: Kafka",
     "faults: disk",
+    "tests/integration/test_command_lines.py",
     "tests/integration/test_sweeps.py",
     "tests/integration/test_curves_truth.py",
     "tests/integration/test_runs_truth.py",
@@ -56,7 +57,6 @@ LONGEST_FIRST = (
     "tests/integration/test_export.py",
     "tests/integration/test_sql_isolation.py",
     "tests/integration/test_gateway.py",
-    "tests/integration/test_command_lines.py",
 )
 """Units that take ten seconds or more on two quiet cores (`pytest --durations`). The others follow as they come."""
 

@@ -114,7 +114,8 @@ class SpoolWriter:
             try:
                 after.append(claim)
                 if after[0] is not claim:
-                    segment.tail = after[0]
+                    # Not after[0]: who stood still meanwhile would go through all claims since, packing at each.
+                    segment.tail = segment.last_claim()
                     values = keyset.layout.unpack(row)[4:]  # plain numbers: nobody's code runs a second time
                     continue
                 segment.tail = claim
@@ -269,7 +270,7 @@ class SpoolWriter:
             try:
                 after.append(claim)
                 if after[0] is not claim:
-                    segment.tail = after[0]
+                    segment.tail = segment.last_claim()
                     continue
                 segment.tail = claim
                 self._put(segment, start, make(start, number))
