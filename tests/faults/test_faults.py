@@ -111,6 +111,7 @@ def _alter_documents(lab: Lab, workload: Workload) -> None:
     after = lab.checker.compare(workload).kinds - before
     assert {kind for what, kind in after if what == "missing"} == set(ALTERED)
     assert {kind for what, kind in after if what == "wrong"} == set(ALTERED)
-    content = next(path for path in (lab.folder / "media").rglob("*") if path.is_file() and path.stat().st_size > 1000)
+    _, (digest, _, _) = next(stored.rows(lab.checker.ask, "media", workload.project, workload.runs))
+    content = next(path for path in (lab.folder / "media").rglob("*") if path.is_file() and digest in str(path))
     content.write_bytes(b"another content")
     assert (lab.checker.compare(workload).kinds - before - after).total() >= 1
