@@ -41,6 +41,7 @@ def test_a_bare_resume_changes_nothing_and_has_everything(stack: ServiceStack, p
     stored = Api().run(f"{project}/r")
     assert (stored.name, stored.tags, stored.notes, stored.group) == ("by hand", ["a", "hand"], "n", "g")
     assert stored.config == {"lr": 0.5, "model.depth": 3}
+    assert stored.completeness["verdict"] == "complete", "changes by hand are no damage"
 
 
 def test_changes_by_hand_win_over_what_is_repeated_and_lose_to_what_is_new(stack: ServiceStack, project: str) -> None:
