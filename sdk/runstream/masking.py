@@ -140,7 +140,12 @@ def _ends_in_token(name: str) -> bool:
 
 
 def _mask_word(found: re.Match[str]) -> str:
-    word = found[0][:_MAX_LINE]
+    """The word with what looks like a secret masked: in parts where it is long, and nothing of it is cut away."""
+    whole = found[0]
+    return "".join(_mask_part(whole[start : start + _MAX_LINE]) for start in range(0, len(whole), _MAX_LINE))
+
+
+def _mask_part(word: str) -> str:
     for sign, shape in BY_SIGN:
         if sign in word:
             word = shape.sub(MASK, word)

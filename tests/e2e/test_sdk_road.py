@@ -169,7 +169,7 @@ import runstream
 run = runstream.init(project="p", id="wrong-key")
 for step in range(100):
     run.log({"value": step})
-print(run.finish(timeout=3))
+print(run.finish(timeout=6))
 """
     process = python(script, RUNSTREAM_API_KEY="rs_000000000000_" + "x" * 43, RUNSTREAM_SILENT="false")
     out, errors = process.communicate(timeout=30)

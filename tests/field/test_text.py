@@ -34,7 +34,7 @@ def test_every_text_that_leaves_the_process_is_kept_visibly(project: str, tmp_pa
 import os, runstream
 from PIL import Image
 bad = {UMLAUT!r}.decode("utf-8", "surrogateescape")
-os.environ["PLACE"] = bad
+os.environ["RAY_PLACE"] = bad
 path = os.fsdecode({name!r})
 Image.new("RGB", (4, 4)).save(path + ".png")
 run = runstream.init(id="r", name=bad, notes=bad + "\\0", tags=[bad], group=bad, job_type=bad,
@@ -55,7 +55,7 @@ assert run.finish()
     run = Api().run(f"{project}/r")
     assert (run.name, run.notes, run.tags, run.group, run.job_type) == (kept, kept + r"\x00", [kept], kept, kept)
     assert run.config == {kept: kept, f"nested.{kept}": [kept]} and run.summary[kept] == kept
-    assert plain(run.message.environment)["variables"]["PLACE"] == kept
+    assert plain(run.message.environment)["variables"]["RAY_PLACE"] == kept
     assert run.completeness["verdict"] == "complete"
     assert {(alert["title"], alert["text"]) for alert in run.alerts()} == {(kept, kept)}
     assert [file.name for file in run.files()] == ["Pr%FCfung.txt"]

@@ -189,6 +189,9 @@ def failpoints(round: Round) -> None:
         round.lab.launch(writer, {"RUNSTREAM_FAILPOINTS": f"{point}:{action}:{round.random.randint(1, 4)}"})
         round.lab.wait_ready_or_dead(writer)
         round.pause(0.5, 1.5)
+    round.lab.kill(writer)  # one that waits for its failpoint would die when all is healed
+    round.lab.launch(writer)
+    round.lab.wait_ready(writer)
 
 
 def storm(round: Round) -> None:
