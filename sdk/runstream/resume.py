@@ -27,7 +27,8 @@ from runstream.spool.reader import SpoolReader
 _STEP = struct.Struct("@q")
 _FIELDS = ("name", "notes", "tags", "group", "job_type")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_MAX_ANSWER_BYTES = 64 << 20
+_MAX_ANSWER_BYTES = 256 << 20
+"""The server sends 160 MiB of large values at most."""
 
 
 def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
@@ -54,7 +55,8 @@ def _ask_server(settings: Settings, run: str) -> dict[str, Any] | None:
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
-    question = {"team": settings.entity, "project": settings.project, "run": run, "omit_completeness": True}
+    question = {"team": settings.entity, "project": settings.project, "run": run}
+    question |= {"omit_completeness": True, "large_values": True}
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
         data=json.dumps(question).encode(),
@@ -74,6 +76,7 @@ def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
     """Pure. Raises ValueError, KeyError, TypeError or AttributeError for what is no answer to GetRun."""
     if answer is None:
         return Earlier(exists=False)
+    _put_large(answer)
     steps = [int(item["step"]) for item in answer.get("last_steps", []) if int(item["rank"]) == rank]
     return Earlier(
         exists=True,
@@ -86,6 +89,15 @@ def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
         },
         edited={one["field"]: one.get("replaced_json", "") for one in answer.get("edited_fields", [])},
     )
+
+
+def _put_large(answer: dict[str, Any]) -> None:
+    """Put large values in place of the notes that stand for them; a note without its value is no value."""
+    for one in answer.get("large", []):
+        section = answer if one["section"] == "run" else answer.get(one["section"], {})
+        section.pop(one["key"], None)
+        if one.get("value_json"):
+            section[one["key"]] = json.loads(one["value_json"])
 
 
 def _restored(value: Any) -> Any:

@@ -17,6 +17,14 @@ for step in range(10):
 assert run.finish(timeout=120)
 """
 
+RESUMED = """
+import runstream
+run = runstream.init(id="r", resume="must")
+assert run.config["text"] == "ü" * (2 << 20) and run.config["list"][1] == [1, "1"], run.config["text"][:99]
+assert run.notes == "n" * (2 << 20) and run.summary["report"] == "y" * (2 << 20)
+assert run.finish(timeout=60)
+"""
+
 
 def test_a_run_starts_with_documents_larger_than_a_message_and_they_come_back_whole(
     stack: ServiceStack, project: str
@@ -30,6 +38,9 @@ def test_a_run_starts_with_documents_larger_than_a_message_and_they_come_back_wh
     assert len(run.config) == 4003 and run.config["many.k3999"] == "v" * 200
     assert run.summary["report"] == "y" * (2 << 20) and run.summary["loss"] == 9.0
     assert "too large to be shown" in run.notes and run.large_values("run")["notes"] == "n" * (2 << 20)
+
+    resumed = play(RESUMED, timeout_s=100)
+    assert resumed.code == 0, resumed.err
 
     listed = next(iter(Api().runs(project)))
     assert len(listed.message.SerializeToString()) < 3 << 20, "a list carries no large values"
