@@ -178,7 +178,7 @@ def _judge_hurt(round: Round, findings: Findings, what: str) -> int:
         try:
             found = lab.api.run(f"{workload.project}/{run}").completeness
         except ApiError as error:  # what describes the run cannot be read: that is said, with what to do
-            round.expect("runstream verify" in str(error), f"{what}: {run} has no verdict: {error}")
+            round.expect("runstream doctor" in str(error), f"{what}: {run} has no verdict: {error}")
             hurt += 1
             continue
         try:
