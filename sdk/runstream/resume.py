@@ -55,7 +55,7 @@ def _ask_server(settings: Settings, run: str) -> dict[str, Any] | None:
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
-    question = {"team": settings.entity, "project": settings.project, "run": run}
+    question: dict[str, Any] = {"team": settings.entity, "project": settings.project, "run": run}
     question |= {"omit_completeness": True, "large_values": True}
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
