@@ -18,7 +18,8 @@ from runstream.spool import format as spool_format
 from runstream.spool.reader import SpoolReader
 from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
-from runstream_common.clickhouse_protocol import BadRequestError, form_fields, unpack
+from runstream_common.clickhouse_protocol import BadRequestError, unpack
+from runstream_common.forms import form_fields
 from runstream_deploy.embedded.config import MAX_BODY_BYTES
 from runstream_deploy.embedded.request import parse_statement
 from runstream_ingestor.shape import ShapeError

@@ -410,6 +410,6 @@ async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack
         text = f"EXPLAIN {text[text.index('SELECT') :] if inserted else text}"
         if "DELETE FROM" in text:
             text = text.replace("EXPLAIN", "EXPLAIN AST", 1)
-        assert parameters, f"{path.name} takes no parameters"
+        assert parameters or path.stem == "all_runs", f"{path.name} takes no parameters"
         await client.query(text, parameters=parameters, settings={"prefer_column_name_to_alias": 1})
     await client.close()

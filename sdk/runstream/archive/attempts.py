@@ -90,6 +90,7 @@ class Attempt:
             host=row["host"],
             pid=row["pid"],
             started_us=row["time"],
+            partial=True,
             helper=row["helper"] == _HELPER,
             system=row["helper"] == _SYSTEM,
         )

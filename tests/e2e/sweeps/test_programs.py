@@ -105,9 +105,10 @@ def test_the_tutorials_sweep_has_a_hundred_trials_and_its_best_is_found(
     }
     Path("sweep.yaml").write_text(yaml.safe_dump(tutorial))
     assert command_line(["sweep", "sweep.yaml", "--project", "tutorial", "--name", "the tutorial's"]) == 0
-    printed = capsys.readouterr().out
-    path = re.search(r"runstream agent (\S+)", printed)
-    assert path is not None and "100 trials" in printed
+    printed = capsys.readouterr()
+    path = re.search(r"runstream agent (\S+)", printed.err)
+    assert path is not None and "100 trials" in printed.err
+    assert printed.out == path[1].rpartition("/")[2] + "\n", "what a script reads is the id alone"
 
     agents = [subprocess.Popen([sys.executable, "-c", TUTORIAL, path[1]]) for _ in range(5)]
     assert [process.wait(180) for process in agents] == [0] * 5
@@ -191,7 +192,7 @@ def test_a_sweep_is_changed_by_its_file_while_it_runs(place: Path, capsys: pytes
     config = {"method": "random", "program": str(PROGRAM), "parameters": {"x": {"min": 0, "max": 9}}, "run_cap": 1}
     Path("s.yaml").write_text(yaml.safe_dump(config))
     assert command_line(["sweep", "s.yaml", "--project", "programs"]) == 0
-    sweep = capsys.readouterr().out.split()[1]
+    sweep = capsys.readouterr().out.strip()
     assert ended(agent(sweep))[0] == 0
     Path("s.yaml").write_text(yaml.safe_dump({**config, "run_cap": 2}))
     assert command_line(["sweep", "s.yaml", "--update", sweep]) == 0
@@ -406,6 +407,7 @@ def test_ranks_of_a_distributed_program_are_one_trial_and_one_run(place: Path) -
 
 def _packages(folder: Path) -> str:
     """A PYTHONPATH with which the Python that has torch also has what runstream needs."""
+    folder.mkdir()
     for package in (grpc, google.protobuf, typing_extensions):
         path = Path(str(package.__file__))
         found = path.parent if path.name == "__init__.py" else path
@@ -421,7 +423,7 @@ def test_torchrun_with_two_processes_is_one_trial_and_one_run(place: Path, tmp_p
     command = [*torchrun, "--nproc_per_node", "2", "${program}", "${args}"]
     config = {"method": "grid", "program": program, "command": command, "parameters": {"x": {"values": [3]}}}
     sweep = runstream.sweep({**config, "metric": {"name": "value", "goal": "maximize"}}, project="programs")
-    status, errors = ended(agent(sweep, PYTHONPATH=_packages(tmp_path)), 120)
+    status, errors = ended(agent(sweep, PYTHONPATH=_packages(tmp_path / "packages")), 120)
     assert status == 0, errors
     found = said(place)
     assert sorted((one["config"]["x"], one["rank"], one["world"]) for one in found) == [(3, 0, 2), (3, 1, 2)]

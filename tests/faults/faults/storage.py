@@ -123,7 +123,7 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
         with contextlib.suppress(Exception):
             verdict = lab.api.run(f"{workload.project}/{run}").completeness["verdict"]
         try:
-            lacking = run in lab.checker.compare(workload).lacking
+            lacking = run in lab.checker.compare(workload, only=run).lacking
         except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
             lacking = True
         hurt = hurt or lacking
@@ -182,7 +182,7 @@ def _judge_hurt(round: Round, findings: Findings, what: str) -> int:
             hurt += 1
             continue
         try:
-            lacking = run in lab.checker.compare(workload).lacking
+            lacking = run in lab.checker.compare(workload, only=run).lacking
         except Exception:  # noqa: BLE001  # whatever the engine says: it cannot read the values
             lacking = True
         hurt += lacking
