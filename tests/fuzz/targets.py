@@ -60,8 +60,8 @@ class _Request:
         self.method = method
         self._body = body
 
-    async def stream(self) -> Any:
-        yield self._body
+    async def receive(self) -> dict[str, Any]:
+        return {"type": "http.request", "body": self._body, "more_body": False}
 
 
 def http_question(data: bytes) -> None:
