@@ -10,7 +10,7 @@ PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults threads kills fuzz lint types proto page bench up clean
+.PHONY: help demo parts test faults threads long fuzz lint types proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
@@ -18,7 +18,7 @@ help:
 	@echo "make parts   what the tests run on: Java and Maven for Kafka, PostgreSQL, PyTorch"
 	@echo "make faults  the fault laboratory: 100 rounds, about an hour (ROUNDS=, SEED=)"
 	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
-	@echo "make kills   two hundred training processes killed with SIGKILL, each record compared (KILLS=)"
+	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
@@ -74,8 +74,8 @@ threads: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.threads
 	@$(BIN)/python -m tests.property.spool_claims --stride $(or $(STRIDE),100)
 
-kills: $(VENV)/.dev parts
-	@RUNSTREAM_TEST_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -q tests/e2e/test_kills.py
+long: $(VENV)/.dev parts
+	@RUNSTREAM_TEST_LONG=1 $(BIN)/python -m pytest tests/e2e/test_kills.py tests/e2e/test_processes.py tests/e2e/test_sender_order.py
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz

@@ -17,10 +17,10 @@ from runstream.api import Api
 from runstream.cli import main as command_line
 from runstream_common.clickhouse import connect
 from tests.e2e.die_often import value
+from tests.support.long import LONG
 from tests.support.stack import ServiceStack
 
-TRIALS = int(os.environ.get("RUNSTREAM_TEST_KILLS", "50"))
-"""`make kills` plays two hundred."""
+TRIALS = 200 if LONG else 25
 
 
 @pytest.mark.timeout(60 + 2 * TRIALS if TRIALS > 100 else 240)

@@ -15,6 +15,7 @@ from runstream.api import Api, NotFoundError, Run
 from runstream.cli import main as command_line
 from runstream.spool.folder import SpoolFolder
 from tests.e2e import pools
+from tests.support.long import LONG
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
@@ -48,8 +49,15 @@ def ended(path: str, state: str) -> Run:
     return Api().run(path)
 
 
-@pytest.mark.parametrize("when_full", ["drop_new", "drop_oldest"])
-@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", "loader"])
+_POOLS = [
+    (method, when_full)
+    for method in ("fork", "forkserver", "spawn", "loader")
+    for when_full in ("drop_new", "drop_oldest")
+]
+"""Each third of them has both policies, and all methods but one."""
+
+
+@pytest.mark.parametrize(("method", "when_full"), _POOLS if LONG else _POOLS[::3])
 def test_pools_log_into_a_full_spool_without_deadlock_loss_or_repetition(
     stack: ServiceStack, spool: Path, method: str, when_full: str
 ) -> None:

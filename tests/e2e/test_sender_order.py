@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,10 +13,11 @@ import pytest
 
 from runstream.api import Api, NotFoundError
 from runstream.spool.folder import SpoolFolder
+from tests.support.long import LONG
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
-DEAD = int(os.environ.get("RUNSTREAM_TEST_DEAD", "300"))
+DEAD = 900 if LONG else 150
 ROWS = 100
 CRASH_AFTER_S = 20.0
 

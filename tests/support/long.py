@@ -1,0 +1,7 @@
+"""How long a test plays: `.ci/run` plays the short form of a few, `make long` the whole."""
+
+from __future__ import annotations
+
+import os
+
+LONG = os.environ.get("RUNSTREAM_TEST_LONG", "") == "1"
