@@ -3,6 +3,7 @@ records."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ _OPEN_POINTS = 1_000_000
 """Of a run that is not over, no more points are checked at each look: its verdict does not depend on them."""
 _POINTS_AT_ONCE = 2_000_000
 """Of several runs in one question, by their ledgers: the rows of one run are never divided."""
+
+
+_LOOKS_AGAIN_S = (0.3, 1.5)
+"""Seconds before a run that has more than its ledger says is looked at again."""
 
 
 @dataclass(slots=True)
@@ -84,6 +89,13 @@ async def _judge_some(storage: Storage, project: str, described: Mapping[str, De
     """Fill in the verdicts; where rows cannot be read, of each run alone: the damage may be another run's."""
     try:
         proofs = await _prove(storage, project, list(described))
+        for pause_s in _LOOKS_AGAIN_S:
+            # The writer stores rows and their ledger one after the other: what is too many may be the newest.
+            doubtful = [run for run, proof in proofs.items() if proof.damages and not proof.lost]
+            if not doubtful:
+                break
+            await asyncio.sleep(pause_s)
+            proofs |= await _prove(storage, project, doubtful)
     except StorageRefusedError as error:
         if error.code not in DAMAGE_CODES:
             raise
@@ -116,8 +128,10 @@ async def _conclude(storage: Storage, described: Described, proof: Proof) -> Non
     proof.shorten()
     if proof.damages:
         proof.notes += await damage.detached(storage)
-        # A running process may have rows whose batch is not in the ledger yet.
-        if proof.lost or whole.verdict != pb.Completeness.VERDICT_OPEN:
+        # A running process, also one that samples the node or reads the console, may have rows whose batch is not in
+        # the ledger yet.
+        running = any(stream.state == pb.RUN_STATE_RUNNING for stream in described.streams)
+        if proof.lost or not (running or whole.verdict == pb.Completeness.VERDICT_OPEN):
             whole.verdict = pb.Completeness.VERDICT_DAMAGED
     whole.findings.extend([*proof.damages, *proof.notes])
 

@@ -162,7 +162,8 @@ def test_a_deleted_project_and_who_may_delete(stack: ServiceStack, api: Api) -> 
     assert left(stack, "whole", "one") == left(stack, "whole", "two") == {}
     assert "whole" not in [project.name for project in api.projects()]
     log_everything("whole", "one")
-    assert api.run("whole/one").completeness["verdict"] == "complete"
+    found = api.run("whole/one").completeness
+    assert found["verdict"] == "complete", found["findings"]
 
 
 def test_a_run_deleted_while_it_logs_sends_its_process_away(stack: ServiceStack, api: Api, tmp_path: Path) -> None:
