@@ -325,8 +325,7 @@ def test_a_trial_whose_lease_was_lost_ends_here_and_counts_there(place: Path) ->
     (place / "let-go").touch()
     status, errors = ended(agent(sweep))
     assert status == 0, errors
-    assert alive(pid)
-    first.send_signal(signal.SIGCONT)
+    first.send_signal(signal.SIGCONT)  # on a busy machine its run may have been told by now, and its program be gone
     status, errors = ended(first)
     assert status == 0 and "was another agent's by then" in errors
     assert not alive(pid)
