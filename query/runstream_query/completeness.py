@@ -128,10 +128,8 @@ async def _conclude(storage: Storage, described: Described, proof: Proof) -> Non
     proof.shorten()
     if proof.damages:
         proof.notes += await damage.detached(storage)
-        # A running process, also one that samples the node or reads the console, may have rows whose batch is not in
-        # the ledger yet.
-        running = any(stream.state == pb.RUN_STATE_RUNNING for stream in described.streams)
-        if proof.lost or not (running or whole.verdict == pb.Completeness.VERDICT_OPEN):
+        # A running process may have rows whose batch is not in the ledger yet.
+        if proof.lost or whole.verdict != pb.Completeness.VERDICT_OPEN:
             whole.verdict = pb.Completeness.VERDICT_DAMAGED
     whole.findings.extend([*proof.damages, *proof.notes])
 
