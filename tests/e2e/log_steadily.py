@@ -1,7 +1,11 @@
-"""A training process that takes its time: a few hundred steps a second. RANK WORLD STEPS"""
+"""A training process that takes its time, and logs till a file is there, and STEPS more; prints how many in all.
+
+RANK WORLD STEPS FILE"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import time
 
@@ -11,9 +15,12 @@ import runstream
 def main() -> None:
     rank, world, steps = (int(argument) for argument in sys.argv[1:4])
     run = runstream.init(project="steady", id="steady", rank=rank, world_size=world)
-    for step in range(steps):
-        run.log({"value": rank * 10_000 + step, "half": step / 2, "time": time.time()})
+    for step in itertools.count():
+        if step % steps == 0 and os.path.exists(sys.argv[4]):
+            break
+        run.log({"value": rank * 1_000_000 + step, "half": step / 2, "time": time.time()})
         time.sleep(0.005)
+    print(step)
     sys.exit(0 if run.finish(timeout=100) else 3)
 
 

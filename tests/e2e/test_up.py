@@ -84,11 +84,15 @@ def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = up.start()
-    spool = tmp_path / "spool"
+    spool, killed = tmp_path / "spool", tmp_path / "killed"
     environment = {**clean_environment(), **up.sdk_environment(addresses, spool)}
     trainers = [
         subprocess.Popen(
-            [sys.executable, str(STEADY), str(rank), "4", "1500"], env=environment, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(STEADY), str(rank), "4", "500", str(killed)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(4)
     ]
@@ -98,18 +102,21 @@ def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored
     wait_for(lambda: _stored(api) > 500, "the first points")
     up.service.kill()
     assert all(trainer.poll() is None for trainer in trainers), "training goes on"
+    killed.touch()
     up.start()
+    steps = []
     for trainer in trainers:
-        _, errors = trainer.communicate(timeout=120)
+        printed, errors = trainer.communicate(timeout=120)
         assert trainer.returncode == 0, errors
         assert "Traceback" not in errors
+        steps.append(int(printed))
     run = Api().run("steady/steady")
     complete = run.completeness
     assert complete["verdict"] == "complete", complete
-    assert complete["points_logged"] == complete["points_stored"] == 4 * 1500 * 3
+    assert complete["points_logged"] == complete["points_stored"] == sum(steps) * 3
     for series in run.series(["value"]):
-        assert list(series.steps) == list(range(1500))
-        assert list(series.values) == [series.rank * 10_000 + step for step in range(1500)]
+        assert list(series.steps) == list(range(steps[series.rank]))
+        assert list(series.values) == [series.rank * 1_000_000 + step for step in range(steps[series.rank])]
     assert up.service.stop() == 0
     assert "everything acked is on disk" in up.log.read_text()
 
