@@ -74,8 +74,10 @@ threads: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.threads
 	@$(BIN)/python -m tests.property.spool_claims --stride $(or $(STRIDE),100)
 
+LONG := $(addprefix tests/,e2e/test_kills.py e2e/test_processes.py e2e/test_sender_order.py e2e/test_up_alone.py \
+	integration/test_rollups.py integration/test_selection_tables.py property/test_spool_claims.py)
 long: $(VENV)/.dev parts
-	@RUNSTREAM_TEST_LONG=1 $(BIN)/python -m pytest tests/e2e/test_kills.py tests/e2e/test_processes.py tests/e2e/test_sender_order.py
+	@RUNSTREAM_TEST_LONG=1 $(BIN)/python -m pytest $(LONG)
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.kafka import KafkaCluster
 from tests.support.kafka.artifacts import MissingPartError
+from tests.support.long import LONG
 
 os.environ.setdefault("RUNSTREAM_CONSOLE", "off")
 os.environ.setdefault("RUNSTREAM_SYSTEM_METRICS", "false")
@@ -25,6 +26,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.support.schedule import LongestFirst
 
     return LongestFirst(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make long` plays."""
+    if not LONG:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture(scope="session")

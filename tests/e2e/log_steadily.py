@@ -5,9 +5,9 @@ RANK WORLD STEPS FILE"""
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import time
+from pathlib import Path
 
 import runstream
 
@@ -16,7 +16,7 @@ def main() -> None:
     rank, world, steps = (int(argument) for argument in sys.argv[1:4])
     run = runstream.init(project="steady", id="steady", rank=rank, world_size=world)
     for step in itertools.count():
-        if step % steps == 0 and os.path.exists(sys.argv[4]):
+        if step % steps == 0 and Path(sys.argv[4]).exists():
             break
         run.log({"value": rank * 1_000_000 + step, "half": step / 2, "time": time.time()})
         time.sleep(0.005)

@@ -17,7 +17,7 @@ from tests.support.long import LONG
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
-DEAD = 900 if LONG else 150
+DEAD = 900 if LONG else 60
 ROWS = 100
 CRASH_AFTER_S = 20.0
 
