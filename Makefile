@@ -10,7 +10,7 @@ PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults threads long fuzz lint types proto page bench up clean
+.PHONY: help demo parts test faults threads long fuzz lint docs proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
@@ -21,6 +21,7 @@ help:
 	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    the documentation as a site, in build/site"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
 	@echo "make proto   generate the contract's Python code, and the page's types of it"
@@ -89,6 +90,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@$(SAY) "linted"
+
+docs: $(VENV)/.dev
+	@$(SAY) "building the documentation"
+	@$(BIN)/python proto/reference.py docs/reference/protocol
+	@$(BIN)/zensical build --strict --clean
+	@$(SAY) "built build/site/index.html"
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.pipeline

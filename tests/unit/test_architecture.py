@@ -7,6 +7,7 @@ import filecmp
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -136,3 +137,10 @@ def test_every_setting_of_the_sdk_is_documented() -> None:
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     missing = [field.name for field in setting_fields() if f"`{field.name}`" not in page]
     assert not missing, f"docs/settings.md does not say what these are: {missing}"
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), ROOT / "examples/README.md"]), ids=lambda page: page.name)
+def test_links_of_the_front_door_lead_somewhere(page: Path) -> None:
+    """Those of `docs/` are checked when the site is built (`make docs`)."""
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
