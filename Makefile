@@ -4,6 +4,8 @@ VENV   ?= .venv
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 BIN    := $(VENV)/bin
+# Where it is set, each of the hundreds of processes that tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # What the page is made of: installing builds it.
 PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>/dev/null)
 # One short line a step of pip's, so that a minute of installing shows where it is.
