@@ -347,7 +347,7 @@ class Run(RunEnding):
             self._notices.complain("log", f"log(): the values cannot be read ({type(error).__name__}): left out")
             return
         for problem in found.problems:
-            self._notices.complain(problem.partition(":")[0], f"log(): left out {problem}")
+            self._notices.complain(problem.partition(":")[0], f"log() skipped {problem}")
         for note in found.notes:
             warn_once(f"log(): {note}")
         left = len(found.scalars)

@@ -73,7 +73,7 @@ def _sort(name: str, value: object, found: Sorted, depth: int) -> None:
     elif (rich := as_rich(value)) is not None:
         found.rich[name] = rich
     elif (number := as_scalar(value)) is None:
-        found.problems.append(f"{name!r}: {describe(value)} is no number{_advice(value)}")
+        found.problems.append(f"{name!r}: unsupported type {describe(value)}{_advice(value)}")
     else:
         found.scalars[name] = number
 
