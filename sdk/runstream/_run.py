@@ -380,7 +380,7 @@ class Run(RunEnding):
         try:
             write_value(value, key, step, outbox)
         except UsageError as error:
-            self._notices.complain(f"rich {key}", f"log(): left out {key!r}: {error}")
+            self._notices.complain(f"rich {key}", f"log() skipped {key!r}: {error}")
 
     def _append_file(self, value: dict[str, Any], content: Content) -> None:
         if self._stream is not None and not self._finished:
