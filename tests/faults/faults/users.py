@@ -145,6 +145,7 @@ def dead_streams(round: Round) -> None:
     command = [sys.executable, "-m", "tests.faults.dead_streams", project, str(DEAD_STREAMS), str(_DEAD_ROWS)]
     made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     round.expect(made.returncode == 9, f"the dead streams: {made.stderr[-2000:]}")
+    workload.wait_ended(2 * _SHORT_S)  # while the sender works through them
 
 
 def check_dead(round: Round, findings: Findings) -> None:
@@ -163,7 +164,8 @@ def _set_crash_after(lab: Lab, seconds: float) -> None:
 
 
 def undisturbed(round: Round) -> None:
-    """What users do is the fault."""
+    """What users do is the fault: they do all of it."""
+    round.workload.wait_ended()
 
 
 def terminate(round: Round) -> None:
