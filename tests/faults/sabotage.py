@@ -92,11 +92,11 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults.sabotage", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--only", default="", help="faults or breakers whose name contains this")
     arguments = parser.parse_args()
     noticed: dict[str, bool] = {}
     for guard in GUARDS:
-        if arguments.only not in guard.fault:
+        if arguments.only not in guard.fault and arguments.only not in guard.breaker:
             continue
         folder = Path(tempfile.mkdtemp(prefix="sabotage-"))
         name = f"{guard.fault}: without '{guard.guard}' ({guard.breaker})"
