@@ -20,13 +20,20 @@ class _Finder:
         import importlib.util
 
         spec = importlib.util.find_spec(name)
-        execute = spec.loader.exec_module
+        loader, execute = spec.loader, spec.loader.exec_module
 
         def exec_module(module: object) -> None:
+            del loader.get_code
             execute(module)
             getattr(_breakers(), self._breaker)(module)
 
-        spec.loader.exec_module = exec_module
+        def get_code(name: str) -> object:
+            """For `python -m`, which would run the module's text: run the broken module's `main`."""
+            sys.meta_path.insert(0, self)
+            return compile(f"import importlib\nimportlib.import_module({name!r}).main()", name, "exec")
+
+        loader.exec_module = exec_module
+        loader.get_code = get_code
         return spec
 
 

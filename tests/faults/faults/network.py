@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from tests.faults.faults.base import Round
@@ -33,7 +34,13 @@ def lost_answers(round: Round) -> None:
 
 def lose_answers(round: Round) -> int:
     """As `lost_answers`, beside other faults, which may leave few inserts to answer. Returns how many were lost."""
-    wait_for(lambda: round.lab.checker.count(round.workload.project, round.workload.runs) > 0, "the first point")
+
+    def has_points() -> bool:
+        with contextlib.suppress(Exception):  # another fault may have ended ClickHouse at this moment
+            return round.lab.checker.count(round.workload.project, round.workload.runs) > 0
+        return False
+
+    wait_for(has_points, "the first point")
     before = round.lab.to_clickhouse.answers_lost
     for _ in range(6):
         round.lab.to_clickhouse.lost_answers = round.random.randint(1, 4)
