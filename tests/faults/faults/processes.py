@@ -64,14 +64,37 @@ def _standing_still(round: Round, names: list[str]) -> Iterator[None]:
             round.lab.signal(name, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def _unheard(round: Round, wanted: bool) -> Iterator[None]:
+    """Nothing that senders write comes to a gateway, from a moment before on; it is lost when this is left."""
+    proxies = list(round.lab.to_gateway.values()) if wanted else []
+    for proxy in proxies:
+        proxy.stopped = True
+    try:
+        round.pause(0.2, 0.8)
+        yield
+    finally:
+        for proxy in proxies:
+            proxy.cut()
+        time.sleep(0.05)  # before anything may pass again
+        for proxy in proxies:
+            proxy.stopped = False
+
+
+def _kill_senders(round: Round, unheard: bool) -> None:
+    """`unheard`: what they sent last has come to nobody."""
+    with _unheard(round, unheard):
+        for sender in round.workload.senders():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sender.kill()
+
+
 def kill_sdk(round: Round) -> None:
     """Trainers and senders die; the trainers' next attempts log old steps again."""
-    for _ in range(6):
+    for number in range(6):
         round.pause(0.2, 1.2)
-        if round.random.random() < 0.4:
-            for sender in round.workload.senders():
-                with contextlib.suppress(Exception):
-                    sender.kill()
+        if number % 2:
+            _kill_senders(round, unheard=round.random.random() < 0.6)
         else:
             stream = round.random.choice(round.workload.streams)
             round.workload.kill(stream)
@@ -80,11 +103,9 @@ def kill_sdk(round: Round) -> None:
 
 def kill_sender(round: Round) -> None:
     """The senders die again and again beside trainers that live: each is replaced, and no run is shown crashed."""
-    for _ in range(5):
+    for number in range(5):
         round.pause(0.3, 1.5)
-        for sender in round.workload.senders():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                sender.kill()
+        _kill_senders(round, unheard=bool(number % 2))
 
 
 def kill_broker(round: Round) -> None:
