@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 
 from tests.faults.faults.base import Round
 from tests.support.processes import wait_for
@@ -66,3 +67,20 @@ def network(round: Round) -> None:
         proxy.heal()
         if how == "half-open":
             proxy.cut()
+
+
+@contextlib.contextmanager
+def unheard_senders(round: Round) -> Iterator[None]:
+    """Nothing that senders write comes to a gateway, from a moment before on; it is lost when this is left."""
+    proxies = list(round.lab.to_gateway.values())
+    for proxy in proxies:
+        proxy.stopped = True
+    try:
+        round.pause(0.2, 0.8)
+        yield
+    finally:
+        for proxy in proxies:
+            proxy.cut()
+        time.sleep(0.05)  # before anything may pass again
+        for proxy in proxies:
+            proxy.stopped = False

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runstream_common.bus.kafka_config import TOPIC
 from tests.faults.faults.base import Round
+from tests.faults.faults.network import unheard_senders
 from tests.faults.workload import ROOT
 
 FAILPOINTS = (
@@ -64,26 +65,9 @@ def _standing_still(round: Round, names: list[str]) -> Iterator[None]:
             round.lab.signal(name, signal.SIGCONT)
 
 
-@contextlib.contextmanager
-def _unheard(round: Round, wanted: bool) -> Iterator[None]:
-    """Nothing that senders write comes to a gateway, from a moment before on; it is lost when this is left."""
-    proxies = list(round.lab.to_gateway.values()) if wanted else []
-    for proxy in proxies:
-        proxy.stopped = True
-    try:
-        round.pause(0.2, 0.8)
-        yield
-    finally:
-        for proxy in proxies:
-            proxy.cut()
-        time.sleep(0.05)  # before anything may pass again
-        for proxy in proxies:
-            proxy.stopped = False
-
-
 def _kill_senders(round: Round, unheard: bool) -> None:
     """`unheard`: what they sent last has come to nobody."""
-    with _unheard(round, unheard):
+    with unheard_senders(round) if unheard else contextlib.nullcontext():
         for sender in round.workload.senders():
             with contextlib.suppress(psutil.NoSuchProcess):
                 sender.kill()
