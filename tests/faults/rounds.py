@@ -132,11 +132,11 @@ def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcom
             fault.play(round)
             clock.passed("fault")
             lab.heal()
-            workload.wait_logging(timeout_s=60)  # also those that were started a moment ago
+            workload.wait_logging()  # also those that were started a moment ago
             time.sleep(_AFTERLIFE_S)
             workload.enough()
             clock.passed("heal")
-            round.problems += workload.wait(max(30.0, fault.load_s * 2))
+            round.problems += workload.wait(max(60.0, fault.load_s * 2))
             clock.passed("end")
         round.problems += workload.sync()
         clock.passed("sync")

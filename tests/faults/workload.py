@@ -178,7 +178,7 @@ class Workload:
             )
         stream.attempts.append(Attempt(order, process, log))
 
-    def wait_logging(self, records: int = 20, timeout_s: float = 20.0) -> None:
+    def wait_logging(self, records: int = 20, timeout_s: float = 60.0) -> None:
         """Until every stream has logged a little."""
         deadline = time.monotonic() + timeout_s
         while any(stream.attempts[-1].counts()[1] < records for stream in self.streams):

@@ -210,7 +210,7 @@ def storm(round: Round) -> None:
             cwd=ROOT,
             stdout=file,
             stderr=file,
-            timeout=60,
+            timeout=300,  # on a machine that is busy with others
             check=False,
         )
     round.expect(storm.returncode == 0, f"the storm ended with {storm.returncode}: {log.read_text()[-1500:]}")
