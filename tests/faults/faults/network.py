@@ -37,9 +37,11 @@ def lose_answers(round: Round) -> int:
     """As `lost_answers`, beside other faults, which may leave few inserts to answer. Returns how many were lost."""
 
     def has_points() -> bool:
-        with contextlib.suppress(Exception):  # another fault may have ended ClickHouse at this moment
+        try:
             return round.lab.checker.count(round.workload.project, round.workload.runs) > 0
-        return False
+        except Exception:  # noqa: BLE001  # another fault may have ended ClickHouse at this moment
+            time.sleep(0.5)
+            return False
 
     wait_for(has_points, "the first point")
     before = round.lab.to_clickhouse.answers_lost
