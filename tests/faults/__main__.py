@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -29,13 +30,16 @@ def main() -> int:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     planned = plan(arguments.seed, arguments.first - 1 + arguments.rounds, arguments.only, arguments.brokers)
     outcomes: list[Outcome] = []
+    numbered = list(enumerate(planned, start=1))[arguments.first - 1 :]
+    # Lab by lab: a round's dice follow from its number, not from the rounds before it.
+    numbered.sort(key=lambda one: one[1][1])
     with Labs(folder) as labs:
-        for number, (fault, brokers) in enumerate(planned, start=1):
-            if number < arguments.first:
-                continue
-            outcome = play(labs.lab(brokers), fault, folder, arguments.seed, number)
-            outcomes.append(outcome)
-            report(outcome)
+        for brokers, rounds in itertools.groupby(numbered, key=lambda one: one[1][1]):
+            for number, (fault, _) in rounds:
+                outcome = play(labs.lab(brokers), fault, folder, arguments.seed, number)
+                outcomes.append(outcome)
+                report(outcome)
+            labs.end(brokers)
     print(json.dumps(summary(arguments.seed, outcomes, folder)), flush=True)
     return 0 if all(outcome.clean for outcome in outcomes) else 1
 
@@ -51,6 +55,13 @@ def report(outcome: Outcome) -> None:
     print(f"{line}  {found.points:7,} points {found.documents:5,} documents  {state}", flush=True)
     for line in [*found.examples, *outcome.problems]:
         print(f"    {line}", file=sys.stderr, flush=True)
+
+
+def _phases(outcomes: list[Outcome]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        total.update(outcome.phases)
+    return total
 
 
 def summary(seed: int, outcomes: list[Outcome], folder: Path) -> dict[str, object]:
@@ -73,6 +84,7 @@ def summary(seed: int, outcomes: list[Outcome], folder: Path) -> dict[str, objec
         **total,
         "problems": sum(len(outcome.problems) for outcome in outcomes),
         "faults": dict(Counter(f"{outcome.fault} ({outcome.brokers})" for outcome in outcomes)),
+        "phases_s": {name: round(seconds, 1) for name, seconds in _phases(outcomes).items()},
         "longest_s": round(max((outcome.seconds for outcome in outcomes), default=0.0), 1),
         "seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
         **({} if all(outcome.clean for outcome in outcomes) else {"folder": str(folder)}),

@@ -257,3 +257,34 @@ def ledger_alone(module: Any) -> None:
         return described.whole
 
     module.judge = broken
+
+
+def no_isolation(module: Any) -> None:
+    """A batch that cannot be stored ends the writer."""
+
+    async def broken(self: Any, batches: Any, reason: str, detail: str) -> None:
+        raise RuntimeError(f"{reason}: {detail}")
+
+    module.Writer._isolate = broken
+
+
+def no_validation(module: Any) -> None:
+    def broken(self: Any, sealed: Any) -> Any:
+        try:
+            return module.pb.Batch.FromString(sealed.batch)
+        except Exception:  # noqa: BLE001  # whatever it is, it is taken
+            return module.pb.Batch()
+
+    module.Session._checked = broken
+
+
+def any_text(module: Any) -> None:
+    module.valid = module.valid_name = str
+    module.plain = lambda value, depth=0: value
+
+
+def any_size(module: Any) -> None:
+    def broken(body: bytes, max_bytes: int) -> bytes:
+        return bytes(module.zstandard.ZstdDecompressor().decompress(body, max_output_size=max_bytes))
+
+    module._unzstd = broken

@@ -7,7 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
@@ -19,6 +19,8 @@ from tests.faults.watch import watched
 from tests.faults.workload import Workload
 
 PROJECT = "faults"
+_AFTERLIFE_S = 1.0
+"""How long the trainers log on when all is healed: what comes after a fault is stored too."""
 _LABS: dict[int, Callable[[Path], Lab]] = {DISK_LAB: DiskLab, FOREIGN_LAB: ForeignLab, UP_LAB: UpLab}
 
 
@@ -30,6 +32,8 @@ class Outcome:
     seconds: float
     findings: Findings
     problems: list[str]
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds that each part of the round took."""
 
     @property
     def clean(self) -> bool:
@@ -58,12 +62,31 @@ class Labs:
             self._labs[brokers] = lab
         return self._labs[brokers]
 
+    def end(self, brokers: int) -> None:
+        """Stop one that no round needs any more: also a lab at rest takes its share of a machine."""
+        if brokers in self._labs:
+            self._labs.pop(brokers).stop()
+
     def __enter__(self) -> Labs:
         return self
 
     def __exit__(self, *_: object) -> None:
         for lab in self._labs.values():
             lab.stop()
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+        self.phases: dict[str, float] = {}
+
+    def passed(self, phase: str) -> None:
+        now = time.monotonic()
+        self.phases[phase] = round(now - self._last, 1)
+        self._last = now
+
+    def total_s(self) -> float:
+        return time.monotonic() - self._started
 
 
 def plan(seed: int, rounds: int, only: str = "", brokers: int | None = None) -> list[tuple[Fault, int]]:
@@ -86,7 +109,7 @@ def plan(seed: int, rounds: int, only: str = "", brokers: int | None = None) -> 
 
 def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcome:
     """One round. Leaves the lab healed."""
-    started = time.monotonic()
+    clock = _Clock()
     name = f"round-{number}"
     generator = random.Random(f"{seed}/{number}")
     arguments = fault.before(lab, folder / f"{name}-clock") if fault.before else {}
@@ -104,18 +127,29 @@ def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcom
     try:
         workload.start()
         workload.wait_logging()
+        clock.passed("start")
         with watched(lab, workload, fault.watched) as crashed:
             fault.play(round)
+            clock.passed("fault")
             lab.heal()
-            round.problems += workload.wait(max(30.0, fault.load_s * 2))
+            workload.wait_logging()  # also those that were started a moment ago
+            time.sleep(_AFTERLIFE_S)
+            workload.enough()
+            clock.passed("heal")
+            round.problems += workload.wait(max(60.0, fault.load_s * 2))
+            clock.passed("end")
         round.problems += workload.sync()
+        clock.passed("sync")
         lab.wait_settled(workload.project, workload.runs)
+        clock.passed("settle")
         findings = lab.checker.compare(workload, lossy=fault.lossy)
         for sentence in crashed:
             findings.note("false_crashed", sentence)
         lab.checker.check_verdicts(workload, findings)
+        clock.passed("compare")
         if fault.after:
             fault.after(round, findings)
+            clock.passed("after")
     except Exception:  # noqa: BLE001  # one round must not end the others
         round.problems.append(traceback.format_exc())
     finally:
@@ -124,7 +158,7 @@ def play(lab: Lab, fault: Fault, folder: Path, seed: int, number: int) -> Outcom
             lab.heal()
         except Exception:  # noqa: BLE001  # said; the next round in this lab says it again
             round.problems.append(f"the lab did not heal: {traceback.format_exc()}")
-    outcome = Outcome(number, fault.name, lab.brokers, time.monotonic() - started, findings, round.problems)
+    outcome = Outcome(number, fault.name, lab.brokers, clock.total_s(), findings, round.problems, clock.phases)
     if outcome.clean:
         shutil.rmtree(folder / name, ignore_errors=True)
     return outcome

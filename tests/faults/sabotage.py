@@ -81,6 +81,12 @@ GUARDS: tuple[Guard, ...] = (
     Guard("object storage failing", FOREIGN_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("key revoked", 0, _WAITS, _SENDER, "trouble_is_the_end"),
     Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.completeness", "ledger_alone"),
+    Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
+    Guard(
+        "hostile user", 0, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
+    ),
+    Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
+    Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse_protocol", "any_size"),
     Guard("disk full under media", DISK_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("disk full under the spool", 1, "a segment has its room before it is mapped", _FILES, "no_room"),
 )
@@ -92,11 +98,11 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults.sabotage", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--only", default="", help="faults or breakers whose name contains this")
     arguments = parser.parse_args()
     noticed: dict[str, bool] = {}
     for guard in GUARDS:
-        if arguments.only not in guard.fault:
+        if arguments.only not in guard.fault and arguments.only not in guard.breaker:
             continue
         folder = Path(tempfile.mkdtemp(prefix="sabotage-"))
         name = f"{guard.fault}: without '{guard.guard}' ({guard.breaker})"

@@ -21,7 +21,7 @@ from typing import Any
 
 import runstream
 from tests.faults import documents
-from tests.faults.truth import Order, key_of, note_of, step_of, value_of, worker_key
+from tests.faults.truth import ENOUGH, Order, key_of, note_of, step_of, value_of, worker_key
 from tests.support.counters import counters
 
 _KEPT = contextlib.ExitStack()
@@ -44,13 +44,14 @@ def main() -> None:
     oracle.with_suffix(".writer").write_text(run._stream.writer_id)
     workers = _start_workers(run, order)
     counted = _KEPT.enter_context(counters(oracle))
+    enough = _KEPT.enter_context(counters(oracle.with_name(ENOUGH)))
     threads = [
-        threading.Thread(target=_log, args=(run, order, thread, counted), daemon=order.habit == "daemons")
+        threading.Thread(target=_log, args=(run, order, thread, counted, enough), daemon=order.habit == "daemons")
         for thread in range(1, order.threads)
     ]
     for one in threads:
         one.start()
-    _log(run, order, 0, counted)
+    _log(run, order, 0, counted, enough)
     for worker in workers:
         worker.join()
     if order.habit == "daemons":
@@ -77,9 +78,12 @@ def work(run: Any, order: Order, number: int) -> None:
     oracle = Path(order.oracle)
     parent = os.getppid()
     next_at = time.monotonic()
-    with counters(oracle.with_name(f"{oracle.name}.worker-{number}")) as counted:
+    with (
+        counters(oracle.with_name(f"{oracle.name}.worker-{number}")) as counted,
+        counters(oracle.with_name(ENOUGH)) as enough,
+    ):
         for index in range(order.rows):
-            if os.getppid() != parent:
+            if os.getppid() != parent or enough[0]:
                 return
             data: dict[str, float | str] = {
                 worker_key(order, number, f"metric {metric}"): value_of(order.attempt, index, metric)
@@ -94,11 +98,14 @@ def work(run: Any, order: Order, number: int) -> None:
             time.sleep(max(next_at - time.monotonic(), 0))
 
 
-def _log(run: Any, order: Order, thread: int, counted: memoryview) -> None:
+def _log(run: Any, order: Order, thread: int, counted: memoryview, enough: memoryview) -> None:
     """One thread's rows. A `log()` that raises has refused its record: it does not count as returned."""
     names = [key_of(thread, f"metric {number}") for number in range(order.metrics)]
     next_at = time.monotonic()
-    for index in range(order.rows * 1000 if thread and order.habit == "daemons" else order.rows):
+    endless = bool(thread) and order.habit == "daemons"
+    for index in range(order.rows * 1000 if endless else order.rows):
+        if enough[0] and not endless:
+            break
         data: dict[str, float | str] = {
             name: value_of(order.attempt, index, metric) for metric, name in enumerate(names)
         }

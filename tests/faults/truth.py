@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from tests.faults import documents
 from tests.faults.documents import Item
 
+ENOUGH = "enough"
+"""A mapped number beside the oracles: trainers end when it is not nought."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -22,6 +25,7 @@ class Order:
     first_step: int
     """Below where the attempt before ended: a resumed run logs old steps again."""
     rows: int
+    """At most: see `ENOUGH`."""
     rows_per_s: float
     metrics: int
     seed: int

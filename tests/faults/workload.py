@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.truth import Order
-from tests.support.counters import new_counters, read_counters
+from tests.faults.truth import ENOUGH, Order
+from tests.support.counters import counters, new_counters, read_counters
 from tests.support.disks import small_disk, unmount
 from tests.support.processes import tail
 from tests.support.stack import clean_environment
@@ -71,7 +71,7 @@ class Workload:
         seconds: float = 8.0,
         rows_per_s: float = 150.0,
         metrics: int = 6,
-        runs: int = 3,
+        runs: int = 2,
         world: int = 2,
         finish_s: float = 3.0,
         extra: Mapping[str, str] | None = None,
@@ -83,6 +83,7 @@ class Workload:
     ) -> None:
         """`small_spool`: this node's spool folder is on a disk of its own, of 24 MB."""
         folder.mkdir(parents=True)
+        new_counters(folder / ENOUGH, 1)
         self._disk = small_disk(small_spool, 24) if small_spool else None
         self.folder = folder
         self.endings: tuple[int, ...] = ()
@@ -177,13 +178,18 @@ class Workload:
             )
         stream.attempts.append(Attempt(order, process, log))
 
-    def wait_logging(self, records: int = 20, timeout_s: float = 20.0) -> None:
+    def wait_logging(self, records: int = 20, timeout_s: float = 60.0) -> None:
         """Until every stream has logged a little."""
         deadline = time.monotonic() + timeout_s
         while any(stream.attempts[-1].counts()[1] < records for stream in self.streams):
             if time.monotonic() > deadline:
                 raise AssertionError(f"a trainer does not log:\n{tail(self.streams[0].attempts[-1].log)}")
             time.sleep(0.05)
+
+    def enough(self) -> None:
+        """Tell the trainers that they need not log all their rows. They end as programs do whose work is done."""
+        with counters(self.folder / ENOUGH) as told:
+            told[0] = 1
 
     def kill(self, stream: Stream) -> None:
         process = stream.attempts[-1].process
@@ -204,6 +210,12 @@ class Workload:
             if "runstream.sender" in command and folders & set(command):
                 found.append(process)
         return found
+
+    def wait_ended(self, timeout_s: float = 60.0) -> None:
+        """Until all trainers have ended by themselves, or the time is over."""
+        deadline = time.monotonic() + timeout_s
+        while any(one.attempts[-1].process.poll() is None for one in self.streams) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def wait(self, timeout_s: float = 60.0) -> list[str]:
         """Until all trainers have ended; returns what is wrong with how they ended, were they not killed."""

@@ -411,18 +411,19 @@ class Carrier:
         if (sealed or dead) and self._finished:
             self._ended = True
         elif (sealed or dead) and self._reader.damage.at_end:
+            cut = self._cut_lost(self._last_record + 1)  # one at least: how many, no later record tells
             self._reader.damage.at_end = False
-            return self._cut_lost(self._last_record + 1)  # one at least: how many, no later record tells
+            return cut
         elif sealed or dead:
             # It died without a word, or there was no space for its last one.
-            self._ended = True
             return self._cut_own(KIND_CRASHED)
         return None
 
     def _cut_pending(self) -> tuple[int, bytes]:
+        """Raises OSError where the disk is too full for the journal: what was gathered is cut later then."""
         if self._pending.first_number > self._last_record + 1:
             return self._cut_lost(self._pending.first_number - 1)
-        builder, self._pending, self._pending_since = self._pending, BatchBuilder(), 0.0
+        builder = self._pending
         entry = Entry(
             self._next_number,
             KIND_RECORDS,
@@ -433,18 +434,19 @@ class Carrier:
             time.time_ns() // 1000,
             self._finished or builder.finished,
         )
-        self._contents[entry.number] = builder.contents
         if builder.unreadable is not None:
             self._put_record_aside(builder.unreadable)
-        return self._journalled(entry, self._build(builder))
+            builder.unreadable = None
+        cut = self._journalled(entry, self._build(builder))
+        self._contents[entry.number] = builder.contents
+        self._pending, self._pending_since = BatchBuilder(), 0.0
+        return cut
 
     def _cut_lost(self, last: int) -> tuple[int, bytes]:
         """A batch that says that the records up to `last` will never come. Between segments their points are known."""
         points = self._reader.points_before(last)
         damage = self._reader.damage
         unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
-        self._damage_told = damage.records, damage.segments
-        damage.unfinished = 0
         entry = Entry(
             self._next_number,
             KIND_UNFINISHED if unfinished else KIND_LOST,
@@ -455,7 +457,10 @@ class Carrier:
             time.time_ns() // 1000,
             self._finished,
         )
-        return self._journalled(entry, self._build_own(entry))
+        cut = self._journalled(entry, self._build_own(entry))
+        self._damage_told = damage.records, damage.segments
+        damage.unfinished = 0
+        return cut
 
     def _cut_own(self, kind: int) -> tuple[int, bytes]:
         """A batch of the sender's own making: a heartbeat, or the last word of a process that had none."""

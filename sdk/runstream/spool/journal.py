@@ -5,6 +5,7 @@ A sender that dies and its successor, or a stream that reconnects, build the sam
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -52,9 +53,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.entries: list[Entry] = []
+        self._bytes = 0
         self._load()
 
     def append(self, entry: Entry) -> None:
+        """Raises OSError when the disk is full: nothing is written then."""
         body = _BODY.pack(
             entry.kind,
             int(entry.finished),
@@ -66,7 +69,10 @@ class Journal:
             entry.points_total,
             entry.time_us,
         )
-        os.write(self._fd, body + _CRC.pack(zlib.crc32(body)))
+        data = body + _CRC.pack(zlib.crc32(body))
+        if os.pwrite(self._fd, data, self._bytes) != len(data):  # over half an entry a later one would be written
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._bytes += len(data)
         self.entries.append(entry)
 
     def forget_before(self, number: int) -> None:
@@ -93,4 +99,4 @@ class Journal:
             good = start + ENTRY_BYTES
         if good != size:
             os.ftruncate(self._fd, good)
-        os.lseek(self._fd, 0, os.SEEK_END)
+        self._bytes = good

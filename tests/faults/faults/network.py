@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from tests.faults.faults.base import Round
 from tests.support.processes import wait_for
@@ -33,7 +35,15 @@ def lost_answers(round: Round) -> None:
 
 def lose_answers(round: Round) -> int:
     """As `lost_answers`, beside other faults, which may leave few inserts to answer. Returns how many were lost."""
-    wait_for(lambda: round.lab.checker.count(round.workload.project, round.workload.runs) > 0, "the first point")
+
+    def has_points() -> bool:
+        try:
+            return round.lab.checker.count(round.workload.project, round.workload.runs) > 0
+        except Exception:  # noqa: BLE001  # another fault may have ended ClickHouse at this moment
+            time.sleep(0.5)
+            return False
+
+    wait_for(has_points, "the first point")
     before = round.lab.to_clickhouse.answers_lost
     for _ in range(6):
         round.lab.to_clickhouse.lost_answers = round.random.randint(1, 4)
@@ -59,3 +69,20 @@ def network(round: Round) -> None:
         proxy.heal()
         if how == "half-open":
             proxy.cut()
+
+
+@contextlib.contextmanager
+def unheard_senders(round: Round) -> Iterator[None]:
+    """Nothing that senders write comes to a gateway, from a moment before on; it is lost when this is left."""
+    proxies = list(round.lab.to_gateway.values())
+    for proxy in proxies:
+        proxy.stopped = True
+    try:
+        round.pause(0.2, 0.8)
+        yield
+    finally:
+        for proxy in proxies:
+            proxy.cut()
+        time.sleep(0.05)  # before anything may pass again
+        for proxy in proxies:
+            proxy.stopped = False

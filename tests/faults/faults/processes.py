@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runstream_common.bus.kafka_config import TOPIC
 from tests.faults.faults.base import Round
+from tests.faults.faults.network import unheard_senders
 from tests.faults.workload import ROOT
 
 FAILPOINTS = (
@@ -64,14 +65,20 @@ def _standing_still(round: Round, names: list[str]) -> Iterator[None]:
             round.lab.signal(name, signal.SIGCONT)
 
 
+def _kill_senders(round: Round, unheard: bool) -> None:
+    """`unheard`: what they sent last has come to nobody."""
+    with unheard_senders(round) if unheard else contextlib.nullcontext():
+        for sender in round.workload.senders():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sender.kill()
+
+
 def kill_sdk(round: Round) -> None:
     """Trainers and senders die; the trainers' next attempts log old steps again."""
-    for _ in range(6):
+    for number in range(6):
         round.pause(0.2, 1.2)
-        if round.random.random() < 0.4:
-            for sender in round.workload.senders():
-                with contextlib.suppress(Exception):
-                    sender.kill()
+        if number % 2:
+            _kill_senders(round, unheard=round.random.random() < 0.6)
         else:
             stream = round.random.choice(round.workload.streams)
             round.workload.kill(stream)
@@ -80,11 +87,9 @@ def kill_sdk(round: Round) -> None:
 
 def kill_sender(round: Round) -> None:
     """The senders die again and again beside trainers that live: each is replaced, and no run is shown crashed."""
-    for _ in range(5):
+    for number in range(5):
         round.pause(0.3, 1.5)
-        for sender in round.workload.senders():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                sender.kill()
+        _kill_senders(round, unheard=bool(number % 2))
 
 
 def kill_broker(round: Round) -> None:
@@ -205,7 +210,7 @@ def storm(round: Round) -> None:
             cwd=ROOT,
             stdout=file,
             stderr=file,
-            timeout=60,
+            timeout=300,  # on a machine that is busy with others
             check=False,
         )
     round.expect(storm.returncode == 0, f"the storm ended with {storm.returncode}: {log.read_text()[-1500:]}")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests.faults.faults.base import Round
+from tests.faults.faults.network import unheard_senders
 from tests.faults.lab import ForeignLab
 from tests.faults.uplab import GONE_WITHIN_S, UpLab
 from tests.support.stack import clean_environment
@@ -116,13 +117,12 @@ def storage_failing(round: Round) -> None:
 
 
 def revoke_key(round: Round) -> None:
-    """The key is revoked while all log with it, and every connection is cut. Some trainers' next attempts have a new
-    one in their environment, and so has `runstream sync`: everything arrives."""
+    """The key is revoked while all log with it, with batches under way, and every connection is cut. Some trainers'
+    next attempts have a new one in their environment, and so has `runstream sync`: everything arrives."""
     lab, workload = round.lab, round.workload
     round.pause(0.5, 2.0)
-    key = lab.replace_key()
-    for proxy in lab.to_gateway.values():
-        proxy.cut()  # the gateway would notice within 15 s
+    with unheard_senders(round):  # else the gateway would notice within 15 s
+        key = lab.replace_key()
     round.pause(1.0, 4.0)
     workload.set_environment(RUNSTREAM_API_KEY=key)
     for stream in round.random.sample(workload.streams, 2):

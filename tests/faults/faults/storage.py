@@ -110,8 +110,7 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
     """At rest a part of `points` is truncated while the engine is down: no run that lacks values is `complete`."""
     lab, workload = round.lab, round.workload
     clean = findings.clean
-    largest = "SELECT path FROM system.parts WHERE table = 'points' AND active ORDER BY rows DESC LIMIT 1"
-    path = Path(lab._client.query(largest).result_rows[0][0])
+    path = _part_of(round, "points")
     hurt = False
     lab.kill("clickhouse")
     for file in [*path.glob("data.bin"), *path.glob("value.bin")]:
@@ -132,6 +131,20 @@ def check_damaged_part(round: Round, findings: Findings) -> None:
     round.expect(hurt, f"truncating {path.name} took no value away: the round shows nothing")
 
 
+def _part_of(round: Round, table: str) -> Path:
+    """Folder of the part that holds most of this round's rows; no merge takes them elsewhere until the next start."""
+    ask = round.lab.checker.ask
+    round.lab._client.command(f"SYSTEM STOP MERGES {table}")
+    where = "project = {project:String} GROUP BY _part ORDER BY count() DESC LIMIT 1"
+    name = ask(f"SELECT _part FROM {table} WHERE {where}", project=f"main/{round.workload.project}")[0][0]
+    found = ask(
+        "SELECT path FROM system.parts WHERE table = {table:String} AND name = {name:String} AND active",
+        table=table,
+        name=name,
+    )
+    return Path(found[0][0])
+
+
 _HURT = {
     "points": "value",
     "strings": "value",
@@ -149,9 +162,8 @@ def check_hurt_part(round: Round, findings: Findings) -> None:
     says what is wrong."""
     lab = round.lab
     table = round.random.choice(["points", *_HURT])
-    where = f"table = '{table}' AND active ORDER BY rows DESC LIMIT 1"
-    name, place = lab.checker.ask(f"SELECT name, path FROM system.parts WHERE {where}")[0]
-    path = Path(place)
+    path = _part_of(round, table)
+    name = path.name
     removed = round.random.random() < 0.5
     if removed:
         shutil.rmtree(path)

@@ -49,6 +49,7 @@ def check_letters(round: Round, findings: Findings) -> None:
 
 def replay_later(round: Round) -> None:
     """The load runs undisturbed; at rest, the group is reset to the beginning of the topic."""
+    round.workload.wait_ended()
 
 
 def check_replay(round: Round, findings: Findings) -> None:

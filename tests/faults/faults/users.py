@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def kill_some(round: Round) -> None:
         round.workload.attempt(stream)
 
 
-DEAD_STREAMS = 300
+DEAD_STREAMS = 150
 _DEAD_ROWS = 5
 _SHORT_S = 30.0
 """A run of which nothing is heard for two heartbeats is shown crashed in this round."""
@@ -143,17 +144,28 @@ def dead_streams(round: Round) -> None:
     project = f"{workload.project}-dead-{workload.runs[0]}"
     environment = {**workload.environment(0), "RUNSTREAM_CONSOLE": "off"}
     command = [sys.executable, "-m", "tests.faults.dead_streams", project, str(DEAD_STREAMS), str(_DEAD_ROWS)]
-    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     round.expect(made.returncode == 9, f"the dead streams: {made.stderr[-2000:]}")
+    began = time.monotonic()  # the living go on while the sender works through the dead
+    while (waited := time.monotonic() - began) < 4 * _SHORT_S and (
+        waited < _SHORT_S or not _all_dead_are_stored(round)
+    ):
+        time.sleep(1.0)
+
+
+def _all_dead_are_stored(round: Round) -> bool:
+    return _stored_of_dead(round) == DEAD_STREAMS * _DEAD_ROWS
+
+
+def _stored_of_dead(round: Round) -> int:
+    project = f"{round.workload.project}-dead-{round.workload.runs[0]}"
+    return round.lab.checker.count(project, [f"dead-{number}" for number in range(DEAD_STREAMS)])
 
 
 def check_dead(round: Round, findings: Findings) -> None:
     """What the dead ones left is there too."""
-    lab, workload = round.lab, round.workload
-    _set_crash_after(lab, 60.0)
-    project = f"{workload.project}-dead-{workload.runs[0]}"
-    runs = [f"dead-{number}" for number in range(DEAD_STREAMS)]
-    found = lab.checker.count(project, runs)
+    _set_crash_after(round.lab, 60.0)
+    found = _stored_of_dead(round)
     round.expect(found == DEAD_STREAMS * _DEAD_ROWS, f"{found} of {DEAD_STREAMS * _DEAD_ROWS} rows of dead streams")
 
 
@@ -163,7 +175,8 @@ def _set_crash_after(lab: Lab, seconds: float) -> None:
 
 
 def undisturbed(round: Round) -> None:
-    """What users do is the fault."""
+    """What users do is the fault: they do all of it."""
+    round.workload.wait_ended()
 
 
 def terminate(round: Round) -> None:

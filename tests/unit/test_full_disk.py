@@ -1,0 +1,84 @@
+"""A sender whose disk is full: what it has read and cannot note down is sent when there is room."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+import runstream
+from runstream.sender.carrier import Carrier
+from runstream.sender.link import Links
+from runstream.spool.folder import SpoolFolder
+from runstream.spool.format import Place
+from runstream.spool.journal import ENTRY_BYTES, KIND_CRASHED, KIND_RECORDS, Entry, Journal
+
+FULL = "/dev/full"
+"""Takes no byte: the kernel says that no space is left."""
+pytestmark = pytest.mark.skipif(not Path(FULL).exists(), reason="this system has no /dev/full")
+
+
+@pytest.fixture
+def carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Carrier:
+    """Of a stream of three rows, whose journal is on a full disk."""
+    monkeypatch.setenv("RUNSTREAM_DIR", str(tmp_path))
+    monkeypatch.setenv("RUNSTREAM_SILENT", "true")
+    settings = runstream.Settings(capture_environment=False, console="off", system_metrics=False)
+    run = runstream.init(project="full", id="r", mode="offline", settings=settings)
+    for step in range(3):
+        run.log({"loss": float(step)}, step=step)
+    run.finish()
+    spool = SpoolFolder(tmp_path)
+    (folder,) = spool.stream_folders()
+    (folder / "batches").symlink_to(FULL)
+    return Carrier(spool, folder, Links())
+
+
+def give_room(carrier: Carrier, path: Path) -> None:
+    with path.open("w+b") as file:
+        os.dup2(file.fileno(), carrier._journal._fd)
+
+
+def test_what_was_read_is_kept_until_it_is_noted(carrier: Carrier, tmp_path: Path) -> None:
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            carrier._next_batch()
+    give_room(carrier, tmp_path / "journal")
+    assert carrier._next_batch() is not None
+    entry = carrier._journal.entries[-1]
+    assert (entry.kind, entry.first_record, entry.points_total) == (KIND_RECORDS, 1, 3)
+    assert carrier._next_batch() is None and entry.finished
+    carrier.close()
+
+
+def test_a_stream_does_not_end_before_its_last_word_is_noted(carrier: Carrier, tmp_path: Path) -> None:
+    carrier._reader._segment += 1  # nothing is there any more, as after a process that died without a word
+    with pytest.raises(OSError, match="No space left"):
+        carrier._next_batch()
+    assert not carrier._done()
+    give_room(carrier, tmp_path / "journal")
+    assert carrier._next_batch() is not None
+    assert carrier._journal.entries[-1].kind == KIND_CRASHED
+    carrier.close()
+
+
+def test_half_an_entry_is_written_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "batches")
+    whole = [Entry(number, KIND_RECORDS, number, number, Place(0, 64), number, 1) for number in (1, 2, 3)]
+    journal.append(whole[0])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ENTRY_BYTES + 30, before[1]))  # the kernel writes what has room
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            journal.append(whole[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert journal.entries == whole[:1]
+    for entry in whole[1:]:
+        journal.append(entry)
+    journal.close()
+    again = Journal(tmp_path / "batches")
+    assert again.entries == whole
+    again.close()
