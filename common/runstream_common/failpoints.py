@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import time
+from asyncio import CancelledError
 from dataclasses import dataclass
 
 from runstream_common.config import ConfigError
 
 _VARIABLE = "RUNSTREAM_FAILPOINTS"
-_EXCEPTIONS: dict[str, type[Exception]] = {
+_EXCEPTIONS: dict[str, type[BaseException]] = {
     kind.__name__: kind
-    for kind in (KeyError, MemoryError, OSError, OverflowError, RecursionError, RuntimeError, TypeError, UnicodeError)
-}
+    for kind in (
+        ArithmeticError, AssertionError, AttributeError, BufferError, CancelledError, EOFError, GeneratorExit,
+        ImportError, IndexError, KeyError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError,
+        RecursionError, RuntimeError, StopAsyncIteration, StopIteration, SystemError, TimeoutError, TypeError,
+        UnicodeError, ValueError, ZeroDivisionError,
+    )
+} | {"struct.error": struct.error}  # fmt: skip
 _ACTIONS = ("kill", "error", "sleep", *_EXCEPTIONS)
 SLEEP_S = 3.0
 
@@ -35,15 +42,16 @@ class _Failpoint:
     """Act at each passage of this subject, and at no other; empty: at one passage."""
 
 
-def _parse(text: str) -> dict[str, _Failpoint]:
-    found: dict[str, _Failpoint] = {}
+def _parse(text: str) -> dict[str, list[_Failpoint]]:
+    found: dict[str, list[_Failpoint]] = {}
     for part in filter(None, text.split(",")):
         name, _, rest = part.partition(":")
         action, _, passage = rest.partition(":")
         subject = passage[1:] if passage.startswith("@") else ""
         if action not in _ACTIONS or not (subject or (passage or "1").isdigit()):
             raise ConfigError(f"{_VARIABLE} is {text!r}: give name:{'|'.join(_ACTIONS)}:passage or @subject[,...]")
-        found[name] = _Failpoint(action, 0 if subject else int(passage or "1"), subject)
+        point = _Failpoint(action, 0 if subject else int(passage or "1"), subject)
+        found.setdefault(name, []).append(point)
     return found
 
 
@@ -52,18 +60,15 @@ _ACTIVE = _parse(os.environ.get(_VARIABLE, ""))
 
 def passage(name: str, subject: str = "") -> None:
     """Die, raise, or sleep, where the environment says so: once, or at each passage of the `subject` it names."""
-    point = _ACTIVE.get(name)
-    if point is None:
-        return
-    if point.subject:
-        if point.subject == subject:
+    for point in list(_ACTIVE.get(name, ())):
+        if point.subject:
+            if point.subject == subject:
+                _act(point.action, name)
+            continue
+        point.passages_left -= 1
+        if not point.passages_left:
+            _ACTIVE[name].remove(point)
             _act(point.action, name)
-        return
-    point.passages_left -= 1
-    if point.passages_left:
-        return
-    del _ACTIVE[name]
-    _act(point.action, name)
 
 
 def _act(action: str, name: str) -> None:

@@ -77,17 +77,18 @@ class Hostility:
     """Sends documents, and looks after each lot whether anybody was hurt."""
 
     def __init__(self, stack: ServiceStack, late_s: float = LATE_S) -> None:
-        self._stack = stack
+        self.stack = stack
         self._late_s = late_s
         self._bystander = Client(stack, PROJECT, "bystander")
         self._runs = 0
+        self._last = "bystander"
         self._api = Api()
         self._pids = {name: service.pid for name, service in stack.services.items()}
         self.tally = Tally()
 
     def by_sdk(self, lot: list[tuple[str, Any]]) -> None:
         """Whatever a training program gives to the SDK: it must neither raise nor lose the run."""
-        name = self._name("sdk")
+        name = self.name("sdk")
         with warnings.catch_warnings(record=True):  # what the SDK says of such documents
             self._train(name, lot)
         assert self._api.run(f"{PROJECT}/{name}").completeness["verdict"] == "complete", name
@@ -114,7 +115,7 @@ class Hostility:
 
     def by_grpc(self, lot: list[tuple[str, Any]]) -> None:
         """Another client's JSON, valid or not."""
-        client = Client(self._stack, PROJECT, self._name("grpc"))
+        client = Client(self.stack, PROJECT, self.name("grpc"))
         records: list[dict[str, Any]] = [{"start": {"world_size": 1, "environment": {}, "config_json": lot[0][0]}}]
         for number, (text, _) in enumerate(lot):
             key = f"key {number}"
@@ -129,29 +130,46 @@ class Hostility:
     def by_http(self, lot: list[tuple[str, Any]]) -> None:
         """Questions and changes with hostile texts: no answer says that the server failed."""
         for text, _ in lot:
-            self._post("ListRuns", {"project": PROJECT, "search": text[:200], "page_size": 1})
-            self._post("ListRuns", {"project": PROJECT, "filter": text})
-            self._post("UpdateRuns", {"project": PROJECT, "runs": ["bystander"], "notes": text, "config": {text: text}})
+            self.post("ListRuns", {"project": PROJECT, "search": text[:200], "page_size": 1})
+            self.post("ListRuns", {"project": PROJECT, "filter": text})
+            self.post("UpdateRuns", {"project": PROJECT, "runs": ["bystander"], "notes": text, "config": {text: text}})
 
-    def look(self) -> None:
-        """The bystander's point is stored in time, its project lists, and no service was replaced or has ended."""
-        began = time.monotonic()
+    def send_alive(self) -> None:
+        """Send one record of the bystander and wait until it is stored."""
         problem = self._bystander.send(self._bystander.batch({"text": {"key": "alive", "value": "words"}}))
         assert problem == "", problem
+
+    def look(self) -> tuple[float, float]:
+        """The bystander's record is stored in time, its project lists, and no service was replaced or has ended.
+        Return the seconds of both."""
+        began = time.monotonic()
+        self.send_alive()
         waited = time.monotonic() - began
         began = time.monotonic()
         found = next(iter(self._api.runs(PROJECT)))
         assert found.id
-        self.tally.slowest_s = max(self.tally.slowest_s, waited, time.monotonic() - began)
-        assert self.tally.slowest_s < self._late_s, f"the bystander waited {self.tally.slowest_s:.1f} s"
-        for name, service in self._stack.services.items():
+        listed = time.monotonic() - began
+        slowest = max(waited, listed)
+        self.tally.slowest_s = max(self.tally.slowest_s, slowest)
+        assert slowest < self._late_s, f"the bystander waited {slowest:.1f} s"
+        for name, service in self.stack.services.items():
             assert service.running() and service.pid == self._pids[name], f"{name} has ended"
+        return waited, listed
+
+    def wait_for_list(self, patience_s: float = 30.0) -> None:
+        """Return when the bystander's run is listed for the first time."""
+        start = {"start": {"world_size": 1, "environment": {}, "config_json": "{}"}}
+        assert self._bystander.send(self._bystander.batch(start)) == ""
+        ends = time.monotonic() + patience_s
+        while next(iter(self._api.runs(PROJECT)), None) is None:
+            assert time.monotonic() < ends, "the bystander's run is not listed"
+            time.sleep(0.1)
 
     def run(self, documents_: int, seed: int | None = None) -> Tally:
         """Send about so many. Raises AssertionError with the smallest example when somebody was hurt."""
         roads: dict[str, tuple[Any, Callable[[list[tuple[str, Any]]], None]]] = {
             "sdk": (st.tuples(texts, documents), self.by_sdk),
-            "grpc": (st.tuples(_encodable(json_texts), st.none()), self.by_grpc),
+            "grpc": (st.tuples(json_texts.map(encodable), st.none()), self.by_grpc),
             "http": (st.tuples(texts, st.none()), self.by_http),
         }
         lots = st.sampled_from(sorted(roads)).flatmap(
@@ -174,41 +192,52 @@ class Hostility:
         bounded(given(lots)(send))()
         return self.tally
 
-    def _name(self, road: str) -> str:
+    def name(self, road: str) -> str:
         self._runs += 1
-        return f"{road}-{self._runs}"
+        self._last = f"{road}-{self._runs}"
+        return self._last
 
-    def _post(self, method: str, body: dict[str, Any]) -> None:
+    def some_run(self) -> str:
+        """The run that was made last."""
+        return self._last
+
+    def post(self, method: str, body: dict[str, Any]) -> None:
         request = urllib.request.Request(
-            f"http://{self._stack.address('http')}/api/v1/{method}",
+            f"http://{self.stack.address('http')}/api/v1/{method}",
             json.dumps(body).encode(),
-            {"authorization": f"Bearer {self._stack.key}", "content-type": "application/json"},
+            {"authorization": f"Bearer {self.stack.key}", "content-type": "application/json"},
         )
         try:
             urllib.request.urlopen(request, timeout=30).close()
         except urllib.error.HTTPError as error:
-            assert error.code < 500, f"{method}: {error.code} {error.read()!r} for {body!r}"
+            assert error.code < 500, f"{method}: {error.code} {error.read()!r} for {str(body)[:2000]}"
             self.tally.refused += 1
 
 
-def _encodable(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def encodable(text: str) -> str:
     """A protobuf client cannot make others; raw bytes that are none are the fuzzer's part."""
-    return strategy.map(lambda text: text.encode("utf-8", "backslashreplace").decode())
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.field.hostile", description=__doc__)
     parser.add_argument("--documents", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60.0, help="at most")
     arguments = parser.parse_args()
+    from tests.field.flood import Flood
+
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         stack = ServiceStack(Path(folder)).start()
         os.environ.update(stack.sdk_environment(Path(folder) / "spool"))
         try:
-            tally = Hostility(stack).run(arguments.documents)
+            hostility = Hostility(stack, late_s=60)  # who was late is counted
+            flood = Flood(hostility, arguments.seed)
+            flood.run(arguments.documents, arguments.minutes * 60)
         finally:
             stack.stop()
-    print(json.dumps(asdict(tally)))
-    return 0
+    print(json.dumps({**asdict(hostility.tally), **flood.summary()}))
+    return 1 if flood.problems or flood.summary()["late"] else 0
 
 
 if __name__ == "__main__":

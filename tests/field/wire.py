@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 import time
 import uuid
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from runstream.sender.link import Links
+from runstream.sender.link import Link, Links
 from runstream.spool.folder import StreamMeta
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.support.stack import ServiceStack
+
+T = TypeVar("T")
 
 
 class Client:
@@ -68,7 +73,52 @@ class Client:
             finally:
                 await links.close()
 
-        return asyncio.run(act())
+        return _run(act())
+
+    def send_all(self, batches: list[bytes]) -> list[str]:
+        """Send them on one stream and wait for every answer. Returns why each was refused; empty: it is stored.
+        Raises RunstreamError when the gateway does not let the stream in, TimeoutError after a minute."""
+        first = self._batches + 1
+        self._batches += len(batches)
+
+        async def act() -> list[str]:
+            links, answers = Links(), dict[int, str]()
+            try:
+                async with asyncio.timeout(60):
+                    link = await links.open(self.meta, self._key)
+                    sending = asyncio.create_task(_send_in_order(link, first, batches))
+                    async for response in link.responses():
+                        match response.WhichOneof("message"):
+                            case "ack":
+                                answers[response.ack.number] = ""
+                            case "reject":
+                                answers[response.reject.number] = response.reject.detail
+                        if len(answers) == len(batches):
+                            break
+                    await sending
+                    await link.close()
+            finally:
+                await links.close()
+            return [answers[number] for number in range(first, first + len(batches))]
+
+        return _run(act())
+
+
+def _run(act: Coroutine[Any, Any, T]) -> T:
+    """In one loop for all threads: gRPC's poller does not like loops that end while others run."""
+    return asyncio.run_coroutine_threadsafe(act, _loop()).result()
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="wire", daemon=True).start()
+    return loop
+
+
+async def _send_in_order(link: Link, first: int, batches: list[bytes]) -> None:
+    for number, batch in enumerate(batches, first):
+        await link.send(number, batch)
 
 
 def rejected(spool: Path) -> list[str]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.exceptions import DatabaseError
+from google.protobuf.message import DecodeError
 
 from runstream_common import failpoints
 from runstream_common.bus.cli import main as deadletter
@@ -58,8 +62,6 @@ class Storage:
         self.refused = 0
 
     async def __call__(self, table: str, columns: Any, data: bytes, token: str) -> None:
-        import pyarrow as pa
-
         found = pa.ipc.open_stream(data).read_all()
         if table == "points" and self.poison.decode() in found.column("metric").to_pylist():
             self.refused += 1
@@ -67,8 +69,6 @@ class Storage:
         self.inserts.append((table, data))
 
     def rows(self, wanted: str) -> list[dict[str, Any]]:
-        import pyarrow as pa
-
         return [
             row
             for table, data in self.inserts
@@ -76,8 +76,8 @@ class Storage:
             for row in pa.ipc.open_stream(data).read_all().to_pylist()
         ]
 
-    def steps(self) -> list[int]:
-        return sorted(row["step"] for row in self.rows("points"))
+    def steps(self, runs: Container[str] | None = None) -> list[int]:
+        return sorted(row["step"] for row in self.rows("points") if runs is None or row["run"] in runs)
 
 
 def make_writer(consumer: Any, storage: Storage, max_age_s: float = 0.3) -> Writer:
@@ -114,24 +114,56 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(failpoints, "_ACTIVE", failpoints._parse(text))
 
 
-@pytest.mark.parametrize(("place", "kind"), list(zip([*PLACES] * 2, sorted(failpoints._EXCEPTIONS), strict=True)))
-async def test_one_batch_that_raises_anything_is_put_aside_and_all_others_are_stored(
-    place: str, kind: str, monkeypatch: pytest.MonkeyPatch
+FOREIGN: dict[str, Callable[[str], BaseException]] = {
+    "ArrowInvalid": pa.lib.ArrowInvalid,
+    "DatabaseError": DatabaseError,
+    "DecodeError": DecodeError,
+    "ExceptionGroup": lambda text: ExceptionGroup(text, [ValueError(text)]),
+    "UnicodeDecodeError": lambda text: UnicodeDecodeError("utf-8", b"\xff", 0, 1, text),
+    "UnicodeEncodeError": lambda text: UnicodeEncodeError("utf-8", "\ud800", 0, 1, text),
+    "mute": lambda text: Mute(),
+}
+"""What libraries raise, and an exception that cannot even be described."""
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def fail_at_all(monkeypatch: pytest.MonkeyPatch, places: Iterable[str]) -> list[tuple[str, str]]:
+    """Every kind of exception at every place, each at the run `place-kind`. Returns the pairs."""
+    for name, make in FOREIGN.items():
+        monkeypatch.setitem(failpoints._EXCEPTIONS, name, make)
+    monkeypatch.setattr(failpoints, "_ACTIONS", (*failpoints._ACTIONS, *FOREIGN))
+    # A coroutine that is closed gets a GeneratorExit, which it must not answer: it is none of an insert's errors.
+    impossible = ("writer.insert", "GeneratorExit")
+    pairs = [pair for pair in product(places, sorted(failpoints._EXCEPTIONS)) if pair != impossible]
+    fail_at(monkeypatch, ",".join(f"{place}:{kind}:@{place}-{kind}" for place, kind in pairs))
+    return pairs
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_batch_that_raises_anything_is_put_aside_and_all_others_are_stored(
+    place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_at(monkeypatch, f"{place}:{kind}:@bad")
+    pairs = fail_at_all(monkeypatch, [place])
     bus, storage = LocalBus(), Storage()
-    writing = [
-        asyncio.create_task(bus.publish(batch(number, run="bad" if number == 7 else "run"))) for number in range(1, 17)
-    ]
+    bad = [asyncio.create_task(bus.publish(batch(1, run=f"{place}-{kind}"))) for _, kind in pairs]
+    good = [asyncio.create_task(bus.publish(batch(number))) for number in range(1, 17)]
     writer = make_writer(bus, storage, 0.02)
     running = asyncio.create_task(writer.run())
-    results = await asyncio.wait_for(asyncio.gather(*writing, return_exceptions=True), 60)
+    results = await asyncio.wait_for(asyncio.gather(*bad, *good, return_exceptions=True), 60)
     writer.stop()
     await running
-    failed = {index + 1: str(result) for index, result in enumerate(results) if isinstance(result, BatchRefusedError)}
-    assert failed.keys() == {7} and PLACES[place] in failed[7] and kind in failed[7]
-    assert set(storage.steps()) == {number for number in range(1, 17) if number != 7}
-    assert [row["reason"] for row in storage.rows("rejects")] == [PLACES[place]]
+    for (_, kind), found in zip(pairs, results, strict=False):
+        assert isinstance(found, BatchRefusedError) and PLACES[place] in str(found), (kind, found)
+        assert kind == "mute" or kind.rpartition(".")[2] in str(found), found
+    assert results[len(bad) :] == [None] * 16
+    assert set(storage.steps()) == set(range(1, 17))
+    assert {row["run"]: row["reason"] for row in storage.rows("rejects")} == {
+        f"{place}-{kind}": PLACES[place] for _, kind in pairs
+    }
 
 
 async def test_a_storage_that_takes_nothing_is_no_fault_of_the_batch() -> None:
@@ -179,15 +211,15 @@ async def put_raw(config: KafkaConfig, values: list[bytes], good_headers: bool =
     await producer.stop()
 
 
-async def write_until(config: KafkaConfig, storage: Storage, count: int) -> None:
-    """A writer over Kafka, until so many points are stored and its lag is nought."""
+async def write_until(config: KafkaConfig, storage: Storage, count: int, runs: Container[str] | None = None) -> None:
+    """A writer over Kafka, until so many points (of `runs`) are stored and its lag is nought."""
     consumer = KafkaConsumer(config)
     await consumer.start()
     writer = make_writer(consumer, storage)
     running = asyncio.create_task(writer.run())
     try:
         async with asyncio.timeout(90):
-            while len(storage.steps()) < count and not running.done():
+            while len(storage.steps(runs)) < count and not running.done():
                 await asyncio.sleep(0.1)
         await asyncio.sleep(0.5)
         writer.stop()
@@ -261,6 +293,35 @@ async def test_one_user_cannot_stop_the_writer_and_what_was_put_aside_is_replaye
     assert await asyncio.to_thread(deadletter, ["replay", letters[0].split()[0], letters[1].split()[0]]) == 0
     await write_until(topic, storage, 32)
     assert set(storage.steps()) == {1, 2, *range(101, 131)}
+
+
+async def test_every_exception_at_every_place_leaves_a_letter_that_is_stored_after_the_fix(
+    topic: KafkaConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = fail_at_all(monkeypatch, PLACES)
+    publisher = KafkaPublisher(topic)
+    await publisher.start()
+    for place, kind in pairs:
+        await publisher.publish(batch(1, run=f"{place}-{kind}"))
+    for number in range(1, 17):
+        await publisher.publish(batch(number))
+    await publisher.close()
+    storage = Storage()
+    patient = replace(topic, dead_letters_per_minute=10 * len(pairs))
+    await write_until(patient, storage, 16, runs={"run"})
+    assert set(storage.steps({"run"})) == set(range(1, 17))
+    capsys.readouterr()
+    assert await asyncio.to_thread(deadletter, ["list", "--json"]) == 0
+    letters = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {letter["origin"]["run"]: letter["reason"] for letter in letters} == {
+        f"{place}-{kind}": PLACES[place] for place, kind in pairs
+    }
+
+    fail_at(monkeypatch, "")
+    assert await asyncio.to_thread(deadletter, ["replay", *(letter["id"] for letter in letters)]) == 0
+    runs = {f"{place}-{kind}" for place, kind in pairs}
+    await write_until(patient, storage, len(pairs), runs=runs)
+    assert {row["run"] for row in storage.rows("points")} == {"run", *runs}
 
 
 async def test_a_writer_that_would_put_too_much_aside_stops_and_confirms_nothing_of_it(topic: KafkaConfig) -> None:

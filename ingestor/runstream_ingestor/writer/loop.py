@@ -32,6 +32,7 @@ from runstream_ingestor.writer.store import (
     Flush,
     Inserter,
     InsertFailedError,
+    described,
     prepare,
     store,
     to_insert,
@@ -216,8 +217,8 @@ class Writer:
             except ShapeError as error:
                 gathered.refused.append(_Refused(delivery, "batch does not hold together", str(error)))
                 continue
-            except Exception as error:  # noqa: BLE001  # one batch, whatever it is, is no reason to stop for the others
-                gathered.refused.append(_Refused(delivery, "batch cannot be decoded", _described(error)))
+            except BaseException as error:  # noqa: BLE001  # in a thread: nothing here is meant for the writer itself
+                gathered.refused.append(_Refused(delivery, "batch cannot be decoded", described(error)))
                 continue
             gathered.points += decoded.batch.points
             gathered.decoded.append(decoded)
@@ -256,10 +257,9 @@ class Writer:
         batches = await self._undertaker.without_dead(batches, retry)
         if not batches:
             return
-        try:
-            flush = await asyncio.to_thread(prepare, batches, self._limits.ledger)
-        except Exception as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside
-            await self._isolate(batches, "batch cannot be prepared", _described(error))
+        flush = await asyncio.to_thread(_prepared, batches, self._limits.ledger)
+        if isinstance(flush, str):
+            await self._isolate(batches, "batch cannot be prepared", flush)
             return
         try:
             seconds = await store(flush, self._insert, retry)
@@ -375,6 +375,10 @@ class Writer:
         self._instruments.stored(rows, len(flush.batches), seconds, max(now - oldest, 0) / 1e6, rejected)
 
 
-def _described(error: Exception) -> str:
-    """An exception in one sentence that can be stored: what it quotes may be no valid text."""
-    return f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()[:1024]
+def _prepared(batches: list[Decoded], ledger: bool) -> Flush | str:
+    """A flush, or why there is none: some exceptions (StopIteration, CancelledError) do not reach who waits for a
+    thread as what they are."""
+    try:
+        return prepare(batches, ledger)
+    except BaseException as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside
+        return described(error)

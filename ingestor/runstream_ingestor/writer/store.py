@@ -118,8 +118,22 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
             except StorageRefusedError:
                 raise
             except Exception as error:
-                raise InsertFailedError(f"{one.table}: {type(error).__name__}: {error}") from error
+                raise InsertFailedError(f"{one.table}: {described(error)}") from error
+            except asyncio.CancelledError as error:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
+                raise InsertFailedError(f"{one.table}: {described(error)}") from error
     return time.monotonic() - started
+
+
+def described(error: BaseException) -> str:
+    """An exception in one sentence that can be stored: what it quotes may be no valid text, or not even a text."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  # an exception's own
+        words = "it has no words"
+    return f"{type(error).__name__}: {words}".encode("utf-8", "backslashreplace").decode()[:1024]
 
 
 def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:
