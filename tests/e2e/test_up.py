@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,20 +75,15 @@ def _ports() -> list[str]:
     return ["--ports", ",".join(str(free_port()) for _ in range(7))]
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Up:
-    return Up(tmp_path)
-
-
 @pytest.mark.timeout(300)
 def test_killed_in_mid_training_and_started_again_it_ends_with_all_points_stored_once(
-    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    up: Up, started: Callable[..., subprocess.Popen[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = up.start()
     spool, killed = tmp_path / "spool", tmp_path / "killed"
     environment = {**clean_environment(), **up.sdk_environment(addresses, spool)}
     trainers = [
-        subprocess.Popen(
+        started(
             [sys.executable, str(STEADY), str(rank), "4", "500", str(killed)],
             env=environment,
             stdout=subprocess.PIPE,

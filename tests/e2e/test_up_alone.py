@@ -37,8 +37,7 @@ def processes_of(data: Path) -> list[str]:
 
 
 @pytest.mark.timeout(400)
-def test_killed_at_any_moment_of_its_start_it_leaves_nobody_and_starts_again(tmp_path: Path) -> None:
-    up = Up(tmp_path)
+def test_killed_at_any_moment_of_its_start_it_leaves_nobody_and_starts_again(up: Up) -> None:
     up.start()
     assert up.service.stop() == 0
     moments = [3.0 * (number + random.Random(14).random()) / MOMENTS for number in range(MOMENTS)]
@@ -57,8 +56,7 @@ def test_killed_at_any_moment_of_its_start_it_leaves_nobody_and_starts_again(tmp
 
 
 @pytest.mark.timeout(200)
-def test_a_second_one_is_refused_at_once_and_told_who_has_the_folder_or_the_ports(tmp_path: Path) -> None:
-    up = Up(tmp_path)
+def test_a_second_one_is_refused_at_once_and_told_who_has_the_folder_or_the_ports(up: Up, tmp_path: Path) -> None:
     addresses = up.start()
     http = addresses.http
     same_folder = _refused(tmp_path, "data", ",".join(str(free_port()) for _ in range(7)))
@@ -98,9 +96,8 @@ def test_a_service_that_cannot_start_ends_it_with_the_reason(tmp_path: Path) -> 
 
 @long
 @pytest.mark.timeout(300)
-def test_a_service_that_ran_and_cannot_start_again_ends_it_with_the_reason(tmp_path: Path) -> None:
+def test_a_service_that_ran_and_cannot_start_again_ends_it_with_the_reason(up: Up) -> None:
     """The port of its health is taken while it restarts."""
-    up = Up(tmp_path)
     addresses = up.start()
     host, _, port = addresses.gateway_ops.rpartition(":")
     ingest = next(
