@@ -111,7 +111,6 @@ class SpoolWriter:
             number = records + 1
             # Before the claim, because a value's __float__ may be anybody's code: it may raise, wait, or log.
             row = keyset.pack(keyset.head, number, time_us, step, *values)
-            checksum = _crc32(row)
             try:
                 if stretch.claim(number, row) is not row:
                     segment.tail = segment.last()
@@ -119,7 +118,7 @@ class SpoolWriter:
                     continue
                 segment.tail = (end, number, stretch)
                 keyset.fill(segment.view, start, row)
-                _ROW_PREFIX_PACK(segment.view, start, checksum, keyset.length)
+                _ROW_PREFIX_PACK(segment.view, start, _crc32(row), keyset.length)
             except BaseException as error:  # Ctrl-C, at whatever moment
                 if stretch.claims.get(number) is row:
                     self._give_up(error, segment, start, keyset.span, number, keyset.count)
