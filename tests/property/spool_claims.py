@@ -29,7 +29,7 @@ from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from tests.support.interleavings import SteppedLock, finish_all, forget, play, sleep
 
-FILES = ("runstream/spool/writer.py", "runstream/spool/segment.py", "runstream/spool/claims.py")
+FILES = tuple(f"runstream/spool/{name}.py" for name in ("writer", "segment", "claims", "holes", "records"))
 FINE = frozenset(
     [
         "append_row",

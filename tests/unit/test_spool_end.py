@@ -83,3 +83,19 @@ def test_a_row_that_the_end_gives_up_is_seen_by_nobody(
     assert [text for _, text in seen.texts] == [b"", b"1 2"]
     sender.close()
     writer.close()
+
+
+def test_a_view_that_cannot_be_released_does_not_keep_the_stream_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_module, "_RELEASE_S", 0.01)
+    writer = SpoolWriter(tmp_path)
+    writer.append_row(("a",), [1.0], 0, 0)
+    _, records, stretch = writer._segment.last()
+    stretch.claim(records + 1, bytes(writer._recent.size))  # of a thread that stands still for ever
+    with memoryview(writer._segment.view):
+        writer.end(lambda points, records: f"{points} {records}", patience_s=0.0)
+    found, reader = read_all(tmp_path)
+    assert reader.at_end()
+    assert [text for _, text in found.texts] == [b"", b"1 2"]
+    writer.close()

@@ -11,7 +11,7 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from mmap import mmap
 from pathlib import Path
 from struct import Struct, pack_into
@@ -20,8 +20,10 @@ from typing import cast
 from runstream.errors import RecordTooLargeError, SpoolClosedError, SpoolError
 from runstream.spool import files, format, sigbus
 from runstream.spool.claims import Stretch, Tail, shut
+from runstream.spool.holes import walk
 from runstream.spool.quota import Quota
-from runstream.spool.segment import Keyset, Segment, walk
+from runstream.spool.records import Missing, definition_span, last_rows, sized_record
+from runstream.spool.segment import Keyset, Segment
 
 _ROW_PREFIX_PACK = Struct("@I4s").pack_into
 """`format.PREFIX`, with the length as bytes: the checksum, then the length word."""
@@ -155,7 +157,7 @@ class SpoolWriter:
         if len(data) > format.LAST_BYTES - format.SIZED.size:
             raise SpoolError(f"the last record has {len(data)} bytes: at most {format.LAST_BYTES - format.SIZED.size}")
         span = format.PREFIX.size + format.LAST_BYTES
-        self._put(segment, start, _sized_record(format.KIND_JSON, 0, records + 1, None, data, span), last=True)
+        self._put(segment, start, sized_record(format.KIND_JSON, 0, records + 1, None, data, span), last=True)
         self._seal(segment)
         return records + 1
 
@@ -163,8 +165,8 @@ class SpoolWriter:
         """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
         reference to what it was given, which may be a tensor with a whole graph behind it."""
         with self._lock:
-            left = _last_rows(self._left) if self._left is not None else {}
-            return {**self._last, **left, **_last_rows(self._segment)}
+            left = last_rows(self._left) if self._left is not None else {}
+            return {**self._last, **left, **last_rows(self._segment)}
 
     def note_dropped(self, points: int) -> None:
         """Write down in the spool how many points this process had to give up so far: its sender says so for it when it
@@ -230,7 +232,7 @@ class SpoolWriter:
 
     def _find_in_next(self, keyset: Keyset) -> Keyset:
         """The keys in the segment that follows the one that has no room for a row of them."""
-        self._go_on_from(keyset.segment, keyset.span + _definition_span(keyset.keys))
+        self._go_on_from(keyset.segment, keyset.span + definition_span(keyset.keys))
         return self._find(keyset.keys)
 
     def _define(self, keys: tuple[str, ...]) -> Keyset:
@@ -249,7 +251,7 @@ class SpoolWriter:
 
         def make(start: int, number: int) -> bytes:
             ident = 0 if numbers else start  # a key list is known by where it lies: no two share that
-            return _sized_record(kind, ident, number, time_us, data, span)
+            return sized_record(kind, ident, number, time_us, data, span)
 
         while True:
             segment = self._segment
@@ -309,7 +311,7 @@ class SpoolWriter:
     def _put_void(self, segment: Segment, start: int, span: int, number: int, *, last: bool = False) -> None:
         """Fill claimed bytes with a record that holds nothing. `number` 0: in place of a key list's definition."""
         kind = format.KIND_JSON if number else format.KIND_KEYSET
-        self._put(segment, start, _sized_record(kind, 0, number, None, b"", span), last=last)
+        self._put(segment, start, sized_record(kind, 0, number, None, b"", span), last=last)
 
     def _look_again(self, segment: Segment, start: int, points: int) -> bool:
         """Return True when the file was truncated while a record was filled: it must be appended again."""
@@ -365,7 +367,7 @@ class SpoolWriter:
         old.seal(last.end)  # after its successor can be found: a sealed segment without one is the stream's last
         if self._segment is old:
             if self._left is not None:
-                self._last.update(_last_rows(self._left))
+                self._last.update(last_rows(self._left))
                 self._left.keysets = {}  # they refer to their segment: its memory is freed at once without them
             self._in_use = [one for one in self._in_use if one() is not None] + [weakref.ref(old)]
             self._left, self._segment = old, new
@@ -441,52 +443,3 @@ class SpoolWriter:
 
     def _hidden_name(self, index: int) -> str:
         return f".{format.segment_name(index)}-{next(self._hidden_names)}"
-
-
-class Missing:
-    """Points of one segment that were claimed and are not there."""
-
-    __slots__ = ("given_up", "settled")
-
-    def __init__(self) -> None:
-        self.given_up: list[int] = []
-        """By those who had claimed them."""
-        self.settled: int | None = None
-        """All of them, as counted at the stream's end; what others note after that is in it."""
-
-    @property
-    def points(self) -> int:
-        return sum(self.given_up) if self.settled is None else self.settled
-
-
-def _sized_record(kind: int, ident: int, number: int, time_us: int | None, data: bytes, span: int) -> bytes:
-    """A whole record of `span` bytes."""
-    record = bytearray(span)
-    time_us = time.time_ns() // 1000 if time_us is None else time_us
-    format.SIZED.pack_into(record, format.PREFIX.size, kind, ident, number, time_us, len(data))
-    first = format.PREFIX.size + format.SIZED.size
-    record[first : first + len(data)] = data
-    with memoryview(record) as view:
-        format.PREFIX.pack_into(record, 0, _crc32(view[format.PREFIX.size :]), span - format.PREFIX.size)
-    return bytes(record)
-
-
-def _definition_span(keys: tuple[str, ...]) -> int:
-    """At most how many bytes the definition of a key list takes."""
-    return format.PREFIX.size + format.padded(format.SIZED.size + sum(4 * len(key) + 1 for key in keys))
-
-
-def _last_rows(segment: Segment) -> dict[str, float]:
-    """Each key's value in the last row that had it, as far as one segment knows."""
-    values: dict[str, float] = {}
-    for keyset in sorted(segment.keysets.values(), key=lambda one: one.last):
-        if keyset.last:
-            row = keyset.layout.unpack_from(segment.mapped, keyset.last + format.PREFIX.size)
-            values.update(zip(keyset.keys, row[4:], strict=True))
-    return values
-
-
-def split_keys(keys: Sequence[str]) -> list[tuple[str, ...]]:
-    """Key lists of at most MAX_KEYS_PER_ROW, in order."""
-    width = format.MAX_KEYS_PER_ROW
-    return [tuple(keys[start : start + width]) for start in range(0, len(keys), width)]
