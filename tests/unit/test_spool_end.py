@@ -99,3 +99,16 @@ def test_a_view_that_cannot_be_released_does_not_keep_the_stream_from_ending(
     assert reader.at_end()
     assert [text for _, text in found.texts] == [b"", b"1 2"]
     writer.close()
+
+
+def test_files_that_are_not_mapped_are_closed_when_nobody_writes_to_them(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return sum(str(tmp_path) in str(path.resolve()) for path in Path("/proc/self/fd").iterdir())
+
+    writer = AppendingWriter(tmp_path, segment_bytes=format.RESERVE_BYTES + 4096)
+    for step in range(1000):
+        writer.append_row(("a",), [1.0], step, 0)
+    assert len(list(tmp_path.glob("*.seg"))) > 10
+    assert descriptors() <= 3, "of the segment in use, and of the one before"
+    writer.close()
+    assert descriptors() == 0
