@@ -23,7 +23,7 @@ from runstream.notices import Notices
 from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
-from runstream.spool.writer import split_keys
+from runstream.spool.records import split_keys
 from runstream.stream import Stream, StreamOutbox, Target, dumps
 from runstream.trials import AppendRow
 from runstream.values import check_keys, sort_values, whole_number

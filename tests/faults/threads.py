@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import mmap
 import os
@@ -34,6 +35,8 @@ from runstream.spool.format import Place
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 
+GUARD_S = 60
+"""A process that has not ended so long after it was told to does not end."""
 SEGMENT_BYTES = format.RESERVE_BYTES + 4096
 _NOTE = struct.Struct("@QQ")
 """Rows submitted, rows returned: of one thread. The slot behind the threads' is the signal handler's."""
@@ -63,7 +66,7 @@ def log_for_ever(folder: Path, notes_path: Path, threads: int, seed: int) -> Non
     with notes_path.open("r+b") as file:
         notes = mmap.mmap(file.fileno(), 0)
     writer = SpoolWriter(folder, segment_bytes=SEGMENT_BYTES)
-    told = threading.Event()
+    told = False
 
     def log_one(thread: int, row: int) -> None:
         keys = keys_of(thread, row)
@@ -91,9 +94,14 @@ def log_for_ever(folder: Path, notes_path: Path, threads: int, seed: int) -> Non
             log_one(threads, row)
         in_handler = False
 
+    def tell(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        told = True
+
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interruptible
-        if interruptible and not in_handler:
+        in_tell = frame is not None and frame.f_code is tell.__code__  # else nobody would be told
+        if interruptible and not in_handler and not in_tell:
             interruptible = False
             raise Interrupted
 
@@ -101,7 +109,8 @@ def log_for_ever(folder: Path, notes_path: Path, threads: int, seed: int) -> Non
 
     signal.signal(signal.SIGALRM, log_in_handler)
     signal.signal(signal.SIGUSR1, interrupt)
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    signal.signal(signal.SIGTERM, tell)
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     for thread in range(1, threads):
         threading.Thread(target=work, args=(thread,), daemon=True).start()
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
@@ -109,7 +118,7 @@ def log_for_ever(folder: Path, notes_path: Path, threads: int, seed: int) -> Non
     timer = threading.Thread(target=_interrupt_now_and_then, args=(generator,), daemon=True)
     timer.start()
     row = 0
-    while not told.is_set():
+    while not told:
         try:
             interruptible = True
             log_one(0, row)
@@ -201,7 +210,9 @@ def play(folder: Path, threads: int, seed: int, seconds: float, end: bool) -> di
     # On a busy machine its threads and handlers come late: it lives `seconds` from the first row that returned.
     wait_until(lambda: _NOTE.unpack_from(notes_path.read_bytes())[1] > 0)
     timers = [threading.Timer(seconds, process.send_signal, [signal.SIGTERM if end else signal.SIGKILL])]
-    timers.append(threading.Timer(seconds + 60, process.kill))
+    hung = threading.Event()
+    timers += [threading.Timer(seconds + GUARD_S, process.send_signal, [signal.SIGUSR2])]  # it says where it is
+    timers += [threading.Timer(seconds + GUARD_S + 2, lambda: (hung.set(), process.kill()))]
     for timer in timers:
         timer.start()
     while process.poll() is None:
@@ -214,6 +225,9 @@ def play(folder: Path, threads: int, seed: int, seconds: float, end: bool) -> di
     if end:
         wrong_end += not reader.at_end() or seen.last != {"points": seen.points, "records": seen.records - 1}
         wrong_end += reader.damage.records + reader.damage.segments
+        if wrong_end:
+            have = f"{seen.points} points in {seen.records} records, {reader.damage}"
+            print(f"wrong end: {seen.last}, read {have}, at the end: {reader.at_end()}, status {process.returncode}")
     reader.close()
     shutil.rmtree(folder)
     return {
@@ -224,6 +238,7 @@ def play(folder: Path, threads: int, seed: int, seconds: float, end: bool) -> di
         "doubled": seen.doubled,
         "wrong": seen.wrong + invented,
         "wrong_ends": wrong_end,
+        "hung": int(hung.is_set()),
     }
 
 
@@ -256,7 +271,7 @@ def main() -> None:
             for name, value in life.items():
                 total[name] = total.get(name, 0) + value
             print(f"life {total['lives']}: {life}", flush=True)
-    bad = sum(total[name] for name in ("lost", "doubled", "wrong", "wrong_ends"))
+    bad = sum(total[name] for name in ("lost", "doubled", "wrong", "wrong_ends", "hung"))
     python = sys.version.split()[0]
     seconds = round(time.monotonic() - before)
     print(json.dumps({**total, "seconds": seconds, "python": python, "threads": arguments.threads}))

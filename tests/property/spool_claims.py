@@ -29,7 +29,7 @@ from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from tests.support.interleavings import SteppedLock, finish_all, forget, play, sleep
 
-FILES = ("runstream/spool/writer.py", "runstream/spool/segment.py")
+FILES = tuple(f"runstream/spool/{name}.py" for name in ("writer", "segment", "claims", "holes", "records"))
 FINE = frozenset(
     [
         "append_row",
@@ -42,7 +42,9 @@ FINE = frozenset(
         "_settle_segment",
         "_go_on_from",
         "_find",
-        "last_claim",
+        "last",
+        "make_room",
+        "revoke",
     ]
 )
 """Functions in which a thread may be stopped between any two bytecodes; in the others between lines."""
@@ -112,6 +114,8 @@ class Scene:
         self.writer = SpoolWriter(folder, segment_bytes=SEGMENT_BYTES)
         self.writer._lock = SteppedLock()  # type: ignore[assignment]
         self.log = Log()
+        self._live = SpoolReader(folder, Place(0, format.HEADER_BYTES))
+        self._seen = Found()
         for step in range(filled):
             self.row("main", step)
 
@@ -130,6 +134,14 @@ class Scene:
 
         self.writer.end(last, patience_s=0.0)
 
+    def look(self) -> None:
+        """Read on from where the last look ended, as the sender does: what it has seen stays."""
+        self._live.drain(self._seen)
+
+    def close(self) -> None:
+        self._live.close()
+        self.writer.close()
+
     def check(self, *, dead: bool, at_rest: bool) -> None:
         """Raise AssertionError when a promise is broken. `at_rest`: no call is under way any more."""
         found, reader = read(self.folder, dead=dead)
@@ -141,6 +153,8 @@ class Scene:
         assert not missing, f"returned and not there: {missing}"
         assert found.numbers == sorted(set(found.numbers)), f"numbers: {found.numbers}"
         if at_rest:
+            self.look()
+            assert self._seen.rows == found.rows, f"seen: {self._seen.rows}, there: {found.rows}"
             assert reader.damage.records == reader.damage.segments == 0, f"damage: {reader.damage}"
             assert found.numbers == list(range(1, len(found.numbers) + 1)), f"numbers: {found.numbers}"
             assert self.writer.points == found.points, f"points: {self.writer.points}, found {found.points}"
@@ -230,6 +244,7 @@ def explore(where: Path, make: Callable[[Scene], Bodies], filled: int, keep: Cal
         try:
             scene.check(dead=True, at_rest=False)
             for actor in actors if number % 2 else actors[::-1]:
+                scene.look()
                 actor.advance(1 << 60)
             finish_all(actors)
             assert not list(scene.folder.glob(".*")), "a segment that nobody uses was left"
@@ -337,7 +352,7 @@ class interrupted_at:  # noqa: N801  # reads as a statement
 
 
 def remove(scene: Scene) -> None:
-    scene.writer.close()
+    scene.close()
     for path in scene.folder.iterdir():
         path.unlink()
     scene.folder.rmdir()

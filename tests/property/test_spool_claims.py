@@ -49,11 +49,29 @@ def without(method: str, guard: str, instead: str) -> Callable[..., object]:
 @pytest.mark.parametrize(
     ("method", "guard", "instead", "kind", "scene"),
     [
-        ("append_row", "after[0] is not claim", "False", explore, same_keys),
-        ("append_row", "after[0] is not claim", "False", explore_handlers, rows_at_once),
-        ("_settle_segment", "segment.suspect = True", "pass", explore, row_and_end),
+        (
+            "append_row",
+            "stretch.claim(number, row) is not row",
+            "stretch.claim(number, row) is None",
+            explore,
+            same_keys,
+        ),
+        (
+            "append_row",
+            "stretch.claim(number, row) is not row",
+            "stretch.claim(number, row) is None",
+            explore_handlers,
+            rows_at_once,
+        ),
+        ("_settle_segment", "segment.revoke()", "pass", explore, row_and_end),
         ("_give_up", "self._put_void(segment, start, span, number)", "pass", explore_exceptions, rows_at_once),
-        ("_shut", "if after[0] is final:", "if True:", explore, row_and_end),
+        (
+            "_shut",
+            "if stretch.claim(records + 1, final) is final:",
+            "if stretch.claim(records + 1, final) or True:",
+            explore,
+            row_and_end,
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -161,9 +161,9 @@ def test_a_full_disk_is_an_error_and_nothing_is_torn(tmp_path: Path, monkeypatch
 def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path)
     writer.append_row(("a",), [1.0], 0, 0)
-    start, records, points, after = writer._segment.last_claim()
+    start, records, stretch = writer._segment.last()
     # Another thread has claimed its place, and is killed before it fills it.
-    after.append((start + writer._recent.span, records + 1, points + 1, []))
+    stretch.claim(records + 1, bytes(writer._recent.size))
     writer.append_row(("a",), [3.0], 2, 0)
     sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
     assert reader.drain(sink) and len(sink.rows) == 1, "while it lives, the hole may yet be filled"

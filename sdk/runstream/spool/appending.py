@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from runstream.errors import SpoolError
@@ -21,6 +22,7 @@ from runstream.spool.writer import SpoolWriter
 class AppendingWriter(SpoolWriter):
     """A `SpoolWriter` that keeps a segment in memory and writes each record out as it is appended."""
 
+    _files: Sequence[tuple[weakref.ref[Segment], File]] = ()
     _owed: list[tuple[Segment, int, int, int]] | None = None
     """Claims that could not be written, and hold nothing: (segment, start, bytes, number). Readers wait for them."""
 
@@ -42,16 +44,17 @@ class AppendingWriter(SpoolWriter):
         self._write_owed()  # before anything is claimed
         return super()._append(segment, span, numbers, points, make)
 
-    def _put(self, segment: Segment, start: int, record: bytes) -> None:
+    def _put(self, segment: Segment, start: int, record: bytes, *, last: bool = False) -> None:
         assert segment.file is not None
+        write = segment.file.write_last if last else segment.file.write
         with self._writing():
-            segment.file.write(record[8:], start + 8)
-            segment.file.write(record[:8], start)
-        super()._put(segment, start, record)
+            write(record[8:], start + 8)
+            write(record[:8], start)
+        super()._put(segment, start, record, last=last)
 
-    def _put_void(self, segment: Segment, start: int, span: int, number: int) -> None:
+    def _put_void(self, segment: Segment, start: int, span: int, number: int, *, last: bool = False) -> None:
         try:
-            super()._put_void(segment, start, span, number)
+            super()._put_void(segment, start, span, number, last=last)
         except SpoolError:
             if self._owed is None:
                 self._owed = []
@@ -68,12 +71,26 @@ class AppendingWriter(SpoolWriter):
 
     def _make_segment(self, index: int, size: int, name: str, *, hidden: bool) -> Segment:
         path = self._folder / name
+        self._close_files()
         try:
             file = File(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             os.truncate(path, size)
         except OSError as error:
             raise SpoolError(f"cannot write the spool file {path}: {error.strerror}") from error
-        return Segment(index, size, bytearray(size), name if hidden else None, file)
+        segment = Segment(index, size, bytearray(size), name if hidden else None, file)
+        self._files = [*self._files, (weakref.ref(segment), file)]
+        return segment
+
+    def _leave(self) -> None:
+        super()._leave()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        """Close those of segments that nobody writes to any more. (Not in a finalizer: Ctrl-C that came in there would
+        be lost.)"""
+        while gone := next((one for one in self._files if one[0]() is None), None):
+            self._files = [one for one in self._files if one is not gone]
+            gone[1].close()
 
 
 def open_writer(

@@ -1,36 +1,16 @@
-"""One file of the spool while its process writes to it, and the chain of claims that shares its bytes out.
-
-**The claim protocol.** A claim is a tuple `(end, records, points, after)`: where the claimed bytes end, and how many
-records and points the stream has up to there. `after` is a list; the claim that follows is `after[0]`. To claim the
-bytes behind a claim, make a tuple of one's own and append it to `after`: who finds it at index 0 has the bytes, all
-others follow `after[0]` and try there. `list.append` is one step for the interpreter, with and without a global lock.
-So one claim and no other follows each claim, wherever the interpreter switches threads, runs a signal handler, a
-finalizer or a trace function, or starts the garbage collector. (This is the enqueue of the queue of Michael and Scott,
-PODC 1996, with a garbage collector, hence without its ABA problem.) `Segment.tail` is a hint: any claim of the chain
-will do, a late one saves steps. Claims that nobody refers to any more are freed.
-
-A chain ends with a claim whose `end` is SHUT: `after` is `[successor, end]` there, the segment that follows (None: the
-stream has ended) and where the records of this one end. So what a segment holds, where it ends and what its successor
-begins with is decided by the same one step as each record's place.
-"""
+"""One file of the spool while its process writes to it."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import time
-from collections.abc import Iterator
 from struct import Struct
-from typing import Any
 
 from runstream.spool import format
+from runstream.spool.claims import Chain
 
-Claim = tuple[int, int, int, list[Any]]
-"""(end, records, points, after); see above."""
-SHUT = 1 << 62
-"""The `end` of a chain's last claim: beyond every limit, so that nobody claims behind it."""
-_VOID_BYTES = format.PREFIX.size + format.SIZED.size
-"""The smallest record: one that holds nothing."""
+_RELEASE_S = 1.0
 
 
 class Keyset:
@@ -72,75 +52,74 @@ class Keyset:
         """Where the last row of these keys lies; 0: there is none yet."""
 
 
-class Segment:
+class Segment(Chain):
     """A segment's memory and its chain of claims. Any thread may claim; `spool.writer` has the loop."""
 
     __slots__ = (
         "__weakref__",
         "broken",
-        "doubtful",
         "file",
-        "given_up",
         "hidden",
         "index",
         "keysets",
-        "limit",
         "mapped",
         "points_before",
         "records_before",
+        "revoked",
         "size",
         "suspect",
-        "tail",
         "view",
-        "voided",
     )
 
     def __init__(
         self, index: int, size: int, mapped: mmap.mmap | bytearray, hidden: str | None, file: File | None = None
     ) -> None:
+        super().__init__(size - format.RESERVE_BYTES)  # the rest is for the stream's last record
         self.index = index
         self.size = size
         self.mapped = mapped
         self.view = memoryview(mapped)
+        """Through it the records are filled, until `revoke()`."""
         self.hidden = hidden
         """Its file's name until the chain before leads to it; None: its own name."""
         self.file = file
         """Where files are not mapped: what is written to."""
-        self.limit = size - format.RESERVE_BYTES
-        """Records end here; the rest is for the stream's last record."""
         self.records_before = 0
         self.points_before = 0
         """What the stream has in the segments before."""
-        self.tail: Claim = (format.HEADER_BYTES, 0, 0, [])
-        """A claim of the chain, mostly the last. Nothing refers to earlier ones, so they are freed."""
         self.keysets: dict[tuple[str, ...], Keyset] = {}
-        self.voided: list[int] = []
-        """Points of claims that could not be filled, and hold nothing now."""
         self.suspect = False
         """A record that was just filled may not be there after all: look again."""
         self.broken = False
         """Its file was truncated under the mapping: what is written here is kept by nobody."""
-        self.doubtful: list[Hole] = []
-        """Holes at the stream's end, while it is not decided which of them are given up."""
-        self.given_up: list[Hole] | None = None
-        """Holes that were filled with nothing; None: not decided."""
-
-    def last_claim(self) -> Claim:
-        """Follow the chain to its end."""
-        claim = self.tail
-        while claim[0] < SHUT and claim[3]:
-            claim = claim[3][0]
-        return claim
+        self.revoked = False
+        """Only who ended the stream writes here any more."""
 
     def begin_behind(self, records: int, points: int) -> None:
         """Prepare to be the successor of a segment that ends with these counts. Nobody may know this segment yet."""
         self.records_before, self.points_before = records, points
-        self.tail = (format.HEADER_BYTES, records, points, [])
+        self.begin(records, points)
 
     def note_broken(self) -> None:
         """Take no more records. Called within the handler of SIGBUS."""
         self.broken = self.suspect = True
         self.limit = 0
+
+    def revoke(self) -> None:
+        """Let `view` refuse to be written to, with TypeError or ValueError: what is not filled now stays so until the
+        caller fills it. A record that is being copied at this moment is filled first. Raises OSError."""
+        self.revoked = True
+        deadline = time.monotonic() + _RELEASE_S
+        while True:
+            try:
+                self.view.release()
+                break
+            except (BufferError, SystemError):  # in use, where no interpreter lock keeps others away
+                if time.monotonic() > deadline:
+                    break  # free-threaded CPython before 3.14 may lose count of its users
+                time.sleep(0)
+        if self.file is not None:
+            self.file.revoke()
 
     def write_header(self) -> None:
         """Say what came before. May be repeated."""
@@ -150,98 +129,58 @@ class Segment:
         format.U64.pack_into(self.mapped, format.POINTS_OFFSET, self.points_before)
         format.U64.pack_into(self.mapped, format.RECORDS_OFFSET, self.records_before)
         if self.file is not None:
-            self.file.write(self.view[: format.HEADER_BYTES], 0)
+            self.file.write_last(self.mapped[: format.HEADER_BYTES], 0)
 
     def write_dropped(self, points: int) -> None:
         """Say how many points the process has given up so far."""
         format.U32.pack_into(self.mapped, format.DROPPED_OFFSET, min(points, 2**32 - 1))
         if self.file is not None:
             place = format.DROPPED_OFFSET
-            self.file.write(self.view[place : place + 4], place)
+            self.file.write_last(self.mapped[place : place + 4], place)
 
     def seal(self, end: int) -> None:
         """Say where the records end: none follows. May be repeated."""
         format.U64.pack_into(self.mapped, format.SEALED_OFFSET, end)
         if self.file is not None:
             place = format.SEALED_OFFSET
-            self.file.write(self.view[place : place + 8], place)
+            self.file.write_last(self.mapped[place : place + 8], place)
 
 
 class File:
-    """A descriptor that is closed with the last reference to it: another thread may still be writing."""
+    """The descriptor of a segment that is not mapped. Whoever opened it closes it when nobody writes there any more."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "_last_fd")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._last_fd = fd
 
-    def write(self, data: memoryview | bytes, offset: int) -> None:
-        """Write all of it. Raises OSError."""
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._fd, rest, offset)
-            rest, offset = rest[written:], offset + written
+    def write(self, data: memoryview | bytes | bytearray, offset: int) -> None:
+        """Write all of it; to nowhere once the file is revoked. Raises OSError."""
+        _write(self._fd, data, offset)
 
-    def __del__(self) -> None:
-        os.close(self._fd)
+    def write_last(self, data: memoryview | bytes | bytearray, offset: int) -> None:
+        """Write all of it, also when the file is revoked. Raises OSError."""
+        _write(self._last_fd, data, offset)
 
+    def revoke(self) -> None:
+        """Let the descriptor that others may be about to write to lead nowhere, and keep one of the caller's own. What
+        is in the kernel at this moment is written. Raises OSError."""
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self._last_fd = os.dup(self._fd)
+            os.dup2(nowhere, self._fd, inheritable=False)
+        finally:
+            os.close(nowhere)
 
-class Hole:
-    """Bytes that were claimed and not filled, between records that are there."""
-
-    __slots__ = ("end", "first_number", "numbers", "start")
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.end = end
-        self.first_number = 0
-        self.numbers = 0
-        """How many numbers are missing there; 0: a key list's definition, which has none."""
-
-    def records(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (start, bytes, number) of the records to fill it with."""
-        start = self.start
-        for position in range(self.numbers - 1):
-            yield start, _VOID_BYTES, self.first_number + position
-            start += _VOID_BYTES
-        yield start, self.end - start, self.first_number + self.numbers - 1 if self.numbers else 0
+    def close(self) -> None:
+        """Close it. Nobody may be writing."""
+        for fd in {self._fd, self._last_fd}:
+            os.close(fd)
 
 
-def walk(segment: Segment, end: int, records: int) -> tuple[int, list[Hole]]:
-    """Count the points in the rows up to `end`, and find the holes. `records`: the records numbered up to `end`."""
-    view, points, holes, unnumbered = segment.view, 0, list[Hole](), list[Hole]()
-    offset, last = format.HEADER_BYTES, segment.records_before
-    prefix, head = format.PREFIX.unpack_from, format.HEAD.unpack_from
-    while offset < end:
-        length = prefix(view, offset)[1]
-        if not length:
-            unnumbered.append(Hole(offset, _next_record(view, offset + 8, end)))
-            offset = unnumbered[-1].end
-            continue
-        kind, _, number, _ = head(view, offset + 8)
-        if kind == format.KIND_ROW:
-            points += (length - format.ROW_HEAD_BYTES) // 8
-        if number:
-            holes += _number(unnumbered, last + 1, number)
-            last, unnumbered = number, []
-        offset += 8 + length
-    return points, holes + _number(unnumbered, last + 1, records + 1)
-
-
-def _number(holes: list[Hole], first: int, following: int) -> list[Hole]:
-    """Share the missing numbers `first` to `following` - 1 out to the holes between two records that have numbers."""
-    for hole in holes:
-        hole.first_number = first
-        hole.numbers = min(following - first, (hole.end - hole.start) // _VOID_BYTES)
-        first += hole.numbers
-    return holes
-
-
-def _next_record(view: memoryview, start: int, end: int) -> int:
-    """Where the first whole record from `start` on begins; `end` when none does."""
-    for offset in range(start, end - 32, 8):
-        checksum, length = format.PREFIX.unpack_from(view, offset)
-        fits = 24 <= length <= end - offset - 8 and not length & 7
-        if fits and format.crc32(view[offset + 8 : offset + 8 + length]) == checksum:
-            return offset
-    return end
+def _write(fd: int, data: memoryview | bytes | bytearray, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        rest, offset = rest[written:], offset + written

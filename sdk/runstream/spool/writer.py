@@ -11,16 +11,19 @@ import itertools
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from mmap import mmap
 from pathlib import Path
-from struct import Struct
+from struct import Struct, pack_into
 from typing import cast
 
 from runstream.errors import RecordTooLargeError, SpoolClosedError, SpoolError
 from runstream.spool import files, format, sigbus
+from runstream.spool.claims import Stretch, Tail, shut
+from runstream.spool.holes import walk
 from runstream.spool.quota import Quota
-from runstream.spool.segment import SHUT, Claim, Hole, Keyset, Segment, walk
+from runstream.spool.records import Missing, definition_span, last_rows, sized_record
+from runstream.spool.segment import Keyset, Segment
 
 _ROW_PREFIX_PACK = Struct("@I4s").pack_into
 """`format.PREFIX`, with the length as bytes: the checksum, then the length word."""
@@ -32,7 +35,7 @@ _SETTLE_PAUSE_S = 0.0005
 class SpoolWriter:
     """Appends records to one stream's segments. Any thread may call, signal handlers and finalizers too.
 
-    Appending takes no lock. A record's place and number are claimed in one step (`spool.segment` says how, and why that
+    Appending takes no lock. A record's place and number are claimed in one step (`spool.claims` says how, and why that
     is safe), then its bytes are written, its length word last: a reader sees a record whole or not at all. A record
     that is claimed and not filled when the process is killed is a hole, which the reader steps over: its call had not
     returned. Values are converted before the claim, so that no code of the user's runs between the two. New segments
@@ -65,8 +68,8 @@ class SpoolWriter:
         self._dropped = 0
         self.broken = False
         """A file was truncated under its mapping: records that had returned may be gone."""
-        self._voided: list[int] = []
-        """Points that were claimed and are not there."""
+        self._missing: dict[int, Missing] = {}
+        """By segment: points that were claimed and are not there."""
         first_bytes = min(format.FIRST_SEGMENT_BYTES, segment_bytes)
         first = self._make_segment(0, first_bytes, format.segment_name(0), hidden=False)
         first.write_header()
@@ -76,18 +79,18 @@ class SpoolWriter:
     @property
     def number(self) -> int:
         """Records numbered so far."""
-        return self._last_claim()[1]
+        return self._tail()[1]
 
     @property
     def points(self) -> int:
         """Scalar points in them."""
-        return self._last_claim()[2] - sum(self._voided)
+        start, records, stretch = self._tail()
+        return stretch.points_before(start, records) - self._missing_points()
 
     @property
     def closed(self) -> bool:
         """True when the stream has ended."""
-        claim = self._last_claim()
-        return claim[0] >= SHUT
+        return self._tail()[2].shut
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
         """Append one row of scalars.
@@ -101,28 +104,26 @@ class SpoolWriter:
             keyset = self._find(keys)
         while True:
             segment = keyset.segment
-            start, records, points, after = segment.tail
+            start, records, stretch = segment.tail
+            end = start + keyset.span
+            if end > stretch.limit:
+                if not segment.make_room(keyset.span):
+                    keyset = self._find_in_next(keyset)
+                continue
             number = records + 1
             # Before the claim, because a value's __float__ may be anybody's code: it may raise, wait, or log.
             row = keyset.pack(keyset.head, number, time_us, step, *values)
-            checksum = _crc32(row)
-            end = start + keyset.span
-            if end > segment.limit:
-                keyset = self._find_in_next(keyset)
-                continue
-            claim: Claim = (end, number, points + keyset.count, [])
             try:
-                after.append(claim)
-                if after[0] is not claim:
-                    # Not after[0]: who stood still meanwhile would go through all claims since, packing at each.
-                    segment.tail = segment.last_claim()
+                if stretch.claim(number, row) is not row:
+                    segment.tail = segment.last()
                     values = keyset.layout.unpack(row)[4:]  # plain numbers: nobody's code runs a second time
                     continue
-                segment.tail = claim
+                segment.tail = (end, number, stretch)
                 keyset.fill(segment.view, start, row)
-                _ROW_PREFIX_PACK(segment.view, start, checksum, keyset.length)
-            except BaseException:  # Ctrl-C, at whatever moment
-                self._give_up(segment, start, keyset.span, number, keyset.count, claim, after)
+                _ROW_PREFIX_PACK(segment.view, start, _crc32(row), keyset.length)
+            except BaseException as error:  # Ctrl-C, at whatever moment
+                if stretch.claims.get(number) is row:
+                    self._give_up(error, segment, start, keyset.span, number, keyset.count)
                 raise
             if segment.suspect and self._look_again(segment, start, keyset.count):
                 keyset = self._find_in_next(keyset)
@@ -151,12 +152,12 @@ class SpoolWriter:
         the stream has ended before, SpoolError when the record cannot be written.
         """
         segment, start, records, points = self._shut()
-        self._settle(segment, start, records, patience_s)
-        data = make_text(points - sum(self._voided), records).encode("utf-8", "surrogatepass")
+        self._settle(segment, start, records, points, patience_s)
+        data = make_text(points - self._missing_points(), records).encode("utf-8", "surrogatepass")
         if len(data) > format.LAST_BYTES - format.SIZED.size:
             raise SpoolError(f"the last record has {len(data)} bytes: at most {format.LAST_BYTES - format.SIZED.size}")
         span = format.PREFIX.size + format.LAST_BYTES
-        self._put(segment, start, _sized_record(format.KIND_JSON, 0, records + 1, None, data, span))
+        self._put(segment, start, sized_record(format.KIND_JSON, 0, records + 1, None, data, span), last=True)
         self._seal(segment)
         return records + 1
 
@@ -164,8 +165,8 @@ class SpoolWriter:
         """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
         reference to what it was given, which may be a tensor with a whole graph behind it."""
         with self._lock:
-            left = _last_rows(self._left) if self._left is not None else {}
-            return {**self._last, **left, **_last_rows(self._segment)}
+            left = last_rows(self._left) if self._left is not None else {}
+            return {**self._last, **left, **last_rows(self._segment)}
 
     def note_dropped(self, points: int) -> None:
         """Write down in the spool how many points this process had to give up so far: its sender says so for it when it
@@ -182,30 +183,30 @@ class SpoolWriter:
 
     def seal(self) -> None:
         """End the stream without a last record: the sender need not look again."""
-        segment, start, records, _ = self._shut(last=False)
-        self._settle(segment, start, records, 0.0)
+        segment, start, records, points = self._shut(last=False)
+        self._settle(segment, start, records, points, 0.0)
         self._seal(segment)
 
     def close(self) -> None:
         """Let go of the memory. The records stay on disk; nothing is appended any more. A thread that is still
         filling a record keeps its mapping until it has done so."""
-        if self._segment.last_claim()[0] < SHUT:
+        if not self._segment.last()[2].shut:
             self._shut(last=False)
-        claim = self._segment.last_claim()
-        self._leave(claim[1], claim[2])
+        self._leave()
 
     def abandon(self) -> None:
         """In a forked child: the stream is the parent's. Later calls here raise SpoolClosedError."""
-        claim = self._segment.last_claim()
         self._lock = threading.RLock()  # another thread of the parent may have held it
-        self._segment.tail = (SHUT, claim[1], claim[2], [None, 0])
-        self._leave(claim[1], claim[2])
+        start, records, stretch = self._segment.last()
+        self._segment.tail = (0, records, shut(records, stretch.points_before(start, records), 0, None))
+        self._leave()
 
     # Within
 
-    def _leave(self, records: int, points: int) -> None:
+    def _leave(self) -> None:
+        start, records, stretch = self._segment.last()
         nowhere = Segment(self._segment.index, format.HEADER_BYTES, bytearray(format.HEADER_BYTES), None)
-        nowhere.tail = (SHUT, records, points, [None, 0])
+        nowhere.tail = (0, records, shut(records, stretch.points_before(start, records), 0, None))
         for segment in (self._segment, self._left):
             if segment is not None:
                 segment.keysets = {}
@@ -213,11 +214,15 @@ class SpoolWriter:
         self._left = None
         self._recent = Keyset((), 0, nowhere)
 
-    def _last_claim(self) -> Claim:
-        claim = self._segment.last_claim()
-        while claim[0] >= SHUT and claim[3][0] is not None:
-            claim = claim[3][0].last_claim()
-        return claim
+    def _tail(self) -> Tail:
+        """Where the stream ends now."""
+        last = self._segment.last()
+        while last[2].successor is not None:
+            last = last[2].successor.last()
+        return last
+
+    def _missing_points(self) -> int:
+        return sum(missing.points for missing in list(self._missing.values()))
 
     def _find(self, keys: tuple[str, ...]) -> Keyset:
         """The keys in the current segment, defined there if they were not."""
@@ -227,7 +232,7 @@ class SpoolWriter:
 
     def _find_in_next(self, keyset: Keyset) -> Keyset:
         """The keys in the segment that follows the one that has no room for a row of them."""
-        self._go_on_from(keyset.segment, keyset.span + _definition_span(keyset.keys))
+        self._go_on_from(keyset.segment, keyset.span + definition_span(keyset.keys))
         return self._find(keyset.keys)
 
     def _define(self, keys: tuple[str, ...]) -> Keyset:
@@ -246,7 +251,7 @@ class SpoolWriter:
 
         def make(start: int, number: int) -> bytes:
             ident = 0 if numbers else start  # a key list is known by where it lies: no two share that
-            return _sized_record(kind, ident, number, time_us, data, span)
+            return sized_record(kind, ident, number, time_us, data, span)
 
         while True:
             segment = self._segment
@@ -261,62 +266,59 @@ class SpoolWriter:
         """Claim `span` bytes and fill them with what `make` returns of place and number. Returns these; None when the
         segment has no room. `append_row` of mapped files does the same in one piece."""
         while True:
-            start, records, points_before, after = segment.tail
-            end = start + span
-            if end > segment.limit:
+            start, records, stretch = place = segment.last()
+            claim = segment.follow(place, span, numbers, points)
+            if claim is None:
                 return None
-            claim: Claim = (end, records + numbers, points_before + points, [])
             number = records + 1 if numbers else 0
             try:
-                after.append(claim)
-                if after[0] is not claim:
-                    segment.tail = segment.last_claim()
+                if stretch.claim(records + 1, claim) is not claim:
                     continue
-                segment.tail = claim
+                segment.tail = (claim.start, claim.records, claim)
                 self._put(segment, start, make(start, number))
-            except BaseException:
-                self._give_up(segment, start, span, number, points, claim, after)
+            except BaseException as error:
+                if stretch.claims.get(records + 1) is claim:
+                    self._give_up(error, segment, start, span, number, points)
                 raise
             if segment.suspect and self._look_again(segment, start, points):
                 return None
             return start, number
 
-    def _put(self, segment: Segment, start: int, record: bytes) -> None:
-        """Fill claimed bytes, the length word last. Raises SpoolError where files are not mapped."""
-        view = segment.view
-        view[start + 8 : start + len(record)] = record[8:]
-        view[start : start + 8] = record[:8]
+    def _put(self, segment: Segment, start: int, record: bytes, *, last: bool = False) -> None:
+        """Fill claimed bytes, the length word last. `last`: of who ends the stream, when the segment may be revoked.
 
-    def _give_up(
-        self, segment: Segment, start: int, span: int, number: int, points: int, claim: Claim, after: list[Claim]
-    ) -> None:
+        Raises SpoolError where files are not mapped, TypeError or ValueError when the segment is revoked."""
+        view = segment.mapped if last else segment.view
+        pack_into(f"{len(record) - 8}s", view, start + 8, record[8:])
+        pack_into("8s", view, start, record[:8])
+
+    def _give_up(self, error: BaseException, segment: Segment, start: int, span: int, number: int, points: int) -> None:
         """An exception came in between: what was claimed and not filled holds nothing, so that no reader waits for it.
-        A record that is whole stands."""
-        if not after or after[0] is not claim or format.PREFIX.unpack_from(segment.view, start)[1]:
+        A record that is whole stands. Raises SpoolClosedError when the exception is that `end()` has given it up."""
+        if segment.revoked:
+            if isinstance(error, (TypeError, ValueError)):  # a view that was released
+                raise SpoolClosedError("the run ended while this was being logged") from None
             return
-        segment.voided.append(points)
-        self._voided.append(points)
-        self._put_void(segment, start, span, number)
+        if format.PREFIX.unpack_from(segment.mapped, start)[1]:
+            return
+        self._note_missing(segment, points)
+        with contextlib.suppress(TypeError, ValueError):  # revoked meanwhile: who did that fills it
+            self._put_void(segment, start, span, number)
 
-    def _put_void(self, segment: Segment, start: int, span: int, number: int) -> None:
+    def _note_missing(self, segment: Segment, points: int) -> None:
+        self._missing.setdefault(segment.index, Missing()).given_up.append(points)
+
+    def _put_void(self, segment: Segment, start: int, span: int, number: int, *, last: bool = False) -> None:
         """Fill claimed bytes with a record that holds nothing. `number` 0: in place of a key list's definition."""
         kind = format.KIND_JSON if number else format.KIND_KEYSET
-        self._put(segment, start, _sized_record(kind, 0, number, None, b"", span))
+        self._put(segment, start, sized_record(kind, 0, number, None, b"", span), last=last)
 
     def _look_again(self, segment: Segment, start: int, points: int) -> bool:
-        """A record was filled while the stream was ended, or its file was truncated. Return True when it must be
-        appended again. Raises SpoolClosedError when `end()` has given it up."""
+        """Return True when the file was truncated while a record was filled: it must be appended again."""
         if segment.broken:
             self.broken = True
-            self._voided.append(points)
-            return True
-        while segment.given_up is None and any(hole.start <= start < hole.end for hole in segment.doubtful):
-            _sleep(_SETTLE_PAUSE_S)
-        for hole in segment.given_up or ():
-            if hole.start <= start < hole.end:
-                self._fill_hole(segment, hole)
-                raise SpoolClosedError("the run ended while this was being logged")
-        return False
+            self._note_missing(segment, points)
+        return segment.broken
 
     def _go_on_from(self, segment: Segment, needed: int) -> None:
         """Return when the current segment is another one. Raises SpoolError, SpoolClosedError."""
@@ -328,29 +330,31 @@ class SpoolWriter:
         """Make a segment that holds at least `needed` bytes of records, and go on there. Under the lock; but a signal
         handler may do the same in between, and then one of the two segments is used."""
         size = max(self._segment_bytes, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
-        if self._quota is not None and old.last_claim()[0] < SHUT:
-            self._quota.make_room(self._folder, old.index, size, lambda: old.last_claim()[0] >= SHUT)
-        while (claim := old.last_claim())[0] < SHUT:
+        if self._quota is not None and not old.last()[2].shut:
+            self._quota.make_room(self._folder, old.index, size, lambda: old.last()[2].shut)
+        while not (last := old.last())[2].shut:
             name, new = self._hidden_name(old.index + 1), None
             try:
                 new = self._make_segment(old.index + 1, size, name, hidden=True)
-                while claim[0] < SHUT:
-                    new.begin_behind(claim[1], claim[2])
-                    claim[3].append((SHUT, claim[1], claim[2], [new, claim[0]]))
-                    claim = claim[3][0]
+                while not last[2].shut:
+                    start, records, stretch = last
+                    points = stretch.points_before(start, records)
+                    new.begin_behind(records, points)
+                    stretch.claim(records + 1, shut(records, points, start, new))
+                    last = old.last()
             except SpoolError as error:
                 if self._quota is None or not self._quota.found_room(self._folder, old.index, error):
                     raise
             finally:
-                if new is None or old.last_claim()[3][:1] != [new]:
+                if new is None or old.last()[2].successor is not new:
                     (self._folder / name).unlink(missing_ok=True)
-        self._switch(old, claim)
+        self._switch(old, last[2])
 
-    def _switch(self, old: Segment, last: Claim) -> None:
-        """Do what a chain's last claim says. May be repeated, and done by two at once.
+    def _switch(self, old: Segment, last: Stretch) -> None:
+        """Do what a chain's last stretch says. May be repeated, and done by two at once.
 
         Raises SpoolClosedError, OSError."""
-        new, end = last[3][:2]
+        new = last.successor
         if new is None:
             raise SpoolClosedError("the stream has ended")
         new.write_header()
@@ -360,10 +364,10 @@ class SpoolWriter:
             with contextlib.suppress(FileNotFoundError):  # somebody else was here a moment ago
                 (self._folder / hidden).rename(self._folder / format.segment_name(new.index))
             new.hidden = None
-        old.seal(end)  # after its successor can be found: a sealed segment without one is the stream's last
+        old.seal(last.end)  # after its successor can be found: a sealed segment without one is the stream's last
         if self._segment is old:
             if self._left is not None:
-                self._last.update(_last_rows(self._left))
+                self._last.update(last_rows(self._left))
                 self._left.keysets = {}  # they refer to their segment: its memory is freed at once without them
             self._in_use = [one for one in self._in_use if one() is not None] + [weakref.ref(old)]
             self._left, self._segment = old, new
@@ -373,26 +377,26 @@ class SpoolWriter:
         before it. Takes no lock: a thread that waits for room in a full spool may hold it. Raises SpoolClosedError."""
         while True:
             segment = self._segment
-            claim = segment.last_claim()
-            start, records, points, after = claim
-            if start >= SHUT:
-                self._switch(segment, claim)
+            start, records, stretch = segment.last()
+            if stretch.shut:
+                self._switch(segment, stretch)
                 continue
+            points = stretch.points_before(start, records)
             end = start + (format.PREFIX.size + format.LAST_BYTES if last else 0)
-            final: Claim = (SHUT, records + int(last), points, [None, end])
-            after.append(final)
-            if after[0] is final:
+            final = shut(records + int(last), points, end, None)
+            if stretch.claim(records + 1, final) is final:
                 return segment, start, records, points
 
-    def _settle(self, segment: Segment, end: int, records: int, patience_s: float) -> None:
-        """Wait until all records before `end` are filled. Those that are not after `patience_s` are given up."""
+    def _settle(self, segment: Segment, end: int, records: int, points: int, patience_s: float) -> None:
+        """Wait until all records before `end` are filled. Those that are not after `patience_s` are given up. Raises
+        SpoolError."""
         deadline = time.monotonic() + patience_s
         for one in self._in_use:
             left = one()
             if left is not None:
-                last = left.last_claim()
-                self._settle_segment(left, last[3][1], last[1], last[2], deadline)
-        self._settle_segment(segment, end, records, segment.last_claim()[2], deadline)
+                last = left.last()[2]
+                self._settle_segment(left, last.end, last.records, last.points, deadline)
+        self._settle_segment(segment, end, records, points, deadline)
 
     def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
         if segment.broken:
@@ -403,23 +407,19 @@ class SpoolWriter:
             holes = walk(segment, end, records)[1]
         if not holes:
             return
-        # Who fills one of them from here on looks again, and waits until it is decided whether it came too late.
-        segment.doubtful = holes
-        segment.suspect = True
+        # Not looked at and then filled: a reader may see what comes in between, and it would not be there in the end.
+        with self._writing():
+            segment.revoke()
         there, holes = walk(segment, end, records)
+        self._missing.setdefault(segment.index, Missing()).settled = points - segment.points_before - there
         for hole in holes:
-            self._fill_hole(segment, hole)
-        self._voided.append(points - segment.points_before - there - sum(segment.voided))
-        segment.given_up = holes
-
-    def _fill_hole(self, segment: Segment, hole: Hole) -> None:
-        for start, span, number in hole.records():
-            self._put_void(segment, start, span, number)
+            for start, span, number in hole.records():
+                self._put_void(segment, start, span, number, last=True)
 
     def _seal(self, segment: Segment) -> None:
         """Raises SpoolError."""
         with self._writing():
-            segment.seal(segment.last_claim()[3][1])
+            segment.seal(segment.last()[2].end)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -443,36 +443,3 @@ class SpoolWriter:
 
     def _hidden_name(self, index: int) -> str:
         return f".{format.segment_name(index)}-{next(self._hidden_names)}"
-
-
-def _sized_record(kind: int, ident: int, number: int, time_us: int | None, data: bytes, span: int) -> bytes:
-    """A whole record of `span` bytes."""
-    record = bytearray(span)
-    time_us = time.time_ns() // 1000 if time_us is None else time_us
-    format.SIZED.pack_into(record, format.PREFIX.size, kind, ident, number, time_us, len(data))
-    first = format.PREFIX.size + format.SIZED.size
-    record[first : first + len(data)] = data
-    with memoryview(record) as view:
-        format.PREFIX.pack_into(record, 0, _crc32(view[format.PREFIX.size :]), span - format.PREFIX.size)
-    return bytes(record)
-
-
-def _definition_span(keys: tuple[str, ...]) -> int:
-    """At most how many bytes the definition of a key list takes."""
-    return format.PREFIX.size + format.padded(format.SIZED.size + sum(4 * len(key) + 1 for key in keys))
-
-
-def _last_rows(segment: Segment) -> dict[str, float]:
-    """Each key's value in the last row that had it, as far as one segment knows."""
-    values: dict[str, float] = {}
-    for keyset in sorted(segment.keysets.values(), key=lambda one: one.last):
-        if keyset.last:
-            row = keyset.layout.unpack_from(segment.view, keyset.last + format.PREFIX.size)
-            values.update(zip(keyset.keys, row[4:], strict=True))
-    return values
-
-
-def split_keys(keys: Sequence[str]) -> list[tuple[str, ...]]:
-    """Key lists of at most MAX_KEYS_PER_ROW, in order."""
-    width = format.MAX_KEYS_PER_ROW
-    return [tuple(keys[start : start + width]) for start in range(0, len(keys), width)]
