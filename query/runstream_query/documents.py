@@ -35,6 +35,7 @@ _SUMMARY_METRICS = 10_000
 _ALL_METRICS = 1_000_000
 _MOST_FIELDS = 1_000_000
 """What `run_columns.sql` gives at most."""
+_PAGE = {"max_result_rows": large.MOST_KEYS_IN_PAGE, "max_result_bytes": 4 * large.MOST_IN_PAGE}
 
 
 @dataclass(slots=True)
@@ -55,6 +56,13 @@ class Loaded:
     def is_partial(self, run: str) -> bool:
         """Whether something of the run's documents was left out."""
         return run in self.cut or run in self.cut_configs or bool(self.large.get(run))
+
+    def weight(self, run: str) -> tuple[int, int]:
+        """Keys and, about, bytes of what is shown of the run."""
+        sections = [*self.fields[run].values(), self.summaries[run]]
+        texts = (value for section in sections for value in section.values() if isinstance(value, str))
+        keys = sum(map(len, sections))
+        return keys, 32 * keys + sum(map(len, texts))
 
     def take(self, run: str, other: Loaded) -> None:
         """Take over what `other` says of a run."""
@@ -77,8 +85,10 @@ async def load(
     environment: bool = False,
     columns: Columns = ALL,
     in_list: bool = True,
+    bounded: bool = False,
 ) -> Loaded:
-    """`in_list`: leave out what is too large for one of many. Raises StorageError."""
+    """`in_list`: leave out what is too large for one of many; `bounded`: refuse what is more than a page carries.
+    Raises StorageError."""
     loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
@@ -86,14 +96,17 @@ async def load(
     question = {"project": project, "runs": list(runs), **columns.parameters}
     most = _SUMMARY_METRICS if len(runs) > 1 else _ALL_METRICS
     longest = large.LONGEST_IN_LIST if in_list else 0
+    most_keys = large.MOST_KEYS_IN_LIST + 1 if in_list else _MOST_FIELDS
+    limits = {"longest": longest, "most_keys": most_keys}
+    settings = {**ONE_THREAD, **(_PAGE if bounded else {})}
     # Side by side, so each by one thread: to divide a page's rows among threads takes longer than to read them.
     fields, metrics = await asyncio.gather(
-        storage.rows("run_columns", settings=ONE_THREAD, sections=sections, longest=longest, **question),
-        storage.rows("run_values", settings=ONE_THREAD, limit=most + 1, **question)
+        storage.rows("run_columns", settings=settings, sections=sections, **limits, **question),
+        storage.rows("run_values", settings=settings, limit=most + 1, **question)
         if columns.wants_metrics
         else _no_rows(),
     )
-    _take_fields(loaded, fields, large.MOST_IN_LIST if in_list else 1 << 62)
+    _take_fields(loaded, fields, (large.MOST_KEYS_IN_LIST, large.MOST_IN_LIST) if in_list else (1 << 62, 1 << 62))
     if len(fields) >= _MOST_FIELDS:
         raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
     found: dict[str, int] = defaultdict(int)
@@ -112,14 +125,15 @@ async def load(
     return loaded
 
 
-def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most_bytes: int) -> None:
-    """`most_bytes`: of all config and summary values of a run."""
+def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
+    """`most`: keys of a section of a run, and bytes of all config and summary values of a run."""
     taken: dict[str, int] = defaultdict(int)
+    most_keys, most_bytes = most
     for row in rows:
         run, section, key = row["run"], row["section"], row["key"]
         if section in ("config", "summary"):
             taken[run] += len(key) + len(row["value"])
-            if taken[run] > most_bytes:
+            if taken[run] > most_bytes or len(loaded.fields[run][section]) >= most_keys:
                 (loaded.cut_configs if section == "config" else loaded.cut).add(run)
                 continue
         value = text.parsed(row["value"])

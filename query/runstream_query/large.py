@@ -1,8 +1,9 @@
-"""Values of a run's document that are too large for a message: known by their size, read one by one."""
+"""Values of a run's document that are too large for a message: known by their size, read one by one. And how many runs
+make a page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runstream_query.storage import Storage
@@ -11,6 +12,10 @@ LONGEST_IN_LIST = 64 << 10
 """Bytes of one value in a list of runs: a larger one comes with the run alone."""
 MOST_IN_LIST = 1 << 20
 """Bytes of all config and summary values of one run in a list."""
+MOST_KEYS_IN_LIST = 20_000
+"""Of one run's config, and of its summary, in a list."""
+MOST_KEYS_IN_PAGE, MOST_IN_PAGE = 50_000, 8 << 20
+"""Keys and bytes of all runs of a page: a page that has more ends earlier, after one run at least."""
 MOST_AT_ONCE = 160 << 20
 """Bytes of all large values that one answer carries."""
 _MARK = "\x1epieces "
@@ -39,6 +44,17 @@ class LargeValue:
     def shown(self) -> str:
         """What stands in its place."""
         return f"({self.size_bytes:,} bytes: too large to be shown here)"
+
+
+def fitting(weights: Iterable[tuple[int, int]]) -> int:
+    """How many of a page's runs it carries, of whose documents these are the keys and the bytes."""
+    keys = size = count = 0
+    for run_keys, run_bytes in weights:
+        keys, size = keys + run_keys, size + run_bytes
+        if count and (keys > MOST_KEYS_IN_PAGE or size > MOST_IN_PAGE):
+            break
+        count += 1
+    return count
 
 
 async def read(storage: Storage, project: str, run: str, found: Sequence[LargeValue]) -> dict[LargeValue, str]:

@@ -10,6 +10,10 @@ import zstandard
 
 from runstream_common.clickhouse_protocol import BadRequestError, unpack
 from runstream_common.forms import form_fields
+from runstream_proto.v1 import saved_pb2
+from runstream_query.errors import InvalidQuestionError
+from runstream_query.large import MOST_IN_PAGE, MOST_KEYS_IN_PAGE, fitting
+from runstream_query.web.forms import fill
 
 FORM = "multipart/form-data; boundary=B"
 MOST = 1 << 20
@@ -61,3 +65,17 @@ def test_a_form_that_costs_more_than_it_weighs_is_refused(body: bytes) -> None:
         form_fields(FORM, body)
     # Of processor time, and thirty times what it takes: the parser before took 19 s.
     assert time.process_time() - before < 3
+
+
+@pytest.mark.parametrize("value", [10**400, [-(10**400)], {"a": 10**400}])
+def test_a_number_beyond_a_double_is_the_caller_s_mistake(value: object) -> None:
+    with pytest.raises(InvalidQuestionError, match="does not fit"):
+        fill(saved_pb2.UpdateRunsRequest(), {"project": "p", "config": {"lr": value}})
+
+
+def test_a_page_ends_where_its_documents_are_too_much_for_an_answer() -> None:
+    assert fitting([(100, 5000)] * 300) == 300
+    assert fitting([(MOST_KEYS_IN_PAGE // 2, 0)] * 5) == 2
+    assert fitting([(1, MOST_IN_PAGE // 4)] * 9) == 4
+    assert fitting([(MOST_KEYS_IN_PAGE * 9, 0), (1, 1)]) == 1, "one run is always carried"
+    assert fitting([]) == 0

@@ -1,6 +1,6 @@
 -- The documents of some runs as a table shows them, one row a key: of config and summary only the keys by name or pattern
 -- (RE2, '' for none), unless all_config, all_summary. A value of more than `longest` bytes (0: none) comes as a mark of
--- its size. Parameters: project; runs; sections (empty: all); longest; config_names, config_pattern, all_config;
+-- its size. Parameters: project; runs; sections (empty: all); longest; most_keys, of a run's section; config_names, config_pattern, all_config;
 -- summary_names, summary_pattern, all_summary.
 SELECT
     run, section, key,
@@ -15,4 +15,5 @@ PREWHERE project = {project:String} AND run IN {runs:Array(String)}
        OR ({summary_pattern:String} != '' AND match(key, {summary_pattern:String})))
 WHERE deleted = 0
 ORDER BY run, section, key
+LIMIT {most_keys:UInt64} BY run, section
 LIMIT 1000000

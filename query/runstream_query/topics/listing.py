@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runstream_common.clickhouse import StorageRefusedError
 from runstream_common.control.store import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.documents import STATE_NAMES, load, make_run, to_value
-from runstream_query.errors import InvalidQuestionError
+from runstream_query import large
+from runstream_query.documents import STATE_NAMES, Loaded, load, make_run, to_value
+from runstream_query.errors import EXPENSIVE_CODES, InvalidQuestionError
 from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.selection.column import Column
-from runstream_query.selection.columns import ALL, parse_columns
+from runstream_query.selection.columns import ALL, Columns, parse_columns
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.ordering import parse_order
 from runstream_query.selection.reading import parse_fields, select, value_of
@@ -52,17 +55,38 @@ class Listing:
         found = selection.page(order, after, size + 1).tolist()
         response = pb.ListRunsResponse(total=len(selection.places))
         rows = selection.table.rows(found[:size])
+        runs = [str(row["run"]) for row in rows]
         if shown:
             loaded = shown.load(selection.table, found[:size])
-        elif columns == ALL:
-            read = partial(load, self._storage, project)
-            loaded = await self._lookup.tables.whole(project, [str(row["run"]) for row in rows], read)
         else:
-            loaded = await load(self._storage, project, [str(row["run"]) for row in rows], columns=columns)
+            loaded, carried = await self._load(project, runs, columns)
+            rows = rows[:carried]
         response.runs.extend(make_run(project, row, loaded) for row in rows)
-        if len(found) > size:
-            response.next_page_token = make_token(request, selection.place_of(found[size - 1], order))
+        if len(found) > len(rows):
+            response.next_page_token = make_token(request, selection.place_of(found[len(rows) - 1], order))
         return response
+
+    async def _load(self, project: str, runs: Sequence[str], columns: Columns) -> tuple[Loaded, int]:
+        """Documents of the first of these runs, and of how many: so many as one answer carries. A few runs with
+        documents without end would keep a project's list from everybody else."""
+        try:
+            loaded = await self._read(project, runs, columns, bounded=True)
+        except StorageRefusedError as error:
+            if error.code not in EXPENSIVE_CODES:
+                raise
+            rows = await self._storage.rows(
+                "page_sizes", project=project, runs=list(runs), longest=large.LONGEST_IN_LIST
+            )
+            sizes = {row["run"]: (row["keys"], row["bytes"]) for row in rows}
+            runs = runs[: large.fitting(sizes.get(run, (0, 0)) for run in runs)]
+            loaded = await self._read(project, runs, columns, bounded=False)
+        return loaded, large.fitting(map(loaded.weight, runs))
+
+    async def _read(self, project: str, runs: Sequence[str], columns: Columns, bounded: bool) -> Loaded:
+        if columns == ALL:
+            read = partial(load, self._storage, project, bounded=bounded)
+            return await self._lookup.tables.whole(project, runs, read)
+        return await load(self._storage, project, runs, columns=columns, bounded=bounded)
 
     async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
