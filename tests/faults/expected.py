@@ -7,12 +7,14 @@ import signal
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.faults import documents
 from tests.faults.documents import Item, Key
-from tests.faults.truth import records_of, worker_records
+from tests.faults.truth import ENOUGH, records_of, worker_records
 from tests.faults.workload import Attempt, Workload
+from tests.support.counters import read_counters
 
 _LAST = 1 << 30
 """The epoch of an attempt that the ledger does not know."""
@@ -64,6 +66,7 @@ def expect(workload: Workload, epochs: Mapping[str, int], *, lossy: bool = False
                 expected.add(items, returned=returned, lossy=lossy)
             if not lossy:
                 expected.add(_end(attempt), returned=True, lossy=lossy)
+                expected.add(_end_before_kill(attempt), returned=False, lossy=lossy)
         for attempt in stream.attempts:
             if not attempt.writer_id:  # killed within `init()`, after it may have described the run
                 expected.add(documents.of_init(attempt.order), returned=False, lossy=lossy)
@@ -88,6 +91,18 @@ def _worker_records(attempt: Attempt) -> Iterator[tuple[list[Item], bool]]:
         for index in range(submitted):
             for record in worker_records(attempt.order, worker, index):
                 yield record, index < returned
+
+
+def _end_before_kill(attempt: Attempt) -> Iterator[Item]:
+    """Of a trainer that was killed when it had logged all: its finish record may have been written."""
+    counts = [attempt.counts(thread) for thread in range(attempt.order.threads)]
+    told = read_counters(Path(attempt.order.oracle).with_name(ENOUGH))[0]
+    logged_all = all(
+        submitted == returned and (told or returned >= attempt.order.rows) for submitted, returned in counts
+    )
+    if attempt.process.poll() == -signal.SIGKILL and logged_all:
+        points = sum(returned for _, returned in counts) * attempt.order.metrics
+        yield ("ends", attempt.order.run, attempt.writer_id), ("finished", points)
 
 
 def _end(attempt: Attempt) -> Iterator[Item]:

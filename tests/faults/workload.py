@@ -234,12 +234,12 @@ class Workload:
                 problems.append(f"{attempt.log.stem} ended with {status}:\n{tail(attempt.log)}")
         return problems
 
-    def sync(self, timeout_s: float = 40.0) -> list[str]:
+    def sync(self, timeout_s: float = 120.0) -> list[str]:
         """`runstream sync` for each node, as an operator would; returns what is wrong."""
         problems = []
         syncs = []
         for environment in self._environments:
-            command = [sys.executable, "-m", "runstream.cli", "sync", environment["RUNSTREAM_DIR"], "--timeout", "15"]
+            command = [sys.executable, "-m", "runstream.cli", "sync", environment["RUNSTREAM_DIR"], "--timeout", "60"]
             if Path(environment["RUNSTREAM_DIR"], "streams").is_dir():
                 pipe = subprocess.PIPE
                 syncs.append(subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, env=environment))

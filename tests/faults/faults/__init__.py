@@ -6,7 +6,7 @@ from __future__ import annotations
 from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
 from tests.faults.faults import services, storage, users
 from tests.faults.faults.base import Fault, Round
-from tests.faults.faults.hostile import check_hostile, hostile_user
+from tests.faults.faults.hostile import check_hostile, honest, hostile_user
 from tests.faults.faults.network import lost_answers, network, reorder
 from tests.faults.faults.processes import (
     FAILPOINTS,
@@ -63,7 +63,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("workers orphaned", (0, 1), users.kill_some, load_s=6, before=users.with_workers),
     Fault("exit in threads", (0, 1), users.undisturbed, load_s=4, before=users.leaving_threads),
     Fault("daemon threads", (0, 1), users.undisturbed, load_s=4, before=users.daemon_threads),
-    Fault("dead streams", (0, 1), users.dead_streams, load_s=400, after=users.check_dead, watched=True),
+    Fault("dead streams", (0, 1), users.dead_streams, load_s=400, before=honest, after=users.check_dead, watched=True),
     Fault("kill sender", (0, 1), kill_sender, watched=True),
     Fault("kill up", (UP_LAB,), services.kill_up, load_s=10, watched=True),
     Fault("control database damaged", (UP_LAB,), services.damage_control, load_s=10),
@@ -74,7 +74,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk full under media", (DISK_LAB,), fill("media")),
     Fault("disk full under control", (DISK_LAB,), fill("control"), load_s=10),
     Fault("several at once", (0, 1), several, load_s=10),
-    Fault("hostile user", (0, 1), hostile_user, load_s=300, after=check_hostile, watched=True),
+    Fault("hostile user", (0, 1), hostile_user, load_s=300, before=honest, after=check_hostile, watched=True),
     Fault("part damaged", (0,), users.undisturbed, load_s=3, after=storage.check_damaged_part),
     Fault("disk full under clickhouse", (DISK_LAB,), fill("clickhouse"), after=check_letters),
     Fault("disk full under kafka", (DISK_LAB,), fill("kafka")),

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -20,6 +21,7 @@ from tests.faults.faults.base import Round
 from tests.faults.faults.topic import check_letters
 from tests.faults.findings import Findings
 from tests.faults.hostile_user import Door
+from tests.faults.lab import Lab
 from tests.faults.truth import step_of
 from tests.faults.workload import ROOT
 from tests.field.wire import Client
@@ -28,6 +30,7 @@ from tests.support.processes import wait_for
 LATE_S = 60.0
 """On a machine that is busy with laboratories; beside a writer that ended nothing arrives at all."""
 _TRIES = 3
+_PATIENCE_S = 180.0
 _PLACES = ("decode", "prepare", "documents", "insert")
 """Of the writer, at each of which a batch of the hostile user raises."""
 _ERRORS = ("KeyError", "MemoryError", "OverflowError", "RecursionError", "TypeError", "UnicodeError")
@@ -35,6 +38,11 @@ _LOTS = 2
 _BOMB_BYTES = 512 << 20
 _ROOM_BYTES = 256 << 20
 """What bombs may cost the query service, with all else that it does meanwhile."""
+
+
+def honest(lab: Lab, folder: Path) -> dict[str, Any]:
+    """Trainers that log a little for as long as it takes."""
+    return {"rows_per_s": 30.0}
 
 
 def hostile_user(round: Round) -> None:
@@ -49,8 +57,11 @@ def hostile_user(round: Round) -> None:
         _send_broken(round)
         _send_failing(round)
         _send_bombs(round)
-        _, said = user.communicate(timeout=240)
-        round.expect(user.returncode == 0, f"the hostile user: {said.decode(errors='replace')[-2500:]}")
+        try:
+            _, said = user.communicate(timeout=_PATIENCE_S)
+            round.expect(user.returncode == 0, f"the hostile user: {said.decode(errors='replace')[-2500:]}")
+        except subprocess.TimeoutExpired:
+            round.expect(False, f"the hostile user has not ended after {_PATIENCE_S:g} s")
         _expect_honest_in_time(round)
     finally:
         user.kill()
