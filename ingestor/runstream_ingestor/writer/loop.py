@@ -26,6 +26,7 @@ from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.rewrites import Rewrites
 from runstream_ingestor.writer.store import (
     RETRY_MAX_S,
     RETRY_MIN_S,
@@ -93,12 +94,14 @@ class Writer:
         limits: FlushLimits,
         instruments: WriterInstruments,
         undertaker: Undertaker,
+        rewrites: Rewrites,
     ) -> None:
         self._consumer = consumer
         self._insert = insert
         self._limits = limits
         self._instruments = instruments
         self._undertaker = undertaker
+        self._rewrites = rewrites
         self._stopping = asyncio.Event()
         self._storing: deque[asyncio.Task[None]] = deque()
         self._early: list[Delivery | PoisonDelivery] = []
@@ -147,6 +150,7 @@ class Writer:
         try:
             await self._settled.wait()
         finally:
+            self._rewrites.forget()  # their next owner stores what is not known here
             self._giving_up = False
 
     async def _rest(self) -> None:
@@ -213,6 +217,7 @@ class Writer:
             try:
                 passage("writer.decode", delivery.message.origin.run)
                 decoded = decode(delivery)
+                self._rewrites.mark(decoded)
             except ShapeError as error:
                 gathered.refused.append(_Refused(delivery, "batch does not hold together", str(error)))
                 continue
@@ -233,6 +238,8 @@ class Writer:
                 await self._put_aside(poison, "unreadable message", poison.reason)
             for refused in gathered.refused:
                 await self._put_aside(refused.delivery, refused.reason, refused.detail)
+            if before is not None and any(decoded.may_replace for decoded in gathered.decoded):
+                await asyncio.wait([before])  # what it stores may be what these replace
             if gathered.decoded:
                 await self._store_all(gathered.decoded)
         except _AbandonedError:
@@ -256,8 +263,12 @@ class Writer:
         batches = await self._undertaker.without_dead(batches, retry)
         if not batches:
             return
+        ledger = self._limits.ledger
         try:
-            flush = await asyncio.to_thread(prepare, batches, self._limits.ledger)
+            replaced = await self._rewrites.notes(batches, retry) if ledger else []
+            flush = await asyncio.to_thread(prepare, batches, replaced, ledger)
+        except _AbandonedError:
+            raise
         except Exception as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside
             await self._isolate(batches, "batch cannot be prepared", _described(error))
             return
