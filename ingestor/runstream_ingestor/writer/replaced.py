@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from runstream_common.proofs import name_hash, name_hashes, point_hashes, row_hashes
+from runstream_common.proofs import STEP_FACTOR, name_hash, name_hashes, point_hashes, row_hashes
 from runstream_ingestor.writer.decode import Block, Decoded
 
 UInt64 = NDArray[np.uint64]
@@ -121,11 +121,12 @@ def _contest(found: Sequence[Rows]) -> Losers:
         np.concatenate([getattr(rows, column) for rows in found])
         for column in ("names", "steps", "versions", "hashes", "owners")
     )
-    order = np.lexsort((owners, hashes, versions, steps, names))
+    with np.errstate(over="ignore"):
+        keys = names + steps.view(np.uint64) * np.uint64(STEP_FACTOR)
+    order = np.lexsort((versions, keys))  # stable: of a row that is stored and comes again, the batch's is behind
     names, steps, versions, hashes, owners = (c[order] for c in (names, steps, versions, hashes, owners))
-    same_key = (names[1:] == names[:-1]) & (steps[1:] == steps[:-1])
-    same_row = same_key & (versions[1:] == versions[:-1]) & (hashes[1:] == hashes[:-1])
-    once = np.append(~same_row, True)  # of a row that is stored and comes again, the batch's: it sorts last
+    same_row = (names[1:] == names[:-1]) & (steps[1:] == steps[:-1]) & (versions[1:] == versions[:-1])
+    once = np.append(~same_row, True)
     names, steps, versions, hashes, owners = (c[once] for c in (names, steps, versions, hashes, owners))
     lost = np.flatnonzero((names[1:] == names[:-1]) & (steps[1:] == steps[:-1]))
     winners = owners[lost + 1]

@@ -210,8 +210,8 @@ def _rows(batches: Sequence[Decoded], lost: Losers) -> Iterator[Row]:
             "batch": origin.batch_number,
             "note": int.from_bytes(note, "little"),
             "epoch": origin.epoch,
-            "versions": versions.tolist(),
-            "hashes": hashes.tolist(),
+            "versions": versions,
+            "hashes": hashes,
             "written": written,
             "run_month": run_month(origin.run_created_us),
         }
