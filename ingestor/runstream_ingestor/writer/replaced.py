@@ -122,13 +122,18 @@ def _contest(found: Sequence[Rows]) -> Losers:
         for column in ("names", "steps", "versions", "hashes", "owners")
     )
     with np.errstate(over="ignore"):
-        keys = names + steps.view(np.uint64) * np.uint64(STEP_FACTOR)
-    order = np.lexsort((versions, keys))  # stable: of a row that is stored and comes again, the batch's is behind
-    names, steps, versions, hashes, owners = (c[order] for c in (names, steps, versions, hashes, owners))
-    same_row = (names[1:] == names[:-1]) & (steps[1:] == steps[:-1]) & (versions[1:] == versions[:-1])
-    once = np.append(~same_row, True)
-    names, steps, versions, hashes, owners = (c[once] for c in (names, steps, versions, hashes, owners))
-    lost = np.flatnonzero((names[1:] == names[:-1]) & (steps[1:] == steps[:-1]))
-    winners = owners[lost + 1]
+        order = np.argsort(names + steps.view(np.uint64) * np.uint64(STEP_FACTOR))
+    names, steps, versions, owners = (column[order] for column in (names, steps, versions, owners))
+    first = np.append(True, (names[1:] != names[:-1]) | (steps[1:] != steps[:-1]))
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, len(first)))
+    highest = np.repeat(np.maximum.reduceat(versions, starts), sizes)
+    lost = np.flatnonzero(versions < highest)
+    if not len(lost):
+        return {}
+    # Of a row that is stored and comes again, the batch.
+    winners = np.maximum.reduceat(np.where(versions == highest, owners, _STORED), starts)
+    winners = np.repeat(winners, sizes)[lost]
     noted_by = np.where(winners == _STORED, owners[lost], winners)
-    return {int(by): (versions[lost[noted_by == by]], hashes[lost[noted_by == by]]) for by in np.unique(noted_by)}
+    lost_hashes = hashes[order[lost]]
+    return {int(by): (versions[lost[noted_by == by]], lost_hashes[noted_by == by]) for by in np.unique(noted_by)}
