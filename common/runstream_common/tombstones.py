@@ -133,7 +133,7 @@ async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int], sett
     for table in RUN_TABLES:
         await _delete(client, table, f"{where}version < {by_version}", parameters, settings)
     await _delete(client, "series", f"{where}last.version < {by_version}", parameters, settings)
-    for table in ("ledger", "rejects"):
+    for table in ("ledger", "rejects", "replaced_points"):
         await _delete(client, table, f"{where}epoch <= {by_epoch}", parameters, settings)
     for table in ROLLUP_TABLES:
         await _delete(client, table, where.removesuffix(" AND "), parameters, settings)

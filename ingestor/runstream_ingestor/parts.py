@@ -26,6 +26,7 @@ from runstream_ingestor.gateway.stops import Stops
 from runstream_ingestor.writer.config import WriterConfig
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.loop import Writer
+from runstream_ingestor.writer.rewrites import StoredRewrites
 from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 
 LOG = structlog.get_logger()
@@ -88,7 +89,8 @@ class WriterPart:
         undertaker = TombstoneUndertaker(self._client, instruments)
         await undertaker.start()
         insert = ArrowInserter(self._client, self._config.tokens)
-        self._writer = Writer(self._consumer, insert, self._config.limits, instruments, undertaker)
+        rewrites = StoredRewrites(self._client)
+        self._writer = Writer(self._consumer, insert, self._config.limits, instruments, undertaker, rewrites)
         self._task = asyncio.create_task(self._writer.run(), name="writer")
 
     async def ended(self) -> None:

@@ -16,7 +16,8 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query import damage
 from runstream_query.documents import STATES, timestamp
 from runstream_query.editing.edits import WRITER as EDITS
-from runstream_query.proving import WHOLE, Dead, Proof, computed_by, prove_points
+from runstream_query.proving import computed_by, prove_points
+from runstream_query.proving_blocks import WHOLE, Dead, Proof
 from runstream_query.proving_documents import prove_documents
 from runstream_query.storage import Storage
 

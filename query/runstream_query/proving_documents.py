@@ -9,7 +9,7 @@ from runstream_common.document_proofs import table_of
 from runstream_common.identity import version
 from runstream_common.tombstones import METRIC_TABLES
 from runstream_query.editing.edits import WRITER as EDITS
-from runstream_query.proving import WHOLE, Batch, Dead, Proof
+from runstream_query.proving_blocks import WHOLE, Batch, Dead, Proof
 from runstream_query.storage import Storage
 
 _MISSING = "is missing"

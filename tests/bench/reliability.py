@@ -4,7 +4,8 @@
 in turn. `takeover_s`: from the SIGKILL of a writer under 200,000 points/s until every rank's newest point is visible
 again within 1.5 s. `freshness`: p99 at 200,000 points/s in the quiet state. `outage`: resident memory of gateway and
 writer while ClickHouse is away under load, and how long the writer then needs to catch up. `verify_run_s`,
-`verify_project_s`: until `Api` has the verdict of a run of 20 million points, and those of 1000 runs of 10,000 points.
+`verify_project_s`: until `Api` has the verdict of a run of 20 million points, and those of 1000 runs of 10,000 points,
+also in seconds of the engine's processors. `ledger_prepare_ratio`: what the ledger's digests cost the writer's process.
 """
 
 from __future__ import annotations

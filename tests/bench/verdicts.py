@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from runstream.api import Api
 from runstream_common.clickhouse import connect
 from runstream_ingestor.writer.decode import Decoded
+from runstream_ingestor.writer.replaced import losers
+from runstream_ingestor.writer.store import prepare
+from runstream_ingestor.writer.tops import Tops
 from tests.bench.pipeline import METRICS, say
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack
@@ -35,29 +39,61 @@ def verdicts(folder: Path, points: int, runs: int, points_a_run: int) -> dict[st
         asyncio.run(_fill(stack, points, runs, points_a_run))
         os.environ.update(stack.sdk_environment(folder / "spool"))
         api = Api(timeout_s=120)
-        run_s = _best(lambda: [api.run(f"{_LONG}/run").completeness], points)
-        project_s = _best(lambda: [found for _, found in api.verdicts(_PROJECT)], runs * points_a_run)
+        engine = psutil.Process(stack.clickhouse.service.pid)
+        run_s, run_cpu_s = _best(engine, lambda: [api.run(f"{_LONG}/run").completeness], points)
+        project_s, project_cpu_s = _best(
+            engine, lambda: [found for _, found in api.verdicts(_PROJECT)], runs * points_a_run
+        )
         say(f"verify: a run of {points:,} points {run_s:.2f} s, a project of {runs:,} runs {project_s:.2f} s")
         return {
             "verify_run_points": points,
             "verify_run_s": run_s,
+            "verify_run_engine_cpu_s": run_cpu_s,
             "verify_project_runs": runs,
             "verify_project_points": runs * points_a_run,
             "verify_project_s": project_s,
+            "verify_project_engine_cpu_s": project_cpu_s,
+            **_cost(),
         }
     finally:
         stack.stop()
 
 
-def _best(ask: Callable[[], list[dict[str, Any]]], points: int) -> float:
-    best = float("inf")
+def _best(engine: psutil.Process, ask: Callable[[], list[dict[str, Any]]], points: int) -> tuple[float, float]:
+    """Seconds by the clock, and of the engine's processors."""
+    best, best_cpu = float("inf"), float("inf")
     for _ in range(_TIMES):
-        started = time.perf_counter()
+        used, started = _cpu_s(engine), time.perf_counter()
         found = ask()
         best = min(best, time.perf_counter() - started)
+        best_cpu = min(best_cpu, _cpu_s(engine) - used)
         if {one["verdict"] for one in found} != {"complete"} or sum(one["rows_proved"] for one in found) != points:
             raise SystemExit(f"not complete: {found[:1]}")
-    return round(best, 2)
+    return round(best, 2), round(best_cpu, 2)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _cost() -> dict[str, float]:
+    """What proofs cost the writer before it inserts: its processor time with the ledger and without, same batches."""
+    batches = list(_batches(Attempt("main", _LONG, "run"), _ROWS_A_BATCH * METRICS * _BATCHES_A_FLUSH))
+    seconds: dict[bool, float] = {}
+    for ledger in (False, True) * _TIMES:
+        tops, started = Tops(), time.process_time()
+        if ledger:
+            for decoded in batches:
+                tops.mark(decoded)
+                losers([decoded])
+        prepare(batches, [], ledger)
+        seconds[ledger] = min(seconds.get(ledger, float("inf")), time.process_time() - started)
+    points = sum(decoded.batch.points for decoded in batches)
+    return {
+        "ledger_prepare_ratio": round(seconds[True] / seconds[False], 3),
+        "ledger_ns_a_point": round((seconds[True] - seconds[False]) / points * 1e9, 1),
+    }
 
 
 async def _fill(stack: ServiceStack, points: int, runs: int, points_a_run: int) -> None:

@@ -81,7 +81,7 @@ def rows(stack: ServiceStack, question: str, **parameters: Any) -> list[Any]:
 def left(stack: ServiceStack, project: str, run: str) -> dict[str, int]:
     """Rows of a run in every table that has some."""
     found = {}
-    for table in (*RUN_TABLES, "series", "ledger", "rejects"):
+    for table in (*RUN_TABLES, "series", "ledger", "rejects", "replaced_points"):
         where = "WHERE project = {project:String} AND run = {run:String}"
         count = rows(stack, f"SELECT count() FROM {table} {where}", project=f"main/{project}", run=run)[0][0]
         if count:

@@ -43,7 +43,7 @@ def batch(data: bytes) -> None:
         decoded = decode(Delivery(BusMessage("k", data, ORIGIN), Position("t", 0, 1)))
     except ShapeError:
         return
-    prepare([decoded])
+    prepare([decoded], [])
 
 
 def headers(data: bytes) -> None:

@@ -53,6 +53,16 @@ class NobodyIsDead:
         return None
 
 
+class NothingIsReplaced:
+    def mark(self, decoded: Any) -> None:
+        decoded.may_replace = False
+
+    def forget(self) -> None: ...
+
+    async def notes(self, batches: Any, on_retry: Any) -> list[Any]:
+        return []
+
+
 class Storage:
     """Keeps inserts; refuses those of points that hold `poison`, as ClickHouse refuses bytes that it cannot parse."""
 
@@ -82,7 +92,7 @@ class Storage:
 
 def make_writer(consumer: Any, storage: Storage, max_age_s: float = 0.3) -> Writer:
     instruments = WriterInstruments(Metrics(["writer"]))
-    return Writer(consumer, storage, FlushLimits(max_age_s=max_age_s), instruments, NobodyIsDead())
+    return Writer(consumer, storage, FlushLimits(max_age_s=max_age_s), instruments, NobodyIsDead(), NothingIsReplaced())
 
 
 async def test_poison_among_many_is_found_by_halving_and_its_siblings_are_stored() -> None:

@@ -56,7 +56,7 @@ class Road:
         return decode(Delivery(message, Position(topic, 0, number)))
 
     async def store(self, batches: list[Decoded], tokens: bool = True) -> None:
-        await store(prepare(batches), ArrowInserter(self.client, tokens), self.retry)
+        await store(prepare(batches, []), ArrowInserter(self.client, tokens), self.retry)
 
     async def retry(self, error: Exception) -> None:
         raise error

@@ -11,6 +11,7 @@ from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.clickhouse import ArrowInserter
 from runstream_common.times import now_us
 from runstream_ingestor.writer.decode import Decoded, decode
+from runstream_ingestor.writer.rewrites import StoredRewrites
 from runstream_ingestor.writer.store import prepare, store
 from runstream_proto.v1 import ingest_pb2 as pb
 
@@ -98,4 +99,5 @@ async def put(client: Any, *batches: Decoded) -> None:
     async def give_up(error: Exception) -> None:
         raise error
 
-    await store(prepare(batches), ArrowInserter(client, tokens=False), give_up)
+    replaced = await StoredRewrites(client).notes(batches, give_up)
+    await store(prepare(batches, replaced), ArrowInserter(client, tokens=False), give_up)

@@ -13,6 +13,7 @@ from runstream_common.metrics import Metrics
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.rewrites import StoredRewrites
 from runstream_ingestor.writer.store import prepare, store
 from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 
@@ -26,6 +27,7 @@ class StoringAgain:
         self._undertaker = TombstoneUndertaker(client, WriterInstruments(Metrics(["writer"])))
         # The engine may know the insert's token from the first time, and would leave it out.
         self._insert = ArrowInserter(client, tokens=False)
+        self._rewrites = StoredRewrites(client)
 
     async def start(self) -> None:
         """Learn what is deleted. Raises StorageError."""
@@ -41,7 +43,8 @@ class StoringAgain:
             except ShapeError as error:  # the writer put it among the dead letters
                 LOG.warning("a batch that can never be stored is left out", reason=str(error))
         living = await self._undertaker.without_dead(decoded, _give_up)
-        await store(prepare(living), self._insert, _give_up)
+        replaced = await self._rewrites.notes(living, _give_up)
+        await store(prepare(living, replaced), self._insert, _give_up)
         await self._undertaker.bury_late(living, _give_up)
         return len(living)
 

@@ -49,6 +49,10 @@ class Decoded:
     """Records that are no points and were put aside, by reason: known once their rows are made."""
     lost: dict[str, int] = field(default_factory=dict)
     """Points that the sender says will never come, by reason: in no batch."""
+    may_replace: bool = True
+    """Rows of its steps may be stored: see `rewrites.py`."""
+    marked: int = 0
+    """What the writer knew when it said so, by number; 0: nothing."""
 
     def all_rejected(self) -> dict[str, int]:
         """Points and other records put aside, by reason."""

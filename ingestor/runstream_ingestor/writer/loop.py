@@ -26,6 +26,7 @@ from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.rewrites import Rewrites, Row
 from runstream_ingestor.writer.store import (
     RETRY_MAX_S,
     RETRY_MIN_S,
@@ -94,12 +95,14 @@ class Writer:
         limits: FlushLimits,
         instruments: WriterInstruments,
         undertaker: Undertaker,
+        rewrites: Rewrites,
     ) -> None:
         self._consumer = consumer
         self._insert = insert
         self._limits = limits
         self._instruments = instruments
         self._undertaker = undertaker
+        self._rewrites = rewrites
         self._stopping = asyncio.Event()
         self._storing: deque[asyncio.Task[None]] = deque()
         self._early: list[Delivery | PoisonDelivery] = []
@@ -148,6 +151,7 @@ class Writer:
         try:
             await self._settled.wait()
         finally:
+            self._rewrites.forget()  # their next owner stores what is not known here
             self._giving_up = False
 
     async def _rest(self) -> None:
@@ -214,6 +218,7 @@ class Writer:
             try:
                 passage("writer.decode", delivery.message.origin.run)
                 decoded = decode(delivery)
+                self._rewrites.mark(decoded)
             except ShapeError as error:
                 gathered.refused.append(_Refused(delivery, "batch does not hold together", str(error)))
                 continue
@@ -234,6 +239,8 @@ class Writer:
                 await self._put_aside(poison, "unreadable message", poison.reason)
             for refused in gathered.refused:
                 await self._put_aside(refused.delivery, refused.reason, refused.detail)
+            if before is not None and any(decoded.may_replace for decoded in gathered.decoded):
+                await asyncio.wait([before])  # what it stores may be what these replace
             if gathered.decoded:
                 await self._store_all(gathered.decoded)
         except _AbandonedError:
@@ -257,7 +264,15 @@ class Writer:
         batches = await self._undertaker.without_dead(batches, retry)
         if not batches:
             return
-        flush = await asyncio.to_thread(_prepared, batches, self._limits.ledger)
+        ledger = self._limits.ledger
+        try:
+            replaced = await self._rewrites.notes(batches, retry) if ledger else []
+        except _AbandonedError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as in _prepared
+            await self._isolate(batches, "batch cannot be prepared", described(error))
+            return
+        flush = await asyncio.to_thread(_prepared, batches, replaced, ledger)
         if isinstance(flush, str):
             await self._isolate(batches, "batch cannot be prepared", flush)
             return
@@ -375,10 +390,10 @@ class Writer:
         self._instruments.stored(rows, len(flush.batches), seconds, max(now - oldest, 0) / 1e6, rejected)
 
 
-def _prepared(batches: list[Decoded], ledger: bool) -> Flush | str:
+def _prepared(batches: list[Decoded], replaced: list[Row], ledger: bool) -> Flush | str:
     """A flush, or why there is none: some exceptions (StopIteration, CancelledError) do not reach who waits for a
     thread as what they are."""
     try:
-        return prepare(batches, ledger)
+        return prepare(batches, replaced, ledger)
     except BaseException as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside
         return described(error)

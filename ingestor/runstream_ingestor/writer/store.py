@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -23,6 +23,9 @@ RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 _IPC = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 """Steps, times and versions repeat for every metric of a row: 52 bytes a point become 9, in 8 ns (measured), and
 that is what then goes through two HTTP stacks."""
+_T = TypeVar("_T")
+Retry = Callable[[Exception], Awaitable[None]]
+"""What is called before something is tried again; it raises where it should not be."""
 
 
 class InsertFailedError(Exception):
@@ -63,13 +66,16 @@ class Flush:
         return sum(block.points for decoded in self.batches for block in decoded.blocks)
 
 
-def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
-    """Turn batches into inserts: points, series, documents, rejects, and the ledger last. Without the ledger no run
-    can be proved complete.
+def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], ledger: bool = True) -> Flush:
+    """Turn batches into inserts: the rows of points that lose by them, points, series, documents, rejects, and the
+    ledger last. `replaced`: rows of `replaced_points`. Without the ledger no run can be proved complete.
 
     Raises whatever a batch makes one of its steps raise: the caller finds out which batch it is.
     """
     flush = Flush(list(batches))
+    if replaced:
+        # Before the points: once they are there, the engine may forget what they replace.
+        flush.inserts.append(to_insert("replaced_points", tables.to_table("replaced_points", replaced)))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
         origin = _positions(batches)
@@ -91,7 +97,7 @@ def prepare(batches: Sequence[Decoded], ledger: bool = True) -> Flush:
     return flush
 
 
-async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], Awaitable[None]]) -> float:
+async def store(flush: Flush, insert: Inserter, on_retry: Retry) -> float:
     """Insert everything, one table after the other; an insert whose outcome is unknown is repeated with the same
     bytes until it succeeds. Returns the seconds it took.
 
@@ -101,8 +107,8 @@ async def store(flush: Flush, insert: Inserter, on_retry: Callable[[Exception], 
     started = time.monotonic()
     passage("writer.before_send")
     for one in flush.inserts:
-        if one.table == "ledger":
-            passage("writer.before_ledger")
+        if one.table in ("points", "ledger"):
+            passage(f"writer.before_{one.table}")
         delay = RETRY_MIN_S
         while True:
             try:
@@ -134,6 +140,18 @@ def described(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  # an exception's own
         words = "it has no words"
     return f"{type(error).__name__}: {words}".encode("utf-8", "backslashreplace").decode()[:1024]
+
+
+async def until_done(act: Callable[[], Awaitable[_T]], on_retry: Retry) -> _T:
+    """Return what `act` returns, once the storage can be reached. Raises what `on_retry` raises."""
+    delay = RETRY_MIN_S
+    while True:
+        try:
+            return await act()
+        except StorageUnavailableError as error:
+            await on_retry(error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_MAX_S)
 
 
 def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:

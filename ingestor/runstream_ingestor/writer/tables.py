@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -119,6 +119,18 @@ SCHEMAS: dict[str, Any] = {
             *_STORED,
         ]
     ),
+    "replaced_points": pa.schema(
+        [
+            *_RUN,
+            ("writer", pa.string()),
+            ("batch", pa.uint64()),
+            ("note", pa.uint64()),
+            ("epoch", pa.uint64()),
+            ("versions", pa.list_(pa.uint64())),
+            ("hashes", pa.list_(pa.uint64())),
+            *_STORED,
+        ]
+    ),
     "ledger": pa.schema(
         [
             *_RUN,
@@ -149,9 +161,10 @@ SCHEMAS: dict[str, Any] = {
         ]
     ),
 }
-ORDER = (*(name for name in SCHEMAS if name not in ("rejects", "ledger")), "rejects", "ledger")
-"""The ledger last: what it says is stored, is."""
+_PROOFS = ("replaced_points", "rejects", "ledger")
+ORDER = (*(name for name in SCHEMAS if name not in _PROOFS), "rejects", "ledger")
+"""Behind the points. The ledger last: what it says is stored, is."""
 
 
-def to_table(name: str, rows: Sequence[dict[str, Any]]) -> Any:
+def to_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])

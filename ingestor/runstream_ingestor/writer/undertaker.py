@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
 
-from runstream_common.clickhouse import StorageUnavailableError
 from runstream_common.identity import full_project
 from runstream_common.tombstones import Tombstone, Tombstones, purge
 from runstream_ingestor.writer.decode import Block, Decoded
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import RETRY_MAX_S, RETRY_MIN_S
+from runstream_ingestor.writer.store import Retry, until_done
 
 LOG = structlog.get_logger()
-Retry = Callable[[Exception], Awaitable[None]]
 
 
 class Undertaker(Protocol):
@@ -61,7 +58,7 @@ class TombstoneUndertaker:
         return living
 
     async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
-        await _until_done(self._tombstones.refresh, on_retry)
+        await until_done(self._tombstones.refresh, on_retry)
         late: set[Tombstone] = set()
         for decoded in batches:
             dead, metrics = self._find(decoded)
@@ -82,7 +79,7 @@ class TombstoneUndertaker:
     async def _purge(self, stones: set[Tombstone], on_retry: Retry) -> None:
         LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
         # Noted durably is enough before the commit; to wait for merges would hold up what lives.
-        await _until_done(lambda: purge(self._client, stones, wait=False), on_retry)
+        await until_done(lambda: purge(self._client, stones, wait=False), on_retry)
         self._purged |= stones
 
 
@@ -107,15 +104,3 @@ def _drop_metrics(decoded: Decoded, dead: dict[str, Tombstone]) -> set[Tombstone
             met.add(dead[key])
             decoded.batch.records.remove(record)
     return met
-
-
-async def _until_done(act: Callable[[], Awaitable[None]], on_retry: Retry) -> None:
-    delay = RETRY_MIN_S
-    while True:
-        try:
-            await act()
-            return
-        except StorageUnavailableError as error:
-            await on_retry(error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, RETRY_MAX_S)

@@ -23,6 +23,7 @@ FAILPOINTS = (
     "writer.after_read",
     "writer.after_decode",
     "writer.before_send",
+    "writer.before_points",
     "writer.insert_applied",
     "writer.before_ledger",
     "writer.before_commit",

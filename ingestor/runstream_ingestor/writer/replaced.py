@@ -1,0 +1,139 @@
+"""Which rows of points lose to a newer one of the same metric, rank and step: by numpy, without a storage."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from runstream_common.proofs import STEP_FACTOR, name_hash, name_hashes, point_hashes, row_hashes
+from runstream_ingestor.writer.decode import Block, Decoded
+
+UInt64 = NDArray[np.uint64]
+_STORED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Points of one rank of a run, (N,) each. `owners`: the place of their batch, or -1 where they are stored."""
+
+    names: UInt64
+    """By `proofs.name_hash`."""
+    steps: NDArray[np.int64]
+    versions: UInt64
+    hashes: UInt64
+    owners: NDArray[np.int64]
+
+
+Losers = dict[int, tuple[UInt64, UInt64]]
+"""By the place of a batch: versions and hashes of the rows that lost by its coming, its own among them."""
+
+
+def stored_rows(table: pa.Table) -> dict[int, Rows]:
+    """By rank what is stored of a run. `table`: metric, rank, step, version, value, time_us."""
+    metrics = table.column("metric").combine_chunks().cast(pa.string()).dictionary_encode()
+    hashed = np.array([name_hash(name) for name in metrics.dictionary.to_pylist()], dtype=np.uint64)
+    names = hashed[metrics.indices.to_numpy()]
+    ranks, steps, versions, values, times_us = (
+        table.column(name).to_numpy() for name in ("rank", "step", "version", "value", "time_us")
+    )
+    hashes = point_hashes(names, ranks.astype(np.uint64), steps, times_us, versions, values)
+    order = np.argsort(ranks, kind="stable")
+    found: dict[int, Rows] = {}
+    for rank, start, count in zip(*np.unique(ranks[order], return_index=True, return_counts=True), strict=True):
+        some = order[start : start + count]
+        owners = np.full(count, _STORED, dtype=np.int64)
+        found[int(rank)] = Rows(names[some], steps[some], versions[some], hashes[some], owners)
+    return found
+
+
+def losers(batches: Sequence[Decoded], stored: Rows | None = None) -> Losers:
+    """Return the rows that lose when the batches, all of one rank of a run, come to what is stored. `stored`: of each
+    metric and step the one row that is read now, where the batches may meet it."""
+    steps = _met(batches, stored)
+    if not len(steps):
+        return {}
+    return _contest([stored, *_picked(batches, steps)] if stored is not None else list(_picked(batches, steps)))
+
+
+def _met(batches: Sequence[Decoded], stored: Rows | None) -> NDArray[np.int64]:
+    """Steps at which a row of the batches may meet another one of its metric."""
+    if stored is None and _ascending(batches):
+        return np.empty(0, dtype=np.int64)
+    repeated = [] if stored is None else [stored.steps]
+    for blocks in _kindred(batches):
+        found, times = np.unique(np.concatenate([block.steps for block in blocks]), return_counts=True)
+        repeated.append(found[times > 1])
+    return np.unique(np.concatenate(repeated)) if repeated else np.empty(0, dtype=np.int64)
+
+
+def _ascending(batches: Sequence[Decoded]) -> bool:
+    """Whether no step comes twice, as in most batches."""
+    blocks = [block for decoded in batches for block in decoded.blocks]
+    if not blocks:
+        return True
+    steps = blocks[0].steps if len(blocks) == 1 else np.concatenate([block.steps for block in blocks])
+    return bool((steps[1:] > steps[:-1]).all())
+
+
+def _kindred(batches: Sequence[Decoded]) -> list[list[Block]]:
+    """Blocks that may share a metric, together."""
+    by_keys: dict[tuple[str, ...], list[Block]] = defaultdict(list)
+    for decoded in batches:
+        for block in decoded.blocks:
+            by_keys[block.keys].append(block)
+    together: list[list[Block]] = list(by_keys.values())
+    if sum(map(len, by_keys)) != len({key for keys in by_keys for key in keys}):
+        together = [[block for blocks in together for block in blocks]]
+    return together
+
+
+def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Rows]:
+    """The points of the batches at some steps."""
+    for owner, decoded in enumerate(batches):
+        for block in decoded.blocks:
+            here = np.isin(block.steps, steps)
+            if not here.any():
+                continue
+            some = block if here.all() else replace(
+                block, steps=block.steps[here], times_us=block.times_us[here], versions=block.versions[here],
+                values=block.values[here],
+            )  # fmt: skip
+            rows, width = some.values.shape
+            hashes = row_hashes(some.keys, some.origin.rank, some.steps, some.times_us, some.versions, some.values)
+            yield Rows(
+                np.tile(name_hashes(some.keys), rows),
+                np.repeat(some.steps, width),
+                np.repeat(some.versions, width),
+                hashes.ravel(),
+                np.full(rows * width, owner, dtype=np.int64),
+            )
+
+
+def _contest(found: Sequence[Rows]) -> Losers:
+    """Of each metric and step the highest version wins. A loser is noted by the batch that it lost to, or by its own
+    where it lost to a row that was stored before."""
+    names, steps, versions, hashes, owners = (
+        np.concatenate([getattr(rows, column) for rows in found])
+        for column in ("names", "steps", "versions", "hashes", "owners")
+    )
+    with np.errstate(over="ignore"):
+        order = np.argsort(names + steps.view(np.uint64) * np.uint64(STEP_FACTOR))
+    names, steps, versions, owners = (column[order] for column in (names, steps, versions, owners))
+    first = np.append(True, (names[1:] != names[:-1]) | (steps[1:] != steps[:-1]))
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, len(first)))
+    highest = np.repeat(np.maximum.reduceat(versions, starts), sizes)
+    lost = np.flatnonzero(versions < highest)
+    if not len(lost):
+        return {}
+    # Of a row that is stored and comes again, the batch.
+    winners = np.maximum.reduceat(np.where(versions == highest, owners, _STORED), starts)
+    winners = np.repeat(winners, sizes)[lost]
+    noted_by = np.where(winners == _STORED, owners[lost], winners)
+    lost_hashes = hashes[order[lost]]
+    return {int(by): (versions[lost[noted_by == by]], lost_hashes[noted_by == by]) for by in np.unique(noted_by)}

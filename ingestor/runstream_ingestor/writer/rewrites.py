@@ -1,0 +1,217 @@
+"""Finds the rows of points that lose by a flush, before it is inserted: see decision 27.
+
+The engine keeps the newest row of each metric, rank and step, and forgets the others when it merges. What it forgets is
+noted row by row in `replaced_points`, so that a verdict knows exactly what must be left. A batch whose steps are above
+all that is stored costs a look into a dictionary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from runstream_common.clickhouse import StorageUnavailableError, classify
+from runstream_common.identity import full_project, run_month
+from runstream_common.logging import limited_warning
+from runstream_common.times import from_us, now_us
+from runstream_ingestor.writer.decode import Decoded
+from runstream_ingestor.writer.replaced import Losers, Rows, losers, stored_rows
+from runstream_ingestor.writer.store import Retry, until_done
+from runstream_ingestor.writer.tops import Place, Tops, place_of
+
+LOG = structlog.get_logger()
+_MAX_METRICS = 1000
+"""Named in a question; beyond it all metrics of the steps are read."""
+_STEPS_AT_ONCE = 2000
+_SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
+_TOPS = """
+SELECT toString(run) AS run, rank, toString(metric) AS metric, max(step) AS top
+FROM points
+WHERE project = {project:String} AND run IN {runs:Array(String)} AND rank IN {ranks:Array(UInt32)}
+  AND (empty({metrics:Array(String)}) OR metric IN {metrics:Array(String)}) AND step >= {low:Int64}
+GROUP BY run, rank, metric
+"""
+_ROWS = """
+SELECT toString(metric) AS metric, rank, step, version, value, toUnixTimestamp64Micro(time) AS time_us
+FROM points FINAL
+WHERE project = {project:String} AND run = {run:String} AND rank IN {ranks:Array(UInt32)}
+  AND (empty({metrics:Array(String)}) OR metric IN {metrics:Array(String)}) AND step IN {steps:Array(Int64)}
+"""
+Row = dict[str, Any]
+Run = tuple[str, str, str]
+
+
+class Rewrites(Protocol):
+    """Knows which rows batches replace."""
+
+    def mark(self, decoded: Decoded) -> None:
+        """Say of a batch whether it may replace rows. Called in the order in which batches are stored."""
+        ...
+
+    def forget(self) -> None:
+        """What was marked may be another writer's from now on."""
+        ...
+
+    async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
+        """Rows of `replaced_points`, to be stored before the batches are. Everything that was marked before them is
+        stored by now."""
+        ...
+
+
+class StoredRewrites:
+    """`Rewrites` by what is in ClickHouse."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._tops = Tops()
+
+    def mark(self, decoded: Decoded) -> None:
+        self._tops.mark(decoded)
+
+    def forget(self) -> None:
+        self._tops.forget()
+
+    async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
+        """Raises what `on_retry` raises."""
+        with_points = [decoded for decoded in batches if decoded.blocks]
+        asked = [decoded for decoded in with_points if decoded.may_replace]
+        stored: dict[Place, Rows] = {}
+        if asked:
+            for some in _by_run(await until_done(partial(self._meeting, asked), on_retry)).values():
+                stored |= await until_done(partial(self._stored, some), on_retry)
+        return await asyncio.to_thread(_notes, with_points, {place_of(decoded) for decoded in asked}, stored)
+
+    async def _meeting(self, asked: Sequence[Decoded]) -> list[Decoded]:
+        """Of batches that may meet stored rows, those that are not known to meet none. Raises
+        StorageUnavailableError."""
+        first_seen = [decoded for decoded in asked if self._tops.unknown(decoded)]
+        projects: dict[tuple[str, str], list[Decoded]] = defaultdict(list)
+        for decoded in first_seen:
+            projects[place_of(decoded)[:2]].append(decoded)
+        stored: dict[Place, dict[str, int]] = defaultdict(dict)
+        for (team, project), some in projects.items():
+            table = await self._ask(
+                _TOPS,
+                project=full_project(team, project),
+                runs=sorted({place_of(decoded)[2] for decoded in some}),
+                low=min(map(_low, some)),
+                **_scope(some),
+            )
+            for row in table.to_pylist():
+                stored[team, project, row["run"], row["rank"]][row["metric"]] = row["top"]
+        self._tops.learn(first_seen, stored)
+        above = {
+            id(decoded)
+            for decoded in first_seen
+            if all(top < _low(decoded) for top in stored.get(place_of(decoded), {}).values())
+        }
+        return [decoded for decoded in asked if id(decoded) not in above]
+
+    async def _stored(self, batches: Sequence[Decoded]) -> dict[Place, Rows]:
+        """The rows of one run that the batches may meet. Raises StorageUnavailableError."""
+        team, project, run, _ = place_of(batches[0])
+        steps = np.unique(np.concatenate([block.steps for decoded in batches for block in decoded.blocks]))
+        tables = [
+            await self._ask(
+                _ROWS,
+                project=full_project(team, project),
+                run=run,
+                steps=steps[start : start + _STEPS_AT_ONCE].tolist(),
+                **_scope(batches),
+            )
+            for start in range(0, len(steps), _STEPS_AT_ONCE)
+        ]
+        return {(team, project, run, rank): rows for rank, rows in stored_rows(pa.concat_tables(tables)).items()}
+
+    async def _ask(self, statement: str, **parameters: Any) -> pa.Table:
+        """Raises StorageUnavailableError."""
+        try:
+            return await self._client.query_arrow(statement, parameters=parameters, settings=_SETTINGS)
+        except Exception as error:  # noqa: BLE001  # rows that cannot be read must not keep new ones out
+            if isinstance(_classified(error), StorageUnavailableError):
+                raise _classified(error) from error
+            # A verdict says that rows are damaged, or missing where none are: storing the batches again mends that.
+            limited_warning(LOG, "rows that may be replaced cannot be read", 10.0, error=str(error))
+            return _NOTHING
+
+
+_NOTHING = pa.table(
+    {
+        "metric": pa.array([], pa.string()),
+        "rank": pa.array([], pa.uint32()),
+        "step": pa.array([], pa.int64()),
+        "version": pa.array([], pa.uint64()),
+        "value": pa.array([], pa.float64()),
+        "time_us": pa.array([], pa.int64()),
+    }
+)
+
+
+def _classified(error: Exception) -> Exception:
+    try:
+        return classify(error)
+    except Exception as unknown:  # noqa: BLE001  # what the driver raises beside its own kinds
+        return unknown
+
+
+def _scope(batches: Sequence[Decoded]) -> dict[str, Any]:
+    """Ranks and metrics of batches, as parameters of a question."""
+    metrics = {key for decoded in batches for block in decoded.blocks for key in block.keys}
+    return {
+        "ranks": sorted({place_of(decoded)[3] for decoded in batches}),
+        "metrics": sorted(metrics) if len(metrics) <= _MAX_METRICS else [],
+    }
+
+
+def _by_run(batches: Sequence[Decoded]) -> dict[Run, list[Decoded]]:
+    found: dict[Run, list[Decoded]] = defaultdict(list)
+    for decoded in batches:
+        found[place_of(decoded)[:3]].append(decoded)
+    return found
+
+
+def _low(decoded: Decoded) -> int:
+    return min(int(block.steps.min()) for block in decoded.blocks)
+
+
+def _notes(batches: Sequence[Decoded], together: set[Place], stored: Mapping[Place, Rows]) -> list[Row]:
+    """`together`: ranks of which batches may meet each other, or stored rows; others meet themselves alone."""
+    groups: dict[Place, list[Decoded]] = defaultdict(list)
+    notes: list[Row] = []
+    for decoded in batches:
+        if place_of(decoded) in together:
+            groups[place_of(decoded)].append(decoded)
+        else:
+            notes += _rows([decoded], losers([decoded]))
+    for place, group in groups.items():
+        notes += _rows(group, losers(group, stored.get(place)))
+    return notes
+
+
+def _rows(batches: Sequence[Decoded], lost: Losers) -> Iterator[Row]:
+    written = from_us(now_us())
+    for place, (versions, hashes) in lost.items():
+        origin = batches[place].delivery.message.origin
+        order = np.argsort(versions)  # differences of neighbours are what is stored
+        versions, hashes = versions[order], hashes[order]
+        note = hashlib.blake2b(versions.tobytes() + hashes.tobytes(), digest_size=8).digest()
+        yield {
+            "project": full_project(origin.team, origin.project),
+            "run": origin.run,
+            "writer": origin.writer_id,
+            "batch": origin.batch_number,
+            "note": int.from_bytes(note, "little"),
+            "epoch": origin.epoch,
+            "versions": versions,
+            "hashes": hashes,
+            "written": written,
+            "run_month": run_month(origin.run_created_us),
+        }

@@ -1,0 +1,121 @@
+"""The highest step of each series, as far as this writer knows: a batch above it meets no stored row."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runstream_ingestor.writer.decode import Decoded
+
+_MAX_NAMES = 1_000_000
+"""Of metrics, one a rank: some 150 MB. Ranks that were silent for longest are forgotten, and asked for again."""
+_LOWEST = np.iinfo(np.int64).min
+Place = tuple[str, str, str, int]
+"""Team, project, run, rank."""
+
+
+@dataclass(slots=True)
+class _Rank:
+    serial: int
+    numbers: dict[str, int] = field(default_factory=dict)
+    tops: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    known: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
+    """Whether it was asked what had been stored before this writer came."""
+    layouts: dict[tuple[str, ...], NDArray[np.intp]] = field(default_factory=dict)
+    size: int = 0
+
+    def places(self, keys: tuple[str, ...]) -> NDArray[np.intp]:
+        found = self.layouts.get(keys)
+        if found is None:
+            numbers = self.numbers
+            found = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+            new = len(numbers) - len(self.tops)
+            self.tops = np.append(self.tops, np.full(new, _LOWEST))
+            self.known = np.append(self.known, np.zeros(new, dtype=bool))
+            self.layouts[keys] = found
+            self.size += len(keys) + new
+        return found
+
+
+class Tops:
+    """Batches are marked in the order in which they are stored; any thread may call."""
+
+    def __init__(self) -> None:
+        self._ranks: OrderedDict[Place, _Rank] = OrderedDict()
+        self._names = 0
+        self._serial = 0
+        self._lock = threading.Lock()
+
+    def mark(self, decoded: Decoded) -> None:
+        """Say in `may_replace` whether the batch may meet rows of batches before it, stored or marked."""
+        if not decoded.blocks:
+            decoded.may_replace = False
+            return
+        with self._lock:
+            rank = self._rank(place_of(decoded))
+            size = rank.size
+            found = [
+                (rank.places(block.keys), int(block.steps.min()), int(block.steps.max())) for block in decoded.blocks
+            ]
+            decoded.may_replace = any(
+                not rank.known[places].all() or bool((rank.tops[places] >= low).any()) for places, low, _ in found
+            )
+            for places, _, high in found:
+                rank.tops[places] = np.maximum(rank.tops[places], high)
+            decoded.marked = rank.serial
+            self._names += rank.size - size
+            self._forget_some()
+
+    def unknown(self, decoded: Decoded) -> bool:
+        """Whether it was never asked what was stored of one of the batch's series."""
+        with self._lock:
+            rank = self._marked_in(decoded)
+            return rank is None or not all(rank.known[rank.places(block.keys)].all() for block in decoded.blocks)
+
+    def learn(self, batches: Sequence[Decoded], stored: Mapping[Place, Mapping[str, int]]) -> None:
+        """`stored`: the highest step of each series of the batches that is at or above their lowest."""
+        with self._lock:
+            for decoded in batches:
+                rank = self._marked_in(decoded)
+                if rank is None:
+                    continue  # forgotten meanwhile, and what was marked with it
+                for block in decoded.blocks:
+                    rank.known[rank.places(block.keys)] = True
+                for metric, top in stored.get(place_of(decoded), {}).items():
+                    number = rank.numbers.get(metric)
+                    if number is not None:
+                        rank.tops[number] = max(int(rank.tops[number]), top)
+
+    def forget(self) -> None:
+        """Somebody else may store from now on."""
+        with self._lock:
+            self._ranks.clear()
+            self._names = 0
+
+    def _rank(self, place: Place) -> _Rank:
+        rank = self._ranks.get(place)
+        if rank is None:
+            self._serial += 1
+            rank = self._ranks[place] = _Rank(self._serial)
+        self._ranks.move_to_end(place)
+        return rank
+
+    def _marked_in(self, decoded: Decoded) -> _Rank | None:
+        """What the batch was marked in, where that is not forgotten."""
+        rank = self._ranks.get(place_of(decoded))
+        return rank if rank is not None and rank.serial == decoded.marked else None
+
+    def _forget_some(self) -> None:
+        while self._names > _MAX_NAMES and len(self._ranks) > 1:
+            _, rank = self._ranks.popitem(last=False)
+            self._names -= rank.size
+
+
+def place_of(decoded: Decoded) -> Place:
+    origin = decoded.delivery.message.origin
+    return origin.team, origin.project, origin.run, origin.rank

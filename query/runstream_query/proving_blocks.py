@@ -1,0 +1,97 @@
+"""What proving is made of: blocks of 32 records of a process, as the ledger and as the rows have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runstream_common.proofs import BLOCK_BITS
+from runstream_query.storage import Storage
+
+MODULUS = 1 << 64
+EPOCH_SHIFT = 40 - BLOCK_BITS
+WHOLE = {"max_execution_time": 55}
+"""All rows of a run are read: longer than other questions, shorter than the client waits."""
+_MAX_FINDINGS = 100
+
+Batch = Mapping[str, Any]
+Blocks = dict[int, tuple[int, int]]
+"""Rows and digest, by block."""
+Replaced = dict[int, tuple[int, int, int]]
+"""By block, rows that lost to newer ones, their digest, and how many more are noted by batches that are not in the
+ledger yet."""
+NOTHING = (0, 0)
+
+
+@dataclass(slots=True)
+class Proof:
+    """What the rows say."""
+
+    counted: int = 0
+    """Rows of points."""
+    stored: int = 0
+    """Of them, those that no newer one replaces."""
+    proved: int = 0
+    documents: int = 0
+    """Rows that are no points."""
+    documents_proved: int = 0
+    damages: list[str] = field(default_factory=list)
+    lost: bool = False
+    """Rows are missing. The ledger was read before them, so that no process that still writes explains it."""
+    notes: list[str] = field(default_factory=list)
+    """True of the run, and no reason against it."""
+
+    def shorten(self) -> None:
+        """Keep as many findings as somebody may read."""
+        if len(self.damages) > _MAX_FINDINGS:
+            rest = len(self.damages) - _MAX_FINDINGS
+            self.damages[_MAX_FINDINGS:] = [f"and {rest} more findings of this kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """What was deleted of a run: epochs up to which nothing lives, 0 where nothing was deleted."""
+
+    run: int = 0
+    metric: int = 0
+
+
+@dataclass(slots=True)
+class Expected:
+    """What the ledger has of a block."""
+
+    rows: int = 0
+    digest: int = 0
+    batches: list[Batch] = field(default_factory=list)
+
+
+async def point_blocks(
+    storage: Storage, project: str, runs: Sequence[str], *, final: bool = False
+) -> dict[str, Blocks]:
+    """Return the blocks of the rows that are there, by run. Without `final` a row that was sent twice may be there
+    twice, and beside it one that it replaces. Raises StorageError."""
+    change = {"FROM points": "FROM points FINAL"} if final else None
+    table = await storage.table("point_blocks", change=change, settings=WHOLE, project=project, runs=list(runs))
+    found: dict[str, Blocks] = {run: {} for run in runs}
+    columns = (table.column(name).to_pylist() for name in ("run", "block", "rows", "digest"))
+    for run, block, rows, digest in zip(*columns, strict=True):
+        found[run][block] = (rows, digest)
+    return found
+
+
+async def replaced_blocks(storage: Storage, project: str, runs: Sequence[str]) -> dict[str, Replaced]:
+    """Return the blocks of the rows that are noted as replaced, by run. Raises StorageError."""
+    table = await storage.table("replaced_blocks", settings=WHOLE, project=project, runs=list(runs))
+    found: dict[str, Replaced] = {run: {} for run in runs}
+    names = ("run", "block", "rows", "digest", "pending")
+    for run, block, *counts in zip(*(table.column(name).to_pylist() for name in names), strict=True):
+        found[run][block] = (counts[0], counts[1], counts[2])
+    return found
+
+
+def place_of(block: int, one: Expected) -> str:
+    """Say where a block is."""
+    first = (block << BLOCK_BITS) & ((1 << 40) - 1)
+    who = f"of writer {one.batches[0]['writer']}, rank {one.batches[0]['rank']}, " if one.batches else ""
+    return f"({who}attempt {block >> EPOCH_SHIFT}, records {max(first, 1)} to {first + 31})"

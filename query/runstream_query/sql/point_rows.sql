@@ -1,0 +1,31 @@
+-- Some blocks of 32 records of a run, each of their rows once, however often it was sent: how many, and the sum of their
+-- hashes as in `point_blocks.sql`; and of how many of them it is noted that they lost to a newer one, which the engine may
+-- forget or not. Parameters: project; run; blocks.
+WITH noted AS
+(
+    SELECT arrayJoin(hashes)
+    FROM replaced_points FINAL
+    WHERE project = {project:String} AND run = {run:String}
+      AND (writer, batch) IN (SELECT writer, batch FROM ledger WHERE project = {project:String} AND run = {run:String})
+)
+SELECT
+    block,
+    count() AS rows,
+    sum(hash) AS digest,
+    countIf(hash IN noted) AS replaced_rows,
+    sumIf(hash, hash IN noted) AS replaced_digest
+FROM
+(
+    SELECT DISTINCT
+        bitShiftRight(version, 5) AS block,
+        intHash64(
+            intHash64(bitXor(reinterpretAsUInt64(value), reinterpretAsUInt64(SHA256(toString(metric)))))
+            + reinterpretAsUInt64(step) * toUInt64(11400714819323198485)
+            + reinterpretAsUInt64(toUnixTimestamp64Micro(time)) * toUInt64(14029467366897019727)
+            + version * toUInt64(1609587929392839161)
+            + toUInt64(rank) * toUInt64(2870177450012600261)) AS hash
+    FROM points
+    WHERE project = {project:String} AND run = {run:String}
+      AND bitShiftRight(version, 5) IN {blocks:Array(UInt64)}
+)
+GROUP BY block
