@@ -379,7 +379,7 @@ class Run(RunEnding):
         outbox = StreamOutbox(self._stream or self._open_for_child(), now, self._append_row)
         try:
             write_value(value, key, step, outbox)
-        except UsageError as error:
+        except (UsageError, ValueError) as error:  # ValueError: a name that a row cannot have
             self._notices.complain(f"rich {key}", f"log() skipped {key!r}: {error}")
 
     def _append_file(self, value: dict[str, Any], content: Content) -> None:

@@ -38,6 +38,11 @@ def valid_name(text: str) -> str:
     return shortened(_CONTROL.sub(_escape, text), MAX_NAME_BYTES)
 
 
+def companion_name(name: str, suffix: str) -> str:
+    """Return the name of a metric that is written beside the metric `name`: it ends in `suffix`, whatever is cut."""
+    return shortened(name, MAX_NAME_BYTES - len(suffix)) + suffix
+
+
 def valid_path(path: str) -> str:
     """Return a relative path with slashes as the name of a run's file: what a name cannot hold becomes `%FC`, since a
     backslash separates folders on other systems."""

@@ -18,6 +18,7 @@ import pytest
 import runstream
 from runstream.data.loggable import Content
 from runstream.errors import UsageError
+from runstream.values import key_problem
 
 
 class Collected:
@@ -73,6 +74,14 @@ def test_a_histogram_leaves_nan_and_infinities_out_of_its_bins() -> None:
 def test_a_histogram_of_no_finite_sample_says_how_many_there_are() -> None:
     out = written(runstream.Histogram([math.nan, math.inf]))
     assert out.points == {"key.not_finite": 2.0} and not out.records
+
+
+def test_what_is_written_beside_a_histogram_has_a_name_that_a_row_takes() -> None:
+    for key in ("x" * 1024, "ü" * 512, "x" * 1014):
+        out = Collected()
+        runstream.Histogram([1.0, math.nan]).write(key, 0, out)
+        (name,) = out.points
+        assert name.endswith(".not_finite") and not key_problem(name)
 
 
 @pytest.mark.parametrize(

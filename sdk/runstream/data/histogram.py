@@ -9,6 +9,7 @@ from typing import Any
 
 from runstream.data.loggable import Loggable, Outbox
 from runstream.errors import UsageError
+from runstream.text import companion_name
 
 MAX_BINS = 512
 
@@ -46,7 +47,7 @@ class Histogram(Loggable):
         if self.problem:
             raise UsageError(self.problem)
         if self.not_finite:
-            out.point(f"{key}.not_finite", float(self.not_finite), step)
+            out.point(companion_name(key, ".not_finite"), float(self.not_finite), step)
         if self.counts:
             out.record("histogram", {"key": key, "step": step, "edges": self.edges, "counts": self.counts})
 
