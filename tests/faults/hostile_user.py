@@ -15,6 +15,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
+from runstream.api import Api
 from tests.field import hostile
 
 _DOCUMENTS = 8
@@ -22,6 +23,8 @@ _DOCUMENTS = 8
 _QUESTIONS = 3
 _CERTAIN = ("Pr\udcfcfung", {"\udcfc": ["\ud800", "\0"], "deep": [[[[]]] * 3]})
 """What is in every lot, however the dice fall."""
+_KEPT = r"Pr\xfcfung"
+"""How its text is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ def main() -> int:
 
     def by_sdk(lot: list[tuple[str, Any]]) -> None:
         user.by_sdk([_CERTAIN, *lot])
+        name = Api().run(f"{hostile.PROJECT}/sdk-{user._runs}").name
+        assert name == _KEPT, f"the run's name is {name!r}"
 
     json_texts = hostile.json_texts.map(lambda text: text.encode("utf-8", "backslashreplace").decode())
     roads: tuple[tuple[Any, Callable[[Any], None]], ...] = (
