@@ -15,11 +15,16 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
+from runstream.api import Api
 from tests.field import hostile
 
 _DOCUMENTS = 8
 """In a lot: they go into one run."""
 _QUESTIONS = 3
+_CERTAIN = ("Pr\udcfcfung", {"\udcfc": ["\ud800", "\0"], "deep": [[[[]]] * 3]})
+"""What is in every lot, however the dice fall."""
+_KEPT = r"Pr\xfcfung"
+"""How its text is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,15 @@ def main() -> int:
     order = json.loads(sys.argv[1])
     hostile.PROJECT = order["project"]
     user = hostile.Hostility(Door(**order["door"]))  # type: ignore[arg-type]  # it asks for no more of a stack
+
+    def by_sdk(lot: list[tuple[str, Any]]) -> None:
+        user.by_sdk([_CERTAIN, *lot])
+        name = Api().run(f"{hostile.PROJECT}/sdk-{user._runs}").name
+        assert name == _KEPT, f"the run's name is {name!r}"
+
     json_texts = hostile.json_texts.map(lambda text: text.encode("utf-8", "backslashreplace").decode())
     roads: tuple[tuple[Any, Callable[[Any], None]], ...] = (
-        (st.tuples(hostile.texts, hostile.documents), user.by_sdk),
+        (st.tuples(hostile.texts, hostile.documents), by_sdk),
         (st.tuples(json_texts, st.none()), user.by_grpc),
         (st.tuples(hostile.texts, st.none()), user.by_http),
     )

@@ -83,7 +83,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.completeness", "ledger_alone"),
     Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
     Guard(
-        "hostile user", 0, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
+        "hostile user", 1, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
     ),
     Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
     Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse_protocol", "any_size"),

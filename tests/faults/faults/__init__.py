@@ -64,7 +64,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("exit in threads", (0, 1), users.undisturbed, load_s=4, before=users.leaving_threads),
     Fault("daemon threads", (0, 1), users.undisturbed, load_s=4, before=users.daemon_threads),
     Fault("dead streams", (0, 1), users.dead_streams, load_s=400, before=honest, after=users.check_dead, watched=True),
-    Fault("kill sender", (0, 1), kill_sender, watched=True),
+    Fault("kill sender", (0, 1), kill_sender, load_s=60, watched=True),
     Fault("kill up", (UP_LAB,), services.kill_up, load_s=10, watched=True),
     Fault("control database damaged", (UP_LAB,), services.damage_control, load_s=10),
     Fault("postgres away", (FOREIGN_LAB,), services.postgres_away, load_s=10),

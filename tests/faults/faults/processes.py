@@ -18,6 +18,7 @@ from runstream_common.bus.kafka_config import TOPIC
 from tests.faults.faults.base import Round
 from tests.faults.faults.network import unheard_senders
 from tests.faults.workload import ROOT
+from tests.support.processes import wait_for
 
 FAILPOINTS = (
     "writer.after_read",
@@ -88,8 +89,10 @@ def kill_sdk(round: Round) -> None:
 
 def kill_sender(round: Round) -> None:
     """The senders die again and again beside trainers that live: each is replaced, and no run is shown crashed."""
+    workload = round.workload
     for number in range(5):
-        round.pause(0.3, 1.5)
+        wait_for(lambda: len(workload.senders()) >= len(workload.spools), "a sender on each node")  # one that can die
+        round.pause(0.5, 1.5)
         _kill_senders(round, unheard=bool(number % 2))
 
 
