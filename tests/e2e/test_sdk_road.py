@@ -101,11 +101,12 @@ def _whole(run: Run, metric: str) -> list[tuple[list[int], list[float]]]:
 
 @pytest.mark.timeout(240)
 def test_a_sender_that_is_killed_is_replaced_and_nothing_is_lost_or_doubled(spool: Path) -> None:
-    script = """
+    name = f"replaced-{spool.parent.name}"  # its own, also where it is repeated beside one server
+    script = f"""
 import time, runstream
-run = runstream.init(project="senders", id="replaced")
+run = runstream.init(project="senders", id="{name}")
 for step in range(3000):
-    run.log({"value": float(step)})
+    run.log({{"value": float(step)}})
     time.sleep(0.002)
 print(run.finish(timeout=150))
 """
@@ -122,7 +123,7 @@ print(run.finish(timeout=150))
     out, errors = process.communicate()
     assert out.strip() == "True", errors + (spool / "sender.log").read_text()
     assert len(killed) >= 2
-    run = Api().run("senders/replaced")
+    run = Api().run(f"senders/{name}")
     assert run.completeness["verdict"] == "complete"
     assert _whole(run, "value") == [(list(range(3000)), [float(step) for step in range(3000)])]
 

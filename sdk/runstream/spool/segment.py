@@ -116,7 +116,7 @@ class Segment(Chain):
                 break
             except (BufferError, SystemError):  # in use, where no interpreter lock keeps others away
                 if time.monotonic() > deadline:
-                    break  # free-threaded CPython before 3.14 may lose count of its users
+                    break  # the free-threaded prototype of CPython loses count of its users
                 time.sleep(0)
         if self.file is not None:
             self.file.revoke()
