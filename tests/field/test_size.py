@@ -42,7 +42,7 @@ def test_a_run_starts_with_documents_larger_than_a_message_and_they_come_back_wh
     assert run.summary["report"] == "y" * (2 << 20) and run.summary["loss"] == 9.0
     assert "too large to be shown" in run.notes and run.large_values("run")["notes"] == "n" * (2 << 20)
 
-    resumed = play(RESUMED, timeout_s=100)
+    resumed = play(RESUMED, timeout_s=100, RUNSTREAM_RESUME_TIMEOUT_S="60")
     assert resumed.code == 0, resumed.err
 
     listed = next(iter(Api().runs(project)))
