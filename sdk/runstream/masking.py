@@ -8,14 +8,14 @@ in the tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runstream.shapes import BY_SIGN, WITHOUT_SIGN
 
 MASK = "***"
 _MAX_LINE = 4096
-"""Characters: what is longer is data, of which the rest is left out."""
+"""Characters that are searched at once: a longer line is searched in pieces."""
 _MAX_DEPTH = 64
 
 _LONG = re.compile(r"[^\s\"'`<>,;(){}\[\]]{12,}")
@@ -81,13 +81,12 @@ def mask(text: str) -> str:
 
 def mask_line(line: str) -> str:
     """A line of output with secrets masked by shape and by the name they are given."""
-    return _mask_named(line[:_MAX_LINE], code=False)
+    return "".join(_mask_named(piece, code=False) for piece in _pieces(line))
 
 
 def mask_code(text: str) -> str:
     """Lines of code, as a diff's. What looks random in them is masked as well; names of variables are not."""
-    lines = (line[:_MAX_LINE] for line in text.split("\n"))
-    return "\n".join(_RUN.sub(_mask_random, _mask_named(line, code=True)) for line in lines)
+    return "\n".join("".join(_mask_code_piece(piece) for piece in _pieces(line)) for line in text.split("\n"))
 
 
 def mask_command(arguments: list[str]) -> list[str]:
@@ -150,6 +149,21 @@ def _mask_part(word: str) -> str:
         if sign in word:
             word = shape.sub(MASK, word)
     return WITHOUT_SIGN.sub(MASK, word)
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """The line in pieces that end between words, where it has any."""
+    start = 0
+    while len(line) - start > _MAX_LINE:
+        end = line.rfind(" ", start + _MAX_LINE // 2, start + _MAX_LINE)
+        end = start + _MAX_LINE if end < 0 else end
+        yield line[start:end]
+        start = end
+    yield line[start:]
+
+
+def _mask_code_piece(piece: str) -> str:
+    return _RUN.sub(_mask_random, _mask_named(piece, code=True))
 
 
 def _mask_named(line: str, *, code: bool) -> str:

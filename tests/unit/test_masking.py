@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from runstream.environment import kept_variables
@@ -97,3 +99,10 @@ def test_variables_are_kept_by_name() -> None:
     assert kept_variables(variables) == {"CUDA_VISIBLE_DEVICES": "0", "RUNSTREAM_API_KEY": MASK}
     assert kept_variables(variables, ["MY_*"])["MY_FLAG"] == "1"
     assert kept_variables(variables, ["MY_*"])["MY_SECRET"] == MASK
+
+
+@pytest.mark.parametrize("masked", [mask_line, mask_code])
+@pytest.mark.parametrize("word", ["step", "x" * 5000, "é "])
+def test_a_long_line_is_kept_whole_and_searched_to_its_end(masked: Callable[[str], str], word: str) -> None:
+    line = f"{word} " * (20_000 // len(word)) + "password: hunter2"
+    assert masked(line) == line.removesuffix("hunter2") + MASK
