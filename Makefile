@@ -64,7 +64,7 @@ parts: $(BIN)/pip
 WORKERS ?= 4
 test: $(VENV)/.dev parts
 	@$(SAY) "testing"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 60 --durations-min 5
 	@$(SAY) "tested"
 
 ROUNDS ?= 100
@@ -77,10 +77,8 @@ threads: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.threads
 	@$(BIN)/python -m tests.property.spool_claims --stride $(or $(STRIDE),100)
 
-LONG := $(addprefix tests/,e2e/test_kills.py e2e/test_processes.py e2e/test_sender_order.py e2e/test_up_alone.py \
-	integration/test_rollups.py integration/test_selection_tables.py property/test_spool_claims.py)
 long: $(VENV)/.dev parts
-	@RUNSTREAM_TEST_LONG=1 $(BIN)/python -m pytest $(LONG)
+	@RUNSTREAM_TEST_LONG=1 $(BIN)/python -m pytest $(shell grep -rl 'tests.support.long' tests --include='test_*.py')
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz

@@ -17,6 +17,7 @@ from tests.browser.conftest import ROOT, Server, Visitor
 from tests.browser.searches import WORDS
 from tests.browser.test_access import AXE, serious
 from tests.browser.test_hostile import CORPUS, check_harmless
+from tests.support.long import long
 
 AT_FIRST, COUNT = 8, 10
 """Trials before the agent waits to be let go on, and all."""
@@ -196,6 +197,7 @@ def test_orders_are_taken_back_or_asked_about_first(visit: Callable[..., Visitor
     expect(page.get_by_role("heading", name="This sweep is not there")).to_be_visible()
 
 
+@long
 def test_thousands_of_trials_of_two_metrics_with_hostile_names(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.page

@@ -17,7 +17,7 @@ from tests.support.long import LONG
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
-DEAD = 900 if LONG else 60
+DEAD = 900 if LONG else 30
 ROWS = 100
 PATIENCE_S = 1200 if LONG else 240
 """For making and for sending the dead streams; a busy machine makes three a second."""

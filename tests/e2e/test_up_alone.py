@@ -19,7 +19,7 @@ from tests.support.long import LONG, long
 from tests.support.processes import free_port, tail, wait_for
 from tests.support.stack import clean_environment
 
-MOMENTS = 12 if LONG else 5
+MOMENTS = 12 if LONG else 3
 GONE_WITHIN_S = 5.0
 
 

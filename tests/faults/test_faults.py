@@ -15,6 +15,7 @@ from tests.faults.lab import Lab
 from tests.faults.rounds import Labs, play
 from tests.faults.workload import Workload
 from tests.support.kafka.artifacts import MissingPartError
+from tests.support.long import long
 
 SELECTION = (
     ("kill sdk", 0),
@@ -23,6 +24,7 @@ SELECTION = (
     ("kill writer", 1),
     ("disk full under clickhouse", DISK_LAB),
 )
+_LONG = ("kill sdk", "disk full under clickhouse")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,10 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("name", "brokers"), SELECTION, ids=[name for name, _ in SELECTION])
+@pytest.mark.parametrize(
+    ("name", "brokers"),
+    [pytest.param(*one, id=one[0], marks=[long] if one[0] in _LONG else []) for one in SELECTION],
+)
 def test_nothing_is_missing_doubled_or_wrong(labs: Labs, tmp_path: Path, name: str, brokers: int) -> None:
     fault = next(fault for fault in FAULTS if fault.name == name)
     try:

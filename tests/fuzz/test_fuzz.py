@@ -10,7 +10,7 @@ from tests.fuzz.__main__ import fuzz
 from tests.fuzz.ports import fuzz_ports
 from tests.fuzz.targets import TARGETS, seeds
 
-INPUTS = 600
+INPUTS = 300
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from runstream_query.deletion import Deletion
 from runstream_query.storage import Storage
 from tests.support.stack import ServiceStack
 
-SEEDS = range(1, 1 + int(os.environ.get("RUNSTREAM_TEST_WORLDS", "2")))
+SEEDS = range(1, 1 + int(os.environ.get("RUNSTREAM_TEST_WORLDS", "1")))
 """`make fuzz` takes more."""
 _SURVIVING: dict[int, dict[tuple[str, str, int, int], tuple[int, float, int]]] = {}
 """Of the worlds whose rows are stored already."""

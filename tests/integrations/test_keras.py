@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integrations.conftest import needed
+from tests.support.long import long
 
 SCRIPT = """
 import json, os
@@ -30,6 +31,7 @@ print(json.dumps({"dir": run.spool_dir, "loss": history.history["loss"], "val": 
 """
 
 
+@long
 def test_keras_logs_epochs_and_batches(logged: Any) -> None:
     needed("keras")
     needed("jax")

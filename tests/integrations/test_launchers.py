@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integrations.conftest import ROOT, torch_interpreter
+from tests.support.long import long
 from tests.support.processes import free_port
 
 SCRIPT = """
@@ -104,6 +105,7 @@ def test_torchrun_with_and_without_a_shell_between(launched: Launched) -> None:
     assert_two_jobs(plain, launched.job(*options, "bash", "-c", f"{sys.executable} $0; exit $?", "SCRIPT"))
 
 
+@long
 def test_torchrun_goes_on_in_its_run_after_a_restart_and_not_in_another_of_the_same_rendezvous_id(
     launched: Launched,
 ) -> None:
@@ -114,6 +116,7 @@ def test_torchrun_goes_on_in_its_run_after_a_restart_and_not_in_another_of_the_s
     assert launched.job(*command)[0][2] != restarted[0][2]
 
 
+@long
 def test_ranks_that_have_torchs_process_group_agree_in_its_store(launched: Launched) -> None:
     """An address and port that two jobs have, as with DeepSpeed or in pods, and no server that could be asked."""
     shell = (

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integrations.conftest import ROOT, torch_interpreter
+from tests.support.long import long
 
 LIGHTNING = """
 import json, warnings, logging
@@ -84,6 +85,7 @@ def train(script: str, cwd: Any) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@long
 def test_lightning_logs_its_metrics_by_global_step_and_ends_the_run(tmp_path: Any, logged: Any) -> None:
     told = train(LIGHTNING, tmp_path)
     found = logged(type("Run", (), {"spool_dir": told["dir"]}))

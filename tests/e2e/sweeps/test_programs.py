@@ -25,6 +25,7 @@ from runstream.sweeps.client import Client
 from runstream.sweeps.records import TrialInfo
 from tests.faults.sweeps import LEASE_S, storm
 from tests.integrations.conftest import ROOT, torch_interpreter
+from tests.support.long import long
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
@@ -415,6 +416,7 @@ def _packages(folder: Path) -> str:
     return os.pathsep.join([str(ROOT / "sdk"), str(ROOT / "proto"), str(folder)])
 
 
+@long
 def test_torchrun_with_two_processes_is_one_trial_and_one_run(place: Path, tmp_path: Path) -> None:
     torchrun = [torch_interpreter(), "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
     torchrun += ["--redirects", "1", "--tee", "1"]  # torch 1.13 on Python 3.11 does not read its own default
