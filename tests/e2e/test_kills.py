@@ -20,7 +20,7 @@ from tests.e2e.die_often import value
 from tests.support.long import LONG
 from tests.support.stack import ServiceStack
 
-TRIALS = 200 if LONG else 25
+TRIALS = 200 if LONG else 15
 
 
 @pytest.mark.timeout(60 + 2 * TRIALS if TRIALS > 100 else 240)

@@ -13,13 +13,13 @@ import pytest
 
 from runstream.api import Api, NotFoundError
 from runstream.spool.folder import SpoolFolder
-from tests.support.long import LONG
+from tests.support.long import long
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
-DEAD = 900 if LONG else 30
+DEAD = 900
 ROWS = 100
-PATIENCE_S = 1200 if LONG else 240
+PATIENCE_S = 1200
 """For making and for sending the dead streams; a busy machine makes three a second."""
 CRASH_AFTER_S = 20.0
 
@@ -61,7 +61,8 @@ def leave_streams(spool: Path, count: int) -> None:
         (folder / "meta.json").write_text(json.dumps({**meta, "offline": False}))
 
 
-@pytest.mark.timeout(180 + 2 * PATIENCE_S if LONG else 420)
+@long
+@pytest.mark.timeout(180 + 2 * PATIENCE_S)
 def test_a_living_run_is_sent_first_and_never_shown_crashed(stack: ServiceStack, spool: Path) -> None:
     leave_streams(spool, DEAD)
     stack.services["ingest"].stop()

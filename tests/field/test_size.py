@@ -12,7 +12,7 @@ from tests.support.stack import ServiceStack
 SCRIPT = """
 import runstream
 config = {"text": "ü" * (2 << 20), "many": {f"k{n}": "v" * 200 for n in range(4000)}, "lr": 0.1,
-          "list": [[n, str(n)] for n in range(200_000)]}
+          "list": [[n, str(n)] for n in range(50_000)]}
 run = runstream.init(id="r", config=config, notes="n" * (2 << 20), tags=["t"])
 run.summary["report"] = "y" * (2 << 20)
 for step in range(10):
@@ -37,7 +37,7 @@ def test_a_run_starts_with_documents_larger_than_a_message_and_they_come_back_wh
     run = Api().run(f"{project}/r")
     assert run.completeness["verdict"] == "complete" and run.completeness["points_stored"] == 10
     assert run.config["text"] == "ü" * (2 << 20) and run.config["lr"] == 0.1 and run.tags == ["t"]
-    assert run.config["list"] == [[n, str(n)] for n in range(200_000)]
+    assert run.config["list"] == [[n, str(n)] for n in range(50_000)]
     assert len(run.config) == 4003 and run.config["many.k3999"] == "v" * 200
     assert run.summary["report"] == "y" * (2 << 20) and run.summary["loss"] == 9.0
     assert "too large to be shown" in run.notes and run.large_values("run")["notes"] == "n" * (2 << 20)

@@ -44,7 +44,6 @@ LONGEST_FIRST = (
     "tests/integration/test_verdict_rewritten.py",
     "tests/e2e/test_docs.py",
     "tests/integration/test_rollups.py",
-    "tests/e2e/test_sender_order.py",
     "tests/fuzz/test_fuzz.py",
     "tests/integration/test_verdict_adversary.py",
     "tests/integration/test_editing.py",
