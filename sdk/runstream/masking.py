@@ -8,7 +8,7 @@ in the tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runstream.shapes import BY_SIGN, WITHOUT_SIGN
@@ -16,6 +16,8 @@ from runstream.shapes import BY_SIGN, WITHOUT_SIGN
 MASK = "***"
 _MAX_LINE = 4096
 """Characters that are searched at once: a longer line is searched in pieces."""
+_CUTS, _AROUND = 8, 256
+"""Places that are tried to part a long line at, and characters looked at on both sides of one."""
 _MAX_DEPTH = 64
 
 _LONG = re.compile(r"[^\s\"'`<>,;(){}\[\]]{12,}")
@@ -81,12 +83,12 @@ def mask(text: str) -> str:
 
 def mask_line(line: str) -> str:
     """A line of output with secrets masked by shape and by the name they are given."""
-    return "".join(_mask_named(piece, code=False) for piece in _pieces(line))
+    return _in_pieces(line, _mask_output)
 
 
 def mask_code(text: str) -> str:
     """Lines of code, as a diff's. What looks random in them is masked as well; names of variables are not."""
-    return "\n".join("".join(_mask_code_piece(piece) for piece in _pieces(line)) for line in text.split("\n"))
+    return "\n".join(_in_pieces(line, _mask_code_line) for line in text.split("\n"))
 
 
 def mask_command(arguments: list[str]) -> list[str]:
@@ -151,19 +153,35 @@ def _mask_part(word: str) -> str:
     return WITHOUT_SIGN.sub(MASK, word)
 
 
-def _pieces(line: str) -> Iterator[str]:
-    """The line in pieces that end between words, where it has any."""
+def _in_pieces(line: str, masked: Callable[[str], str]) -> str:
+    """Mask a line of any length: `masked` takes time that grows faster than what it is given."""
+    found: list[str] = []
     start = 0
     while len(line) - start > _MAX_LINE:
-        end = line.rfind(" ", start + _MAX_LINE // 2, start + _MAX_LINE)
-        end = start + _MAX_LINE if end < 0 else end
-        yield line[start:end]
+        end = _cut(line, start + _MAX_LINE, masked)
+        found.append(masked(line[start:end]))
         start = end
-    yield line[start:]
+    return "".join([*found, masked(line[start:])])
 
 
-def _mask_code_piece(piece: str) -> str:
-    return _RUN.sub(_mask_random, _mask_named(piece, code=True))
+def _cut(line: str, end: int, masked: Callable[[str], str]) -> int:
+    """Return where to cut the line, at `end` or before it: between words, and where no secret or its name is parted."""
+    place = end
+    for _ in range(_CUTS):
+        space = line.rfind(" ", end - _MAX_LINE // 2, place)
+        place = space if space >= 0 else place - _AROUND // 2
+        before, after = line[place - _AROUND : place], line[place : place + _AROUND]
+        if masked(before + after) == masked(before) + masked(after):
+            break
+    return place
+
+
+def _mask_output(line: str) -> str:
+    return _mask_named(line, code=False)
+
+
+def _mask_code_line(line: str) -> str:
+    return _RUN.sub(_mask_random, _mask_named(line, code=True))
 
 
 def _mask_named(line: str, *, code: bool) -> str:

@@ -106,3 +106,13 @@ def test_variables_are_kept_by_name() -> None:
 def test_a_long_line_is_kept_whole_and_searched_to_its_end(masked: Callable[[str], str], word: str) -> None:
     line = f"{word} " * (20_000 // len(word)) + "password: hunter2"
     assert masked(line) == line.removesuffix("hunter2") + MASK
+
+
+@pytest.mark.parametrize("masked", [mask_line, mask_code])
+@pytest.mark.parametrize(
+    "secret", ["password: hunter2", "Authorization: Bearer abcdefgh12345678", "token = s3cretvalue99"]
+)
+def test_a_long_line_is_not_parted_between_a_secret_and_its_name(masked: Callable[[str], str], secret: str) -> None:
+    for shift in range(60):
+        line = "w " * ((4096 - shift) // 2) + secret + " tail" * 900
+        assert secret.split()[-1] not in masked(line)
