@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -109,28 +110,28 @@ async def store(flush: Flush, insert: Inserter, on_retry: Retry) -> float:
     for one in flush.inserts:
         if one.table in ("points", "ledger"):
             passage(f"writer.before_{one.table}")
-        delay = RETRY_MIN_S
-        while True:
-            try:
-                for decoded in flush.batches:
-                    passage("writer.insert", decoded.delivery.message.origin.run)
-                await insert(one.table, one.columns, one.data, one.token)
-                passage("writer.insert_applied")  # and the answer lost
-                break
-            except (StorageUnavailableError, InjectedFaultError) as error:
-                await on_retry(error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MAX_S)
-            except StorageRefusedError:
-                raise
-            except Exception as error:
-                raise InsertFailedError(f"{one.table}: {described(error)}") from error
-            except asyncio.CancelledError as error:
-                if (task := asyncio.current_task()) is None or task.cancelling():
-                    raise
-                # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
-                raise InsertFailedError(f"{one.table}: {described(error)}") from error
+        await until_done(partial(_insert_once, one, flush.batches, insert), on_retry)
     return time.monotonic() - started
+
+
+async def _insert_once(one: Insert, batches: Sequence[Decoded], insert: Inserter) -> None:
+    """Raises StorageUnavailableError, StorageRefusedError, InsertFailedError."""
+    try:
+        for decoded in batches:
+            passage("writer.insert", decoded.delivery.message.origin.run)
+        await insert(one.table, one.columns, one.data, one.token)
+        passage("writer.insert_applied")  # and the answer lost
+    except InjectedFaultError as error:
+        raise StorageUnavailableError(str(error)) from error
+    except (StorageUnavailableError, StorageRefusedError):
+        raise
+    except Exception as error:
+        raise InsertFailedError(f"{one.table}: {described(error)}") from error
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
+        raise InsertFailedError(f"{one.table}: {described(error)}") from error
 
 
 def described(error: BaseException) -> str:
