@@ -47,9 +47,10 @@ def exit_code() -> int:
 
 
 def install_hooks() -> None:
-    """Once a process, by `init()`: finish what is open at exit, drain on SIGTERM, know the exit code, and give forked
-    children streams of their own. What the program has installed itself is called, or left alone."""
+    """By each `init()`: finish what is open at exit, drain on SIGTERM, know the exit code, and give forked children
+    streams of their own. What the program has installed itself is called, or left alone."""
     global _installed
+    _watch_sigterm()  # each time: the first may have come in another thread, or in a function of a sweep
     if _installed:
         return
     _installed = True
@@ -57,7 +58,6 @@ def install_hooks() -> None:
     os.register_at_fork(after_in_child=_after_fork_in_child)
     _watch_exceptions()
     _watch_sys_exit()
-    _watch_sigterm()
 
 
 def _finish_all() -> None:

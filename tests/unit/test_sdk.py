@@ -253,6 +253,33 @@ def test_a_child_of_multiprocessing_ends_as_its_function_does(
     run.finish()
 
 
+@pytest.mark.parametrize("first", ["in a thread", "in a function of a sweep"])
+def test_sigterm_is_drained_also_where_the_first_run_could_not_watch_it(first: str) -> None:
+    script = (
+        "import os, signal, sys, threading, time\n"
+        "import runstream\n"
+        "def start():\n"
+        "    runstream.init(project='p', reinit='create_new').finish()\n"
+        "if sys.argv[1] == 'in a thread':\n"
+        "    thread = threading.Thread(target=start)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "else:\n"
+        "    signal.signal(signal.SIGTERM, lambda *told: None)\n"
+        "    start()\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "run = runstream.init(project='p')\n"
+        "run.log({'x': 1.0})\n"
+        "print(run.spool_dir, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, first], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    texts = [json.loads(data) for _, data in read_all(Path(done.stdout.strip()))[0].texts]
+    assert texts[-1]["value"]["outcome"] == "OUTCOME_PREEMPTED"
+
+
 def test_an_exception_on_its_way_out_fails_the_run(tmp_path: Path) -> None:
     script = (
         "import runstream\n"

@@ -112,14 +112,15 @@ class Links:
     async def _greet(self, meta: StreamMeta, api_key: str) -> Link:
         stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
         call = stub.Stream(metadata=(("authorization", f"Bearer {api_key}"),))
+        response: Any = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await call.write(pb.IngestRequest(hello=_hello(meta)))
                 response = await call.read()
         except grpc.aio.AioRpcError as error:
             raise _classified(error) from error
-        except asyncio.InvalidStateError as error:
-            raise ConnectionResetError("the gateway ended the stream") from error
+        except asyncio.InvalidStateError:
+            pass  # refused before the hello was written: the call knows why
         except TimeoutError:
             call.cancel()
             raise TimeoutError(f"the gateway {meta.gateway} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
