@@ -127,7 +127,7 @@ async def test_a_batch_that_comes_after_a_later_one_is_stored(client: Client, em
 
 @pytest.mark.parametrize("key", ["", "garbage", "rs_000000000000_" + "x" * 43])
 async def test_unknown_keys_are_refused_before_a_word_is_read(client: Client, key: str) -> None:
-    # Nothing is written: grpc.aio says INTERNAL of a write that meets the end of a stream, and forgets the server's word.
+    # Nothing is written: grpc.aio says INTERNAL of a write that meets the end of a stream, and forgets what was said.
     status, words = await refusal(client.open(key), None)
     assert status is grpc.StatusCode.UNAUTHENTICATED and "runstream key create" in words
 
