@@ -4,7 +4,9 @@
 
 `append_row`: rows of ten metrics, this tree's writer and that of COMMIT (by default the last one before claims, which
 lost rows of threads that logged at once) in alternating blocks of one process, so that a busy machine slows both alike.
-`threads`: rows a second of two threads together against those of one, by wall clock and by processor time.
+`threads`: rows a second of two threads together against those of one, by wall clock and by processor time; beside it
+the same of threads that pack such rows into memory of their own and share nothing but the interpreter's lock: what
+that lock allows on this machine (`of_lock`: how much of it the writer reaches).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import random
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tarfile
@@ -102,7 +105,23 @@ def compare(commit: str, blocks: int) -> dict[str, float]:
     }
 
 
-def rows_a_second(make_writer: Callable[[Path], Any], threads: int) -> tuple[float, float]:
+@contextlib.contextmanager
+def own_memory() -> Iterator[AppendRow]:
+    """Rows packed into memory of the thread's own: nothing is shared but the interpreter's lock."""
+    pack, own = struct.Struct(f"<QQ{WIDTH}d").pack_into, threading.local()
+
+    def append_row(keys: tuple[str, ...], values: Any, step: int, now: int) -> None:
+        try:
+            memory, rows = own.memory, own.rows
+        except AttributeError:
+            memory, rows = own.memory, own.rows = bytearray(1 << 20), {}
+        pack(memory, step * 96 % (1 << 19), step, now, *values)
+        rows.setdefault(step & 1023, keys)
+
+    yield append_row
+
+
+def rows_a_second(where: contextlib.AbstractContextManager[AppendRow], threads: int) -> tuple[float, float]:
     """Of all threads together: by wall clock, and by the process's processor time."""
 
     def log(thread: int) -> None:
@@ -110,7 +129,7 @@ def rows_a_second(make_writer: Callable[[Path], Any], threads: int) -> tuple[flo
         for step in range(THREAD_ROWS // threads):
             append_row(tuple(values), values.values(), step, step)
 
-    with spool(make_writer) as append_row:
+    with where as append_row:
         workers = [threading.Thread(target=log, args=(number,)) for number in range(threads)]
         wall, processor = time.perf_counter(), time.process_time()
         for worker in workers:
@@ -123,16 +142,28 @@ def rows_a_second(make_writer: Callable[[Path], Any], threads: int) -> tuple[flo
 def threads_together(rounds: int) -> dict[str, float]:
     """Two threads against one. On a busy machine the processor's time is the one to look at."""
     make_writer = load_writer(_ROOT)
-    pairs = []
+    places: dict[str, Callable[[], contextlib.AbstractContextManager[AppendRow]]]
+    places = {"writer": lambda: spool(make_writer), "lock": own_memory}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in places}
+    rates = []
     for number in range(rounds):
-        first, second = ((1, 2), (2, 1))[number % 2]
-        found = {first: rows_a_second(make_writer, first), second: rows_a_second(make_writer, second)}
-        pairs.append((found[1], found[2]))
+        for name, where in places.items():
+            rate = {threads: rows_a_second(where(), threads) for threads in ((1, 2), (2, 1))[number % 2]}
+            found[name].append((rate[2][0] / rate[1][0], rate[2][1] / rate[1][1]))
+            if name == "writer":
+                rates.append((rate[1][0], rate[2][0]))
+    wall, processor = (
+        {name: statistics.median(ratios[which] for ratios in found[name]) for name in found} for which in (0, 1)
+    )
     return {
-        "one": round(statistics.median(one[0] for one, _ in pairs)),
-        "two_together": round(statistics.median(two[0] for _, two in pairs)),
-        "ratio_wall": round(statistics.median(two[0] / one[0] for one, two in pairs), 3),
-        "ratio_processor": round(statistics.median(two[1] / one[1] for one, two in pairs), 3),
+        "one": round(statistics.median(one for one, _ in rates)),
+        "two_together": round(statistics.median(two for _, two in rates)),
+        "ratio_wall": round(wall["writer"], 3),
+        "ratio_processor": round(processor["writer"], 3),
+        "lock_wall": round(wall["lock"], 3),
+        "lock_processor": round(processor["lock"], 3),
+        "of_lock_wall": round(wall["writer"] / wall["lock"], 3),
+        "of_lock_processor": round(processor["writer"] / processor["lock"], 3),
     }
 
 
