@@ -16,10 +16,12 @@ from pathlib import Path
 
 import psutil
 
+from runstream.spool.folder import SpoolFolder
+from runstream.spool.state import StateFile
 from tests.faults.truth import ENOUGH, Order
 from tests.support.counters import counters, new_counters, read_counters
 from tests.support.disks import small_disk, unmount
-from tests.support.processes import tail
+from tests.support.processes import tail, wait_for
 from tests.support.stack import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,6 +211,30 @@ class Workload:
             command = process.info["cmdline"] or []
             if "runstream.sender" in command and folders & set(command):
                 found.append(process)
+        return found
+
+    def wait_sending(self) -> None:
+        """Until the server has more of what each node logs than it had: until then there is no sender whose death
+        could cost anything."""
+        before = {spool: self._acked(spool) for spool in self.spools}
+
+        def moved() -> bool:
+            return all(
+                any(acked > had.get(name, 0) for name, acked in self._acked(spool).items())
+                for spool, had in before.items()
+            )
+
+        wait_for(moved, "an ack on each node")
+
+    @staticmethod
+    def _acked(spool: Path) -> dict[str, int]:
+        """Records that the server has, by the name of the stream's folder."""
+        found = {}
+        for folder in SpoolFolder(spool).stream_folders():
+            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile, or is only being made
+                state = StateFile(folder / "state")
+                found[folder.name] = state.acked_record()
+                state.close()
         return found
 
     def wait_ended(self, timeout_s: float = 60.0) -> None:

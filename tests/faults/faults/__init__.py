@@ -29,7 +29,7 @@ from tests.faults.faults.users import check_recorded, clocks, old_sdk, rewrite, 
 __all__ = ("FAILPOINTS", "FAULTS", "Fault", "Round")
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("kill sdk", (1, 3, 0), kill_sdk),
+    Fault("kill sdk", (1, 3, 0), kill_sdk, load_s=60),
     Fault("kill gateway", (1, 3), kill("gateway-1", "gateway-2"), watched=True),
     Fault("kill writer", (1, 3, 0), kill("writer-1", "writer-2", "ingest"), watched=True),
     Fault("kill query", (1, 0), kill("query"), watched=True),

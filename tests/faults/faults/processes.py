@@ -18,7 +18,6 @@ from runstream_common.bus.kafka_config import TOPIC
 from tests.faults.faults.base import Round
 from tests.faults.faults.network import unheard_senders
 from tests.faults.workload import ROOT
-from tests.support.processes import wait_for
 
 FAILPOINTS = (
     "writer.after_read",
@@ -78,10 +77,12 @@ def _kill_senders(round: Round, unheard: bool) -> None:
 def kill_sdk(round: Round) -> None:
     """Trainers and senders die; the trainers' next attempts log old steps again."""
     for number in range(6):
-        round.pause(0.2, 1.2)
         if number % 2:
+            round.workload.wait_sending()
+            round.pause(0.2, 1.2)
             _kill_senders(round, unheard=round.random.random() < 0.6)
         else:
+            round.pause(0.2, 1.2)
             stream = round.random.choice(round.workload.streams)
             round.workload.kill(stream)
             round.workload.attempt(stream)
@@ -91,8 +92,8 @@ def kill_sender(round: Round) -> None:
     """The senders die again and again beside trainers that live: each is replaced, and no run is shown crashed."""
     workload = round.workload
     for number in range(5):
-        wait_for(lambda: len(workload.senders()) >= len(workload.spools), "a sender on each node")  # one that can die
-        round.pause(0.5, 1.5)
+        workload.wait_sending()
+        round.pause(0.2, 1.2)
         _kill_senders(round, unheard=bool(number % 2))
 
 
