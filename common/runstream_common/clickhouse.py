@@ -60,9 +60,27 @@ _THE_DATA = frozenset(
 right that was taken away) is mended on the server, and no batch is put aside for it."""
 
 
-DAMAGE_CODES = frozenset({32, 33, 40, 107, 226, 227, 246, 271, 432, 740})
-"""ATTEMPT_TO_READ_AFTER_EOF, CANNOT_READ_ALL_DATA, CHECKSUM_DOESNT_MATCH, FILE_DOESNT_EXIST, NO_FILE_IN_DATA_PART,
-UNEXPECTED_FILE_IN_DATA_PART, CORRUPTED_DATA, CANNOT_DECOMPRESS, UNKNOWN_CODEC, POTENTIALLY_BROKEN_DATA_PART."""
+DAMAGE_CODES = frozenset(
+    {
+        32,  # ATTEMPT_TO_READ_AFTER_EOF
+        33,  # CANNOT_READ_ALL_DATA
+        39,  # TOO_LARGE_SIZE_COMPRESSED
+        40,  # CHECKSUM_DOESNT_MATCH
+        74,  # CANNOT_READ_FROM_FILE_DESCRIPTOR
+        87,  # CANNOT_SEEK_THROUGH_FILE
+        91,  # SIZES_OF_MARKS_FILES_ARE_INCONSISTENT
+        107,  # FILE_DOESNT_EXIST
+        226,  # NO_FILE_IN_DATA_PART
+        227,  # UNEXPECTED_FILE_IN_DATA_PART
+        228,  # BAD_SIZE_OF_FILE_IN_DATA_PART
+        246,  # CORRUPTED_DATA
+        271,  # CANNOT_DECOMPRESS
+        361,  # SEEK_POSITION_OUT_OF_BOUND
+        432,  # UNKNOWN_CODEC
+        740,  # POTENTIALLY_BROKEN_DATA_PART
+    }
+)
+"""Of a read: what is stored is damaged."""
 
 
 class StorageError(Exception):

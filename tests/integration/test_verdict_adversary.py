@@ -195,7 +195,14 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("harm", [truncate, flip])
+def swell(path: Path) -> None:
+    """The first block's header says that it unpacks to a gigabyte: that is refused before its checksum is looked at."""
+    content = bytearray(path.read_bytes())
+    content[21:25] = (1 << 30 | 1 << 16).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [truncate, flip, swell])
 def test_a_damaged_part_is_seen_by_verdict_and_doctor(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     stack = EmbeddedClickHouse(tmp_path).start()
     try:
