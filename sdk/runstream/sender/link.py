@@ -136,9 +136,8 @@ class Links:
         run = pb.RunPath(team=meta.team, project=meta.project, run=meta.run)
         metadata = (("authorization", f"Bearer {api_key}"),)
         try:
-            answer = await stub.FindMissingMedia(
-                pb.MediaQuestion(run=run, sha256=[sha256]), metadata=metadata, timeout=CONNECT_TIMEOUT_S
-            )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # gRPC's own deadline is by a clock that may be set back
+                answer = await stub.FindMissingMedia(pb.MediaQuestion(run=run, sha256=[sha256]), metadata=metadata)
             if not answer.missing:
                 return
 
@@ -149,6 +148,8 @@ class Links:
                         yield pb.MediaUpload(data=data)
 
             await stub.PutMedia(parts(), metadata=metadata)
+        except TimeoutError:
+            raise TimeoutError(f"the gateway {meta.gateway} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
                 raise MediaRefusedError(str(error.details())) from error
