@@ -17,6 +17,7 @@ from typing import Any
 from runstream import environment
 from runstream._config import merged
 from runstream._version import VERSION
+from runstream.masking import MASK, mask_config
 from runstream.names import default_name
 from runstream.plain import flattened, nested, to_plain, without
 from runstream.ranks import Job
@@ -59,7 +60,9 @@ class Document:
     written: Mapping[str, Any] = field(default_factory=dict)
     """Of `fields`, what this process says anew."""
     kept: frozenset[str] = frozenset()
-    """Dotted keys of `config` that this process does not say anew."""
+    """Dotted keys of the run's config that this process does not say anew."""
+    unknown: tuple[str, ...] = ()
+    """Those of them that are not in `config`: they were recorded masked, and what they held nobody knows."""
 
     @property
     def emptied(self) -> list[str]:
@@ -86,14 +89,14 @@ def make_document(
         if is_given and not _is_repeated(earlier, f"run.{name}", given[setting]):
             held[name] = written[name] = given[setting]
     held["tags"] = tuple(held["tags"])
-    shown, kept = _continued_config(config, earlier, to_plain(fixed or {}))
-    return Document(held, shown, dict(earlier.summary), written, kept)
+    shown, kept, unknown = _continued_config(config, earlier, to_plain(fixed or {}))
+    return Document(held, shown, dict(earlier.summary), written, kept, unknown)
 
 
 def _continued_config(
     config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any]
-) -> tuple[dict[str, Any], frozenset[str]]:
-    """What the run's config is, and the dotted keys of it that need not be said again."""
+) -> tuple[dict[str, Any], frozenset[str], tuple[str, ...]]:
+    """What the run's config is, the dotted keys of it that need not be said again, and those whose value is masked."""
     parameters = flattened(fixed)
     said = {
         key: value
@@ -105,9 +108,16 @@ def _continued_config(
     not_whole = {path for key in (*known, *edited) for path in _paths(key)}
     whole = {str(key): value for key, value in config.items() if key not in not_whole}  # as it was given: an object
     apart = flattened(to_plain(whole)).keys() | parameters.keys()
-    shown = nested({key: value for key, value in (known | said).items() if key not in apart})
+    unknown = [key for key, value in known.items() if _is_masked(value)]
+    shown = nested({key: value for key, value in (known | said).items() if key not in apart and key not in unknown})
     shown = merged(shown | whole, fixed)
-    return shown, frozenset(known.keys() | edited - said.keys())
+    return shown, frozenset(known.keys() | edited - said.keys()), tuple(unknown)
+
+
+def _is_masked(value: object) -> bool:
+    if isinstance(value, list):
+        return any(_is_masked(item) for item in value)
+    return isinstance(value, str) and MASK in value
 
 
 def _paths(key: str) -> list[str]:
@@ -121,8 +131,10 @@ def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
     before = earlier.edited.get(name)
     if not before:
         return False
+    key = name.removeprefix("config.").rpartition(".")[2]
     try:
-        return bool(json.loads(before) == json.loads(json.dumps(to_plain(value))))
+        said = json.loads(before)
+        return any(said == json.loads(json.dumps(one)) for one in (to_plain(value), mask_config(to_plain(value), key)))
     except ValueError:
         return False
 

@@ -108,6 +108,10 @@ def _begin(
     run_id = _run_id(settings, job, auto)
     earlier = _find_earlier(settings, run_id, job)
     document = make_document(settings, run_id, config, earlier, parameters)
+    if document.unknown:
+        Notices(settings.silent, strict=False).warn(
+            f"config: {', '.join(document.unknown)} was recorded as *** and is not known here: give it to init() again"
+        )
     install_hooks()
     options: dict[str, Any] = {
         "allow_val_change": allow_val_change,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,3 +91,28 @@ def test_given_objects_stay_objects_where_nothing_else_is_known_of_them() -> Non
 def test_a_key_with_a_dot_stays_one_key() -> None:
     document = make_document(Settings(), "r", {"opt.beta": 0.9, "model": {"depth": 1}}, Earlier(), {"a.b": 1})
     assert document.config == {"opt.beta": 0.9, "model": {"depth": 1}, "a.b": 1}
+
+
+MASKED = Earlier(
+    exists=True,
+    config={"lr": 0.1, "db.password": "***", "db.url": "postgres://***@db", "hooks": ["https://***"]},
+    edited={"config.db.password": '"***"'},
+)
+
+
+def test_a_masked_value_is_no_value() -> None:
+    document = made(MASKED)
+    assert document.config == {"lr": 0.1}
+    assert set(document.unknown) == {"db.password", "db.url", "hooks"}
+    assert document.written_config(document.config) == {}
+
+
+def test_a_secret_that_is_given_again_is_there_and_not_taken_for_a_change() -> None:
+    document = made(MASKED, {"db": {"password": "hunter2", "url": "postgres://a:b@db"}, "hooks": []})
+    assert document.config["db"] == {"url": "postgres://a:b@db"}  # people set db.password; what they set is masked
+    edited = replace(MASKED, config={**MASKED.config, "db.password": "by hand"})
+    assert made(edited, {"db": {"password": "hunter2"}}).config["db"]["password"] == "by hand"
+    unedited = replace(MASKED, edited={})
+    again = made(unedited, {"db": {"password": "hunter2", "url": "postgres://a:b@db"}, "hooks": ["x"]})
+    assert again.config["db"] == {"password": "hunter2", "url": "postgres://a:b@db"}
+    assert again.unknown == ()
