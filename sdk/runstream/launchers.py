@@ -43,6 +43,8 @@ class Identity:
     """Another job may have it at another time: a name that people choose, an address and port."""
     trusted: bool = False
     """Of a reusable one: it is by its contract one job's alone, and is taken where nobody can be asked."""
+    of_command: bool = False
+    """A rank is a command that its launcher starts once. Of what that command starts, each process has it."""
 
 
 def find_place(variables: Variables) -> Place | None:
@@ -197,7 +199,7 @@ def _slurm_identity(variables: Variables, place: Place) -> Identity | None:
     if number(variables, "SLURM_STEP_NUM_TASKS") != place.world_size:
         return None
     parts = (variables["SLURM_JOB_ID"], variables.get("SLURM_STEP_ID", "0"))
-    return Identity(f"slurm/{variables.get('SLURM_CLUSTER_NAME', '')}/{'/'.join(parts)}")
+    return Identity(f"slurm/{variables.get('SLURM_CLUSTER_NAME', '')}/{'/'.join(parts)}", of_command=True)
 
 
 def _open_mpi_identity(variables: Variables, place: Place) -> Identity | None:
@@ -206,10 +208,10 @@ def _open_mpi_identity(variables: Variables, place: Place) -> Identity | None:
         return None
     # The namespace alone may be a host's name and a process number, which a container has again and again.
     if head := variables.get("OMPI_MCA_orte_hnp_uri", ""):  # version 4: mpirun's own address, the same on all nodes
-        return Identity(f"openmpi/{namespace}/{head}")
+        return Identity(f"openmpi/{namespace}/{head}", of_command=True)
     server = variables.get("PMIX_SERVER_URI41") or variables.get("PMIX_SERVER_URI2", "")
     if server and variables.get("OMPI_COMM_WORLD_LOCAL_SIZE") == str(place.world_size):
-        return Identity(f"openmpi/{namespace}/{server}")  # a server a node
+        return Identity(f"openmpi/{namespace}/{server}", of_command=True)  # a server a node
     return Identity(f"openmpi/{namespace}", reusable=True, trusted=True)
 
 
@@ -218,7 +220,7 @@ def _hydra_identity(variables: Variables, place: Place) -> Identity | None:
     if variables.get("PMI_SIZE") != size or variables.get("MPI_LOCALNRANKS") != size:
         return None
     proxy = _ancestor(_HYDRA)
-    return Identity(f"hydra/{_boot()}/{proxy}") if proxy else None
+    return Identity(f"hydra/{_boot()}/{proxy}", of_command=True) if proxy else None
 
 
 def _meeting_point(variables: Variables) -> Identity:

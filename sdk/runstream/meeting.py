@@ -7,15 +7,24 @@ nobody can be asked, no run is guessed: two experiments in one run cannot be tol
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from runstream.credentials import Credentials
+from runstream.errors import SpoolError
 from runstream.names import new_run_id
 from runstream.ranks import Job, run_id_of
 from runstream.settings import Settings
+from runstream.spool import files
 
+_KEEP_TURNS_S = 90 * 86400.0
+"""No job that its launcher restarts takes longer."""
 _GENERATIONS = 1000
 """Jobs of one name after which the search ends: people who use a name so often get a run each rank, and are told."""
 
@@ -38,7 +47,7 @@ def common_run_id(settings: Settings, job: Job, nth: int) -> tuple[str, str]:
     if settings.mode == "disabled":
         return new_run_id(), ""
     if identity.text and not identity.reusable:
-        return run_id_of(identity.text, nth), ""
+        return run_id_of(identity.text, _turn(settings, job, nth) if identity.of_command else nth), ""
     if not identity.trusted and (met := _met_in_store(job, nth, settings.resume_timeout_s)):
         return met, ""
     trouble = "the launcher gives the ranks nothing in common that names the job"
@@ -53,6 +62,30 @@ def common_run_id(settings: Settings, job: Job, nth: int) -> tuple[str, str]:
         f"rank {job.rank} of {job.world_size} is recorded as a run of its own: {trouble}. For one run of all ranks set "
         "RUNSTREAM_RUN_ID to the same new value on every rank"
     )
+
+
+def _turn(settings: Settings, job: Job, nth: int) -> int:
+    """How many runs the command of this rank began before this one, in whatever process: `srun bash -c "a; b"` is two
+    trainings, on each rank one after the other. Each is a file in the node's folder, made by one process alone."""
+    key = run_id_of(f"{job.identity.text}/{job.restart_count}/{job.rank}", 0)
+    folder = settings.root / "jobs"
+    try:
+        files.private_folder(files.private_folder(settings.root) / folder.name)
+        _forget_old(folder)
+        for turn in itertools.count():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(folder / f"{key}-{turn}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+                return turn
+    except (OSError, SpoolError):
+        pass  # no place to write: the spool says so
+    return nth
+
+
+def _forget_old(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if time.time() - entry.stat().st_mtime > _KEEP_TURNS_S:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -> str:

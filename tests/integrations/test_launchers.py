@@ -87,12 +87,17 @@ def assert_two_jobs(first: list[tuple[int, int, str]], second: list[tuple[int, i
 
 @pytest.mark.parametrize("launcher", ["mpirun.openmpi", "mpirun.mpich"])
 def test_mpi(launched: Launched, launcher: str) -> None:
-    """Also where a shell stands between the launcher and each rank."""
+    """Also where each rank's command is a shell that runs two trainings, one after the other."""
     options = ["--allow-run-as-root", "--oversubscribe"] if launcher == "mpirun.openmpi" else []
     start = [started_by(launcher), *options, "-n", "2"]
     plain = launched.job(*start, sys.executable, "SCRIPT")
-    wrapped = launched.job(*start, "bash", "-c", f"{sys.executable} $0; exit $?", "SCRIPT")
-    assert_two_jobs(plain, wrapped)
+    both = launched.job(*start, "bash", "-c", f"{sys.executable} $0 && {sys.executable} $0", "SCRIPT")
+    runs = {run for _, _, run in both}
+    assert len(both) == 4 and len(runs) == 2, both
+    first, second = ([one for one in both if one[2] == run] for run in sorted(runs))
+    assert_two_jobs(first, second)
+    assert_two_jobs(plain, first)
+    assert_two_jobs(plain, second)
 
 
 def torchrun(*options: str) -> list[str]:

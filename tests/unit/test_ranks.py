@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,9 +90,11 @@ def server(monkeypatch: pytest.MonkeyPatch, runs: dict[str, dict[str, Any]]) -> 
 
 
 def run_of(job: Job, nth: int = 0) -> str:
-    """The id that is shared; fails where none is."""
-    run, problem = common_run_id(Settings(project="p"), job, nth)
-    assert not problem, problem
+    """The id that is shared, of the first process of this rank's command; fails where none is."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(nth + 1):
+            run, problem = common_run_id(Settings(project="p", dir=folder), job, number)
+            assert not problem, problem
     return run
 
 
@@ -169,6 +173,25 @@ def test_two_torchruns_of_one_batch_script_are_two_runs() -> None:
 def test_mpichs_ranks_have_their_proxy_in_common() -> None:
     assert run_of(detect({**MPICH, "PMI_RANK": "0"})) == run_of(detect(MPICH))
     assert not detect({**MPICH, "MPI_LOCALNRANKS": "1"}).identity.text, "on several nodes there are several proxies"
+
+
+@pytest.mark.parametrize("environment", [SLURM, OPEN_MPI_4], ids=["srun", "mpirun"])
+def test_trainings_one_after_the_other_in_a_ranks_command_are_runs_of_their_own(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """`srun bash -c "a; b"`: each process asks anew, as its first."""
+    settings = Settings(project="p", dir=str(tmp_path / "new" / "state"))
+
+    def asked(**changes: str) -> str:
+        return common_run_id(settings, detect({**environment, **changes}), 0)[0]
+
+    first, second = asked(), asked()
+    assert first != second
+    other = {"SLURM_PROCID": "1", "OMPI_COMM_WORLD_RANK": "1"}
+    assert [asked(**other), asked(**other)] == [first, second]
+    assert (tmp_path / "new" / "state").stat().st_mode & 0o077 == 0
+    if "SLURM_JOB_ID" in environment:
+        assert asked(SLURM_RESTART_COUNT="1") == first  # a requeue begins again
 
 
 @pytest.mark.parametrize("environment", [PYTORCH_JOB, LWS, HOROVOD, LIGHTNING])
