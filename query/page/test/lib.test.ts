@@ -2,7 +2,7 @@ import { piecesOf } from "../src/lib/ansi";
 import { describe, expect, it } from "vitest";
 import { colorsOf, difference, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
-import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number } from "../src/lib/format";
+import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number, ranksSeen } from "../src/lib/format";
 import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
 import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/query";
 import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
@@ -13,6 +13,10 @@ describe("numbers", () => {
     [0, "0"], [0.03125, "0.03125"], [1234567, "1,234,567"], [-1.5, "−1.5"], [1 / 3, "0.33333"], [1e-7, "1e−7"], [12345.678, "12,346"],
     [-0.5, "−0.5"], [NaN, "NaN"], [Infinity, "∞"], [-Infinity, "−∞"], [2.5e12, "2,500,000,000,000"], [2.5e-300, "2.5e−300"], [1e300, "1e300"],
   ])("%d reads %s", (value, text) => expect(formatNumber(value)).toBe(text.replace("2,500,000,000,000", "2.5e12")));
+  it("say which ranks have reported", () => {
+    const streams = [{ rank: 0 }, { rank: 0 }, { rank: 3 }];
+    expect([ranksSeen(1, streams), ranksSeen(4, streams), ranksSeen(2, streams), ranksSeen(4, [])]).toEqual(["", "2 of 4 ranks", "2 ranks", "4 ranks"]);
+  });
   it("are numbers again from the API's JSON", () => {
     expect(number("Infinity")).toBe(Infinity);
     expect(number("NaN")).toBeNaN();

@@ -105,3 +105,10 @@ function trimExponent(text: string): string {
 function minus(text: string): string {
   return text.replace("-", "−").replace("e−", "e-").replace("e-", "e−");
 }
+
+/** How many of a run's ranks have reported, where the run's processes are known; empty for a run of one. */
+export function ranksSeen(worldSize: number, streams: readonly { rank: number }[]): string {
+  if (worldSize <= 1) return "";
+  const seen = new Set(streams.map((stream) => stream.rank)).size;
+  return seen > 0 && seen < worldSize ? `${seen} of ${count(worldSize, "rank")}` : count(worldSize, "rank");
+}

@@ -6,7 +6,7 @@ import { ApiError, call } from "../api/client";
 import { useAnswer } from "../api/use";
 import { path } from "../app/location";
 import { changing } from "../app/rights";
-import { count, formatDuration, formatTime, number } from "../lib/format";
+import { formatDuration, formatTime, number, ranksSeen } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { RunDialog } from "../edit/EditDialogs";
 import { Copy } from "../ui/Copy";
@@ -107,12 +107,13 @@ function Gone({ error, team, project, retry }: { error: ApiError; team: string; 
 
 function Head({ run, changed }: { run: Run; changed: () => void }) {
   const [editing, setEditing] = useState(false);
+  const ranks = ranksSeen(run.world_size, run.streams ?? []);
   return (
     <header class="run-head">
       <h1 class="clip" title={run.name}>{run.name}</h1>
       <State state={run.state} />
       <span class="quiet numeric">{formatDuration(number(run.duration_s))}</span>
-      {run.world_size > 1 && <span class="quiet">{count(run.world_size, "rank")}</span>}
+      {ranks && <span class={ranks.includes(" of ") ? "warn-text" : "quiet"} title={ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined}>{ranks}</span>}
       <span class="quiet wide-only">{run.user}, {formatTime(run.created)}</span>
       <span class="tags wide-only">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span>
       <span class="grow" />
