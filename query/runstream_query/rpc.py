@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
@@ -33,22 +34,14 @@ LOG = structlog.get_logger()
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 SWEEP_METHODS = tuple(sweep_pb2.DESCRIPTOR.services_by_name["SweepService"].methods)
 ACCOUNT_METHODS = tuple(account_pb2.DESCRIPTOR.services_by_name["AccountService"].methods)
-CHANGES = (
-    "Delete",
-    "Restore",
-    "Set",
-    "Create",
-    "Update",
-    "Command",
-    "Register",
-    "Report",
-    "Add",
-    "End",
-    "Heartbeat",
-    "Revoke",
+CHANGES = frozenset(
+    method.name
+    for method in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS)
+    if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
 )
-"""How methods begin that change something: they are carried through, and not to be had by GET, which others may repeat
-or foresee."""
+"""Methods that change something: they are not to be had by GET, which others may repeat or foresee."""
+_CARRIED_THROUGH = CHANGES - {"LeaseTrials"}
+"""They end, also when their caller has gone. Trials that are leased to nobody would wait for their lease to end."""
 MAX_TEXT = 4096
 """Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
 LONG_TEXTS = {
@@ -92,9 +85,8 @@ class Desk:
     async def ask(self, method: str, credential: Credential, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
         answering = self._answer(method, credential, request)
-        if not method.startswith(CHANGES):
+        if method not in _CARRIED_THROUGH:
             return await answering
-        # What changes something is carried through, also when who asked for it has gone half-way.
         change = asyncio.ensure_future(answering)
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)

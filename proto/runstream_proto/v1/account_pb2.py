@@ -25,13 +25,21 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n runstream_proto/v1/account.proto\x12\x0crunstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetAccountRequest\"j\n\x07\x41\x63\x63ount\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x02 \x01(\t\x12\'\n\x05teams\x18\x03 \x03(\x0b\x32\x18.runstream.v1.Membership\x12\x12\n\nkey_prefix\x18\x04 \x01(\t\"(\n\nMembership\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\"!\n\x12ListApiKeysRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"9\n\x13ListApiKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.runstream.v1.ApiKey\"\xe7\x02\n\x06\x41piKey\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x03 \x01(\t\x12+\n\x07\x63reated\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65xpires\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07revoked\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07made_by\x18\x07 \x01(\t\x12)\n\x05state\x18\x08 \x01(\x0e\x32\x1a.runstream.v1.ApiKey.State\x12\x0f\n\x07\x63urrent\x18\t \x01(\x08\"U\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_VALID\x10\x01\x12\x11\n\rSTATE_EXPIRED\x10\x02\x12\x11\n\rSTATE_REVOKED\x10\x03\"M\n\x13\x43reateApiKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x02 \x01(\t\x12\x12\n\nlifetime_s\x18\x03 \x01(\x01\"I\n\x14\x43reateApiKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.runstream.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"%\n\x13RevokeApiKeyRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t2\xca\x02\n\x0e\x41\x63\x63ountService\x12\x44\n\nGetAccount\x12\x1f.runstream.v1.GetAccountRequest\x1a\x15.runstream.v1.Account\x12R\n\x0bListApiKeys\x12 .runstream.v1.ListApiKeysRequest\x1a!.runstream.v1.ListApiKeysResponse\x12U\n\x0c\x43reateApiKey\x12!.runstream.v1.CreateApiKeyRequest\x1a\".runstream.v1.CreateApiKeyResponse\x12G\n\x0cRevokeApiKey\x12!.runstream.v1.RevokeApiKeyRequest\x1a\x14.runstream.v1.ApiKeyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n runstream_proto/v1/account.proto\x12\x0crunstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetAccountRequest\"j\n\x07\x41\x63\x63ount\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x02 \x01(\t\x12\'\n\x05teams\x18\x03 \x03(\x0b\x32\x18.runstream.v1.Membership\x12\x12\n\nkey_prefix\x18\x04 \x01(\t\"(\n\nMembership\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\"!\n\x12ListApiKeysRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\"9\n\x13ListApiKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.runstream.v1.ApiKey\"\xe7\x02\n\x06\x41piKey\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x03 \x01(\t\x12+\n\x07\x63reated\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65xpires\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07revoked\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07made_by\x18\x07 \x01(\t\x12)\n\x05state\x18\x08 \x01(\x0e\x32\x1a.runstream.v1.ApiKey.State\x12\x0f\n\x07\x63urrent\x18\t \x01(\x08\"U\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_VALID\x10\x01\x12\x11\n\rSTATE_EXPIRED\x10\x02\x12\x11\n\rSTATE_REVOKED\x10\x03\"M\n\x13\x43reateApiKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_team\x18\x02 \x01(\t\x12\x12\n\nlifetime_s\x18\x03 \x01(\x01\"I\n\x14\x43reateApiKeyResponse\x12!\n\x03key\x18\x01 \x01(\x0b\x32\x14.runstream.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"%\n\x13RevokeApiKeyRequest\x12\x0e\n\x06prefix\x18\x01 \x01(\t2\xde\x02\n\x0e\x41\x63\x63ountService\x12I\n\nGetAccount\x12\x1f.runstream.v1.GetAccountRequest\x1a\x15.runstream.v1.Account\"\x03\x90\x02\x01\x12W\n\x0bListApiKeys\x12 .runstream.v1.ListApiKeysRequest\x1a!.runstream.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12Z\n\x0c\x43reateApiKey\x12!.runstream.v1.CreateApiKeyRequest\x1a\".runstream.v1.CreateApiKeyResponse\"\x03\x90\x02\x00\x12L\n\x0cRevokeApiKey\x12!.runstream.v1.RevokeApiKeyRequest\x1a\x14.runstream.v1.ApiKey\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstream_proto.v1.account_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetAccount']._serialized_options = b'\220\002\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ListApiKeys']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\220\002\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\220\002\000'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\220\002\002'
   _globals['_GETACCOUNTREQUEST']._serialized_start=83
   _globals['_GETACCOUNTREQUEST']._serialized_end=102
   _globals['_ACCOUNT']._serialized_start=104
@@ -53,5 +61,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEAPIKEYREQUEST']._serialized_start=864
   _globals['_REVOKEAPIKEYREQUEST']._serialized_end=901
   _globals['_ACCOUNTSERVICE']._serialized_start=904
-  _globals['_ACCOUNTSERVICE']._serialized_end=1234
+  _globals['_ACCOUNTSERVICE']._serialized_end=1254
 # @@protoc_insertion_point(module_scope)

@@ -57,8 +57,7 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
         *download_routes(desk, read_into, guard.credential, failure, HEADERS),
     ]
     for descriptor in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS):
-        changes = descriptor.name.startswith((*CHANGES, "Lease"))
-        methods = ["POST"] if changes else ["GET", "POST"]
+        methods = ["POST"] if descriptor.name in CHANGES else ["GET", "POST"]
         endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
         routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, guard, descriptor), methods=methods))
     return routes
