@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runstream.credentials import Credentials
 from runstream.errors import SpoolError
 from runstream.names import new_run_id
 from runstream.ranks import Job, run_id_of
@@ -105,32 +104,13 @@ def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -
 
 
 def _ask(settings: Settings, run: str) -> dict[str, Any] | None:
-    """The run as the server has it; None where it has none. Raises SilentError."""
-    import json  # here: these bring OpenSSL with them, which jobs of a certain identity need not load
-    import urllib.error
-    import urllib.request
+    """Return the run as the server has it; None where it has none. Raises SilentError."""
+    from runstream.resume import ask_server, in_words  # here: OpenSSL comes with it, which a certain identity needs not
 
-    key = settings.api_key or Credentials(settings.root).find(settings.base_url)
-    if settings.mode != "online" or not key:
-        raise SilentError("the run is offline" if settings.mode != "online" else "no API key is known")
-    question = {"team": settings.entity, "project": settings.project, "run": run, "omit_completeness": True}
-    request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
-        f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
-        data=json.dumps(question).encode(),
-        headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
-    )
     try:
-        with urllib.request.urlopen(request, timeout=max(_PATIENCE * settings.resume_timeout_s, 0.1)) as response:  # noqa: S310
-            answer = json.loads(response.read(64 << 20))
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise SilentError(str(error)) from error
+        return ask_server(settings, run, _PATIENCE * settings.resume_timeout_s)
     except (OSError, ValueError) as error:
-        raise SilentError(str(getattr(error, "reason", error))) from error
-    if not isinstance(answer, dict):
-        raise SilentError("the server's answer is no run")
-    return answer
+        raise SilentError(in_words(error)) from error
 
 
 def _met_in_store(job: Job, nth: int, timeout_s: float) -> str:

@@ -35,11 +35,9 @@ def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
     """What server and spool know of the run. Never raises; waits `resume_timeout_s` at most for the server."""
     local = _read_spool(settings, run, rank)
     try:
-        if settings.mode != "online":
-            raise ValueError("the run is offline")
-        remote = _read_answer(_ask_server(settings, run), rank)
+        remote = _read_answer(ask_server(settings, run, settings.resume_timeout_s, large_values=True), rank)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        remote = Earlier(exists=None, trouble=_words(error))
+        remote = Earlier(exists=None, trouble=in_words(error))
     steps = [step for step in (local.last_step, remote.last_step) if step is not None]
     return replace(
         remote,
@@ -50,26 +48,33 @@ def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
     )
 
 
-def _ask_server(settings: Settings, run: str) -> dict[str, Any] | None:
-    """The answer to GetRun; None where there is no such run. Raises OSError, ValueError."""
+def ask_server(settings: Settings, run: str, timeout_s: float, *, large_values: bool = False) -> dict[str, Any] | None:
+    """Return the answer to GetRun, None where there is no such run. Waits `timeout_s` at most.
+
+    Raises OSError; ValueError where nobody can be asked, or the answer is none.
+    """
+    if settings.mode != "online":
+        raise ValueError("the run is offline")
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
     question: dict[str, Any] = {"team": settings.entity, "project": settings.project, "run": run}
-    question |= {"omit_completeness": True, "large_values": True}
+    question |= {"omit_completeness": True, "large_values": large_values}
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
         data=json.dumps(question).encode(),
         headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=max(settings.resume_timeout_s, 0.1)) as response:  # noqa: S310
-            answer: dict[str, Any] = json.loads(response.read(_MAX_ANSWER_BYTES))
-            return answer
+        with urllib.request.urlopen(request, timeout=max(timeout_s, 0.1)) as response:  # noqa: S310
+            answer = json.loads(response.read(_MAX_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
         raise
+    if not isinstance(answer, dict):
+        raise ValueError("the server's answer is no run")
+    return answer
 
 
 def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
@@ -157,7 +162,7 @@ def _read_spool(settings: Settings, run: str, rank: int) -> Earlier:
     return Earlier(bool(mine), sink.step, fields=sink.fields, config=sink.config)
 
 
-def _words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     reason = getattr(error, "reason", None)
     return str(reason or error) or type(error).__name__
 
