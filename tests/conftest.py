@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.kafka import KafkaCluster
 from tests.support.kafka.artifacts import MissingPartError
 from tests.support.long import LONG
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+"""How long an example takes says how busy the machine is, and nothing of the code."""
 
 os.environ.setdefault("RUNSTREAM_CONSOLE", "off")
 os.environ.setdefault("RUNSTREAM_SYSTEM_METRICS", "false")

@@ -13,7 +13,7 @@ STEP = st.integers(-5, 5) | st.sampled_from([-(1 << 53), 1 << 53])
 LISTS = {"step": pa.int64(), "value": pa.float64(), "time_us": pa.int64()}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.dictionaries(NAME, st.lists(STEP, min_size=1, max_size=12), max_size=5), st.integers(1, 3))
 def test_points_come_in_the_order_of_their_steps(series: dict[tuple[str, str, int], list[int]], chunk: int) -> None:
     names = sorted(series)

@@ -77,7 +77,7 @@ def test_packed_record_numbers_come_back(numbers: list[int]) -> None:
     assert unpack(numbers[0], data, len(numbers), signed=False).tolist() == numbers
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     rows=st.lists(
         st.tuples(

@@ -32,7 +32,7 @@ def buckets_of(rows: list[tuple[int, int, int, float]]) -> Buckets:
     return Buckets(**{**columns, **{name: np.array(values, dtype=np.float64) for name in doubles}})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.tuples(WHOLE, WHOLE, COUNT, st.floats()), max_size=6), max_size=5), st.integers(1, 9))
 def test_a_curve_is_encoded_as_protobuf_would(curves: list[list[tuple[int, int, int, float]]], batch: int) -> None:
     found = [Curve("r", "m", rank, 3, buckets_of(rows)) for rank, rows in enumerate(curves)]
@@ -61,7 +61,7 @@ def test_a_curve_is_encoded_as_protobuf_would(curves: list[list[tuple[int, int, 
     assert response.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 2)),
@@ -94,7 +94,7 @@ def test_series_in_buckets_together_are_as_one_by_one(
             np.testing.assert_array_equal(getattr(curve.buckets, column), getattr(alone, column))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.integers(1, 62).flatmap(
         lambda bits: st.lists(

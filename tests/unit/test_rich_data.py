@@ -50,7 +50,7 @@ def slowly_spread(edges: list[float], counts: list[float], target: list[float]) 
 
 
 @given(st.lists(histograms(), min_size=1, max_size=6), st.integers(1, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_merged_histograms_hold_every_count_where_plain_python_puts_it(found: list[Binned], bins: int) -> None:
     merged = merge(found, bins)
     assert 1 <= len(merged.counts) <= bins or merged.exact
@@ -179,7 +179,7 @@ FILTERS = st.one_of(
     st.integers(1, 15),
     st.integers(1, 9),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_all_pages_of_a_table_are_what_plain_python_filters_and_sorts(
     rows: list[list[Any]], filters: Any, order: Any, size: int, piece: int
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_regex_that_explodes_elsewhere_is_answered_at_once() -> None:
 
 
 @given(ROWS, st.lists(st.integers(1, 30), min_size=1, max_size=30), st.sampled_from([None, 1]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rows_are_read_whatever_the_pieces(rows: list[list[Any]], sizes: list[int], indent: int | None) -> None:
     data = json.dumps(rows, ensure_ascii=False, indent=indent).encode()
     reader, found, place = RowReader(), [], 0

@@ -58,7 +58,7 @@ def table_of(newest: dict[Key, tuple[int, float, int]], keys: set[Key]) -> pa.Ta
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LOGGED, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_the_notes_name_exactly_what_the_highest_version_replaced(logged: Any, random: Any, size: int) -> None:
     """In any order, in flushes of any size, some delivered twice, merged at any time: what is stored and read is the
@@ -81,7 +81,7 @@ def test_the_notes_name_exactly_what_the_highest_version_replaced(logged: Any, r
     assert sorted(version for version, _ in noted) == sorted(version for _, version in replaced)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LOGGED, st.sets(st.integers(0, 7)))
 def test_a_batch_that_is_not_asked_for_meets_nothing(logged: Any, learned: set[int]) -> None:
     """Whenever it is learned what was stored before: nothing was."""
