@@ -1,4 +1,7 @@
-"""`runstream ingest`: gateway and writer in one process, without Kafka: an ack means ClickHouse has it."""
+"""`runstream ingest`: run gateway and writer in one process without Kafka.
+
+An ack means that ClickHouse has the batch.
+"""
 
 from __future__ import annotations
 

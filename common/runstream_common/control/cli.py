@@ -1,4 +1,4 @@
-"""`runstream key create | list | revoke | link`: API keys, on the machine that has the control database."""
+"""`runstream key create | list | revoke | link`: manage API keys, on the machine that has the control database."""
 
 from __future__ import annotations
 
