@@ -154,7 +154,7 @@ def _is_free(address: str) -> bool:
     host, port = split_address(address)
     for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do, to ignore closed connections
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the services set it too
             try:
                 probe.bind(place)
             except OSError as error:
