@@ -48,7 +48,10 @@ def table_of(key: int) -> str:
 
 
 def entries(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[int, int]:
-    """Hash of the key to hash of the row, of what a batch leaves stored: of rows with one key the last."""
+    """Return the hash of each row by the hash of its key, for the rows of a batch.
+
+    Of several rows with one key only the last one counts: it is the one that stays stored.
+    """
     found: dict[int, int] = {}
     for number, (table, (key, values)) in enumerate(TABLES.items()):
         for row in rows.get(table, ()):

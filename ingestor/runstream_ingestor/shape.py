@@ -71,7 +71,7 @@ def check_origin(batch: pb.Batch, origin: Origin) -> None:
 
 
 def check_frame(frame: pb.MetricFrame, index: int) -> None:
-    """Raise ShapeError unless the frame's columns fit its rows and keys."""
+    """Raise ShapeError unless the frame's columns fit its rows and keys, and its names are usable."""
     rows, width = frame.rows, len(frame.keys)
     where = f"frame {index}"
     if not 1 <= rows <= limits.MAX_ROWS_PER_FRAME or not 1 <= width <= limits.MAX_KEYS_PER_FRAME:

@@ -107,7 +107,7 @@ class DeadLetterBox:
         )
 
     async def forget(self, letter: DeadLetter) -> None:
-        """Delete a letter. Raises BusError."""
+        """Delete a letter. Raise BusError when Kafka cannot be reached."""
         await self._send(letter.id, None, [])
 
     async def close(self) -> None:

@@ -101,7 +101,7 @@ class KafkaRepublisher:
         self._producer: Any = None
 
     async def publish(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
-        """Return when all in-sync replicas have it. Raises BusError."""
+        """Return when all in-sync replicas have the message. Raise BusError when that is unknown."""
         try:
             if self._producer is None:
                 producer = AIOKafkaProducer(

@@ -1,4 +1,4 @@
-"""The tables of what people write on the server; part of the control database's schema (`tables.py`)."""
+"""The tables of views, reports and changes; they are part of the control database's schema (`tables.py`)."""
 
 from __future__ import annotations
 
