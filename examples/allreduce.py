@@ -1,4 +1,4 @@
-"""The mean of a vector over all ranks, over TCP: what NCCL does for GPUs, in thirty lines for a demo."""
+"""Compute the mean of a vector over all ranks, over TCP: a small substitute for NCCL, in thirty lines for a demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _CONNECT_TIMEOUT_S = 60.0
 
 
 class Ring:
-    """Rank 0 collects, averages and hands back. `mean` blocks until all ranks have called it."""
+    """A group of ranks: rank 0 collects, averages and sends the mean back.
+
+    `mean` blocks until all ranks have called it.
+    """
 
     def __init__(self, rank: int, world: int) -> None:
         self._rank, self._world = rank, world
@@ -24,7 +27,7 @@ class Ring:
             self._peers = self._accept(address) if rank == 0 else [self._connect(address)]
 
     def mean(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(P,) in, (P,) out, the same on every rank."""
+        """Return the mean over all ranks of (P,) vectors: (P,), the same on every rank."""
         if self._world == 1:
             return vector
         if self._rank:

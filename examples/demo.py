@@ -111,7 +111,10 @@ class Job:
     spool: Path
 
     def environment(self, rank: int, port: int) -> dict[str, str]:
-        """What torchrun would set; each node has a spool, and so a sender, of its own."""
+        """Return the variables that torchrun would set.
+
+        Each node has a spool of its own, and therefore a sender of its own.
+        """
         node, local = divmod(rank, self.ranks)
         return {
             "RANK": str(rank),
@@ -127,7 +130,7 @@ class Job:
 
 
 async def _train(job: Job, environment: dict[str, str], told: asyncio.Future[Any]) -> None:
-    """Run a job's processes to their end. Raises as `_run`."""
+    """Run a job's processes to their end. Raise the errors of `_run`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -138,7 +141,10 @@ async def _train(job: Job, environment: dict[str, str], told: asyncio.Future[Any
 
 
 async def _run(commands: list[list[str]], environments: list[dict[str, str]], told: asyncio.Future[Any]) -> None:
-    """Processes side by side, to their end. Raises RuntimeError when one fails, InterruptedError on Ctrl-C."""
+    """Run processes side by side, to their end.
+
+    Raise RuntimeError when one fails, InterruptedError on Ctrl-C.
+    """
     processes = [
         await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
         for command, environment in zip(commands, environments, strict=True)

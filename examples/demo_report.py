@@ -1,4 +1,7 @@
-"""What the demo shows at its end: the training curve, the runs ranked, logged against stored. Asked of the server."""
+"""Print the demo's results, read from the server.
+
+They are the training curve, the ranked runs, and the number of points logged against those stored.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from runstream_deploy.addresses import Addresses
 
 
 def report(project: str, addresses: Addresses) -> bool:
-    """Print it; True when every run is complete."""
+    """Print the report. Return True when every run is complete."""
     api = runstream.Api()
     console = Console(width=100)
     ranked = api.rank(project, "val/accuracy", goal="maximize")
@@ -25,7 +28,7 @@ def report(project: str, addresses: Addresses) -> bool:
 
 
 def report_sweep(sweep_id: str, took_s: float) -> bool:
-    """Print the sweep's best trials; True when every run of it is complete."""
+    """Print the sweep's best trials. Return True when every run of the sweep is complete."""
     sweep = runstream.Sweep(sweep_id)
     counts, api = sweep.counts, runstream.Api()
     console = Console(width=100)
@@ -95,7 +98,10 @@ def _rank(console: Console, ranked: list[tuple[float, Any]]) -> None:
 
 
 def _compare(console: Console, runs: list[Any]) -> bool:
-    """Points logged, as the ranks counted them, against points stored, as ClickHouse counts them."""
+    """Compare the points that the ranks logged with the points that ClickHouse stored, and print both.
+
+    Return True when they are equal and every run is complete.
+    """
     logged = stored = 0
     verdicts = []
     for run in runs:

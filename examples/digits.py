@@ -46,7 +46,7 @@ class Network:
         return parts
 
     def loss_and_gradient(self, images: Array, labels: NDArray[np.int64]) -> tuple[float, Array]:
-        """Mean cross-entropy over (B, 64) images, and its gradient, (P,)."""
+        """Return the mean cross-entropy over (B, 64) images, and its gradient, (P,)."""
         w1, b1, w2, b2 = self.unpack(self.parameters)
         hidden = np.maximum(images @ w1 + b1, 0)
         logits = hidden @ w2 + b2

@@ -1,6 +1,7 @@
-"""The integrations at work: `python examples/integrations.py xgboost` (or lightgbm, keras, sklearn, torch, ...).
+"""Try an integration: `python examples/integrations.py xgboost` (or lightgbm, keras, sklearn, torch, ...).
 
-Each trains something small and logs it to the server that RUNSTREAM_BASE_URL names. Install what you want to see.
+Each trains a small model and logs it to the server that RUNSTREAM_BASE_URL names. Install the libraries that you want
+to try.
 """
 
 import sys

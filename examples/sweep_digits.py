@@ -1,7 +1,7 @@
-"""A sweep over the digits network: 24 random trials, hopeless ones stopped early. Each process of this is an agent.
+"""A sweep over the digits network: 24 random trials; bad ones are stopped early. Each process of this is an agent.
 
-python examples/sweep_digits.py                 # makes the sweep, and works on it
-python examples/sweep_digits.py SWEEP           # helps: start as many as you like, on any machine
+python examples/sweep_digits.py                 # make the sweep, and work on it
+python examples/sweep_digits.py SWEEP           # help: start as many as you like, on any machine
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CONFIG = {
 }
 EPOCHS = 32
 EPOCH_S = 0.04
-"""A pause in each epoch: trials that take a second would be over before anybody could judge them."""
+"""A pause in each epoch: otherwise trials would end before early stopping could judge them."""
 
 
 def train() -> None:
-    """One trial: the agent's `init()` brings its parameters."""
+    """Run one trial with the parameters that the agent gives to `init()`."""
     run = runstream.init()
     lr, momentum, batch = run.config.lr, run.config.momentum, run.config.batch
     digits: Any = load_digits()
@@ -55,7 +55,7 @@ def train() -> None:
 
 def main() -> None:
     sweep = sys.argv[1] if len(sys.argv) > 1 else runstream.sweep(CONFIG, project="digits")
-    with np.errstate(all="ignore"):  # learning rates that are too large overflow: that is what they are tried for
+    with np.errstate(all="ignore"):  # learning rates that are too large overflow, as a search must expect
         runstream.agent(sweep, train)
 
 

@@ -1,4 +1,4 @@
-"""A script as Weights & Biases' quickstart teaches it, unchanged but for its import."""
+"""A script from Weights & Biases' quickstart, unchanged except for its import."""
 
 import random
 

@@ -48,8 +48,11 @@ def generate(out: Path) -> None:
 
 
 def _stage(folder: Path) -> None:
-    """Copy the sources to where Python's package is to be. protoc names it after the path, in imports too, and
-    runstream/v1, which is what other languages want, is the SDK's name."""
+    """Copy the sources to the place of the Python package.
+
+    protoc names the package, also in imports, after the path. The path of the sources, runstream/v1, suits other
+    languages, but in Python it is the SDK's name.
+    """
     target = folder / PACKAGE / "v1"
     target.mkdir(parents=True)
     for source in SOURCES.glob("*.proto"):

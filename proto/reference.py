@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parent
 MESSAGES, ENUMS, SERVICES = 4, 5, 6
 """Numbers of the fields of FileDescriptorProto: the paths of comments begin with them."""
 FIELDS, NESTED, NESTED_ENUMS = 2, 3, 4
-"""Of DescriptorProto."""
+"""Numbers of the fields of DescriptorProto."""
 VALUES = METHODS = 2
-"""Of EnumDescriptorProto and of ServiceDescriptorProto."""
+"""Numbers of the fields of EnumDescriptorProto and of ServiceDescriptorProto."""
 SCALARS = {number: name.removeprefix("TYPE_").lower() for name, number in FieldDescriptorProto.Type.items()}
 
 Place = tuple[int, ...]
@@ -52,7 +52,7 @@ class Page:
         self._comments = {tuple(at.path): at for at in file.source_code_info.location}
 
     def text(self) -> str:
-        """Return the page."""
+        """Return the page as Markdown."""
         name = Path(self._file.name).name
         return "\n".join([f"# {name}", "", *self._services(), *self._messages(), *self._enums(self._file.enum_type)])
 
@@ -124,7 +124,7 @@ def _kind(field: FieldDescriptorProto, message: DescriptorProto) -> str:
 
 
 def _link(name: str) -> str:
-    """The last part of a type's full name."""
+    """Return the last part of a type's full name, as code."""
     return f"`{name.removeprefix('.runstream.v1.').removeprefix('.google.protobuf.')}`"
 
 

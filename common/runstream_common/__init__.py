@@ -1,1 +1,1 @@
-"""What the services share: configuration, the bus, storage, the control database, logs, metrics, health."""
+"""Code that the services share: configuration, the bus, storage, the control database, logs, metrics, health."""

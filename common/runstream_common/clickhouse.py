@@ -1,4 +1,4 @@
-"""ClickHouse over HTTP, the same for a cluster and for the embedded engine."""
+"""Access to ClickHouse over HTTP, the same for a cluster and for the embedded engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RETRY_CODES = frozenset(
         319,  # UNKNOWN_STATUS_OF_INSERT
         394,  # QUERY_WAS_CANCELLED
         425,  # SYSTEM_ERROR
-        516,  # AUTHENTICATION_FAILED: mended by an operator, and nothing is wrong with the data
+        516,  # AUTHENTICATION_FAILED: an operator repairs it, and the data are not at fault
         999,  # KEEPER_EXCEPTION
     }
 )
@@ -56,8 +56,11 @@ _THE_DATA = frozenset(
         469,  # VIOLATED_CONSTRAINT
     }
 )
-"""Of an insert: it is the batch that is wrong, and always will be. Everything else (a full disk, a missing table, a
-right that was taken away) is mended on the server, and no batch is put aside for it."""
+"""Errors of an insert that mean that the batch itself is wrong, and always will be.
+
+Any other error (a full disk, a missing table, a right that was taken away) is repaired on the server, and no batch is
+put aside for it.
+"""
 
 
 DAMAGE_CODES = frozenset(
@@ -80,19 +83,19 @@ DAMAGE_CODES = frozenset(
         740,  # POTENTIALLY_BROKEN_DATA_PART
     }
 )
-"""Of a read: what is stored is damaged."""
+"""Errors of a read that mean that the stored data are damaged."""
 
 
 class StorageError(Exception):
-    """ClickHouse did not do what was asked."""
+    """ClickHouse did not do what the caller asked for."""
 
 
 class StorageUnavailableError(StorageError):
-    """It cannot be reached, or cannot do it now: whether anything was stored is unknown. Try the same again."""
+    """ClickHouse cannot be reached, or cannot do it now. It is unknown whether anything was stored: try again."""
 
 
 class StorageRefusedError(StorageError):
-    """It understood and will never do this. `code` is ClickHouse's error number, 0 where it gave none."""
+    """ClickHouse will never do this. `code` is ClickHouse's error number, or 0 where it gave none."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -108,11 +111,11 @@ class ClickHouseConfig:
     cluster: str = ""
     timeout_s: float = 60.0
     compression: str = ""
-    """Of requests and answers: empty (loopback), lz4 or zstd."""
+    """The compression of requests and answers: empty for none (on loopback), lz4 or zstd."""
 
     @classmethod
     def from_env(cls, env: Env) -> ClickHouseConfig:
-        """Raises ConfigError naming the variable."""
+        """Return the configuration. Raise ConfigError that names the variable."""
         config = cls(
             url=env.text("RUNSTREAM_CLICKHOUSE_URL", DEFAULT_URL),
             user=env.text("RUNSTREAM_CLICKHOUSE_USER", "default"),
@@ -132,8 +135,10 @@ class ClickHouseConfig:
 
 
 async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
-    """A clickhouse-connect async client. Raises StorageUnavailableError or StorageRefusedError, which name the address
-    and what was asked for there."""
+    """Return an async client of clickhouse-connect.
+
+    Raise StorageUnavailableError or StorageRefusedError; the message names the address and the user and database.
+    """
     parts = urlsplit(config.url)
     try:
         return await clickhouse_connect.get_async_client(
@@ -156,7 +161,10 @@ async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
 
 
 def _placed(error: StorageError, parts: SplitResult, config: ClickHouseConfig) -> StorageError:
-    """The same trouble, with where it was: ClickHouse's native port and a wrong password are the usual mistakes."""
+    """Return the same error with the address in its message.
+
+    The usual mistakes are ClickHouse's native port and a wrong password.
+    """
     where = f"ClickHouse at {parts.scheme}://{parts.hostname}:{parts.port or ''}".rstrip(":")
     sentence = f"{where} (its HTTP interface, as user {config.user!r}, database {config.database!r}): {error}"
     if isinstance(error, StorageRefusedError):
@@ -165,7 +173,10 @@ def _placed(error: StorageError, parts: SplitResult, config: ClickHouseConfig) -
 
 
 def classify(error: Exception) -> StorageError:
-    """Which of the two kinds of trouble an exception of the driver means."""
+    """Return the driver's exception as StorageUnavailableError or StorageRefusedError.
+
+    Raise the exception itself when it comes neither from the driver nor from the network.
+    """
     if isinstance(error, StorageError):
         return error
     code = getattr(error, "code", None)
@@ -178,18 +189,21 @@ def classify(error: Exception) -> StorageError:
 
 
 class ArrowInserter:
-    """`runstream_ingestor.writer.store.Inserter` over HTTP."""
+    """An implementation of `runstream_ingestor.writer.store.Inserter` over HTTP."""
 
     # Set explicitly: the engine's defaults have moved. An insert is one block, stored when it is answered.
     _SETTINGS = {"async_insert": 0, "max_insert_block_size": 4_194_304, "input_format_parallel_parsing": 0}
 
     def __init__(self, client: Any, tokens: bool = True) -> None:
-        """`tokens`: let the engine know repetitions by their token."""
+        """Make an inserter. With `tokens` the engine recognises repeated inserts by their token."""
         self._client = client
         self._tokens = tokens
 
     async def __call__(self, table: str, columns: Sequence[str], data: bytes, token: str) -> None:
-        """Raises StorageUnavailableError, StorageRefusedError."""
+        """Insert an Arrow stream. Raise StorageUnavailableError or StorageRefusedError.
+
+        StorageRefusedError means that the data are wrong; any other refusal is raised as StorageUnavailableError.
+        """
         settings: dict[str, Any] = {**self._SETTINGS, "insert_deduplicate": 0}
         if token and self._tokens:
             settings |= {"insert_deduplicate": 1, "insert_deduplication_token": token}

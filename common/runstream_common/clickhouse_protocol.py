@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP protocol, what both who serve it need: errors with its numbers, encodings, forms, credentials."""
+"""The parts of ClickHouse's HTTP protocol that both servers of it share: errors, encodings, forms, credentials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTENT_TYPES = {
     "Arrow": "application/octet-stream",
     "ArrowStream": "application/octet-stream",
 }
-"""By format; others are plain text."""
+"""The content type of each format. Any other format is plain text."""
 PROTOCOL_ONLY = frozenset(
     {
         "query",
@@ -48,9 +48,12 @@ PROTOCOL_ONLY = frozenset(
         "close_session",
     }
 )
-"""URL parameters that are no settings."""
+"""URL parameters that are not settings."""
 _MAX_WINDOW_BYTES = 8 << 20
-"""Of zstd's: as much as a browser takes (RFC 9659). A frame may ask for more, before a byte of it is unpacked."""
+"""The largest window of zstd: as large as a browser accepts (RFC 9659).
+
+A frame may ask for a larger one before a byte of it is unpacked.
+"""
 
 
 class BadRequestError(Exception):
@@ -63,7 +66,10 @@ class BadRequestError(Exception):
 
 
 def credentials(query: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
-    """User and password: basic authentication, X-ClickHouse-User and -Key, or URL. Header names are lower-case."""
+    """Return user and password from basic authentication, X-ClickHouse-User and -Key, or the URL.
+
+    The names of `headers` are lower-case.
+    """
     authorization = headers.get("authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() == "basic":
@@ -78,7 +84,10 @@ def credentials(query: Mapping[str, str], headers: Mapping[str, str]) -> tuple[s
 
 
 def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Undo a Content-Encoding. Raises BadRequestError for what is unknown, broken or too large unpacked."""
+    """Undo a Content-Encoding.
+
+    Raise BadRequestError when the encoding is unknown, the body is broken, or unpacks to more than `max_bytes`.
+    """
     try:
         match encoding.strip().lower():
             case "" | "identity":
@@ -96,7 +105,7 @@ def unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _inflate(body: bytes, max_bytes: int) -> bytes:
-    inflater = zlib.decompressobj(wbits=47)  # gzip or zlib, told by the header
+    inflater = zlib.decompressobj(wbits=47)  # the header says whether it is gzip or zlib
     data = inflater.decompress(body, max_bytes + 1)
     if len(data) > max_bytes:
         raise BadRequestError(f"the body unpacks to more than {max_bytes} bytes", 307, "TOO_MANY_BYTES", 413)
@@ -106,7 +115,7 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    # For a frame that declares its size the library makes room for all of it, whatever `max_output_size` says.
+    # The library allocates the whole size that a frame declares, whatever `max_output_size` says.
     if zstandard.frame_content_size(body) > max_bytes:
         raise BadRequestError(f"the body unpacks to more than {max_bytes} bytes", 307, "TOO_MANY_BYTES", 413)
     unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP protocol, the client's half without a driver: bytes as the server sends them, in parts."""
+"""A client of ClickHouse's HTTP protocol without a driver: it yields the server's bytes, in parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from runstream_common.clickhouse import ClickHouseConfig, StorageError, StorageR
 _ERROR_BYTES = 64 << 10
 _CODE = re.compile(r"Code: (\d+)")
 _BUSY = frozenset({202, 203, 209, 210, 225, 236, 242, 279, 285, 394, 425, 516, 999})
-"""Error numbers that mean: not now. (A limit that was hit is the question's fault.)"""
+"""Error numbers that mean that the server cannot answer now.
+
+A limit that was hit is a fault of the query, not listed here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +27,17 @@ class RawAnswer:
 
     headers: Mapping[str, str]
     parts: AsyncIterator[bytes]
-    """As they come, still in the `content-encoding` of the headers."""
+    """The parts of the body as they arrive, still in the `content-encoding` of the headers."""
 
     async def read(self) -> bytes:
         return b"".join([part async for part in self.parts])
 
 
 class RawClickHouse:
-    """May be used by many tasks at once; an answer that is left early ends the query on the server."""
+    """A client that many tasks may use at once. Leaving an answer early ends the query on the server."""
 
     def __init__(self, config: ClickHouseConfig, connections: int = 64) -> None:
-        """Call inside the event loop."""
+        """Make a client. Call this inside the event loop."""
         parts = urlsplit(config.url)
         port = parts.port or (8443 if parts.scheme == "https" else 8123)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -58,11 +61,12 @@ class RawClickHouse:
         protocol: Mapping[str, str] | None = None,
         accept_encoding: str = "identity",
     ) -> AsyncIterator[RawAnswer]:
-        """`parameters`: values as TSV escapes them; `protocol`: URL parameters that are no settings.
+        """Run a query and yield its answer.
 
-        Raises StorageRefusedError with ClickHouse's number, StorageUnavailableError.
+        `parameters` are values as TSV escapes them; `protocol` are URL parameters that are not settings. Raise
+        StorageRefusedError with ClickHouse's error number, or StorageUnavailableError.
         """
-        # As a form: a parameter may be longer than a URL.
+        # The query is sent as a form, because a parameter may be longer than a URL.
         form = aiohttp.FormData(default_to_multipart=True)
         form.add_field("query", sql)
         for name, value in (parameters or {}).items():

@@ -1,4 +1,4 @@
-"""Configuration from the environment: parsed once, into frozen dataclasses, failing with the variable's name."""
+"""Read the configuration from the environment: once, into frozen dataclasses; errors name the variable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ConfigError(Exception):
 
 
 class Env:
-    """Reads variables, one call each. Every method raises ConfigError naming the variable."""
+    """Read variables, one call each. Every method raises ConfigError that names the variable."""
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = os.environ if variables is None else variables
@@ -35,7 +35,7 @@ class Env:
         return self._number(name, default, minimum, maximum, whole=False)
 
     def size_bytes(self, name: str, default: int) -> int:
-        """A number of bytes, with an optional unit: 64MiB."""
+        """Return a number of bytes; the text may have a unit, such as 64MiB."""
         text = self._variables.get(name, "")
         if not text:
             return default
@@ -53,7 +53,7 @@ class Env:
         return text in _TRUE
 
     def address(self, name: str, default: str) -> str:
-        """host:port; port 0 lets the system choose."""
+        """Return a checked `host:port`. Port 0 lets the system choose."""
         text = self._variables.get(name) or default
         host, _, port = text.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
@@ -65,7 +65,7 @@ class Env:
         return Path(text).expanduser() if text else None
 
     def secret(self, name: str) -> str | None:
-        """The variable, or the content of the file that NAME_FILE names. Never part of a message."""
+        """Return the variable, or the content of the file that NAME_FILE names. No message contains it."""
         value = self._variables.get(name)
         if value:
             return value
@@ -92,6 +92,6 @@ class Env:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """host and port of a checked `host:port`."""
+    """Return host and port of a checked `host:port`."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)

@@ -1,7 +1,7 @@
-"""Hashes of rows that are no points: computed by the writer of what it stores, and by ClickHouse of what is stored.
+"""Hashes of rows that are not points. The writer computes them from what it stores, ClickHouse from what is stored.
 
-A row has two: of its key, and of all of it. The lowest four bits of the key's hash are the number of the table.
-`document_rows.sql` of the query service computes the same.
+A row has two hashes: one of its key, and one of the whole row. The lowest four bits of the key's hash are the number of
+the table. `document_rows.sql` of the query service computes the same.
 """
 
 from __future__ import annotations
@@ -29,24 +29,29 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alerts": (("writer", "number"), ("rank", "level", "title", "text")),
     "rejects": (("writer", "batch", "reason"), ("points", "epoch")),
 }
-"""By table the columns of its natural key, and those that are hashed beside it. All but `rejects` have a version and a
-time too. The order is that of the table's number: append only."""
+"""For each table: the columns of its natural key, and the other columns that are hashed.
+
+All tables but `rejects` have a version and a time as well. The position is the table's number, so only append.
+"""
 NAMES = tuple(TABLES)
 _TABLE_MASK = 0xF
 _UNVERSIONED = frozenset({"rejects"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PROCESS_LIVES = "heartbeat"
-"""Replaced all the time, and proving nothing."""
+"""These rows are replaced all the time, so they prove nothing."""
 
 
 def table_of(key: int) -> str:
-    """The table that the hash of a key says."""
+    """Return the table whose number the hash of a key contains."""
     return NAMES[key & _TABLE_MASK]
 
 
 def entries(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[int, int]:
-    """Hash of the key to hash of the row, of what a batch leaves stored: of rows with one key the last."""
+    """Return the hash of each row by the hash of its key, for the rows of a batch.
+
+    Of several rows with one key only the last one counts: it is the one that stays stored.
+    """
     found: dict[int, int] = {}
     for number, (table, (key, values)) in enumerate(TABLES.items()):
         for row in rows.get(table, ()):
@@ -60,7 +65,7 @@ def entries(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[int, int]:
 
 
 def _digest(parts: Iterable[Any]) -> int:
-    """The first 8 bytes of the SHA-256, as ClickHouse's `reinterpretAsUInt64(SHA256(...))` reads them."""
+    """Return the first 8 bytes of the SHA-256, as ClickHouse's `reinterpretAsUInt64(SHA256(...))` reads them."""
     text = "\0".join(map(_text, parts))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little")
 

@@ -31,7 +31,7 @@ SLEEP_S = 3.0
 
 
 class InjectedFaultError(Exception):
-    """What the action `error` raises: the place decides what it stands for."""
+    """The error that the action `error` raises. The code at the failpoint decides which real error it stands for."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class _Failpoint:
     action: str
     passages_left: int
     subject: str = ""
-    """Act at each passage of this subject, and at no other; empty: at one passage."""
+    """The fault happens at each passage of this subject and no other; empty: at one passage, given by its number."""
 
 
 def _parse(text: str) -> dict[str, list[_Failpoint]]:
@@ -59,7 +59,10 @@ _ACTIVE = _parse(os.environ.get(_VARIABLE, ""))
 
 
 def passage(name: str, subject: str = "") -> None:
-    """Die, raise, or sleep, where the environment says so: once, or at each passage of the `subject` it names."""
+    """Die, raise, or sleep where the environment asks for it.
+
+    This happens at one passage, or at each passage of the `subject` that the environment names.
+    """
     for point in list(_ACTIVE.get(name, ())):
         if point.subject:
             if point.subject == subject:

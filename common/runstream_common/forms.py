@@ -1,4 +1,4 @@
-"""Multipart forms: how clickhouse-connect sends parameters that are too long for a URL."""
+"""Multipart forms, in which clickhouse-connect sends parameters that are too long for a URL."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from runstream_common.clickhouse_protocol import BadRequestError
 
 _MAX_FIELDS = 1000
-"""As many as a URL may have."""
+"""The most fields of a form: as many as a URL may have."""
 
 
 def form_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a form, in time linear in its size. Raises BadRequestError."""
+    """Return the fields of a form, in time linear in its size. Raise BadRequestError."""
     form = _Form()
     try:
         boundary = parse_options_header(content_type.encode("latin-1", "replace"))[1].get(b"boundary", b"")
@@ -38,7 +38,7 @@ def form_fields(content_type: str, body: bytes) -> dict[str, str]:
 
 
 class _Form:
-    """What the parser calls; the limits of headers are the parser's own."""
+    """The callbacks of the parser. The parser itself limits the headers."""
 
     def __init__(self) -> None:
         self.fields: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What an HTTP port grants to somebody who has not said yet what he wants: a few seconds, and one of a few places."""
+"""Limits of an HTTP port on clients that have not sent a request yet: a few seconds, and few connections."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_S = 10.0
-"""In which the headers of a request have come, from its first byte, or from the opening of the connection."""
+"""The time in which a request's headers must come.
+
+It counts from the first byte, or from the opening of the connection.
+"""
 MAX_WAITING = 512
-"""Connections whose headers have not come yet: one more, and the one that has waited longest is closed. Each takes a
-descriptor, of which a process has few; a client that means it waits for milliseconds."""
+"""The most connections whose headers have not come yet.
+
+One more connection closes the connection that has waited longest. Each takes a descriptor, of which a process has few;
+an honest client waits for milliseconds.
+"""
 
 
 def edge_protocol() -> Any:
-    """uvicorn's HTTP protocol with these limits, for one port."""
+    """Return uvicorn's HTTP protocol with these limits, for one port."""
     return partial(EdgeProtocol, waiting={})
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """uvicorn itself looks after connections between requests, and only until the next byte."""
+    """A protocol with these limits. Uvicorn itself guards connections between requests, until the next byte only."""
 
     def __init__(self, *arguments: Any, waiting: dict[EdgeProtocol, None], **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Work for a client over HTTP ends when the client leaves."""
+"""End work for an HTTP client when the client leaves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result], gone: type[Exception]) -> _Result:
-    """The result of the work; call it when the request's body has been read (`receive` is ASGI's). Raises `gone` when
-    the client leaves before: the work is cancelled then."""
+    """Return the result of the work, or cancel it and raise `gone` when the client leaves first.
+
+    Call this after the request's body has been read. `receive` is ASGI's.
+    """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(receive))
     try:

@@ -1,4 +1,4 @@
-"""Structured logs: JSON lines, or colours on a terminal; API keys masked wherever they turn up."""
+"""Structured logs: JSON lines, or colours on a terminal. API keys are masked wherever they occur."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _last_said: dict[str, tuple[float, int]] = {}
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Once a process, in its `__main__`: structlog and the standard library's loggers alike."""
+    """Configure structlog and the standard library's loggers. Call it once in a process, in its `__main__`."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,7 +48,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
 
 
 def limited_warning(log: Any, event: str, every_s: float, **fields: Any) -> None:
-    """Warn at most once in `every_s` seconds for each event; says how many were kept back."""
+    """Warn at most once in `every_s` seconds for each event, and say how many warnings were kept back."""
     now = time.monotonic()
     said_at, kept_back = _last_said.get(event, (float("-inf"), 0))
     if now - said_at < every_s:
@@ -59,7 +59,7 @@ def limited_warning(log: Any, event: str, every_s: float, **fields: Any) -> None
 
 
 def mask(text: str) -> str:
-    """API keys cut to their public prefix."""
+    """Return the text with API keys cut to their public prefix."""
     return _KEY.sub(r"\1_***", text)
 
 

@@ -1,7 +1,7 @@
 """Object storage for media and files: a local folder or anything S3-compatible, through obstore.
 
-Contents are named by what they hold: `TEAM/PROJECT/media/AB/<sha256>`. A project's contents are its own, so that
-who may read a project may read them, and deleting a project deletes them.
+The name of a content is the hash of its bytes: `TEAM/PROJECT/media/AB/<sha256>`. A project's contents are its own, so
+that who may read a project may read them, and deleting a project deletes them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 from runstream_common.config import ConfigError, Env
 
 _PART_BYTES = 5 << 20
-"""The smallest that S3 takes."""
+"""The smallest part that S3 accepts."""
 
 
 class MediaError(Exception):
-    """An upload that cannot be stored; the message says why."""
+    """The upload cannot be stored; the message says why."""
 
 
 class MediaMissingError(Exception):
@@ -37,7 +37,7 @@ class MediaConfig:
 
     @classmethod
     def from_env(cls, env: Env) -> MediaConfig:
-        """Raises ConfigError naming the variable."""
+        """Return the configuration. Raise ConfigError that names the variable."""
         url = env.text("RUNSTREAM_MEDIA_URL", "file:///var/lib/runstream/media")
         if urlsplit(url).scheme not in ("file", "s3", "gs", "az", "memory"):
             raise ConfigError(
@@ -47,10 +47,10 @@ class MediaConfig:
 
 
 class MediaStore:
-    """Contents of projects. Safe to call from several tasks."""
+    """Store contents of projects. Several tasks may call it at once."""
 
     def __init__(self, config: MediaConfig) -> None:
-        """Raises ConfigError when the place cannot be opened."""
+        """Open the storage. Raise ConfigError when it cannot be opened."""
         from obstore.store import LocalStore, from_url
 
         try:
@@ -72,9 +72,9 @@ class MediaStore:
         return True
 
     async def put(self, project: str, sha256: str, size: int, parts: AsyncIterator[bytes]) -> None:
-        """Store a content when its bytes are what they claim to be, else nothing. Raises MediaError.
+        """Store a content when its bytes are what they claim to be, else nothing. Raise MediaError.
 
-        Holds one part in memory; a content under its name is always whole, because it gets the name last.
+        This holds one part in memory. A content under its name is always whole, because it gets its name last.
         """
         path = object_path(project, sha256)
         digest = hashlib.sha256()
@@ -98,13 +98,13 @@ class MediaStore:
             await self._store.put_async(path, checked(), chunk_size=_PART_BYTES, max_concurrency=2)
 
     async def delete(self, project: str, contents: Sequence[str]) -> None:
-        """Delete contents by their SHA-256; one that is not there is no error."""
+        """Delete contents by their SHA-256. A content that does not exist is no error."""
         for sha256 in contents:
             with contextlib.suppress(FileNotFoundError):
                 await self._store.delete_async(object_path(project, sha256))
 
     async def get(self, project: str, sha256: str) -> tuple[int, AsyncIterator[bytes]]:
-        """A content's size and its bytes. Raises MediaMissingError."""
+        """Return a content's size in bytes, and its bytes in parts. Raise MediaMissingError."""
         try:
             result = await self._store.get_async(object_path(project, sha256))
         except FileNotFoundError:
@@ -118,5 +118,5 @@ class MediaStore:
 
 
 def object_path(project: str, sha256: str) -> str:
-    """`project` is "team/project", both checked names; `sha256` 64 hex digits."""
+    """Return the path of a content. `project` is "team/project", both checked names; `sha256` has 64 hex digits."""
     return f"{project}/media/{sha256[:2]}/{sha256}"

@@ -1,4 +1,4 @@
-"""The port each service opens for those who run it: `/healthz`, `/readyz`, `/metrics`."""
+"""The port that each service opens for its operators: `/healthz`, `/readyz`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from runstream_common.metrics import Metrics
 from runstream_common.process import instance_headers
 
 Check = Callable[[], str | None]
-"""None when all is well, else one sentence about what is wrong."""
+"""A check returns None when all is well, else one sentence about the fault."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn inside a service's own event loop: the service handles the signals."""
+    """A uvicorn server inside a service's own event loop: the service handles the signals."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # overrides a generator without types
@@ -33,7 +33,10 @@ class QuietServer(uvicorn.Server):
 
 
 async def serve_app(app: object, address: str, **options: object) -> tuple[QuietServer, asyncio.Task[None], int]:
-    """Serve an ASGI app; returns when it accepts connections, with the port. Raises OSError when it cannot bind."""
+    """Serve an ASGI app. Return the server, its task and its port when it accepts connections.
+
+    Raise OSError when it cannot bind.
+    """
     host, port = split_address(address)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -64,7 +67,7 @@ async def _serve(server: QuietServer) -> None:
 
 
 class OpsServer:
-    """Loopback by default; elsewhere only with a token, which `/metrics` and all details then need."""
+    """Serve the ops port, on loopback. On any other address it needs a token, for `/metrics` and all details."""
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class OpsServer:
         ready: Mapping[str, Check],
         token: str = "",
     ) -> None:
-        """`alive`: is each loop still turning; `ready`: can it do its work. Raises ConfigError."""
+        """Make a server. `alive`: does each loop still turn; `ready`: can it do its work. Raise ConfigError."""
         if split_address(address)[0] not in _LOOPBACK and not token:
             raise ConfigError(f"the ops port {address} is not loopback: set RUNSTREAM_OPS_TOKEN, or bind 127.0.0.1")
         self._address = address

@@ -1,4 +1,4 @@
-"""A service's process: how it is told to end, what it keeps of memory, who it says it is."""
+"""A service's process: how it is told to end, which memory it keeps, and its id."""
 
 from __future__ import annotations
 
@@ -9,28 +9,38 @@ import os
 import signal
 
 INSTANCE, INSTANCE_HEADER = "RUNSTREAM_INSTANCE", "x-runstream-instance"
-"""What `runstream up` gives to a process that it starts, and what that process answers to a health check: an answer of
-somebody else on the same port is not taken for its."""
+"""`runstream up` gives this id to a process that it starts.
+
+The process sends the id with each answer to a health check, so that an answer of another program on the same port is
+not mistaken for the process's own.
+"""
 _COLLECT = (10_000, 20, 20)
-"""Objects made and not freed between looks at the youngest, and how many of these looks between those at older ones."""
+"""The thresholds of Python's garbage collector.
+
+They are the new objects after which it examines the youngest generation, and the examinations of a younger generation
+after which it examines the next older one.
+"""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 256 << 20
-"""Free memory at the end of the heap that the process keeps."""
+"""The free memory at the end of the heap that the process keeps."""
 _MAPPED_ALONE_BYTES = 32 << 20
-"""What is larger has pages of its own; glibc takes no more than this."""
+"""A larger block has pages of its own; glibc accepts no higher threshold."""
 
 
 def instance_headers() -> dict[str, str]:
-    """Of answers to health checks. Empty where nobody has given this process an id."""
+    """Return the headers for answers to health checks; empty where this process was given no id."""
     given = os.environ.get(INSTANCE, "")
     return {INSTANCE_HEADER: given} if given else {}
 
 
 def settle_in() -> None:
-    """For a service that is ready: what it has loaded by now stays, and need not be looked through for garbage again.
-    With many calls at once, whose objects all live, Python's collector would otherwise take a fifth of the time. And
-    memory that was freed is kept for the next answer, up to 256 MiB."""
+    """Tune the memory of a service that is ready.
+
+    Objects that are loaded by now stay, and the garbage collector does not examine them again. With many calls at once,
+    whose objects are all in use, it would otherwise take a fifth of the time. Freed memory is kept for the next answer,
+    up to 256 MiB.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT)
@@ -38,16 +48,19 @@ def settle_in() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Arrays of some megabytes come and go with each answer. As it is set, glibc gives each back to the kernel at once
-    and has it zeroed again for the next: half of the processor time of putting a million points into buckets."""
+    """Let glibc keep freed memory instead of giving it back to the kernel.
+
+    Arrays of some megabytes come and go with each answer. By default glibc gives each back at once, and the kernel
+    zeroes it again for the next: half of the processor time of putting a million points into buckets.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # another C library has none
+    if mallopt is not None:  # another C library has no mallopt
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_ALONE_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 async def until_told_to_end() -> str:
-    """Wait for SIGTERM or SIGINT; returns its name."""
+    """Wait for SIGTERM or SIGINT, and return its name."""
     loop = asyncio.get_running_loop()
     told: asyncio.Future[str] = loop.create_future()
 

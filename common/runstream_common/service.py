@@ -1,4 +1,4 @@
-"""What the services' command lines share: run parts until told to end, report errors in one line."""
+"""The shared part of the services' command lines: run parts until told to end, report errors in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOG = structlog.get_logger()
 def run_service(
     name: str, description: str | None, argv: list[str] | None, serve: Callable[[Env], Awaitable[None]]
 ) -> int:
-    """Parse the common options, run `serve`, turn known errors into one line and exit status 1."""
+    """Parse the common options and run `serve`. Turn known errors into one line and exit status 1."""
     parser = argparse.ArgumentParser(
         prog=f"runstream {name}",
         description=description,
@@ -46,7 +46,7 @@ async def _main(serve: Callable[[Env], Awaitable[None]], env: Env) -> None:
 
 
 async def until_end_or_failure(*parts: Awaitable[None]) -> None:
-    """Wait for a signal, or for a part to end by itself; raises what it raised."""
+    """Wait for a signal, or for a part to end by itself; then raise what it raised."""
     told = asyncio.ensure_future(until_told_to_end())
     tasks = [asyncio.ensure_future(part) for part in parts]
     done, pending = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -1,11 +1,11 @@
 """`python -m runstream_common.tether FD MODULE ...`: run a module in a process that does not outlive its parent.
 
-FD is the read end of a pipe whose only write end the parent holds: nobody writes, and its end is the parent's death,
-whatever killed it. The pipe is looked at before the module is loaded and watched from then on, so no moment is missed:
-a parent that died before this process came to its first line is seen as well. The kernel's own signal (Linux) comes
-beside it, for a process that is inside of a C library and runs no Python.
+FD is the read end of a pipe. Only the parent holds the write end, and nobody writes to it: the pipe ends when the
+parent dies, whatever killed it. The pipe is checked before the module is loaded, and watched from then on, so no moment
+is missed: a parent that died before this process came to its first line is detected as well. The kernel's own signal
+(Linux) comes in addition, for a process that is inside of a C library and runs no Python.
 
-Only the standard library is imported here: what takes long to load is loaded under the watch.
+Only the standard library is imported here: slow imports happen while the pipe is watched.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 GRACE_S = 3.5
-"""For ending in order after the parent's death; what is left then is killed. All that is acked is on disk by then: the
-grace only spares clients broken answers. It is shorter than a restart's patience with those who still end."""
+"""The time to end in order after the parent's death; then the process is killed.
+
+All acked data are on disk by then: the grace only spares clients broken answers. It is shorter than the time for which
+a restart waits for old processes.
+"""
 
 
 def main() -> None:
-    """Raises SystemExit, with the module's status."""
+    """Run the module. Raise SystemExit with the module's status."""
     fd, module = int(sys.argv[1]), sys.argv[2]
     os.set_inheritable(fd, False)
     _get_signal_of_kernel()
@@ -38,8 +41,10 @@ def main() -> None:
 
 
 def _get_signal_of_kernel() -> None:
-    """SIGTERM when the thread dies that forked this process: the parent's main thread. It is nothing when the parent is
-    dead already; the look at the pipe that follows sees that."""
+    """Ask the kernel for SIGTERM when the parent's main thread, which forked this process, dies.
+
+    This has no effect when the parent is dead already; the check of the pipe that follows detects that.
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 

@@ -1,5 +1,7 @@
-r"""What a text or a JSON value must be to go through the servers: the same rule as the SDK's `runstream.text`, for what
-other clients send and for what earlier versions stored. A test holds the two to each other.
+r"""The rule for texts and JSON values that go through the servers.
+
+It is the same rule as the SDK's `runstream.text`, for data that other clients send or earlier versions stored. A test
+compares the two.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ import re
 from typing import Any
 
 MAX_DEPTH = 24
-"""Of nested lists and objects: a message of the query service takes three levels for each, and a hundred in all."""
+"""The deepest nesting of lists and objects.
+
+A message of the query service takes three levels for each, and a hundred in all.
+"""
 _ENDLESS = "..."
 _INVALID = re.compile("[\x00\ud800-\udfff]")
 _SUSPICIOUS = re.compile(r"\\u(?:[dD][89abAB]|[dD][c-fC-F]|0000)")
-"""A surrogate or NUL in JSON text: half of those are one of a pair, so it is only looked at again."""
+"""A surrogate or NUL in JSON text. Half of the surrogates belong to a pair, so a match only means a closer look."""
 
 
 def valid(text: str) -> str:
@@ -27,7 +32,10 @@ def valid(text: str) -> str:
 
 
 def parsed(text: str) -> Any:
-    """Return the value of JSON text, held to the rule; the text itself where it is no JSON, or too deep to be read."""
+    """Return the value of JSON text, adapted to the rule.
+
+    A text that is no JSON, or too deep to be read, is returned itself.
+    """
     try:
         return plain(json.loads(text))
     except (ValueError, RecursionError):
@@ -35,7 +43,7 @@ def parsed(text: str) -> Any:
 
 
 def valid_json(text: str) -> str:
-    """Return JSON text whose texts are valid. What is no JSON is returned as it is: it stays unreadable."""
+    """Return JSON text whose texts are valid. A text that is no JSON is returned as it is: it stays unreadable."""
     if not _SUSPICIOUS.search(text):
         return text
     try:
@@ -45,8 +53,11 @@ def valid_json(text: str) -> str:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return a JSON value as every server takes it: texts valid, numbers that are not finite by their names, what is
-    nested deeper than MAX_DEPTH as its JSON text. Other objects are returned as they are."""
+    """Return a JSON value in a form that every server accepts.
+
+    Its texts are valid, numbers that are not finite are replaced by their names, and values nested deeper than
+    MAX_DEPTH by their JSON text. Other objects are returned as they are.
+    """
     if isinstance(value, str):
         return valid(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -63,10 +74,10 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def _digits(value: int) -> str:
-    """A whole number that no double comes near, as text."""
+    """Return an integer beyond the range of doubles as text."""
     try:
         return str(value)
-    except ValueError:  # more digits than Python writes: sys.set_int_max_str_digits
+    except ValueError:  # it has more digits than Python writes (sys.set_int_max_str_digits)
         return hex(value)
 
 
@@ -74,7 +85,7 @@ def _as_text(value: Any) -> str:
     try:
         return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
     except (ValueError, TypeError, RecursionError):
-        return _ENDLESS  # circular, or as good as
+        return _ENDLESS  # the value is circular, or nested too deep
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Microseconds since 1970 (UTC), the one way that times travel, and datetimes."""
+"""Conversions between datetimes and microseconds since 1970 (UTC), the form in which all times travel."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now_us() -> int:
-    """This machine's wall clock."""
+    """Return the time of this machine's wall clock."""
     return time.time_ns() // 1000
 
 
 def from_us(microseconds: int) -> datetime:
-    """Exact, unlike `fromtimestamp`, which goes through a double. Raises OverflowError past the year 9999."""
+    """Return the exact datetime, unlike `fromtimestamp`, which goes through a double.
+
+    Raise OverflowError past the year 9999.
+    """
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def to_us(moment: datetime) -> int:
-    """Exact. `moment` must know its time zone."""
+    """Return the exact microseconds. `moment` must know its time zone."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

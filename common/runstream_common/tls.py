@@ -1,4 +1,4 @@
-"""Serving with or without TLS, the same for every port that is not loopback's own business."""
+"""Serve with or without TLS, the same on every port that is not only for loopback."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import grpc
 
 NEWCOMERS: list[tuple[str, int]] = [
     ("grpc.server_handshake_timeout_ms", 10_000),
-    # Whoever asks nothing need not hold a descriptor; clients connect again by themselves.
+    # An idle client need not hold a descriptor; clients connect again by themselves.
     ("grpc.max_connection_idle_ms", 600_000),
     ("grpc.max_metadata_size", 16 << 10),
 ]
-"""Options of every gRPC server: what is granted to somebody who has not said yet who he is."""
+"""The options of every gRPC server that limit clients which have not authenticated yet."""
 
 
 def grpc_port(server: grpc.aio.Server, address: str, certificate: Path | None, key: Path | None) -> int:
-    """Bind a gRPC server; returns the port. Raises OSError when the address is taken."""
+    """Bind a gRPC server, and return the port. Raise OSError when the address is taken."""
     try:
         if certificate and key:
             credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
@@ -28,5 +28,5 @@ def grpc_port(server: grpc.aio.Server, address: str, certificate: Path | None, k
 
 
 def http_options(certificate: Path | None, key: Path | None) -> dict[str, Any]:
-    """uvicorn's options."""
+    """Return uvicorn's options for TLS; empty without a certificate."""
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)} if certificate and key else {}

@@ -1,10 +1,11 @@
-"""Deletion in ClickHouse: tombstones say what is dead, a purge removes it.
+"""Deletion in ClickHouse: a tombstone says what is dead, and a purge removes it.
 
-A tombstone names the last dead *epoch* of a run, or of one metric of it, so that it says of every row and every batch,
-whenever they come, whether they are dead: what Kafka delivers again stays deleted, a later attempt of the run lives.
+A tombstone names the last dead *epoch* of a run, or of one metric of it. So it decides for every row and every batch,
+whenever they come, whether they are dead: rows that Kafka delivers again stay deleted, and a later attempt of the run
+lives.
 
-No deleted row comes back. The one who deletes writes the tombstone, then purges. The writer reads the tombstones after
-each insert, before it confirms: an insert that ended before the tombstone was written is seen by the purge; one that
+No deleted row comes back. The deletion writes the tombstone first, then purges. The writer reads the tombstones after
+each insert, before it confirms. An insert that ended before the tombstone was written is seen by the purge; one that
 ended later is seen by its own writer, which purges again.
 """
 
@@ -30,16 +31,19 @@ RUN_TABLES = (
     "console",
     "alerts",
 )
-"""With a `version` a row."""
+"""The tables whose rows have a `version`."""
 METRIC_TABLES = {"points": "metric", "strings": "key", "histograms": "key", "tables": "key", "media": "key"}
-"""Where a metric's rows are, and the column with its name."""
+"""The tables that hold a metric's rows, with the column of its name."""
 ROLLUP_TABLES = ("rolled_series", "rollups")
-"""Computed from parts of `points`. A deletion makes new parts: what lives on is rolled up again."""
+"""The tables that are computed from parts of `points`.
+
+A deletion makes new parts, so the living rows are rolled up again.
+"""
 _AT_ONCE = 500
 _SYNC = {"lightweight_deletes_sync": 2, "mutations_sync": 2}
 _NOTED = {"lightweight_deletes_sync": 0, "mutations_sync": 0}
 _OVERLAP_S = 600
-"""Tombstones as old are read again: replicas of a cluster see them in any order."""
+"""Tombstones of this age are read again: the replicas of a cluster see them in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Tombstone:
 
 
 class Tombstones:
-    """What is dead, kept up to date by `refresh`."""
+    """The dead runs and metrics, kept up to date by `refresh`."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -61,7 +65,7 @@ class Tombstones:
         self._read_to = 0.0
 
     async def refresh(self) -> None:
-        """Read what is new. Raises StorageUnavailableError, StorageRefusedError."""
+        """Read the new tombstones. Raise StorageUnavailableError or StorageRefusedError."""
         try:
             result = await self._client.query(
                 "SELECT project, run, metric, epoch, toUnixTimestamp64Micro(written) / 1e6 FROM tombstones "
@@ -79,12 +83,12 @@ class Tombstones:
             self._read_to = max(self._read_to, written)
 
     def dead_run(self, project: str, run: str, epoch: int) -> Tombstone | None:
-        """The tombstone of what this attempt logged."""
+        """Return the tombstone of this attempt of a run, or None when it lives."""
         last = self._runs.get((project, run), 0)
         return Tombstone(project, run, last) if epoch <= last else None
 
     def dead_metrics(self, project: str, run: str, epoch: int) -> dict[str, Tombstone]:
-        """The metrics of this attempt that are deleted."""
+        """Return the deleted metrics of this attempt, with their tombstones."""
         known = self._metrics.get((project, run))
         if not known:
             return {}
@@ -92,7 +96,7 @@ class Tombstones:
 
 
 async def write(client: Any, tombstones: Sequence[Tombstone], user: str) -> None:
-    """Raises StorageUnavailableError, StorageRefusedError."""
+    """Write tombstones. Raise StorageUnavailableError or StorageRefusedError."""
     rows = [[stone.project, stone.run, stone.metric, stone.epoch, user] for stone in tombstones]
     try:
         await client.insert(
@@ -103,9 +107,11 @@ async def write(client: Any, tombstones: Sequence[Tombstone], user: str) -> None
 
 
 async def purge(client: Any, tombstones: Iterable[Tombstone], *, wait: bool = True) -> None:
-    """Remove every dead row that is stored by now; safe to repeat. Returns when they are gone for every reader, or,
-    without `wait`, when the engine has durably noted that they are to go. Raises StorageUnavailableError,
-    StorageRefusedError."""
+    """Remove every dead row that is stored by now. It is safe to repeat this.
+
+    Return when the rows are gone for every reader or, without `wait`, when the engine has durably noted their removal.
+    Raise StorageUnavailableError or StorageRefusedError.
+    """
     settings = _SYNC if wait else _NOTED
     runs: dict[str, dict[str, int]] = defaultdict(dict)
     for stone in tombstones:
@@ -160,7 +166,10 @@ async def _purge_metric(client: Any, stone: Tombstone, settings: Mapping[str, An
 
 
 async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -> None:
-    """Write the series of what lives on again: a row that merged a dead point with a living one went with it."""
+    """Write the series of living points again.
+
+    A row that merged a dead point with a living one was deleted with the dead point.
+    """
     await _command(
         client,
         "INSERT INTO series (project, run, metric, rank, last, low, run_month) "  # noqa: S608  # constant text

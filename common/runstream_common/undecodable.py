@@ -1,6 +1,6 @@
-"""Requests that are no protobuf message of their method: refused as the client's error, in one readable line.
+"""Refuse requests that are no protobuf message of their method as the client's error, in one readable line.
 
-grpc's asyncio server answers them UNKNOWN, and logs a traceback for each: anybody could fill a log so.
+grpc's asyncio server would answer them UNKNOWN, and log a traceback for each: anybody could fill a log this way.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from google.protobuf.message import DecodeError
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """What a method gets in a request's place."""
+    """The object that a method gets in place of a request that cannot be read."""
 
     words: str
 
 
 def reading(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """`parse`, but for bytes that it cannot read: `Undecodable`."""
+    """Return a function like `parse` that returns `Undecodable` for bytes that it cannot read."""
 
     def parsed(data: bytes) -> Any:
         try:
@@ -34,11 +34,11 @@ def reading(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 
 class RefuseUndecodable(grpc.aio.ServerInterceptor):
-    """Answers INVALID_ARGUMENT; what the method did before it (a stream's messages) stands."""
+    """Answer INVALID_ARGUMENT. The earlier effects of the method (of a stream's messages) stay."""
 
     def __init__(self) -> None:
         self._made: dict[str, tuple[Any, Any]] = {}
-        """By method: what the server has, and what was made of it."""
+        """By method: the server's handler, and the handler that was made from it."""
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         handler = await continuation(details)

@@ -1,1 +1,1 @@
-"""Putting it together: `runstream up`, embedded ClickHouse, `runstream doctor`."""
+"""The commands of a deployment: `runstream up`, embedded ClickHouse, `runstream doctor`."""

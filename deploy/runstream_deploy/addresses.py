@@ -1,4 +1,4 @@
-"""Where everything of one `runstream up` listens, and where that is written down."""
+"""The addresses on which the services of one `runstream up` listen, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "up.json"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """host:port each."""
+    """The addresses of the services, each as host:port."""
 
     gateway: str
     http: str
@@ -36,7 +36,10 @@ class Addresses:
 
     @classmethod
     def on_ports(cls, host: str, ports: Sequence[str]) -> Addresses:
-        """What clients use listens on `host`, the rest on loopback. Raises ConfigError."""
+        """Return addresses on these ports. Raise ConfigError.
+
+        The three services that clients use listen on `host`, all others on loopback.
+        """
         if len(ports) != 7 or not all(port.isdigit() and 0 < int(port) < 65536 for port in ports):
             raise ConfigError("give seven different port numbers, separated by commas")
         names = [f"{host if index < 3 else '127.0.0.1'}:{port}" for index, port in enumerate(ports)]
@@ -44,8 +47,11 @@ class Addresses:
 
     @classmethod
     def any_free(cls, host: str) -> Addresses:
-        """Ports that were free a moment ago, below those that the kernel gives to outgoing connections: one of those
-        could be taken again before its service has bound it."""
+        """Return addresses on ports that were free a moment ago.
+
+        They are below the ports that the kernel gives to outgoing connections: one of those could be taken again before
+        its service has bound it.
+        """
         ports: list[str] = []
         with contextlib.ExitStack() as held:
             while len(ports) < 7:

@@ -1,4 +1,4 @@
-"""Child processes of `runstream up`: started in order, restarted when they die, stopped in reverse."""
+"""Child processes of `runstream up`: it starts them in order, restarts dead ones, and stops them in reverse order."""
 
 from __future__ import annotations
 
@@ -17,22 +17,30 @@ from runstream_common.process import INSTANCE
 
 RESTART_MIN_S, RESTART_MAX_S = 0.3, 10.0
 SETTLED_S = 30.0
-"""Who has lived so long has started well: it is started again whenever it dies."""
+"""A child that has lived this long has started well: it is started again whenever it dies."""
 STARTS_AT_FIRST = 3
-"""Failures in a row of a child that never came up, until it is given up. The reason is seldom one that passes: a port
-that is taken, a wrong setting, a damaged file."""
+"""A child that never came up is given up after this many failures in a row.
+
+The cause seldom passes by itself: a port that is taken, a wrong setting, a damaged file.
+"""
 STARTS_LATER = 10
-"""Of one that had come up, about a minute and a half: what it needs (ClickHouse, Kafka) may be starting, too."""
+"""The same limit for a child that had come up: about a minute and a half.
+
+A service that it needs (ClickHouse, Kafka) may still be starting.
+"""
 _TAIL_BYTES = 2000
 
 
 class ChildError(Exception):
-    """A child did not come up, or not again; the message ends with the last lines of its log."""
+    """A child did not come up, or did not come up again. The message ends with the last lines of its log."""
 
 
 class Tether:
-    """What children notice this process's death by: a pipe that nobody writes to, whose write end only this process
-    has. Neither end is inherited but where a child is given the read end."""
+    """A pipe by which children notice that this process has died.
+
+    Nobody writes to it, and only this process has its write end. Children inherit neither end, except for the read end
+    that they are given.
+    """
 
     def __init__(self) -> None:
         self.read_end, self._write_end = os.pipe()
@@ -44,7 +52,7 @@ class Tether:
 
 @dataclass(slots=True)
 class Child:
-    """One service as a process of its own, in a session of its own: Ctrl-C is for `up`, which stops it in order."""
+    """One service as a process in a session of its own: Ctrl-C reaches only `up`, which stops the service in order."""
 
     name: str
     module: str
@@ -56,20 +64,20 @@ class Child:
     stopping: bool = False
     came_up: bool = False
     instance: str = ""
-    """What the process that runs now answers to a health check."""
+    """The id that the running process sends with its answers to health checks."""
     given_up: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    """It failed too often in a row, and is not started again: `problem` says what is known."""
+    """Set when the child failed too often in a row and is not started again. `problem` says what is known."""
     problem: str = ""
     process: asyncio.subprocess.Process | None = None
     keeper: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def start(self) -> None:
-        """Start it, and keep it running until `stop()`. Raises OSError."""
+        """Start the child, and keep it running until `stop()`. Raise OSError."""
         await self._spawn()
         self.keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
     async def stop(self, timeout_s: float) -> None:
-        """Ask it to end (SIGTERM), then make it."""
+        """Send SIGTERM, and SIGKILL when the child has not ended after `timeout_s` seconds."""
         self.stopping = True
         if self.keeper is not None:
             self.keeper.cancel()
@@ -87,7 +95,7 @@ class Child:
             await process.wait()
 
     def tail(self) -> str:
-        """The end of its log."""
+        """Return the last lines of the child's log."""
         try:
             data = self.log.read_bytes()[-_TAIL_BYTES:]
         except OSError:
@@ -95,12 +103,15 @@ class Child:
         return "\n".join(f"    {line}" for line in data.decode("utf-8", "replace").splitlines()[-8:])
 
     async def _spawn(self) -> None:
-        """From the main thread, whose death is what the kernel tells the child of."""
+        """Start the process.
+
+        Call this from the main thread, because the kernel signals the child when that thread dies.
+        """
         self.instance = secrets.token_hex(8)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-P",  # the folder that `up` is started in is somebody's project: its rich.py is not for the services
+                "-P",  # `up` is started in a user's project folder, whose rich.py the services must not import
                 "-m",
                 "runstream_common.tether",
                 str(self.tether.read_end),
@@ -137,13 +148,16 @@ class Child:
                 try:
                     await self._spawn()
                     break
-                except OSError as error:  # no memory, too many processes: may pass
+                except OSError as error:  # a lack of memory, or too many processes, may pass
                     ended = f"could not be started ({error})"
 
 
 def _safe_environment() -> dict[str, str]:
-    """This process's variables, without what makes Python import from the current folder: an empty or relative entry
-    of PYTHONPATH (as `PYTHONPATH=$PYTHONPATH:/x` leaves one), and the folder itself unless the product lies there."""
+    """Return this process's variables without those that make Python import from the current folder.
+
+    These are an empty or relative entry of PYTHONPATH (as `PYTHONPATH=$PYTHONPATH:/x` leaves one), and the folder
+    itself unless the product lies there.
+    """
     kept = dict(os.environ)
     unsafe = {Path.cwd()} - {Path(runstream_common.__file__).parents[1]}
     entries = kept.pop("PYTHONPATH", "").split(os.pathsep)
@@ -157,8 +171,10 @@ def _ending(code: int) -> str:
 
 
 async def wait_until(child: Child, what: str, check: Callable[[], Awaitable[str | None]], timeout_s: float) -> None:
-    """Wait until `check()` says None. Raises ChildError with what it said last and the log, as soon as the child is
-    given up."""
+    """Wait until `check()` returns None.
+
+    Raise ChildError with the last problem and the log: after `timeout_s` seconds, or as soon as the child is given up.
+    """
     deadline = time.monotonic() + timeout_s
     problem: str | None = "not asked yet"
     while time.monotonic() < deadline and not child.given_up.is_set():
@@ -175,5 +191,5 @@ async def wait_until(child: Child, what: str, check: Callable[[], Awaitable[str 
 
 
 def gone(child: Child) -> ChildError:
-    """What is said of a child that was given up."""
+    """Return the error for a child that was given up."""
     return ChildError(f"{child.problem}; the end of {child.log}:\n{child.tail()}")

@@ -1,4 +1,4 @@
-"""`runstream control check | copy | restore`: the control database of `runstream up`, and its copies."""
+"""`runstream control check | copy | restore`: check, copy or restore the control database of `runstream up`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _restore(database: Path, named: Path | None) -> int:
-    """Raises ControlDamagedError, OSError."""
+    """Restore a copy, and return the exit status. Raise ControlDamagedError or OSError."""
     wanted = [named] if named else list(reversed(copies.copies(database)))
     if not wanted:
         raise copies.ControlDamagedError(f"there is no copy in {copies.folder_of(database)}")

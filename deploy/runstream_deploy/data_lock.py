@@ -1,4 +1,4 @@
-"""One `runstream up` has a data folder and its ports for itself: others are refused at once, and told who has them."""
+"""Give one `runstream up` a data folder and its ports. Another `up` is refused at once, and told who has them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from runstream_deploy.addresses import Addresses
 
 LOCK_FILE = "up.lock"
 _LEFTOVERS_END_S = 8.0
-"""Children of an `up` that was killed end by themselves within 5 s, those of older versions within their drain."""
+"""The children of a killed `up` end by themselves within 5 s; those of older versions end when their drain is over."""
 _CHILDREN = ("runstream_common.tether", "--exit-with-parent")
-"""What stands in the command line of an `up`'s children: of this version, of older ones."""
+"""Parts of the command lines of an `up`'s children: of this version, and of older ones."""
 
 
 class OccupiedError(Exception):
-    """The folder or a port is in use; the message says by whom, and what to do."""
+    """The folder or a port is in use. The message says who uses it, and what to do."""
 
 
 @contextlib.contextmanager
 def exclusive(data: Path, addresses: Addresses, ports: Sequence[str], say: Callable[[str], None]) -> Iterator[None]:
-    """Lock the folder and see that the ports are free. The lock is the kernel's: it ends with the process.
+    """Lock the folder, and check that the ports are free.
 
-    `ports`: host:port of all that will be listened on. Raises OccupiedError, OSError.
+    The kernel holds the lock, so it ends with the process. `ports` has host:port of all addresses to listen on. Raise
+    OccupiedError or OSError.
     """
     with held_folder(data, {"http": addresses.http, "gateway": addresses.gateway, "grpc": addresses.grpc}):
         _wait_for_leftovers(data, say)
@@ -42,7 +43,7 @@ def exclusive(data: Path, addresses: Addresses, ports: Sequence[str], say: Calla
 
 @contextlib.contextmanager
 def held_folder(data: Path, about: dict[str, str]) -> Iterator[None]:
-    """The folder's lock, with who has it written into it. Raises OccupiedError, OSError."""
+    """Hold the folder's lock, with its holder written into the file. Raise OccupiedError or OSError."""
     fd = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -67,12 +68,14 @@ def _holder(fd: int) -> str:
             f"(kill {note['pid']}), or name another folder with --data"
         )
     except (ValueError, KeyError, TypeError):
-        return "another `runstream up`"  # which has not yet written who it is
+        return "another `runstream up`"  # it has not yet written who it is
 
 
 def leftovers(data: Path) -> list[psutil.Process]:
-    """Children of an `up` on this folder that run now. With the folder's lock held: of one that is dead, or of an older
-    version, which took no such lock."""
+    """Return the running children of an `up` on this folder.
+
+    While the caller holds the folder's lock, their `up` is dead, or of an older version that took no such lock.
+    """
     return [process for process in psutil.process_iter() if _is_child_of_folder(process, str(data.absolute()))]
 
 
@@ -83,13 +86,13 @@ def _is_child_of_folder(process: psutil.Process, folder: str) -> bool:
             return False
         variables = process.environ()
     except (psutil.Error, OSError):
-        return False  # gone, or somebody else's
+        return False  # the process is gone, or another user's
     places = [variables.get("RUNSTREAM_CONTROL_URL", ""), variables.get("RUNSTREAM_MEDIA_URL", ""), *command]
     return any(f"{place}/".find(f"{folder}/") >= 0 for place in places)
 
 
 def _wait_for_leftovers(data: Path, say: Callable[[str], None]) -> None:
-    """Raises OccupiedError when one does not end."""
+    """Wait until the children of an earlier `up` have ended. Raise OccupiedError when one does not end."""
     deadline = time.monotonic() + _LEFTOVERS_END_S
     said = False
     while left := leftovers(data):
@@ -111,7 +114,7 @@ def _wait_for_leftovers(data: Path, say: Callable[[str], None]) -> None:
 
 
 def _up_above(process: psutil.Process) -> psutil.Process | None:
-    """The living `up` that has started it."""
+    """Return the living `up` that started the process, or None."""
     try:
         parent = process.parent()
         return parent if parent is not None and "up" in parent.cmdline() else None
@@ -120,7 +123,7 @@ def _up_above(process: psutil.Process) -> psutil.Process | None:
 
 
 def describe(process: psutil.Process) -> str:
-    """A process in words: its number, and what runs in it."""
+    """Return a process in words: its number, and the program that runs in it."""
     try:
         command = process.cmdline()
     except (psutil.Error, OSError):
@@ -136,7 +139,7 @@ def describe(process: psutil.Process) -> str:
 
 
 def _check_ports(addresses: Sequence[str]) -> None:
-    """Raises OccupiedError."""
+    """Raise OccupiedError when one of the addresses is in use."""
     taken = [address for address in addresses if not _is_free(address)]
     if taken:
         holders = _listeners()
@@ -151,7 +154,7 @@ def _is_free(address: str) -> bool:
     host, port = split_address(address)
     for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the services do: what lingers is no matter
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the services set it too
             try:
                 probe.bind(place)
             except OSError as error:
@@ -163,7 +166,7 @@ def _is_free(address: str) -> bool:
 
 
 def _listeners() -> dict[int, str]:
-    """Who listens on a port, as far as this user may see it."""
+    """Return a description of each port's listener, as far as this user may see it."""
     found: dict[int, str] = {}
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections(kind="tcp"):

@@ -1,4 +1,4 @@
-"""`runstream doctor`: what is wrong, when something is. Asks each part the question that its users ask."""
+"""`runstream doctor`: find out what is wrong. It asks each service the same questions as the service's users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOW_DISK_BYTES = 2 << 30
 class Finding:
     subject: str
     problem: str | None
-    """None: all is well."""
+    """A sentence about the problem, or None when all is well."""
     remedy: str = ""
 
 
@@ -51,7 +51,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def examine(data: Path) -> list[Finding]:
-    """All checks, in the order of the data's path; what rests on a failed check is left out."""
+    """Return the findings of all checks, in the order of the data's path.
+
+    A check that depends on a failed one is left out.
+    """
     findings = [_protobuf(), _disk(data)]
     addresses = Addresses.load(data)
     if addresses is None:
@@ -131,7 +134,7 @@ async def _clickhouse(data: Path, addresses: Addresses) -> list[Finding]:
 
 
 async def _stored(client: Any) -> list[Finding]:
-    """Parts that the engine put aside, and parts whose contents do not agree with their checksums."""
+    """Find parts that the engine put aside, and parts whose contents do not agree with their checksums."""
     remedy = "keep a copy of the data folder, then `runstream repair --all --dry-run` says what can be brought back"
     try:
         bad = [str(part) for part in await find_broken(client)]

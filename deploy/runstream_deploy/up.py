@@ -1,4 +1,4 @@
-"""`runstream up`: everything on this machine, in one command."""
+"""`runstream up`: run all services on this machine with one command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from runstream_deploy.data_lock import OccupiedError, exclusive
 KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0
 _COPY_EVERY_S = 3600.0
-"""The control database is looked through and copied so often, and at each start."""
+"""The control database is checked and copied at each start, and after each such time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class UpConfig:
     team: str
     user: str
     clickhouse_url: str = ""
-    """Empty: embedded."""
+    """The URL of an external ClickHouse; empty for the embedded engine."""
     kafka: str = ""
-    """Empty: gateway and writer in one process, no Kafka."""
+    """The address of Kafka; empty for gateway and writer in one process without Kafka."""
 
     @property
     def control_url(self) -> str:
@@ -50,19 +50,19 @@ class UpConfig:
 
     @property
     def control_file(self) -> Path | None:
-        """The control database where it is this folder's own."""
+        """The file of the control database, or None where the database is not in this folder."""
         return None if os.environ.get("RUNSTREAM_CONTROL_URL") else self.data.absolute() / "control.db"
 
     @property
     def listening(self) -> list[str]:
-        """host:port of all that the services will listen on."""
+        """The addresses, as host:port, of all ports on which the services will listen."""
         addresses = self.addresses
         found = [addresses.gateway, addresses.http, addresses.grpc, addresses.gateway_ops, addresses.query_ops]
         return found + [addresses.clickhouse] * (not self.clickhouse_url) + [addresses.writer_ops] * bool(self.kafka)
 
 
 class Stack:
-    """All services of one machine. `start()`, then `stop()`; nothing is left running in between of a failure."""
+    """All services of one machine. Call `start()`, then `stop()`. A failed start leaves nothing running."""
 
     def __init__(self, config: UpConfig, say: Callable[[str], None]) -> None:
         self._config = config
@@ -72,9 +72,9 @@ class Stack:
         self._password = ""
 
     async def start(self) -> str | None:
-        """Start, migrate, health-check. Returns the first API key when one was made.
+        """Start, migrate, and health-check. Return the first API key when one was made.
 
-        Raises ChildError, ConfigError, ControlError, StorageError, SchemaError.
+        Raise ChildError, ConfigError, ControlError, StorageError or SchemaError.
         """
         config = self._config
         (config.data / "logs").mkdir(exist_ok=True, mode=0o700)
@@ -92,7 +92,10 @@ class Stack:
         return key
 
     async def copy_control_for_ever(self) -> None:
-        """What is found damaged while it is in use is said; those who use it go on with what they can read."""
+        """Copy the control database again and again.
+
+        A damage that is found while the database is in use is printed; its users go on with what they can read.
+        """
         while True:
             await asyncio.sleep(_COPY_EVERY_S)
             await self._copy_control()
@@ -107,13 +110,13 @@ class Stack:
             print(f"runstream up: no copy of the control database: {error}", file=sys.stderr, flush=True)
 
     async def stop(self) -> None:
-        """In the reverse order, each with time to finish: everything acked is on disk."""
+        """Stop the children in the reverse order, each with time to finish. Everything acked is on disk."""
         for child in reversed(self._children):
             await child.stop(20.0)
         self._tether.close()
 
     async def failed(self) -> None:
-        """Wait until a child is given up. Raises ChildError."""
+        """Wait until a child is given up. Raise ChildError."""
         waiting = {asyncio.ensure_future(child.given_up.wait()): child for child in self._children}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -156,8 +159,10 @@ class Stack:
         return key
 
     async def login_link(self) -> str | None:
-        """An address that logs a browser in as the first user, once; None when the first key is not valid any more.
-        Raises ControlError."""
+        """Return an address that logs a browser in as the first user, once.
+
+        Return None when the first key is not valid any more. Raise ControlError.
+        """
         store = ControlStore.open(self._config.control_url)
         try:
             key = (self._config.data / KEY_FILE).read_text(encoding="ascii").strip()
@@ -217,7 +222,7 @@ class Stack:
             "RUNSTREAM_QUERY_GRPC": addresses.grpc,
             "RUNSTREAM_QUERY_OPS": addresses.query_ops,
         }
-        if not self._config.clickhouse_url:  # as many as the engine has threads for: more would wait there, unsorted
+        if not self._config.clickhouse_url:  # as many as the engine has threads: more would wait in no order
             environment["RUNSTREAM_SQL_IN_ALL"] = os.environ.get("RUNSTREAM_SQL_IN_ALL", "8")
         if self._config.kafka:
             environment["RUNSTREAM_KAFKA_BOOTSTRAP"] = self._config.kafka
@@ -231,7 +236,7 @@ class Stack:
         return ClickHouseConfig(f"http://{self._config.addresses.clickhouse}/default", password=self._password)
 
     def _secret(self, name: str) -> str:
-        """A random secret, made once and kept in the data folder."""
+        """Return a random secret. It is made at the first call, and kept in the data folder."""
         path = self._config.data / name
         if not path.exists():
             _write_private(path, secrets.token_urlsafe(32))
@@ -265,7 +270,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     config = UpConfig(arguments.data, addresses, arguments.team, arguments.user, arguments.clickhouse, arguments.kafka)
     try:
-        os.umask(0o077)  # also of the services: what they make is this user's only
+        os.umask(0o077)  # the services inherit it: only this user may read their files
         _make_private(config.data)
         with exclusive(config.data, addresses, config.listening, _say):
             return asyncio.run(_run(config))
@@ -275,7 +280,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _addresses(arguments: argparse.Namespace) -> Addresses:
-    """Raises ConfigError."""
+    """Return the addresses that the arguments ask for. Raise ConfigError."""
     if arguments.ports:
         return Addresses.on_ports(arguments.host, arguments.ports.split(","))
     return (Addresses.any_free if arguments.any_ports else Addresses.default)(arguments.host)
@@ -325,8 +330,10 @@ def _print_ready(config: UpConfig, link: str | None) -> None:
 
 
 def _shown(config: UpConfig, link: str) -> str:
-    """The link on a terminal. Elsewhere the place of a private file that has it: what a service prints is kept in logs
-    that others read."""
+    """Return the link on a terminal, elsewhere the place of a private file that has it.
+
+    The output of a service is kept in logs that others read.
+    """
     if sys.stdout.isatty():
         return link
     path = config.data.absolute() / LINK_FILE
@@ -335,7 +342,7 @@ def _shown(config: UpConfig, link: str) -> str:
 
 
 async def _answers(url: str, instance: str) -> str | None:
-    """None when the URL answers 200, and it is the process that was started which answers."""
+    """Return None when the URL answers 200, and the started process itself answers. Else return the problem."""
 
     def ask() -> str | None:
         try:
@@ -352,7 +359,7 @@ async def _answers(url: str, instance: str) -> str | None:
 
 
 def _make_private(folder: Path) -> None:
-    """The folder, for this user only, also where it was there before. Raises OSError."""
+    """Make the folder, and let only this user read it, also where it existed before. Raise OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
@@ -360,7 +367,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)  # one that others could read stays readable to who has it open
+    path.unlink(missing_ok=True)  # an old file that others could read stays readable where they have it open
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(text + "\n")

@@ -1,4 +1,7 @@
-"""`runstream ingest`: gateway and writer in one process, without Kafka: an ack means ClickHouse has it."""
+"""`runstream ingest`: run gateway and writer in one process without Kafka.
+
+An ack means that ClickHouse has the batch.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ async def _serve(env: Env) -> None:
         LOG.info("ready", port=port, ops_port=ops.port)
         await until_end_or_failure(writer.ended())
     finally:
-        # The gateway first, while the writer still confirms what is under way.
+        # The gateway closes first, while the writer still confirms batches in flight.
         await gateway.close()
         await writer.close(config.drain_s)
         await bus.close()

@@ -1,4 +1,4 @@
-"""The gateway and the writer as parts that start and stop: wired alone, or together over a `LocalBus`."""
+"""The gateway and the writer as parts that start and stop: each alone, or together over a `LocalBus`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 
 LOG = structlog.get_logger()
 STALLED_S = 60.0
-"""A loop that has not turned for so long is not well; while ClickHouse is down it turns with each retry."""
+"""A loop that has not turned for this long is unhealthy. While ClickHouse is down, the loop turns with each retry."""
 
 
 class GatewayPart:
@@ -55,7 +55,7 @@ class GatewayPart:
         self._server = GatewayServer(config, service, Admission(authenticator, instruments))
 
     async def start(self) -> int:
-        """Check the control database, serve; returns the port. Raises ControlError, OSError."""
+        """Check the control database, serve, and return the port. Raise ControlError or OSError."""
         await self._store.check_schema()
         await self._server.start()
         self._looking = asyncio.create_task(self._stops.run(), name="stops")
@@ -82,7 +82,7 @@ class WriterPart:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Wait for ClickHouse, check its schema, begin. Raises SchemaError, StorageRefusedError."""
+        """Wait for ClickHouse, check its schema, and begin. Raise SchemaError or StorageRefusedError."""
         self._client = await connect_patiently(self._config)
         await check_schema(self._client)
         instruments = WriterInstruments(self._metrics)
@@ -94,12 +94,12 @@ class WriterPart:
         self._task = asyncio.create_task(self._writer.run(), name="writer")
 
     async def ended(self) -> None:
-        """Return, or raise what it raised, when the writer's loop ends."""
+        """Return when the writer's loop ends, or raise what it raised."""
         assert self._task is not None
         await asyncio.shield(self._task)
 
     async def close(self, drain_s: float) -> None:
-        """Store what was gathered, within a bound."""
+        """Store what was gathered, within `drain_s` seconds."""
         if self._writer is not None and self._task is not None:
             self._writer.stop()
             _, pending = await asyncio.wait([self._task], timeout=drain_s)
@@ -122,7 +122,7 @@ class WriterPart:
 
 
 async def connect_patiently(config: WriterConfig, patience_s: float = 60.0) -> Any:
-    """A client, as soon as ClickHouse answers. Raises StorageUnavailableError after `patience_s`."""
+    """Return a client as soon as ClickHouse answers. Raise StorageUnavailableError after `patience_s`."""
     deadline = time.monotonic() + patience_s
     while True:
         try:

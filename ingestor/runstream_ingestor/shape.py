@@ -1,6 +1,7 @@
-"""Does a batch hold together? Looks at lengths and names only, never at points.
+"""Check that a batch is consistent. The checks look at lengths and names only, never at points.
 
-The gateway asks before it puts a batch on the bus; the writer asks again, because anything may lie on a topic.
+The gateway checks a batch before it puts it on the bus. The writer checks it again, because anything may lie on a
+topic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _WIDTHS = (1, 2, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class ShapeError(Exception):
-    """A batch that will never be stored, and why."""
+    """The batch will never be stored; the detail says why."""
 
     reason: pb.RejectReason.ValueType
     detail: str
@@ -30,7 +31,7 @@ class ShapeError(Exception):
 
 
 def parse(data: bytes) -> pb.Batch:
-    """Raises ShapeError when the bytes are no Batch of a known format."""
+    """Return the batch. Raise ShapeError when the bytes are no Batch of a known format."""
     try:
         batch = pb.Batch.FromString(data)
     except Exception as error:  # noqa: BLE001  # upb raises its own DecodeError, a subclass of Exception only
@@ -43,7 +44,7 @@ def parse(data: bytes) -> pb.Batch:
 
 
 def check_batch(batch: pb.Batch) -> None:
-    """Raises ShapeError unless every frame's columns fit its rows and keys and every name is usable."""
+    """Raise ShapeError unless every frame's columns fit its rows and keys, and every name is usable."""
     if batch.last_record + 1 < batch.first_record or batch.last_record > limits.MAX_RECORD_NUMBER:
         raise _bad(f"records {batch.first_record} to {batch.last_record} are no range")
     points = 0
@@ -59,7 +60,7 @@ def check_batch(batch: pb.Batch) -> None:
 
 
 def check_origin(batch: pb.Batch, origin: Origin) -> None:
-    """Raises ShapeError when the batch names another run or process than the stream it came on."""
+    """Raise ShapeError when the batch names another run or process than its stream."""
     claimed = (batch.run.team or origin.team, batch.run.project, batch.run.run, batch.writer_id, batch.rank)
     bound = (origin.team, origin.project, origin.run, origin.writer_id, origin.rank)
     if claimed != bound:
@@ -70,7 +71,7 @@ def check_origin(batch: pb.Batch, origin: Origin) -> None:
 
 
 def check_frame(frame: pb.MetricFrame, index: int) -> None:
-    """Raises ShapeError."""
+    """Raise ShapeError unless the frame's columns fit its rows and keys, and its names are usable."""
     rows, width = frame.rows, len(frame.keys)
     where = f"frame {index}"
     if not 1 <= rows <= limits.MAX_ROWS_PER_FRAME or not 1 <= width <= limits.MAX_KEYS_PER_FRAME:
@@ -95,7 +96,7 @@ def check_frame(frame: pb.MetricFrame, index: int) -> None:
 
 
 def delta_width(length: int, rows: int) -> int:
-    """Bytes a difference; 0 when `length` fits no width."""
+    """Return the bytes of one difference, or 0 when `length` fits no width."""
     if rows < 2 or length % (rows - 1):
         return 0
     width = length // (rows - 1)
@@ -103,7 +104,7 @@ def delta_width(length: int, rows: int) -> int:
 
 
 def check_names(names: object, where: str) -> None:
-    """Raises ShapeError for names that are empty, doubled, too long, or hold control characters."""
+    """Raise ShapeError for names that are empty, doubled, too long, or hold control characters."""
     keys = list(names)  # type: ignore[call-overload]  # a protobuf container of str
     if len(set(keys)) != len(keys):
         raise _bad(f"{where} has a metric name twice")
@@ -116,7 +117,7 @@ def check_names(names: object, where: str) -> None:
 
 
 def name_problem(name: str) -> str:
-    """What is wrong with a metric's name; empty when nothing is."""
+    """Return what is wrong with a metric's name, or an empty text."""
     if not name:
         return "an empty metric name"
     if len(name.encode()) > limits.MAX_METRIC_NAME_BYTES:
@@ -151,7 +152,10 @@ def _check_record(record: pb.Record) -> None:
 
 
 def good_path(path: str) -> bool:
-    """Relative, with slashes, no empty, `.` or `..` parts, no control characters, at most MAX_PATH_BYTES."""
+    """Return whether the path is relative and clean.
+
+    A clean path has no backslash, no empty, `.` or `..` part, no control character, and at most MAX_PATH_BYTES.
+    """
     parts = path.split("/")
     return (
         0 < len(path.encode()) <= limits.MAX_PATH_BYTES

@@ -1,1 +1,1 @@
-"""The generated contract: see proto/runstream/v1."""
+"""The generated code of the contract: see proto/runstream/v1."""

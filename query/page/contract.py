@@ -1,7 +1,7 @@
-"""Write `src/api/contract.ts`: the types of the services' JSON, from their descriptors; and `wire.ts`: see `wire.py`.
-`--check`: only compare.
+"""Write `src/api/contract.ts`, the types of the services' JSON, and `wire.ts` (see `wire.py`). `--check`: only compare.
 
-Field names as in the .proto files. 64-bit integers are strings in JSON, doubles may be "NaN" or "Infinity".
+The types are made from the descriptors of the services, with the field names of the .proto files. In JSON, 64-bit
+integers are strings, and doubles may be "NaN" or "Infinity".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ export type Json = { [key: string]: JsonValue };
 
 
 def contract() -> str:
-    """The whole file."""
+    """Return the content of `contract.ts`."""
     methods = [
         method
         for module, service in _SERVICES
@@ -108,7 +108,7 @@ def _single(field: Any) -> str:
 
 
 def _name(descriptor: Any) -> str:
-    """Nested names run together: Completeness.Verdict is CompletenessVerdict."""
+    """Return a type's name, with nested names run together: Completeness.Verdict is CompletenessVerdict."""
     parent = descriptor.containing_type
     return f"{_name(parent) if parent else ''}{descriptor.name}"
 

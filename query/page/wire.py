@@ -1,4 +1,4 @@
-"""Write `src/api/wire.ts`: readers of protobuf answers, from their descriptors; whole columns become typed arrays."""
+"""Write `src/api/wire.ts`, readers of protobuf answers, from their descriptors. Whole columns become typed arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from runstream_proto.v1 import curves_pb2, query_pb2
 
 ANSWERS = (query_pb2.GetCurvesResponse.DESCRIPTOR, curves_pb2.GetGroupCurvesResponse.DESCRIPTOR)
-"""What is large: all else the page reads as JSON."""
+"""The large answers; the page reads all others as JSON."""
 _HEAD = """// Made by query/page/contract.py from proto/runstream/v1: do not edit.
 import type { PbfReader } from "pbf";
 import { doubles, joined, NONE, wholes } from "./packed";
@@ -24,7 +24,7 @@ _READ = {
 
 
 def wire() -> str:
-    """The whole file. Raises KeyError at a field of a type that no answer had when this was written."""
+    """Return the content of `wire.ts`. Raise KeyError at a field of a type that `_READ` does not know."""
     messages: dict[str, Any] = {}
     for answer in ANSWERS:
         _collect(answer, messages)

@@ -1,4 +1,4 @@
-"""`runstream deadletter list | show | replay | discard`: what the writers could not store."""
+"""`runstream deadletter list | show | replay | discard`: handle messages that the writers could not store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runstream_common.times import from_us
 
 
 class UnknownLetterError(Exception):
-    """There is no such letter."""
+    """No letter has this id."""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
-"""The dead-letter topic: what can never be stored, whole, with where it came from and why.
+"""The dead-letter topic holds messages that can never be stored: whole, with their origin and the reason.
 
-A compacted topic keyed by origin, `topic/partition/offset`: putting the same message aside twice leaves one letter, and
-a letter that was replayed or discarded is deleted by a message without a value.
+The topic is compacted and its key is the origin, `topic/partition/offset`: putting the same message aside twice leaves
+one letter. A message without a value deletes a letter that was replayed or discarded.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from runstream_common.times import now_us
 _HEADER, _KEY_HEADER = "runstream-dead-letter-v1", "runstream-dead-letter-key"
 _READ_S = 30.0
 _SHARE = 4
-"""One user's letters count against the limit up to this part of it: nobody alone can stop the writers. What is wrong
-with the writers, or with their storage, makes letters of all users."""
+"""The letters of one user fill at most 1/_SHARE of the limit, so that no single user can stop the writers.
+
+A fault of the writers, or of their storage, makes letters of all users.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """The message as it lay on the topic, and why it is dead."""
+    """A message as it lay on the topic, and the reason why it is dead."""
 
     why: Reason
     key: bytes
     size: int
-    """Of the value, bytes."""
+    """The size of the value in bytes."""
     value: bytes
-    """Empty where it was not asked for."""
+    """The value is empty unless the caller asked for it."""
     headers: tuple[tuple[str, bytes], ...]
 
     @property
@@ -61,7 +63,7 @@ class DeadLetter:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What the gateway said of it; empty where that cannot be read."""
+        """The gateway's header about the message; empty where it cannot be read."""
         raw = next((value for name, value in self.headers if name == HEADER), b"{}")
         try:
             found = json.loads(raw)
@@ -71,18 +73,20 @@ class DeadLetter:
 
 
 class DeadLetterBox:
-    """Puts letters on the topic. The producer starts with the first of them."""
+    """Put letters on the topic. The producer starts with the first letter."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._version = importlib.metadata.version("runstream")
         self._producer: Any = None
         self._recent: deque[tuple[float, str]] = deque()
-        """When a letter that counts was put, and whose it was."""
+        """For each letter that counts against the limit: when it was put, and its user."""
 
     async def put(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
-        """Return when all in-sync replicas have it. Raises TooManyDeadLettersError beyond the configured rate,
-        BusError."""
+        """Return when all in-sync replicas have the letter.
+
+        Raise TooManyDeadLettersError above the configured rate, and BusError when Kafka cannot be reached.
+        """
         self._count(delivery.message.origin.user if isinstance(delivery, Delivery) else "")
         why = Reason(
             **asdict(delivery.position),
@@ -103,7 +107,7 @@ class DeadLetterBox:
         )
 
     async def forget(self, letter: DeadLetter) -> None:
-        """Delete a letter. Raises BusError."""
+        """Delete a letter. Raise BusError when Kafka cannot be reached."""
         await self._send(letter.id, None, [])
 
     async def close(self) -> None:
@@ -146,8 +150,11 @@ class DeadLetterBox:
 
 
 async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter]:
-    """All letters that wait, oldest first; with its value the one whose id is `wanted`, so that thousands need no
-    gigabytes. Raises BusError."""
+    """Return all letters that wait, oldest first.
+
+    Only the letter whose id is `wanted` has its value, so that thousands of letters do not need gigabytes. Raise
+    BusError when Kafka cannot be reached, or sends nothing for 30 s.
+    """
     await ensure_topic(config, config.dead_letter_topic, compacted=True)
     # "latest", the default, would race with a seek to the beginning, and letters would not be seen.
     consumer = AIOKafkaConsumer(

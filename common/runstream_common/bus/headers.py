@@ -1,4 +1,4 @@
-"""`Origin` as Kafka headers, and back. Strict: whatever does not fit is poison, not a guess."""
+"""Write `Origin` as Kafka headers, and read it back. A header that does not fit is poison: nothing is guessed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def to_headers(origin: Origin) -> list[tuple[str, bytes]]:
 
 
 def from_headers(headers: Iterable[tuple[str, bytes]]) -> Origin:
-    """Raises ValueError that says what is missing or of the wrong type."""
+    """Return the origin. Raise ValueError that says what is missing or has the wrong type."""
     raw = next((value for name, value in headers if name == HEADER), None)
     if raw is None or len(raw) > 4096:
         raise ValueError(f"no usable header {HEADER}")

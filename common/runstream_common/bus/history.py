@@ -1,4 +1,4 @@
-"""What the topic still holds, read from its beginning, without a group and without a commit."""
+"""Read what the topic still holds from its beginning, without a group and without a commit."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _NO_CLAIM = 0
 
 
 async def read_topic(config: KafkaConfig) -> AsyncIterator[Delivery]:
-    """Yield every message that lay on the topic when the reading began, in the order of each partition. Poison is left
-    out: it is among the dead letters. Raises BusError, also when Kafka sends nothing for 30 s."""
+    """Yield every message that lay on the topic when the reading began, in the order of each partition.
+
+    Poison is left out: it is among the dead letters. Raise BusError when Kafka cannot be reached, or sends nothing for
+    30 s.
+    """
     # "latest", the default, would race with a seek to the beginning, and nothing would be read.
     consumer = AIOKafkaConsumer(
         **config.client(),

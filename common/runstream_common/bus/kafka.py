@@ -22,11 +22,11 @@ _FETCH_BYTES = 8 << 20
 _MAX_POLL_RECORDS = 64
 _COMMIT_S = 20.0
 _SETTLE_S = 5.0
-"""How long a rebalance waits for what was polled to be stored."""
+"""The longest time for which a rebalance waits until polled messages are stored."""
 
 
 class KafkaPublisher:
-    """Publishes with acks from all in-sync replicas, idempotently; bounded in bytes under way."""
+    """Publish idempotently, with acks from all in-sync replicas. The bytes in flight are bounded."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
@@ -36,7 +36,7 @@ class KafkaPublisher:
         self._last_error: str | None = None
 
     async def start(self) -> None:
-        """Raises BusError."""
+        """Make the topic where it is missing, and connect. Raise BusError when Kafka cannot be reached."""
         await ensure_topic(self._config, self._config.topic)
         self._producer = AIOKafkaProducer(
             **self._config.client(),
@@ -53,7 +53,10 @@ class KafkaPublisher:
             raise BusError(f"Kafka at {self._config.bootstrap}: {reason_of(error)}") from error
 
     async def publish(self, message: BusMessage) -> None:
-        """Raises BusError when it is unknown whether Kafka has it: the client sends it again."""
+        """Return when all in-sync replicas have the message.
+
+        Raise BusError when it is unknown whether Kafka has it: the client sends it again.
+        """
         if self._producer is None:
             raise BusClosedError("the server is shutting down")
         size = len(message.value)
@@ -91,14 +94,14 @@ class KafkaPublisher:
 
 
 class KafkaRepublisher:
-    """Puts messages back on the topic as they were, poison and all. Starts with the first."""
+    """Put messages back on the topic as they were, poison included. The producer starts with the first message."""
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._producer: Any = None
 
     async def publish(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
-        """Return when all in-sync replicas have it. Raises BusError."""
+        """Return when all in-sync replicas have the message. Raise BusError when that is unknown."""
         try:
             if self._producer is None:
                 producer = AIOKafkaProducer(
@@ -117,8 +120,10 @@ class KafkaRepublisher:
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Passes assignments on to the consumer. What goes wrong is kept for `poll` to raise: aiokafka would log it and go
-    on."""
+    """Pass assignments on to the consumer.
+
+    An error is kept for `poll` to raise, because aiokafka would log it and go on.
+    """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._consumer = consumer
@@ -137,10 +142,11 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 
 class KafkaConsumer:
-    """One member of the writers' group. Offsets are committed by `confirm` alone.
+    """One member of the writers' group. Only `confirm` commits offsets.
 
-    The group's protocol is the eager one (aiokafka has no cooperative one): a rebalance takes all partitions away for a
-    moment. Before it does, what was polled is settled, for a bounded time, so that little is delivered twice.
+    The group uses the eager protocol, because aiokafka has no cooperative one: a rebalance takes all partitions away
+    for a moment. Before that, the consumer settles what was polled, for a bounded time, so that little is delivered
+    twice.
     """
 
     def __init__(self, config: KafkaConfig) -> None:
@@ -151,14 +157,14 @@ class KafkaConsumer:
         self._next_claim = 1
         self._committed: dict[TopicPartition, int] = {}
         self._next_offsets: dict[TopicPartition, int] = {}
-        """Behind what was polled, by partition: for the lag."""
+        """For each partition the offset after the last polled message; the lag is computed from it."""
         self._settle: Callable[[], Awaitable[None]] | None = None
         self._paused = False
         self._failure: Exception | None = None
         self.rebalances = 0
 
     async def start(self) -> None:
-        """Raises BusError."""
+        """Make the topic where it is missing, and join the group. Raise BusError when Kafka cannot be reached."""
         config = self._config
         await ensure_topic(config, config.topic)
         session_ms = int(config.session_timeout_s * 1000)
@@ -183,7 +189,7 @@ class KafkaConsumer:
             raise BusError(f"Kafka at {config.bootstrap}: {reason_of(error)}") from error
 
     async def poll(self, max_wait_s: float) -> Sequence[Delivery | PoisonDelivery]:
-        """Raises BusClosedError, BusError."""
+        """Return the messages that arrived. Raise BusClosedError after `close`, BusError when Kafka fails."""
         if self._consumer is None:
             raise BusClosedError("the consumer is closed")
         if self._failure is not None:
@@ -192,20 +198,24 @@ class KafkaConsumer:
             async with asyncio.timeout(max_wait_s + 30):
                 found = await self._consumer.getmany(timeout_ms=int(max_wait_s * 1000), max_records=_MAX_POLL_RECORDS)
         except TimeoutError:
-            return []  # a rebalance holds getmany: nothing came
+            return []  # a rebalance held getmany, so nothing came
         except (KafkaError, IllegalStateError) as error:
             raise BusError(f"Kafka: {reason_of(error)}") from error
         deliveries: list[Delivery | PoisonDelivery] = []
         for part, records in found.items():
             claim = self._claims.get(part)
             if claim is None:
-                continue  # taken away in this moment: its next owner gets them
+                continue  # the partition was taken away: its next owner gets the records
             self._next_offsets[part] = records[-1].offset + 1
             deliveries += [delivery_of(record, claim) for record in records]
         return deliveries
 
     async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
-        """Raises BusError when the commit's fate is unknown: what was stored is stored again, and changes nothing."""
+        """Commit the offsets of stored messages.
+
+        Raise BusError when it is unknown whether the commit succeeded. The messages are then stored again, which
+        changes nothing.
+        """
         offsets: dict[TopicPartition, int] = {}
         for delivery in deliveries:
             part = _part(delivery)
@@ -224,7 +234,7 @@ class KafkaConsumer:
             raise BusError(f"Kafka: {reason_of(error)}") from error
 
     async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
-        """Put it on the dead-letter topic. Raises BusError, TooManyDeadLettersError."""
+        """Put the message on the dead-letter topic. Raise BusError or TooManyDeadLettersError."""
         await self._dead_letters.put(delivery, reason, detail)
 
     def owns(self, delivery: Delivery | PoisonDelivery) -> bool:

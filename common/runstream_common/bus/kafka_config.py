@@ -1,4 +1,4 @@
-"""How to reach Kafka, and what the topic must be."""
+"""The settings with which Kafka is reached, and the properties that the topic must have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runstream_common.limits import MAX_BATCH_BYTES
 
 TOPIC = "runstream.batches.v1"
 MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + (64 << 10)
-"""A batch, its key and its headers."""
+"""The largest message: a batch, its key and its headers."""
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -23,17 +23,20 @@ class KafkaConfig:
     topic: str = TOPIC
     group: str = "runstream-writer"
     instance_id: str = ""
-    """Static membership: a restart within the session timeout moves no partitions."""
+    """The name of a static member of the group: a restart within the session timeout moves no partitions."""
     partitions: int = 12
-    """Of a topic that is made here; also the most writers that can share the work."""
+    """The partitions of a topic that this program makes. No more writers than this can share the work."""
     replication: int = 1
     min_insync_replicas: int = 1
     retention_hours: float = 0.0
-    """Of a topic that is made here; 0: as the broker is configured. How far back everything can be replayed."""
+    """The retention of a topic that this program makes: how far back everything can be replayed.
+
+    0 keeps the broker's setting.
+    """
     session_timeout_s: float = 10.0
-    """A writer that is silent so long has lost its partitions to the others."""
+    """A writer that is silent for this long loses its partitions to the others."""
     dead_letters_per_minute: int = 60
-    """More, and the writer stops: a bad release must not drain the topic into the dead letters."""
+    """The writer stops above this rate: a bad release must not drain the topic into the dead letters."""
     compression: str = "lz4"
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
@@ -43,7 +46,7 @@ class KafkaConfig:
 
     @classmethod
     def from_env(cls, env: Env, bootstrap: str = "") -> KafkaConfig:
-        """Raises ConfigError naming the variable."""
+        """Return the configuration. Raise ConfigError that names the variable."""
         default = cls("")
         config = cls(
             bootstrap=bootstrap or env.text("RUNSTREAM_KAFKA_BOOTSTRAP", ""),
@@ -74,7 +77,7 @@ class KafkaConfig:
         return f"{self.topic}.dead"
 
     def client(self) -> dict[str, Any]:
-        """Arguments that producer, consumer and admin client share."""
+        """Return the arguments that producer, consumer and admin client share."""
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap,
             "security_protocol": self.security_protocol,

@@ -1,4 +1,4 @@
-"""Topics: made where they are missing, so that the first start needs no operator."""
+"""Make topics where they are missing, so that the first start needs no operator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from runstream_common.bus.protocol import BusError
 
 
 async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = False) -> None:
-    """Make the topic where it is missing; `compacted` ones have one partition. Raises BusError when Kafka cannot be
-    reached."""
+    """Make the topic where it is missing. A topic that is `compacted` has one partition.
+
+    Raise BusError when Kafka cannot be reached.
+    """
     admin = AIOKafkaAdminClient(**config.client())
     settings = {
         "max.message.bytes": str(MAX_MESSAGE_BYTES + 8192 * compacted),
@@ -37,7 +39,7 @@ async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = Fals
 
 
 async def partitions_of(consumer: Any, topic: str) -> list[int]:
-    """Return the partitions of a topic, as a consumer that has started learns them. Raises BusError."""
+    """Return the partitions of a topic, read through a consumer that has started. Raise BusError."""
     for _ in range(50):
         await consumer._client.force_metadata_update()
         if found := consumer.partitions_for_topic(topic):
@@ -46,7 +48,7 @@ async def partitions_of(consumer: Any, topic: str) -> list[int]:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line, also where the error has no words."""
+    """Return one line about an error, also where the error has no message."""
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 

@@ -1,5 +1,8 @@
-"""`LocalBus`: gateway and writer in one process. No log of its own: the SDK's spool is the durable copy until the
-ack, and `publish` returns only when the writer has confirmed the insert."""
+"""`LocalBus` connects gateway and writer within one process.
+
+The bus has no log of its own. The SDK's spool is the durable copy until the ack, and `publish` returns only when the
+writer has confirmed the insert.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,10 @@ _POLL_BATCHES = 64
 
 
 class LocalBus:
-    """Publisher and consumer in one object, within one event loop."""
+    """A publisher and a consumer in one object, for one event loop."""
 
     def __init__(self, max_pending_bytes: int = 64 << 20) -> None:
-        """`max_pending_bytes`: of messages published and not confirmed; more waits in `publish`."""
+        """Bound the bytes that are published and not confirmed by `max_pending_bytes`: beyond it `publish` waits."""
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
         self._room = asyncio.Condition()
@@ -38,10 +41,13 @@ class LocalBus:
         return None
 
     async def publish(self, message: BusMessage) -> None:
-        """Raises BusClosedError; BatchRefusedError when the writer will never store it."""
+        """Return when the writer has stored the message.
+
+        Raise BusClosedError when the bus closes, BatchRefusedError when the writer will never store the message.
+        """
         size = len(message.value)
         async with self._room:
-            # A message larger than all the room there is goes alone.
+            # A message that is larger than the whole bound goes alone.
             await self._room.wait_for(
                 lambda: self._closed or not self._pending_bytes or self._pending_bytes + size <= self._max_pending_bytes
             )
@@ -58,7 +64,7 @@ class LocalBus:
         await future
 
     async def poll(self, max_wait_s: float) -> Sequence[Delivery | PoisonDelivery]:
-        """Raises BusClosedError once closed and empty."""
+        """Return the messages that arrived. Raise BusClosedError when the bus is closed and empty."""
         if not self._waiting:
             if self._closed:
                 raise BusClosedError("the bus is closed")
@@ -73,23 +79,23 @@ class LocalBus:
             await self._settle(delivery.position.offset, None)
 
     async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
-        """The publisher's `publish` raises BatchRefusedError: its client keeps the batch."""
+        """Let the publisher's `publish` raise BatchRefusedError: its client keeps the batch."""
         await self._settle(delivery.position.offset, BatchRefusedError(f"{reason}: {detail}"))
 
     def owns(self, delivery: Delivery | PoisonDelivery) -> bool:
         return True
 
     def pause(self) -> None:
-        """Nothing to do: what is published and not polled is bounded by `publish`."""
+        """Do nothing: `publish` bounds what is published and not polled."""
 
     def resume(self) -> None:
-        """Nothing to do."""
+        """Do nothing: see `pause`."""
 
     def before_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
-        """Nothing is ever taken away."""
+        """Do nothing: this bus never takes a partition away."""
 
     async def close(self) -> None:
-        """Publishers that wait get BusClosedError: their clients send again."""
+        """Close the bus. Waiting publishers get BusClosedError, and their clients send again."""
         self._closed = True
         self._arrived.set()
         async with self._room:
@@ -105,7 +111,7 @@ class LocalBus:
         return len(self._waiting)
 
     async def _settle(self, offset: int, error: Exception | None) -> None:
-        """Answer a publisher, once: what is refused may be confirmed after."""
+        """Answer a publisher at most once: a refused message may be confirmed afterwards."""
         future, size = self._futures.pop(offset, (None, 0))
         if future is None:
             return

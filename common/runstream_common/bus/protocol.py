@@ -1,8 +1,9 @@
-"""What gateway and writer may expect of the bus between them.
+"""The contract that the bus keeps towards the gateway and the writer.
 
-The gateway publishes batches; a writer polls deliveries, stores them, and confirms them. A delivery that is
-not confirmed comes again, to this consumer or to another, any number of times: who stores it must not mind.
-Order is kept within one key as long as nothing is delivered again; nothing may rest on it.
+The gateway publishes batches. A writer polls deliveries, stores them, and confirms them. A delivery that is not
+confirmed comes again, to this consumer or to another, any number of times: a writer must be able to store it again
+without harm. The bus keeps the order within one key as long as it delivers nothing again; no code may depend on this
+order.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What the gateway knows about a batch that the batch cannot say itself: carried in the headers.
+    """The facts about a batch that the gateway knows and the batch does not contain. The headers carry them.
 
-    `team`, `project`, `run`, `writer_id` and `rank` are checked by the gateway against the batch.
+    The gateway has compared `team`, `project`, `run`, `writer_id` and `rank` with the batch.
     """
 
     team: str
@@ -25,15 +26,18 @@ class Origin:
     writer_id: str
     rank: int
     epoch: int
-    """Bound to (run, writer) by the control database; the high part of each row's version."""
+    """The control database binds the epoch to (run, writer). It is the high part of each row's version."""
     run_created_us: int
-    """When the run was first seen, microseconds since 1970 (UTC): never changes, so it can choose the partition."""
+    """When the run was first seen, in microseconds since 1970 (UTC).
+
+    It never changes, so it can choose the partition.
+    """
     user: str
     batch_number: int
     checksum: int
     """CRC-32 of the batch, as the client sent it."""
     received_us: int
-    """When the gateway got it, microseconds since 1970 (UTC)."""
+    """When the gateway received the batch, in microseconds since 1970 (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,13 @@ class BusMessage:
     key: str
     """Messages of one key stay in order: `team/project/run/rank`."""
     value: bytes
-    """A serialized `runstream.v1.Batch`, the very bytes the client sent."""
+    """A serialized `runstream.v1.Batch`: exactly the bytes that the client sent."""
     origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a message lies on the bus. `topic` is "local" and `offset` a counter where there is no log."""
+    """The place of a message on the bus. Where there is no log, `topic` is "local" and `offset` is a counter."""
 
     topic: str
     partition: int
@@ -59,13 +63,15 @@ class Delivery:
     message: BusMessage
     position: Position
     claim: int = 0
-    """Which of the consumer's assignments of the partition it came under: what was taken away and given back is
-    another claim."""
+    """The number of the assignment of the partition under which the message came.
+
+    A partition that is taken away and given back gets a new claim.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class PoisonDelivery:
-    """A message on the bus that cannot even be read as a `BusMessage`: its raw bytes and why."""
+    """A message on the bus that cannot be read as a `BusMessage`: its raw bytes and the reason."""
 
     raw: bytes
     reason: str
@@ -76,7 +82,7 @@ class PoisonDelivery:
 
 
 class BusError(Exception):
-    """The bus did not take or give a message. Nothing is known to be stored: try again, or let the client."""
+    """The bus failed to take or give a message. It is unknown whether the message is stored: send it again."""
 
 
 class BusClosedError(BusError):
@@ -84,27 +90,30 @@ class BusClosedError(BusError):
 
 
 class TooManyDeadLettersError(BusError):
-    """More is refused than a bad client explains: something is wrong with this consumer, or with its storage."""
+    """More messages are refused than a bad client explains: this consumer or its storage has a fault."""
 
 
 class BatchRefusedError(BusError):
-    """The stage behind the bus looked at this message and will never store it: do not try again."""
+    """The stage behind the bus will never store this message: do not send it again."""
 
 
 class Publisher(Protocol):
     async def start(self) -> None: ...
 
     async def publish(self, message: BusMessage) -> None:
-        """Return when the message is stored for good (promise 2): on all in-sync replicas, or, on a bus
-        without a log of its own, in ClickHouse. Raise `BusError` when that is not known."""
+        """Return when the message is stored for good (promise 2).
+
+        It is then on all in-sync replicas or, on a bus without a log of its own, in ClickHouse. Raise `BusError` when
+        that is not known.
+        """
         ...
 
     async def close(self) -> None:
-        """Wait for what was published, up to a bound, then release all resources."""
+        """Wait for published messages, up to a bound, then release all resources."""
         ...
 
     def healthy(self) -> str | None:
-        """None when publishing is expected to work, else one sentence about what is wrong."""
+        """Return None when publishing is expected to work, else one sentence about the fault."""
         ...
 
 
@@ -112,32 +121,37 @@ class Consumer(Protocol):
     async def start(self) -> None: ...
 
     async def poll(self, max_wait_s: float) -> Sequence[Delivery | PoisonDelivery]:
-        """What has arrived, at least one unless `max_wait_s` passed first. Never blocks longer."""
+        """Return what has arrived: at least one message, unless `max_wait_s` passed first. Never block longer."""
         ...
 
     async def confirm(self, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
-        """All of these are stored, and so is everything polled before them on the same partitions. Positions of
-        partitions that were taken away meanwhile are skipped: their next owner stores them again."""
+        """Confirm that these messages, and all that were polled before them on the same partitions, are stored.
+
+        Positions of partitions that were taken away meanwhile are skipped: their next owner stores them again.
+        """
         ...
 
     async def refuse(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
-        """This one will never be stored. It is kept as a dead letter (`KafkaBus`), or whoever published it is told
-        (`LocalBus`). Must be followed by `confirm`, like any other. Raises BusError when that did not work,
-        TooManyDeadLettersError when so much is refused that the consumer should stop."""
+        """Declare that this message will never be stored.
+
+        `KafkaBus` keeps it as a dead letter; `LocalBus` tells its publisher. Call `confirm` afterwards, as for any
+        other message. Raise BusError when the declaration failed, and TooManyDeadLettersError when so many messages are
+        refused that the consumer should stop.
+        """
         ...
 
     def owns(self, delivery: Delivery | PoisonDelivery) -> bool:
-        """False when its partition was taken away since it came: its next owner gets it again."""
+        """Return False when the message's partition was taken away since it came: the next owner gets it again."""
         ...
 
     def pause(self) -> None:
-        """Deliver nothing until `resume`: `poll` still keeps the membership alive."""
+        """Deliver nothing until `resume`. Calls of `poll` still keep the membership alive."""
         ...
 
     def resume(self) -> None: ...
 
     def before_revoke(self, settle: Callable[[], Awaitable[None]]) -> None:
-        """`settle` is awaited, for a bounded time, before partitions go to another consumer."""
+        """Await `settle`, for a bounded time, before partitions go to another consumer."""
         ...
 
     async def close(self) -> None: ...
@@ -145,5 +159,5 @@ class Consumer(Protocol):
     def healthy(self) -> str | None: ...
 
     def lag(self) -> int:
-        """Messages waiting behind what was polled, as far as known."""
+        """Return the number of messages that wait behind the polled ones, as far as it is known."""
         ...

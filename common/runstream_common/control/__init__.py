@@ -1,1 +1,1 @@
-"""The control database: what needs transactions. SQLite embedded, PostgreSQL in production, one code."""
+"""The control database keeps what needs transactions: in SQLite (embedded) or PostgreSQL, with the same code."""

@@ -1,4 +1,4 @@
-"""Who changed what: noted in the transaction that changes it."""
+"""The log of changes. Each change is noted in the transaction that makes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 200
 _LONGEST = 8192
-"""Characters of one noted change: a bulk change of 1000 runs then takes 8 MB at most."""
+"""The longest text of one noted change, in characters: a bulk change of 1000 runs takes 8 MB at most."""
 TAGS = ("tags", "add_tags", "remove_tags")
 
 
@@ -29,7 +29,7 @@ def note(
     subjects: Mapping[str, int],
     change: Mapping[str, Any],
 ) -> None:
-    """`subjects`: each with its epoch. Tags are kept whole, other long texts are cut."""
+    """Note a change of `subjects`, each given with its epoch. Tags are kept whole; other long texts are cut."""
     if not subjects:
         return
     common = {"team": team, "project": project, "what": what, "user": principal.user, "time_us": now_us()}
@@ -55,5 +55,5 @@ def _cut(value: Any) -> Any:
 
 
 def _names(value: Any) -> Any:
-    """Of a long document the first keys."""
+    """Return the first keys of a long document, or any other value as it is."""
     return [str(key)[:60] for key in list(value)[:20]] if isinstance(value, dict | list) else value

@@ -1,4 +1,4 @@
-"""Authentication that does not ask the database for every batch."""
+"""Authentication with a cache, so that the database is not asked for every batch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _MAX_ENTRIES = 10_000
 
 
 class Authenticator(Protocol):
-    """Says who has a secret: an API key, a session's token; passwords and OIDC would open sessions."""
+    """Tells to whom a secret (an API key, a session's token) belongs. Passwords and OIDC would open sessions."""
 
     async def authenticate(self, secret: str, /) -> Principal:
-        """Raises AuthenticationError, ControlUnavailableError."""
+        """Return the owner of the secret. Raise AuthenticationError or ControlUnavailableError."""
 
 
 class CachedAuthenticator:
-    """Remembers answers for `ttl_s`: a revoked key works that much longer at most. Bounded in size.
+    """Remember answers for `ttl_s` seconds: a revoked key works that much longer at most. The size is bounded.
 
-    Secrets are remembered by their SHA-256, so that no secret lies in memory longer than its request.
+    Secrets are remembered by their SHA-256, so that no secret stays in memory longer than its request.
     """
 
     def __init__(self, source: Authenticator, ttl_s: float = 10.0) -> None:
@@ -34,7 +34,7 @@ class CachedAuthenticator:
         self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     async def authenticate(self, secret: str) -> Principal:
-        """Raises AuthenticationError, ControlUnavailableError."""
+        """Return the owner of the secret. Raise AuthenticationError or ControlUnavailableError."""
         if len(secret) > 256:
             raise AuthenticationError
         name = _name(secret)
@@ -46,12 +46,15 @@ class CachedAuthenticator:
         return principal
 
     def forget(self, secret: str) -> None:
-        """Ask again when it comes again."""
+        """Forget the answer for this secret: the next call asks the source again."""
         self._known.pop(_name(secret), None)
         self._asking.pop(_name(secret), None)
 
     async def _fresh(self, name: bytes, secret: str) -> Principal | None:
-        """Asked once for all who come with the same secret at the same time: two hundred agents have one key."""
+        """Ask the source once for all callers that bring the same secret at the same time.
+
+        Two hundred agents of a sweep have one key.
+        """
         if name not in self._asking:
             self._asking[name] = asyncio.create_task(self._ask(secret))
             self._asking[name].add_done_callback(lambda done: self._remember(name, done))
@@ -59,7 +62,7 @@ class CachedAuthenticator:
 
     def _remember(self, name: bytes, done: asyncio.Task[Principal | None]) -> None:
         failed = done.cancelled() or done.exception() is not None
-        if self._asking.get(name) is not done:  # it was to be forgotten meanwhile
+        if self._asking.get(name) is not done:  # `forget` was called meanwhile
             return
         del self._asking[name]
         if failed:

@@ -1,4 +1,4 @@
-"""Changes of runs and projects. What is noted of a run is also the order in which its tags came and went."""
+"""Changes of runs and projects. The noted changes of a run also give the order of its tags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runstream_common.limits import MAX_EPOCH
 class EditedRun:
     run: str
     epoch: int
-    """New: the versions of the rows that this change writes begin with it."""
+    """The new epoch. The versions of the rows that this change writes begin with it."""
     created_us: int
 
 
@@ -38,14 +38,17 @@ class ChangeRow:
 
 
 class ChangeStore(Database):
-    """Changes of runs and projects, and who made them. All raise ControlError."""
+    """Change runs and projects, and list who changed them. All methods raise ControlError."""
 
     @in_thread
     def edit_runs(
         self, principal: Principal, *, team: str, project: str, runs: Sequence[str], change: Mapping[str, Any]
     ) -> list[EditedRun]:
-        """Note a change of living runs and give it an epoch of its own in each: above all attempts that there are,
-        below those to come. Raises PermissionDeniedError, NotFoundError naming a run that is not there."""
+        """Note a change of living runs, and give it an epoch of its own in each run.
+
+        The epoch is higher than all attempts that exist, and lower than those to come. Raise PermissionDeniedError,
+        LimitReachedError, or NotFoundError that names a missing run.
+        """
         check_writable(principal, team)
         where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run.in_(runs))
         with self._engine.begin() as connection:
@@ -67,7 +70,10 @@ class ChangeStore(Database):
     def tag_changes(
         self, *, team: str, project: str, between: Mapping[str, tuple[int, int]]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Changes of tags by run, oldest first. `between`: of each run the epoch after which, and up to which."""
+        """Return the changes of tags by run, oldest first.
+
+        `between` gives for each run the epoch after which changes count, and the last epoch that counts.
+        """
         found: dict[str, list[dict[str, Any]]] = {run: [] for run in between}
         if not between:
             return found
@@ -88,7 +94,7 @@ class ChangeStore(Database):
 
     @in_thread
     def deleted(self, *, team: str, project: str, edited: Sequence[EditedRun]) -> list[EditedRun]:
-        """Those that were deleted since."""
+        """Return those of the edited runs that were deleted since the edit."""
         epochs = {one.run: one.epoch for one in edited}
         where = (tables.runs.c.team == team, tables.runs.c.project == project, tables.runs.c.run.in_(list(epochs)))
         with self._engine.connect() as connection:
@@ -98,7 +104,7 @@ class ChangeStore(Database):
 
     @in_thread
     def describe_project(self, principal: Principal, *, team: str, project: str, description: str) -> None:
-        """Raises PermissionDeniedError, NotFoundError."""
+        """Set the description of a project. Raise PermissionDeniedError or NotFoundError."""
         check_writable(principal, team)
         where = (tables.projects.c.team == team, tables.projects.c.project == project)
         with self._engine.begin() as connection:
@@ -109,8 +115,11 @@ class ChangeStore(Database):
 
     @in_thread
     def changes(self, *, team: str, project: str, subject: str, before: int, limit: int, user: str) -> list[ChangeRow]:
-        """Newest first. `subject`: empty: all; `before`: a row's id, 0: the newest. Of views and
-        reports those that `user` may see, or changed himself."""
+        """Return changes, newest first.
+
+        An empty `subject` selects all. `before` is the id of a row, and 0 starts at the newest. Changes of views and
+        reports are listed only where `user` may see the view or report, or made the change.
+        """
         question = select(changes).where(changes.c.team == team, changes.c.project == project)
         seen = select(saved.c.id).where(
             saved.c.team == team, saved.c.project == project, or_(saved.c.shared, saved.c.owner == user)
@@ -131,7 +140,7 @@ class ChangeStore(Database):
 
 
 def fold_tags(tags: Iterable[str], changed: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Tags after some changes, each once, in the order in which they came. Pure."""
+    """Return the tags after some changes, without repetition, in the order in which they were added."""
     found = dict.fromkeys(tags)
     for change in changed:
         if "tags" in change:

@@ -1,4 +1,4 @@
-"""`runstream key create | list | revoke | link`: API keys, on the machine that has the control database."""
+"""`runstream key create | list | revoke | link`: manage API keys, on the machine that has the control database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     database = argparse.ArgumentParser(add_help=False)
     database.add_argument("--control-url", default=argparse.SUPPRESS, help="database; default: RUNSTREAM_CONTROL_URL")
-    # Before the command and after it: a default of the latter would take away what stands before.
+    # The option may stand before and after the command: a default of the latter would override the former.
     parser = argparse.ArgumentParser(prog="runstream key", description=__doc__, parents=[database])
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -1,5 +1,4 @@
-"""The control database in SQLite: checked, copied, put back. A copy is checked itself before
-it gets its name."""
+"""Check, copy and restore the control database in SQLite. A copy gets its name only after it was checked."""
 
 from __future__ import annotations
 
@@ -17,21 +16,27 @@ from runstream_common.limits import MAX_EPOCH
 
 KEPT = 3
 EPOCHS_SKIPPED = 1000
-"""Attempts of runs since the copy are forgotten with it: those that come get numbers that none of them had. Also those
-of runs that the copy does not know: the database says in its `user_version` how many are skipped (`epochs_before`)."""
+"""How many epochs a restoration skips.
+
+Attempts of runs that began after the copy are unknown to it; later attempts get numbers that none of those had. This
+also holds for runs that the copy does not know: the `user_version` of the database says how many epochs are skipped
+(`epochs_before`).
+"""
 _PREFIX = "control-"
 _THOROUGH_BYTES = 64 << 20
-"""Up to this size indexes are compared with their tables, too."""
+"""Up to this size, the check also compares indexes with their tables."""
 _ADVICE = "stop `runstream up`, then put the last good copy back with `runstream control restore`"
 
 
 class ControlDamagedError(ControlUnavailableError):
-    """The file is not what was written. The message says what to do."""
+    """The file does not hold what was written. The message says what to do."""
 
 
 def check(path: Path) -> None:
-    """Raises ControlDamagedError when the database is damaged, or gone while copies of it are there. SQLite has no
-    checksums: other bytes within a value are not seen, other bytes in its structure are."""
+    """Raise ControlDamagedError when the database is damaged, or gone while copies of it exist.
+
+    SQLite has no checksums: changed bytes within a value are not found, changed bytes in the structure are.
+    """
     if not path.exists() or path.stat().st_size == 0:
         if copies(path):
             raise ControlDamagedError(
@@ -48,8 +53,10 @@ def check(path: Path) -> None:
 
 
 def copy(path: Path) -> Path | None:
-    """Make a copy of a sound database, beside those who write to it, and forget old ones; None when nothing has changed
-    since the last. Raises ControlDamagedError, OSError."""
+    """Copy a sound database while others write to it, and delete old copies.
+
+    Return the copy, or None when nothing has changed since the last one. Raise ControlDamagedError or OSError.
+    """
     folder = folder_of(path)
     folder.mkdir(mode=0o700, exist_ok=True)
     temporary = folder / ".control.db"
@@ -69,19 +76,20 @@ def copy(path: Path) -> Path | None:
 
 
 def copies(path: Path) -> list[Path]:
-    """The oldest first."""
+    """Return the copies of a database, oldest first."""
     return sorted(folder_of(path).glob(f"{_PREFIX}*.db"))
 
 
 def folder_of(path: Path) -> Path:
-    """Where the copies of a database are."""
+    """Return the folder in which the copies of a database are."""
     return path.parent / "backup"
 
 
 def restore(path: Path, source: Path) -> Path | None:
-    """Put a copy in the database's place, while nobody has it open. Returns the folder with what was there before.
+    """Put a copy in the database's place, while no process has the database open.
 
-    Raises ControlDamagedError when the copy is damaged, too; OSError.
+    Return the folder into which the old files were moved, or None when there were none. Raise ControlDamagedError when
+    the copy is damaged, too, and OSError.
     """
     if problem := _problem(source):
         raise ControlDamagedError(f"the copy {source} is damaged ({problem}): name another")
@@ -102,15 +110,20 @@ def restore(path: Path, source: Path) -> Path | None:
 
 
 def epochs_before(connection: Connection) -> int:
-    """Return the epoch that the first attempt of a new run comes after: higher after each restoration, 0 where none
-    was."""
+    """Return the epoch after which the first attempt of a new run comes.
+
+    Each restoration raises it; it is 0 where there was no restoration.
+    """
     if connection.dialect.name != "sqlite":
         return 0
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def _skipped(database: Path) -> int:
-    """From the file's header, so that one which is damaged elsewhere tells it too; 0 where it makes no sense."""
+    """Return the skipped epochs from the file's header, or 0 where the number makes no sense.
+
+    The header is read as bytes, because it may be sound in a database that is damaged elsewhere.
+    """
     try:
         with database.open("rb") as file:
             header = file.read(100)
@@ -121,13 +134,13 @@ def _skipped(database: Path) -> int:
 
 
 def _free(path: Path) -> Path:
-    """The path, with a number where it is taken: two restorations within a second."""
+    """Return the path, with a number where it is taken: two restorations may happen within a second."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     return path if not path.exists() else next(one for one in numbered if not one.exists())
 
 
 def _write_copy(source: Path, target: Path) -> None:
-    """As one file, private, on the disk. Raises ControlDamagedError, OSError."""
+    """Write a private copy as one file, and flush it to disk. Raise ControlDamagedError or OSError."""
     target.unlink(missing_ok=True)
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
@@ -148,7 +161,7 @@ def _write_copy(source: Path, target: Path) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """What the engine finds wrong, in its words."""
+    """Return the fault that the engine finds, in its own words, or None."""
     pragma = "integrity_check" if path.stat().st_size <= _THOROUGH_BYTES else "quick_check"
     try:
         with contextlib.closing(

@@ -1,5 +1,7 @@
-"""The control database: opened, brought to its schema, asked in threads. Synchronous SQLAlchemy: SQLite has no other
-way, and one driver for both keeps one behaviour."""
+"""Open the control database, migrate its schema, and run its methods in threads.
+
+SQLAlchemy is used synchronously: SQLite has no other way, and one driver for both databases keeps one behaviour.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ from runstream_common.control import saved_tables, sweep_tables, tables
 from runstream_common.control.errors import ControlUnavailableError
 
 _ATTEMPTS = 8
-"""Of a transaction that lost a race. Each loss is another's win, so a few suffice; jitter spreads the rest."""
+"""Attempts of a transaction that lost a race. Another one won, so a few suffice; jitter spreads them."""
 _READS = "runstream_reads"
-"""Of connections that only read."""
+"""The option that marks connections which only read."""
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", bound="Database")
@@ -35,7 +37,7 @@ D = TypeVar("D", bound="Database")
 def in_thread(
     method: Callable[Concatenate[D, P], R],
 ) -> Callable[Concatenate[D, P], Coroutine[Any, Any, R]]:
-    """Run a method in a thread, again when it lost a race. Raises ControlUnavailableError."""
+    """Run a method in a thread, and again when it lost a race. Raise ControlUnavailableError."""
 
     @functools.wraps(method)
     async def call(self: D, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -64,11 +66,17 @@ def _short(error: SQLAlchemyError) -> str:
 
 
 class Database:
-    """SQLite or PostgreSQL. Methods of subclasses under `in_thread` find the engine in `_engine`; `_reading` is the
-    same one for what only reads: on SQLite it takes no lock, and waits for nobody."""
+    """The control database in SQLite or PostgreSQL.
+
+    Methods of subclasses under `in_thread` find the engine in `_engine`. `_reading` is the same engine for methods that
+    only read: on SQLite it takes no lock, and waits for no writer.
+    """
 
     def __init__(self, engine: Engine, turns: AbstractContextManager[Any] | None = None) -> None:
-        """`turns`: what writers of this process wait in; of another Database on the same engine."""
+        """Use this engine.
+
+        `turns` is the lock of another Database on the same engine, for the writers of this process.
+        """
         self._engine = engine
         self._reading = engine.execution_options(**{_READS: True})
         alone = engine.dialect.name == "sqlite"
@@ -77,7 +85,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """`sqlite:////path` or `postgresql://user@host/db`. Raises ConfigError."""
+        """Open `sqlite:////path` or `postgresql://user@host/db`. Raise ConfigError."""
         try:
             parsed = make_url(url)
         except ArgumentError as error:
@@ -98,13 +106,16 @@ class Database:
 
     @classmethod
     def beside(cls, other: Database) -> Self:
-        """The same database through the same connections; close only one of them."""
+        """Return the same database on the same connections. Close only one of the two."""
         return cls(other._engine, other._turns)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction, for those who write often. SQLite has one writer at a time, and lets the others look again
-        after pauses that grow to 100 ms; within a process they are woken one by one instead."""
+        """Yield a connection within a transaction, for methods that write often.
+
+        SQLite has one writer at a time, and lets the others try again after pauses that grow to 100 ms. The lock wakes
+        the writers of this process one by one instead.
+        """
         with self._turns, self._engine.begin() as connection:
             yield connection
 
@@ -113,7 +124,7 @@ class Database:
 
     @in_thread
     def migrate(self) -> int:
-        """Bring the schema to `tables.VERSION`; returns the version it had (0: none)."""
+        """Bring the schema to `tables.VERSION`. Return the version that it had, or 0 where there was none."""
         with self._engine.begin() as connection:
             found = _version(connection)
             if found > tables.VERSION:
@@ -131,7 +142,7 @@ class Database:
 
     @in_thread
     def check_schema(self) -> None:
-        """Raises ControlUnavailableError when it is not migrated."""
+        """Raise ControlUnavailableError when the schema is not migrated."""
         with self._engine.connect() as connection:
             found = _version(connection)
         if found != tables.VERSION:
@@ -142,8 +153,11 @@ class Database:
 
 
 def _make_private(file: Path) -> None:
-    """For its owner only, from its beginning: what SQLite puts beside it gets the same mode. Where it cannot be made,
-    or is somebody else's, opening it says so."""
+    """Make the file readable for its owner only, before SQLite writes to it.
+
+    Files that SQLite puts beside it get the same mode. Where the file cannot be made, or belongs to somebody else, no
+    error is raised here: opening the database raises it.
+    """
     with contextlib.suppress(OSError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         for one in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
@@ -164,6 +178,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock first: a transaction that reads, then writes, would fail when another wrote between."""
+    """Take the write lock first: a transaction that reads, then writes, would fail when another wrote in between."""
     reads = connection.get_execution_options().get(_READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

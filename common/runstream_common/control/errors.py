@@ -1,4 +1,4 @@
-"""What the control database refuses. Each message says what to do; none says more than its reader may know."""
+"""The refusals of the control database. Each message says what to do; none says more than its reader may know."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from runstream_common.identity import InvalidNameError as _InvalidName
 
 
 class ControlError(Exception):
-    """Base."""
+    """The base of all errors of the control database."""
 
 
 class AuthenticationError(ControlError):
-    """No key, an unknown key, one revoked or expired: the same words for all."""
+    """The key is missing, unknown, revoked or expired. The message is the same for all cases."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -19,7 +19,7 @@ class AuthenticationError(ControlError):
 
 
 class LinkError(AuthenticationError):
-    """A one-time link that is unknown, used or expired: the same words for all."""
+    """The one-time link is unknown, used or expired. The message is the same for all cases."""
 
     def __init__(self) -> None:
         ControlError.__init__(
@@ -28,35 +28,35 @@ class LinkError(AuthenticationError):
 
 
 class PermissionDeniedError(ControlError):
-    """The key is good, the right is missing."""
+    """The key is valid, but the right is missing."""
 
 
 class RunExistsError(ControlError):
-    """resume="never", and the run exists."""
+    """The caller gave resume="never", and the run exists."""
 
 
 class RunMissingError(ControlError):
-    """resume="must", and the run does not exist."""
+    """The caller gave resume="must", and the run does not exist."""
 
 
 class RunDeletedError(ControlError):
-    """The run was deleted: what this stream has of it is not wanted any more."""
+    """The run was deleted: the rest of this stream is not stored."""
 
 
 class InvalidNameError(ControlError, _InvalidName):
-    """A name that cannot be used."""
+    """The name cannot be used."""
 
 
 class NotFoundError(ControlError):
-    """An administrative command named something that is not there."""
+    """The caller named something that does not exist."""
 
 
 class StaleVersionError(ControlError):
-    """Somebody else has changed it since it was read: nothing was written."""
+    """Somebody else has changed the object since it was read: nothing was written."""
 
 
 class LimitReachedError(ControlError):
-    """There are as many as there may be."""
+    """The limit on the number of such objects is reached."""
 
 
 class ControlUnavailableError(ControlError):

@@ -1,7 +1,8 @@
-"""Many values as one parameter: one statement, written and compiled once, for any number of them.
+"""Many values as one parameter: one statement, written and compiled once, for any number of values.
 
-A list in `IN (...)`, or a row a parameter set, costs a statement of its own for each length, or an execution a row:
-with two hundred at a time most of a transaction. PostgreSQL takes arrays, SQLite reads JSON.
+A list in `IN (...)` needs a statement of its own for each length, and one parameter set a row needs an execution for
+each row. With two hundred values at a time this is most of the time of a transaction. PostgreSQL takes arrays; SQLite
+reads JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SQLITE = "sqlite"
 
 
 def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
-    """Whether a column's value is one of the parameter `name`: give it as `values(...)`."""
+    """Return the condition that a column's value is one of the parameter `name`, given as `values(...)`."""
     if dialect == SQLITE:
         each = func.json_each(bindparam(name)).table_valued("value")
         return column.in_(select(each.c.value))
@@ -24,12 +25,12 @@ def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
 
 
 def values(dialect: str, given: Sequence[Any]) -> Any:
-    """A parameter of `among`: numbers, or texts without NUL."""
+    """Return the parameter of `among` for numbers, or for texts without NUL."""
     return json.dumps(given) if dialect == SQLITE else given
 
 
 def rows(dialect: str, columns: Sequence[Column[Any]], name: str) -> FromClause:
-    """A table of these columns, which `row_values(...)` gives."""
+    """Return a table of these columns whose rows `row_values(...)` gives."""
     if dialect == SQLITE:
         each = func.json_each(bindparam(name)).table_valued("value")
         found = (func.json_extract(each.c.value, f"$[{place}]").label(one.name) for place, one in enumerate(columns))
@@ -41,7 +42,7 @@ def rows(dialect: str, columns: Sequence[Column[Any]], name: str) -> FromClause:
 def row_values(
     dialect: str, columns: Sequence[Column[Any]], name: str, given: Sequence[Sequence[Any]]
 ) -> dict[str, Any]:
-    """Parameters of `rows`: at least one row, each with the columns' values in their order."""
+    """Return the parameters of `rows`: at least one row, each with the columns' values in their order."""
     if dialect == SQLITE:
         return {name: json.dumps(given)}
     by_column = map(list, zip(*given, strict=True))

@@ -1,4 +1,4 @@
-"""A user's own API keys: listed, made and ended by the user, with a key or session of theirs."""
+"""The API keys of a user: the user lists, makes and ends them, with one of these keys or a session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from runstream_common.times import now_us
 
 LOG = structlog.get_logger()
 MAX_VALID_KEYS = 200
-"""Of a user: one for each machine and job, and a loop that makes keys ends before the table is full of them."""
+"""The most valid keys of a user.
+
+One for each machine and job fits; a loop that makes keys ends before the table is full.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +32,18 @@ class OwnKey:
     revoked: bool
     revoked_us: int | None
     made_by: str
-    """Prefix of the key that it was made with; empty: on the server."""
+    """The prefix of the key with which it was made; empty for a key that was made on the server."""
 
     def is_valid(self, at_us: int) -> bool:
         return not self.revoked and (self.expires_us is None or self.expires_us > at_us)
 
 
 class OwnKeys(Database):
-    """Nothing here sees or touches a key of another user. What is changed is in the log, with who did it."""
+    """Manage the caller's own keys; no method touches a key of another user. The log names who changed what."""
 
     @in_thread
     def list(self, principal: Principal) -> list[OwnKey]:
-        """All that there ever were, newest first."""
+        """Return all keys that the caller ever had, newest first."""
         mine = tables.api_keys.c.user == principal.user
         order = (tables.api_keys.c.created_us.desc(), tables.api_keys.c.prefix)
         with self._engine.connect() as connection:
@@ -48,10 +51,11 @@ class OwnKeys(Database):
 
     @in_thread
     def create(self, principal: Principal, *, name: str, default_team: str, lifetime_s: float) -> tuple[str, OwnKey]:
-        """The secret, and its row. `lifetime_s` 0: as long as the caller's key; it never outlives that one.
+        """Return the secret of a new key, and its row.
 
-        Raises AuthenticationError (the caller's key has ended since it was looked at), PermissionDeniedError (not a
-        member of the team, or too many keys).
+        The new key never outlives the caller's key; `lifetime_s` 0 lets it last as long. Raise AuthenticationError when
+        the caller's key has ended since it was checked, PermissionDeniedError when the caller is not a member of the
+        team or has too many keys.
         """
         now = now_us()
         secret, prefix = keys.new_key()
@@ -77,7 +81,10 @@ class OwnKeys(Database):
 
     @in_thread
     def revoke(self, principal: Principal, prefix: str) -> OwnKey:
-        """End one of the caller's keys, and what was opened by it. Again does no harm. Raises NotFoundError."""
+        """End one of the caller's keys, and the sessions that it opened.
+
+        To repeat it does no harm. Raise NotFoundError.
+        """
         where = (tables.api_keys.c.prefix == prefix, tables.api_keys.c.user == principal.user)
         with self._engine.begin() as connection:
             done = connection.execute(
@@ -100,7 +107,7 @@ def _own(row: Any) -> OwnKey:
 
 
 def _shown_key(connection: Connection, principal: Principal, now: int) -> Any:
-    """The caller's key as it is now: who asks was remembered for some seconds."""
+    """Return the caller's key as it is now: the cache may be some seconds old. Raise AuthenticationError."""
     found = connection.execute(
         select(tables.api_keys).where(tables.api_keys.c.prefix == principal.key_prefix)
     ).one_or_none()

@@ -1,5 +1,7 @@
-"""Saved views and reports: whose they are, who sees them, and which version there is. Texts; what they mean is the
-page's business."""
+"""Saved views and reports: their owners, who may see them, and their versions.
+
+The contents are texts; only the page knows what they mean.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,9 @@ from runstream_common.control.store import Principal, check_writable
 from runstream_common.times import now_us
 
 MOST = 1000
-"""Of a project, all kinds: a list is read whole by the page, and by people."""
+"""The most saved objects of a project, of all kinds: the page, and people, read the whole list."""
 KEPT_US = 30 * 86_400 * 1_000_000
-"""How long what is deleted can be restored."""
+"""How long a deleted object can be restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +46,27 @@ class SavedRow:
     updated_us: int
     updated_by: str
     deleted_us: int
-    """0: not deleted"""
+    """When it was deleted; 0 where it is not."""
 
 
 _LISTED = [column for column in saved.c if column.name != "content"]
 
 
 class SavedStore(Database):
-    """All raise ControlError: NotFoundError also for what is somebody else's own, PermissionDeniedError for who may
-    not write to the team."""
+    """Store saved views and reports. All methods raise ControlError.
+
+    They raise NotFoundError also for the private objects of another user, and PermissionDeniedError when the caller may
+    not write to the team.
+    """
 
     @in_thread
     def find(
         self, principal: Principal, *, team: str, project: str, kind: str = "", deleted: bool = False
     ) -> list[SavedRow]:
-        """By name, without content. `kind`: empty: all; `deleted`: instead what can be restored."""
+        """Return the saved objects by name, without their content.
+
+        An empty `kind` selects all kinds. `deleted` selects instead the deleted objects that can be restored.
+        """
         where = [*_seen(principal, team, project), saved.c.deleted_us > _forgotten() if deleted else _living()]
         if kind:
             where.append(saved.c.kind == kind)
@@ -68,7 +76,7 @@ class SavedStore(Database):
 
     @in_thread
     def get(self, principal: Principal, *, team: str, project: str, id: str) -> SavedRow:
-        """Also one that was deleted, as long as it can be restored. Raises NotFoundError."""
+        """Return an object, also a deleted one as long as it can be restored. Raise NotFoundError."""
         with self._engine.connect() as connection:
             return _get(connection, principal, team, project, id)
 
@@ -85,8 +93,11 @@ class SavedStore(Database):
         shared: bool,
         id: str = "",
     ) -> SavedRow:
-        """`id`: where the caller has one already: sent again, nothing is made anew. Raises LimitReachedError;
-        StaleVersionError where the id is taken by something that the caller cannot see."""
+        """Save a new object, under the caller's `id` where one is given.
+
+        An id that exists already makes nothing new: the existing object is returned. Raise LimitReachedError, or
+        StaleVersionError where the id is taken by an object that the caller cannot see.
+        """
         check_writable(principal, team)
         now = now_us()
         with self._engine.begin() as connection:
@@ -131,8 +142,11 @@ class SavedStore(Database):
         version: int | None,
         change: Mapping[str, Any],
     ) -> SavedRow:
-        """`version`: that was read; None: whatever there is. `change`: name, content, shared.
-        Raises StaleVersionError, also for what is deleted; PermissionDeniedError."""
+        """Change name, content or sharing of an object.
+
+        `version` is the version that the caller read; None accepts any. Raise StaleVersionError when the object was
+        changed or deleted since then, PermissionDeniedError when only the owner may make this change.
+        """
         check_writable(principal, team)
         with self._engine.begin() as connection:
             row = _get(connection, principal, team, project, id)
@@ -156,12 +170,12 @@ class SavedStore(Database):
 
     @in_thread
     def delete(self, principal: Principal, *, team: str, project: str, id: str) -> None:
-        """To repeat it does no harm."""
+        """Delete an object. To repeat it does no harm."""
         self._set_deleted(principal, team, project, id, True)
 
     @in_thread
     def restore(self, principal: Principal, *, team: str, project: str, id: str) -> SavedRow:
-        """To repeat it does no harm."""
+        """Restore a deleted object. To repeat it does no harm."""
         return self._set_deleted(principal, team, project, id, False)
 
     def _set_deleted(self, principal: Principal, team: str, project: str, id: str, dead: bool) -> SavedRow:
@@ -176,7 +190,7 @@ class SavedStore(Database):
 
 
 def _seen(principal: Principal, team: str, project: str) -> list[ColumnElement[bool]]:
-    """Rows that the caller may see. That the team may be read is the caller's duty."""
+    """Return the condition for rows that the caller may see. The caller checks that the team may be read."""
     mine = or_(saved.c.shared, saved.c.owner == principal.user)
     return [saved.c.team == team, saved.c.project == project, mine]
 
@@ -186,7 +200,7 @@ def _living() -> ColumnElement[bool]:
 
 
 def _forgotten() -> int:
-    """Deleted before, it is gone."""
+    """Return the time before which a deletion is final."""
     return now_us() - KEPT_US
 
 

@@ -1,4 +1,4 @@
-"""The tables of what people write on the server; part of the control database's schema (`tables.py`)."""
+"""The tables of views, reports and changes; they are part of the control database's schema (`tables.py`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ saved = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
     Column("updated_by", String(64), nullable=False),
-    Column("deleted_us", BigInteger, nullable=False),  # 0: not deleted
+    Column("deleted_us", BigInteger, nullable=False),  # 0 where it is not deleted
 )
 changes = Table(
     "changes",
@@ -31,7 +31,7 @@ changes = Table(
     Column("project", String(128), nullable=False),
     Column("what", String(16), nullable=False),  # run | view | report | project
     Column("subject", String(128), nullable=False),
-    Column("epoch", Integer, nullable=False),  # of a change of a run: what its rows' versions begin with; else 0
+    Column("epoch", Integer, nullable=False),  # of a changed run: its rows' versions begin with the epoch; else 0
     Column("user", String(64), nullable=False),
     Column("key_prefix", String(32), nullable=False),
     Column("time_us", BigInteger, nullable=False),

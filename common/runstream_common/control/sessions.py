@@ -1,4 +1,4 @@
-"""Sessions of the page: a browser shows a token of its own, not an API key. Only hashes are stored."""
+"""Sessions of the page: a browser sends a token of its own, not an API key. Only hashes are stored."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LOG = structlog.get_logger()
 _SESSION_FORM = re.compile(r"rw_[A-Za-z0-9_-]{43}")
 _LINK_FORM = re.compile(r"rl_[A-Za-z0-9_-]{43}")
 LINK_LIFETIME_S = 3600.0
-"""Long enough to fetch a coffee while a server starts; it opens one session, and its user can revoke the key."""
+"""An hour covers a slow start of the server. The link opens one session, and its user can revoke the key."""
 
 
 class SessionStore(Database):
-    """Sessions and one-time links, in the control database: any instance of the query service knows them."""
+    """Sessions and one-time links in the control database: every instance of the query service knows them."""
 
     @in_thread
     def create_link(self, key_prefix: str, lifetime_s: float) -> str:
-        """A token that opens one session for this key's user, once. Raises NotFoundError."""
+        """Return a token that opens one session for this key's user. Raise NotFoundError."""
         token = f"rl_{secrets.token_urlsafe(32)}"
         with self._engine.begin() as connection:
             if _living_key(connection, key_prefix) is None:
@@ -38,7 +38,7 @@ class SessionStore(Database):
 
     @in_thread
     def open_by_key(self, api_key: str, lifetime_s: float) -> str:
-        """A session for who has this key: its token. Raises AuthenticationError."""
+        """Return the token of a new session for the owner of this key. Raise AuthenticationError."""
         prefix = keys.prefix_of(api_key)
         with self._engine.begin() as connection:
             row = _living_key(connection, prefix) if prefix else None
@@ -49,7 +49,7 @@ class SessionStore(Database):
 
     @in_thread
     def open_by_link(self, link: str, lifetime_s: float) -> str:
-        """A session's token; the link is used up. Raises LinkError: unknown, used, or expired."""
+        """Return a session's token, and use the link up. Raise LinkError when the link is unknown, used or expired."""
         if not _LINK_FORM.fullmatch(link):
             raise LinkError
         with self._engine.begin() as connection:
@@ -66,7 +66,10 @@ class SessionStore(Database):
 
     @in_thread
     def authenticate(self, token: str) -> Principal:
-        """Who has this session: as long as it has not expired and its key is valid. Raises AuthenticationError."""
+        """Return the user of a session.
+
+        Raise AuthenticationError when the session has expired or its key is not valid any more.
+        """
         if not _SESSION_FORM.fullmatch(token):
             raise AuthenticationError
         with self._engine.connect() as connection:
@@ -82,7 +85,7 @@ class SessionStore(Database):
 
     @in_thread
     def end(self, token: str) -> None:
-        """Log out; a session that is not there has ended already."""
+        """Log out. A session that does not exist has ended already."""
         with self._engine.begin() as connection:
             connection.execute(delete(tables.sessions).where(tables.sessions.c.sha256 == keys.digest(token)))
 
@@ -95,7 +98,7 @@ def _living_key(connection: Connection, prefix: str) -> Any:
 
 
 def _open(connection: Connection, key: Any, lifetime_s: float, way: str) -> str:
-    """Also forgets what has expired: there is no other time at which it would matter."""
+    """Open a session and return its token. Also delete what has expired: no other call does."""
     now = now_us()
     connection.execute(delete(tables.sessions).where(tables.sessions.c.expires_us <= now))
     connection.execute(delete(tables.login_links).where(tables.login_links.c.expires_us <= now))
@@ -117,5 +120,5 @@ def _after(lifetime_s: float) -> int:
 
 
 def login_address(base_url: str, link: str) -> str:
-    """Where the link is followed. After the #: no server, proxy or log sees it, and no preview uses it up."""
+    """Return the address of a login link. The token follows the #, which no server, proxy or log sees."""
     return f"{base_url.rstrip('/')}/login#{link}"

@@ -1,4 +1,4 @@
-"""Questions to the control database: who may do what, and which attempts of runs there are."""
+"""Questions to the control database: who has which rights, and which attempts of runs exist."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Resume(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks."""
+    """The authenticated caller."""
 
     user: str
     key_prefix: str
     default_team: str
     roles: Mapping[str, Role] = field(default_factory=dict)
-    """By team."""
+    """The role in each team."""
 
     def can_read(self, team: str) -> bool:
         return team in self.roles
@@ -84,7 +84,7 @@ class ProjectRow:
 class DeletedRun:
     run: str
     epoch: int
-    """Its attempts up to this one are deleted."""
+    """The run's attempts up to this epoch are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class KeyRow:
 
 
 def principal_of(connection: Connection, key: Any) -> Principal:
-    """Who has this row of `api_keys`."""
+    """Return the owner of this row of `api_keys`."""
     members = connection.execute(
         select(tables.memberships.c.team, tables.memberships.c.role).where(tables.memberships.c.user == key.user)
     )
@@ -105,13 +105,13 @@ def principal_of(connection: Connection, key: Any) -> Principal:
 
 
 class ControlStore(Database):
-    """Safe to use from one event loop; several processes may use one database."""
+    """A store for one event loop; several processes may use one database."""
 
-    # Who
+    # Authentication
 
     @in_thread
     def authenticate(self, api_key: str) -> Principal:
-        """Raises AuthenticationError."""
+        """Return the owner of an API key. Raise AuthenticationError."""
         prefix = keys.prefix_of(api_key)
         if prefix is None:
             LOG.info("authentication failed", why="not the form of a key")
@@ -140,11 +140,11 @@ class ControlStore(Database):
         rank: int,
         resume: Resume,
     ) -> StreamBinding:
-        """Bind (run, writer) to an epoch, once and durably: the same pair gets the same epoch ever after.
+        """Bind (run, writer) to an epoch, durably: the same pair gets the same epoch ever after.
 
-        Makes project and run where they do not exist. Epochs of a run grow in the order of first binding.
-        Raises InvalidNameError, PermissionDeniedError, RunExistsError (resume never, and the run has a stream of
-        this rank already), RunMissingError (resume must), RunDeletedError (deleted since this writer began).
+        Make project and run where they do not exist. Epochs of a run grow in the order of first binding. Raise
+        InvalidNameError, PermissionDeniedError, RunExistsError (resume is never, and the run has a stream of this rank
+        already), RunMissingError (resume is must), or RunDeletedError (the run was deleted since this writer began).
         """
         team = team or principal.default_team
         _check_names(team, project, run, writer_id)
@@ -180,7 +180,7 @@ class ControlStore(Database):
 
     @in_thread
     def check_living(self, *, team: str, project: str, run: str, epoch: int) -> None:
-        """Raises RunDeletedError when this attempt of the run was deleted."""
+        """Raise RunDeletedError when this attempt of the run was deleted."""
         where = _of_run(team, project, run)
         with self._engine.connect() as connection:
             last_dead = connection.execute(select(tables.runs.c.deleted_epoch).where(*where)).scalar_one_or_none()
@@ -193,8 +193,10 @@ class ControlStore(Database):
     def delete_runs(
         self, principal: Principal, *, team: str, project: str, runs: Sequence[str] | None
     ) -> list[DeletedRun]:
-        """Mark all present attempts of these runs (None: of all the project's) as deleted. To repeat it does no harm.
-        Raises PermissionDeniedError, NotFoundError naming the run that is not there."""
+        """Mark all present attempts of these runs as deleted; None selects all runs of the project.
+
+        To repeat it does no harm. Raise PermissionDeniedError, or NotFoundError that names a missing run.
+        """
         check_writable(principal, team)
         return self._delete_runs(principal, team, project, runs)
 
@@ -217,7 +219,7 @@ class ControlStore(Database):
 
     @in_thread
     def last_epoch(self, principal: Principal, *, team: str, project: str, run: str) -> int:
-        """Of a run that the caller may write to. Raises PermissionDeniedError, NotFoundError."""
+        """Return the last epoch of a run that the caller may write to. Raise PermissionDeniedError, NotFoundError."""
         check_writable(principal, team)
         where = _of_run(team, project, run)
         with self._engine.connect() as connection:
@@ -228,7 +230,7 @@ class ControlStore(Database):
 
     @in_thread
     def delete_project(self, principal: Principal, *, team: str, project: str) -> list[DeletedRun]:
-        """Mark all its runs as deleted and forget the project. Raises PermissionDeniedError."""
+        """Mark all runs of the project as deleted, and forget the project. Raise PermissionDeniedError."""
         _check_admin(principal, team)
         deleted = self._delete_runs(principal, team, project, None)
         with self._engine.begin() as connection:
@@ -245,7 +247,7 @@ class ControlStore(Database):
 
     @in_thread
     def set_retention(self, principal: Principal, *, team: str, project: str, days: int) -> int:
-        """Returns what it was. Raises PermissionDeniedError, NotFoundError."""
+        """Set the days of retention, and return the earlier value. Raise PermissionDeniedError or NotFoundError."""
         _check_admin(principal, team)
         where = (tables.projects.c.team == team, tables.projects.c.project == project)
         with self._engine.begin() as connection:
@@ -257,15 +259,18 @@ class ControlStore(Database):
 
     @in_thread
     def projects_with_retention(self) -> list[ProjectRow]:
-        """For the janitor, who asks for nobody."""
+        """Return the projects that have a retention. The janitor calls this, so no rights are checked."""
         with self._engine.connect() as connection:
             rows = connection.execute(select(tables.projects).where(tables.projects.c.retention_days > 0))
             return [ProjectRow(row.team, row.project, row.created_us, row.retention_days) for row in rows]
 
     @in_thread
     def expire_runs(self, team: str, project: str, expired: Sequence[DeletedRun]) -> list[DeletedRun]:
-        """Mark these attempts as deleted, for the janitor; one that began meanwhile lives. Returns what is dead of
-        each: where none began, also what people changed of it after its last attempt."""
+        """Mark these attempts as deleted, for the janitor. An attempt that began meanwhile lives.
+
+        Return the last dead epoch of each run. Where no attempt began meanwhile, changes that people made after the
+        last attempt are dead, too.
+        """
         dead = []
         with self._engine.begin() as connection:
             for run in expired:
@@ -285,8 +290,10 @@ class ControlStore(Database):
         return dead
 
     async def writable_project(self, principal: Principal, *, team: str, project: str) -> str:
-        """The team, filled in, when the caller may write to the project. Raises InvalidNameError,
-        PermissionDeniedError."""
+        """Return the team, filled in, when the caller may write to the project.
+
+        Raise InvalidNameError or PermissionDeniedError.
+        """
         team = team or principal.default_team
         _check_names(team, project)
         check_writable(principal, team)
@@ -294,7 +301,7 @@ class ControlStore(Database):
 
     @in_thread
     def projects(self, principal: Principal, team: str | None = None) -> list[ProjectRow]:
-        """Projects of the caller's teams, or of one of them (none where the caller cannot read it)."""
+        """Return the projects of the caller's teams, or of `team` alone (none where the caller cannot read it)."""
         wanted = [name for name in principal.roles if team in (None, "", name)]
         with self._engine.connect() as connection:
             rows = connection.execute(
@@ -308,7 +315,7 @@ class ControlStore(Database):
 
     @in_thread
     def bootstrap(self, team: str, user: str) -> str | None:
-        """The first team, user and key; the key, or None when there are keys already."""
+        """Make the first team, user and key. Return the key, or None when there are keys already."""
         with self._engine.begin() as connection:
             if connection.execute(select(tables.api_keys.c.prefix).limit(1)).first():
                 return None
@@ -317,7 +324,7 @@ class ControlStore(Database):
 
     @in_thread
     def create_api_key(self, user: str, team: str, role: Role = Role.MEMBER) -> str:
-        """A new key of a user in a team, both made where they do not exist. Shown this once."""
+        """Return a new key of a user in a team, and make both where they do not exist. The key is not shown again."""
         _check_names(team)
         _check_names(user)
         with self._engine.begin() as connection:
@@ -326,7 +333,7 @@ class ControlStore(Database):
 
     @in_thread
     def revoke_api_key(self, prefix: str) -> None:
-        """Raises NotFoundError."""
+        """Revoke a key. Raise NotFoundError."""
         with self._engine.begin() as connection:
             done = connection.execute(
                 update(tables.api_keys)
@@ -374,7 +381,7 @@ class ControlStore(Database):
         if was_deleted:
             connection.execute(
                 update(tables.runs).where(*where).values(created_us=now, created_by=principal.user)
-            )  # its epochs go on: what was deleted stays below them
+            )  # the epochs go on, so that deleted rows stay below them
         else:
             connection.execute(
                 insert(tables.runs).values(
@@ -421,7 +428,7 @@ def _check_names(team: str, project: str | None = None, run: str | None = None, 
 
 
 def check_writable(principal: Principal, team: str) -> None:
-    """Raises PermissionDeniedError."""
+    """Raise PermissionDeniedError when the caller may not write to the team."""
     if not principal.can_write(team):
         raise PermissionDeniedError(
             f"this API key may not write to the team {team!r}: use a key of a member, or another team"

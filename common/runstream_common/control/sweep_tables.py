@@ -1,4 +1,4 @@
-"""The tables of sweeps; part of the control database's schema (`tables.py`).
+"""The tables of sweeps; they are part of the control database's schema (`tables.py`).
 
 Numbers that a lease needs (how many trials run, were drawn, ...) are kept in the sweep's row, under its lock, so that
 no lease counts rows. States and causes are short words; `control/sweeps/model.py` lists them.
@@ -28,7 +28,7 @@ sweeps = Table(
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Column("seed", BigInteger, nullable=False),
-    Column("size", Text, nullable=False),  # of a grid: a whole number of any length; else empty
+    Column("size", Text, nullable=False),  # the size of a grid: a whole number of any length; else empty
     Column("size_is_limit", Boolean, nullable=False),
     Column("run_cap", BigInteger),
     Column("max_parallel", BigInteger),
@@ -38,9 +38,9 @@ sweeps = Table(
     Column("cost_limit", Float),
     Column("early_off", Boolean, nullable=False),
     Column("drawn", BigInteger, nullable=False),  # number of the last trial
-    Column("place", Text, nullable=False),  # where the grid goes on: a whole number of any length
+    Column("place", Text, nullable=False),  # the place at which the grid goes on: a whole number of any length
     Column("exhausted", Boolean, nullable=False),
-    Column("results", BigInteger, nullable=False),  # results known so far: gives them their order
+    Column("results", BigInteger, nullable=False),  # the number of known results, which gives them their order
     Column("queued", BigInteger, nullable=False),
     Column("running", BigInteger, nullable=False),
     Column("finished", BigInteger, nullable=False),
@@ -69,24 +69,24 @@ trials = Table(
     Column("losses", Integer, nullable=False),
     Column("agent", String(16), nullable=False),
     Column("lease", String(32), nullable=False),
-    Column("request_id", String(64), nullable=False),  # of the lease
+    Column("request_id", String(64), nullable=False),  # the lease's request
     Column("created_us", BigInteger, nullable=False),
     Column("leased_us", BigInteger),
-    Column("expires_us", BigInteger),  # while running
+    Column("expires_us", BigInteger),  # set while the trial runs
     Column("ended_us", BigInteger),
     Column("duration_s", Float, nullable=False),
     Column("value_state", String(16), nullable=False),
-    Column("value", Float),  # of the first objective; NULL also for NaN, which SQLite cannot hold
+    Column("value", Float),  # the first objective's value; NULL also for NaN, which SQLite cannot hold
     Column("values_json", Text, nullable=False),  # all objectives, with NaN and Infinity as Python's json writes them
     Column("result_order", BigInteger),
     Column("exit_code", Integer, nullable=False),
     Column("message", Text, nullable=False),
-    Column("stop", String(16), nullable=False),  # why it must stop; empty: it need not
+    Column("stop", String(16), nullable=False),  # why it must stop, or empty
     Column("stop_reason", Text, nullable=False),
     Column("cost", Float, nullable=False),
     Index("sweep_trials_by_state", "sweep", "state", "number"),
     Index("sweep_trials_by_result", "sweep", "result_order"),
-    Index("sweep_trials_by_request_id", "request_id"),  # alone: see sweeps/together.py
+    Index("sweep_trials_by_request_id", "request_id"),  # without the sweep: see sweeps/together.py
     Index("sweep_trials_by_digest", "sweep", "digest"),
     Index("sweep_trials_by_expiry", "state", "expires_us"),
     Index("sweep_trials_by_value_state", "value_state", "sweep"),
@@ -109,7 +109,7 @@ agents = Table(
     Column("seen_us", BigInteger, nullable=False),
     Column("finished", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
-    Column("ends", BigInteger, nullable=False),  # since it registered
+    Column("ends", BigInteger, nullable=False),  # the trials that ended since it registered
     Column("recent_failures", Text, nullable=False),  # a JSON list of microseconds, since its last success
     UniqueConstraint("sweep", "user", "name"),
     Index("sweep_agents_by_sweep", "sweep", "seen_us"),
@@ -131,6 +131,6 @@ reports = Table(
     Column("sweep", String(16), primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("step", BigInteger, primary_key=True),
-    Column("value", Float),  # NULL: NaN
+    Column("value", Float),  # NULL means NaN
 )
 ALL = (reports, changes, trials, agents, sweeps)

@@ -109,5 +109,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE INDEX IF NOT EXISTS sweep_trials_by_request_id ON sweep_trials (request_id)",
     ),
 }
-"""Statements that bring a database from the version before to this one, beside making the tables that are missing.
-Never change an applied one."""
+"""The statements that bring a database from the version before to this one, besides the tables that are missing.
+
+Never change an applied statement.
+"""

@@ -1,1 +1,1 @@
-"""ClickHouse's schema: numbered `.sql` migrations and what applies and checks them."""
+"""ClickHouse's schema: numbered `.sql` migrations, and the code that applies and checks them."""

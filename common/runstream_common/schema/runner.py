@@ -1,4 +1,4 @@
-"""Applies and checks the numbered migrations of ClickHouse's schema."""
+"""Apply and check the numbered migrations of ClickHouse's schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENGINE = {{engine:ReplacingMergeTree}} ORDER BY number
 
 
 class SchemaError(Exception):
-    """The schema is not what this program needs; the message says what to do."""
+    """The schema does not fit this program; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statements(self, cluster: str = "") -> list[str]:
-        """Rendered for a single node, or for a cluster."""
+        """Return the statements, rendered for a single node or for a cluster."""
         parts = re.split(r"^;\s*$", self.text, flags=re.MULTILINE)
         return [render(part.strip(), cluster) for part in parts if _has_sql(part)]
 
 
 def load(folder: Path = FOLDER) -> list[Migration]:
-    """All migrations, by number. Raises SchemaError when the numbers have a gap."""
+    """Return all migrations, by number. Raise SchemaError when the numbers have a gap."""
     found = [
         Migration(int(match[1]), path.name, path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.sql"))
@@ -54,7 +54,10 @@ def load(folder: Path = FOLDER) -> list[Migration]:
 
 
 def render(statement: str, cluster: str = "") -> str:
-    """Engines and ON CLUSTER for a single node, or replicated on a cluster. `cluster` is a configured name."""
+    """Fill in the engine and ON CLUSTER: for a single node, or replicated on a cluster.
+
+    `cluster` is a configured name. Raise SchemaError when it cannot be used.
+    """
     if not cluster:
         return _ENGINE.sub(lambda m: f"{m[1]}({m[2]})" if m[2] else m[1], statement).replace("{{on_cluster}}", "")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", cluster):
@@ -68,8 +71,11 @@ def render(statement: str, cluster: str = "") -> str:
 
 
 async def migrate(client: Any, cluster: str = "", migrations: Iterable[Migration] | None = None) -> list[Migration]:
-    """Apply what is not applied yet; returns it. Safe to repeat and to run twice at once (every statement is
-    IF NOT EXISTS). Raises SchemaError when an applied migration was changed, StorageError."""
+    """Apply the migrations that are not applied yet, and return them.
+
+    It is safe to repeat this, and to run it twice at once: every statement is IF NOT EXISTS. Raise SchemaError when an
+    applied migration was changed, or StorageError.
+    """
     await _command(client, render(_LOG_TABLE, cluster))
     known = await _applied(client)
     done = []
@@ -90,7 +96,10 @@ async def migrate(client: Any, cluster: str = "", migrations: Iterable[Migration
 
 
 async def check_schema(client: Any) -> None:
-    """Raises SchemaError unless every migration is applied unchanged. Services ask at start; they never migrate."""
+    """Raise SchemaError unless every migration is applied unchanged.
+
+    Services call this at start; they never migrate.
+    """
     exists = await _query(
         client, "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
     )

@@ -1,4 +1,4 @@
-"""`runstream clickhouse`: the embedded engine alone."""
+"""`runstream clickhouse`: run the embedded engine alone."""
 
 from __future__ import annotations
 

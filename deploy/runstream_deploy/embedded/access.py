@@ -1,4 +1,4 @@
-"""Who may ask: the ways in which ClickHouse's clients say who they are."""
+"""Access control: the ways in which ClickHouse's clients authenticate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from runstream_common.clickhouse_protocol import BadRequestError, credentials
 
 
 def check_access(query: Mapping[str, str], headers: Mapping[str, str], user: str, password: str) -> None:
-    """Basic authentication, X-ClickHouse-User and -Key, or user and password in the URL. Raises BadRequestError."""
+    """Raise BadRequestError unless the request has the right user and password.
+
+    A client sends them by basic authentication, X-ClickHouse-User and -Key, or in the URL.
+    """
     given_user, given_password = credentials(query, headers)
     user_fits = hmac.compare_digest(given_user.encode(), user.encode())
     password_fits = hmac.compare_digest(given_password.encode(), password.encode())

@@ -1,4 +1,4 @@
-"""The ASGI application: `/`, `/ping`, `/replicas_status`, `/metrics`, as ClickHouse serves them."""
+"""The ASGI application: it serves `/`, `/ping`, `/replicas_status` and `/metrics` as ClickHouse does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ClickHouseApp:
         except (BadRequestError, EngineError) as error:
             await _fail(send, error)
         except (_GoneError, BrokenOffError, TimeoutError):
-            return  # where the body has begun, its end is missing: the server closes the connection
+            return  # a body that has begun lacks its end: the server closes the connection
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
@@ -91,7 +91,7 @@ class ClickHouseApp:
 
 
 class _GoneError(Exception):
-    """The client went away in mid-request."""
+    """The client closed the connection during its request."""
 
 
 def _query(raw: bytes) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _query(raw: bytes) -> dict[str, str]:
 
 
 async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes:
-    """The body, whole. Raises BadRequestError when it is too large or does not come."""
+    """Return the whole body. Raise BadRequestError when it is too large or does not come."""
     declared = headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise BadRequestError(f"a body of more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)

@@ -1,4 +1,4 @@
-"""The engine: one chdb instance on a data folder, a session a request, a bounded number at once."""
+"""The engine: one chdb instance on a data folder, a session for each request, and a bounded number at once."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _STATUS = {
 }
 _SERVER_FAULTS = frozenset({49, 74, 75, 76, 84, 173, 210, 236, 243, 425, 1000, 1001, 1002})
 _SYNTAX_ERROR = 62
-# Of every session. An insert is stored when it is answered; a runaway query ends.
+# The settings of every session: an insert is stored when it is answered, and a runaway query ends.
 _DEFAULTS = {"async_insert": "0", "max_execution_time": "300"}
 _MAX_BUFFERED = str(2 << 30)
-"""Bytes of an answer that is not streamed, and held in memory whole."""
+"""The largest answer, in bytes, that is not streamed but held whole in memory."""
 _KILL = "KILL QUERY WHERE startsWith(Settings['log_comment'], '{mark}') ASYNC"
 
 
 class EngineError(Exception):
-    """The engine's own error, with ClickHouse's number and the HTTP status that goes with it."""
+    """An error of the engine, with ClickHouse's number and the HTTP status that belongs to it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -58,14 +58,14 @@ class DataFolderError(Exception):
 
 
 class Engine:
-    """Runs statements in threads: the engine lets go of Python's lock while it works."""
+    """Run statements in threads: the engine releases Python's lock while it works."""
 
     def __init__(self, data: Path, threads: int) -> None:
-        """Raises DataFolderError when another process has the folder."""
+        """Open the data folder. Raise DataFolderError when another process has it."""
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock_fd = _lock(data)
         forget_tokens(data)
-        import chdb  # half a second and 250 MB: only in the process that is the engine
+        import chdb  # this takes 0.5 s and 250 MB: only the engine's process imports it
 
         self._connect = chdb.connect
         self._path = str(data / "engine")
@@ -80,9 +80,9 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def execute(self, statement: Statement) -> AsyncIterator[Execution]:
-        """The statement under way. A read that is left before its end is cancelled; whatever writes goes on.
+        """Yield the running statement.
 
-        Raises BadRequestError (too many wait).
+        Leaving a read before its end cancels it; a write goes on. Raise BadRequestError when too many statements wait.
         """
         if self.running >= MAX_WAITING:
             raise BadRequestError("Too many simultaneous queries", 202, "TOO_MANY_SIMULTANEOUS_QUERIES", 503)
@@ -91,7 +91,7 @@ class Engine:
         pipe = Pipe() if statement.streams else None
 
         async def kill() -> None:
-            with contextlib.suppress(RuntimeError):  # the next attempt may do
+            with contextlib.suppress(RuntimeError):  # the next attempt may succeed
                 await asyncio.get_running_loop().run_in_executor(self._killer, self._ask, _KILL.format(mark=mark))
 
         threads = self._patient if statement.patient else self._threads
@@ -102,14 +102,14 @@ class Engine:
             if execution.done:
                 await self._end(execution, statement)
             else:
-                # A task of its own: whoever is cancelled here must not leave a pipe that nobody reads.
+                # It is a task of its own, so that a cancelled caller leaves no pipe that nobody reads.
                 ending = asyncio.create_task(self._end(execution, statement))
                 self._endings.add(ending)
                 ending.add_done_callback(self._endings.discard)
                 await asyncio.shield(ending)
 
     async def close(self) -> None:
-        """Let what writes finish and what reads end, then close the instance: everything is on disk."""
+        """Let writes finish and reads end, then close the instance. Everything is on disk then."""
         while self._endings:
             await asyncio.wait(self._endings)
         await asyncio.to_thread(self._close)
@@ -164,13 +164,13 @@ class Engine:
             except RuntimeError as error:
                 if EngineError(str(error)).code != _SYNTAX_ERROR:
                     raise
-            # The pipe did not go with the statement's own words (FORMAT x SETTINGS ..., say): nothing has run.
+            # The statement's own clauses (such as FORMAT x SETTINGS ...) do not allow the pipe: nothing has run.
             if "max_result_bytes" not in statement.settings:
                 session.query(f"SET max_result_bytes = {_MAX_BUFFERED}")
         return session.query(statement.sql, statement.output_format, params=parameters)
 
     def _ask(self, sql: str) -> list[list[str]]:
-        """For the guard of the space. Raises RuntimeError."""
+        """Run a query for the space guard, and return its rows. Raise RuntimeError."""
         session = self._connect(self._path)
         try:
             text = bytes(session.query(sql, "TSV").bytes() or b"").decode()
@@ -182,7 +182,7 @@ class Engine:
     def _prepare(session: Any, statement: Statement, mark: str) -> None:
         buffered = {} if statement.streams else {"max_result_bytes": _MAX_BUFFERED}
         settings = {**_DEFAULTS, **buffered, **statement.settings}
-        settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # by which it can be killed
+        settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # the mark by which it can be killed
         if statement.read_only:
             settings["readonly"] = "2"
         assignments = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
@@ -194,7 +194,7 @@ class Engine:
         if statement.read_only:
             raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
         assert statement.data is not None
-        # The engine's streaming insert answers well when its commit fails (a full disk): the data goes in as a file.
+        # The engine's streaming insert reports success when its commit fails (a full disk): the data go in as a file.
         with _in_memory(statement.data) as path:
             result = session.query(_from_file(statement.sql, path, statement.data_format))
         self._space.verify_since(started)
@@ -208,7 +208,7 @@ class Engine:
 
 @contextlib.contextmanager
 def _in_memory(data: bytes) -> Iterator[str]:
-    """A file with this content that is on no disk, by its path."""
+    """Yield the path of a file with this content that is on no disk."""
     fd = os.memfd_create("insert", os.MFD_CLOEXEC)
     try:
         view = memoryview(data)
@@ -220,14 +220,14 @@ def _in_memory(data: bytes) -> Iterator[str]:
 
 
 def _from_file(sql: str, path: str, data_format: str) -> str:
-    """`INSERT INTO t (a) [SETTINGS ...]` as an insert from a file."""
+    """Return `INSERT INTO t (a) [SETTINGS ...]` as an insert from a file."""
     settings = _SETTINGS_CLAUSE.search(sql)
     head, tail = (sql[: settings.start()], sql[settings.start() :]) if settings else (sql, "")
     return f"{head}\nFROM INFILE '{path}' COMPRESSION 'none' {tail}\nFORMAT {data_format}"
 
 
 def _literal(value: str) -> str:
-    """A setting's value as SQL: a string literal, which the engine converts."""
+    """Return a setting's value as a string literal of SQL, which the engine converts."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "") + "'"
 
 

@@ -1,4 +1,4 @@
-"""One statement under way: its answer piece by piece, and its end when nobody wants it any more."""
+"""One running statement: its answer, piece by piece, and its end when nobody wants the answer any more."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from runstream_deploy.embedded.pipe import Pipe
 
 _KILL_AGAIN_S = 0.05
 _QUICK_S = 0.005
-"""In which most statements end: for them nothing has to watch the pipe and the client (half a millisecond saved)."""
+"""Most statements end within this time. For them no task need watch the pipe and the client, which saves 0.5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a statement ended with. `data`: its answer, where that did not come through the pipe."""
+    """The result of a statement. `data` is its answer, where that did not come through the pipe."""
 
     data: bytes
     seconds: float
@@ -27,11 +27,14 @@ class Answer:
 
 
 class Execution:
-    """Made by `Engine.execute`, which also ends it: see there."""
+    """A running statement. `Engine.execute` makes it, and ends it."""
 
     def __init__(self, job: Future[Answer], pipe: Pipe | None, kill: Callable[[], Awaitable[None]]) -> None:
-        """`job`: the statement in its thread; `pipe`: where its answer comes from, or None; `kill`: ends the
-        statement soon where it is under way, and does nothing where it is not yet."""
+        """Wrap the statement that runs in a thread as `job`.
+
+        `pipe` is the source of its answer, or None. `kill` ends the statement soon while it runs, and does nothing
+        before it runs.
+        """
         self._job = job
         self._done = asyncio.wrap_future(job)
         self._pipe = pipe
@@ -43,12 +46,15 @@ class Execution:
         return self._done.done()
 
     async def quick(self) -> bool:
-        """Whether it ended within a few milliseconds: then its answer is there, whole, and `read` does not wait."""
+        """Return whether the statement ended within a few milliseconds.
+
+        Its whole answer is there then, and `read` does not wait.
+        """
         await asyncio.wait({self._done}, timeout=_QUICK_S)
         return self._done.done()
 
     async def read(self) -> bytes:
-        """The next piece of the answer, empty at the end. Raises EngineError, also after the first pieces."""
+        """Return the next piece of the answer, empty at the end. Raise EngineError, also after the first pieces."""
         if self._pipe is not None and (data := await self._pipe.read()):
             return data
         data = (await self.answer()).data if not self._gave_all else b""
@@ -56,13 +62,13 @@ class Execution:
         return data
 
     async def answer(self) -> Answer:
-        """What it ended with: once `read` has come to the end. Raises EngineError."""
-        # Shielded: who waits may be cancelled, the thread cannot.
+        """Return the statement's result. Call this when `read` has come to the end. Raise EngineError."""
+        # This is shielded: the waiting task may be cancelled, the thread cannot.
         return await asyncio.shield(self._done)
 
     async def end(self, *, kill: bool) -> None:
-        """Return when the statement has ended and its pipe is closed; with `kill`, soon."""
-        if kill and self._job.cancel():  # it waited for a thread
+        """Return when the statement has ended and its pipe is closed. With `kill` this is soon."""
+        if kill and self._job.cancel():  # it was still waiting for a thread
             if self._pipe is not None:
                 self._pipe.end_writing()
         else:
@@ -70,12 +76,12 @@ class Execution:
                 if kill:
                     await self._kill()
                 await self._pass_time()
-            self._done.exception()  # nobody asks any more
+            self._done.exception()  # nobody else reads the exception
         if self._pipe is not None:
             self._pipe.close()
 
     async def _pass_time(self) -> None:
-        """A writer that is blocked goes on to the place where it learns of its end."""
+        """Read from the pipe for a while, so that a blocked writer gets to the place where it notices the kill."""
         try:
             async with asyncio.timeout(_KILL_AGAIN_S):
                 while self._pipe is not None and await self._pipe.read():

@@ -1,8 +1,8 @@
-"""The Native format as a client of a given protocol version reads it.
+"""Convert the Native format for a client of a given protocol version.
 
 The engine writes Native of version 0: blocks without a header. A server that is told `client_protocol_version` (as
-clickhouse-go, and so Grafana, does over HTTP) heads each block with its info and each column with a flag. To put those
-in, one must know where a column ends: this module walks over the columns' bytes, by their types.
+clickhouse-go, and so Grafana, does over HTTP) writes an info before each block and a flag before each column. To insert
+those, one must know where a column ends: this module walks over the columns' bytes, by their types.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from runstream_common.clickhouse_protocol import BadRequestError
 
 WITH_CUSTOM_SERIALIZATION = 54454
-"""The protocol version from which a flag before a column's data says whether it is serialized in a special way."""
+"""From this protocol version on, a flag before a column's data says whether it is serialized in a special way."""
 OUT_OF_ORDER_BUCKETS = 54480
-"""The version from which a block's info has one field more: claimed versions end before it."""
+"""From this version on, a block's info has one more field. This module never claims a version so high."""
 _BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"  # is_overflows = 0, bucket_num = -1, end
 _FIXED = {
     **dict.fromkeys(("Int8", "UInt8", "Bool", "Enum8", "Nothing"), 1),
@@ -30,7 +30,7 @@ _INDEX_BYTES = (1, 2, 4, 8)
 
 
 def with_protocol_version(data: bytes, version: int) -> bytes:
-    """Blocks of version 0 as blocks of `version`. Raises BadRequestError for a type that cannot be walked over."""
+    """Return blocks of version 0 as blocks of `version`. Raise BadRequestError for a type that is not supported."""
     if version <= 0:
         return data
     out: list[bytes] = []
@@ -65,7 +65,10 @@ _Body = Callable[[bytes, int, int], int]
 
 
 def _walker(kind: str) -> tuple[_Prefix, _Body]:
-    """What skips a column's prefix, and what skips its data: (data, place[, rows]) -> place behind."""
+    """Return two functions: one skips a column's prefix, the other skips its data.
+
+    They take (data, place) and (data, place, rows), and return the place behind.
+    """
     name, arguments = _parts(kind)
     if name == "LowCardinality":
         return (lambda data, place: place + 8), _dictionary(arguments[0])
@@ -117,7 +120,7 @@ def _several(kinds: list[str]) -> tuple[_Prefix, _Body]:
             place = skip(data, place, rows)
         return place
 
-    # An empty tuple has a byte a row.
+    # An empty tuple has one byte for each row.
     return prefix, body if walkers else lambda data, place, rows: place + rows
 
 
@@ -161,7 +164,7 @@ def _nothing(data: bytes, place: int) -> int:
 
 
 def _parts(kind: str) -> tuple[str, list[str]]:
-    """`Map(String, Array(UInt8))` -> Map, [String, Array(UInt8)]."""
+    """Split a type: `Map(String, Array(UInt8))` gives Map and [String, Array(UInt8)]."""
     name, bracket, rest = kind.partition("(")
     if not bracket:
         return name, []

@@ -12,7 +12,7 @@ import zstandard
 
 
 class Packer(Protocol):
-    """Compresses one answer: `whole`, or `add` piece after piece and then `finish`."""
+    """Compress one answer: with `whole`, or with `add` for each piece and `finish` at the end."""
 
     name: str
 
@@ -24,7 +24,10 @@ class Packer(Protocol):
 
 
 def choose_packer(query: Mapping[str, str], headers: Mapping[str, str]) -> Packer | None:
-    """For the encoding that the client likes best of those known, where it asked for any as ClickHouse wants it."""
+    """Return a packer for the first known encoding that the client lists, or None.
+
+    As in ClickHouse, nothing is compressed unless the client sets `enable_http_compression`.
+    """
     if query.get("enable_http_compression") != "1":
         return None
     for part in headers.get("accept-encoding", "").split(","):

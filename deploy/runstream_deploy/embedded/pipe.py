@@ -1,4 +1,4 @@
-"""The pipe between a thread in which the engine writes an answer and the event loop that sends it on."""
+"""The pipe from the thread in which the engine writes an answer to the event loop that sends it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import fcntl
 import os
 
 _CAPACITY_BYTES = 1 << 20
-"""The engine writes a MiB at a time; the kernel gives so much to anybody, up to a limit on all pipes of a user."""
+"""The engine writes a MiB at a time.
+
+The kernel gives this much to any process, up to a limit on all pipes of a user.
+"""
 _READ_BYTES = 1 << 20
 
 
 class Pipe:
-    """The writer blocks while the reader is behind: that is the back-pressure, and the bound on memory.
+    """A pipe whose writer blocks while the reader is behind, which bounds the memory.
 
-    The engine ends its process when it writes to a pipe that nobody reads: `close()` only when it writes no more.
+    The engine ends its process when it writes to a pipe that nobody reads: call `close()` only when it writes no more.
     """
 
     def __init__(self) -> None:
@@ -26,15 +29,15 @@ class Pipe:
 
     @property
     def path(self) -> str:
-        """Where the engine writes."""
+        """The path to which the engine writes."""
         return f"/proc/self/fd/{self._write_fd}"
 
     def end_writing(self) -> None:
-        """The reader comes to the end. From any thread, once."""
+        """Let the reader come to the end. Call this once, from any thread."""
         os.close(self._write_fd)
 
     async def read(self) -> bytes:
-        """The next piece, empty at the end."""
+        """Return the next piece, empty at the end."""
         while True:
             try:
                 return os.read(self._read_fd, _READ_BYTES)

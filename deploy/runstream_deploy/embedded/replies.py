@@ -1,4 +1,7 @@
-"""An execution's answer as HTTP: small ones whole, large ones piece by piece, broken off as ClickHouse breaks off."""
+"""Send an answer over HTTP: a small one whole, a large one piece by piece.
+
+A failed one breaks off as ClickHouse's does.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from runstream_deploy.embedded.request import Statement
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 VERSION = "(version 26.9 (chdb))"
 _WHOLE_BYTES = 1 << 20
-"""An answer up to this size is sent whole, with its length and, had it failed, with a status that says so."""
+"""An answer up to this size is sent whole: with its length, and with a status that reports a failure."""
 _MAX_WAITED_BYTES = 256 << 20
 _TOO_LARGE_NATIVE = (
     f"Code: 396. DB::Exception: Native of a protocol version comes whole, up to {_MAX_WAITED_BYTES} bytes: ask for "
@@ -32,7 +35,10 @@ _QUERY_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class BrokenOffError(Exception):
-    """The answer ended half-way: the connection must end without the end of the body. `code` is ClickHouse's."""
+    """The answer ended half-way: the connection must close without the end of the body.
+
+    `code` is ClickHouse's.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -42,10 +48,12 @@ class BrokenOffError(Exception):
 async def reply(
     send: Send, execution: Execution, statement: Statement, query: Mapping[str, str], headers: Mapping[str, str]
 ) -> None:
-    """Send the whole answer. Raises EngineError before the first byte, BrokenOffError after it, TimeoutError when
-    nobody takes it."""
+    """Send the whole answer.
+
+    Raise EngineError before the first byte, BrokenOffError after it, and TimeoutError when the client does not take it.
+    """
     protocol_version = _protocol_version(statement, query)
-    # Asked for by `wait_end_of_query`: a status that says how it ended.
+    # With `wait_end_of_query` the client asks for a status that says how the query ended.
     waits = query.get("wait_end_of_query") == "1" or protocol_version is not None
     head, more = await _head(execution, _MAX_WAITED_BYTES if waits else _WHOLE_BYTES)
     if protocol_version is not None:
@@ -78,13 +86,16 @@ async def send_whole(send: Send, status: int, headers: Mapping[str, str], body: 
 
 
 def _protocol_version(statement: Statement, query: Mapping[str, str]) -> int | None:
-    """Of a client that wants Native blocks with heads of their own, which the engine does not write."""
+    """Return the protocol version of a client that wants Native blocks with headers, or None.
+
+    The engine does not write these headers.
+    """
     version = query.get("client_protocol_version", "")
     return int(version) if statement.output_format == "Native" and version.isdecimal() else None
 
 
 async def _head(execution: Execution, most: int) -> tuple[bytes, bool]:
-    """The answer's first pieces, and whether there is more. Raises EngineError."""
+    """Return the answer's first pieces, and whether there are more. Raise EngineError."""
     pieces: list[bytes] = []
     size = 0
     while size <= most:
@@ -114,7 +125,7 @@ async def _packed(pieces: AsyncIterator[bytes], packer: Packer | None) -> AsyncI
 
 
 async def _send_part(send: Send, part: bytes) -> None:
-    """Raises TimeoutError: a client that takes nothing holds a thread of the engine."""
+    """Send a part. Raise TimeoutError when the client takes nothing: it holds a thread of the engine."""
     async with asyncio.timeout(SEND_TIMEOUT_S):
         await send({"type": "http.response.body", "body": part, "more_body": True})
 
@@ -148,6 +159,6 @@ def _summary(answer: Answer) -> str:
 
 
 def _exception(error: EngineError, tag: str) -> bytes:
-    """What ClickHouse puts at the end of a body whose status is sent already."""
+    """Return the bytes with which ClickHouse ends a body when it fails after the status was sent."""
     text = f"{error} {VERSION}\n".encode("utf-8", "replace")
     return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag.encode(), text, len(text), tag.encode())

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP protocol, the reading half: pure functions from bytes to a `Statement`."""
+"""The reading half of ClickHouse's HTTP protocol: pure functions from bytes to a `Statement`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _FORMAT_TAIL = re.compile(r"\bFORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$", re.IGNORECASE)
 _INSERT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z0-9_]+)[ \t]*(?:\r?\n|;|\Z| )", re.IGNORECASE)
 _WITH_VALUES = re.compile(r"\b(VALUES|SELECT|WITH)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(INSERT|OUTFILE)\b", re.IGNORECASE)
-"""Of a statement that begins with SELECT or WITH; found in a string it only means that the answer is not streamed."""
+"""A word that makes a statement with SELECT or WITH a write.
+
+Where it stands in a string, it only prevents streaming.
+"""
 _READING = frozenset({"", "select", "with", "show", "describe", "desc", "explain", "exists"})
 _SHUTDOWN = re.compile(rf"{_COMMENT}SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE | re.DOTALL)
 _SETTING = re.compile(r"[a-z][a-z0-9_]*")
-# What shapes progress headers has no meaning here; a read whose client goes is cancelled, asked or not.
+# Settings of progress headers have no meaning here. A read is always cancelled when its client goes.
 _IGNORED = frozenset(
     {
         "send_progress_in_http_headers",
@@ -31,11 +34,11 @@ _IGNORED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What to run."""
+    """The statement to run."""
 
     sql: str
     data: bytes | None = None
-    """What to insert; None: `sql` is complete in itself."""
+    """The data to insert, or None where `sql` is complete."""
     data_format: str = ""
     output_format: str = "TabSeparated"
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -50,26 +53,29 @@ class Statement:
 
     @property
     def writes(self) -> bool:
-        """Whether it makes parts. What frees space, or changes a definition, does not."""
+        """Whether the statement makes parts. Freeing space, or changing a definition, makes none."""
         return self.data is not None or self._word in ("insert", "delete", "update", "optimize")
 
     @property
     def reads(self) -> bool:
-        """Whether it only reads: nobody minds when it ends half-way, because who asked has gone."""
+        """Whether the statement only reads: it may end half-way when its client has gone."""
         return self.data is None and self._word in _READING
 
     @property
     def patient(self) -> bool:
-        """Whether it gives way: its `priority` is not the first. What writes never does."""
+        """Whether the statement gives way to others, because its `priority` is not the first.
+
+        A write never gives way.
+        """
         return self.reads and self.settings.get("priority", "0") not in ("0", "1")
 
     @property
     def streams(self) -> bool:
-        """Whether its answer may be large, and is written to a pipe while it is made."""
+        """Whether the answer may be large, and is written to a pipe while it is made."""
         return self.reads and self._word in ("select", "with") and not _WRITES.search(self.sql)
 
     def into(self, path: str) -> str:
-        """The same statement, its answer written to a file that exists. For what `streams`."""
+        """Return the statement with its answer written to an existing file. Only for a statement that `streams`."""
         tail = _FORMAT_TAIL.search(self.sql)
         head = (self.sql[: tail.start()] if tail else self.sql).rstrip().removesuffix(";")
         return f"{head}\nINTO OUTFILE '{path}' TRUNCATE COMPRESSION 'none' FORMAT {self.output_format}"
@@ -81,9 +87,9 @@ class Statement:
 
 
 def parse_statement(query: Mapping[str, str], headers: Mapping[str, str], body: bytes, *, read_only: bool) -> Statement:
-    """`query`: URL parameters; `body`: unpacked. The statement is the URL's `query`, then the body.
+    """Return the statement: the URL's `query`, then the body.
 
-    Raises BadRequestError.
+    `query` has the URL parameters; `body` is unpacked. Raise BadRequestError.
     """
     text, data, data_format = _split(query.get("query", ""), body)
     if not text.strip():
@@ -107,7 +113,10 @@ def parse_statement(query: Mapping[str, str], headers: Mapping[str, str], body: 
 
 
 def _split(url_query: str, body: bytes) -> tuple[str, bytes | None, str]:
-    """SQL text, data, data's format. The data of an insert may be anything; SQL is UTF-8."""
+    """Return the SQL text, the data and the data's format.
+
+    The data of an insert may be any bytes; SQL is UTF-8.
+    """
     if _INSERT.match(url_query):
         tail = _FORMAT_TAIL.search(url_query)
         if tail:
@@ -142,7 +151,10 @@ def _settings(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unescape(value: str) -> str:
-    """Parameters come TSV-escaped over HTTP, and go so into the engine: nothing to undo. NUL is refused."""
+    """Return the value unchanged. Raise BadRequestError for NUL.
+
+    Parameters come over HTTP with TSV escapes, and the engine takes the same escapes.
+    """
     if "\0" in value:
         raise BadRequestError("a query parameter holds a NUL byte")
     return value

@@ -1,9 +1,10 @@
-"""Guards the data against a full disk.
+"""Guard the data against a full disk.
 
-The engine (chdb 26.9) lets an insert or a merge succeed whose last small files found no room: such a part is readable
-until the next start, then it is set aside as broken. So: writes are refused before the disk is full, merges stop, and
-what was written while it was nearly full is checked. After a broken part the engine is started again at once, by
-`exec`: it comes back with the parts that a broken merge was made of; a broken insert was never answered.
+The engine (chdb 26.9) lets an insert or a merge succeed whose last small files found no room. Such a part is readable
+until the next start, and then the engine puts it aside as broken. Therefore writes are refused before the disk is full,
+merges stop, and parts that were written while it was nearly full are checked. After a broken part the engine is started
+again at once, by `exec`: it comes back with the parts from which a broken merge was made. A broken insert was never
+answered.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ _TICK_S = 0.1
 _LATELY = "SELECT database, table, name FROM system.parts WHERE active AND modification_time >= now() - 120"
 _MERGES_END_S = 20.0
 _KNOWN = "RUNSTREAM_CLICKHOUSE_BROKEN_PARTS"
-"""Parts that were broken before the engine was started again: they do not make it start a second time."""
+"""The variable that lists the parts that have restarted the engine already. They do not restart it a second time."""
 Ask = Callable[[str], list[list[str]]]
-"""Runs a statement; returns its rows. Raises RuntimeError."""
+"""A function that runs a statement and returns its rows. It raises RuntimeError."""
 
 
 class SpaceGuard:
-    """`room()` before a write, `verify_since()` after it; between them a thread looks ten times a second."""
+    """Guard writes: call `room()` before each, and `verify_since()` after it.
+
+    A thread checks the disk ten times a second.
+    """
 
     def __init__(self, data: Path, ask: Ask) -> None:
-        """Call `forget_tokens` before the engine opens its data."""
+        """Guard the folder `data`. Call `forget_tokens` before the engine opens its data."""
         self._data = data
         self._ask = ask
         self._lock = threading.Lock()
@@ -55,7 +59,7 @@ class SpaceGuard:
         os.close(self._state)
 
     def room(self) -> str | None:
-        """Why nothing can be written now, or None."""
+        """Return why nothing can be written now, or None."""
         if not self._is_low():
             return None
         return (
@@ -64,8 +68,10 @@ class SpaceGuard:
         )
 
     def verify_since(self, started: float) -> None:
-        """After a write that began at `started` (monotonic): where the disk was nearly full meanwhile, what it wrote is
-        checked. Returns when it is good, and not at all when it is not."""
+        """Check the parts of a write that began at `started` (monotonic), if the disk was nearly full meanwhile.
+
+        Return when the parts are good. Otherwise this never returns: the process starts again.
+        """
         if self._is_low() or self._last_low >= started:
             self._verify()
 
@@ -123,21 +129,24 @@ class SpaceGuard:
                 rows = self._ask(
                     f"CHECK TABLE `{database}`.`{table}` PART '{name}' SETTINGS check_query_single_value_result = 0"
                 )
-            except RuntimeError:  # merged away meanwhile, or its table dropped
+            except RuntimeError:  # the part was merged away meanwhile, or its table dropped
                 continue
             broken |= {f"{table}/{row[0]}" for row in rows if row[1] == "0"}
         return broken
 
 
 def _say(event: str, **details: object) -> None:
-    """The log may be on the disk that is full."""
+    """Log an event. An error is ignored, because the log may be on the full disk."""
     with contextlib.suppress(OSError):
         LOG.error(event, **details)
 
 
 def forget_tokens(data: Path) -> None:
-    """Where the disk was nearly full when the engine ended: its memory of insert tokens may name inserts whose parts
-    are broken. Without it a repeated insert is stored again, which the rows' keys and versions make harmless."""
+    """Delete the engine's memory of insert tokens, if the disk was nearly full when the engine ended.
+
+    The memory may name inserts whose parts are broken. Without it a repeated insert is stored again, which the rows'
+    keys and versions make harmless.
+    """
     state = _open_state(data)
     try:
         if os.pread(state, 1, 0) == b"1":
@@ -148,7 +157,7 @@ def forget_tokens(data: Path) -> None:
 
 
 def _open_state(data: Path) -> int:
-    """One byte that is there before the disk is full, so that it can be changed then."""
+    """Open a file of one byte. It exists before the disk is full, so that it can be changed then."""
     fd = os.open(data / "disk-was-full", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not os.fstat(fd).st_size:
         os.pwrite(fd, b"0", 0)

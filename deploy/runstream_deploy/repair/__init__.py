@@ -1,1 +1,1 @@
-"""`runstream repair`: what runs lack is named, and brought back from where it still is."""
+"""`runstream repair` names what runs lack, and restores it from the places that still have it."""

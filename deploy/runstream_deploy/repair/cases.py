@@ -1,4 +1,4 @@
-"""Runs whose verdict is not complete, and where what they lack still is."""
+"""Runs whose verdict is not complete, and the places that still have what they lack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runstream_query.completeness import describe_streams, judge
 from runstream_query.storage import Storage
 
 Run = tuple[str, str]
-"""team/project; the run's id."""
+"""The pair (team/project, the run's id)."""
 _RUNS_AT_ONCE = 200
 _BATCHES_AT_ONCE = 64
 _POINTS_AT_ONCE = 500_000
@@ -28,22 +28,22 @@ _BAD = (pb.Completeness.VERDICT_INCOMPLETE, pb.Completeness.VERDICT_DAMAGED)
 
 
 class UnknownRunError(Exception):
-    """Nothing is stored of such a run."""
+    """No rows of such a run are stored."""
 
 
 @dataclass(slots=True)
 class Case:
-    """A run that lacks something."""
+    """A run that lacks rows."""
 
     project: str
     run: str
     found: pb.Completeness
     ledger: set[tuple[str, int]] = field(default_factory=set)
-    """(writer, batch) of what was stored."""
+    """The stored batches, as (writer, batch)."""
     topic: set[tuple[str, int]] = field(default_factory=set)
-    """Of what the topic still holds."""
+    """The batches that the topic still holds, as (writer, batch)."""
     spools: int = 0
-    """Streams that wait in the spool folder."""
+    """The number of streams that wait in the spool folder."""
 
     @property
     def path(self) -> str:
@@ -59,7 +59,7 @@ class Case:
 
 
 async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
-    """Return the runs that are incomplete or damaged, of all or this one. Raises StorageError, UnknownRunError."""
+    """Return the runs that are incomplete or damaged: of all runs, or this one. Raise StorageError, UnknownRunError."""
     sizes: dict[str, dict[str, int]] = defaultdict(dict)
     for row in await storage.rows("all_runs"):
         if only in (None, (row["project"], row["run"])):
@@ -81,7 +81,7 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
 
 
 async def look_on_topic(config: KafkaConfig, cases: Iterable[Case]) -> None:
-    """Note in each case which batches the topic holds. Reads all of it. Raises BusError."""
+    """Note in each case which batches the topic holds. The whole topic is read. Raise BusError."""
     wanted = {(case.project, case.run): case for case in cases}
     async for delivery in read_topic(config):
         origin = delivery.message.origin
@@ -100,20 +100,20 @@ def look_in_spool(folder: Path, cases: Iterable[Case]) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # `runstream status` says what is wrong with it
         for (project, run), case in wanted.items():
-            # A spool that leaves the team to the key holds none.
+            # A spool holds no team when the key decides it.
             if (project.partition("/")[2], run) == place and team in ("", project.partition("/")[0]):
                 case.spools += 1
 
 
 async def replay(config: KafkaConfig, again: StoringAgain, cases: Iterable[Case]) -> int:
-    """Store again every batch of these runs that the topic holds; returns how many. Raises BusError, StorageError."""
+    """Store every batch of these runs that the topic holds again. Return how many. Raise BusError, StorageError."""
     wanted = {(case.project, case.run) for case in cases}
     stored, points, gathered = 0, 0, list[Delivery]()
     async for delivery in read_topic(config):
         if _run_of(delivery.message.origin) not in wanted:
             continue
         gathered.append(delivery)
-        points += len(delivery.message.value) // 8  # at most
+        points += len(delivery.message.value) // 8  # an upper bound
         if len(gathered) >= _BATCHES_AT_ONCE or points >= _POINTS_AT_ONCE:
             stored += await again.store(gathered)
             points, gathered = 0, []
@@ -121,7 +121,10 @@ async def replay(config: KafkaConfig, again: StoringAgain, cases: Iterable[Case]
 
 
 def sentences(case: Case, topic: str, spool: Path) -> list[str]:
-    """What is wrong with a run, and where what it lacks still is. `topic`: empty where there is none."""
+    """Return sentences about what a run lacks, and which places still have it.
+
+    `topic` is empty where there is none.
+    """
     lines = [f"{case.path}: {case.verdict}", *(f"  {finding}" for finding in case.found.findings)]
     for gap in case.found.missing[:20]:
         lines.append(
@@ -142,7 +145,7 @@ def _run_of(origin: Origin) -> Run:
 
 
 def split(path: str) -> Run:
-    """Return (team/project, run) of team/project/run. Raises UnknownRunError."""
+    """Return (team/project, run) of team/project/run. Raise UnknownRunError."""
     parts: Sequence[str] = path.split("/")
     if len(parts) != 3 or not all(parts):
         raise UnknownRunError(f"{path!r} is no run: give team/project/run")

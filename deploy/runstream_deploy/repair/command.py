@@ -1,7 +1,8 @@
-"""`runstream repair`: says what runs lack, and stores again what the topic or this machine's spool still holds.
+"""`runstream repair`: report what runs lack, and store again what the topic or this machine's spool still holds.
 
-It works on the databases, beside the services: RUNSTREAM_CLICKHOUSE_* and RUNSTREAM_KAFKA_* as they have them, or the
-data folder of a `runstream up` that runs. Exit status 0: every run is complete or still open; 1: something is missing.
+The command works on the databases, beside the services. It takes RUNSTREAM_CLICKHOUSE_* and RUNSTREAM_KAFKA_* as the
+services do, or the data folder of a running `runstream up`. Exit status 0: every run is complete or still open; 1: a
+run lacks something.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class _Repair:
         self._spool = spool
 
     async def plan(self, only: Run | None) -> _Plan:
-        """Look at everything, and say it."""
+        """Find the broken parts and the incomplete runs, and print them."""
         parts = await find_broken(self._client)
         plan = _Plan(await self._look(only), parts)
         for part in parts:
@@ -118,7 +119,10 @@ class _Repair:
         return cases
 
     async def carry_out(self, plan: _Plan, only: Run | None) -> int:
-        """Set broken parts aside, replay, send the spool, and judge again. Raises StorageError, BusError."""
+        """Set broken parts aside, replay, send the spool, and judge again. Return the exit status.
+
+        Raise StorageError or BusError.
+        """
         columns = {row["table"]: row["columns"] for row in await self._storage.rows("tables_with_parts")}
         for part in plan.broken:
             copied, unreadable = await set_aside(self._client, part, columns[part.table])
@@ -126,7 +130,7 @@ class _Repair:
                 f"part {part.name} of {part.table} is set aside, in the table's folder `detached`: {copied} rows of it "
                 f"were copied, {unreadable} groups of rows could not be read"
             )
-        # A part has rows of other runs too: what it took from them is to be replayed as well.
+        # A part has rows of other runs too: their lost rows must be replayed as well.
         cases = await self._look(None) if plan.broken else plan.cases
         if self._kafka and any(case.topic for case in cases):
             again = StoringAgain(self._client)
@@ -145,7 +149,7 @@ class _Repair:
         return 1 if left else 0
 
     def _send_spool(self) -> None:
-        """The SDK's own command does it, and says how far it is."""
+        """Run the SDK's own command, which prints its progress."""
         subprocess.run([sys.executable, "-m", "runstream.cli", "sync", str(self._spool)], check=False)  # noqa: S603
 
 
@@ -162,7 +166,7 @@ def _conclusion(plan: _Plan) -> str:
 
 
 def _clickhouse(env: Env, data: Path) -> ClickHouseConfig:
-    """As the environment says, else that of the `up` whose data folder it is. Raises ConfigError."""
+    """Return the environment's configuration, else that of the `up` with this data folder. Raise ConfigError."""
     addresses = Addresses.load(data)
     if env.text("RUNSTREAM_CLICKHOUSE_URL", "") or addresses is None or not addresses.embedded:
         return ClickHouseConfig.from_env(env)
@@ -174,7 +178,7 @@ def _clickhouse(env: Env, data: Path) -> ClickHouseConfig:
 
 
 def _spool() -> Path:
-    """The SDK's default."""
+    """Return the SDK's default spool folder."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(os.environ.get("RUNSTREAM_DIR") or Path(state) / "runstream").expanduser()
 

@@ -1,4 +1,4 @@
-"""Parts of tables that cannot be read: which, and what of them can still be copied."""
+"""Find parts of tables that cannot be read, and copy their readable rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runstream_query.storage import Storage
 
 _AS_IT_IS = {"async_insert": 0, "insert_deduplicate": 0, "mutations_sync": 2, "max_execution_time": 0}
 _NARROWER = (("project", "run"), ("metric",), ("key",))
-"""What can be read of a part is found by these columns, from left to right."""
+"""The columns by which the readable rows of a part are found, from left to right."""
 _QUOTES = str.maketrans({"'": "''", "\\": "\\\\"})
 
 
@@ -22,7 +22,7 @@ class BrokenPart:
     name: str
     reason: str
     aside: bool
-    """The engine put it aside already, when it started."""
+    """Whether the engine put the part aside already, when it started."""
 
     def __str__(self) -> str:
         if self.aside:
@@ -31,8 +31,10 @@ class BrokenPart:
 
 
 async def find_broken(client: Any) -> list[BrokenPart]:
-    """Return the parts whose contents do not agree with their checksums, and those that the engine put aside. Reads
-    everything that is stored. Raises StorageError."""
+    """Return the parts that disagree with their checksums, and those that the engine put aside.
+
+    This reads everything that is stored. Raise StorageError.
+    """
     storage = Storage(client)
     aside = await storage.rows("detached_parts", limit=1000)
     found = [BrokenPart(row["table"], row["name"], row["reason"], True) for row in aside]
@@ -44,10 +46,10 @@ async def find_broken(client: Any) -> list[BrokenPart]:
 
 
 async def _check(client: Any, table: str) -> list[list[Any]]:
-    """Name, whether it passed, and why not, of each part."""
+    """Return the name of each part, whether it passed, and why it did not."""
     settings = {"check_query_single_value_result": 0, "max_execution_time": 0}
     try:
-        # A format is named: the driver takes CHECK for a command, and would hand out its answer as one row of text.
+        # A format must be named: the driver takes CHECK for a command, and would return its answer as one row of text.
         raw = await client.raw_query(f"CHECK TABLE `{table}`", settings=settings, fmt="JSONCompact")
     except Exception as error:
         raise classify(error) from error
@@ -55,15 +57,18 @@ async def _check(client: Any, table: str) -> list[list[Any]]:
 
 
 async def set_aside(client: Any, part: BrokenPart, columns: Sequence[str]) -> tuple[int, int]:
-    """Copy what can be read of a broken part, then detach it: its files stay in the table's folder `detached`.
-    `columns`: of the table. Returns (rows copied, groups of rows that could not be read). Raises StorageError."""
+    """Copy the readable rows of a broken part, then detach it: its files stay in the folder `detached`.
+
+    `columns` are the table's. Return the number of copied rows, and of groups of rows that could not be read. Raise
+    StorageError.
+    """
     copied, unreadable = await _copy(client, part, columns, [])
     await _do(client, f"ALTER TABLE `{part.table}` DETACH PART '{part.name.translate(_QUOTES)}'")
     return copied, unreadable
 
 
 async def _copy(client: Any, part: BrokenPart, columns: Sequence[str], known: list[tuple[str, str]]) -> tuple[int, int]:
-    """Rows of the same keys and versions: where they are there already, nothing changes."""
+    """Copy rows with their keys and versions: where a row exists already, nothing changes."""
     where = " AND ".join(
         [f"_part = '{part.name.translate(_QUOTES)}'"]
         + [f"toString({column}) = '{value.translate(_QUOTES)}'" for column, value in known]

@@ -1,1 +1,1 @@
-"""gRPC in, bus out: authenticates, checks size and shape, acks after the bus has it."""
+"""The gateway authenticates streams, checks the size and shape of batches, and acks after the bus has them."""

@@ -1,4 +1,4 @@
-"""`runstream gateway`: takes batches in over gRPC, puts them on Kafka."""
+"""`runstream gateway`: take batches in over gRPC, and put them on Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is not known is sent away before anything is read of what he sends: a hello, an upload, a question."""
+"""Refuse callers without a valid key before the server reads a message of theirs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runstream_ingestor.gateway.instruments import GatewayInstruments
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Asks the authenticator that the methods ask again, each for its own need: it remembers."""
+    """Ask the authenticator for every call. The methods ask it again for their own needs: it has a cache."""
 
     def __init__(self, authenticator: CachedAuthenticator, instruments: GatewayInstruments) -> None:
         self._authenticator = authenticator
@@ -31,7 +31,7 @@ class Admission(grpc.aio.ServerInterceptor):
 
 
 def api_key(metadata: Any) -> str:
-    """The bearer token, empty where there is none: authentication then says so."""
+    """Return the bearer token, or an empty text where there is none: authentication then refuses it."""
     for name, value in metadata or ():
         if name == "authorization":
             text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
@@ -41,7 +41,10 @@ def api_key(metadata: Any) -> str:
 
 
 def _refusing(status: grpc.StatusCode, words: str) -> Any:
-    """For a method of any kind: on the wire they are all streams, and this one reads nothing."""
+    """Return a handler that refuses a method of any kind.
+
+    On the wire all methods are streams, and this handler reads nothing.
+    """
 
     async def refuse(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         await context.abort(status, words)

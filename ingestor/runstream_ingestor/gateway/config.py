@@ -14,15 +14,15 @@ from runstream_common.objects import MediaConfig
 class StreamLimits:
     max_batch_bytes: int = limits.MAX_BATCH_BYTES
     max_in_flight: int = 8
-    """Batches of one stream between received and acked; more wait in gRPC's flow control."""
+    """The batches of one stream between received and acked. More batches wait in gRPC's flow control."""
     hello_timeout_s: float = 10.0
-    """A stream that says nothing is closed."""
+    """A stream that sends no Hello within this time is closed."""
     idle_timeout_s: float = 120.0
-    """The SDK's sender sends a heartbeat every 15 s."""
+    """A stream that sends nothing for this time is closed. The SDK's sender sends a heartbeat every 15 s."""
     upload_timeout_s: float = 600.0
-    """Of one file."""
+    """The longest upload of one file."""
     recheck_key_s: float = 15.0
-    """A key revoked, or a run deleted, in mid-stream ends the stream after this long at the latest."""
+    """A key that is revoked, or a run that is deleted, ends its open stream after this time at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class GatewayConfig:
     tls_key: Path | None = None
     max_streams: int = 20_000
     drain_s: float = 10.0
-    """How long a shutdown waits for batches under way."""
+    """How long a shutdown waits for batches in flight."""
     stream: StreamLimits = StreamLimits()
 
     @classmethod
     def from_env(cls, env: Env) -> GatewayConfig:
-        """Raises ConfigError naming the variable."""
+        """Return the configuration. Raise ConfigError that names the variable."""
         default = cls()
         return cls(
             address=env.address("RUNSTREAM_GATEWAY_LISTEN", default.address),

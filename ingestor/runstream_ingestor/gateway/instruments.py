@@ -1,4 +1,4 @@
-"""What the gateway measures of itself, by the names of the metrics catalogue."""
+"""The gateway's own measurements, by the names of the metrics catalogue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GatewayInstruments:
         self._metrics.gauge("runstream_gateway_streams_open").dec()
 
     def refused(self, reason: str) -> None:
-        """A stream that was not let in."""
+        """Count a stream that was not let in."""
         self._metrics.counter("runstream_gateway_streams_refused_total", reason=reason).inc()
 
     def received(self, size: int, points: int) -> None:
@@ -25,7 +25,7 @@ class GatewayInstruments:
         self._metrics.counter("runstream_gateway_points_received_total").inc(points)
 
     def acked(self, seconds: float) -> None:
-        """`seconds`: from received to stored for good on the bus."""
+        """Count an acked batch. `seconds`: from received to stored for good on the bus."""
         self._metrics.counter("runstream_gateway_batches_acked_total").inc()
         self._metrics.histogram("runstream_gateway_publish_seconds").observe(seconds)
 
@@ -33,7 +33,7 @@ class GatewayInstruments:
         self._metrics.counter("runstream_gateway_batches_rejected_total", reason=reason).inc()
 
     def stop_told(self, cause: str) -> None:
-        """A stream's run, that it is to stop."""
+        """Count a run that was told to stop."""
         self._metrics.counter("runstream_gateway_stops_told_total", cause=cause).inc()
 
     def media_stored(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Files on their way into object storage: what `PutMedia` and `FindMissingMedia` do once the caller is known."""
+"""Uploads of files into object storage: the work of `PutMedia` and `FindMissingMedia` for a known caller."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from runstream_proto.v1 import ingest_pb2 as pb
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_QUESTIONS = 1000
 MAX_UPLOADS = 16
-"""At once, each with up to 15 MB in memory; others wait in gRPC's flow control."""
+"""The most uploads at once. Each takes up to 15 MB of memory; others wait in gRPC's flow control."""
 
 
 class MediaDesk:
-    """Takes uploads for projects in which the caller may write."""
+    """Take uploads for projects to which the caller may write."""
 
     def __init__(
         self, store: ControlStore, media: MediaStore, max_media_bytes: int, instruments: GatewayInstruments
@@ -32,7 +32,7 @@ class MediaDesk:
         self._places = asyncio.Semaphore(MAX_UPLOADS)
 
     async def put(self, principal: Principal, uploads: AsyncIterator[pb.MediaUpload]) -> pb.MediaStored:
-        """Raises MediaError (the upload is wrong), ControlError (the caller may not)."""
+        """Store a file. Raise MediaError when the upload is wrong, ControlError when the caller may not write."""
         first = await anext(aiter(uploads), None)
         if first is None or first.WhichOneof("part") != "header":
             raise MediaError("an upload begins with a header")
@@ -51,7 +51,7 @@ class MediaDesk:
         return pb.MediaStored()
 
     async def missing(self, principal: Principal, question: pb.MediaQuestion) -> pb.MediaAnswer:
-        """Raises MediaError, ControlError."""
+        """Return which of the contents are not stored yet. Raise MediaError or ControlError."""
         if len(question.sha256) > MAX_QUESTIONS:
             raise MediaError(f"{len(question.sha256)} contents in one question: at most {MAX_QUESTIONS}")
         project = await self._project(principal, question.run)

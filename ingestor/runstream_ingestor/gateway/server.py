@@ -25,7 +25,7 @@ _OPTIONS = [
 
 
 class GatewayServer:
-    """`start()` binds and serves; `close()` lets batches under way finish, within a bound."""
+    """A server whose `start()` binds and serves. `close()` lets batches in flight finish, within a bound."""
 
     def __init__(self, config: GatewayConfig, service: IngestService, admission: Admission) -> None:
         self._config = config
@@ -34,7 +34,7 @@ class GatewayServer:
         self.port = 0
 
     async def start(self) -> None:
-        """Raises OSError when the address cannot be bound."""
+        """Bind and serve. Raise OSError when the address cannot be bound."""
         config = self._config
         self.port = grpc_port(self._server, config.address, config.tls_certificate, config.tls_key)
         await self._server.start()

@@ -1,4 +1,4 @@
-"""`IngestService`: lets a stream in, or says why not."""
+"""`IngestService` lets a stream in, or says why it does not."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class IngestService(rpc.IngestServiceServicer):
     async def _take_all(
         self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str, bound: Bound
     ) -> None:
-        """Take what the client sends until it closes, falls silent, its key is revoked, or its run is deleted."""
+        """Take the client's messages until it closes or falls silent, its key is revoked, or its run is deleted."""
         try:
             loop = asyncio.get_running_loop()
             recheck_at = loop.time() + self._limits.recheck_key_s

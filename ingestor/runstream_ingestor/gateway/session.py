@@ -1,4 +1,4 @@
-"""One open stream at the gateway: batches in, acks out, a bounded number in between."""
+"""One open stream at the gateway: batches come in, acks go out, and the number in between is bounded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Who is at the other end: the Hello, authenticated and bound to its epoch."""
+    """The authenticated client of a stream: its Hello, and its epoch."""
 
     hello: pb.Hello
     binding: StreamBinding
@@ -47,11 +47,14 @@ class Bound:
 
 
 class BrokenStreamError(Exception):
-    """The stream must end with UNAVAILABLE: some batch's fate is unknown, the client sends it again."""
+    """The stream must end with UNAVAILABLE: it is unknown whether a batch is stored, so the client sends it again."""
 
 
 class Session:
-    """Checks and publishes batches; answers in any order. Ends when the client closes, or a publish fails."""
+    """Check and publish batches, and answer them in any order.
+
+    A session ends when the client closes, or when a publish fails.
+    """
 
     def __init__(
         self, bound: Bound, publisher: Publisher, limits: StreamLimits, instruments: GatewayInstruments
@@ -68,14 +71,17 @@ class Session:
         self._key = f"{bound.binding.team}/{path.project}/{path.run}/{bound.hello.rank}"
 
     async def answers(self) -> AsyncIterator[pb.IngestResponse]:
-        """Raises BrokenStreamError when a batch could not be published."""
+        """Yield the answers. Raise BrokenStreamError when a batch could not be published."""
         while (answer := await self._answers.get()) is not None:
             yield answer
         if self._broken is not None:
             raise BrokenStreamError(str(self._broken)) from self._broken
 
     async def take(self, sealed: pb.SealedBatch) -> None:
-        """Check a batch and hand it to the bus; waits while too many are under way (gRPC then holds the client)."""
+        """Check a batch and hand it to the bus.
+
+        This waits while too many batches are in flight; gRPC then holds the client back.
+        """
         try:
             batch = self._checked(sealed)
         except ShapeError as error:
@@ -89,12 +95,12 @@ class Session:
         task.add_done_callback(self._published)
 
     def tell_stop(self, order: pb.StopRun) -> None:
-        """The run is to stop."""
+        """Send the client the order to stop the run."""
         LOG.info("the run is told to stop", cause=order.cause)
         self._answers.put_nowait(pb.IngestResponse(control=pb.Control(stop_run=order)))
 
     async def finish(self) -> None:
-        """The client sends no more: wait for what is under way, then end the answers."""
+        """Wait for batches in flight, then end the answers. The client sends no more."""
         if self._publishing:
             await asyncio.wait(self._publishing)
         self._answers.put_nowait(None)

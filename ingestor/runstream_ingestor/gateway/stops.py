@@ -1,8 +1,8 @@
-"""Trials of sweeps that are to stop are told so through their runs' own streams.
+"""Tell trials of sweeps that must stop, through their runs' own streams.
 
-An agent hears it with its heartbeat, and ends its program. This is for the processes that no agent reaches: ranks on
-other nodes, programs that ask for trials themselves. The control database is asked every few seconds about all trials
-that have a stream open here, by primary key; a gateway without such streams asks nothing.
+An agent learns of it by its heartbeat, and ends its program. This module reaches the processes that have no agent:
+ranks on other nodes, and programs that ask for trials themselves. Every few seconds it asks the control database about
+all trials that have a stream open here, by primary key. A gateway without such streams asks nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runstream_proto.v1 import ingest_pb2 as pb
 LOG = structlog.get_logger()
 EVERY_S = 2.0
 _TRIAL = re.compile(r"([a-z0-9]{8})-([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,8}))?")
-"""A trial's run, as `control.sweeps.leases.run_name` names it: sweep, number, attempt after the first."""
+"""The name of a trial's run, as `control.sweeps.leases.run_name` makes it: sweep, number, attempt after the first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Stops:
 
     @contextlib.contextmanager
     def listening(self, team: str, project: str, run: str, tell: Callable[[pb.StopRun], None]) -> Iterator[None]:
-        """Within: `tell` is called, once at most, when the run is a trial's and is to stop."""
+        """Within the context, call `tell` at most once, when the run belongs to a trial that must stop."""
         named = _TRIAL.fullmatch(run)
         if named is None:
             yield
@@ -72,7 +72,7 @@ class Stops:
                 LOG.error("looking after trials failed", exc_info=error)
 
     async def turn(self) -> None:
-        """Once. Raises ControlError."""
+        """Ask the control database about all listeners once. Raise ControlError."""
         wanted: dict[str, list[int]] = defaultdict(list)
         for sweep, number in self._listeners:
             wanted[sweep].append(number)
@@ -95,7 +95,10 @@ class Stops:
 
 
 def _order(row: Any, listener: _Listener) -> pb.StopRun | None:
-    """None: the run goes on. It may also be somebody's whose runs happen to be named like trials of another team."""
+    """Return the order to stop, or None when the run goes on.
+
+    The run may belong to another team, and its name only look like a trial's.
+    """
     if (row.team, row.project) != (listener.team, listener.project):
         return None
     if row.run != listener.run:

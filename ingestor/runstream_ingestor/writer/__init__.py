@@ -1,1 +1,1 @@
-"""Bus in, ClickHouse out: decodes, inserts points, then series and documents, then the ledger, then confirms."""
+"""The writer takes batches from the bus, inserts points, series, documents and the ledger, and confirms."""

@@ -1,4 +1,4 @@
-"""`runstream writer`: takes batches from Kafka, stores them in ClickHouse. Run as many as there are partitions."""
+"""`runstream writer`: take batches from Kafka, and store them in ClickHouse. Run as many as there are partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches that were stored before, stored again: what is there already does not change, what is missing comes back."""
+"""Store batches again that were stored before: existing rows do not change, missing rows come back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG = structlog.get_logger()
 
 
 class StoringAgain:
-    """The writer's own steps without a bus: nothing is confirmed, and an insert that fails is the caller's to see."""
+    """The writer's own steps without a bus: nothing is confirmed, and a failed insert raises in the caller."""
 
     def __init__(self, client: Any) -> None:
         self._undertaker = TombstoneUndertaker(client, WriterInstruments(Metrics(["writer"])))
@@ -30,12 +30,14 @@ class StoringAgain:
         self._rewrites = StoredRewrites(client)
 
     async def start(self) -> None:
-        """Learn what is deleted. Raises StorageError."""
+        """Read the tombstones. Raise StorageError."""
         await self._undertaker.start()
 
     async def store(self, deliveries: Sequence[Delivery]) -> int:
-        """Return how many batches are stored; those that can never be stored, or are deleted, are left out. Raises
-        StorageError."""
+        """Store the batches, and return how many were stored.
+
+        Batches that can never be stored, or are deleted, are left out. Raise StorageError.
+        """
         decoded = []
         for delivery in deliveries:
             try:

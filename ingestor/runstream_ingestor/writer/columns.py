@@ -1,4 +1,4 @@
-"""Decoded blocks into Arrow tables of `points` and `series`."""
+"""Turn decoded blocks into Arrow tables of `points` and `series`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST = pa.struct([("step", pa.int64()), ("version", pa.uint64()), ("value", pa.f
 
 
 class _Names:
-    """Strings numbered in order of appearance: a dictionary-encoded column in the making."""
+    """Number strings in order of appearance, for a dictionary-encoded column."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -36,12 +36,12 @@ class _Names:
 
 
 def days(run_created_us: int) -> int:
-    """The run's month as days since 1970, Arrow's date32."""
+    """Return the run's month as days since 1970, Arrow's date32."""
     return (run_month(run_created_us) - _EPOCH).days
 
 
 def points_table(blocks: Sequence[Block]) -> Any:
-    """A table of `points`: for each block its metrics one after the other, each in the order of its rows."""
+    """Return a table of `points`: for each block its metrics one after the other, in the order of its rows."""
     projects, runs, metrics = _Names(), _Names(), _Names()
     metric_numbers = [metrics.numbers(block.keys) for block in blocks]
     rows = [len(block.steps) for block in blocks]
@@ -73,10 +73,10 @@ def points_table(blocks: Sequence[Block]) -> Any:
 
 
 def series_table(blocks: Sequence[Block]) -> Any:
-    """A table of `series`: of each series among the blocks its row of the highest (step, version), and its lowest step.
+    """Return a table of `series`: for each series its row of the highest (step, version), and its lowest step.
 
-    The engine keeps the maximum, and the minimum, of what it is given, so a block more or less, or one twice, changes
-    nothing.
+    The engine keeps the maximum, and the minimum, of all rows that it gets, so a missing or repeated block of an
+    already known series changes nothing.
     """
     projects, runs, metrics = _Names(), _Names(), _Names()
     newest = _newest_rows(blocks)
@@ -114,7 +114,7 @@ def series_table(blocks: Sequence[Block]) -> Any:
 
 
 def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
-    """Of all blocks with the same keys of the same rank, the one with the newest row, and that row."""
+    """Return, of all blocks with the same keys of the same rank, the one with the newest row, and that row."""
     newest: dict[Any, tuple[tuple[int, int], Block, int]] = {}
     for block in blocks:
         row = int(np.lexsort((block.versions, block.steps))[-1])
@@ -126,6 +126,6 @@ def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
 
 
 def _series(block: Block) -> tuple[str, str, str, int, tuple[str, ...]]:
-    """What all series of a block have in common."""
+    """Return what all series of a block have in common."""
     origin = block.origin
     return origin.team, origin.project, origin.run, origin.rank, block.keys

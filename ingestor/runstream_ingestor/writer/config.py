@@ -14,13 +14,13 @@ class WriterConfig:
     clickhouse: ClickHouseConfig
     limits: FlushLimits = FlushLimits()
     tokens: bool = True
-    """Insert deduplication tokens: save work when the same is delivered again."""
+    """Insert with deduplication tokens: they save work when the same batches are delivered again."""
     ops_address: str = "127.0.0.1:7471"
     ops_token: str = ""
 
     @classmethod
     def from_env(cls, env: Env) -> WriterConfig:
-        """Raises ConfigError naming the variable."""
+        """Return the configuration. Raise ConfigError that names the variable."""
         default = FlushLimits()
         return cls(
             clickhouse=ClickHouseConfig.from_env(env),

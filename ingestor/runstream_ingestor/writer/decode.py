@@ -1,4 +1,4 @@
-"""Batches into columns: numpy all the way, no Python object a point."""
+"""Decode batches into columns with numpy alone: no Python object is made for a point."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Rows of one key list of one process.
+    """The rows of one list of keys of one process.
 
-    `steps`, `times_us`: (R,) int64; `versions`: (R,) uint64; `values`: (R, K) float64, a view of the batch.
+    `steps` and `times_us` are (R,) int64, `versions` (R,) uint64, `values` (R, K) float64, a view of the batch.
     """
 
     origin: Origin
@@ -44,25 +44,27 @@ class Decoded:
     batch: pb.Batch
     blocks: list[Block] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
-    """Points put aside, by reason."""
+    """The number of points that were put aside, by reason."""
     rejected_records: dict[str, int] = field(default_factory=dict)
-    """Records that are no points and were put aside, by reason: known once their rows are made."""
+    """The number of records other than points that were put aside, by reason. It is known once their rows are made."""
     lost: dict[str, int] = field(default_factory=dict)
-    """Points that the sender says will never come, by reason: in no batch."""
+    """The number of points that the sender says will never come, by reason. They are in no batch."""
     may_replace: bool = True
-    """Rows of its steps may be stored: see `rewrites.py`."""
+    """Whether rows of the batch's steps may be stored already: see `rewrites.py`."""
     marked: int = 0
-    """What the writer knew when it said so, by number; 0: nothing."""
+    """The serial number of the writer's knowledge with which `may_replace` was decided, or 0."""
 
     def all_rejected(self) -> dict[str, int]:
-        """Points and other records put aside, by reason."""
+        """Return the number of points and other records that were put aside, by reason."""
         reasons = [*self.rejected, *self.rejected_records]
         return {reason: self.rejected.get(reason, 0) + self.rejected_records.get(reason, 0) for reason in reasons}
 
 
 def decode(delivery: Delivery) -> Decoded:
-    """Raises ShapeError when the whole batch can never be stored. Rows with a step or time out of range are left
-    out and counted in `rejected`; their siblings stay."""
+    """Decode a batch. Raise ShapeError when the whole batch can never be stored.
+
+    Rows with a step or time out of range are left out and counted in `rejected`; the other rows stay.
+    """
     origin = delivery.message.origin
     batch = shape.parse(delivery.message.value)
     shape.check_batch(batch)
@@ -100,7 +102,7 @@ def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> B
 
 
 def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:
-    """(rows,) int64 of a first value and packed differences (modulo 2^64); no differences: all 1."""
+    """Return (rows,) int64 of a first value and packed differences (modulo 2^64). No differences mean 1 each."""
     numbers = np.empty(rows, dtype=np.int64)
     numbers[0] = np.uint64(first & 0xFFFFFFFFFFFFFFFF).astype(np.int64)
     if not deltas:

@@ -1,4 +1,4 @@
-"""Records that are no points into rows of their tables: run documents, streams, strings, histograms, ..."""
+"""Turn records other than points into rows of their tables: run documents, streams, strings, histograms, ..."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _MAX_DEPTH = 32
 
 
 def document_rows(decoded: Decoded) -> Rows:
-    """Rows by table. Records of kinds that cannot be stored are counted in `decoded.rejected_records`."""
+    """Return the rows by table. Records of kinds that cannot be stored are counted in `decoded.rejected_records`."""
     rows: Rows = defaultdict(list)
     origin = decoded.delivery.message.origin
     passage("writer.documents", origin.run)
-    decoded.rejected_records, decoded.lost = {}, {}  # made anew: a flush that failed is prepared again in halves
+    decoded.rejected_records, decoded.lost = {}, {}  # a flush that failed is prepared again in halves
     project = full_project(origin.team, origin.project)
     month = run_month(origin.run_created_us)
     for record in decoded.batch.records:
@@ -61,7 +61,7 @@ def document_rows(decoded: Decoded) -> Rows:
 
 
 def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: datetime) -> Row:
-    """What was stored of a batch. `rows`: of its records that are no points, by table."""
+    """Return the ledger's row about what is stored of a batch. `rows`: its rows other than points, by table."""
     message, position, batch = decoded.delivery.message, decoded.delivery.position, decoded.batch
     origin = message.origin
     return {
@@ -75,7 +75,7 @@ def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: dat
         "last_record": batch.last_record,
         "points": batch.points,
         "rejected": sum(decoded.all_rejected().values()),
-        # Where the points lie: who looks for what has just arrived is led there by the primary key.
+        # This says where the points lie, so that a query for new points finds them by the primary key.
         "low_step": min((int(block.steps.min()) for block in decoded.blocks), default=0),
         "high_step": max((int(block.steps.max()) for block in decoded.blocks), default=0),
         "documents": len(batch.records),
@@ -92,7 +92,7 @@ def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: dat
 
 
 def _proof(decoded: Decoded) -> Row:
-    """How many points of each block of records are stored, and their digest."""
+    """Return, for each block of records, the number of stored points and their digest."""
     found = []
     for one in decoded.blocks:
         hashes = proofs.row_hashes(one.keys, one.origin.rank, one.steps, one.times_us, one.versions, one.values)
@@ -107,13 +107,13 @@ def _proof(decoded: Decoded) -> Row:
 
 
 def _document_proof(rows: Mapping[str, Sequence[Row]]) -> Row:
-    """The hashes of the rows that are no points: each key's newest."""
+    """Return the hashes of the rows other than points: for each key those of its newest row."""
     found = document_proofs.entries(rows)
     return {"documents_proved": 1, "document_keys": list(found), "document_hashes": list(found.values())}
 
 
 def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:
-    """One row for each reason for which something of the batch was put aside."""
+    """Return one row for each reason for which a part of the batch was put aside."""
     origin = decoded.delivery.message.origin
     aside = sorted({**decoded.all_rejected(), **decoded.lost}.items())
     return [reject_row(origin, reason, points, "", written) for reason, points in aside]
@@ -300,7 +300,7 @@ def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):
             yield from _leaves("config", key, value)
     for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
-        # Sorted: a Struct has no order, and what is stored again must be the same.
+        # The keys are sorted: a Struct has no order, and a batch that is stored again must give the same text.
         yield _field("environment", key, value, sort_keys=True)
 
 
@@ -337,7 +337,7 @@ def _field(section: str, key: str, value: object, *, sort_keys: bool = False) ->
 
 
 def _leaves(section: str, key: str, value: object, depth: int = 0) -> Iterator[tuple[str, Row]]:
-    """One row a leaf: nested objects become dotted keys, lists stay JSON."""
+    """Yield one row for each leaf: nested objects become dotted keys, lists stay JSON."""
     if isinstance(value, dict) and value and depth < _MAX_DEPTH:
         for name, item in value.items():
             yield from _leaves(section, f"{key}.{name}", item, depth + 1)

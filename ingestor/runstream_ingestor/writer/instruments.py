@@ -1,4 +1,4 @@
-"""What the writer measures of itself, by the names of the metrics catalogue."""
+"""The writer's own measurements, by the names of the metrics catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WriterInstruments:
         oldest_s: float,
         rejected: Mapping[str, int],
     ) -> None:
-        """One flush is in ClickHouse. `oldest_s`: age of its oldest batch, from gateway to stored."""
+        """Count a flush that is in ClickHouse. `oldest_s`: the age of its oldest batch, from gateway to stored."""
         for table, count in rows.items():
             self._metrics.counter("runstream_writer_rows_written_total", table=table).inc(count)
         for reason, points in rejected.items():

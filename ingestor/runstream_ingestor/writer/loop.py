@@ -1,4 +1,4 @@
-"""The writer's loop: gather deliveries, decode, store, confirm; the next flush gathers while one is stored."""
+"""The writer's loop: gather deliveries, decode, store, confirm. While one flush is stored, the next one gathers."""
 
 from __future__ import annotations
 
@@ -42,29 +42,32 @@ from runstream_ingestor.writer.undertaker import Undertaker
 
 LOG = structlog.get_logger()
 _PAUSE_AFTER_S = 5.0
-"""A flush that takes longer: nothing more is fetched, but the membership of the group is kept alive."""
+"""While a flush takes longer than this, nothing more is fetched; the membership of the group is kept alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlushLimits:
-    """When a flush is full. Large inserts are what ClickHouse likes; age bounds how stale a chart is."""
+    """The limits at which a flush is full.
+
+    ClickHouse works best with large inserts; the age bounds how stale a chart is.
+    """
 
     max_points: int = 500_000
     max_bytes: int = 32 << 20
     max_age_s: float = 0.15
     parallel_inserts: int = 2
-    """One insert keeps one core of ClickHouse busy, more or less."""
+    """One insert keeps about one core of ClickHouse busy."""
     ledger: bool = True
-    """Off for measurements alone: no run can be proved complete then."""
+    """Turn the ledger off for measurements only: without it no run can be proved complete."""
 
 
 class _AbandonedError(Exception):
-    """Every partition of a flush was taken away before it could be stored: their next owner stores it."""
+    """All partitions of a flush were taken away before it could be stored: their next owner stores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A batch that cannot be decoded, and why."""
+    """A batch that cannot be decoded, and the reason."""
 
     delivery: Delivery
     reason: str
@@ -86,7 +89,10 @@ class _Gathered:
 
 
 class Writer:
-    """Moves deliveries from a consumer into storage. `run()` until `stop()`; then what was gathered is stored."""
+    """Move deliveries from a consumer into storage.
+
+    `run()` runs until `stop()`, and then stores what was gathered.
+    """
 
     def __init__(
         self,
@@ -106,18 +112,21 @@ class Writer:
         self._stopping = asyncio.Event()
         self._storing: deque[asyncio.Task[None]] = deque()
         self._early: list[Delivery | PoisonDelivery] = []
-        """Polled while waiting for room."""
+        """Deliveries that were polled while the loop waited for a flush."""
         self._giving_up = False
         self._settled = asyncio.Event()
         self.last_progress = time.monotonic()
-        """When the loop last turned: its health."""
+        """When the loop last turned; the health check uses it."""
 
     def stop(self) -> None:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Raises BusError when the bus breaks in a way that it does not mend by itself, or when so much has to be put
-        aside that going on would do harm (TooManyDeadLettersError)."""
+        """Run until `stop()`.
+
+        Raise BusError when the bus breaks in a way that it does not repair by itself. Raise TooManyDeadLettersError
+        when so much must be put aside that going on would do harm.
+        """
         storing = self._storing
         self._consumer.before_revoke(self._settle_all)
         try:
@@ -145,13 +154,13 @@ class Writer:
                 raise result
 
     async def _settle_all(self) -> None:
-        """Store and confirm what was polled: its partitions are about to go away."""
+        """Store and confirm what was polled: its partitions are about to be taken away."""
         self._settled.clear()
         self._giving_up = True
         try:
             await self._settled.wait()
         finally:
-            self._rewrites.forget()  # their next owner stores what is not known here
+            self._rewrites.forget()  # the partitions' next owner stores rows that are not known here
             self._giving_up = False
 
     async def _rest(self) -> None:
@@ -162,8 +171,11 @@ class Writer:
             await asyncio.sleep(0.01)
 
     async def _ended(self, task: asyncio.Task[None]) -> None:
-        """Wait for a flush. While ClickHouse is away this takes long: then nothing more is fetched, so that what waits
-        waits on the bus, and behind it in the SDK's spools."""
+        """Wait for a flush.
+
+        While ClickHouse is unreachable this takes long. Nothing more is fetched then, so that batches wait on the bus,
+        and behind it in the SDK's spools.
+        """
         done, _ = await asyncio.wait([task], timeout=_PAUSE_AFTER_S)
         if not done:
             LOG.warning("paused: ClickHouse does not keep up, the bus keeps what comes")
@@ -180,9 +192,9 @@ class Writer:
         await task
 
     async def _gather(self, patient: bool) -> _Gathered:
-        """What has arrived by the time a flush is full or old; empty when nothing came for a while.
+        """Return what has arrived by the time a flush is full or old; empty when nothing came for a while.
 
-        `patient`: no insert can begin now anyway, so that waiting for more costs nothing.
+        With `patient` no insert can begin now anyway, so that waiting for more costs nothing.
         """
         gathered = _Gathered.empty()
         deadline = time.monotonic() + self._limits.max_age_s
@@ -230,9 +242,10 @@ class Writer:
         self._instruments.decoded(time.perf_counter() - started)
 
     async def _settle(self, gathered: _Gathered, before: asyncio.Task[None] | None) -> None:
-        """Store, put aside what cannot be, and confirm all after the flush `before`: offsets go up.
+        """Store the batches, put aside those that cannot be stored, and confirm all of them.
 
-        Raises TooManyDeadLettersError, InjectedFaultError.
+        The confirmation comes after the flush `before`, so that offsets only go up. Raise TooManyDeadLettersError or
+        InjectedFaultError.
         """
         try:
             for poison in gathered.poison:
@@ -240,7 +253,7 @@ class Writer:
             for refused in gathered.refused:
                 await self._put_aside(refused.delivery, refused.reason, refused.detail)
             if before is not None and any(decoded.may_replace for decoded in gathered.decoded):
-                await asyncio.wait([before])  # what it stores may be what these replace
+                await asyncio.wait([before])  # these batches may replace rows that it stores
             if gathered.decoded:
                 await self._store_all(gathered.decoded)
         except _AbandonedError:
@@ -249,13 +262,16 @@ class Writer:
         if before is not None:
             await asyncio.wait([before])
             if before.cancelled() or before.exception() is not None:
-                return  # what it held is not stored: confirming this would skip it
+                return  # its batches are not stored: confirming these would skip them
         passage("writer.before_commit")
         await self._confirm(gathered.deliveries)
         passage("writer.after_commit")
 
     async def _store_all(self, batches: list[Decoded], again: bool = False) -> None:
-        """`again`: their insert failed before, in an unknown way. Raises _AbandonedError, TooManyDeadLettersError."""
+        """Store the batches. With `again` their insert has failed once, in an unknown way.
+
+        Raise _AbandonedError or TooManyDeadLettersError.
+        """
         deliveries = [decoded.delivery for decoded in batches]
 
         async def retry(error: Exception) -> None:
@@ -292,9 +308,9 @@ class Writer:
         self._count(flush, seconds)
 
     async def _isolate(self, batches: list[Decoded], reason: str, detail: str) -> None:
-        """One of them can never be stored: halve until it is alone, so that its siblings are stored, and put it aside.
+        """Find the batch that can never be stored by halving, put it aside, and store all others.
 
-        Raises _AbandonedError, TooManyDeadLettersError.
+        Raise _AbandonedError or TooManyDeadLettersError.
         """
         if len(batches) == 1:
             await self._put_aside(batches[0].delivery, reason, detail)
@@ -304,9 +320,9 @@ class Writer:
         await self._store_all(batches[half:])
 
     async def _until_rows_are_taken(self, deliveries: Sequence[Delivery], error: Exception) -> None:
-        """Wait while the storage takes nothing at all: then it is to blame, or its driver, and no batch.
+        """Wait until the storage accepts an insert without rows.
 
-        Raises _AbandonedError.
+        While it accepts none, the storage or its driver is at fault, and no batch. Raise _AbandonedError.
         """
         nothing = Flush([], [to_insert("rejects", tables.to_table("rejects", []))])
 
@@ -324,7 +340,7 @@ class Writer:
                 delay = min(delay * 2, RETRY_MAX_S)
 
     async def _put_aside(self, delivery: Delivery | PoisonDelivery, reason: str, detail: str) -> None:
-        """Keep it as a dead letter, and note it where its run's completeness is computed."""
+        """Keep a message as a dead letter, and note it in the table from which its run's completeness is computed."""
         self._instruments.poison(reason)
         LOG.error("put aside", reason=reason, detail=detail, position=delivery.position)
 
@@ -336,7 +352,7 @@ class Writer:
             await self._note_aside(delivery, reason, detail)
 
     async def _note_aside(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """Note in `rejects` that the batch is put aside. Raises _AbandonedError."""
+        """Note in `rejects` that the batch is put aside. Raise _AbandonedError."""
         row = documents.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
 
         async def retry(error: Exception) -> None:
@@ -366,11 +382,11 @@ class Writer:
         except BusClosedError:
             return
         except BusError as error:
-            # Stored but not confirmed: it comes again and changes nothing.
+            # The batches are stored but not confirmed: they come again, and change nothing.
             limited_warning(LOG, "confirm failed, will be stored again", 10.0, error=str(error))
 
     async def _retry(self, deliveries: Sequence[Delivery | PoisonDelivery], error: Exception) -> None:
-        """Raises _AbandonedError when nothing of it is this writer's any more."""
+        """Count and log a retry. Raise _AbandonedError when none of the deliveries belongs to this writer any more."""
         self._instruments.retried()
         limited_warning(LOG, "insert failed, trying again with the same bytes", 5.0, error=str(error))
         self.last_progress = time.monotonic()
@@ -391,8 +407,11 @@ class Writer:
 
 
 def _prepared(batches: list[Decoded], replaced: list[Row], ledger: bool) -> Flush | str:
-    """A flush, or why there is none: some exceptions (StopIteration, CancelledError) do not reach who waits for a
-    thread as what they are."""
+    """Return a flush, or the reason why there is none.
+
+    An exception is returned as text, because some of them (StopIteration, CancelledError) do not pass unchanged from a
+    thread to the task that waits for it.
+    """
     try:
         return prepare(batches, replaced, ledger)
     except BaseException as error:  # noqa: BLE001  # as above: the batch that it comes from is put aside

@@ -1,4 +1,4 @@
-"""Which rows of points lose to a newer one of the same metric, rank and step: by numpy, without a storage."""
+"""Find the rows of points that lose to a newer one of the same metric, rank and step, with numpy alone."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ _STORED = -1
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Points of one rank of a run, (N,) each. `owners`: the place of their batch, or -1 where they are stored."""
+    """Points of one rank of a run, (N,) each.
+
+    `owners` is the index of the points' batch, or -1 where they are stored.
+    """
 
     names: UInt64
-    """By `proofs.name_hash`."""
+    """The metrics' hashes, made by `proofs.name_hash`."""
     steps: NDArray[np.int64]
     versions: UInt64
     hashes: UInt64
@@ -30,11 +33,11 @@ class Rows:
 
 
 Losers = dict[int, tuple[UInt64, UInt64]]
-"""By the place of a batch: versions and hashes of the rows that lost by its coming, its own among them."""
+"""By the index of a batch: versions and hashes of the rows that lost because of this batch, its own rows among them."""
 
 
 def stored_rows(table: pa.Table) -> dict[int, Rows]:
-    """By rank what is stored of a run. `table`: metric, rank, step, version, value, time_us."""
+    """Return the stored rows of a run, by rank. `table`: metric, rank, step, version, value, time_us."""
     metrics = table.column("metric").combine_chunks().cast(pa.string()).dictionary_encode()
     hashed = np.array([name_hash(name) for name in metrics.dictionary.to_pylist()], dtype=np.uint64)
     names = hashed[metrics.indices.to_numpy()]
@@ -52,8 +55,10 @@ def stored_rows(table: pa.Table) -> dict[int, Rows]:
 
 
 def losers(batches: Sequence[Decoded], stored: Rows | None = None) -> Losers:
-    """Return the rows that lose when the batches, all of one rank of a run, come to what is stored. `stored`: of each
-    metric and step the one row that is read now, where the batches may meet it."""
+    """Return the rows that lose when the batches, all of one rank of a run, are added to the stored rows.
+
+    `stored` holds, for each metric and step that the batches may meet, the one row that is read now.
+    """
     steps = _met(batches, stored)
     if not len(steps):
         return {}
@@ -61,7 +66,7 @@ def losers(batches: Sequence[Decoded], stored: Rows | None = None) -> Losers:
 
 
 def _met(batches: Sequence[Decoded], stored: Rows | None) -> NDArray[np.int64]:
-    """Steps at which a row of the batches may meet another one of its metric."""
+    """Return the steps at which a row of the batches may meet another row of its metric."""
     if stored is None and _ascending(batches):
         return np.empty(0, dtype=np.int64)
     repeated = [] if stored is None else [stored.steps]
@@ -72,7 +77,7 @@ def _met(batches: Sequence[Decoded], stored: Rows | None) -> NDArray[np.int64]:
 
 
 def _ascending(batches: Sequence[Decoded]) -> bool:
-    """Whether no step comes twice, as in most batches."""
+    """Return whether steps only grow, as in most batches, so that no step comes twice."""
     blocks = [block for decoded in batches for block in decoded.blocks]
     if not blocks:
         return True
@@ -81,7 +86,7 @@ def _ascending(batches: Sequence[Decoded]) -> bool:
 
 
 def _kindred(batches: Sequence[Decoded]) -> list[list[Block]]:
-    """Blocks that may share a metric, together."""
+    """Return the blocks in groups, such that blocks of different groups share no metric."""
     by_keys: dict[tuple[str, ...], list[Block]] = defaultdict(list)
     for decoded in batches:
         for block in decoded.blocks:
@@ -93,7 +98,7 @@ def _kindred(batches: Sequence[Decoded]) -> list[list[Block]]:
 
 
 def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Rows]:
-    """The points of the batches at some steps."""
+    """Yield the points of the batches at some steps."""
     for owner, decoded in enumerate(batches):
         for block in decoded.blocks:
             here = np.isin(block.steps, steps)
@@ -115,8 +120,10 @@ def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Ro
 
 
 def _contest(found: Sequence[Rows]) -> Losers:
-    """Of each metric and step the highest version wins. A loser is noted by the batch that it lost to, or by its own
-    where it lost to a row that was stored before."""
+    """Return the losers: for each metric and step the highest version wins.
+
+    A loser is noted by the batch that it lost to, or by its own batch where it lost to a row that was stored before.
+    """
     names, steps, versions, hashes, owners = (
         np.concatenate([getattr(rows, column) for rows in found])
         for column in ("names", "steps", "versions", "hashes", "owners")
@@ -131,7 +138,7 @@ def _contest(found: Sequence[Rows]) -> Losers:
     lost = np.flatnonzero(versions < highest)
     if not len(lost):
         return {}
-    # Of a row that is stored and comes again, the batch.
+    # Where a stored row comes again, the batch owns it.
     winners = np.maximum.reduceat(np.where(versions == highest, owners, _STORED), starts)
     winners = np.repeat(winners, sizes)[lost]
     noted_by = np.where(winners == _STORED, owners[lost], winners)

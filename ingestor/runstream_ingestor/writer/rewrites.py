@@ -1,8 +1,8 @@
-"""Finds the rows of points that lose by a flush, before it is inserted: see decision 27.
+"""Find the rows of points that lose because of a flush, before it is inserted: see decision 27.
 
-The engine keeps the newest row of each metric, rank and step, and forgets the others when it merges. What it forgets is
-noted row by row in `replaced_points`, so that a verdict knows exactly what must be left. A batch whose steps are above
-all that is stored costs a look into a dictionary.
+The engine keeps the newest row of each metric, rank and step, and forgets the others when it merges. `replaced_points`
+notes each forgotten row, so that a verdict knows exactly which rows must remain. A batch whose steps are above all
+stored ones costs a look into a dictionary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from runstream_ingestor.writer.tops import Place, Tops, place_of
 
 LOG = structlog.get_logger()
 _MAX_METRICS = 1000
-"""Named in a question; beyond it all metrics of the steps are read."""
+"""The most metrics that a query names. Above it, the query reads all metrics of the steps."""
 _STEPS_AT_ONCE = 2000
 _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
 _TOPS = """
@@ -50,24 +50,26 @@ Run = tuple[str, str, str]
 
 
 class Rewrites(Protocol):
-    """Knows which rows batches replace."""
+    """Find the rows that batches replace."""
 
     def mark(self, decoded: Decoded) -> None:
-        """Say of a batch whether it may replace rows. Called in the order in which batches are stored."""
+        """Set whether a batch may replace rows. Call this in the order in which batches are stored."""
         ...
 
     def forget(self) -> None:
-        """What was marked may be another writer's from now on."""
+        """Forget all marks: another writer may store the marked runs from now on."""
         ...
 
     async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
-        """Rows of `replaced_points`, to be stored before the batches are. Everything that was marked before them is
-        stored by now."""
+        """Return rows of `replaced_points`, which must be stored before the batches.
+
+        All batches that were marked before these are stored by now.
+        """
         ...
 
 
 class StoredRewrites:
-    """`Rewrites` by what is in ClickHouse."""
+    """Find replaced rows by reading ClickHouse."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -80,7 +82,7 @@ class StoredRewrites:
         self._tops.forget()
 
     async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
-        """Raises what `on_retry` raises."""
+        """Return rows of `replaced_points`. Raise what `on_retry` raises."""
         with_points = [decoded for decoded in batches if decoded.blocks]
         asked = [decoded for decoded in with_points if decoded.may_replace]
         stored: dict[Place, Rows] = {}
@@ -90,8 +92,10 @@ class StoredRewrites:
         return await asyncio.to_thread(_notes, with_points, {place_of(decoded) for decoded in asked}, stored)
 
     async def _meeting(self, asked: Sequence[Decoded]) -> list[Decoded]:
-        """Of batches that may meet stored rows, those that are not known to meet none. Raises
-        StorageUnavailableError."""
+        """Return the batches without those that are known to meet no stored row.
+
+        Raise StorageUnavailableError.
+        """
         first_seen = [decoded for decoded in asked if self._tops.unknown(decoded)]
         projects: dict[tuple[str, str], list[Decoded]] = defaultdict(list)
         for decoded in first_seen:
@@ -116,7 +120,7 @@ class StoredRewrites:
         return [decoded for decoded in asked if id(decoded) not in above]
 
     async def _stored(self, batches: Sequence[Decoded]) -> dict[Place, Rows]:
-        """The rows of one run that the batches may meet. Raises StorageUnavailableError."""
+        """Return the stored rows of one run that the batches may meet. Raise StorageUnavailableError."""
         team, project, run, _ = place_of(batches[0])
         steps = np.unique(np.concatenate([block.steps for decoded in batches for block in decoded.blocks]))
         tables = [
@@ -132,13 +136,13 @@ class StoredRewrites:
         return {(team, project, run, rank): rows for rank, rows in stored_rows(pa.concat_tables(tables)).items()}
 
     async def _ask(self, statement: str, **parameters: Any) -> pa.Table:
-        """Raises StorageUnavailableError."""
+        """Run a query; return no rows where they cannot be read. Raise StorageUnavailableError."""
         try:
             return await self._client.query_arrow(statement, parameters=parameters, settings=_SETTINGS)
         except Exception as error:  # noqa: BLE001  # rows that cannot be read must not keep new ones out
             if isinstance(_classified(error), StorageUnavailableError):
                 raise _classified(error) from error
-            # A verdict says that rows are damaged, or missing where none are: storing the batches again mends that.
+            # A verdict may then report damaged or missing rows wrongly: storing the batches again repairs that.
             limited_warning(LOG, "rows that may be replaced cannot be read", 10.0, error=str(error))
             return _NOTHING
 
@@ -163,7 +167,7 @@ def _classified(error: Exception) -> Exception:
 
 
 def _scope(batches: Sequence[Decoded]) -> dict[str, Any]:
-    """Ranks and metrics of batches, as parameters of a question."""
+    """Return the ranks and metrics of batches, as parameters of a query."""
     metrics = {key for decoded in batches for block in decoded.blocks for key in block.keys}
     return {
         "ranks": sorted({place_of(decoded)[3] for decoded in batches}),
@@ -183,7 +187,10 @@ def _low(decoded: Decoded) -> int:
 
 
 def _notes(batches: Sequence[Decoded], together: set[Place], stored: Mapping[Place, Rows]) -> list[Row]:
-    """`together`: ranks of which batches may meet each other, or stored rows; others meet themselves alone."""
+    """Return the rows of `replaced_points` for the batches.
+
+    Batches of the ranks in `together` may meet each other, or stored rows. Any other batch meets only itself.
+    """
     groups: dict[Place, list[Decoded]] = defaultdict(list)
     notes: list[Row] = []
     for decoded in batches:
@@ -200,7 +207,7 @@ def _rows(batches: Sequence[Decoded], lost: Losers) -> Iterator[Row]:
     written = from_us(now_us())
     for place, (versions, hashes) in lost.items():
         origin = batches[place].delivery.message.origin
-        order = np.argsort(versions)  # differences of neighbours are what is stored
+        order = np.argsort(versions)  # the column's codec stores differences of neighbours
         versions, hashes = versions[order], hashes[order]
         note = hashlib.blake2b(versions.tobytes() + hashes.tobytes(), digest_size=8).digest()
         yield {

@@ -1,4 +1,4 @@
-"""One flush: decoded batches into ClickHouse, in the order that makes the ledger true."""
+"""One flush: insert decoded batches into ClickHouse, in the order that makes the ledger true."""
 
 from __future__ import annotations
 
@@ -22,42 +22,50 @@ from runstream_ingestor.writer.decode import Block, Decoded
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 _IPC = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-"""Steps, times and versions repeat for every metric of a row: 52 bytes a point become 9, in 8 ns (measured), and
-that is what then goes through two HTTP stacks."""
+"""Steps, times and versions repeat for every metric of a row.
+
+Compression makes 9 of the 52 bytes of a point, in 8 ns (measured), and two HTTP stacks then carry only these.
+"""
 _T = TypeVar("_T")
 Retry = Callable[[Exception], Awaitable[None]]
-"""What is called before something is tried again; it raises where it should not be."""
+"""A function that is called before a retry. It raises where there should be no retry."""
 
 
 class InsertFailedError(Exception):
-    """An insert ended in an exception that says nothing of whose fault it is: the batches', the storage's or the
-    driver's."""
+    """An insert ended in an exception that does not say what caused it.
+
+    The cause may be the batches, the storage or the driver.
+    """
 
 
 class Inserter(Protocol):
-    """Puts one Arrow stream into one table."""
+    """A function that inserts one Arrow stream into one table."""
 
     async def __call__(self, table: str, columns: Sequence[str], data: bytes, token: str) -> None:
-        """Return when it is stored. Raises StorageUnavailableError (unknown whether stored: send the same again) or
-        StorageRefusedError (never will be). `token`: what the engine may know a repetition by, or empty."""
+        """Return when the data are stored.
+
+        Raise StorageUnavailableError when it is unknown whether they are stored (send the same again), or
+        StorageRefusedError when they never will be. By its `token` the engine may recognise a repetition; it may be
+        empty.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Bytes for one table, made once: an ambiguous insert is repeated with the same bytes."""
+    """The bytes for one table, made once: an ambiguous insert is repeated with the same bytes."""
 
     table: str
     columns: tuple[str, ...]
     data: bytes
     rows: int
     token: str = ""
-    """Saves work when the same is sent again; nothing rests on it."""
+    """The token saves work when the same is sent again; correctness does not depend on it."""
 
 
 @dataclass(slots=True)
 class Flush:
-    """What is inserted together."""
+    """The inserts that are stored together, and their batches."""
 
     batches: list[Decoded]
     inserts: list[Insert] = field(default_factory=list)
@@ -68,14 +76,16 @@ class Flush:
 
 
 def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], ledger: bool = True) -> Flush:
-    """Turn batches into inserts: the rows of points that lose by them, points, series, documents, rejects, and the
-    ledger last. `replaced`: rows of `replaced_points`. Without the ledger no run can be proved complete.
+    """Turn batches into inserts.
 
-    Raises whatever a batch makes one of its steps raise: the caller finds out which batch it is.
+    The order is: the rows of points that lose because of these batches, points, series, documents, rejects, and the
+    ledger last. `replaced` are rows of `replaced_points`. Without the ledger no run can be proved complete.
+
+    Raise whatever exception a batch causes: the caller finds out which batch it is.
     """
     flush = Flush(list(batches))
     if replaced:
-        # Before the points: once they are there, the engine may forget what they replace.
+        # These come before the points: once the points are there, the engine may forget the rows that they replace.
         flush.inserts.append(to_insert("replaced_points", tables.to_table("replaced_points", replaced)))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
@@ -99,11 +109,11 @@ def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], l
 
 
 async def store(flush: Flush, insert: Inserter, on_retry: Retry) -> float:
-    """Insert everything, one table after the other; an insert whose outcome is unknown is repeated with the same
-    bytes until it succeeds. Returns the seconds it took.
+    """Insert everything, one table after the other. Return the seconds it took.
 
-    Raises StorageRefusedError when the engine will never take one of them, InsertFailedError when it is open why one
-    failed: what came before it stays stored, and storing it again does no harm.
+    An insert whose outcome is unknown is repeated with the same bytes until it succeeds. Raise StorageRefusedError when
+    the engine will never accept one of the inserts, and InsertFailedError when the cause of a failure is unknown. The
+    inserts before it stay stored, and storing them again does no harm.
     """
     started = time.monotonic()
     passage("writer.before_send")
@@ -115,12 +125,12 @@ async def store(flush: Flush, insert: Inserter, on_retry: Retry) -> float:
 
 
 async def _insert_once(one: Insert, batches: Sequence[Decoded], insert: Inserter) -> None:
-    """Raises StorageUnavailableError, StorageRefusedError, InsertFailedError."""
+    """Insert one table's rows. Raise StorageUnavailableError, StorageRefusedError or InsertFailedError."""
     try:
         for decoded in batches:
             passage("writer.insert", decoded.delivery.message.origin.run)
         await insert(one.table, one.columns, one.data, one.token)
-        passage("writer.insert_applied")  # and the answer lost
+        passage("writer.insert_applied")  # the insert was applied, and its answer is lost
     except InjectedFaultError as error:
         raise StorageUnavailableError(str(error)) from error
     except (StorageUnavailableError, StorageRefusedError):
@@ -130,12 +140,15 @@ async def _insert_once(one: Insert, batches: Sequence[Decoded], insert: Inserter
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) is None or task.cancelling():
             raise
-        # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
+        # Nobody cancels this task: the driver raised it, for example when it gave a connection up.
         raise InsertFailedError(f"{one.table}: {described(error)}") from error
 
 
 def described(error: BaseException) -> str:
-    """An exception in one sentence that can be stored: what it quotes may be no valid text, or not even a text."""
+    """Return an exception as one sentence that can be stored.
+
+    The message of an exception may be no valid text, or not even a text.
+    """
     try:
         words = str(error)
     except Exception:  # noqa: BLE001  # an exception's own
@@ -144,7 +157,7 @@ def described(error: BaseException) -> str:
 
 
 async def until_done(act: Callable[[], Awaitable[_T]], on_retry: Retry) -> _T:
-    """Return what `act` returns, once the storage can be reached. Raises what `on_retry` raises."""
+    """Return the result of `act`, once the storage can be reached. Raise what `on_retry` raises."""
     delay = RETRY_MIN_S
     while True:
         try:
@@ -156,18 +169,18 @@ async def until_done(act: Callable[[], Awaitable[_T]], on_retry: Retry) -> _T:
 
 
 def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:
-    """An Arrow table as the bytes of an insert. `origin`: where its rows come from, for a token."""
+    """Return the bytes of an insert of an Arrow table. `origin` says where its rows come from, for the token."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, arrow.schema, options=_IPC) as stream:
         stream.write_table(arrow)
     data = sink.getvalue().to_pybytes()
-    # The contents belong to the token: a topic that was made anew has the same offsets, and other batches.
+    # The token covers the contents: a topic that was made anew has the same offsets, but other batches.
     token = hashlib.blake2b(origin.encode() + data, digest_size=16).hexdigest() if origin else ""
     return Insert(table, tuple(arrow.schema.names), data, arrow.num_rows, token)
 
 
 def _positions(batches: Sequence[Decoded]) -> str:
-    """`topic/partition/first-last` of each partition among the batches."""
+    """Return `topic/partition/first-last` of each partition among the batches."""
     ranges: dict[tuple[str, int], tuple[int, int]] = {}
     for decoded in batches:
         position = decoded.delivery.position

@@ -1,4 +1,4 @@
-"""Arrow schemas of the tables that are written row by row; a test holds them to the migrations."""
+"""Arrow schemas of the tables that are written row by row; a test compares them with the migrations."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ SCHEMAS: dict[str, Any] = {
 }
 _PROOFS = ("replaced_points", "rejects", "ledger")
 ORDER = (*(name for name in SCHEMAS if name not in _PROOFS), "rejects", "ledger")
-"""Behind the points. The ledger last: what it says is stored, is."""
+"""The order of the tables after the points. The ledger comes last, so that everything that it names is stored."""
 
 
 def to_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:

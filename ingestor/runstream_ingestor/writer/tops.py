@@ -1,4 +1,4 @@
-"""The highest step of each series, as far as this writer knows: a batch above it meets no stored row."""
+"""The highest known step of each series: a batch above it meets no stored row."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from runstream_ingestor.writer.decode import Decoded
 
 _MAX_NAMES = 1_000_000
-"""Of metrics, one a rank: some 150 MB. Ranks that were silent for longest are forgotten, and asked for again."""
+"""The most metrics, counted once for each rank: some 150 MB.
+
+Ranks that were silent for longest are forgotten, and read from the storage again.
+"""
 _LOWEST = np.iinfo(np.int64).min
 Place = tuple[str, str, str, int]
-"""Team, project, run, rank."""
+"""The team, project, run and rank."""
 
 
 @dataclass(slots=True)
@@ -25,7 +28,7 @@ class _Rank:
     numbers: dict[str, int] = field(default_factory=dict)
     tops: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     known: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))
-    """Whether it was asked what had been stored before this writer came."""
+    """For each metric, whether the storage was asked for rows from before this writer."""
     layouts: dict[tuple[str, ...], NDArray[np.intp]] = field(default_factory=dict)
     size: int = 0
 
@@ -43,7 +46,10 @@ class _Rank:
 
 
 class Tops:
-    """Batches are marked in the order in which they are stored; any thread may call."""
+    """The highest steps of all series.
+
+    Batches are marked in the order in which they are stored; any thread may call.
+    """
 
     def __init__(self) -> None:
         self._ranks: OrderedDict[Place, _Rank] = OrderedDict()
@@ -52,7 +58,7 @@ class Tops:
         self._lock = threading.Lock()
 
     def mark(self, decoded: Decoded) -> None:
-        """Say in `may_replace` whether the batch may meet rows of batches before it, stored or marked."""
+        """Set in `may_replace` whether the batch may meet rows of earlier batches, stored or marked."""
         if not decoded.blocks:
             decoded.may_replace = False
             return
@@ -72,18 +78,21 @@ class Tops:
             self._forget_some()
 
     def unknown(self, decoded: Decoded) -> bool:
-        """Whether it was never asked what was stored of one of the batch's series."""
+        """Return whether the storage was never asked about one of the batch's series."""
         with self._lock:
             rank = self._marked_in(decoded)
             return rank is None or not all(rank.known[rank.places(block.keys)].all() for block in decoded.blocks)
 
     def learn(self, batches: Sequence[Decoded], stored: Mapping[Place, Mapping[str, int]]) -> None:
-        """`stored`: the highest step of each series of the batches that is at or above their lowest."""
+        """Note the storage's answer about the batches' series.
+
+        `stored` has the highest step of each series that reaches the lowest step of the batches.
+        """
         with self._lock:
             for decoded in batches:
                 rank = self._marked_in(decoded)
                 if rank is None:
-                    continue  # forgotten meanwhile, and what was marked with it
+                    continue  # the rank was forgotten meanwhile, with its marks
                 for block in decoded.blocks:
                     rank.known[rank.places(block.keys)] = True
                 for metric, top in stored.get(place_of(decoded), {}).items():
@@ -92,7 +101,7 @@ class Tops:
                         rank.tops[number] = max(int(rank.tops[number]), top)
 
     def forget(self) -> None:
-        """Somebody else may store from now on."""
+        """Forget everything: another writer may store from now on."""
         with self._lock:
             self._ranks.clear()
             self._names = 0
@@ -106,7 +115,7 @@ class Tops:
         return rank
 
     def _marked_in(self, decoded: Decoded) -> _Rank | None:
-        """What the batch was marked in, where that is not forgotten."""
+        """Return the rank in which the batch was marked, or None where it is forgotten."""
         rank = self._ranks.get(place_of(decoded))
         return rank if rank is not None and rank.serial == decoded.marked else None
 

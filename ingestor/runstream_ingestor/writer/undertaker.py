@@ -1,4 +1,4 @@
-"""Keeps what was deleted deleted, whatever is delivered again: see `runstream_common.tombstones`."""
+"""Keep deleted rows deleted when batches are delivered again: see `runstream_common.tombstones`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ LOG = structlog.get_logger()
 
 class Undertaker(Protocol):
     async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
-        """The batches without what is deleted."""
+        """Return the batches without what is deleted."""
         ...
 
     async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
-        """Called when `batches` are stored and not confirmed: what was deleted meanwhile is removed again."""
+        """Remove what was deleted while `batches` were stored.
+
+        Call this when the batches are stored, and before they are confirmed.
+        """
         ...
 
 
 class TombstoneUndertaker:
-    """`Undertaker` by the tombstones in ClickHouse."""
+    """Keep deleted rows deleted, by the tombstones in ClickHouse."""
 
     def __init__(self, client: Any, instruments: WriterInstruments) -> None:
         self._client = client
         self._instruments = instruments
         self._tombstones = Tombstones(client)
         self._purged: set[Tombstone] = set()
-        """By this process. Whoever had stored a dead batch before, and died before it looked, left its rows."""
+        """The tombstones that this process purged.
+
+        An earlier writer may have stored a dead batch and died before its check.
+        """
 
     async def start(self) -> None:
-        """Raises StorageUnavailableError, StorageRefusedError."""
+        """Read the tombstones. Raise StorageUnavailableError or StorageRefusedError."""
         await self._tombstones.refresh()
 
     async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
@@ -78,13 +84,13 @@ class TombstoneUndertaker:
 
     async def _purge(self, stones: set[Tombstone], on_retry: Retry) -> None:
         LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
-        # Noted durably is enough before the commit; to wait for merges would hold up what lives.
+        # Before the commit it is enough to note the deletion durably: waiting for merges would delay living rows.
         await until_done(lambda: purge(self._client, stones, wait=False), on_retry)
         self._purged |= stones
 
 
 def _drop_metrics(decoded: Decoded, dead: dict[str, Tombstone]) -> set[Tombstone]:
-    """Take the dead metrics out of a batch; returns the tombstones that it met."""
+    """Take the dead metrics out of a batch, and return their tombstones."""
     met: set[Tombstone] = set()
     if not dead:
         return met

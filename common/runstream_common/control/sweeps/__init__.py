@@ -1,1 +1,1 @@
-"""Sweeps in the control database: what needs transactions. Who asks is checked by the caller."""
+"""The transactions of sweeps in the control database. The caller checks the rights of the user."""

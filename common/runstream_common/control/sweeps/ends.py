@@ -1,4 +1,4 @@
-"""How trials end: results, retries, trials given back, and the guard against an agent that burns them."""
+"""The ends of trials: results, retries, trials given back, and the guard against agents whose trials all fail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from runstream_common.control.sweeps.model import (
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Of an objective; what the transactions need of it."""
+    """The part of an objective that the transactions need."""
 
     maximize: bool
     target: float | None = None
@@ -42,7 +42,7 @@ class Goal:
 
 
 def end(connection: Connection, sweep: str, said: End, goals: Sequence[Goal], limits: Limits, now: int) -> Ended | None:
-    """None: there is no such trial."""
+    """Record the end of a trial. Return None when there is no such trial."""
     ledger = Ledger.open(connection, sweep, now)
     which = (trials.c.sweep == sweep, trials.c.number == said.number)
     row = connection.execute(select(trials).where(*which)).one_or_none()
@@ -51,7 +51,7 @@ def end(connection: Connection, sweep: str, said: End, goals: Sequence[Goal], li
         return None
     if row.lease != said.lease or row.agent != said.agent:
         return Ended(row, False, False, ledger.verdict(agent))
-    if row.state not in (Trial.RUNNING, Trial.QUEUED):  # said before: the answer was lost
+    if row.state not in (Trial.RUNNING, Trial.QUEUED):  # the agent reported it before, and the answer was lost
         return Ended(row, True, False, ledger.verdict(agent))
     state, change = _became(ledger, row, said, goals, limits)
     change |= {
@@ -79,11 +79,11 @@ def end(connection: Connection, sweep: str, said: End, goals: Sequence[Goal], li
 def _became(
     ledger: Ledger, row: TrialRow, said: End, goals: Sequence[Goal], limits: Limits
 ) -> tuple[Trial, dict[str, Any]]:
-    """The trial's state, and what else changes."""
+    """Return the trial's new state, and the other columns that change."""
     match said.outcome:
         case Outcome.FINISHED:
             return Trial.FINISHED, {"message": "", "exit_code": said.exit_code, **_result(ledger, said, goals)}
-        case Outcome.STOPPED | Outcome.FAILED | Outcome.PREEMPTED if row.stop:  # how it died of the order
+        case Outcome.STOPPED | Outcome.FAILED | Outcome.PREEMPTED if row.stop:  # it was ordered to stop
             state, change = stopped(row.stop)
             result = _result(ledger, said, goals) if state is Trial.PRUNED else {}
             return state, {**change, "message": row.stop_reason, **result}
@@ -117,7 +117,7 @@ def _result(ledger: Ledger, said: End, goals: Sequence[Goal]) -> dict[str, Any]:
 
 
 def known(ledger: Ledger, values: Sequence[float]) -> dict[str, Any]:
-    """Columns of a trial whose values are known."""
+    """Return the columns of a trial whose values are known."""
     first = float(values[0])
     return {
         "value_state": Value.KNOWN.value,
@@ -128,7 +128,7 @@ def known(ledger: Ledger, values: Sequence[float]) -> dict[str, Any]:
 
 
 def check_target(ledger: Ledger, number: int, values: Sequence[float], goals: Sequence[Goal]) -> None:
-    """Finish the sweep where a trial reached the target of an objective."""
+    """Finish the sweep when the trial's values reach the target of an objective."""
     if ledger["state"] not in (State.RUNNING, State.PAUSED):
         return
     for value, goal in zip(values, goals, strict=False):
@@ -145,8 +145,10 @@ def record(
     goals: Sequence[Goal],
     now: int,
 ) -> int:
-    """Write the values of trials that awaited them; a text instead says why there are none. Returns how many were
-    written: others may have written the same."""
+    """Write the values of trials that awaited them. A text in place of values says why there are none.
+
+    Return how many trials were written: another process may have written the same ones.
+    """
     ledger = Ledger.open(connection, sweep, now)
     if ledger is None:
         return 0
@@ -171,7 +173,7 @@ def record(
 
 
 def _judge(connection: Connection, ledger: Ledger, agent: AgentRow, said: End, limits: Limits) -> AgentRow:
-    """Count the end for its agent; stop the agent whose trials fail one after the other."""
+    """Count the end for its agent, and stop an agent whose trials fail one after the other."""
     failed = said.outcome is Outcome.FAILED
     counted = failed or said.outcome in (Outcome.FINISHED, Outcome.STOPPED)
     change: dict[str, Any] = {"seen_us": ledger.now}
@@ -194,7 +196,7 @@ def _judge(connection: Connection, ledger: Ledger, agent: AgentRow, said: End, l
 
 
 def _guard(agent: AgentRow, recent: Sequence[int], ends: int, limits: Limits) -> str:
-    """Why the agent must stop; empty: it need not. `recent`: when its last trials failed, since the last success."""
+    """Return why the agent must stop, or an empty text. `recent`: its failures since the last success, in us."""
     limit = agent.failure_limit
     if len(recent) >= limit and recent[-1] - recent[-limit] <= agent.failure_window_s * 1e6:
         return f"its last {limit} trials failed within {agent.failure_window_s:g} s"
@@ -204,7 +206,7 @@ def _guard(agent: AgentRow, recent: Sequence[int], ends: int, limits: Limits) ->
 
 
 def stop_all(connection: Connection, ledger: Ledger, reason: str) -> None:
-    """Cancelling: running trials are told to stop, those of the pool are cancelled."""
+    """Tell the running trials of a cancelled sweep to stop, and cancel those in the pool."""
     of_sweep = trials.c.sweep == ledger["id"]
     connection.execute(
         update(trials)

@@ -1,4 +1,4 @@
-"""Handing trials out: one transaction for all agents of a sweep that ask at the same time."""
+"""Hand trials out, in one transaction for all agents of a sweep that ask at the same time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _WAIT = "all trials are under way: some may come back"
 def lease(
     connection: Connection, sweep: str, asks: Sequence[Ask], search: Search, limits: Limits, now: int
 ) -> list[Answer]:
-    """One answer an ask. A request that was answered before, and whose trials still run, gets the same ones."""
+    """Return one answer for each ask.
+
+    A request that was answered before, and whose trials still run, gets the same trials.
+    """
     ledger = Ledger.open(connection, sweep, now)
     if ledger is None:
         return [DELETED] * len(asks)
@@ -80,7 +83,10 @@ def _nothing(ledger: Ledger, none_left: bool) -> Answer:
 def _give(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], search: Search
 ) -> tuple[list[list[TrialRow | FreshTrial]], bool]:
-    """Trials for each, the first for all before the second for any; and whether there are no more to give."""
+    """Return trials for each ask, and whether there are no more to give.
+
+    Every agent gets its first trial before any agent gets its second.
+    """
     if not wanting:
         return [], True
     turns = _turns([ask.count for ask, _ in wanting])
@@ -124,7 +130,7 @@ def _grant(ask: Ask, agent: Any, now: int) -> dict[str, Any]:
 def _returned(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], turns: Sequence[int]
 ) -> Sequence[TrialRow]:
-    """Trials of the pool, the earliest first."""
+    """Hand out trials of the pool, the earliest first."""
     if not turns or not ledger[Trial.QUEUED]:
         return []
     query = select(trials.c.number, trials.c.attempt, trials.c.run, trials.c.resume).where(
@@ -148,7 +154,7 @@ def _returned(
 def _fresh(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[Ask, Any]], turns: Sequence[int], search: Search
 ) -> list[FreshTrial]:
-    """New trials."""
+    """Draw and hand out new trials."""
     may_draw = ledger.may_draw
     count = len(turns) if may_draw is None else min(len(turns), may_draw)
     if not count:
@@ -159,7 +165,7 @@ def _fresh(
         query = select(trials.c.number).where(trials.c.sweep == sweep, trials.c.digest == digest)
         return connection.execute(query.limit(1)).first() is not None
 
-    # A grid never repeats itself: it need only look where trials came from elsewhere.
+    # A grid never repeats itself, so it looks for known trials only where some were added from elsewhere.
     never = ledger["method"] == "grid" and not ledger[Trial.ADDED]
     drawn = search.draw(first, int(ledger["place"]), count, (lambda _: False) if never else known)
     own = []
@@ -179,7 +185,7 @@ def _fresh(
 
 
 def blank(sweep: str, number: int, parameters: str, digest: str, now: int) -> dict[str, Any]:
-    """A trial of which nothing is known."""
+    """Return the columns of a trial about which nothing is known."""
     return {
         **together.BLANK,
         "sweep": sweep,
@@ -191,15 +197,17 @@ def blank(sweep: str, number: int, parameters: str, digest: str, now: int) -> di
 
 
 def run_name(sweep: str, number: int, attempt: int) -> str:
-    """Of a trial's attempt: one run each, but for a preempted one, whose run is continued."""
+    """Return the run's name for an attempt of a trial. A preempted attempt continues its run, under its name."""
     return f"{sweep}-{number}" if attempt == 1 else f"{sweep}-{number}-{attempt}"
 
 
 def expire(connection: Connection, ledger: Ledger, limits: Limits) -> int:
-    """Give trials whose lease ran out back to the pool. Their lease still names their last agent: it may go on with
-    them until another has them."""
+    """Give trials whose lease ran out back to the pool. Return their number.
+
+    Their lease still names their last agent: it may go on with them until another agent has them.
+    """
     query = select(trials).where(
-        func.coalesce(trials.c.sweep, "") == ledger["id"],  # so that the index of expiries is taken, not all under way
+        func.coalesce(trials.c.sweep, "") == ledger["id"],  # so that the index of expiries is used, not that of states
         trials.c.state == Trial.RUNNING.value,
         trials.c.expires_us < ledger.now,
     )
@@ -228,14 +236,17 @@ def expire(connection: Connection, ledger: Ledger, limits: Limits) -> int:
 
 
 def stopped(cause: str) -> tuple[Trial, dict[str, Any]]:
-    """What a trial becomes that was told to stop."""
+    """Return the state, and other columns, of a trial that was told to stop."""
     if cause == Cause.PRUNED:
         return Trial.PRUNED, {"value_state": Value.PENDING.value}
     return Trial.CANCELLED, {}
 
 
 def beat(connection: Connection, sweep: str, agent_id: str, beats: Sequence[Beat], now: int) -> Beaten:
-    """Renew what is the agent's, and say what must stop. A trial in the pool that was the agent's is so again."""
+    """Renew the agent's leases, and return the orders to stop.
+
+    A trial that was the agent's and is in the pool becomes the agent's again.
+    """
     ledger = Ledger.open(connection, sweep, now)
     agent = connection.execute(select(agents).where(agents.c.id == agent_id)).one_or_none()
     if ledger is None or agent is None:
@@ -265,7 +276,7 @@ def beat(connection: Connection, sweep: str, agent_id: str, beats: Sequence[Beat
 
 
 def order_stop(connection: Connection, ledger: Ledger, orders: Mapping[int, str], cause: Cause) -> int:
-    """Tell running trials to stop; those told before keep their reason."""
+    """Tell running trials to stop, and return how many were told. Trials told before keep their reason."""
     told = 0
     for number, reason in orders.items():
         which = (

@@ -1,4 +1,4 @@
-"""A sweep's row under its lock: counts that are moved, and what follows from them."""
+"""A sweep's row under its lock: its counts, and the state that follows from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runstream_common.control.sweeps.model import SERVER, Answer, Cause, State, 
 
 
 class Ledger:
-    """Reads the row for update, collects changes to it, and writes them with `save()`."""
+    """Read the row for update, collect changes to it, and write them with `save()`."""
 
     def __init__(self, connection: Connection, row: SweepRow, now: int) -> None:
         self._connection = connection
@@ -21,7 +21,10 @@ class Ledger:
 
     @classmethod
     def open(cls, connection: Connection, sweep: str, now: int) -> Ledger | None:
-        """None: there is no such sweep. Others wait for the row until the transaction ends."""
+        """Lock and read the sweep's row, or return None when there is no such sweep.
+
+        Other transactions wait for the row until this one ends.
+        """
         row = connection.execute(select(sweeps).where(sweeps.c.id == sweep).with_for_update()).one_or_none()
         return None if row is None else cls(connection, row, now)
 
@@ -35,7 +38,7 @@ class Ledger:
 
     @property
     def trials(self) -> int:
-        """Drawn, for the run cap; those added from elsewhere are not."""
+        """The number of drawn trials, for the run cap; trials added from elsewhere do not count."""
         return sum(self[state] for state in Trial if state is not Trial.ADDED)
 
     @property
@@ -44,7 +47,7 @@ class Ledger:
 
     @property
     def may_draw(self) -> int | None:
-        """New trials that the run cap allows; None: any number."""
+        """The number of new trials that the run cap allows; None allows any number."""
         cap = self["run_cap"]
         if self["exhausted"]:
             return 0
@@ -70,7 +73,7 @@ class Ledger:
         self.note(author, action, reason)
 
     def settle(self) -> None:
-        """Finish the sweep where nothing is left to do, or a budget is spent."""
+        """Finish the sweep when no work is left, or a budget is spent."""
         if self["state"] not in (State.RUNNING, State.PAUSED):
             return
         spent = self.budget_spent()
@@ -81,7 +84,7 @@ class Ledger:
             self.set_state(State.FINISHED, f"all {self.trials} trials of {what} ended", SERVER, "finished")
 
     def budget_spent(self) -> str:
-        """Which, in words; empty: none."""
+        """Return a sentence about the budget that is spent, or an empty text."""
         wall, trial_time, cost = self["wall_time_s"], self["trial_time_s"], self["cost_limit"]
         if wall and self["started_us"] and self.now - self["started_us"] >= wall * 1e6:
             return f"the budget of {wall:g} s since the first trial is spent"
@@ -92,7 +95,7 @@ class Ledger:
         return ""
 
     def verdict(self, agent: Any = None) -> Answer:
-        """What an agent is to do, whatever trials there are: GO where nothing is against going on."""
+        """Return what an agent must do, regardless of the trials there are. GO means that it may go on."""
         if agent is not None and agent.state != "active":
             return Answer(Verdict.STOP, cause=Cause.FAILURE_GUARD, reason=agent.reason)
         match self["state"]:

@@ -1,4 +1,4 @@
-"""What goes in and out of the sweeps' transactions."""
+"""The inputs and outputs of the sweeps' transactions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, Protocol
 from sqlalchemy import Row
 
 SweepRow = Row[Any]
-"""Of `sweep_tables.sweeps`."""
+"""A row of `sweep_tables.sweeps`."""
 TrialRow = Row[Any]
-"""Of `sweep_tables.trials`."""
+"""A row of `sweep_tables.trials`."""
 AgentRow = Row[Any]
-"""Of `sweep_tables.agents`."""
+"""A row of `sweep_tables.agents`."""
 SERVER = "runstream"
-"""The author of what the server does by itself; no user may be called so by accident: it is only shown."""
+"""The author of the server's own changes. A user may have the same name: it is only shown."""
 
 
 class FreshTrial(SimpleNamespace):
@@ -25,7 +25,7 @@ class FreshTrial(SimpleNamespace):
 
 
 class State(enum.StrEnum):
-    """Of a sweep."""
+    """The state of a sweep."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -46,7 +46,7 @@ class Trial(enum.StrEnum):
 
 
 class Value(enum.StrEnum):
-    """What is known of a trial's result."""
+    """Whether, and from where, a trial's result is known."""
 
     NONE = ""
     PENDING = "pending"
@@ -55,7 +55,7 @@ class Value(enum.StrEnum):
 
 
 class Cause(enum.StrEnum):
-    """Why something must stop."""
+    """Why a trial, or an agent, must stop."""
 
     SWEEP_FINISHED = "finished"
     SWEEP_CANCELLED = "cancelled"
@@ -72,7 +72,7 @@ class Verdict(enum.StrEnum):
     PAUSED = "paused"
     STOP = "stop"
     AGAIN = "again"
-    """Nothing was proposed this time, though there may be something: the caller asks again at once."""
+    """The search proposed nothing this time, though it may propose something later: the caller asks again at once."""
 
 
 class Outcome(enum.StrEnum):
@@ -94,30 +94,33 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Drawn:
     proposals: list[Proposal]
-    """Perhaps fewer than were asked for, or none: ask again from `place`."""
+    """The list may be shorter than requested, or empty: ask again from `place`."""
     place: int = 0
     """Where the next drawing begins; only a grid has one."""
     exhausted: bool = False
-    """There will never be another."""
+    """The search will never propose another configuration."""
 
 
 Known = Callable[[str], bool]
-"""Whether a configuration of this digest was drawn or added before."""
+"""A function that tells whether a configuration of this digest was drawn or added before."""
 
 
 class Search(Protocol):
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:
-        """Configurations for the trials `number`, `number` + 1, ... Deterministic given these and what is known."""
+        """Return configurations for the trials `number`, `number` + 1, ...
+
+        The result is deterministic, given the arguments and the known configurations.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An agent that comes, or comes again under its name."""
+    """An agent that registers, for the first time or again under its name."""
 
     user: str
     name: str
     fields: Mapping[str, Any]
-    """Columns that are the agent's own to say: host, lease, guard."""
+    """The columns that the agent itself sets: host, lease, guard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +145,12 @@ class Beat:
     number: int
     lease: str
     run: str = ""
-    """Empty: as it was."""
+    """The name of the run; empty keeps the earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A trial must stop."""
+    """The order to stop a trial."""
 
     number: int
     cause: Cause
@@ -160,13 +163,13 @@ class Beaten:
 
     orders: list[Order]
     answer: Answer
-    """What the agent is to do besides."""
+    """The order to the agent itself."""
     lease_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What an agent says of a trial."""
+    """An agent's report that a trial ended."""
 
     agent: str
     number: int
@@ -185,12 +188,12 @@ class Ended:
     accepted: bool
     requeued: bool
     answer: Answer
-    """What the agent is to do besides."""
+    """The order to the agent itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a trial and an agent may do before they are given up."""
+    """The limits at which a trial or an agent is given up."""
 
     losses: int
     initial_failures: int

@@ -1,4 +1,4 @@
-"""Questions to the sweeps' tables: nothing is changed here."""
+"""Queries on the sweeps' tables: no method changes anything."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from runstream_common.control.sweeps.model import AgentRow, State, SweepRow, Tri
 from runstream_common.times import now_us
 
 _TOGETHER = 1000
-"""Numbers in one question: SQLite takes 32,766 values."""
+"""The most trial numbers in one query: SQLite takes 32,766 values."""
 
 
 class SweepQuestions(Database):
-    """All methods raise ControlUnavailableError."""
+    """Read the sweeps' tables. All methods raise ControlUnavailableError."""
 
     @in_thread
     def sweep(self, sweep: str) -> SweepRow | None:
@@ -28,7 +28,7 @@ class SweepQuestions(Database):
     def sweeps_of(
         self, team: str, project: str, state: str, after: tuple[int, str] | None, limit: int
     ) -> Sequence[SweepRow]:
-        """Newest first. `after`: created_us and id of the last row of the page before."""
+        """Return sweeps, newest first. `after`: created_us and id of the last row of the page before."""
         where: list[ColumnElement[bool]] = [sweeps.c.team == team, sweeps.c.project == project]
         if state:
             where.append(sweeps.c.state == state)
@@ -42,20 +42,20 @@ class SweepQuestions(Database):
 
     @in_thread
     def changes_of(self, sweep: str, before: int | None, limit: int) -> Sequence[Any]:
-        """Newest first. `before`: id of the last row of the page before."""
+        """Return changes, newest first. `before`: the id of the last row of the page before."""
         where = [changes.c.sweep == sweep] + ([changes.c.id < before] if before is not None else [])
         with self._reading.connect() as connection:
             return connection.execute(select(changes).where(*where).order_by(changes.c.id.desc()).limit(limit)).all()
 
     @in_thread
     def agents_named(self, names: Sequence[str]) -> Mapping[str, AgentRow]:
-        """By id; those that there are."""
+        """Return those of the named agents that exist, by id."""
         with self._reading.connect() as connection:
             return {row.id: row for row in connection.execute(select(agents).where(agents.c.id.in_(set(names))))}
 
     @in_thread
     def agents_of(self, sweep: str, start: int, limit: int) -> tuple[Sequence[AgentRow], Mapping[str, int]]:
-        """Last seen first; and how many trials each runs."""
+        """Return agents, the one seen last first, and how many trials each of them runs."""
         query = select(agents).where(agents.c.sweep == sweep).order_by(agents.c.seen_us.desc(), agents.c.id)
         busy = select(trials.c.agent, func.count()).where(
             trials.c.sweep == sweep, trials.c.state == Trial.RUNNING.value
@@ -66,7 +66,7 @@ class SweepQuestions(Database):
 
     @in_thread
     def agents_alive(self, sweep: str) -> int:
-        """Heard of within their lease."""
+        """Return the number of active agents that were heard of within their lease."""
         silence = agents.c.seen_us + agents.c.lease_s * 1_000_000
         where = (agents.c.sweep == sweep, agents.c.state == "active", silence >= now_us())
         with self._reading.connect() as connection:
@@ -74,7 +74,7 @@ class SweepQuestions(Database):
 
     @in_thread
     def reports_of(self, sweep: str, numbers: Sequence[int]) -> Mapping[int, list[float]]:
-        """Finite reported values by trial, by step."""
+        """Return the finite reported values of each trial, in the order of steps."""
         found: dict[int, list[float]] = {}
         query = select(reports).where(reports.c.sweep == sweep, reports.c.number.in_(numbers))
         with self._reading.connect() as connection:
@@ -85,7 +85,10 @@ class SweepQuestions(Database):
 
     @in_thread
     def standing(self, wanted: Mapping[str, Sequence[int]]) -> Sequence[Any]:
-        """sweep, number, run, attempt, stop, stop_reason, team, project of trials, by their sweeps' numbers."""
+        """Return one row for each trial that exists. `wanted`: trial numbers by sweep.
+
+        The columns are sweep, number, run, attempt, stop, stop_reason, team, project.
+        """
         columns = (trials.c.sweep, trials.c.number, trials.c.run, trials.c.attempt, trials.c.stop, trials.c.stop_reason)
         query = select(*columns, sweeps.c.team, sweeps.c.project).join(sweeps, sweeps.c.id == trials.c.sweep)
         found: list[Any] = []
@@ -98,7 +101,7 @@ class SweepQuestions(Database):
 
     @in_thread
     def to_tend(self) -> list[str]:
-        """Sweeps with something to do: an expired lease, or a budget of time."""
+        """Return the sweeps that have an expired lease or a budget of time."""
         expired = select(trials.c.sweep).where(trials.c.state == Trial.RUNNING.value, trials.c.expires_us < now_us())
         timed = select(sweeps.c.id).where(
             sweeps.c.state == State.RUNNING.value, sweeps.c.wall_time_s > 0, sweeps.c.started_us.is_not(None)
@@ -108,21 +111,21 @@ class SweepQuestions(Database):
 
     @in_thread
     def awaiting_values(self, limit: int) -> Sequence[TrialRow]:
-        """Ended trials whose values are to be read from their runs, of all sweeps."""
+        """Return ended trials, of all sweeps, whose values must still be read from their runs."""
         query = select(trials).where(trials.c.value_state == Value.PENDING.value)
         with self._reading.connect() as connection:
             return connection.execute(query.order_by(trials.c.ended_us).limit(limit)).all()
 
     @in_thread
     def results_after(self, sweep: str, order: int) -> Sequence[TrialRow]:
-        """Trials whose result is known, in the order in which it became so."""
+        """Return the trials with a result after `order`, in the order in which the results became known."""
         where = (trials.c.sweep == sweep, trials.c.result_order > order)
         with self._reading.connect() as connection:
             return connection.execute(select(trials).where(*where).order_by(trials.c.result_order)).all()
 
     @in_thread
     def pending(self, sweep: str) -> Sequence[TrialRow]:
-        """Trials whose result is to come, by number."""
+        """Return the trials whose result is still to come, by number."""
         under_way = trials.c.state.in_([Trial.QUEUED.value, Trial.RUNNING.value])
         where = (trials.c.sweep == sweep, under_way | (trials.c.value_state == Value.PENDING.value))
         with self._reading.connect() as connection:
@@ -130,7 +133,10 @@ class SweepQuestions(Database):
 
     @in_thread
     def early_stopping(self) -> Sequence[SweepRow]:
-        """Sweeps whose running trials may have to be stopped: the caller looks whether their definition says so."""
+        """Return the sweeps whose running trials may have to be stopped.
+
+        The caller checks whether the sweep's definition asks for early stopping.
+        """
         live = sweeps.c.state.in_([State.RUNNING.value, State.PAUSED.value, State.FINISHED.value])
         where = (live, sweeps.c.running > 0, sweeps.c.early_off.is_(False))
         with self._reading.connect() as connection:
@@ -138,7 +144,7 @@ class SweepQuestions(Database):
 
     @in_thread
     def judged(self, sweep: str) -> Sequence[Any]:
-        """Trials that early stopping looks at: all that ran."""
+        """Return the trials that early stopping looks at: running, finished and pruned ones."""
         ran = [state.value for state in (Trial.RUNNING, Trial.FINISHED, Trial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(ran))
         columns = (trials.c.number, trials.c.run, trials.c.state, trials.c.stop, trials.c.value_state)
@@ -156,7 +162,7 @@ class SweepQuestions(Database):
         after: int | None = None,
         limit: int,
     ) -> Sequence[TrialRow]:
-        """By number. `after`: the number of the last row of the page before."""
+        """Return trials by number. `after`: the number of the last row of the page before."""
         where: list[ColumnElement[bool]] = [trials.c.sweep == sweep]
         if states:
             where.append(trials.c.state.in_(states))
@@ -170,7 +176,7 @@ class SweepQuestions(Database):
 
     @in_thread
     def ranked(self, sweep: str, states: Sequence[str], maximize: bool, start: int, limit: int) -> Sequence[TrialRow]:
-        """Trials with a value of the first objective, best first; NaN last; ties by number."""
+        """Return trials with a value of the first objective, best first, NaN last, ties by number."""
         where: list[ColumnElement[bool]] = [trials.c.sweep == sweep, trials.c.value_state == Value.KNOWN.value]
         if states:
             where.append(trials.c.state.in_(states))
@@ -181,7 +187,10 @@ class SweepQuestions(Database):
 
     @in_thread
     def values_of(self, sweep: str, limit: int) -> Sequence[Any]:
-        """number, state, ended_us, values_json, result_order of trials with values, in the order of the results."""
+        """Return the trials with values, in the order of the results.
+
+        The columns are number, state, ended_us, values_json, result_order.
+        """
         columns = (trials.c.number, trials.c.state, trials.c.ended_us, trials.c.values_json, trials.c.result_order)
         where = (trials.c.sweep == sweep, trials.c.value_state == Value.KNOWN.value)
         with self._reading.connect() as connection:
@@ -189,14 +198,14 @@ class SweepQuestions(Database):
 
     @in_thread
     def value_counts(self, sweep: str) -> Mapping[str, int]:
-        """Trials by what is known of their value."""
+        """Return the number of trials in each state of their value."""
         query = select(trials.c.value_state, func.count()).where(trials.c.sweep == sweep)
         with self._reading.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query.group_by(trials.c.value_state))}
 
     @in_thread
     def ended_since(self, sweep: str, since_us: int) -> int:
-        """Trials that ended, in whatever way, from that moment on."""
+        """Return the number of trials that finished, failed or were pruned from that moment on."""
         done = [state.value for state in (Trial.FINISHED, Trial.FAILED, Trial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(done), trials.c.ended_us >= since_us)
         with self._reading.connect() as connection:

@@ -1,4 +1,4 @@
-"""Agents that come: one transaction for all of a sweep that come at the same time."""
+"""Register agents, in one transaction for all agents of a sweep that come at the same time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def register(connection: Connection, sweep: str, calls: Sequence[Registration], 
     """See `SweepStore.register`."""
     if connection.execute(select(sweeps.c.id).where(sweeps.c.id == sweep)).first() is None:
         return None
-    wanted = {(call.user, call.name): call for call in calls}  # of two calls in one name, the later one's fields hold
+    wanted = {(call.user, call.name): call for call in calls}  # of two calls with one name, the later one wins
     known = {key: row.id for key, row in _rows(connection, sweep, wanted).items()}
     fresh = [
         {"id": secrets.token_hex(8), "sweep": sweep, "user": call.user, "name": call.name, **_NEW, "created_us": now}

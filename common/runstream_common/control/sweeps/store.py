@@ -1,7 +1,7 @@
-"""Sweeps in the control database. The caller has checked who may: nothing here asks for rights.
+"""Sweeps in the control database. The caller checks the user's rights: no method here does.
 
-Safe to use from one event loop; several processes may use one database, and each may end at any moment: there is no
-state but the rows.
+A store is for one event loop. Several processes may use one database, and each may end at any moment: there is no state
+but the rows.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class SweepStore(SweepQuestions):
-    """All methods raise ControlUnavailableError."""
+    """Change the sweeps' tables. All methods raise ControlUnavailableError."""
 
     limits = Limits(losses=10, initial_failures=5)
 
     @in_thread
     def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, Any]) -> SweepRow:
-        """Makes the project where it does not exist. The same user's same request gives the same sweep."""
+        """Make a sweep, and its project where it does not exist.
+
+        A repeated request of the same user gets the same sweep.
+        """
         now = now_us()
         with self._writing() as connection:
             if request_id:
@@ -94,7 +97,7 @@ class SweepStore(SweepQuestions):
 
     @in_thread
     def update(self, sweep: str, user: str, fields: Mapping[str, Any]) -> SweepRow | None:
-        """Set columns; the history says what was what. None: there is no such sweep."""
+        """Set columns, and note the old and new values. Return None when there is no such sweep."""
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is None:
@@ -111,7 +114,10 @@ class SweepStore(SweepQuestions):
 
     @in_thread
     def command(self, sweep: str, user: str, state: State, action: str, reason: str) -> SweepRow | None:
-        """Change the state; the caller has checked that it may be changed so. None: there is no such sweep."""
+        """Change the state. Return None when there is no such sweep.
+
+        The caller has checked that this change is allowed.
+        """
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is None:
@@ -129,7 +135,7 @@ class SweepStore(SweepQuestions):
 
     @in_thread
     def delete(self, sweep: str) -> int:
-        """With everything of it; returns the number of its trials."""
+        """Delete a sweep with all its rows, and return the number of its trials."""
         with self._writing() as connection:
             Ledger.open(connection, sweep, now_us())
             count = 0
@@ -141,33 +147,36 @@ class SweepStore(SweepQuestions):
 
     @in_thread
     def register(self, sweep: str, calls: Sequence[Registration]) -> list[AgentRow] | None:
-        """Agents, in their order. Again with the same name: the same agent, beginning anew. None: no such sweep."""
+        """Register agents and return their rows in order, or None when there is no such sweep.
+
+        An agent that registers again under its name gets the same row, with its counts set back.
+        """
         with self._writing() as connection:
             return registering.register(connection, sweep, calls, now_us())
 
     @in_thread
     def lease(self, sweep: str, asks: Sequence[Ask], search: Search) -> list[Answer]:
-        """One answer an ask, in their order."""
+        """Return one answer for each ask, in their order."""
         with self._writing() as connection:
             return leases.lease(connection, sweep, asks, search, self.limits, now_us())
 
     @in_thread
     def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Beat]]]) -> list[Beaten]:
-        """Heartbeats of agents of one sweep."""
+        """Answer heartbeats of agents of one sweep, in their order."""
         with self._writing() as connection:
             now = now_us()
             return [leases.beat(connection, sweep, agent, beats, now) for agent, beats in calls]
 
     @in_thread
     def end(self, sweep: str, calls: Sequence[End], goals: Sequence[Goal]) -> list[Ended | None]:
-        """Ends of trials of one sweep. None: there is no such trial."""
+        """Record ends of trials of one sweep. The answer is None where there is no such trial."""
         with self._writing() as connection:
             now = now_us()
             return [ends.end(connection, sweep, said, goals, self.limits, now) for said in calls]
 
     @in_thread
     def report(self, sweep: str, agent: str, number: int, lease: str, values: Mapping[int, float]) -> Order | None:
-        """Keep values under way; the order to stop, where there is one."""
+        """Store values of a running trial. Return an order to stop it, or None."""
         which = (trials.c.sweep == sweep, trials.c.number == number)
         with self._writing() as connection:
             row = connection.execute(select(trials).where(*which)).one_or_none()
@@ -181,14 +190,14 @@ class SweepStore(SweepQuestions):
 
     @in_thread
     def order_stop(self, sweep: str, orders: Mapping[int, str], cause: Cause) -> int:
-        """Tell running trials to stop, each with its reason; returns how many had not been told."""
+        """Tell running trials to stop, each with its reason. Return how many were told now."""
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             return 0 if ledger is None else leases.order_stop(connection, ledger, orders, cause)
 
     @in_thread
     def tend(self, sweep: str) -> None:
-        """Give expired trials back, finish what is finished."""
+        """Give expired trials back, and finish the sweep when no work is left."""
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
             if ledger is not None:
@@ -200,8 +209,11 @@ class SweepStore(SweepQuestions):
     def add(
         self, sweep: str, user: str, known: Sequence[tuple[Proposal, str, Sequence[float]]], request_id: str
     ) -> list[int]:
-        """Trials from elsewhere: configuration, run, values (none: to be read from the run). Empty: no such sweep. The
-        same request again gives the same numbers."""
+        """Add trials from elsewhere: configuration, run, values. Return their numbers.
+
+        A trial without values gets them from its run later. The list is empty when there is no such sweep. A repeated
+        request gets the same numbers.
+        """
         with self._writing() as connection:
             now = now_us()
             ledger = Ledger.open(connection, sweep, now)

@@ -1,4 +1,4 @@
-"""The statements of a lease: each is one for all agents that ask, and is written once."""
+"""The statements of a lease. Each statement serves all agents that ask, and is compiled once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ BLANK: Mapping[str, Any] = {
     "stop_reason": "",
     "cost": 0.0,
 }
-"""Columns of a trial of which nothing is known."""
+"""The columns of a trial about which nothing is known."""
 OWN = ("number", "parameters", "digest", "run", "agent", "lease", "request_id", "expires_us")
-"""Columns in which the fresh trials of one lease differ."""
+"""The columns in which the fresh trials of one lease differ."""
 _OWN_COLUMNS = tuple(trials.c[name] for name in OWN)
 _SHARED = {**BLANK, "attempt": 1, "state": Trial.RUNNING.value}
 _SAME = {name: value for name, value in _SHARED.items() if name not in OWN}
@@ -42,7 +42,7 @@ _UNKNOWN = {"ended_us": None, "value": None, "result_order": None}
 
 
 def asking(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
-    """Of agents, by id: what a lease needs of them."""
+    """Return the columns of agents that a lease needs, by agent id."""
     dialect = connection.dialect.name
     found = connection.execute(_asking(dialect), {"names": many.values(dialect, names)})
     return {row.id: row for row in found}
@@ -54,7 +54,7 @@ def seen(connection: Connection, names: Sequence[str], now: int) -> None:
 
 
 def repeated(connection: Connection, sweep: str, asks: Sequence[Ask]) -> Mapping[tuple[str, str], list[TrialRow]]:
-    """Trials under way that were given before, by agent and request, in their order."""
+    """Return running trials that the same requests were given before, by agent and request."""
     dialect = connection.dialect.name
     requests = list({ask.request_id for ask in asks})
     given = connection.execute(_repeated(dialect), {"sweep": sweep, "requests": many.values(dialect, requests)})
@@ -66,7 +66,10 @@ def repeated(connection: Connection, sweep: str, asks: Sequence[Ask]) -> Mapping
 
 
 def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequence[Any]]) -> list[FreshTrial]:
-    """New trials, under way from now on. `own`: at least one, with its values of the columns OWN."""
+    """Insert new trials that run from now on.
+
+    `own` has at least one row, with the values of the columns OWN.
+    """
     dialect = connection.dialect.name
     given = many.row_values(dialect, _OWN_COLUMNS, "fresh", own)
     connection.execute(_write_fresh(dialect), {**given, "sweep": sweep, "now": now})
@@ -87,8 +90,11 @@ def _seen(dialect: str) -> Update:
 
 @functools.cache
 def _repeated(dialect: str) -> Select[Any]:
-    """By an index of request ids alone, and with the sweep in a form that no index suits. Of a sweep younger than its
-    statistics PostgreSQL expects one trial, takes any index that begins with the sweep, and reads all its trials."""
+    """Return the query for trials by request id, in a form that only the index of request ids suits.
+
+    While a sweep is younger than its statistics, PostgreSQL expects one trial in it, takes any index that begins with
+    the sweep, and reads all its trials.
+    """
     of_sweep = func.coalesce(trials.c.sweep, "") == bindparam("sweep")
     return select(trials).where(many.among(dialect, trials.c.request_id, "requests"), of_sweep)
 
