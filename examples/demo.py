@@ -73,7 +73,7 @@ async def _demo(data: Path, epochs: int, stay: bool) -> int:
         say("asking the query service")
         complete = await asyncio.to_thread(report, project, addresses)
         complete &= await asyncio.to_thread(report_sweep, sweep, took_s)
-        look_further(project, sweep, addresses)
+        look_further(data, project, sweep, addresses)
         if stay:
             print("Ctrl-C ends the demo.", flush=True)
             await told

@@ -6,6 +6,7 @@ They are the training curve, the ranked runs, and the number of points logged ag
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import plotext
@@ -56,12 +57,12 @@ def report_sweep(sweep_id: str, took_s: float) -> bool:
     return set(verdicts) == {"complete"}
 
 
-def look_further(project: str, sweep: str, addresses: Addresses) -> None:
+def look_further(data: Path, project: str, sweep: str, addresses: Addresses) -> None:
     base, engine = f"http://{addresses.http}", f"http://{addresses.clickhouse}"
     print("\nLook further:")
     print(f"  export RUNSTREAM_BASE_URL={base} RUNSTREAM_QUERY_GRPC={addresses.grpc}")
-    print(f"  curl -H \"authorization: Bearer $(cat .demo/api-key)\" '{base}/api/v1/ListRuns?project={project}'")
-    print(f"  curl -u default:$(cat .demo/clickhouse-password) {engine} -d 'SELECT count() FROM points'")
+    print(f"  curl -H \"authorization: Bearer $(cat {data}/api-key)\" '{base}/api/v1/ListRuns?project={project}'")
+    print(f"  curl -u default:$(cat {data}/clickhouse-password) {engine} -d 'SELECT count() FROM points'")
     print(f"  runstream sweep show {sweep}; runstream sweep best {sweep} --yaml")
 
 

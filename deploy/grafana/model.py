@@ -79,7 +79,7 @@ BY_SERIES = [
 
 
 def query_variable(name: str, label: str, text: str, *, many: bool = False, everything: bool = False) -> Panel:
-    """A variable whose values a query gives: one column, or value and shown text."""
+    """Return a variable whose values a query gives: one column, or value and shown text."""
     current: Panel = {"text": ["All"], "value": ["$__all"]} if everything else {}
     return {
         "type": "query",
@@ -181,5 +181,5 @@ def laid_out(panels: list[Panel]) -> list[Panel]:
 
 
 def unit_of(field: str, unit: str) -> Panel:
-    """An override: a column's unit."""
+    """Return an override that sets a column's unit."""
     return {"matcher": {"id": "byName", "options": field}, "properties": [{"id": "unit", "value": unit}]}

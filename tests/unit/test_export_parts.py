@@ -45,6 +45,8 @@ def test_an_answer_packed_in_pieces_unpacks_to_the_whole(encoding: str) -> None:
 
 def test_answers_are_not_packed_unless_asked_for() -> None:
     assert choose_packer({}, {"accept-encoding": "gzip"}) is None
+    refused = choose_packer({"enable_http_compression": "1"}, {"accept-encoding": "zstd;q=0, lz4; q=0.0, gzip;q=0.5"})
+    assert refused is not None and refused.name == "gzip"
     assert choose_packer({"enable_http_compression": "1"}, {"accept-encoding": "br"}) is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Protocol
@@ -23,6 +24,9 @@ class Packer(Protocol):
     def finish(self) -> bytes: ...
 
 
+_REFUSED = re.compile(r"q\s*=\s*0(?:\.0*)?")
+
+
 def choose_packer(query: Mapping[str, str], headers: Mapping[str, str]) -> Packer | None:
     """Return a packer for the first known encoding that the client lists, or None.
 
@@ -31,8 +35,9 @@ def choose_packer(query: Mapping[str, str], headers: Mapping[str, str]) -> Packe
     if query.get("enable_http_compression") != "1":
         return None
     for part in headers.get("accept-encoding", "").split(","):
-        kind = _PACKERS.get(part.split(";")[0].strip().lower())
-        if kind is not None:
+        name, _, quality = (word.strip().lower() for word in part.partition(";"))
+        kind = _PACKERS.get(name)
+        if kind is not None and not _REFUSED.fullmatch(quality):
             return kind()
     return None
 
