@@ -1,4 +1,4 @@
-"""`runstream sql`: ask with SELECT, print a table."""
+"""`runstream sql`: run a SELECT and print its rows as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from runstream.api.errors import InvalidRequestError
 
 _WIDEST = 60
-"""Characters of a column in a table; `--format json` cuts nothing."""
+"""The most characters of a column in a table; `--format json` cuts nothing."""
 
 _SHOWN = 100
 _PART_OF_IT = 3
@@ -71,7 +71,7 @@ def _cell(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=_time)
     else:
         text = "" if value is None else str(value)
-    # What runs logged may hold anything: no control character reaches the terminal.
+    # A value that runs logged may hold anything: no control character may reach the terminal.
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
