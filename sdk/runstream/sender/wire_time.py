@@ -1,11 +1,13 @@
-"""Times as the server takes them. A clock that is years off is no reason to lose what was logged: versions and order
-never come from it."""
+"""Times in the range that the server takes.
+
+A clock that is years off is no reason to lose what was logged: versions and order never come from it.
+"""
 
 from __future__ import annotations
 
 MIN_US = 0
 MAX_US = 4_102_444_800_000_000
-"""1970 and 2100: what lies outside is a wrong clock, and is put aside by the server."""
+"""The years 1970 and 2100: a time outside comes from a wrong clock, and the server puts its record aside."""
 
 
 def wire_time(time_us: int) -> int:
