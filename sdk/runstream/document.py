@@ -37,7 +37,7 @@ class Earlier:
     last_step: int | None = None
     """The last step of this rank; None where no step is known."""
     trouble: str = ""
-    """Why the server did not say."""
+    """The reason why the server did not say it."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """The fields name, notes, tags, group and job_type, as far as they are known."""
     config: Mapping[str, Any] = field(default_factory=dict)

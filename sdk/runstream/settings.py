@@ -90,27 +90,27 @@ class Settings:
     sender_patience_s: float = 600.0
     """How long the sender goes on trying after its last trainer has ended."""
     spool_limit_mb: int = 32_768
-    """Disk that the unsent records of one process may use."""
+    """The disk space that the unsent records of one process may use, in MiB."""
     spool_segment_kb: int = 8192
-    """Size of a spool file. A small one frees its disk sooner; a large one is made less often."""
+    """The size of a spool file, in KiB. A small one frees its disk space sooner; a large one is made less often."""
     when_full: str = "drop_new"
     """What happens when the spool or the disk is full: block | drop_oldest | drop_new. Dropped values are counted and
     reported."""
     spool_io: str = "auto"
     """map | append (plain writes, for file systems that cannot map) | auto: append on network file systems"""
     max_media_mb: int = 512
-    """The largest size of one image, video, table or file."""
+    """The largest size of one image, video, table or file, in MiB."""
     console: str = "auto"
     """auto: keep the output that this process prints | off"""
     console_limit_mb: int = 64
-    """Console output of one process that may wait on disk; beyond it capturing stops."""
+    """How much console output of one process may wait on disk, in MiB; the capture stops beyond it."""
     system_metrics: bool = True
     """Sample CPU, memory, disks, network, GPUs of the node, and the process."""
     system_interval_s: float = 10.0
     capture_environment: bool = True
     """Keep command, Python, packages, git state, hardware and the usual environment variables (secrets masked)."""
     capture_variables: tuple[str, ...] = ()
-    """Patterns of more environment variables to keep, `MY_*`; in the variable: separated by commas."""
+    """Patterns of more environment variables to keep, `MY_*`; the variable separates them by commas."""
     capture_diff: bool = True
     """Keep the diff of uncommitted changes (secrets masked)."""
     mask_secrets: bool = True

@@ -19,7 +19,10 @@ _PART_OF_IT = 3
 
 
 def main(argv: list[str]) -> int:
-    """Exit status 0: every row was printed, or as many as --max-rows asked for; 3: there are more rows."""
+    """Run the query and print its rows; return the exit status.
+
+    The status is 0 when every row was printed, or as many as --max-rows asked for. It is 3 when there are more rows.
+    """
     parser = argparse.ArgumentParser(
         prog="runstream sql", description=__doc__, epilog="docs/sql.md has the views, with their columns and examples."
     )

@@ -82,7 +82,7 @@ class Stream:
             self.writer = open_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
 
     def show(self) -> None:
-        """Let the sender see it: called after the first record is in."""
+        """Give the stream its name, so that the sender sees it. Call it after the first record is appended."""
         if self._hidden is not None:
             self.writer.move(self.folder)
             self._hidden = None

@@ -10,7 +10,7 @@ from runstream.api.errors import InvalidRequestError, MissingExtraError
 
 FORMATS = ("default", "pandas", "polars", "arrow")
 _PACKAGES = {"pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
-"""A package, and the extra that brings it."""
+"""Maps a package to the extra that brings it."""
 
 
 def need(package: str) -> Any:

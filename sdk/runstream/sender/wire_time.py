@@ -11,5 +11,5 @@ MAX_US = 4_102_444_800_000_000
 
 
 def wire_time(time_us: int) -> int:
-    """Return `time_us`, or the nearest time that the server takes. Microseconds since 1970 (UTC)."""
+    """Return `time_us`, or the nearest time that the server takes, in microseconds since 1970 (UTC)."""
     return MIN_US if time_us < MIN_US else MAX_US if time_us > MAX_US else time_us

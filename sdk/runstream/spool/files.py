@@ -16,7 +16,7 @@ from runstream.errors import SpoolError
 def allocate(path: Path, size: int) -> int:
     """Create `path` with `size` allocated bytes and return its descriptor (read-write, close-on-exec).
 
-    Never sparse: on a sparse mapping a full disk is a SIGBUS in the training job.
+    The file is never sparse: on a sparse mapping a full disk is a SIGBUS in the training job.
     Raises SpoolError when the disk is full or the folder cannot be written.
     """
     try:
@@ -29,7 +29,7 @@ def allocate(path: Path, size: int) -> int:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
-            # The file system cannot allocate: write the zeros instead.
+            # The file system cannot allocate: write zeros instead.
             block = b"\0" * min(size, 1 << 16)
             for start in range(0, size, len(block)):
                 os.pwrite(fd, block[: size - start], start)

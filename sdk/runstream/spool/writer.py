@@ -27,7 +27,7 @@ from runstream.spool.records import Missing, definition_span, last_rows, sized_r
 from runstream.spool.segment import Keyset, Segment
 
 _ROW_PREFIX_PACK = Struct("@I4s").pack_into
-"""`format.PREFIX`, with the length as bytes: the checksum, then the length word."""
+"""Packs `format.PREFIX`, with the length as bytes: the checksum, then the length word."""
 _crc32 = format.crc32
 _sleep = time.sleep
 _SETTLE_PAUSE_S = 0.0005
