@@ -11,7 +11,7 @@ from runstream.data.table import Table
 from runstream.errors import UsageError
 
 MAX_CURVE_POINTS = 1000
-"""A class's precision-recall or ROC curve is thinned evenly to at most this many points, and its end."""
+"""A class's precision-recall or ROC curve of at least twice as many points is thinned evenly."""
 
 
 def line(table: Table, x: str, y: str, stroke: str | None = None, title: str = "", **_: Any) -> Table:
