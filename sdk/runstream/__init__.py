@@ -1,4 +1,4 @@
-"""runstream: log from one process or ten thousand ranks, lose nothing, pay nothing.
+"""runstream: log from one process or from ten thousand ranks, without losing a record or slowing training down.
 
     import runstream
 
@@ -7,7 +7,7 @@
         run.log({"loss": 1 / (step + 1)})
     run.finish()
 
-Importing this imports next to nothing; `init()` needs no network; `log()` returns when the record is in a
+Importing this module imports next to nothing. `init()` needs no network. `log()` returns when the record is in a
 memory-mapped file that survives SIGKILL of this process. The names are W&B's: `import runstream as wandb` works.
 """
 
@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 run: Run | None = None
-"""The run that `init()` started last in this process; None before and after."""
+"""The run that `init()` started last in this process. It is None before `init()` and after `finish()`."""
 
 _LAZY = {
     "AlertLevel": "runstream.alerts:AlertLevel",
@@ -132,19 +132,22 @@ def init(
     settings: Settings | Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> Run:
-    """Start a run, or this process's part of one, and return it. Needs no network and waits for nothing.
+    """Start a run, or this process's part of a run, and return it. The call needs no network.
 
     All ranks of a job share one run: rank, world size and run id are found from torchrun, SLURM or Open MPI,
-    or given. `config`: a mapping, an argparse namespace, or a YAML file's path. `mode`: online | offline | disabled.
-    `resume`, for an `id` that exists: allow | never | must | auto. Where it or an `id` is given, the server is asked
-    what the run is, for `Settings.resume_timeout_s` at most; what is not given here then stays as it is.
-    `reinit`, while a run is open: "return_previous", "finish_previous" or "create_new", as in W&B. Without it a
-    notebook finishes the former run; a script does so when this call describes another run (name, config, ...), and
-    else gets the open one.
-    Arguments go before `settings`, those before `RUNSTREAM_*` variables; arguments that are W&B's alone warn once.
+    or are given. `config` is a mapping, an argparse namespace, or the path of a YAML file. `mode` is online, offline or
+    disabled.
+    `resume` says what happens when the run `id` exists: allow, never, must or auto. Where `resume` or `id` is given,
+    `init()` asks the server for the run's state and waits `Settings.resume_timeout_s` at most; arguments that are not
+    given then keep their stored values.
+    `reinit` says what happens while a run is open: "return_previous", "finish_previous" or "create_new", as in W&B.
+    Without it a notebook finishes the former run. A script finishes it when this call describes another run (name,
+    config, ...), and otherwise gets the open run back.
+    Arguments take precedence over `settings`, and `settings` over `RUNSTREAM_*` variables. Arguments that only W&B has
+    warn once.
 
-    Raises UsageError or SettingsError for what the arguments and settings themselves say wrong, nothing else unless
-    `Settings.strict`: what cannot be recorded is said, and training goes on.
+    Raises UsageError or SettingsError when the arguments or settings themselves are wrong. It raises nothing else
+    unless `Settings.strict` is set: a value that cannot be recorded is reported, and training goes on.
     """
     global run
     from runstream.start import start_run
@@ -189,51 +192,51 @@ def init(
 
 
 def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None) -> None:
-    """`Run.log` of the current run."""
+    """Call `Run.log` of the current run."""
     _current("log").log(data, step, commit)
 
 
 def define_metric(name: str, *arguments: Any, **options: Any) -> Any:
-    """`Run.define_metric` of the current run."""
+    """Call `Run.define_metric` of the current run."""
     return _current("define_metric").define_metric(name, *arguments, **options)
 
 
 def alert(title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
-    """`Run.alert` of the current run."""
+    """Call `Run.alert` of the current run."""
     _current("alert").alert(title, text, level, wait_duration)
 
 
 def watch(
     models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
 ) -> None:
-    """`Run.watch` of the current run."""
+    """Call `Run.watch` of the current run."""
     _current("watch").watch(models, criterion, log, log_freq)
 
 
 def unwatch(models: Any = None) -> None:
-    """`Run.unwatch` of the current run."""
+    """Call `Run.unwatch` of the current run."""
     _current("unwatch").unwatch(models)
 
 
 def save(glob_str: Any = None, base_path: Any = None, policy: str = "live") -> list[str]:
-    """`Run.save` of the current run."""
+    """Call `Run.save` of the current run."""
     return _current("save").save(glob_str, base_path, policy)
 
 
 def log_code(
     root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
 ) -> list[str]:
-    """`Run.log_code` of the current run."""
+    """Call `Run.log_code` of the current run."""
     return _current("log_code").log_code(root, name, include_fn, exclude_fn)
 
 
 def mark_preempting() -> None:
-    """`Run.mark_preempting` of the current run."""
+    """Call `Run.mark_preempting` of the current run."""
     _current("mark_preempting").mark_preempting()
 
 
 def finish(exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
-    """`Run.finish` of the current run; True when there is none."""
+    """Call `Run.finish` of the current run. Return True when no run is open."""
     global run
     if run is None:
         return True
@@ -247,11 +250,11 @@ def sweep(
     project: str | None = None,
     prior_runs: Sequence[str] | None = None,
 ) -> str:
-    """Make a sweep of W&B's configuration (see docs/sweeps.md) and return its id, which `agent()` takes.
+    """Create a sweep from W&B's configuration (see docs/sweeps.md) and return its id, which `agent()` takes.
 
-    `project`: made where it does not exist; default: the configuration's, else RUNSTREAM_PROJECT. `prior_runs`: ids of
-    the project's runs that the search learns from. Raises ApiError of the kind that fits: what is malformed is named by
-    its path in the configuration.
+    `project` is created where it does not exist; the default is the configuration's project, else RUNSTREAM_PROJECT.
+    `prior_runs` are ids of the project's runs that the search learns from. Raises ApiError of the kind that fits; its
+    message names the path of a malformed entry in the configuration.
     """
     from runstream.sweeps.create import create_sweep
 
@@ -265,12 +268,13 @@ def agent(
     project: str | None = None,
     count: int | None = None,
 ) -> None:
-    """Work on a sweep ("SWEEP", "project/SWEEP" or "team/project/SWEEP") until it is done, or `count` trials ran.
+    """Work on a sweep ("SWEEP", "project/SWEEP" or "team/project/SWEEP") until it is done or `count` trials ran.
 
-    `function()` is called for each trial, in this thread; the `init()` within takes the trial's run id, and its
-    parameters as `config`. Its exception fails the trial, and the agent goes on. A trial that is to stop early gets
-    `TrialStopped` from its next `log()`, unless the function asks `run.should_stop`. Without a function the sweep's own
-    program is started for each trial. Raises ApiError when the server refuses; waits when it is away.
+    `function()` is called for each trial, in this thread. The `init()` within it takes the trial's run id, and the
+    trial's parameters as `config`. An exception of the function fails the trial, and the agent goes on. A trial that
+    must stop early gets `TrialStopped` from its next `log()`, unless the function reads `run.should_stop`. Without a
+    function the agent starts the sweep's own program for each trial. Raises ApiError when the server refuses; waits
+    while the server cannot be reached.
     """
     from runstream.sweeps.agent import run_agent
 
@@ -285,10 +289,10 @@ def login(
     timeout: float | None = None,
     **unknown: Any,
 ) -> bool:
-    """Remember an API key for a server, in a file that only you can read. Asks for it on a terminal.
+    """Store an API key for a server in a file that only you can read. Without `key`, ask for it on a terminal.
 
-    `verify`: ask the server whether it knows the key, `timeout` (default 5) seconds at most. Returns True when a
-    key is known afterwards. Raises UsageError when it is no key, or the server does not know it.
+    With `verify`, ask the server whether it knows the key, and wait `timeout` seconds (default 5) at most. Returns True
+    when a key is known afterwards. Raises UsageError when the key is malformed, or when the server does not know it.
     """
     from runstream._login import login as do_login
 
@@ -296,11 +300,11 @@ def login(
 
 
 def setup(*_: Any, **__: Any) -> None:
-    """W&B's: nothing is to be set up."""
+    """Do nothing. W&B has this function; runstream needs no setup."""
 
 
 def teardown(exit_code: int | None = None) -> None:
-    """Finish what is open."""
+    """Finish the run that is open."""
     finish(exit_code)
 
 

@@ -1,4 +1,4 @@
-"""`run.config`: what a run was started with, a dict with attribute access."""
+"""`run.config`: the values that a run was started with, as a dict with attribute access."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from runstream.plain import fields_of, key_text, to_plain
 
 
 class Config(MutableMapping[str, Any]):
-    """Keys are strings; nested dicts are read as they are, by item, attribute or dotted name.
+    """The configuration of a run. Keys are strings; nested dicts are read by item, attribute or dotted name.
 
-    Changing a key that has a value raises UsageError unless `update(..., allow_val_change=True)`:
+    Changing a key that has a value raises UsageError unless `update(..., allow_val_change=True)` is called:
     a configuration that changes while training runs is rarely meant.
     """
 
@@ -24,14 +24,17 @@ class Config(MutableMapping[str, Any]):
         allow_val_change: bool = False,
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
-        """`fixed`: a sweep's parameters. They win over what is set here or later, as in W&B."""
+        """Take the values.
+
+        `fixed` are a sweep's parameters; they win over values that are set here or later, as in W&B.
+        """
         object.__setattr__(self, "_fixed", dict(fixed or {}))
         object.__setattr__(self, "_values", merged(values, self._fixed))
         object.__setattr__(self, "_on_change", on_change)
         object.__setattr__(self, "_allow_change", allow_val_change)
 
     def update(self, *args: Any, allow_val_change: bool | None = None, **kwargs: Any) -> None:
-        """Set several keys; from a mapping, an argparse namespace, a YAML file's path, or keywords."""
+        """Set several keys from a mapping, an argparse namespace, the path of a YAML file, or keywords."""
         for source in (*args, kwargs):
             for key, value in as_mapping(source).items():
                 self._set(key, value, allow_val_change)
@@ -128,34 +131,35 @@ def _reach(values: Mapping[str, Any], path: str) -> Any:
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except Exception:  # noqa: BLE001  # arrays compare by element
+    except Exception:  # noqa: BLE001  # arrays compare element by element
         return str(one) == str(other)
 
 
 def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with `over` on top; where both have a mapping, key by key."""
+    """Return `values` with `over` on top; two mappings under the same key are merged key by key."""
     found = dict(values)
     for key, value in over.items():
         below = found.get(key)
         if isinstance(value, Mapping) and not isinstance(below, Mapping):
-            below = to_plain(below)  # of an object's fields, those that are named are replaced
+            below = to_plain(below)  # an object's fields: only those that `value` names are replaced
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         found[key] = merged(below, value) if both else value  # type: ignore[arg-type]  # both are mappings
     return found
 
 
 def as_mapping(source: object) -> Mapping[str, Any]:
-    """Return texts to values: of a mapping, a namespace, a dataclass or another object with fields, or a YAML or JSON
-    file's path. The values are as they were, but of OmegaConf's nodes, which become plain.
+    """Return the keys, as text, and values of `source`.
 
-    Raises UsageError, and whatever a foreign mapping raises when it is read.
+    `source` is a mapping, a namespace, a dataclass or another object with fields, or the path of a YAML or JSON file.
+    The values are unchanged, except that OmegaConf's nodes become plain. Raises UsageError, and any exception that a
+    foreign mapping raises when it is read.
     """
     if source is None:
         return {}
     if isinstance(source, (str, Path)):
         return _read_file(Path(source))
     if type(source).__module__.startswith("omegaconf"):
-        source = to_plain(source)  # resolved, and what cannot be is kept as it was written
+        source = to_plain(source)  # interpolations are resolved; those that cannot be resolved are kept as written
     if isinstance(source, Mapping):
         return {key_text(key): value for key, value in source.items()}
     fields = fields_of(source)
@@ -169,7 +173,7 @@ def as_mapping(source: object) -> Mapping[str, Any]:
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:
-    """W&B's config files have `{key: {value: ...}}`: the values are taken."""
+    """Read a YAML or JSON file. W&B's config files have `{key: {value: ...}}`: the values are taken from it."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -202,7 +206,10 @@ def _read_file(path: Path) -> Mapping[str, Any]:
 
 
 def selected(values: Mapping[str, Any], include: Iterable[str] | None, exclude: Iterable[str] | None) -> dict[str, Any]:
-    """`values` with only, or without, some keys. Raises UsageError when both are given."""
+    """Return `values` with only the keys in `include`, or without those in `exclude`.
+
+    Raises UsageError when both are given.
+    """
     if include and exclude:
         raise UsageError("give config_include_keys or config_exclude_keys, not both")
     if include:

@@ -1,4 +1,4 @@
-"""How a process's part of a run ends: `Run`'s last part."""
+"""How a process's part of a run ends: the last base class of `Run`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RunEnding(RunFacts):
-    """`finish()` and what leads there; the rest of `Run` is below."""
+    """`finish()` and the methods that it needs; `Run` inherits from this class."""
 
     _append_row: Callable[[tuple[str, ...], Iterable[object], int, int], None]
     _auto_resume: AutoResume | None
@@ -38,7 +38,7 @@ class RunEnding(RunFacts):
         raise NotImplementedError
 
     def status(self) -> dict[str, Any]:
-        """How far the sender is: records logged and stored, batches refused, its last trouble."""
+        """Return how far the sender is: records logged and stored, batches refused, and its last error."""
         if self._stream is None:
             return {"records": 0, "stored": 0, "rejected": 0, "error": ""}
         progress = self._stream.state.read()
@@ -52,8 +52,8 @@ class RunEnding(RunFacts):
     def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
         """End this process's part of the run and wait until the server has all of it, `timeout` seconds at most.
 
-        Returns True when everything is stored on the server. What is not stays in the spool: the node's sender goes
-        on trying, and `runstream sync` sends it at any time. Never raises because of the network.
+        Returns True when everything is stored on the server. Records that are not stored stay in the spool: the node's
+        sender goes on trying, and `runstream sync` sends them at any time. Never raises because of the network.
         """
         if self._ended:
             return True
@@ -65,7 +65,7 @@ class RunEnding(RunFacts):
         stream = self._stream
         if self._auto_resume is not None and not exit_code:
             self._auto_resume.forget()
-        # Until here a signal handler that comes in between does all of this itself; from here on it has nothing to do.
+        # A signal handler that interrupts before this line does all of this itself; after it, it has nothing to do.
         number = self._write_finish(stream, exit_code or 0) if stream is not None else 0
         self._ended = True
         processes.discard(self)
@@ -82,16 +82,21 @@ class RunEnding(RunFacts):
         return stored
 
     def finish_in_child(self, exit_code: int, timeout: float | None = None) -> None:
-        """End a child's part: at once where it is a forked child's of the process that has the run, whose records the
-        sender sends in any case."""
+        """End a child's part of the run.
+
+        The part of a forked child ends without waiting, because the sender of the process that has the run sends its
+        records in any case.
+        """
         if not self._helper:
             self.finish(exit_code=exit_code, timeout=timeout)
         elif self._stream is not None:
             self.finish(exit_code=exit_code, quiet=True, timeout=0.0)
 
     def _drain(self, deadline: float) -> bool:
-        """Wait until the server has what was logged so far, `deadline` (time.monotonic()) at most; threads go on
-        logging meanwhile. Returns True when it has."""
+        """Wait until the server has the records logged so far, until `deadline` (time.monotonic()) at most.
+
+        Threads go on logging meanwhile. Return True when the server has them.
+        """
         if self._stream is None or self._ended or self.settings.mode != "online":
             return True
         self._stream.ensure_sender()
@@ -106,7 +111,7 @@ class RunEnding(RunFacts):
         self.finish(exit_code=processes.code_of(error))
 
     def _write_finish(self, stream: Stream, exit_code: int) -> int:
-        """Number of the finish record; 0 when there was no space for it."""
+        """Write the finish record and return its number; return 0 when there was no space for it."""
         outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
 
         def value(points: int, records: int) -> dict[str, Any]:

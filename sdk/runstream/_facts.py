@@ -1,4 +1,4 @@
-"""What people read of a run: `Run`'s first part."""
+"""The properties that people read of a run: the first part of `Run`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class RunFacts:
-    """Properties; what they need is there when `Run` has been made."""
+    """Properties of a run; the attributes that they need exist once `Run` has been made."""
 
     settings: Settings
     id: str
     job: Job
     _fields: dict[str, Any]
-    """name, notes, tags, group, job_type."""
+    """The fields name, notes, tags, group and job_type."""
     _steps: itertools.count[int]
     _jump: int | None
     _finished: bool
@@ -69,7 +69,7 @@ class RunFacts:
 
     @property
     def entity(self) -> str:
-        """The team; empty where the API key's default team is meant."""
+        """The team; it is empty where the API key's default team is meant."""
         return self.settings.entity
 
     @property
@@ -91,12 +91,12 @@ class RunFacts:
 
     @property
     def project_url(self) -> str:
-        """Where the project is looked at."""
+        """The address of the project's page."""
         return f"{self.settings.base_url.rstrip('/')}/{self.entity or '-'}/{self.project}"
 
     @property
     def url(self) -> str:
-        """Where the run is looked at; `-` stands for the API key's default team."""
+        """The address of the run's page; `-` stands for the API key's default team."""
         return f"{self.project_url}/runs/{self.id}"
 
     def get_url(self) -> str:
@@ -120,11 +120,11 @@ class RunFacts:
     def step(self) -> int:
         """The step that the next `log()` without one takes."""
         jump = self._jump
-        return int(repr(self._steps)[6:-1]) if jump is None else jump  # "count(5)": to look at it does not move it
+        return int(repr(self._steps)[6:-1]) if jump is None else jump  # "count(5)": reading repr() does not advance it
 
     @property
     def dir(self) -> str:
-        """A folder for this run's files, made when it is asked for."""
+        """A folder for this run's files; it is created when this property is read."""
         folder = self.settings.root / "files" / self.id
         if not self.disabled:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class RunFacts:
 
     @property
     def spool_dir(self) -> str:
-        """The spool folder of this process's stream; empty where there is none."""
+        """The spool folder of this process's stream; it is empty where the process has none."""
         return str(self._stream.folder) if self._stream else ""
 
     @property
@@ -149,13 +149,15 @@ class RunFacts:
 
     @property
     def stop_requested(self) -> bool:
-        """True when the server said through this run's stream that it is to stop: training code may end its loop."""
+        """True when the server asked this run to stop, through its stream: training code may end its loop."""
         return bool(self._stream and self._stream.state.read().stop_requested)
 
     @property
     def should_stop(self) -> bool:
-        """True when this run is to end: somebody stopped it, or the sweep that it is a trial of did (pruned, cancelled,
-        lease lost). A program that reads this ends by itself: `log()` no longer raises TrialStopped in it."""
+        """True when this run must end: somebody stopped it, or its sweep did (pruned, cancelled, lease lost).
+
+        A program that reads this property ends by itself: `log()` no longer raises TrialStopped in it.
+        """
         self._heed_stream()
         if self._trial is None:
             return self.stop_requested
@@ -163,10 +165,10 @@ class RunFacts:
 
     @property
     def points_logged(self) -> int:
-        """Scalar points that this process has logged."""
+        """The number of scalar points that this process has logged."""
         return self._stream.writer.points if self._stream else 0
 
     @property
     def points_dropped(self) -> int:
-        """Values that this process had to give up: the spool was full."""
+        """The number of values that this process had to give up because the spool was full."""
         return sum(self._dropped)

@@ -1,4 +1,4 @@
-"""`runstream.login()` and `runstream login`."""
+"""The function behind `runstream.login()` and `runstream login`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def login(
 
 
 def _who_am_i(settings: Settings, api_key: str, timeout_s: float) -> str:
-    """User and team of the key. Raises UsageError when the server does not know it, or cannot be asked."""
+    """Return the user and the team of the key.
+
+    Raises UsageError when the server does not know it, or cannot be asked.
+    """
     import urllib.error
     import urllib.request
 

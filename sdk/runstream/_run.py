@@ -1,4 +1,4 @@
-"""`Run`: what `init()` returns. It checks and hands on; the spool keeps, the sender sends."""
+"""`Run`: the object that `init()` returns. It checks and hands on; the spool keeps, the sender sends."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 _time_ns = time.time_ns
 _LOOK_AFTER_US = 5_000_000
 _LOOK_AFTER_TRIAL_US = 1_000_000
-"""How often `log()` looks whether the sender still lives, and in a sweep's trial whether it is to stop. (Written out
-where every call compares it.)"""
+"""How often `log()` checks that the sender is alive, and in a sweep's trial whether the trial must stop. (The number is
+written out where every call compares it.)"""
 _STEP_LIMIT = 2**53
-"""Steps beyond it are not exact as doubles, which is what pages and programs compute with."""
+"""Steps beyond this limit are not exact as doubles, and pages and programs compute with doubles."""
 _ALERT_LEVELS = ("INFO", "WARN", "ERROR")
 _ALERT_WAIT_S = 60.0
 
@@ -46,14 +46,14 @@ _ALERT_WAIT_S = 60.0
 class Run(RunEnding):
     """One process's part in a run.
 
-    `log()` returns when the record is in the memory-mapped spool: it survives SIGKILL from then on. No method
-    but `finish()` waits for anything, and that no longer than its deadline. `log()` and `finish()` may be called
-    from any thread, and after a fork: a child's records go to a stream of its own, under the same run and rank.
-    A run may be pickled to a process that is spawned, where it does the same.
+    `log()` returns when the record is in the memory-mapped spool, where it survives SIGKILL. Only `finish()` waits, and
+    no longer than its deadline. `log()` and `finish()` may be called from any thread, and after a fork: the records of
+    a forked child go to a stream of its own, under the same run and rank. A run may be pickled to a spawned process,
+    and behaves there in the same way.
     """
 
     __slots__ = ("_append_row", "_jump", "_next_look_us", "_steps")
-    """What every `log()` touches; the rest lives in the dict."""
+    """The attributes that every `log()` uses; the others are in `__dict__`."""
 
     def __init__(
         self,
@@ -69,9 +69,10 @@ class Run(RunEnding):
         auto_resume: AutoResume | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        """`parameters`: of the sweep's trial that this is; they win over the document's config.
+        """Make the run, and open its stream unless it is disabled or a helper's.
 
-        Raises SpoolError when the spool folder cannot be used.
+        `parameters` are those of the sweep's trial that this run is; they win over the document's config. Raises
+        SpoolError when the spool folder cannot be used.
         """
         self.settings = settings
         self.id = run_id
@@ -91,12 +92,12 @@ class Run(RunEnding):
         self._ending_process = False
         self._dropped: list[int] = []
         self._lock = threading.RLock()
-        """For a child's stream that is opened late, and the default step after one that was given."""
+        """Guards a child's stream, which is opened late, and the default step after a step that was given."""
         self._alerts: dict[str, float] = {}
         self._files = KeptFiles(self._append_file, self._notices)
         self._steps = itertools.count(starting_step)
         self._jump: int | None = None
-        """Where the default step goes on after one that was given; None: where the counter is."""
+        """The next default step after a step that was given; None where the counter has it."""
         self._next_look_us = 0
         self._stream: Stream | None = None
         self._capture: Capture | None = None
@@ -111,23 +112,24 @@ class Run(RunEnding):
             self._open(start=True)
         processes.add(self)
 
-    # What people do
+    # Public methods
 
     def log(
         self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
     ) -> None:
         """Log values at a step. When it returns, they survive SIGKILL of this process.
 
-        `data`: names to numbers (anything with __float__, arrays of one element), strings, `runstream.Image` and
-        its like, or nested dicts (names joined by dots). NaN and infinities are values. `step`: any integer up to
-        ±2^53, in any order, any number of times (the last write of a name and step wins); default: one more than
-        the last, from 0, counted per rank. `commit=False` stays at the step. Never raises and never waits for the
-        network: what cannot be logged is left out with a warning, once a kind (an exception with `strict`).
+        `data` maps names to numbers (anything with __float__, arrays of one element), strings, `runstream.Image` and
+        its like, or nested dicts (names joined by dots). NaN and infinities are values. `step` is any integer up to
+        ±2^53, in any order, any number of times (the last write of a name and step wins). The default step is one more
+        than the last one, from 0, counted per rank. `commit=False` stays at the step. The method never raises and never
+        waits for the network: it leaves out what cannot be logged, and warns once for each kind (with `strict` it
+        raises an exception).
         """
         now = _time_ns() // 1000
         given = step
         if step is None:
-            # One step for the interpreter: two threads that log at once take different steps.
+            # next() is one step of the interpreter: two threads that log at once take different steps.
             step = next(self._steps) if self._jump is None and commit is not False else self._next_step(commit)
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
             checked = self._checked_step(step)
@@ -137,7 +139,7 @@ class Run(RunEnding):
             step = checked
         try:
             self._append_row(tuple(data), data.values(), step, now)
-        except Exception:  # noqa: BLE001  # anything that a value's __float__ may raise: looked at one by one there
+        except Exception:  # noqa: BLE001  # a value's __float__ may raise anything; the slow path tries each value
             self._log_one_by_one(data, step, now)
         if given is not None and commit is not False:
             self._jump = step + 1
@@ -155,10 +157,10 @@ class Run(RunEnding):
         goal: str | None = None,
         overwrite: bool | None = None,
     ) -> Any:
-        """Say what a metric, or all that match a glob pattern, is drawn against and summed up by.
+        """Define the x axis and the summary of a metric, or of all metrics that match a glob pattern.
 
-        `summary`: last, min, max, mean, first, best (with `goal`: minimize or maximize), none; several joined by
-        commas. `summary["loss.min"]` then has it, over all ranks on the server.
+        `summary` is last, min, max, mean, first, best (with `goal`: minimize or maximize) or none; several are joined
+        by commas. `summary["loss.min"]` then has the value; the server computes it over all ranks.
         """
         try:
             definition = make_definition(name, step_metric, summary, goal, bool(hidden))
@@ -179,8 +181,10 @@ class Run(RunEnding):
         return definition
 
     def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
-        """Record an alert. `level`: INFO, WARN or ERROR. One of the same title within `wait_duration` seconds
-        (a number or a timedelta; default 60) is left out."""
+        """Record an alert. `level` is INFO, WARN or ERROR.
+
+        An alert with the same title within `wait_duration` seconds (a number or a timedelta; default 60) is left out.
+        """
         name = str(getattr(level, "value", level)).upper()
         if name not in _ALERT_LEVELS:
             self._notices.complain("alert", f"alert: level is {level!r}: INFO, WARN or ERROR; INFO is taken")
@@ -195,21 +199,29 @@ class Run(RunEnding):
     def save(
         self, glob_str: str | os.PathLike[str] | None = None, base_path: Any = None, policy: str = "live"
     ) -> list[str]:
-        """Keep files with the run: all that match `glob_str`, under their path below `base_path` (default: the
-        pattern's fixed part). `policy`: now | live (again at the end, if changed) | end. Returns the paths."""
+        """Keep all files that match `glob_str` with the run, and return their paths.
+
+        A file is stored under its path below `base_path` (default: the pattern's fixed part). `policy` is now, live
+        (stores the file again at the end, if it changed) or end.
+        """
         return self._files.save(glob_str, base_path, policy)
 
     def log_code(
         self, root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
     ) -> list[str]:
-        """Keep source code with the run: `*.py` under `root`, or what `include_fn(path)` says. Returns the paths."""
+        """Keep source code with the run, and return the paths.
+
+        The files are `*.py` under `root`, or those that `include_fn(path)` accepts.
+        """
         return self._files.save_code(root, include_fn, exclude_fn)
 
     def watch(
         self, models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
     ) -> None:
-        """Log histograms of a torch model's gradients, parameters, or both (`log`: gradients | parameters | all |
-        None), every `log_freq` batches (counted by backward passes)."""
+        """Log histograms of a torch model's gradients, parameters, or both, every `log_freq` batches.
+
+        `log` is gradients, parameters, all or None. Batches are counted by backward passes.
+        """
         from runstream.integrations.torch import Watcher
 
         try:
@@ -220,12 +232,15 @@ class Run(RunEnding):
             self._notices.complain("watch", str(error))
 
     def unwatch(self, models: Any = None) -> None:
-        """Stop what `watch()` began, for these models or all."""
+        """Stop the logging that `watch()` began, for these models or for all."""
         if self._watcher is not None:
             self._watcher.remove(models)
 
     def mark_preempting(self) -> None:
-        """Say that this process is about to be preempted: unless it ends well, its run is preempted, not failed."""
+        """Declare that this process is about to be preempted.
+
+        Its run then ends as preempted instead of failed, unless it ends well.
+        """
         self._preempting = True
 
     def __repr__(self) -> str:
@@ -234,7 +249,7 @@ class Run(RunEnding):
     def __reduce__(self) -> tuple[Any, ...]:
         return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._fields)
 
-    # Within
+    # Private methods
 
     def _open(self, start: bool) -> Stream:
         stream = Stream(self.settings, self._target, self.job, check_keys, helper=not start)
@@ -268,23 +283,25 @@ class Run(RunEnding):
         return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
 
     def _heed_stream(self) -> None:
-        """Of a sweep's trial: the order to stop may have come through the stream, sooner than its agent has it, or
-        where no agent is."""
+        """Stop a sweep's trial when the order to stop has come through the stream.
+
+        The order may come through the stream sooner than through the agent, and a trial may have no agent.
+        """
         if self._trial is None or self._trial.order is not None or self._stream is None:
             return
         order = self._stream.stop_order()
         if order is not None:
-            if trials.current is None:  # no agent here that would say it
+            if trials.current is None:  # no agent in this process prints it
                 self._notices.say(f"run {self.id} is to stop: {order.reason}")
             self._trial.stop(order)
 
     def _heed_stop(self) -> None:
-        """The trial has an order to stop: from any thread. The next `log()` raises TrialStopped."""
+        """Let the next `log()` raise TrialStopped, because the trial has an order to stop. Any thread may call it."""
         if self._stream is not None and not self._finished:
             self._append_row = self._row_appender(self._stream)
 
     def _look_after(self) -> None:
-        """Every few seconds, from within `log()`: are the helpers alive?"""
+        """Check that the helpers are alive. `log()` calls this every few seconds."""
         if self._stream is not None:
             self._stream.ensure_sender()
             if self._stream.quota.dropped_bytes:
@@ -297,19 +314,19 @@ class Run(RunEnding):
         self._heed_stream()
 
     def _next_step(self, commit: bool | None) -> int:
-        """The default step, after a given one or where `commit=False` stays at it."""
+        """Return the default step, after a step that was given or where `commit=False` stays at it."""
         with self._lock:
             if self._jump is not None:
                 self._steps, self._jump = itertools.count(self._jump), None
             return self.step if commit is False else next(self._steps)
 
     def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
-        """The first row after a fork: the child gets a stream of its own."""
+        """Open a stream for a forked child, and append its first row."""
         if self.settings.mode != "disabled":
             self._open_for_child().writer.append_row(keys, values, step, now)
 
     def _open_for_child(self) -> Stream:
-        """The stream of a forked child, opened by the first of its threads that logs."""
+        """Return the stream of a forked child; the first of its threads that logs opens it."""
         with self._lock:
             return self._stream or self._open(start=False)
 
@@ -317,33 +334,38 @@ class Run(RunEnding):
         raise SpoolClosedError("the run has ended")
 
     def _say_closed(self, why: str) -> None:
-        """A call that came after the end of the stream says so. Where SIGTERM has begun to end the process, it does not
-        return any more: what returns is kept."""
+        """Report a call that came after the end of the stream.
+
+        Where SIGTERM has begun to end the process, the call does not return any more: a call that returns has kept its
+        values.
+        """
         while self._ending_process:
             time.sleep(1.0)
         self._notices.complain("finished", f"run {self.id} is finished: log() after finish() records nothing ({why})")
 
     def _end_with_process(self, exit_code: int, deadline: float) -> None:
-        """SIGTERM: wait for the server while other threads go on logging, then end the run. Their calls do not return
-        from then on; the caller ends the process."""
+        """End the run on SIGTERM: wait for the server while other threads go on logging, then finish.
+
+        Calls of other threads do not return from then on. The caller ends the process.
+        """
         self.mark_preempting()
         self._drain(deadline)
         self._ending_process = True
         self.finish(exit_code=exit_code, timeout=max(deadline - time.monotonic(), 0.0))
 
     def _count_dropped(self, values: int) -> None:
-        self._dropped.append(values)  # one step, whatever thread or handler comes in between
+        self._dropped.append(values)  # one step of the interpreter: no thread or handler comes in between
         if self._stream is not None:
             self._stream.writer.note_dropped(self.points_dropped)
 
     def _log_one_by_one(self, data: Any, step: int, now: int) -> None:
-        """The slow path: sort out what the fast one could not pack."""
+        """Sort the values that the fast path could not pack, and log them one by one."""
         if not isinstance(data, Mapping):
             self._notices.complain("log", f"log() takes a dict of names to values, not {type(data).__name__}")
             return
         try:
             found = sort_values(data)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign mapping raises when it is read
+        except Exception as error:  # noqa: BLE001  # a foreign mapping may raise anything when it is read
             self._notices.complain("log", f"log(): the values cannot be read ({type(error).__name__}): left out")
             return
         for problem in found.problems:
@@ -371,7 +393,7 @@ class Run(RunEnding):
             self._notices.complain("finished", str(error))
 
     def _log_rich(self, key: str, step: int, now: int, value: Any) -> None:
-        """A `Loggable`, or a list of media. Raises SpoolError (also when the run has ended)."""
+        """Log a `Loggable` or a list of media. Raises SpoolError (also when the run has ended)."""
         if self.disabled:
             return
         if self._finished:
@@ -410,7 +432,7 @@ class Run(RunEnding):
         self._set_field("SECTION_CONFIG", key, self._kept(to_plain(value), key))
 
     def _kept(self, value: Any, key: str = "") -> Any:
-        """Of the config: what is recorded."""
+        """Return the form of a config value that is recorded: without secrets where `mask_secrets` is set."""
         kept = mask_config(value, key) if self.settings.mask_secrets else value
         if kept != value:
             self._notices.complain("secret", "config: what looks like a secret is recorded as ***; see mask_secrets")
@@ -427,7 +449,7 @@ class Run(RunEnding):
         return dict(self._definitions.summary(last))
 
     def _after_fork(self) -> None:
-        """In the child: the parent's stream is the parent's."""
+        """Give up the parent's stream in a forked child: it belongs to the parent."""
         if self._stream is not None:
             self._stream.abandon()
             self._stream = None
@@ -445,7 +467,10 @@ class Run(RunEnding):
 def attach(
     settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int, fields: Mapping[str, Any]
 ) -> Run:
-    """A run of another process, here: what is logged goes to a stream of its own, under the same run and rank."""
+    """Return this process's part in a run of another process.
+
+    Its records go to a stream of its own, under the same run and rank.
+    """
     processes.install_hooks()
     return Run(settings, run_id, job, Document(fields, config), starting_step=step, helper=True)
 

@@ -1,4 +1,4 @@
-"""`run.summary`: one value a metric. By default its last one; a key that is set stays as set."""
+"""`run.summary`: one value for each metric, by default its last one. A key that is set keeps the value that was set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from runstream.plain import flattened, key_text, to_plain
 
 
 class Summary(MutableMapping[str, Any]):
-    """What this process logged last, overlaid by what was set. The server's answer covers all ranks."""
+    """The last values that this process logged, overlaid by the values that were set.
+
+    The server's summary covers all ranks.
+    """
 
     _values: dict[str, Any]
     _earlier: dict[str, Any]
@@ -21,7 +24,10 @@ class Summary(MutableMapping[str, Any]):
         on_delete: Callable[[str], None],
         earlier: Mapping[str, Any] | None = None,
     ) -> None:
-        """`earlier`: of the run that this one continues; what is logged or set goes before it."""
+        """Take the callbacks.
+
+        `earlier` is the summary of the run that this one continues; newer values take precedence.
+        """
         object.__setattr__(self, "_earlier", dict(earlier or {}))
         object.__setattr__(self, "_last_values", last_values)
         object.__setattr__(self, "_values", {})

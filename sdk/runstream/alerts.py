@@ -1,4 +1,4 @@
-"""Levels of `alert()`."""
+"""The levels that `alert()` takes."""
 
 from __future__ import annotations
 

@@ -100,7 +100,10 @@ def _find(command: str) -> Callable[[list[str]], int]:
 
 
 def server_command(command: str) -> Callable[[list[str]], int]:
-    """What the server's packages do under this name. Raises RunstreamError where they are not installed."""
+    """Return the function of the server's packages for a command.
+
+    Raises RunstreamError where they are not installed.
+    """
     for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
         try:
             return entry.load()  # type: ignore[no-any-return]

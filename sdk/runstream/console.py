@@ -1,8 +1,8 @@
-"""Capturing what a process prints, at the level of file descriptors: output of C code and of children is there too.
+"""Capture of a process's output at the level of file descriptors, which includes output of C code and of children.
 
-Descriptors 1 and 2 become pipes into `tee`, which writes to where they went before and appends to a file that the
-node's sender reads. So the training process runs no thread for it, what was printed before a SIGKILL is kept, and
-the terminal shows what it always did. What a notebook's cells print goes past the descriptors (`notebook.py`).
+Descriptors 1 and 2 become pipes into `tee`, which writes to their former target and appends to a file that the
+node's sender reads. So the training process runs no thread for it, output from before a SIGKILL is kept, and
+the terminal shows the same as without it. The output of a notebook's cells bypasses the descriptors (`notebook.py`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ OUTPUTS = {"stdout": 1, "stderr": 2}
 _PIPE_BYTES = 1 << 20
 _GOODBYE_S = 0.5
 _captured = False
-"""One run of a process captures at a time."""
+"""True while a run of this process captures; only one run does at a time."""
 
 
 class Capture:
-    """Of this process, from `start()` to `stop()`."""
+    """The capture of this process's output, from `start()` to `stop()`."""
 
     def __init__(self, folder: Path, limit_bytes: int, notices: Notices) -> None:
         self._folder = folder
@@ -44,7 +44,10 @@ class Capture:
 
     @classmethod
     def start(cls, stream: Path, limit_bytes: int, notices: Notices) -> Capture | None:
-        """Begin; None where it cannot be done (no tee, descriptors closed) or another run does it already."""
+        """Start the capture, and return it.
+
+        Returns None where it is impossible (no tee, descriptors closed) or another run captures already.
+        """
         global _captured
         tee = _find("tee")
         if _captured or tee is None or not all(_is_open(fd) for fd in OUTPUTS.values()):
@@ -63,8 +66,8 @@ class Capture:
                 from runstream.notebook import CellOutput, kernel_streams
 
                 capture._cells = [CellOutput(name, stream, folder / name) for name, stream in kernel_streams().items()]
-            # Last, and at once: the sender looks at folders that have it. (tee opens its file when it gets to it, so
-            # the folder has had its name from the start.)
+            # This file comes last, and in one step: the sender reads folders that have it. (tee opens its file at some
+            # later time, so the folder has its final name from the start.)
             hidden = folder / ".meta.json"
             hidden.write_bytes((stream / "meta.json").read_bytes())
             hidden.rename(folder / "meta.json")
@@ -75,14 +78,14 @@ class Capture:
         return capture
 
     def look_after(self) -> None:
-        """Stop where tee has died, or nobody empties the file: printing must go on whatever happens."""
+        """Stop the capture where tee has died, or nobody empties the file: printing must go on in any case."""
         waiting = sum(_disk_bytes(self._folder / name) for name in OUTPUTS)
         if any(not output.alive for output in self._outputs) or waiting > self._limit_bytes:
             self.stop()
             self._notices.say("the console is no longer captured" + (": too much waits" if waiting else ""))
 
     def stop(self) -> None:
-        """Give the descriptors back, and wait a moment for what is still in the pipes."""
+        """Restore the descriptors, and wait a moment for the output that is still in the pipes."""
         global _captured
         for cell in self._cells:
             cell.stop()
@@ -113,8 +116,8 @@ class _Output:
                 stdin=self._read_end,
                 stdout=self._saved,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # signals to the trainer's group are not for it: it ends when its input does
-                pass_fds=lock.descriptors(),  # the file is being written to for as long as it lives
+                start_new_session=True,  # signals to the trainer's group must not reach tee: it ends with its input
+                pass_fds=lock.descriptors(),  # the file is written to as long as tee lives
             )
         except OSError:
             for descriptor in (self._saved, self._read_end, write_end):
@@ -134,14 +137,14 @@ class _Output:
                 os.dup2(self._saved, self._fd)
 
     def wait(self) -> None:
-        """For tee to print the rest; where it is dead, print the rest for it."""
+        """Wait for tee to print the rest; where tee is dead, print the rest in its place."""
         if not self.alive:
             self._drain()
         os.close(self._read_end)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._tee.wait(_GOODBYE_S)  # longer where a child of the trainer still has the pipe: it goes on without us
+            self._tee.wait(_GOODBYE_S)  # it lives longer where a child of the trainer still has the pipe
         if self._tee.returncode is None:
-            self._tee.returncode = 0  # it outlives this process on purpose, which is no leak
+            self._tee.returncode = 0  # tee outlives this process on purpose, which is no leak
         os.close(self._saved)
 
     def _drain(self) -> None:
@@ -161,7 +164,7 @@ def _pipe() -> tuple[int, int]:
 
 
 def _pseudo_terminal(fd: int) -> tuple[int, int]:
-    """A terminal of the same size, that changes nothing of what is written: progress bars stay progress bars."""
+    """Open a terminal of the same size that does not change the output: progress bars stay progress bars."""
     master, slave = os.openpty()
     with contextlib.suppress(OSError, termios.error):
         attributes = termios.tcgetattr(slave)
@@ -196,7 +199,7 @@ def _is_open(fd: int) -> bool:
 
 
 def _disk_bytes(path: Path) -> int:
-    """What a file takes on disk: what the sender has read is punched out."""
+    """Return the bytes that a file takes on disk, without those that the sender has read and freed."""
     try:
         return path.stat().st_blocks * 512
     except OSError:

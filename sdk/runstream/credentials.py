@@ -1,7 +1,7 @@
-"""API keys at rest: `credentials.json` in the spool's folder, readable by its owner only.
+"""API keys on disk: `credentials.json` in the spool's folder, readable by its owner only.
 
-The sender needs a key later than the process that was given it, also for what a crashed process left behind;
-so a key that `init()` finds in the environment is remembered as `login()` would. Streams name keys by prefix.
+The sender needs a key later than the process that was given it, also for the streams of a crashed process.
+So a key that `init()` finds in the environment is stored as `login()` stores it. Streams name keys by prefix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KEY_FORM = "rs_<12 hex digits>_<43 characters>"
 
 
 def key_prefix(api_key: str) -> str:
-    """The public part of a key: `rs_` and twelve hex digits. Raises UsageError when it is no key at all."""
+    """Return the public part of a key: `rs_` and twelve hex digits. Raises UsageError when the key is malformed."""
     parts = api_key.split("_", 2)
     if len(parts) != 3 or parts[0] != "rs" or not parts[1] or len(parts[2]) < 22:
         raise UsageError(f"this is no runstream API key: it has the form {KEY_FORM}; `runstream key create` makes one")
@@ -35,14 +35,14 @@ class Credentials:
         return self.root / "credentials.json"
 
     def find(self, base_url: str, prefix: str = "") -> str | None:
-        """The key with this prefix; without one, the key last stored for the server."""
+        """Return the key with this prefix; without a prefix, return the key last stored for the server."""
         known = self._load()
         prefix = prefix or known["servers"].get(base_url, "")
         key = known["keys"].get(prefix)
         return str(key) if key else None
 
     def store(self, base_url: str, api_key: str) -> None:
-        """Remember a key, and that it is the one for this server. Raises OSError, UsageError."""
+        """Store a key as the one for this server. Raises OSError, UsageError."""
         prefix = key_prefix(api_key)
         known = self._load()
         if known["keys"].get(prefix) == api_key and known["servers"].get(base_url) == prefix:

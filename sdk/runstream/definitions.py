@@ -1,4 +1,4 @@
-"""`define_metric`: what a metric is drawn against and summed up by, for names and glob patterns."""
+"""`define_metric`: the x axis and the summary of metrics, for names and glob patterns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Definition:
 def make_definition(
     name: str, step_metric: object = None, summary: str | None = None, goal: str | None = None, hidden: bool = False
 ) -> Definition:
-    """Raises UsageError naming what cannot be used."""
+    """Return the definition of these arguments. Raises UsageError that names the argument which cannot be used."""
     if not isinstance(name, str) or not name:
         raise UsageError(f"define_metric: the name is {name!r}: give a metric's name or a glob pattern")
     kinds = tuple(part.strip() for part in (summary or "").split(",") if part.strip())
@@ -51,7 +51,7 @@ def make_definition(
 
 
 class _Extent:
-    """What a summary may ask of one metric's finite values."""
+    """The numbers that a summary may need of one metric's finite values."""
 
     __slots__ = ("count", "first", "high", "low", "total")
 
@@ -74,9 +74,9 @@ class _Extent:
 
 
 class Definitions:
-    """The definitions of a run, and the running extents of the metrics whose summary asks for them.
+    """The definitions of a run, and the running extents of the metrics whose summary needs them.
 
-    This is this process's view; the server answers over all ranks from what is stored.
+    This is this process's view; the server computes summaries over all ranks from what is stored.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Definitions:
         self._plans.clear()
 
     def find(self, metric: str) -> Definition | None:
-        """The exact definition, else the last pattern that matches."""
+        """Return the exact definition of a metric, else the last pattern that matches."""
         if metric in self._exact:
             return self._exact[metric]
         return next((one for one in reversed(self._patterns) if fnmatchcase(metric, one.name)), None)
@@ -103,7 +103,7 @@ class Definitions:
         return any(one.tracked for one in (*self._exact.values(), *self._patterns))
 
     def wrap(self, append: AppendRow) -> AppendRow:
-        """`append`, with the extents kept. Only runs that asked for such a summary pay for it."""
+        """Return `append` as a function that also keeps the extents. Only runs with such a summary pay for it."""
 
         def append_and_note(keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
             append(keys, values, step, now)
@@ -113,12 +113,15 @@ class Definitions:
             if plan:
                 numbers = list(values)
                 for place, extent in plan:
-                    extent.add(float(numbers[place]))  # type: ignore[arg-type]  # it was packed as a double
+                    extent.add(float(numbers[place]))  # type: ignore[arg-type]  # `append` packed it as a double
 
         return append_and_note
 
     def summary(self, last: dict[str, float]) -> dict[str, float]:
-        """`last` with what the definitions ask for: `loss.min`, and without what they hide."""
+        """Return `last` with the values that the definitions ask for, such as `loss.min`.
+
+        Values that the definitions hide are left out.
+        """
         shown = dict(last)
         for metric in last:
             definition = self.find(metric)

@@ -1,4 +1,4 @@
-"""`runstream doctor` on a machine that logs: settings, address, key, gateway and spool, each asked as a run does."""
+"""`runstream doctor` on a machine that logs: check settings, address, key, gateway and spool as a run uses them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE_S = 5.0
 
 
 def main(argv: list[str]) -> int:
-    """Look at the server where its data folder is named or lies here, else at this machine as one that logs."""
+    """Check the server where its data folder is named or found here, else check this machine as one that logs."""
     parser = argparse.ArgumentParser(prog="runstream doctor", description=__doc__)
     parser.add_argument(
         "--data",
@@ -49,8 +49,10 @@ def main(argv: list[str]) -> int:
 
 
 def examine(settings: Settings) -> Iterator[tuple[str, str | None]]:
-    """What was looked at and what is wrong with it (None: nothing), in the order of a point's way; what rests on a
-    failed check is left out."""
+    """Yield each check and what is wrong with it (None: nothing), in the order of a point's way to the server.
+
+    A check that depends on a failed one is left out.
+    """
     yield from _spool(settings.root)
     key, problem = _key(settings)
     yield "API key" + (f" {key_prefix(key)}" if key else ""), problem
@@ -77,7 +79,7 @@ def _spool(root: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def _key(settings: Settings) -> tuple[str, str | None]:
-    """The key that a run would use, and what is wrong."""
+    """Return the key that a run would use, and what is wrong with it."""
     key = settings.api_key or Credentials(settings.root).find(settings.base_url) or ""
     if not key:
         return "", f"none is known for {settings.base_url}: `runstream login`, or RUNSTREAM_API_KEY"
@@ -89,8 +91,8 @@ def _key(settings: Settings) -> tuple[str, str | None]:
 
 
 def _gateway_problem(settings: Settings, key: str) -> str | None:
-    """Ask it something that changes nothing, as the sender would."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC says beside its answer is on the line below
+    """Send the gateway a request that changes nothing, as the sender would, and return what is wrong."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the line that is returned says what gRPC would print
     import grpc
 
     from runstream.sender.link import gateway_in_words
@@ -108,7 +110,7 @@ def _gateway_problem(settings: Settings, key: str) -> str | None:
     except grpc.RpcError as error:
         code, details = error.code(), error.details()
         if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
-            return None  # it knows the key, and has no such project yet
+            return None  # the server knows the key, and has no such project yet
         if code == grpc.StatusCode.UNAUTHENTICATED:
             return f"does not know the API key ({details})"
         if code == grpc.StatusCode.UNIMPLEMENTED:

@@ -1,7 +1,7 @@
-"""What `init()` says of a run as a whole: names, tags, notes, config. And, of a run that is continued, what stays said.
+"""The facts that `init()` gives for a run as a whole: names, tags, notes, config; and those that a continued run keeps.
 
-What was not given is not written: what the run has stays. What was given is written, unless people changed the field by
-hand and `init()` only repeats what the run had said before: then the change stays (decision 24).
+A fact that was not given is not written: the run keeps what it has. A fact that was given is written, unless people
+changed the field by hand and `init()` only repeats the run's value from before: then the change stays (decision 24).
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from runstream.settings import Settings
 from runstream.stream import dumps
 
 _FIELDS = {"name": "name", "notes": "notes", "tags": "tags", "run_group": "group", "job_type": "job_type"}
-"""Settings, and the fields of the run that they are."""
+"""Maps settings to the fields of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What is known of the run from before."""
+    """What is known of the run from earlier attempts."""
 
     exists: bool | None = False
-    """None: the server did not say."""
+    """Whether the run exists; None where the server did not say."""
     last_step: int | None = None
-    """Of this rank; None where no step is known."""
+    """The last step of this rank; None where no step is known."""
     trouble: str = ""
-    """Why the server did not say."""
+    """The reason why the server did not say it."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """name, notes, tags, group, job_type, as far as they are known."""
+    """The fields name, notes, tags, group and job_type, as far as they are known."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted keys to values."""
+    """The run's config: dotted keys to values."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     edited: Mapping[str, str] = field(default_factory=dict)
-    """`run.name`, `config.<dotted key>`, ...: fields whose value people set, with what the run had said, as JSON."""
+    """Fields whose value people set (`run.name`, `config.<dotted key>`, ...), with the run's value before, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +52,38 @@ class Document:
     """A run's document as this process begins with it."""
 
     fields: Mapping[str, Any]
-    """name, notes, tags, group, job_type: what holds."""
+    """The values in force of name, notes, tags, group and job_type."""
     config: Mapping[str, Any]
-    """What holds: values of an earlier attempt are plain and nested, given ones are as they were given."""
+    """The config in force: values of an earlier attempt are plain and nested, given ones are as they were given."""
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """Of earlier attempts."""
+    """The summary of earlier attempts."""
     written: Mapping[str, Any] = field(default_factory=dict)
-    """Of `fields`, what this process says anew."""
+    """The part of `fields` that this process writes."""
     kept: frozenset[str] = frozenset()
-    """Dotted keys of the run's config that this process does not say anew."""
+    """Dotted keys of the run's config that this process does not write."""
     unknown: tuple[str, ...] = ()
-    """Those of them that are not in `config`: they were recorded masked, and what they held nobody knows."""
+    """The keys of `kept` that are not in `config`: they were recorded masked, and their values are not known."""
 
     @property
     def emptied(self) -> list[str]:
-        """Of `written`, what was given empty: it empties what the run has, and the start record cannot say so."""
+        """The names in `written` whose value was given empty.
+
+        Such a value empties the run's value, which the start record cannot say.
+        """
         return [name for name, value in self.written.items() if not value]
 
     def written_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Of `config`, as it holds now, what this process says anew: plain and nested."""
+        """Return the part of `config`, as it is now, that this process writes: plain and nested."""
         return without(to_plain(config), self.kept.__contains__)
 
 
 def make_document(
     settings: Settings, run_id: str, config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any] | None = None
 ) -> Document:
-    """Pure. `config`: as it was given to `init()`. `fixed`: a sweep's parameters, which nothing outranks."""
+    """Return the document of a run; a pure function.
+
+    `config` is as it was given to `init()`. `fixed` are a sweep's parameters, which take precedence over everything.
+    """
     given = settings.given()
     held: dict[str, Any] = {"name": default_name(run_id), "notes": "", "tags": (), "group": "", "job_type": ""}
     held |= {name: value for name, value in earlier.fields.items() if value}
@@ -96,7 +102,7 @@ def make_document(
 def _continued_config(
     config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any]
 ) -> tuple[dict[str, Any], frozenset[str], tuple[str, ...]]:
-    """What the run's config is, the dotted keys of it that need not be said again, and those whose value is masked."""
+    """Return the run's config, the dotted keys of it that are not written again, and the keys whose value is masked."""
     parameters = flattened(fixed)
     said = {
         key: value
@@ -106,7 +112,7 @@ def _continued_config(
     known = {key: value for key, value in earlier.config.items() if said.keys().isdisjoint(_paths(key))}
     edited = {name.removeprefix("config.") for name in earlier.edited if name.startswith("config.")}
     not_whole = {path for key in (*known, *edited) for path in _paths(key)}
-    whole = {str(key): value for key, value in config.items() if key not in not_whole}  # as it was given: an object
+    whole = {str(key): value for key, value in config.items() if key not in not_whole}  # objects as they were given
     apart = flattened(to_plain(whole)).keys() | parameters.keys()
     unknown = [key for key, value in known.items() if _is_masked(value)]
     shown = nested({key: value for key, value in (known | said).items() if key not in apart and key not in unknown})
@@ -121,13 +127,13 @@ def _is_masked(value: object) -> bool:
 
 
 def _paths(key: str) -> list[str]:
-    """A dotted key, and those of the dicts that it is in."""
+    """Return a dotted key, and the keys of the dicts that it is in."""
     parts = key.split(".")
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
-    """Whether people changed the field, and `value` is what the run had said before they did."""
+    """Return whether people changed the field, and `value` is the run's value from before the change."""
     before = earlier.edited.get(name)
     if not before:
         return False
@@ -140,9 +146,9 @@ def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
 
 
 def start_record(settings: Settings, job: Job, document: Document, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `RunStart` message of this process. What describes the whole run is rank 0's to say.
+    """Return the `RunStart` message of this process. Only rank 0 writes the fields of the whole run.
 
-    `config`: what is to be written of it, secrets masked. Takes tens of milliseconds where the environment is captured.
+    `config`: the part that is written, secrets masked. Takes tens of milliseconds where the environment is captured.
     """
     value: dict[str, Any] = {
         "world_size": job.world_size,

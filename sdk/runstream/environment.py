@@ -1,4 +1,4 @@
-"""What a run was started in: command, Python, git, hardware. Secrets are masked (`masking.py`)."""
+"""The environment of a run: command, Python, git, hardware. Secrets are masked (`masking.py`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ALLOWED = (
     *("PYTHON*", "VIRTUAL_ENV", "CONDA_*", "PIXI_*", "PIP_REQUIRE_VIRTUALENV", "UV_*PYTHON*", "JUPYTER_*", "COLAB_*"),
     *("AWS_REGION", "AWS_DEFAULT_REGION", "SM_*", "GOOGLE_CLOUD_*", "AZUREML_*", "RUNSTREAM_*", "WANDB_*"),
 )
-"""Variables that are kept: what devices, libraries, launchers and interpreters go by."""
+"""Variables that are kept: those that devices, libraries, launchers and interpreters read."""
 _GIT_TIMEOUT_S = 1.0
 _MAX_DIFF_BYTES = 256 << 10
 _MAX_VARIABLES = 200
@@ -41,9 +41,10 @@ _MAX_VALUE = 1024
 
 
 def capture(variables: Iterable[str] = (), diff: bool = True) -> dict[str, Any]:
-    """The `Environment` message's fields. Takes tens of milliseconds at most; what fails is left out.
+    """Return the fields of the `Environment` message, without facts that cannot be read.
 
-    `variables`: patterns of names that are kept beside the usual ones; `diff`: with what is not committed.
+    It takes tens of milliseconds at most. `variables`: patterns of more variable names to keep; `diff`: include the
+    uncommitted changes.
     """
     found: dict[str, Any] = {
         "python": platform.python_version(),
@@ -61,8 +62,10 @@ def capture(variables: Iterable[str] = (), diff: bool = True) -> dict[str, Any]:
 
 
 def kept_variables(variables: Mapping[str, str], more: Iterable[str] = ()) -> dict[str, str]:
-    """The environment variables that tell how a training was set up, and those that match a pattern of `more`: each
-    other one may be a secret. Of these, too, secrets are masked; values are capped."""
+    """Return the environment variables that describe the setup of a training, and those that match a pattern of `more`.
+
+    Any other variable may be a secret. Secrets are masked in these, too; values are capped.
+    """
     allowed = re.compile("|".join(fnmatch.translate(pattern) for pattern in (*_ALLOWED, *more)))
     return {
         name: MASK if _SECRET_VARIABLE.search(name) or is_secret_name(name) else mask_line(value[:_MAX_VALUE])
@@ -73,7 +76,7 @@ def kept_variables(variables: Mapping[str, str], more: Iterable[str] = ()) -> di
 
 
 def working_directory() -> str:
-    """The current folder; empty where it is gone."""
+    """Return the current folder, or an empty text where it no longer exists."""
     try:
         return str(Path.cwd())
     except OSError:
@@ -88,8 +91,10 @@ def _memory_bytes() -> int:
 
 
 def _packages() -> dict[str, str]:
-    """Installed distributions and their versions, told from the names of their folders: reading each one's metadata
-    would take a hundred times as long."""
+    """Return installed distributions and their versions, read from the names of their folders.
+
+    To read each one's metadata would take a hundred times as long.
+    """
     found: dict[str, str] = {}
     for place in sys.path:
         try:
@@ -106,7 +111,10 @@ def _packages() -> dict[str, str]:
 
 
 def _gpus() -> list[str]:
-    """Model names of NVIDIA GPUs, as the driver's own files say: no library is loaded into the training process."""
+    """Return the model names of NVIDIA GPUs from the driver's own files.
+
+    No library is loaded into the training process.
+    """
     models = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         try:
@@ -118,7 +126,7 @@ def _gpus() -> list[str]:
 
 
 def _git(with_diff: bool) -> dict[str, Any]:
-    """All questions to git at once: three short processes side by side."""
+    """Run all git commands at once, as three short processes side by side."""
     deadline = time.monotonic() + _GIT_TIMEOUT_S
     asked = [
         _ask_git("rev-parse", "HEAD"),
@@ -150,7 +158,7 @@ def _ask_git(*arguments: str) -> subprocess.Popen[bytes] | None:
 
 
 def _answer(process: subprocess.Popen[bytes] | None, deadline: float) -> str:
-    """The first _MAX_DIFF_BYTES that it prints by the deadline; empty when it fails or says nothing."""
+    """Return the first _MAX_DIFF_BYTES that the process prints by the deadline; return an empty text when it fails."""
     if process is None or process.stdout is None:
         return ""
     found = bytearray()
@@ -164,7 +172,7 @@ def _answer(process: subprocess.Popen[bytes] | None, deadline: float) -> str:
         found += data
     process.stdout.close()
     try:
-        failed = process.wait(max(deadline - time.monotonic(), 0.05)) > 0  # below 0: it could not print the rest
+        failed = process.wait(max(deadline - time.monotonic(), 0.05)) > 0  # below 0: its pipe was closed early
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -1,10 +1,10 @@
-"""What the SDK raises. `log()` and `finish()` raise none of these unless `Settings(strict=True)`."""
+"""The exceptions of the SDK. `log()` and `finish()` raise none of them unless `Settings(strict=True)` is given."""
 
 from __future__ import annotations
 
 
 class RunstreamError(Exception):
-    """Base of everything that the SDK raises on purpose."""
+    """Base class of all exceptions that the SDK raises on purpose."""
 
 
 class UsageError(RunstreamError):
@@ -16,12 +16,12 @@ class SettingsError(UsageError):
 
 
 class SpoolError(RunstreamError):
-    """The spool folder cannot be used: full disk, no right to write, owned by somebody else."""
+    """The spool folder cannot be used: the disk is full, the right to write is missing, or somebody else owns it."""
 
 
 class SpoolClosedError(SpoolError):
-    """The stream has ended, or belongs to the process that forked this one: what was to be written is not."""
+    """The stream has ended, or it belongs to the process that forked this one: the record is not written."""
 
 
 class RecordTooLargeError(SpoolError, UsageError):
-    """A value is larger than a record may be: it is left out, and there is nothing wrong with the spool."""
+    """A value is larger than a record may be. The value is left out; the spool itself works."""

@@ -1,4 +1,4 @@
-"""Which files `save()` and `log_code()` keep, and under which paths."""
+"""The choice of the files that `save()` and `log_code()` keep, and their paths in the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _MAX_CODE_BYTES = 2 << 20
 
 
 def find_files(pattern: Any, base: Any) -> list[tuple[Path, str]]:
-    """(file, path in the run) of what matches. Raises UsageError when the pattern is none, or nothing matches."""
+    """Return (file, path in the run) of the files that match.
+
+    Raises UsageError when there is no pattern, or no match.
+    """
     if pattern is None:
         raise UsageError("save: give a file's path or a glob pattern")
     text = os.fspath(pattern)
@@ -43,7 +46,7 @@ def find_files(pattern: Any, base: Any) -> list[tuple[Path, str]]:
 def find_code(
     root: Path, include: Callable[..., bool] | None, exclude: Callable[..., bool] | None
 ) -> list[tuple[Path, str]]:
-    """(file, path in the run) of source files below `root`, version control and environments left out."""
+    """Return (file, path in the run) of source files below `root`, without version control and environments."""
     found: list[tuple[Path, str]] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED and not name.startswith("."))
@@ -60,13 +63,16 @@ def find_code(
 
 
 def _asked(function: Callable[..., bool], path: Path, root: Path) -> bool:
-    """W&B's callables take (path) or (path, root)."""
+    """Call one of W&B's callables, which take (path) or (path, root)."""
     both = len(inspect.signature(function).parameters) > 1
     return bool(function(str(path), str(root)) if both else function(str(path)))
 
 
 def _inside(path: Path, root: Path) -> str:
-    """`path` below `root`, with slashes, as a run's file can be named; what lies elsewhere goes by its name."""
+    """Return the path below `root`, with slashes, as a valid name of a run's file.
+
+    A file elsewhere gets its bare name.
+    """
     try:
         return valid_path(path.absolute().relative_to(root.absolute()).as_posix())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files that a run keeps: what `save()` and `log_code()` name, again at the end where they changed."""
+"""The files that a run keeps: those that `save()` and `log_code()` name, kept again at the end where they changed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ AppendFile = Callable[[dict[str, Any], Content], None]
 
 
 class KeptFiles:
-    """The files of one process's part in a run. What cannot be kept is said, once a file."""
+    """The files of one process's part in a run. A file that cannot be kept is reported once."""
 
     def __init__(self, append: AppendFile, notices: Notices) -> None:
         self._append = append
         self._notices = notices
         self._again: dict[str, tuple[str, Path]] = {}
-        """Path in the run -> SHA-256 as it was kept (empty: not yet), and the file: to be kept again at the end."""
+        """Maps a path in the run to the SHA-256 that was kept (empty: none yet) and to the file; these files are kept
+        again at the end."""
 
     def save(self, pattern: str | os.PathLike[str] | None, base: Any, policy: str) -> list[str]:
-        """Keep what matches, and return the paths; see `Run.save`."""
+        """Keep the files that match, and return their paths; see `Run.save`."""
         try:
             if policy not in ("now", "live", "end"):
                 raise UsageError(f"save: policy is {policy!r}: now, live or end")
@@ -49,12 +50,12 @@ class KeptFiles:
         return [str(path) for path, _ in found]
 
     def save_again(self) -> None:
-        """Keep what changed since, of what was named for it."""
+        """Keep the files again that changed since, among those that were named for it."""
         for name, (digest, path) in self._again.items():
             self._keep(path, name, "file", digest)
 
     def forget(self) -> None:
-        """In a forked child: the parent keeps its files itself."""
+        """Forget the files, in a forked child: the parent keeps them itself."""
         self._again = {}
 
     def _keep(self, path: Path, name: str, category: str, known: str = "") -> str:

@@ -1,7 +1,7 @@
-"""What launchers tell a process of its place in the job, and of the job itself: pure reading of variables.
+"""A process's place in its job, and the job's identity, read from the variables that launchers set.
 
-Where a rank and a world size come from says nothing yet of which job it is: `RANK` may be torchrun's, a script's own
-or Kubernetes'. So the place and the job's identity are read apart.
+The source of a rank and a world size does not identify the job: `RANK` may be set by torchrun, by a script itself or by
+Kubernetes. So the place and the job's identity are read apart.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Variables = Mapping[str, str]
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 _LOOPBACK = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  # recognized, not listened on
 _HYDRA = ("hydra_pmi_proxy", "hydra_bstrap_pr")
-"""MPICH's and Intel MPI's process that starts a node's ranks, of one job only; as the kernel cuts its name."""
+"""Names, as the kernel cuts them, of the process of MPICH and Intel MPI that starts a node's ranks of one job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Of a process in its job."""
+    """The place of a process in its job."""
 
     rank: int
     world_size: int
@@ -35,20 +35,23 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What all ranks of a job have alike."""
+    """A text that all ranks of a job have in common."""
 
     text: str = ""
-    """Empty: nothing."""
+    """The common text; it is empty where the ranks have nothing in common."""
     reusable: bool = False
-    """Another job may have it at another time: a name that people choose, an address and port."""
+    """True where another job may have it at another time: a name that people choose, an address and port."""
     trusted: bool = False
-    """Of a reusable one: it is by its contract one job's alone, and is taken where nobody can be asked."""
+    """True for a reusable one that belongs to one job by its contract: it is used where nobody can be asked."""
     of_command: bool = False
-    """A rank is a command that its launcher starts once. Of what that command starts, each process has it."""
+    """True where the launcher starts a rank once, as a command. Each process that this command starts inherits it."""
 
 
 def find_place(variables: Variables) -> Place | None:
-    """None: no launcher speaks of more than this process. Raises UsageError for a number that is none."""
+    """Return the place of this process, or None where no launcher tells of more than this process.
+
+    Raises UsageError for a variable that is no number.
+    """
     for read in (
         _torch_place,
         _slurm_place,
@@ -64,7 +67,7 @@ def find_place(variables: Variables) -> Place | None:
 
 
 def find_identity(variables: Variables, place: Place) -> Identity:
-    """Of the job of which this is a part: what is certain first."""
+    """Return the identity of this process's job; identities that are certain come first."""
     for read in (_torchrun_identity, _slurm_identity, _open_mpi_identity, _hydra_identity):
         if (identity := read(variables, place)) is not None:
             return identity
@@ -72,7 +75,7 @@ def find_identity(variables: Variables, place: Place) -> Identity:
 
 
 def number(variables: Variables, name: str, default: int | None = None) -> int:
-    """Raises UsageError with the variable's name."""
+    """Return a variable as a number. Raises UsageError, whose message has the variable's name."""
     text = variables.get(name, "")
     if not text and default is not None:
         return default
@@ -92,7 +95,7 @@ def _has(variables: Variables, *names: str) -> bool:
 
 
 def _torch_place(variables: Variables) -> Place | None:
-    """torchrun, accelerate, DeepSpeed, Ray Train, PyTorchJob, and what people set by hand: PyTorch's own names."""
+    """Read PyTorch's own names, which torchrun, accelerate, DeepSpeed, Ray Train, PyTorchJob and people set."""
     if not _has(variables, "RANK", "WORLD_SIZE"):
         return None
     return Place(
@@ -106,7 +109,7 @@ def _torch_place(variables: Variables) -> Place | None:
 
 
 def _slurm_place(variables: Variables) -> Place | None:
-    # SLURM_PROCID is also set in a batch script and an interactive shell, where there is no step of many.
+    # SLURM_PROCID is also set in a batch script and an interactive shell, which are no step of several tasks.
     if not _has(variables, "SLURM_JOB_ID", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
         return None
     return Place(
@@ -132,7 +135,7 @@ def _open_mpi_place(variables: Variables) -> Place | None:
 
 
 def _hydra_place(variables: Variables) -> Place | None:
-    """MPICH, Intel MPI, MVAPICH."""
+    """Read the variables of MPICH, Intel MPI and MVAPICH."""
     if not _has(variables, "PMI_RANK", "PMI_SIZE"):
         return None
     local = number(variables, "MPI_LOCALRANKID", 0)
@@ -152,7 +155,7 @@ def _horovod_place(variables: Variables) -> Place | None:
 
 
 def _lws_place(variables: Variables) -> Place | None:
-    """A group of Kubernetes' LeaderWorkerSet, one process a pod."""
+    """Read the variables of a group of Kubernetes' LeaderWorkerSet, which has one process a pod."""
     if not _has(variables, "LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE", "LWS_WORKER_INDEX"):
         return None
     index = number(variables, "LWS_WORKER_INDEX")
@@ -160,8 +163,11 @@ def _lws_place(variables: Variables) -> Place | None:
 
 
 def _lightning_place(variables: Variables) -> Place | None:
-    """Lightning starts the other processes of a node itself and tells them no RANK. What it is on further nodes follows
-    from how many devices a node has, which no variable says."""
+    """Read the variables of Lightning, on the first node.
+
+    Lightning starts the other processes of a node itself and gives them no RANK. The rank on further nodes depends on
+    the number of devices of a node, which no variable has.
+    """
     if not _has(variables, "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR") or number(variables, "NODE_RANK", 0):
         return None
     local = number(variables, "LOCAL_RANK")
@@ -176,7 +182,7 @@ def _torchrun_identity(variables: Variables, place: Place) -> Identity | None:
     if not rendezvous:
         return None
     if number(variables, "LOCAL_WORLD_SIZE", place.world_size) == place.world_size:
-        # One node: its agent has a folder of a random name for the errors of its workers, in all attempts.
+        # On one node, the agent has one folder of a random name for its workers' errors, in all attempts.
         errors = variables.get("TORCHELASTIC_ERROR_FILE", "").split("/")
         if len(errors) > 4:
             return Identity(f"torchrun/{_boot()}/{'/'.join(errors[:-3])}")
@@ -192,8 +198,8 @@ def _torchrun_identity(variables: Variables, place: Place) -> Identity | None:
 
 
 def _slurm_identity(variables: Variables, place: Place) -> Identity | None:
-    # A requeued job keeps its id, and so continues its run. Of ranks made by hand in a step, only those that are its
-    # tasks are known to be one job's: a batch script may start several experiments.
+    # A requeued job keeps its id, and so continues its run. Ranks that are no tasks of the step may belong to several
+    # jobs, since a batch script may start several experiments.
     if not _has(variables, "SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS"):
         return None
     if number(variables, "SLURM_STEP_NUM_TASKS") != place.world_size:
@@ -206,12 +212,12 @@ def _open_mpi_identity(variables: Variables, place: Place) -> Identity | None:
     namespace = variables.get("PMIX_NAMESPACE") or variables.get("OMPI_MCA_ess_base_jobid", "")
     if not namespace or variables.get("OMPI_COMM_WORLD_SIZE") != str(place.world_size):
         return None
-    # The namespace alone may be a host's name and a process number, which a container has again and again.
+    # The namespace alone may be a host's name and a process number, which repeat in containers.
     if head := variables.get("OMPI_MCA_orte_hnp_uri", ""):  # version 4: mpirun's own address, the same on all nodes
         return Identity(f"openmpi/{namespace}/{head}", of_command=True)
     server = variables.get("PMIX_SERVER_URI41") or variables.get("PMIX_SERVER_URI2", "")
     if server and variables.get("OMPI_COMM_WORLD_LOCAL_SIZE") == str(place.world_size):
-        return Identity(f"openmpi/{namespace}/{server}", of_command=True)  # a server a node
+        return Identity(f"openmpi/{namespace}/{server}", of_command=True)  # each node has a server
     return Identity(f"openmpi/{namespace}", reusable=True, trusted=True)
 
 
@@ -224,7 +230,7 @@ def _hydra_identity(variables: Variables, place: Place) -> Identity | None:
 
 
 def _meeting_point(variables: Variables) -> Identity:
-    """Where the ranks meet, which no two jobs use at the same time."""
+    """Return the address where the ranks meet, which no two jobs use at the same time."""
     for kind, address, port in (
         ("master", variables.get("MASTER_ADDR", ""), variables.get("MASTER_PORT", "")),
         ("gloo", variables.get("HOROVOD_GLOO_RENDEZVOUS_ADDR", ""), variables.get("HOROVOD_GLOO_RENDEZVOUS_PORT", "")),
@@ -237,7 +243,7 @@ def _meeting_point(variables: Variables) -> Identity:
 
 
 def _boot() -> str:
-    """This machine, from when it was started: paths, loopback addresses and process numbers are its own."""
+    """Return an id of this machine since its start: paths, loopback addresses and process numbers are its own."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -245,7 +251,7 @@ def _boot() -> str:
 
 
 def _ancestor(names: tuple[str, ...]) -> str:
-    """The nearest process above this one with one of these names: its number, and when it started."""
+    """Return the number and the start time of the nearest process above this one that has one of these names."""
     process = os.getppid()
     while process > 1:
         try:

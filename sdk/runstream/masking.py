@@ -1,8 +1,8 @@
-"""Secrets in what is captured without being asked for: found by the shape of a value, and by the name it goes by.
+"""Masking of secrets in data that is captured automatically: by the form of a value, and by its name.
 
-It runs in the training process, before anything is written: so it is of the standard library, and linear in its text.
-Shapes are those that issuers of tokens publish (`shapes.py`); a detector that others keep up to date is held against it
-in the tests.
+It runs in the training process, before anything is written: so it uses the standard library only, and takes linear time
+in its text. The forms are those that issuers of tokens publish (`shapes.py`); the tests compare it with a detector that
+others maintain.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from runstream.shapes import BY_SIGN, WITHOUT_SIGN
 
 MASK = "***"
 _MAX_LINE = 4096
-"""Characters that are searched at once: a longer line is searched in pieces."""
+"""How many characters are searched at once: a longer line is searched in pieces."""
 _CUTS, _AROUND = 8, 256
-"""Places that are tried to part a long line at, and characters looked at on both sides of one."""
+"""How many places are tried to cut a long line at, and how many characters on both sides of a place are searched."""
 _MAX_DEPTH = 64
 
 _LONG = re.compile(r"[^\s\"'`<>,;(){}\[\]]{12,}")
-"""Only a word so long can have a secret's shape."""
+"""Words that are long enough to have a secret's form."""
 _USERINFO = re.compile(r"(?<=://)[^/\s@\"'<>]{1,512}(?=@)")
-"""Of a URL, also a token alone. A user's plain name is no secret, and is masked with them."""
+"""The user and password of a URL, or a token in their place. A user's plain name is no secret, but is masked too."""
 _PLAIN_USERS = frozenset({"git", "hg", "svn"})
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -38,7 +38,7 @@ _PARAMETER = re.compile(
 )
 _HEADER = re.compile(r"\b(bearer|basic|token)(\s+)(?=[\w.~+/=-]{0,64}\d)[\w.~+/=-]{16,}", re.IGNORECASE)
 _SIGNS = ("token", "secret", "pass", "pwd", "key", "credential", "webhook", "dsn", "pat", "authorization")
-"""Of names, in lower case: one of them is in each line that `_ASSIGNED` finds something in."""
+"""Parts of names, in lower case: one of them is in each line in which `_ASSIGNED` finds something."""
 _ASSIGNED = re.compile(
     r"(?<![A-Za-z0-9])(?P<name>[\w-]{0,64}?(?:token|secret|passw(?:or)?d|passphrase|pwd|api[_-]?key|access[_-]?key|"
     r"account_?key|private[_-]?key|credentials?|webhook|dsn|(?<![A-Za-z])pass|(?<![A-Za-z])pat|authorization)"
@@ -48,7 +48,7 @@ _ASSIGNED = re.compile(
 )
 _TYPE = re.compile(r"str|bytes|int|bool|float|object|[A-Z][a-z]+(?:[A-Z][a-z]*)*")
 _SETTING = re.compile(r"[+\- ]?\s*(?:export\s+|-\s+)?[\w.-]+\s*(?::\s|=)")
-"""How a line of a file of variables or of YAML begins."""
+"""The beginning of a line in a file of variables or in YAML."""
 _RUN = re.compile(r"[A-Za-z0-9_+/=.-]{24,}")
 _ALIKE = re.compile(r"[a-z]+|[A-Z]+|\d+")
 
@@ -68,11 +68,11 @@ _ISSUERS = frozenset(
     | {"slack", "telegram", "user", "vault", "wandb"}
 )
 _NEVER = frozenset({"path", "file", "filename", "dir", "folder", "name", "length", "len", "size", "count", "type"})
-"""A name that ends so says where a secret is, or how long, and holds none."""
+"""A name that ends in one of these says where a secret is, or how long it is, and holds none."""
 
 
 def mask(text: str) -> str:
-    """`text` with what has a secret's shape replaced, of one line or of many."""
+    """Return `text`, of one line or many, with everything masked that has a secret's form."""
     if "PRIVATE KEY" in text:
         text = _KEY_BLOCK.sub(MASK, text)
     if "://" in text and "@" in text:
@@ -82,17 +82,23 @@ def mask(text: str) -> str:
 
 
 def mask_line(line: str) -> str:
-    """A line of output with secrets masked by shape and by the name they are given."""
+    """Return a line of output with secrets masked by their form and by the name they are given."""
     return _in_pieces(line, _mask_output)
 
 
 def mask_code(text: str) -> str:
-    """Lines of code, as a diff's. What looks random in them is masked as well; names of variables are not."""
+    """Return lines of code, such as a diff's, with secrets masked.
+
+    Text that looks random is masked as well; names of variables are not.
+    """
     return "\n".join(_in_pieces(line, _mask_code_line) for line in text.split("\n"))
 
 
 def mask_command(arguments: list[str]) -> list[str]:
-    """A command's arguments. What follows an option with a secret's name is one, and so is what looks random."""
+    """Return a command's arguments with secrets masked.
+
+    An argument after an option with a secret's name is masked, and so is an argument that looks random.
+    """
     masked: list[str] = []
     secret_follows = False
     for argument in arguments:
@@ -109,7 +115,10 @@ def mask_command(arguments: list[str]) -> list[str]:
 
 
 def mask_config(value: Any, name: str = "", depth: int = 0) -> Any:
-    """A config's value with secrets masked, by the name of a key and by shape; what holds none comes back as it is."""
+    """Return a config's value with secrets masked, by the name of a key and by form.
+
+    A value without one is unchanged.
+    """
     if isinstance(value, Mapping) and depth < _MAX_DEPTH:
         return {key: mask_config(item, str(key), depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and depth < _MAX_DEPTH:
@@ -122,8 +131,10 @@ def mask_config(value: Any, name: str = "", depth: int = 0) -> Any:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what goes by that name is a secret: `db_password`, `--api-key`, `AWS_SECRET_ACCESS_KEY`, `dbPass`. Tokens
-    are none here unless it says whose: trainings have many of another kind (`eos_token`)."""
+    """Return whether the value of that name is a secret: `db_password`, `--api-key`, `AWS_SECRET_ACCESS_KEY`, `dbPass`.
+
+    A token is a secret only if its name says whose it is: trainings have many tokens of another kind (`eos_token`).
+    """
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or words[-1] in _NEVER:
         return False
@@ -141,7 +152,10 @@ def _ends_in_token(name: str) -> bool:
 
 
 def _mask_word(found: re.Match[str]) -> str:
-    """The word with what looks like a secret masked: in parts where it is long, and nothing of it is cut away."""
+    """Return the word with everything masked that looks like a secret.
+
+    A long word is masked in parts; nothing is cut away.
+    """
     whole = found[0]
     return "".join(_mask_part(whole[start : start + _MAX_LINE]) for start in range(0, len(whole), _MAX_LINE))
 
@@ -154,7 +168,7 @@ def _mask_part(word: str) -> str:
 
 
 def _in_pieces(line: str, masked: Callable[[str], str]) -> str:
-    """Mask a line of any length: `masked` takes time that grows faster than what it is given."""
+    """Mask a line of any length, in pieces: the time of `masked` grows faster than the length of its text."""
     found: list[str] = []
     start = 0
     while len(line) - start > _MAX_LINE:
@@ -165,7 +179,10 @@ def _in_pieces(line: str, masked: Callable[[str], str]) -> str:
 
 
 def _cut(line: str, end: int, masked: Callable[[str], str]) -> int:
-    """Return where to cut the line, at `end` or before it: between words, and where no secret or its name is parted."""
+    """Return where to cut the line, at `end` or before it.
+
+    The place is between words, and cuts no secret and no name of a secret in two.
+    """
     place = end
     for _ in range(_CUTS):
         space = line.rfind(" ", end - _MAX_LINE // 2, place)
@@ -197,7 +214,7 @@ def _mask_named(line: str, *, code: bool) -> str:
 def _mask_assigned(found: re.Match[str], code: bool) -> str:
     value = found["value"]
     if code and not found["quote"] and not any(map(str.isdigit, value)):
-        # A name, a call or a type, unless the line is one of settings.
+        # The value is a name, a call or a type, unless the line is one of settings.
         rest = found.string[found.end() :].strip()
         if rest or not _SETTING.match(found.string) or _TYPE.fullmatch(value) or (found["gap"] and "=" in found["is"]):
             return found[0]
@@ -209,8 +226,11 @@ def _mask_random(found: re.Match[str]) -> str:
 
 
 def _is_random(word: str, length: int) -> bool:
-    """Letters and digits as no name has them: hexadecimal of a key's length, or letters of both cases and digits that
-    change places all over. `length`: the least, in characters."""
+    """Return whether a word has letters and digits in an order that no name has.
+
+    Such a word is hexadecimal of a key's length, or has letters of both cases and digits that alternate everywhere.
+    `length` is the smallest length, in characters.
+    """
     if len(word) < length or re.search(r"[\s.<>\[\]]", word):
         return False
     if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", word):

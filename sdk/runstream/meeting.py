@@ -1,8 +1,9 @@
 """The run id that a job's ranks share, where their launcher's identity alone does not settle it (decision 26).
 
-A certain identity needs nobody. An address and port, or a name that people chose, may have been another job's before:
-the store of torch's process group is asked where there is one, else the server, which runs of that name are over. Where
-nobody can be asked, no run is guessed: two experiments in one run cannot be told apart again.
+An identity that is certain needs no request. An address and port, or a name that people chose, may have been another
+job's before. Then the store of torch's process group is asked where there is one, else the server, which knows the runs
+of that name that are over. Where neither can be asked, no run is guessed: two experiments in one run cannot be told
+apart again.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from runstream.settings import Settings
 from runstream.spool import files
 
 _KEEP_TURNS_S = 90 * 86400.0
-"""No job that its launcher restarts takes longer."""
+"""How long turns are kept: no job that its launcher restarts takes longer."""
 _GENERATIONS = 1000
-"""Jobs of one name after which the search ends: people who use a name so often get a run each rank, and are told."""
+"""The most jobs of one name that the search looks at. After them each rank gets a run of its own, and is told so."""
 
 
 _PATIENCE = 5
-"""Times `resume_timeout_s` for a server that is slow to answer: one rank that gives up early is parted for good."""
+"""How many times `resume_timeout_s` a rank waits for a slow server: a rank that gives up early stays apart for good."""
 
 
 class SilentError(Exception):
-    """Nobody says whether a run is there; the message says why."""
+    """Neither the server nor the store says whether a run exists; the message says why."""
 
 
 def common_run_id(settings: Settings, job: Job, nth: int) -> tuple[str, str]:
-    """The id for the `nth` run (from 0) of this process, and a sentence for people where it is not shared.
+    """Return the id of the `nth` run (from 0) of this process, and a sentence for people where ranks do not share it.
 
     Waits for the server only where the identity may have been another job's, five times `resume_timeout_s` at most.
     Never raises.
@@ -64,8 +65,11 @@ def common_run_id(settings: Settings, job: Job, nth: int) -> tuple[str, str]:
 
 
 def _turn(settings: Settings, job: Job, nth: int) -> int:
-    """How many runs the command of this rank began before this one, in whatever process: `srun bash -c "a; b"` is two
-    trainings, on each rank one after the other. Each is a file in the node's folder, made by one process alone."""
+    """Return how many runs the command of this rank began before this one, in any process.
+
+    `srun bash -c "a; b"` is two trainings, on each rank one after the other. Each turn is a file in the node's folder,
+    which one process alone can make.
+    """
     key = run_id_of(f"{job.identity.text}/{job.restart_count}/{job.rank}", 0)
     folder = settings.root / "jobs"
     try:
@@ -76,20 +80,24 @@ def _turn(settings: Settings, job: Job, nth: int) -> int:
                 os.close(os.open(folder / f"{key}-{turn}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
                 return turn
     except (OSError, SpoolError):
-        pass  # no place to write: the spool says so
+        pass  # the folder cannot be written; the spool reports that
     return nth
 
 
 def _forget_old(folder: Path) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if time.time() - entry.stat().st_mtime > _KEEP_TURNS_S:
-                Path(entry.path).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another rank has removed it
+                if time.time() - entry.stat().st_mtime > _KEEP_TURNS_S:
+                    Path(entry.path).unlink()
 
 
 def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -> str:
-    """The first run of the job's name that is not another job's: it is not there, or is open and lacks this rank. A
-    job that its launcher restarted goes on in the last one. Raises SilentError."""
+    """Return the first run of the job's name that is not another job's.
+
+    Such a run does not exist, or is open and lacks this rank. A job that its launcher restarted goes on in the last
+    run. Raises SilentError.
+    """
     before = ""
     for generation in range(_GENERATIONS):
         run = run_id_of(job.identity.text, nth, generation)
@@ -114,8 +122,10 @@ def _ask(settings: Settings, run: str) -> dict[str, Any] | None:
 
 
 def _met_in_store(job: Job, nth: int, timeout_s: float) -> str:
-    """The id that the first rank left in the store of torch's process group, which is this job's alone; empty where
-    there is none. Torch is never imported for it."""
+    """Return the id that the first rank left in the store of torch's process group, which only this job has.
+
+    Returns an empty text where there is no store. Torch is never imported for it.
+    """
     torch = sys.modules.get("torch.distributed")
     if torch is None:
         return ""
@@ -128,10 +138,10 @@ def _met_in_store(job: Job, nth: int, timeout_s: float) -> str:
             if torch.is_available() and torch.is_initialized() and torch.get_world_size() == job.world_size:
                 store = torch.distributed_c10d._get_default_store()
                 found.append(bytes(store.compare_set(f"runstream/run/{nth}", "", new_run_id())).decode())
-        except Exception:  # noqa: BLE001  # whatever this version of torch raises: the next way is tried
+        except Exception:  # noqa: BLE001  # a version of torch may raise anything: the caller tries the next way
             return
 
-    # Beside this thread: a store whose host is gone would keep it for half an hour.
+    # In a thread of its own: a store whose host is gone would block this one for half an hour.
     thread = threading.Thread(target=meet, name="runstream-meeting", daemon=True)
     thread.start()
     thread.join(timeout_s)

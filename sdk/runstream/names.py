@@ -1,4 +1,4 @@
-"""Run ids and names, made by the client: `init()` asks no server."""
+"""Run ids and names. The client makes them: `init()` needs no server."""
 
 from __future__ import annotations
 
@@ -127,17 +127,17 @@ _PATTERNS = {
 
 
 def new_run_id() -> str:
-    """Ten characters of base 36: 51 random bits, unique enough within a project."""
+    """Return ten characters of base 36: 51 random bits, which are unique enough within a project."""
     return encode_id(int.from_bytes(os.urandom(8), "big"))
 
 
 def new_writer_id() -> str:
-    """A stream's id: 26 characters, 130 random bits."""
+    """Return a stream's id: 26 characters, 130 random bits."""
     return encode_id(int.from_bytes(os.urandom(17), "big"), 26)
 
 
 def default_name(run_id: str) -> str:
-    """A name people can say, the same on every rank: a function of the run id."""
+    """Return a name that people can say. It is a function of the run id, and so is the same on every rank."""
     number = zlib.crc32(run_id.encode())
     number, adjective = divmod(number, len(_ADJECTIVES))
     number, noun = divmod(number, len(_NOUNS))
@@ -145,7 +145,7 @@ def default_name(run_id: str) -> str:
 
 
 def check_name(what: str, value: str) -> str:
-    """`value`, if it can name a team, a project or a run id. Raises UsageError."""
+    """Return `value`, if it can name a team, a project or a run id. Raises UsageError."""
     if not isinstance(value, str) or not _PATTERNS[what].fullmatch(value) or value in (".", ".."):
         raise UsageError(
             f"the {what} {value!r} cannot be used: letters, digits, '.', '_' and '-', "

@@ -1,4 +1,4 @@
-"""What cells of a notebook print: the kernel sends it to the page itself, and no file descriptor ever sees it."""
+"""Output of a notebook's cells: the kernel sends it to the page itself, without any file descriptor."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class CellOutput:
-    """Stands in for `sys.stdout` or `sys.stderr` of an IPython kernel: what is written is shown as before, and appended
-    to a file.
+    """A replacement of `sys.stdout` or `sys.stderr` of an IPython kernel.
 
-    The stream itself cannot be wrapped: IPython puts its own `write` onto it for each cell, and takes it off again.
+    The text is shown as before, and appended to a file. The stream itself cannot be wrapped: IPython puts its own
+    `write` onto it for each cell, and takes it off again.
     """
 
     def __init__(self, name: str, stream: Any, file: Path) -> None:
@@ -25,7 +25,7 @@ class CellOutput:
 
     def write(self, text: str) -> Any:
         shown = self._stream.write(text)
-        with contextlib.suppress(Exception):  # a cell goes on whatever becomes of its copy
+        with contextlib.suppress(Exception):  # a cell goes on although its copy fails
             os.write(self._fd, text.encode("utf-8", "replace"))
         return shown
 
@@ -37,7 +37,7 @@ class CellOutput:
         return getattr(self.__dict__["_stream"], name)
 
     def stop(self) -> None:
-        """Give the stream back, unless somebody has put another in its place since."""
+        """Restore the stream, unless somebody has replaced it since."""
         if getattr(sys, self._name) is self:
             setattr(sys, self._name, self._stream)
         self._move_handlers(self, self._stream)
@@ -47,8 +47,11 @@ class CellOutput:
 
     @staticmethod
     def _move_handlers(before: Any, after: Any) -> None:
-        """`logging.basicConfig()` has taken the stream that was there when it was called."""
-        import logging  # the kernel has it
+        """Move log handlers to the other stream.
+
+        `logging.basicConfig()` keeps the stream that was there when it was called.
+        """
+        import logging  # the kernel has loaded it already
 
         for handler in logging.root.handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:
@@ -56,6 +59,6 @@ class CellOutput:
 
 
 def kernel_streams() -> dict[str, Any]:
-    """`sys.stdout` and `sys.stderr` where they are an IPython kernel's, by name."""
+    """Return `sys.stdout` and `sys.stderr` by name, where they are an IPython kernel's."""
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     return {name: stream for name, stream in streams.items() if type(stream).__module__.startswith("ipykernel.")}

@@ -1,4 +1,4 @@
-"""What the SDK says to people: on standard error, one line each, nothing twice."""
+"""The messages of the SDK for people: on standard error, one line each, no message twice."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _MAX_KINDS = 100
 
 
 class RunstreamWarning(UserWarning):
-    """Something that was logged could not be kept as it was."""
+    """A value that was logged could not be kept as it was."""
 
 
 def warn(sentence: str, category: type[Warning]) -> None:
-    """A warning at the line of the caller's own code, which no filter makes an exception."""
+    """Issue a warning at the line of the caller's own code; no filter makes an exception of it."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "runstream":
         frame = frame.f_back
     place = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("runstream", 1)
-    with contextlib.suppress(Exception), warnings.catch_warnings():  # nobody's broken terminal ends a training
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # a broken terminal must not end a training
         warnings.simplefilter("always")
         warnings.warn_explicit(sentence, category, *place)
 
 
 def print_line(text: str, end: str = "\n") -> None:
-    """Print on standard error, where there is one that takes it. Never raises."""
+    """Print a line on standard error, where there is one that accepts it. Never raises."""
     if sys.stderr is None:
         return  # print() would take standard output instead
-    with contextlib.suppress(Exception):  # closed, a full disk, an object of the program's own that raises
+    with contextlib.suppress(Exception):  # it is closed, the disk is full, or it is an object that raises
         print(text, end=end, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Notices:
-    """Complaints once a kind, news unless silent, a progress line on a terminal."""
+    """Messages for people: a complaint once for each kind, news unless silent, a progress line on a terminal."""
 
     def __init__(self, silent: bool, strict: bool) -> None:
         self._silent = silent
@@ -46,7 +46,7 @@ class Notices:
         self._said: set[str] = set()
 
     def complain(self, kind: str, sentence: str) -> None:
-        """Warn about bad input, once a kind. Raises UsageError when strict."""
+        """Warn about bad input, once for each kind. Raises UsageError when strict."""
         if self._strict:
             raise UsageError(sentence)
         if kind in self._said or len(self._said) >= _MAX_KINDS:
@@ -59,12 +59,12 @@ class Notices:
             print_line(f"runstream: {sentence}")
 
     def warn(self, sentence: str) -> None:
-        """Something was lost: said also when silent."""
+        """Report a loss, also when silent."""
         print_line(f"runstream: {sentence}")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """A function that shows a line in place, on a terminal only; the line is gone afterwards."""
+        """Yield a function that shows a line in place, on a terminal only; the line is removed afterwards."""
         visible = not self._silent and _is_terminal()
 
         def show(text: str) -> None:
@@ -81,5 +81,5 @@ class Notices:
 def _is_terminal() -> bool:
     try:
         return sys.stderr.isatty()
-    except Exception:  # noqa: BLE001  # None, closed, or an object of the program's own
+    except Exception:  # noqa: BLE001  # it is None, closed, or an object of the program's own
         return False

@@ -1,7 +1,7 @@
-"""Documents that are larger than a record: their values travel in pieces, and a run starts whatever its config holds.
+"""Documents that are larger than a record: their values are sent in pieces, so that a run starts with any config.
 
 A value of more than PIECE_BYTES of JSON is written as several fields of the section `piece`, and then under its own key
-as a mark that names them. The start record keeps what is small; all else follows it as fields.
+as a mark that names them. The start record has the small values; all others follow it as fields.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from runstream import text
 from runstream.settings import warn_once
 
 PIECE_BYTES = 1 << 20
-"""In a record its quotes are escaped once more, which at worst doubles it: a record takes 3 MiB."""
+"""The most bytes of one piece. In a record its quotes are escaped once more, which at worst doubles it; a record takes
+3 MiB."""
 MAX_DOCUMENT_BYTES = 64 << 20
-"""Of one value as JSON."""
+"""The most bytes of one value as JSON."""
 START_BYTES = 1 << 20
-"""Of the start record, with its config and environment."""
+"""The most bytes of the start record, with its config and environment."""
 _SMALL_BYTES = 16 << 10
-"""Of a config that is too large for the start record: values below go into it nevertheless, while there is room."""
+"""The size of a small value: where a config is too large for the start record, small values go into it nevertheless,
+while there is room."""
 MARK = "\x1epieces "
-"""Begins the text that stands for a value in pieces: `MARK digest pieces bytes`."""
+"""The beginning of the text that stands for a value in pieces: `MARK digest pieces bytes`."""
 _SECTIONS = {"SECTION_RUN": "run", "SECTION_CONFIG": "config", "SECTION_SUMMARY": "summary"}
 _NAMES = ("name", "group", "job_type", "sweep_id")
 
 
 def records_of(kind: str, value: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return a record as the records that are written for it: itself, where it is no large document."""
+    """Return the records that are written for a record: the record itself, where it is no large document."""
     if kind == "field":
         return [("field", field) for field in _fields_of(value)]
     if kind == "start":
@@ -44,7 +46,7 @@ def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return
     section, key = field["section"], field["key"]
     if found.startswith("{") and section != "SECTION_RUN":
-        for name, item in json.loads(found).items():  # as the server does it: nested values become dotted keys
+        for name, item in json.loads(found).items():  # nested values become dotted keys, as on the server
             yield from _fields_of({"section": section, "key": f"{key}.{name}", "value_json": _json(item)})
         return
     if len(data) > MAX_DOCUMENT_BYTES:
@@ -62,7 +64,7 @@ def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _cut(data: bytes) -> Iterator[str]:
-    """UTF-8 in texts of at most PIECE_BYTES, between characters."""
+    """Yield UTF-8 data as texts of at most PIECE_BYTES, cut between characters."""
     start = 0
     while start < len(data):
         end = min(start + PIECE_BYTES, len(data))
@@ -73,7 +75,7 @@ def _cut(data: bytes) -> Iterator[str]:
 
 
 def _start_of(value: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The start record as it can be written, and what of it follows as fields."""
+    """Return the start record in a form that can be written, and the fields that follow it."""
     start = dict(value)
     for name in _NAMES:
         if name in start:
@@ -96,7 +98,7 @@ def _start_of(value: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any
 
 
 def _config_of(config_json: str) -> tuple[str, list[dict[str, Any]]]:
-    """What of a config fits into the start record, and the rest as fields."""
+    """Return the part of a config that fits into the start record, and the rest as fields."""
     kept: dict[str, Any] = {}
     fields: list[dict[str, Any]] = []
     room = START_BYTES // 4

@@ -1,7 +1,7 @@
-"""Whatever people put into a config, a summary or a cell, as plain nested values: dicts, lists, texts, numbers, None.
+"""The values of a config, a summary or a cell as plain nested values: dicts, lists, texts, numbers, None.
 
-Objects of other libraries are known by their types' names and marks, so that none of these libraries is imported. No
-object makes this raise: what cannot be read becomes a text that names its type.
+Objects of other libraries are recognized by the names and marks of their types, so that none of these libraries is
+imported. No object makes this raise: an object that cannot be read becomes a text that names its type.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, Sim
 from typing import Any
 
 MAX_DEPTH = 64
-"""Levels of objects that make objects without end. (`runstream.text` keeps what is deep as JSON text before that.)"""
+"""The most levels, for objects that make objects without end. (`runstream.text` makes JSON text of deep values
+earlier.)"""
 MAX_ELEMENTS = 100_000
-"""Of an array that becomes a list; a larger one is named by its type and shape."""
+"""The most elements of an array that becomes a list; a larger one is named by its type and shape."""
 CUT = "..."
 _MAX_INT_BITS = 1023
-"""Of an integer that stays a number: larger ones are none for a reader that computes with doubles."""
+"""The most bits of an integer that stays a number: a reader that computes with doubles cannot read larger ones."""
 
 
 Above = tuple[int, ...]
-"""Identities of the objects that a value is in: what holds itself is cut there."""
+"""Identities of the objects that a value is in: an object that holds itself is cut there."""
 
 
 def to_plain(value: object, above: Above = ()) -> Any:
-    """Return `value` as JSON can say it, with NaN and infinities as "NaN", "Infinity" and "-Infinity".
+    """Return `value` in a form that JSON has, with NaN and infinities as "NaN", "Infinity" and "-Infinity".
 
-    Dataclasses, attrs and pydantic classes, OmegaConf's nodes (resolved; what is missing stays "???"), namespaces and
-    mappings become dicts whose keys are texts. Enums become their names, those that are texts or numbers their values.
-    Paths become texts, dates ISO 8601, sets sorted lists, arrays lists. Never raises.
+    Dataclasses, attrs and pydantic classes, OmegaConf's nodes (resolved; missing values stay "???"), namespaces and
+    mappings become dicts whose keys are texts. Enums become their names; those that are texts or numbers become their
+    values. Paths become texts, dates ISO 8601, sets sorted lists, arrays lists. Never raises.
     """
     try:
         return _convert(value, above)
     except RecursionError:
         return CUT
-    except Exception:  # noqa: BLE001  # whatever a foreign object raises when it is read
+    except Exception:  # noqa: BLE001  # a foreign object may raise anything when it is read
         return _as_text(value)
 
 
@@ -72,7 +73,10 @@ def _convert(value: Any, above: Above) -> Any:
 
 
 def fields_of(value: object) -> Mapping[Any, Any] | None:
-    """The named fields of an object whose class declares them; None of another. May raise what the object raises."""
+    """Return the named fields of an object whose class declares them, or None for another object.
+
+    May raise what the object raises.
+    """
     kind = type(value)
     if isinstance(value, type):
         return None
@@ -80,7 +84,7 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
         return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     if hasattr(kind, "__attrs_attrs__"):
         return {one.name: getattr(value, one.name, None) for one in kind.__attrs_attrs__}
-    for declared in ("model_fields", "__fields__"):  # pydantic 2, and 1
+    for declared in ("model_fields", "__fields__"):  # the names of pydantic 2 and 1
         if isinstance(getattr(kind, declared, None), Mapping):
             return {name: getattr(value, name, None) for name in getattr(kind, declared)}
     if isinstance(value, SimpleNamespace) or (kind.__name__, kind.__module__) == ("Namespace", "argparse"):
@@ -92,8 +96,8 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
 
 
 def _omegaconf(node: Any, above: Above) -> Any:
-    """A config or node of OmegaConf: what resolves is resolved, what does not is kept as it was written."""
-    OmegaConf = sys.modules["omegaconf"].OmegaConf  # noqa: N806  # it is there: the object is of it
+    """Return a config or node of OmegaConf with its interpolations resolved; those that fail are kept as written."""
+    OmegaConf = sys.modules["omegaconf"].OmegaConf  # noqa: N806  # it is loaded, since the object is of it
     if not OmegaConf.is_config(node):
         return to_plain(getattr(node, "_value", lambda: str(node))(), above)
     raw = OmegaConf.to_container(node, resolve=False)
@@ -107,7 +111,7 @@ def _omegaconf(node: Any, above: Above) -> Any:
 def _resolved(node: Any, key: Any, raw: Any, above: Above) -> Any:
     try:
         found = node[key]
-    except Exception:  # noqa: BLE001  # missing, dangling, or a resolver of the user's that raises
+    except Exception:  # noqa: BLE001  # it is missing or dangling, or a resolver of the user's raises
         return to_plain(raw, above)
     return to_plain(found, above)
 
@@ -120,7 +124,7 @@ def _leaf(value: Any, above: Above) -> Any:
     if isinstance(value, Decimal):
         return _double(float(value)) if value.is_finite() else str(value)
     if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType)):
-        return f"{value.__module__}.{value.__qualname__}"  # its text would hold an address, new in each process
+        return f"{value.__module__}.{value.__qualname__}"  # its str() holds an address that is new in each process
     if isinstance(value, ModuleType):
         return value.__name__
     size, kind = _size(value), str(getattr(value, "dtype", ""))
@@ -136,7 +140,7 @@ def _leaf(value: Any, above: Above) -> Any:
 
 
 def _size(value: Any) -> int | None:
-    """Elements of an array or tensor; None of something else."""
+    """Return the number of elements of an array or tensor, or None for another value."""
     for name in ("numel", "size"):
         found = getattr(value, name, None)
         found = found() if callable(found) and name == "numel" else found
@@ -146,7 +150,7 @@ def _size(value: Any) -> int | None:
 
 
 def key_text(key: object) -> str:
-    """The key of a mapping as JSON has it."""
+    """Return the key of a mapping as JSON has it."""
     if isinstance(key, str):
         return key
     if isinstance(key, enum.Enum):
@@ -161,7 +165,7 @@ def _integer(value: int) -> int | str:
         return value
     try:
         return str(value)
-    except ValueError:  # more digits than Python writes
+    except ValueError:  # it has more digits than Python writes
         return f"an integer of {value.bit_length()} bits"
 
 
@@ -175,7 +179,7 @@ def _as_text(value: object) -> str:
     for say in (str, repr):
         try:
             return say(value)
-        except Exception:  # noqa: BLE001, S112  # the next one may know
+        except Exception:  # noqa: BLE001, S112  # the next function may not raise
             continue
     return f"<{type(value).__name__}>"
 
@@ -185,7 +189,10 @@ def _module(value: object) -> str:
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys to leaves, as the server stores a document: lists and empty dicts are leaves. `values` is plain."""
+    """Return dotted keys to leaves, as the server stores a document: lists and empty dicts are leaves.
+
+    `values` is plain.
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
@@ -196,7 +203,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as nested dicts. A key below one that has a value itself stays dotted."""
+    """Return dotted keys as nested dicts. A key below a key that has a value itself stays dotted."""
     found: dict[str, Any] = {}
     for key in sorted(leaves):
         *path, last = key.split(".")
@@ -211,7 +218,10 @@ def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without(values: Mapping[str, Any], left_out: Callable[[str], bool], prefix: str = "") -> dict[str, Any]:
-    """Plain nested `values` without the leaves whose dotted key `left_out` names; dicts that this empties go, too."""
+    """Return plain nested `values` without the leaves whose dotted key `left_out` accepts.
+
+    Dicts that become empty are removed, too.
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:

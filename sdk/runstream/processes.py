@@ -1,4 +1,4 @@
-"""What happens to runs when their process forks, is told to end, or ends."""
+"""The end of runs when their process forks, is told to end, or ends."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from runstream._run import Run
 
 _live: set[Run] = set()
-"""Runs of this process that are not finished: held here, so that one that nobody holds is finished at exit."""
+"""Runs of this process that are not finished. They are held here so that all of them are finished at exit."""
 _installed = False
 _exit_code: int | None = None
-"""What this process is about to end with, as far as somebody said so."""
+"""The exit code that this process is about to end with, where it is known."""
 INTERRUPTED = 130
 _watched_child = 0
 """The pid of the child of multiprocessing whose end is watched."""
@@ -37,20 +37,26 @@ def discard(run: RunEnding) -> None:
 
 
 def live_runs() -> list[Run]:
-    """Runs of this process that are not finished."""
+    """Return the runs of this process that are not finished."""
     return list(_live)
 
 
 def exit_code() -> int:
-    """What this process seems to end with: of `sys.exit`, of an exception that nobody caught, else 0."""
+    """Return the exit code of this process as far as it is known.
+
+    It is that of `sys.exit` or of an uncaught exception, else 0.
+    """
     return _exit_code or 0
 
 
 def install_hooks() -> None:
-    """By each `init()`: finish what is open at exit, drain on SIGTERM, know the exit code, and give forked children
-    streams of their own. What the program has installed itself is called, or left alone."""
+    """Install the hooks of runs; each `init()` calls this.
+
+    The hooks finish open runs at exit, drain on SIGTERM, learn the exit code, and give forked children streams of their
+    own. Hooks that the program has installed itself are called, or left alone.
+    """
     global _installed
-    _watch_sigterm()  # each time: the first may have come in another thread, or in a function of a sweep
+    _watch_sigterm()  # each time: the first call may have come from another thread, or from a function of a sweep
     if _installed:
         return
     _installed = True
@@ -82,8 +88,11 @@ def _after_fork_in_child() -> None:
 
 
 def watch_child() -> None:
-    """In a child of multiprocessing, which ends by `os._exit`, past atexit: finish what is open when its function has
-    returned or raised, with the exit code that the child then has. In any other process nothing is done."""
+    """Finish the open runs of a child of multiprocessing when its function has returned or raised.
+
+    Such a child ends by `os._exit`, without atexit. The runs get the exit code that the child then has. In any other
+    process nothing is done.
+    """
     global _watched_child
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is None or util is None or process.parent_process() is None or _watched_child == os.getpid():
@@ -99,7 +108,7 @@ def _finish_child() -> None:
 
 
 def code_of(error: BaseException | None) -> int:
-    """The exit code of a process, or of a part of it, that ends with `error`."""
+    """Return the exit code of a process, or of a part of it, that ends with `error`."""
     if error is None:
         return 0
     if isinstance(error, SystemExit):
@@ -136,8 +145,10 @@ _AGAIN_S = 0.001
 
 
 def _is_logging(frame: FrameType | None) -> bool:
-    """Whether the main thread was interrupted in the middle of an append: what it has claimed can be filled only when
-    the handler returns."""
+    """Return whether the signal interrupted the main thread in the middle of an append.
+
+    The bytes that the append has claimed can be filled only when the handler returns.
+    """
     while frame is not None:
         if frame.f_globals.get("__name__") in ("runstream.spool.writer", "runstream.spool.appending"):
             return True
@@ -152,7 +163,10 @@ def _signal_again(pid: int, number: int) -> None:
 
 
 def _watch_sigterm() -> None:
-    """Preemption: SLURM, Kubernetes and torchrun say SIGTERM first. A program's own handler stays in charge."""
+    """Install a handler of SIGTERM, unless the program has one of its own.
+
+    SIGTERM comes first at a preemption by SLURM, Kubernetes or torchrun.
+    """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
     pid = os.getpid()
@@ -165,7 +179,7 @@ def _watch_sigterm() -> None:
             _leave_child(number, frame)
             return
         if draining:
-            return  # told twice, as by a job manager and an agent of a sweep: it is on its way
+            return  # a second SIGTERM, of a job manager and an agent of a sweep, say: the end is in progress
         if _is_logging(frame) and tries < _TRIES:
             tries += 1
             threading.Thread(target=_signal_again, args=(pid, number), daemon=True).start()
@@ -181,7 +195,10 @@ def _watch_sigterm() -> None:
 
 
 def _leave_child(number: int, frame: FrameType | None) -> None:
-    """A forked child ends at once, as it would have without us. That it was told to is kept, where it can be."""
+    """End a forked child at once, as it would end without runstream.
+
+    Its run records that it was told to end, where it can.
+    """
     for run in live_runs() if not _is_logging(frame) else ():
         run.mark_preempting()
         run.finish_in_child(128 + number, run.settings.sigterm_timeout_s)

@@ -1,6 +1,6 @@
 """Which process of a job this is, and which run the job's processes share.
 
-Read from what the launcher sets: arguments and RUNSTREAM_* first, then `launchers.py`, so that every rank may simply
+Arguments and RUNSTREAM_* come first, then the launcher's variables (`launchers.py`), so that every rank may simply
 call `runstream.init()`.
 """
 
@@ -28,7 +28,7 @@ class Job:
 
 
 def detect(environment: Mapping[str, str] | None = None, rank: int | None = None, world_size: int | None = None) -> Job:
-    """The job that this process is part of.
+    """Return the job that this process is part of.
 
     Raises UsageError when rank and world size contradict each other, or a launcher's variable is no number.
     """
@@ -41,7 +41,7 @@ def detect(environment: Mapping[str, str] | None = None, rank: int | None = None
             rank=job.rank if rank is None else rank,
             world_size=job.world_size if world_size is None else world_size,
         )
-        if place is None and job.world_size > 1:  # the ranks are the caller's own, the meeting point may be there
+        if place is None and job.world_size > 1:  # the ranks are the caller's own, but there may be a meeting point
             job = replace(job, identity=find_identity(environment, Place(job.rank, job.world_size)))
     if not 0 <= job.rank < job.world_size or job.world_size > 1 << 24:
         raise UsageError(f"rank {job.rank} of a world of {job.world_size}: give 0 <= rank < world_size")
@@ -62,9 +62,11 @@ def _job(place: Place, environment: Mapping[str, str]) -> Job:
 
 
 def run_id_of(identity: str, nth: int, generation: int = 0) -> str:
-    """The run id that all ranks of the job of this identity compute alike: for the `nth` run (from 0) of their
-    processes, and the `generation`th job (from 0) that has the identity."""
-    import hashlib  # 3 MB of OpenSSL, which a job of one rank need not have
+    """Return the run id that all ranks of the job of this identity compute alike.
+
+    It is for the `nth` run (from 0) of their processes, and the `generation`th job (from 0) that has the identity.
+    """
+    import hashlib  # it loads 3 MB of OpenSSL, which a job of one rank does not need
 
     text = f"{identity}/{nth}" + (f"/{generation}" if generation else "")
     return encode_id(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
@@ -74,7 +76,7 @@ ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def encode_id(number: int, length: int = 10) -> str:
-    """`number` in base 36, its lowest `length` digits."""
+    """Return the lowest `length` digits of `number` in base 36."""
     digits = []
     for _ in range(length):
         number, digit = divmod(number, 36)

@@ -1,4 +1,4 @@
-"""Whether the address that a run's link begins with is a runstream server that knows the key."""
+"""Check that the address of a run's link is a runstream server that knows the key."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ _PATIENCE_S = 2.0
 
 
 def page_problem(settings: Settings) -> str:
-    """Why links to `base_url` would be dead, with what to set; empty when they are not, or nothing is known for
-    certain. Waits two seconds at most. Never raises."""
-    import json  # here: these bring OpenSSL with them, at the end of runs that somebody watches
+    """Return why links to `base_url` would not work, with the setting to change.
+
+    Returns an empty text when they work, or nothing is known for certain. Waits two seconds at most. Never raises.
+    """
+    import json  # imported here: these load OpenSSL, which is needed only at the end of runs that somebody watches
     import urllib.error
     import urllib.request
 

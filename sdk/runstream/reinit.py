@@ -1,4 +1,4 @@
-"""What a second `init()` means while a run is open: W&B's `reinit`, and what holds without it (decision 24)."""
+"""The meaning of a second `init()` while a run is open: W&B's `reinit`, and the rule without it (decision 24)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 RETURN, FINISH, CREATE = "return_previous", "finish_previous", "create_new"
 _FACTS = {"project": "project", "entity": "entity", "id": "id", "name": "name", "notes": "notes", "tags": "tags"}
 _FACTS |= {"group": "group", "job_type": "job_type", "rank": "rank", "world_size": "world_size"}
-"""Arguments of `init()`, and the attributes of a run that say the same."""
+"""Maps arguments of `init()` to the attributes of a run with the same meaning."""
 
 
 def choose(run: Run, reinit: str | bool | None, arguments: Mapping[str, Any]) -> str:
-    """Return RETURN, FINISH or CREATE for an `init()` that is called while `run` is open, and say what nobody chose.
+    """Return RETURN, FINISH or CREATE for an `init()` while `run` is open, and report a choice that nobody made.
 
     Without `reinit`: in a notebook the former run is finished, as W&B does. In a script a call that describes another
-    run (another name, another value of the config, ...) finishes the former; one that says nothing else returns it.
+    run (another name, another value of the config, ...) finishes the former run; any other call returns it.
     Raises UsageError when `reinit` is none of W&B's words.
     """
     if reinit is True:
@@ -51,13 +51,13 @@ def choose(run: Run, reinit: str | bool | None, arguments: Mapping[str, Any]) ->
 
 
 def difference(run: Run, arguments: Mapping[str, Any]) -> str:
-    """Return what `arguments` say of another run than `run`, in words; empty when they fit it."""
+    """Return in words how `arguments` describe another run than `run`; return an empty text when they fit it."""
     for argument, attribute in _FACTS.items():
         given, held = arguments.get(argument), getattr(run, attribute)
         if argument == "tags" and given is not None:
             given = (given,) if isinstance(given, str) else tuple(map(str, given))
         if argument == "entity" and not held:
-            continue  # the API key's default team, whose name is not known here
+            continue  # the run has the API key's default team, whose name is not known here
         if given is not None and given != held:
             return f"{argument} is {given!r} now, and was {held!r}"
     if arguments.get("mode") not in (
@@ -73,7 +73,7 @@ def difference(run: Run, arguments: Mapping[str, Any]) -> str:
 
 
 def add_config(run: Run, arguments: Mapping[str, Any]) -> None:
-    """Set the keys that a call which got the open run gives, and that the run does not have yet."""
+    """Set the config keys of a call that got the open run back, where the run does not have them yet."""
     run.config.setdefaults(_config(arguments))
 
 
@@ -81,7 +81,7 @@ def _config(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     include: Iterable[str] | None = arguments.get("config_include_keys")
     try:
         return selected(as_mapping(arguments.get("config")), include, arguments.get("config_exclude_keys"))
-    except Exception:  # noqa: BLE001  # who begins a run with it says what is wrong with it
+    except Exception:  # noqa: BLE001  # the start of a run with this config reports what is wrong with it
         return {}
 
 
@@ -91,9 +91,9 @@ def _short(value: object) -> str:
 
 
 def _in_notebook() -> bool:
-    """Whether a kernel runs this: IPython in a terminal is a script."""
+    """Return whether a kernel runs this: IPython in a terminal counts as a script."""
     shell = getattr(builtins, "get_ipython", None)
     try:
         return callable(shell) and getattr(shell(), "kernel", None) is not None
-    except Exception:  # noqa: BLE001  # whatever stands there under this name
+    except Exception:  # noqa: BLE001  # the object of this name may be anything
         return False

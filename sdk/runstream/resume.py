@@ -1,4 +1,4 @@
-"""What is known of a run that is resumed: asked of the server within a short deadline, and read from the own spool."""
+"""The state of a run that is resumed: asked of the server within a short deadline, and read from the own spool."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _STEP = struct.Struct("@q")
 _FIELDS = ("name", "notes", "tags", "group", "job_type")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _MAX_ANSWER_BYTES = 256 << 20
-"""The server sends 160 MiB of large values at most."""
+"""The most bytes of an answer; the server sends 160 MiB of large values at most."""
 
 
 def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
-    """What server and spool know of the run. Never raises; waits `resume_timeout_s` at most for the server."""
+    """Return what server and spool know of the run. Never raises; waits `resume_timeout_s` at most for the server."""
     local = _read_spool(settings, run, rank)
     try:
         remote = _read_answer(ask_server(settings, run, settings.resume_timeout_s, large_values=True), rank)
@@ -78,7 +78,10 @@ def ask_server(settings: Settings, run: str, timeout_s: float, *, large_values: 
 
 
 def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
-    """Pure. Raises ValueError, KeyError, TypeError or AttributeError for what is no answer to GetRun."""
+    """Return what an answer to GetRun says of the run; a pure function.
+
+    Raises ValueError, KeyError, TypeError or AttributeError for a value that is no answer to GetRun.
+    """
     if answer is None:
         return Earlier(exists=False)
     _put_large(answer)
@@ -97,7 +100,7 @@ def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
 
 
 def _put_large(answer: dict[str, Any]) -> None:
-    """Put large values in place of the notes that stand for them; a note without its value is no value."""
+    """Put large values in place of the notes that stand for them; a note without its value is removed."""
     for one in answer.get("large", []):
         section = answer if one["section"] == "run" else answer.get(one["section"], {})
         section.pop(one["key"], None)
@@ -106,7 +109,7 @@ def _put_large(answer: dict[str, Any]) -> None:
 
 
 def _restored(value: Any) -> Any:
-    """The wire's numbers are all doubles: whole ones become int again."""
+    """Return a value of the wire with whole numbers as int again: the wire's numbers are all doubles."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -117,7 +120,7 @@ def _restored(value: Any) -> Any:
 
 
 class _Unsent:
-    """A sink for a stream's records: the highest step, and what was said of the run."""
+    """A sink for a stream's records that keeps the highest step and the fields of the run."""
 
     def __init__(self) -> None:
         self.step: int | None = None
@@ -144,7 +147,7 @@ class _Unsent:
 
 
 def _read_spool(settings: Settings, run: str, rank: int) -> Earlier:
-    """What streams of the run that are not sent yet say; steps of this rank alone."""
+    """Return what streams of the run that are not sent yet say of it; steps are of this rank alone."""
     mine: list[tuple[int, Path]] = []
     for folder in SpoolFolder(settings.root).stream_folders():
         with contextlib.suppress(SpoolError):
@@ -168,7 +171,7 @@ def in_words(error: Exception) -> str:
 
 
 class AutoResume:
-    """`resume="auto"`: remembers the run that this folder's script has open, until it ends well."""
+    """`resume="auto"`: it remembers the run that this folder's script has open, until that run ends well."""
 
     def __init__(self, settings: Settings) -> None:
         place = f"{working_directory()}|{settings.entity}|{settings.project}|{settings.base_url}"
@@ -176,7 +179,7 @@ class AutoResume:
         self._path = settings.root / "resume" / f"{name}.json"
 
     def run_id(self) -> str:
-        """The unfinished run's id; empty when there is none."""
+        """Return the unfinished run's id, or an empty text when there is none."""
         try:
             return str(json.loads(self._path.read_text(encoding="utf-8"))["run"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What can be set: arguments of `init()` first, then `RUNSTREAM_*` variables, then defaults."""
+"""The settings of the SDK: arguments of `init()` come first, then `RUNSTREAM_*` variables, then defaults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WANDB_VARIABLES = (
     "agent_disable_flapping",
     "agent_max_initial_failures",
 )
-"""Read from `WANDB_<FIELD>` where RUNSTREAM_WANDB_VARIABLES says so and ours is not set."""
+"""Fields that `WANDB_<FIELD>` sets where RUNSTREAM_WANDB_VARIABLES is true and `RUNSTREAM_<FIELD>` is unset."""
 _WANDB_NAMES = {"x_disable_stats": ("system_metrics", False), "_disable_stats": ("system_metrics", False)}
 _CONSOLE_NAMES = {"wrap": "auto", "redirect": "auto", "wrap_raw": "auto", "wrap_emu": "auto"}
 
@@ -50,68 +50,71 @@ _CONSOLE_NAMES = {"wrap": "auto", "redirect": "auto", "wrap_raw": "auto", "wrap_
 class Settings:
     """All settings of the SDK. Each field is also the variable `RUNSTREAM_<FIELD>`, in upper case.
 
-    `Settings(field=value, ...)`; names that are only W&B's warn once and do nothing. Raises SettingsError.
+    Construct it as `Settings(field=value, ...)`. Names that only W&B has warn once and do nothing. Raises
+    SettingsError.
     """
 
     api_key: str = field(default="", repr=False)
     base_url: str = DEFAULT_BASE_URL
-    """Where people and programs ask: the query service."""
+    """The address of the query service, for browsers and programs."""
     gateway: str = ""
-    """Where points are sent, `host:port`; default: `base_url`'s host, port 7460. TLS where `base_url` is https."""
+    """The gateway that takes points, `host:port`; default: `base_url`'s host, port 7460. It uses TLS where `base_url`
+    is https."""
     query_grpc: str = ""
-    """Where `Api` asks, `host:port`; default: `base_url`'s host, port 7462."""
+    """The gRPC address that `Api` uses, `host:port`; default: `base_url`'s host, port 7462."""
     entity: str = ""
-    """The team; default: the API key's."""
+    """The team; the default is the API key's team."""
     project: str = "uncategorized"
     run_id: str = ""
     name: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
-    """In the variable: separated by commas."""
+    """The run's tags; the variable separates them by commas."""
     run_group: str = ""
     job_type: str = ""
     mode: str = "online"
     """online | offline (spool only, send later by `runstream sync`) | disabled (every call does nothing)"""
     resume: str = ""
     """allow: continue the run that the id names, or begin it | never: only begin | must: only continue | auto:
-    continue what this folder's last run of the project left unfinished | empty: as allow, but asks no server"""
+    continue this folder's last run of the project if it is unfinished | empty: as allow, but asks no server"""
     dir: str = ""
     """The spool's folder; default: `$XDG_STATE_HOME/runstream`, else `~/.local/state/runstream`."""
     rank: int = -1
-    """-1: found from the launcher."""
+    """The process's rank; -1 takes it from the launcher."""
     world_size: int = -1
     finish_timeout_s: float = 60.0
-    """How long `finish()` waits for the server at most; what is left stays in the spool."""
+    """How long `finish()` waits for the server at most; records that are not sent then stay in the spool."""
     sender: str = "process"
-    """process: start the node's sender when there is none | thread: send from this process, where none can be
-    started | none: somebody else does"""
+    """process: start the node's sender when there is none | thread: send from this process, where no process can be
+    started | none: something else sends the records"""
     sender_patience_s: float = 600.0
     """How long the sender goes on trying after its last trainer has ended."""
     spool_limit_mb: int = 32_768
-    """Disk that the unsent records of one process may use."""
+    """The disk space that the unsent records of one process may use, in MiB."""
     spool_segment_kb: int = 8192
-    """Size of a spool file. A small one frees its disk sooner; a large one is made less often."""
+    """The size of a spool file, in KiB. A small one frees its disk space sooner; a large one is made less often."""
     when_full: str = "drop_new"
-    """When that, or the disk, is full: block | drop_oldest | drop_new. What is dropped is counted and reported."""
+    """What happens when the spool or the disk is full: block | drop_oldest | drop_new. Dropped values are counted and
+    reported."""
     spool_io: str = "auto"
     """map | append (plain writes, for file systems that cannot map) | auto: append on network file systems"""
     max_media_mb: int = 512
-    """Of one image, video, table or file."""
+    """The largest size of one image, video, table or file, in MiB."""
     console: str = "auto"
-    """auto: keep what this process prints | off"""
+    """auto: keep the output that this process prints | off"""
     console_limit_mb: int = 64
-    """Console output of one process that may wait on disk; beyond it capturing stops."""
+    """How much console output of one process may wait on disk, in MiB; the capture stops beyond it."""
     system_metrics: bool = True
     """Sample CPU, memory, disks, network, GPUs of the node, and the process."""
     system_interval_s: float = 10.0
     capture_environment: bool = True
     """Keep command, Python, packages, git state, hardware and the usual environment variables (secrets masked)."""
     capture_variables: tuple[str, ...] = ()
-    """Patterns of more environment variables to keep, `MY_*`; in the variable: separated by commas."""
+    """Patterns of more environment variables to keep, `MY_*`; the variable separates them by commas."""
     capture_diff: bool = True
-    """Keep what is not committed (secrets masked)."""
+    """Keep the diff of uncommitted changes (secrets masked)."""
     mask_secrets: bool = True
-    """Keep config values that are secrets by their key or shape as `***`."""
+    """Record config values that look like secrets, by their key or form, as `***`."""
     sigterm_timeout_s: float = 8.0
     """How long SIGTERM waits for the server; SLURM and Kubernetes kill 30 s later by default."""
     resume_timeout_s: float = 3.0
@@ -119,15 +122,16 @@ class Settings:
     sweep_id: str = ""
     """The sweep that this process runs a trial of; set by its agent."""
     sweep_param_path: str = ""
-    """The trial's parameters, a JSON file; set by its agent. With it, the agent's run id, project and team hold."""
+    """The JSON file of the trial's parameters; set by its agent. The run then takes its id, project and team from the
+    agent."""
     agent_kill_delay: float = 20.0
     """Seconds between SIGTERM and SIGKILL for a trial's program that must end."""
     agent_disable_flapping: bool = False
-    """Agents go on however many of their trials fail."""
+    """Let agents go on however many of their trials fail."""
     agent_max_initial_failures: int = 0
-    """An agent stops when so many of its last trials failed within a minute; 0: the server's default, 3."""
+    """An agent stops when this many of its last trials failed within a minute; 0: the server's default, 3."""
     agent_lease_s: float = 0.0
-    """How long a trial stays an agent's without a sign of life; 0: the server's default, 60."""
+    """How long an agent keeps a trial without a sign of life; 0: the server's default, 60."""
     agent_gpus: str = ""
     """Devices that an agent may give to trials, separated by commas; default: CUDA_VISIBLE_DEVICES, else all."""
     silent: bool = False
@@ -135,7 +139,7 @@ class Settings:
     strict: bool = False
     """Raise on bad input of `log()` instead of warning once."""
     _given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """Names that were given, which go before variables."""
+    """Names of the settings that were given; they take precedence over variables."""
 
     def __init__(self, **values: Any) -> None:
         known = {field.name: field for field in setting_fields()}
@@ -160,7 +164,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
-        """Raises SettingsError naming the argument or variable whose value cannot be used."""
+        """Return the settings of the arguments, the environment and the defaults, in this order of precedence.
+
+        Raises SettingsError; its message names the argument or variable whose value cannot be used.
+        """
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
         wandb_too = environment.get("RUNSTREAM_WANDB_VARIABLES", "").lower() in _TRUE[:3]
@@ -176,11 +183,11 @@ class Settings:
         return settings
 
     def but(self, **changes: Any) -> Settings:
-        """These settings with some changed."""
+        """Return these settings with some changed."""
         return Settings(**{spec.name: getattr(self, spec.name) for spec in setting_fields()} | changes)
 
     def given(self) -> dict[str, Any]:
-        """What was given by name, without the defaults."""
+        """Return the settings that were given by name, without the defaults."""
         return {name: getattr(self, name) for name in self._given}
 
     def _check(self) -> None:
@@ -234,7 +241,7 @@ class Settings:
 
     @property
     def root(self) -> Path:
-        """The spool's folder. Where no home folder is known, a temporary one, and that is said once."""
+        """The spool's folder. Where no home folder is known, it is a temporary one, and a warning says so once."""
         place = self.dir or f"{os.environ.get('XDG_STATE_HOME') or '~/.local/state'}/runstream"
         try:
             return Path(place).expanduser().absolute()
@@ -248,12 +255,12 @@ class Settings:
 
 
 def temporary_root() -> Path:
-    """Where the spool goes when its own folder cannot be used."""
+    """Return the folder of the spool when its own folder cannot be used."""
     return Path(tempfile.gettempdir()) / f"runstream-{os.geteuid()}"
 
 
 def setting_fields() -> list[Field[Any]]:
-    """The fields that are settings."""
+    """Return the dataclass fields that are settings."""
     return [spec for spec in fields(Settings) if not spec.name.startswith("_")]
 
 
@@ -266,7 +273,7 @@ def _is_set(settings: Settings, name: str) -> bool:
 
 
 def _fitting(name: str, value: object, default: object) -> object:
-    """`value` in the form that the field has. Raises SettingsError."""
+    """Return `value` in the form that the field has. Raises SettingsError."""
     if name == "mode" and value == "shared":
         return "online"
     if name == "mode" and value == "dryrun":
@@ -292,14 +299,14 @@ _warned: set[str] = set()
 
 
 def warn_once(sentence: str) -> None:
-    """A UserWarning, once a process for each sentence, that no filter turns into an exception."""
+    """Issue a UserWarning once a process for each sentence; no warning filter turns it into an exception."""
     if sentence not in _warned:
         _warned.add(sentence)
         warn(f"runstream: {sentence}", UserWarning)
 
 
 def _parse(variable: str, text: str, default: object) -> object:
-    """`text` as a value of `default`'s type."""
+    """Return `text` as a value of `default`'s type. Raises SettingsError."""
     try:
         if isinstance(default, bool):
             if text.lower() not in _TRUE + _FALSE:

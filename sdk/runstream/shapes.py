@@ -1,4 +1,4 @@
-"""What secrets look like, as those who issue them publish it: prefixes and lengths."""
+"""The form of secrets, as those who issue them publish it: prefixes and lengths."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _PREFIXED = {
     r"[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?": ("eyJ",),  # JSON web tokens
     r"=*[\w+/=-]{20,}": ("AccountKey", "SharedAccessKey", "SharedAccessSignature"),
 }
-"""What follows, by what it begins with."""
+"""Maps the pattern of a secret's rest to the prefixes that it follows."""
 _WEBHOOKS = (
     *("hooks.slack.com/", "webhook.office.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/"),
     *("chat.googleapis.com/v1/spaces/", "hooks.zapier.com/", "maker.ifttt.com/", "open.feishu.cn/open-apis/bot/"),
     *("oapi.dingtalk.com/robot/", "qyapi.weixin.qq.com/cgi-bin/webhook/"),
 )
-"""Whoever has such an address may write there."""
+"""Addresses of webhooks: whoever has one may write there."""
 
 
 def _sign(prefix: str) -> str:
-    """What every text that begins so contains."""
+    """Return a text that every secret with this prefix contains."""
     return prefix.partition("[")[0]
 
 
@@ -51,7 +51,7 @@ BY_SIGN = tuple(
     for rest, prefixes in _PREFIXED.items()
     for prefix in prefixes
 ) + tuple((address, re.compile(re.escape(address) + r"\S+")) for address in _WEBHOOKS)
-"""Shapes, each with a text that is in whatever has it: to look for that first is a hundred times as fast."""
+"""Patterns, each with a text that every match contains: to look for this text first is a hundred times as fast."""
 WITHOUT_SIGN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,38}"  # Discord

@@ -1,4 +1,4 @@
-"""`runstream spool list | set-aside | restore | rejected | resend`: a person's hand on what a sender cannot send."""
+"""`runstream spool list | set-aside | restore | rejected | resend`: handle what a sender cannot send, by hand."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _rejected(spool: SpoolFolder) -> int:
 
 
 async def _resend(spool: SpoolFolder, wanted: list[str]) -> int:
-    """Returns 0 when all of them are stored."""
+    """Send the wanted batches again. Returns 0 when all of them are stored."""
     from runstream.sender.aside import BATCH, forget, kept
     from runstream.sender.link import Links
 

@@ -1,4 +1,4 @@
-"""`runstream sql`: ask with SELECT, print a table."""
+"""`runstream sql`: run a SELECT and print its rows as a table."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any
 from runstream.api.errors import InvalidRequestError
 
 _WIDEST = 60
-"""Characters of a column in a table; `--format json` cuts nothing."""
+"""The most characters of a column in a table; `--format json` cuts nothing."""
 
 _SHOWN = 100
 _PART_OF_IT = 3
 
 
 def main(argv: list[str]) -> int:
-    """Exit status 0: every row was printed, or as many as --max-rows asked for; 3: there are more rows."""
+    """Run the query and print its rows; return the exit status.
+
+    The status is 0 when every row was printed, or as many as --max-rows asked for. It is 3 when there are more rows.
+    """
     parser = argparse.ArgumentParser(
         prog="runstream sql", description=__doc__, epilog="docs/sql.md has the views, with their columns and examples."
     )
@@ -71,7 +74,7 @@ def _cell(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=_time)
     else:
         text = "" if value is None else str(value)
-    # What runs logged may hold anything: no control character reaches the terminal.
+    # A value that runs logged may hold anything: no control character may reach the terminal.
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 

@@ -1,4 +1,7 @@
-"""`init()`: settings, rank and run id into a `Run`. Needs no network, but to ask for a resumed run's last step."""
+"""`init()`: make a `Run` of settings, rank and run id.
+
+It needs the network only to ask for a resumed run's last step.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def start_run(
     settings: Settings | Mapping[str, Any] | None = None,
     **unknown: Any,
 ) -> Run:
-    """Make the `Run` that `runstream.init` returns; see there."""
+    """Make the `Run` that `runstream.init` returns; its docstring describes the arguments."""
     _mention(unknown)
     chosen = _settings(
         settings,
@@ -129,21 +132,27 @@ def _begin(
 
 
 def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
-    """What `config` holds. A foreign object that raises when it is read is said, and no reason to stop a training.
-    Raises UsageError where `config` is none."""
+    """Return the values that `config` holds.
+
+    A foreign object that raises when it is read is reported, and does not stop a training. Raises UsageError where
+    `config` is of no type that holds a configuration.
+    """
     try:
         return as_mapping(config)
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever a foreign object raises
+    except Exception as error:  # noqa: BLE001  # a foreign object may raise anything
         sentence = f"init(): the config cannot be read ({type(error).__name__}: {error}): left out"
         Notices(settings.silent, settings.strict).complain("config", sentence)
         return {}
 
 
 def _with_usable_key(settings: Settings) -> Settings:
-    """A key that is none is said, and no reason to stop a training job: what is recorded is sent with the right one
-    later. Raises UsageError when `strict`."""
+    """Return the settings without an API key that is malformed.
+
+    Such a key is reported, and does not stop a training job: the records are sent with the right key later. Raises
+    UsageError when `strict`.
+    """
     if not settings.api_key:
         return settings
     try:
@@ -157,8 +166,10 @@ def _with_usable_key(settings: Settings) -> Settings:
 
 
 def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
-    """The run, with its spool where the settings say; else in a temporary folder; else not recorded at all. A folder
-    that cannot be used is said, and no reason to stop a training job. Raises SpoolError when `strict`."""
+    """Return the run, with its spool where the settings say, else in a temporary folder, else not recorded at all.
+
+    A folder that cannot be used is reported, and does not stop a training job. Raises SpoolError when `strict`.
+    """
     try:
         return make(settings)
     except SpoolError as error:
@@ -179,12 +190,12 @@ def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
 
 
 def _settings(given: Settings | Mapping[str, Any] | None, **arguments: Any) -> Settings:
-    """Arguments go before `given`, that before the environment."""
+    """Return the settings: arguments take precedence over `given`, and `given` over the environment."""
     extra = given.given() if isinstance(given, Settings) else dict(given or {})
     known = {spec.name for spec in setting_fields()}
     strange = {name: value for name, value in extra.items() if name not in known}
     if strange:
-        Settings(**strange)  # says what it does not know
+        Settings(**strange)  # warns about the names that it does not know
     chosen = {name: value for name, value in extra.items() if name in known}
     chosen |= {name: value for name, value in arguments.items() if value is not None}
     return Settings.from_environment(None, **chosen)
@@ -227,15 +238,18 @@ def _auto_resume(settings: Settings) -> AutoResume | None:
 
 
 def _find_earlier(settings: Settings, run_id: str, job: ranks.Job) -> Earlier:
-    """What is known of the run from before: asked where somebody said `resume`, the launcher restarted the job, or gave
-    the id of a run that may exist. Raises UsageError where the run's existence forbids what was asked."""
+    """Return what is known of the run from earlier attempts.
+
+    The server is asked where `resume` is set, where the launcher restarted the job, or where the id was given of a run
+    that may exist. Raises UsageError where `resume` forbids that the run exists, or requires that it does.
+    """
     if settings.mode == "disabled":
         return Earlier()
     continues = bool(settings.resume or job.restart_count)
     if not continues and not settings.run_id:
         return Earlier()
     if not continues and job.rank != 0:
-        return Earlier(exists=None)  # rank 0 asks for all, and says what it found
+        return Earlier(exists=None)  # rank 0 asks for all ranks, and reports what it found
     from runstream.resume import find_earlier  # brings HTTP with it, which most runs never need
 
     earlier = find_earlier(settings, run_id, job.rank)
@@ -252,7 +266,7 @@ def _find_earlier(settings: Settings, run_id: str, job: ranks.Job) -> Earlier:
 
 
 def _say_continued(settings: Settings, run_id: str, earlier: Earlier, asked: bool) -> None:
-    """Where steps go on, if that is not what was asked for, or not known."""
+    """Report the step at which the run goes on, where nobody asked for it, or the server did not say it."""
     notices = Notices(settings.silent, strict=False)
     step = 0 if earlier.last_step is None else earlier.last_step + 1
     if earlier.exists is None and settings.mode == "online":

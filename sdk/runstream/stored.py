@@ -1,4 +1,4 @@
-"""`runstream verify`, `delete` and `retention`: what is stored, from the command line."""
+"""`runstream verify`, `delete` and `retention`: check, delete and keep stored runs, from the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's stream into the spool: what `Run` writes to."""
+"""One process's stream into the spool: the object that `Run` writes to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from runstream.trials import AppendRow, Order
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The run a stream belongs to."""
+    """The run that a stream belongs to."""
 
     team: str
     project: str
@@ -42,7 +42,7 @@ class Target:
 
 
 class Stream:
-    """A stream's files, for the life of the process. Made complete under a hidden name, then shown."""
+    """A stream's files, for the life of the process. They are made complete under a hidden name, then shown."""
 
     def __init__(
         self,
@@ -52,7 +52,10 @@ class Stream:
         check_keys: Callable[[tuple[str, ...]], None],
         helper: bool = False,
     ) -> None:
-        """Raises SpoolError when the folder cannot be used, UsageError when the API key is no key."""
+        """Make the stream's files under a hidden name.
+
+        Raises SpoolError when the folder cannot be used, UsageError when the API key is malformed.
+        """
         self.spool = SpoolFolder(settings.root)
         self.spool.prepare()
         self.online = settings.mode == "online"
@@ -64,7 +67,7 @@ class Stream:
         self.folder = self.spool.streams / self.writer_id
         self._contents = 0
         self._next_check = 0.0
-        """When a waiting process looks next whether there is a sender."""
+        """When a waiting process checks next that there is a sender (time.monotonic())."""
         hidden = self.spool.streams / f".new-{self.writer_id}"
         with beginning(hidden):
             files.private_folder(hidden)
@@ -79,7 +82,7 @@ class Stream:
             self.writer = open_writer(settings.spool_io, hidden, check_keys, self.quota, segment_bytes)
 
     def show(self) -> None:
-        """Let the sender see it: called after the first record is in."""
+        """Give the stream its name, so that the sender sees it. Call it after the first record is appended."""
         if self._hidden is not None:
             self.writer.move(self.folder)
             self._hidden = None
@@ -89,12 +92,12 @@ class Stream:
         """Start the node's sender when there is none. Never raises, never waits."""
         settings = self.settings
         if not self.online and not (settings.system_metrics or settings.console == "auto"):
-            return  # nothing for it to do: an offline stream waits for `runstream sync`
+            return  # a sender has nothing to do: an offline stream waits for `runstream sync`
         try:
             if self.settings.sender == "process":
                 ensure_sender(self.spool, self.settings.sender_patience_s)
             elif self.settings.sender == "thread" and self.online:
-                # gRPC says on standard error that it saw a fork, which is no trouble: it is not used in the child.
+                # gRPC reports a fork on standard error, which is harmless: the child does not use gRPC.
                 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
                 from runstream.sender.thread import ensure_thread
 
@@ -109,13 +112,13 @@ class Stream:
         time_us: int | None = None,
         contents: list[Content] | None = None,
     ) -> int:
-        """Append one record that is no row, after the contents it refers to; a large document as several. Returns the
-        number of the last.
+        """Append one record that is no row, after the contents it refers to, and return its number.
 
-        Raises SpoolError, SpoolClosedError (the stream has ended), UsageError (a content too large).
+        A large document is written as several records; the number is the last one's. Raises SpoolError,
+        SpoolClosedError (the stream has ended), UsageError (a content is too large).
         """
         number = 0
-        # Without its first record there is no stream.
+        # A stream exists only with its first record.
         with contextlib.nullcontext() if self._hidden is None else beginning(self._hidden):
             for name, part in records_of(kind, value):
                 record: dict[str, Any] = {"kind": name, "value": part}
@@ -125,8 +128,11 @@ class Stream:
         return number
 
     def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
-        """Append the stream's last record: `make_value` of the points and records that it has. Returns its number, also
-        where somebody was here before. Raises SpoolError."""
+        """Append the stream's last record, and return its number.
+
+        `make_value` makes its value from the stream's points and records. Returns a number also where the stream has
+        ended before. Raises SpoolError.
+        """
         try:
             return self.writer.end(
                 lambda points, records: dumps({"kind": "finish", "value": make_value(points, records)})
@@ -135,23 +141,26 @@ class Stream:
             return self.writer.number
 
     def stop_order(self) -> Order | None:
-        """What the server said through this stream: why the run is to stop."""
+        """Return why the server asked the run to stop, as it said through this stream; None where it did not ask."""
         if not self.state.read().stop_requested:
             return None
         try:
             found = json.loads((self.folder / format.STOP_ORDER).read_text(encoding="utf-8"))
             return Order(str(found["cause"]), str(found["reason"]))
-        except (OSError, ValueError, KeyError, TypeError):  # of an older sender
+        except (OSError, ValueError, KeyError, TypeError):  # an older sender writes no such file
             return Order("", "the server asked this run to stop")
 
     def wait_acked(self, number: int, deadline: float) -> bool:
-        """Wait until record `number` is stored for good, or `deadline` (time.monotonic()) has passed."""
+        """Wait until record `number` is stored for good, or until `deadline` (time.monotonic()).
+
+        Return whether it is stored.
+        """
         pause = 0.002
         while self.state.acked_record() < number:
             now = time.monotonic()
             if now >= deadline:
                 return False
-            if now >= self._next_check:  # kept from call to call: who waits in slices of a second must look, too
+            if now >= self._next_check:  # an attribute, so that callers that wait in slices of a second check, too
                 self._next_check = now + 0.5
                 self.ensure_sender()
             time.sleep(min(pause, max(deadline - now, 0)))
@@ -159,12 +168,12 @@ class Stream:
         return True
 
     def abandon(self) -> None:
-        """In a forked child: leave the parent's stream alone."""
+        """Leave the parent's stream alone, in a forked child."""
         self.lock.forget()
         self.writer.abandon()
 
     def end(self) -> None:
-        """This process writes no more: what is left belongs to the sender."""
+        """Close the stream for writing: the sender takes over the records that are not sent yet."""
         self.writer.close()
         self.lock.release()
 
@@ -172,7 +181,7 @@ class Stream:
         return is_alive(self.folder)
 
     def _keep(self, content: Content) -> list[Any]:
-        """Put a content where the sender finds it, under a name of its own: it is deleted when it is sent."""
+        """Put a content where the sender finds it, under a name of its own: the sender deletes it when it is sent."""
         limit = self.settings.max_media_mb << 20
         if content.size_bytes > limit:
             raise UsageError(f"{content.size_bytes} bytes: at most {limit} (max_media_mb)")
@@ -188,7 +197,7 @@ class Stream:
         return [name, content.sha256, content.size_bytes]
 
     def _copy(self, content: Content, path: Path) -> None:
-        """Raises OSError; waits where the disk is full and `when_full` says so."""
+        """Write a content to a file. Waits where the disk is full and `when_full` is block. Raises OSError."""
         while True:
             try:
                 if content.data is not None:
@@ -242,7 +251,7 @@ class Stream:
 
 
 class StreamOutbox:
-    """Where rich values write their records: this stream, at this time."""
+    """The outbox of rich values: they write their records to this stream, at this time."""
 
     def __init__(self, stream: Stream, time_us: int, append_row: AppendRow) -> None:
         self._stream = stream
@@ -257,8 +266,11 @@ class StreamOutbox:
 
 
 def dumps(value: object) -> str:
-    """JSON that every reader takes: texts as `runstream.text` says, NaN and infinities as strings, at most
-    `text.MAX_DEPTH` levels, what JSON cannot say as `to_plain` says it."""
+    """Return a value as JSON that every reader takes.
+
+    Texts follow the rule of `runstream.text`; NaN and infinities become strings; there are at most `text.MAX_DEPTH`
+    levels; values that JSON does not have become what `to_plain` makes of them.
+    """
     try:
         found = _to_json(value)
         found.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate

@@ -1,4 +1,4 @@
-"""`runstream sync` and `runstream status`: what waits in a spool folder."""
+"""`runstream sync` and `runstream status`: send and show the streams that wait in a spool folder."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _BAR_CHARACTERS = 30
 
 
 def sync(folder: Path | None, timeout_s: float) -> int:
-    """Send every stream of the folder, offline ones too and those still being written, and show how far it is.
+    """Send every stream of the folder, also those that are offline or still written to, and show the progress.
 
-    Streams that the node's sender has are its to send, and waited for. Streams of processes that still run are sent
-    as far as they are; they are no reason to wait. Returns 0 when nothing is left but those. A key in the environment
-    takes the place of one that the server refuses.
+    The node's sender sends the streams that it has, and they are waited for. Streams of processes that still run are
+    sent as far as they are written; they are no reason to wait. Returns 0 when only those are left. A key in the
+    environment replaces a key that the server refuses.
     """
-    logging.getLogger("runstream.sender").addHandler(logging.NullHandler())  # what is wrong is on the bar
+    logging.getLogger("runstream.sender").addHandler(logging.NullHandler())  # the bar shows what is wrong
     spool = _folder(folder)
     _remember_key(spool)
     if not any(True for _ in spool.stream_folders()) and not has_leftovers(spool):
@@ -91,7 +91,7 @@ class _Sync:
         return self._report(troubles)
 
     def _nothing_to_wait_for(self) -> bool:
-        """True when all that is left is written by processes that run, and sent as far as it is."""
+        """Return True when only streams of running processes are left, and all their records so far are sent."""
         if has_leftovers(self._spool):
             return False
         for path in self._spool.stream_folders():
@@ -112,7 +112,7 @@ class _Sync:
 
 @dataclass(slots=True)
 class _Bar:
-    """Progress by bytes: in place on a terminal, else a line every few seconds."""
+    """Progress by bytes: one line that is redrawn on a terminal, else a new line every few seconds."""
 
     total: int
     _started: float = 0.0
@@ -145,7 +145,7 @@ class _Bar:
 
 
 def _bytes_waiting(spool: SpoolFolder) -> int:
-    """Of segments and media that are not deleted yet, which is what happens to them when they are sent."""
+    """Return the bytes of segments and media that are not deleted yet; they are deleted when they are sent."""
     total = 0
     for folder in spool.stream_folders():
         for path in (folder, folder / "media"):
@@ -163,11 +163,11 @@ _WORDS = {
     "not sent yet": "nothing of it so far; what follows, or the first line, says why",
     "last looked after": "its sender is busy or gone",
 }
-"""Of the lines of `status`."""
+"""The meaning of the words in the lines of `status`."""
 
 
 def status(folder: Path | None) -> int:
-    """Print a line for each stream that waits, and what the words of these lines mean."""
+    """Print a line for each stream that waits, and explain the words of these lines."""
     spool = _folder(folder)
     shown = ""
     print(f"spool {spool.root}, sender {_sender_state(spool)}")
@@ -197,7 +197,7 @@ def status(folder: Path | None) -> int:
 
 
 def _sender_state(spool: SpoolFolder) -> str:
-    """Whether there is one, which process it is, and for how long it has been there; else what the log says last."""
+    """Return whether there is a sender, its process and since when it runs; else the last line of its log."""
     if not files.is_locked(spool.sender_lock):
         last = _last_line(spool.sender_log)
         return f"not running ({last})" if last else "not running"
@@ -216,7 +216,7 @@ def _last_line(log: Path) -> str:
 
 
 def _last_look(beat_us: int, offline: bool) -> str:
-    """When the sender last looked after the stream, where that is longer ago than it should be."""
+    """Return when the sender last looked after the stream, where that is longer ago than it should be."""
     if offline:
         return ""
     if not beat_us:
@@ -226,7 +226,7 @@ def _last_look(beat_us: int, offline: bool) -> str:
 
 
 def _folder(folder: Path | None) -> SpoolFolder:
-    """Raises UsageError where it is none, or is somebody else's."""
+    """Return the spool folder. Raises UsageError where it is no spool folder, or belongs to another user."""
     root = (folder or Settings.from_environment().root).expanduser().absolute()
     try:
         os.scandir(root / "streams").close()

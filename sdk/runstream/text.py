@@ -1,8 +1,9 @@
-r"""One rule for every text that leaves the process: what no server can store is replaced, visibly, and never refused.
+r"""One rule for every text that leaves the process: characters that no server can store are replaced, visibly.
 
-A lone surrogate and NUL become the escapes that Python and shells use for them: the byte 0xFC of a file name that is no
-UTF-8 becomes `\xfc`, the surrogate U+D800 `\ud800`, NUL `\x00`. Names that keys and paths are made of lose control
-characters too, and are shortened. `runstream_common.text` holds what reaches a server to the same rule.
+A text is never refused. A lone surrogate and NUL become the escapes that Python and shells use for them: the byte 0xFC
+of a file name that is no UTF-8 becomes `\xfc`, the surrogate U+D800 `\ud800`, NUL `\x00`. Names that keys and paths are
+made of lose control characters too, and are shortened. `runstream_common.text` applies the same rule to texts that
+reach a server.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import re
 from typing import Any
 
 MAX_DEPTH = 24
-"""Of nested lists and objects: a message of the query service takes three levels for each, and a hundred in all."""
+"""The most levels of nested lists and objects: a message of the query service needs three levels for each of them, and
+has a hundred in all."""
 MAX_NAME_BYTES = 1024
 _ENDLESS = "..."
 _INVALID = re.compile("[\x00\ud800-\udfff]")
@@ -33,19 +35,24 @@ def valid(text: str) -> str:
 def valid_name(text: str) -> str:
     """Return `text` as a metric's name: without control characters, at most MAX_NAME_BYTES of UTF-8.
 
-    What is longer is cut and ends in a checksum of the whole, so that two names stay two.
+    A longer text is cut and ends in a checksum of the whole, so that two different names stay different.
     """
     return shortened(_CONTROL.sub(_escape, text), MAX_NAME_BYTES)
 
 
 def companion_name(name: str, suffix: str) -> str:
-    """Return the name of a metric that is written beside the metric `name`: it ends in `suffix`, whatever is cut."""
+    """Return the name of a metric that is written beside the metric `name`.
+
+    It ends in `suffix`, even where `name` is cut.
+    """
     return shortened(name, MAX_NAME_BYTES - len(suffix)) + suffix
 
 
 def valid_path(path: str) -> str:
-    """Return a relative path with slashes as the name of a run's file: what a name cannot hold becomes `%FC`, since a
-    backslash separates folders on other systems."""
+    """Return a relative path with slashes as the name of a run's file.
+
+    Bytes that a name cannot hold become `%FC`, since a backslash separates folders on other systems.
+    """
     return shortened(_UNFIT_IN_PATHS.sub(_percent, path), MAX_NAME_BYTES)
 
 
@@ -63,8 +70,11 @@ def shortened(text: str, max_bytes: int) -> str:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return a JSON value as every server takes it: texts valid, numbers that are not finite by their names, what is
-    nested deeper than MAX_DEPTH as its JSON text. Other objects are returned as they are."""
+    """Return a JSON value in a form that every server takes.
+
+    Texts are valid, numbers that are not finite become their names, and values below MAX_DEPTH levels become their JSON
+    text. Other objects are returned as they are.
+    """
     if isinstance(value, str):
         return valid(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -91,10 +101,10 @@ def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
 
 
 def _digits(value: int) -> str:
-    """A whole number that no double comes near, as text."""
+    """Return a whole number that is too large for a double as text."""
     try:
         return str(value)
-    except ValueError:  # more digits than Python writes: sys.set_int_max_str_digits
+    except ValueError:  # it has more digits than Python writes: sys.set_int_max_str_digits
         return hex(value)
 
 
@@ -102,7 +112,7 @@ def _as_text(value: Any) -> str:
     try:
         return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
     except (ValueError, TypeError, RecursionError):
-        return _ENDLESS  # circular, or as good as
+        return _ENDLESS  # the value is circular, or almost endless
 
 
 def _escape(found: re.Match[str]) -> str:

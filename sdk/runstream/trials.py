@@ -1,6 +1,6 @@
-"""The sweep's trial that this process works on: what `init()` takes from its agent, and how it is told to stop.
+"""The sweep's trial that this process works on: what `init()` takes from its agent, and how the trial is told to stop.
 
-An agent that starts programs says it in the environment: RUNSTREAM_RUN_ID, RUNSTREAM_SWEEP_ID and, in a file,
+An agent that starts programs sets variables of their environment: RUNSTREAM_RUN_ID, RUNSTREAM_SWEEP_ID and, for a file,
 RUNSTREAM_SWEEP_PARAM_PATH. An agent that calls a function sets the same variables around the call, so that processes
 which the function starts find them too, and keeps the trial here.
 """
@@ -23,10 +23,10 @@ AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
 
 
 class TrialStopped(SystemExit):
-    """Raised by `log()` in a trial that is to stop: pruned, cancelled, or given to another agent.
+    """Raised by `log()` in a trial that must stop: pruned, cancelled, or given to another agent.
 
-    The values of that `log()` are recorded. Let it pass: an agent that called a function catches it, and goes on with
-    the next trial; a program ends by it with status 0. Like KeyboardInterrupt it is no Exception, so that `except
+    The values of that `log()` are recorded. Do not catch it: an agent that called a function catches it, and goes on
+    with the next trial; a program ends by it with status 0. Like KeyboardInterrupt it is no Exception, so that `except
     Exception` around a training step does not swallow it.
     """
 
@@ -40,17 +40,17 @@ class TrialStopped(SystemExit):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Why a trial is to stop."""
+    """The reason why a trial must stop."""
 
     cause: str
     reason: str
 
 
 class ActiveTrial:
-    """The trial of an agent's function, in the thread that made this; or of this program, in its main thread."""
+    """The trial of an agent's function, in the thread that made this object; or of this program, in its main thread."""
 
     def __init__(self, number: int, mark: Path | None = None) -> None:
-        """`mark`: of a program, by which its agent sees that it ended because it was told to; see `stop_mark`."""
+        """Make the trial. `mark` is a program's file that tells its agent why it ended; see `stop_mark`."""
         self.number = number
         self.order: Order | None = None
         self._home = (os.getpid(), threading.get_ident() if mark is None else threading.main_thread().ident)
@@ -58,7 +58,7 @@ class ActiveTrial:
         self._asks = False
 
     def stop(self, order: Order) -> None:
-        """From any thread; may be said again. The runs that are open learn it."""
+        """Set the order to stop, and tell the open runs. Any thread may call it, also again."""
         from runstream.processes import live_runs
 
         self.order = order
@@ -66,19 +66,19 @@ class ActiveTrial:
             run._heed_stop()
 
     def asked_to_stop(self) -> bool:
-        """What `run.should_stop` answers; from now on nothing is raised."""
+        """Return the value of `run.should_stop`; from now on `log()` does not raise TrialStopped."""
         self._asks = True
         if self.order is not None:
             self._leave_mark()
         return self.order is not None
 
     def wrap(self, append: AppendRow) -> AppendRow:
-        """`append`, which then raises TrialStopped in the function's thread."""
+        """Return `append` as a function that then raises TrialStopped in the function's thread."""
 
         def append_and_stop(keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
             append(keys, values, step, now)
             if self.order is None or self._asks or (os.getpid(), threading.get_ident()) != self._home:
-                return  # nor in a forked worker, nor in a thread that only logs: there it would stop nothing
+                return  # an exception in a forked worker, or in a thread that only logs, would stop nothing
             self._leave_mark()
             raise TrialStopped(self.order.cause, self.order.reason)
 
@@ -86,24 +86,27 @@ class ActiveTrial:
 
     def _leave_mark(self) -> None:
         if self._mark is not None:
-            with contextlib.suppress(OSError):  # on another node, where the agent's folder is not
+            with contextlib.suppress(OSError):  # another node does not have the agent's folder
                 self._mark.touch()
 
 
 current: ActiveTrial | None = None
-"""While an agent calls its function."""
+"""The trial of an agent that calls its function now; None otherwise."""
 
 
 def of_run(settings: Settings) -> ActiveTrial | None:
-    """The trial that a run which begins now is of; None: of none that an agent started."""
+    """Return the trial of a run that begins now, or None where no agent started it."""
     if current is not None or not settings.sweep_param_path:
         return current
     return ActiveTrial(0, stop_mark(settings.sweep_param_path))
 
 
 def of_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
-    """The settings that hold in a trial, and its parameters: run, project and team are the agent's to say, or the sweep
-    would not find what is logged. Raises SettingsError when the parameters cannot be read."""
+    """Return the settings that hold in a trial, and its parameters.
+
+    Run, project and team come from the agent: with others the sweep would not find what is logged. Raises SettingsError
+    when the parameters cannot be read.
+    """
     agents = Settings.from_environment()
     for argument, name in (("project", "project"), ("entity", "entity"), ("id", "run_id")):
         given, value = arguments[argument], getattr(agents, name)
@@ -126,9 +129,11 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def stop_mark(parameters: str) -> Path:
-    """The file that an agent makes beside the parameters before it sends SIGTERM to a trial that the sweep stopped: its
-    run ends well then, and is not called preempted. A program that hears it from its own stream before makes it too:
-    the agent then knows why it ended."""
+    """Return the file that marks a trial as stopped by the sweep, beside its parameters.
+
+    An agent makes it before it sends SIGTERM to such a trial: its run ends well then, and is not called preempted. A
+    program that learns of the order from its own stream first makes it too: the agent then knows why it ended.
+    """
     return Path(f"{parameters}.stop")
 
 

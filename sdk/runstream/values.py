@@ -1,4 +1,7 @@
-"""What people pass to `log()`, sorted into scalars, strings and trouble. The slow path: plain dicts skip it."""
+"""The values that people pass to `log()`, sorted into scalars, strings and problems.
+
+Plain dicts skip this slow path.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _MAX_KEYS = 8192
 
 @dataclass(slots=True)
 class Sorted:
-    """A dict for `log()`, by what its values are; names are dotted."""
+    """A dict for `log()`, sorted by the kind of its values; names are dotted."""
 
     scalars: dict[str, float] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
@@ -33,7 +36,7 @@ class Sorted:
     problems: list[str] = field(default_factory=list)
     """One sentence for each value that was left out."""
     notes: list[str] = field(default_factory=list)
-    """One sentence for each name or text that is kept otherwise than it was given."""
+    """One sentence for each name or text that is kept in another form than it was given."""
 
 
 def sort_values(data: Mapping[Any, Any]) -> Sorted:
@@ -54,7 +57,7 @@ def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> No
             continue
         try:
             _sort(name, value, found, depth)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises when it is looked at
+        except Exception as error:  # noqa: BLE001  # a foreign object may raise anything when it is read
             found.problems.append(
                 f"{name!r}: a {type(value).__name__} that raises {type(error).__name__} when it is read"
             )
@@ -79,7 +82,7 @@ def _sort(name: str, value: object, found: Sorted, depth: int) -> None:
 
 
 def _fitting(value: str) -> str:
-    """The text as far as a record takes it. A control character is six in JSON."""
+    """Return the text up to the length that a record takes. A control character has six characters in JSON."""
     limit = MAX_STRING_BYTES
     if len(value) * 6 > _MAX_ESCAPED_BYTES:
         escaped = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -88,8 +91,11 @@ def _fitting(value: str) -> str:
 
 
 def as_rich(value: object) -> object:
-    """`value`, if `log()` can write it as more than a number: a `Loggable`, a list of media, a figure, a picture; a
-    frame (a table), an array or a list of several numbers (a histogram), a date (a text)."""
+    """Return `value` in the form of a rich value, or None if `log()` can write it only as a number.
+
+    The form is a `Loggable`, a list of media, a figure or a picture; a frame becomes a table, an array or list of
+    several numbers a histogram, a date a text.
+    """
     if isinstance(value, Loggable):
         return value
     if isinstance(value, (list, tuple)):
@@ -134,7 +140,7 @@ def _flat_numbers(values: Sequence[Any], depth: int) -> list[float] | None:
 
 
 def _dtype_kind(value: object) -> str:
-    """numpy's letter for the kind of an array's elements ("M": dates), "f" for tensors, empty for what is no array."""
+    """Return numpy's letter for the kind of an array's elements ("M": dates), "f" for tensors, else an empty text."""
     if not isinstance(getattr(value, "shape", None), tuple):
         return ""
     dtype = getattr(value, "dtype", None)
@@ -142,7 +148,7 @@ def _dtype_kind(value: object) -> str:
 
 
 def _count(value: object) -> int | None:
-    """Elements of an array or tensor; None of what has no count."""
+    """Return the number of elements of an array or tensor, or None for a value without such a count."""
     size = getattr(value, "size", None)
     size = size() if callable(size) else size
     numel = getattr(value, "numel", None)
@@ -159,7 +165,7 @@ def _advice(value: object) -> str:
 
 
 def as_scalar(value: object) -> float | None:
-    """`value` as a double, if it is a number, a duration (in seconds), or an array or list of one; else None."""
+    """Return `value` as a double, if it is a number, a duration (in seconds), or an array or list of one; else None."""
     try:
         if isinstance(value, datetime.timedelta):
             return value.total_seconds()
@@ -178,9 +184,9 @@ def as_scalar(value: object) -> float | None:
 
 
 def whole_number(value: object) -> int | None:
-    """`value` as an int, if it is a whole number of any type: also 7.0, of numpy's types or of a tensor."""
+    """Return `value` as an int, if it is a whole number of any type, such as 7.0, numpy's or a tensor; else None."""
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # says so itself
+        return operator.index(value)  # type: ignore[arg-type]  # raises TypeError itself
     except TypeError:
         pass
     if isinstance(value, (str, bytes)):
@@ -190,7 +196,7 @@ def whole_number(value: object) -> int | None:
 
 
 def key_problem(key: object, name: str | None = None) -> str:
-    """What is wrong with a metric's name; empty when nothing is."""
+    """Return what is wrong with a metric's name; return an empty text when it can be used."""
     if not isinstance(key, str):
         return f"key {key!r} is a {type(key).__name__}, not a string"
     name = key if name is None else name
@@ -206,13 +212,13 @@ def key_problem(key: object, name: str | None = None) -> str:
 
 
 def describe(value: object) -> str:
-    """A value's type, with its shape where it has one."""
+    """Return the name of a value's type, with its shape where it has one."""
     shape = getattr(value, "shape", None)
     return f"{type(value).__name__}{f' of shape {tuple(shape)}' if isinstance(shape, tuple) else ''}"
 
 
 def check_keys(keys: tuple[str, ...]) -> None:
-    """Raises ValueError when they cannot be the names of one row's metrics."""
+    """Check that the keys can be the names of one row's metrics. Raises ValueError."""
     if len(keys) > _MAX_KEYS:
         raise ValueError("too many keys for one row")
     for key in keys:

@@ -1,4 +1,4 @@
-"""`runstream.Api()`: what is stored, from a program."""
+"""`runstream.Api()`: read and change what is stored on the server from a program."""
 
 from runstream.api.client import Api
 from runstream.api.comparing import Comparison, Group

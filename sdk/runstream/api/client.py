@@ -1,4 +1,4 @@
-"""`Api`: what is stored, from a program. Imports gRPC with the first question, not before."""
+"""`Api`: read what is stored on the server from a program. gRPC is imported with the first request, not before."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _MAX_MESSAGE_BYTES = 256 << 20
 
 
 class Api:
-    """Reads projects, runs and curves. May be used from several threads.
+    """A client that reads projects, runs and curves. Several threads may use it.
 
-    `base_url`, `api_key`: default from `RUNSTREAM_*` variables, then from what `login()` stored.
+    `base_url` and `api_key` come from `RUNSTREAM_*` variables by default, then from the file of `login()`.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, timeout_s: float = 60.0) -> None:
-        """Asks nothing yet. Raises AuthenticationError when no key is known."""
+        """Make the client without a request to the server. Raises AuthenticationError when no key is known."""
         self._settings = Settings.from_environment(None, base_url=base_url, api_key=api_key)
         key = self._settings.api_key or Credentials(self._settings.root).find(self._settings.base_url)
         if not key:
@@ -49,7 +49,7 @@ class Api:
         self._timeout_s = timeout_s
 
     def projects(self, entity: str = "") -> list[Project]:
-        """Projects of a team, or of all of your teams."""
+        """Return the projects of a team, or of all of your teams."""
         from runstream_proto.v1 import query_pb2 as pb
 
         response = self.ask("ListProjects", pb.ListProjectsRequest(team=entity))
@@ -66,18 +66,18 @@ class Api:
         search: str = "",
         fields: Sequence[str] = (),
     ) -> Runs:
-        """Runs of a project, oldest first. `path`: "project" or "team/project".
+        """Return the runs of a project, oldest first. `path`: "project" or "team/project".
 
         `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON; `order`: a
         field, or several, each with "+" or "-" before it. Both know state, tags, group, jobType, displayName,
         createdAt, duration, `config.KEY` and `summary_metrics.KEY`.
         `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group.
-        `fields`: which config and summary columns come, `config.KEY` or `summary.KEY` with * and ?; empty: all.
+        `fields`: the config and summary columns to fetch, `config.KEY` or `summary.KEY` with * and ?; empty: all.
         """
         return Runs(self, path, filters, order, per_page, state, search, fields)
 
     def project(self, path: str) -> Project:
-        """A project by "project" or "team/project". Raises NotFoundError."""
+        """Return the project at "project" or "team/project". Raises NotFoundError."""
         team, name = split_path(path, 2)
         found = self.projects(team)
         fits = [project for project in found if project.name == name]
@@ -86,7 +86,7 @@ class Api:
         return fits[0]
 
     def run(self, path: str) -> Run:
-        """One run with everything about it. `path`: "project/run" or "team/project/run"."""
+        """Return one run with everything about it. `path`: "project/run" or "team/project/run"."""
         from runstream_proto.v1 import query_pb2 as pb
 
         team, project, run = split_path(path, 3)
@@ -94,12 +94,14 @@ class Api:
         return Run(self, self.ask("GetRun", request))
 
     def verdicts(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the id of each run of a project and what `Run.completeness` says of it; many runs are judged at once.
-        `path`: "project" or "team/project"."""
+        """Yield the id of each run of a project with the value of its `Run.completeness`.
+
+        The server judges many runs in one request. `path`: "project" or "team/project".
+        """
         return verdicts(self, path)
 
     def sweep(self, path: str) -> Sweep:
-        """A sweep: "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
+        """Return the sweep at "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
         from runstream.sweeps.asktell import Sweep
         from runstream.sweeps.client import Client
 
@@ -117,32 +119,46 @@ class Api:
         at: str = "",
         at_goal: str = "minimize",
     ) -> list[tuple[float, Run]]:
-        """The best K runs of a project by a metric, with its value; NaN last, ties by run id. `goal`: maximize or
-        minimize; `by`: last (mean over the ranks' last values), min, max or mean (over all ranks and steps); `at`: rank
-        by the metric's value at the step where this one is lowest (or highest: `at_goal`); `filters` as in `runs`."""
+        """Return the best K runs of a project by a metric, each with its value. NaN sorts last, and ties by run id.
+
+        `goal`: maximize or minimize; `by`: last (mean over the ranks' last values), min, max or mean (over all ranks
+        and steps); `at`: rank by the metric's value at the step where the metric `at` is lowest (or highest:
+        `at_goal`); `filters` as in `runs`.
+        """
         return ranking.rank(self, path, Objective(metric, goal, by, at, at_goal), k, filters, sweep)
 
     def pareto(self, path: str, objectives: Sequence[Objective | str], **options: Any) -> list[ParetoRun]:
-        """The runs that no other beats in all objectives. Options: `layers` (what is left when they are taken away, and
-        so on), `filters`, `sweep`."""
+        """Return the runs that no other run beats in all objectives.
+
+        Options: `layers` (how many fronts; each is computed from the runs that the fronts before it left), `filters`,
+        `sweep`.
+        """
         return ranking.pareto(self, path, objectives, **options)
 
     def importance(self, path: str, objective: Objective | str, **options: Any) -> Importance:
-        """Which config keys matter for a metric. Options: `parameters` (all that vary), `seed`, `filters`, `sweep`."""
+        """Return how much each config key matters for a metric.
+
+        Options: `parameters` (default: all keys that vary), `seed`, `filters`, `sweep`.
+        """
         return ranking.importance(self, path, objective, **options)
 
     def compare(self, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
-        """What differs between 2 to 20 runs of a project: config, summary, environment, code."""
+        """Return the differences between 2 to 20 runs of a project: config, summary, environment, code."""
         return comparing.compare(self, path, runs, everything)
 
     def groups(self, path: str, by: Sequence[str] | str = (), **options: Any) -> list[Group]:
-        """How many runs there are for each value of some fields ("config.opt", "state"). Options: `metrics` (summary
-        keys to aggregate), `filters`, `limit` (the largest so many groups). Without a limit all groups come, or
-        IncompleteResultError is raised where there are more than 1000."""
+        """Return how many runs there are for each value of some fields ("config.opt", "state").
+
+        Options: `metrics` (summary keys to aggregate), `filters`, `limit` (only the largest groups, this many). Without
+        a limit all groups come, or IncompleteResultError is raised where there are more than 1000.
+        """
         return comparing.groups(self, path, by, **options)
 
     def fields(self, path: str, **options: Any) -> dict[str, int]:
-        """The config and summary keys of a project and how many runs have them. Options: `glob`, `regex`, `search`."""
+        """Return the config and summary keys of a project, and how many runs have each.
+
+        Options: `glob`, `regex`, `search`.
+        """
         return comparing.fields(self, path, **options)
 
     def sql(
@@ -154,12 +170,12 @@ class Api:
         max_rows: int = 0,
         format: str = "rows",
     ) -> Any:
-        """SELECT over the views of docs/sql.md, with the rows of your teams (`entity`: of one of them).
+        """Run a SELECT over the views of docs/sql.md, with the rows of your teams (`entity`: of one team).
 
         `parameters`: values for `{name:Type}` in the text, which are never read as SQL. `format`: "rows" (a list of
-        dicts; at most 10,000), "pandas" (as many), or "arrow" (a pyarrow table; at most a million). The answer is
-        whole, or IncompleteResultError is raised; with `max_rows` only the first so many rows come. The server ends
-        what takes long.
+        dicts; at most 10,000), "pandas" (at most 10,000), or "arrow" (a pyarrow table; at most a million). The answer
+        is complete, or IncompleteResultError is raised; with `max_rows` only that many first rows come. The server ends
+        a query that takes too long.
         """
         from runstream.api.sql import whole
 
@@ -174,22 +190,24 @@ class Api:
         console: bool = False,
         signs_of_life: bool = False,
     ) -> live.Watch:
-        """What arrives in a project from now on, until you close it: iterate over `WatchRunsResponse` messages, one
-        about each half second that has something: points, fields, console lines and alerts of `runs`, and their
-        states; without runs, new runs and states of the whole project.
+        """Return an iterator over what arrives in a project from now on, until you close it.
 
-        `metrics`: names, or patterns with * and ?; `ranks`: of points, none: all. After a lost connection it goes on
-        where it was; where that is not possible, a response says so in `reset`: ask for the past anew. With
-        `signs_of_life`, responses without contents too, every 5 s. Raises ApiError when the question is wrong.
+        It yields `WatchRunsResponse` messages, at most about one each half second: points, fields, console lines and
+        alerts of `runs`, and their states. Without `runs` it yields new runs and states of the whole project.
+
+        `metrics`: names, or patterns with * and ?; `ranks`: the ranks whose points come, empty: all. After a lost
+        connection the iteration goes on where it was. Where that is not possible, a response says so in `reset`: read
+        the past again. With `signs_of_life`, responses without contents come too, every 5 s. Raises ApiError when the
+        request is wrong.
         """
         return live.Watch(self, path, runs, metrics, ranks, console, signs_of_life)
 
     def call(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
-        """A gRPC call whose responses are iterated over, and which `cancel()` ends."""
+        """Start a gRPC call, and return it: iterate over it to get the responses; its `cancel()` ends it."""
         return getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s)
 
     def ask(self, method: str, request: Any) -> Any:
-        """Raises ApiError of the kind that fits."""
+        """Call a method that has one response, and return the response. Raises ApiError of the kind that fits."""
         import grpc
 
         try:
@@ -198,7 +216,10 @@ class Api:
             raise translated(error) from None
 
     def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Iterator[Any]:
-        """Responses of a method that streams; ending the iteration cancels it. Raises ApiError as `ask` does."""
+        """Yield the responses of a method that streams; ending the iteration cancels it.
+
+        Raises ApiError as `ask` does.
+        """
         import grpc
 
         call = getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s or self._timeout_s)
@@ -210,7 +231,10 @@ class Api:
             call.cancel()
 
     def content(self, entity: str, project: str, sha256: str) -> Iterator[bytes]:
-        """The bytes of a file, image or table in object storage, by its SHA-256. Raises NotFoundError, ApiError."""
+        """Yield the bytes of a file, image or table in object storage, by its SHA-256.
+
+        Raises NotFoundError, ApiError.
+        """
         import urllib.error
         import urllib.request
 
@@ -232,7 +256,7 @@ class Api:
 
     @property
     def settings(self) -> Settings:
-        """Where the server is."""
+        """The settings of the client, with the server's addresses."""
         return self._settings
 
     @cached_property
@@ -243,7 +267,7 @@ class Api:
 
         options = [
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            # While something is asked or watched: a server that is gone without a word is noticed.
+            # These pings, sent while a call is open, notice a server that disappeared without closing the connection.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.initial_reconnect_backoff_ms", 200),

@@ -1,4 +1,4 @@
-"""What differs between runs, and how many there are in each group."""
+"""How runs differ, and how many runs there are in each group."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 _PARTS = ("metadata", "config", "summary", "environment", "packages", "variables", "git")
 _MAX_GROUPS = 1000
-"""Of one answer."""
+"""The most groups in one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Of each part a dict: key -> values, one a run in the order of `runs`; None where a run misses it."""
+    """The differences of runs. Each part maps a key to its values, one for each run in the order of `runs`.
+
+    A value is None where a run lacks the key.
+    """
 
     runs: list[str]
     metadata: dict[str, list[Any]]
@@ -31,16 +34,16 @@ class Comparison:
     variables: dict[str, list[Any]]
     git: dict[str, list[Any]]
     git_diffs: dict[str, str]
-    """Run -> unified diff from the first run's uncommitted changes to its own, where they differ."""
+    """Maps a run to the unified diff from the first run's uncommitted changes to its own, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     values: dict[str, Any]
-    """Field -> value, None where missing."""
+    """Maps a field to its value, which is None where the runs lack the field."""
     runs: int
     metrics: dict[str, dict[str, float]]
-    """Summary key -> runs, mean, std, min, max of the finite values."""
+    """Maps a summary key to runs, mean, std, min and max of the finite values."""
 
 
 def compare(api: Api, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:

@@ -1,4 +1,4 @@
-"""Between what the server says and what Python people hold."""
+"""Conversions between the server's messages and plain Python values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runstream.api.errors import InvalidRequestError
 
 
 def split_path(path: str, parts: int) -> list[str]:
-    """The parts of a path, the team empty where it is left out. Raises InvalidRequestError."""
+    """Return the parts of a path; the team is empty where the path leaves it out. Raises InvalidRequestError."""
     found = path.split("/")
     if len(found) == parts - 1:
         found = ["", *found]
@@ -27,7 +27,10 @@ SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-i
 
 
 def plain(struct: Any, whole_numbers: bool = True) -> dict[str, Any]:
-    """A Struct as a dict. Its numbers are all doubles: whole ones become int again where that is wanted."""
+    """Return a Struct as a dict.
+
+    All numbers of a Struct are doubles: with `whole_numbers`, whole ones become int again.
+    """
     from google.protobuf.json_format import MessageToDict
 
     def restore(value: Any) -> Any:

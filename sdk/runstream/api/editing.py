@@ -1,4 +1,4 @@
-"""Changing stored runs and projects: what differs from what the server sent is sent back."""
+"""Edits of stored runs and projects: only the differences from the server's version are sent back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _TEXTS = ("name", "notes", "group", "job_type")
 
 
 def update_request(run: Run) -> pb.UpdateRunsRequest | None:
-    """What was set on `run` since it was read; None: nothing. Raises InvalidRequestError."""
+    """Return a request with the changes made to `run` since it was read; None when there are none.
+
+    Raises InvalidRequestError.
+    """
     from runstream_proto.v1 import saved_pb2 as pb
 
     found = run.message
@@ -29,7 +32,7 @@ def update_request(run: Run) -> pb.UpdateRunsRequest | None:
     if tags != list(found.tags):
         request.tags.SetInParent()
         request.tags.tags.extend(tags)
-    # Documents that were never looked at cannot have been changed.
+    # A document that was never read cannot have been changed.
     for section in ("config", "summary"):
         if section in run.__dict__:
             _document(request, section, run.__dict__[section], run.document(section))
@@ -50,7 +53,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _value(section: str, key: str, value: Any) -> Any:
-    """What a Struct can hold."""
+    """Return the value in a form that a Struct can hold. Raises InvalidRequestError."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Mapping):

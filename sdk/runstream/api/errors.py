@@ -1,4 +1,4 @@
-"""What can be wrong with a question to the server, by what the caller does about it."""
+"""The errors of a request to the server, one class for each way in which the caller can react."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runstream.errors import RunstreamError
 
 
 class ApiError(RunstreamError):
-    """The server did not answer the question; the message says why and what to do."""
+    """The server did not answer the request; the message says why and what to do."""
 
 
 class AuthenticationError(ApiError):
@@ -16,11 +16,11 @@ class AuthenticationError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """No such project, run or metric that this key may see; the message has the nearest names."""
+    """There is no such project, run or metric that this key may see; the message has the nearest names."""
 
 
 class PermissionDeniedError(ApiError):
-    """The API key is good, the right is missing."""
+    """The API key is good, but it lacks the right."""
 
 
 class InvalidRequestError(ApiError):
@@ -32,11 +32,14 @@ class MissingExtraError(ApiError):
 
 
 class TooExpensiveError(ApiError):
-    """The server does not answer this at once, or not now: ask for less, or later."""
+    """The server does not answer this request at once, or not now: request less, or try later."""
 
 
 class IncompleteResultError(ApiError):
-    """There is more than one answer can hold: nothing is given rather than a part; the message says how to get all."""
+    """The result is larger than one answer can hold, and no part of it is returned.
+
+    The message says how to get all of it.
+    """
 
 
 class UnavailableError(ApiError):
@@ -44,7 +47,7 @@ class UnavailableError(ApiError):
 
 
 def translated(error: Any) -> ApiError:
-    """The kind that fits a gRPC error."""
+    """Return the ApiError that fits a gRPC error."""
     import grpc
 
     kinds = {

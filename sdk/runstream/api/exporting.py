@@ -1,4 +1,4 @@
-"""The full history of runs: into a file, an Arrow reader, or a frame."""
+"""The full history of runs as a file, an Arrow reader, or a frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMATS = {"arrow": 1, "parquet": 2, "csv": 3}
 _SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv"}
 EXPORT_TIMEOUT_S = 3600.0
-"""The server's own limit."""
+"""The limit of an export, in seconds; the server has the same."""
 
 
 def export_points(
@@ -34,7 +34,7 @@ def export_points(
     min_step: int | None = None,
     max_step: int | None = None,
 ) -> int:
-    """Write the points to a file, which gets its name when it is whole. Returns its size in bytes.
+    """Write the points of runs to a file, and return its size in bytes. The file gets its name when it is complete.
 
     Raises InvalidRequestError, ApiError, OSError.
     """
@@ -47,7 +47,7 @@ def export_points(
 
 
 def write_stream(api: Api, method: str, request: Any, path: Path, progress: Progress | None = None) -> int:
-    """A streamed file under its name when it is whole. Returns its size in bytes."""
+    """Write a streamed file, and return its size in bytes. The file gets its name when it is complete."""
     hidden = path.with_name(f".{path.name}.part")
     size = 0
     try:
@@ -89,7 +89,10 @@ def points_request(
 
 
 def open_points(api: Api, request: Any) -> Any:
-    """A `pyarrow.RecordBatchReader` of an export in Arrow: holds a batch at a time. Raises MissingExtraError."""
+    """Return a `pyarrow.RecordBatchReader` of an export in Arrow; it holds one batch at a time.
+
+    Raises MissingExtraError.
+    """
     pa = need("pyarrow")
     chunks = api.stream("ExportPoints", request, EXPORT_TIMEOUT_S)
     return pa.ipc.open_stream(io.BufferedReader(_Chunks(chunks), 1 << 18))
@@ -101,7 +104,7 @@ def points_frame(api: Api, request: Any, kind: str) -> Any:
 
 
 class _Chunks(io.RawIOBase):
-    """Messages of a stream as a file to read."""
+    """A readable file made of the messages of a stream."""
 
     def __init__(self, chunks: Iterator[Any]) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""Columns into what Python people hold: rows, pandas, polars, Arrow. Each is imported when it is asked for."""
+"""Columns as rows, or as a frame of pandas, polars or Arrow. Each package is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from runstream.api.errors import InvalidRequestError, MissingExtraError
 
 FORMATS = ("default", "pandas", "polars", "arrow")
 _PACKAGES = {"pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
-"""A package, and the extra that brings it."""
+"""Maps a package to the extra that brings it."""
 
 
 def need(package: str) -> Any:
-    """The module. Raises MissingExtraError, which says what to install."""
+    """Return the module of that name. Raises MissingExtraError, whose message says what to install."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -23,15 +23,18 @@ def need(package: str) -> Any:
 
 
 def check_format(name: str) -> str:
-    """Raises InvalidRequestError."""
+    """Return the name of a format when it is known. Raises InvalidRequestError."""
     if name not in FORMATS:
         raise InvalidRequestError(f"format is {name!r}: use one of {', '.join(FORMATS)}")
     return name
 
 
 def build(columns: Mapping[str, Sequence[Any]], kind: str) -> Any:
-    """Columns of equal length, None where a row has nothing, as a list of dicts ("default": without what is None), or
-    a frame. In pandas nothing is NaN, in polars and Arrow it is null, so that a NaN that was logged is told apart."""
+    """Return columns of equal length as a list of dicts ("default") or as a frame.
+
+    A cell is None where a row has no value; the dicts leave it out. In pandas such a cell is NaN. In polars and Arrow
+    it is null, so that a NaN that was logged can be distinguished from it.
+    """
     if kind == "pandas":
         return need("pandas").DataFrame(dict(columns))
     if kind == "polars":
@@ -46,7 +49,7 @@ def build(columns: Mapping[str, Sequence[Any]], kind: str) -> Any:
 
 
 def from_arrow(reader: Any, kind: str) -> Any:
-    """All that an Arrow reader still has, in one piece."""
+    """Return all rows that an Arrow reader still has, in one piece."""
     if kind == "polars":
         return need("polars").from_arrow(reader.read_all())
     table = reader.read_all()

@@ -1,4 +1,4 @@
-"""Curves of one run or of many, in few requests."""
+"""The curves of one run or of many, read in few requests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from runstream.api.runs import Run
 
 _MOST = 100
-"""Runs, and metrics, of one request."""
+"""The most runs, and the most metrics, in one request."""
 _MAX_SAMPLES = 10_000
 _ANSWER_BUCKETS = 300_000
-"""Of all curves of one answer, about 30 MB: gRPC takes 64."""
+"""The most buckets of all curves in one answer; they are about 30 MB, and gRPC takes 64."""
 BANDS = ("min", "max", "first", "last", "count")
 Cells = tuple[Any, ...]
-"""Of one metric in one bucket: its mean, then BANDS."""
+"""The values of one metric in one bucket: its mean, then BANDS."""
 _AXES = {"_step": 1, "_runtime": 2, "_timestamp": 3}
 
 
@@ -35,11 +35,13 @@ def histories(
     kind: str,
     bands: bool,
 ) -> Any:
-    """Rows of all the runs, one under the other, in the order of the runs and of x: `run_id`, the x axis, and a column
-    for each key (mean over ranks, and over the bucket where there are more steps than `samples`). `bands`: also
-    `key.min`, `key.max`, `key.first`, `key.last`, `key.count` of each bucket (`key.bucket_min` where `key.min` is a
-    metric in the frame). `keys`: None takes the summaries' keys.
-    `kind`: default (a list of dicts), pandas, polars or arrow."""
+    """Return the rows of all the runs, one run after the other, sorted by x within a run.
+
+    A row has `run_id`, the x axis, and a column for each key: the mean over ranks, and over the bucket where there are
+    more steps than `samples`. With `bands` a row also has `key.min`, `key.max`, `key.first`, `key.last` and `key.count`
+    of its bucket (`key.bucket_min` where `key.min` is a metric in the frame). `keys`: None takes the summaries' keys.
+    `kind`: default (a list of dicts), pandas, polars or arrow.
+    """
     check_format(kind)
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
     columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
@@ -69,7 +71,7 @@ def rows_of(
     min_step: int | None = None,
     max_step: int | None = None,
 ) -> dict[str, dict[Any, dict[str, Cells]]]:
-    """Run -> x -> metric -> what its bucket there holds."""
+    """Return run -> x -> metric -> the values of the bucket at x. Raises InvalidRequestError."""
     from runstream_proto.v1 import query_pb2 as pb
 
     if not 1 <= samples <= _MAX_SAMPLES:
@@ -100,7 +102,7 @@ def rows_of(
 def _by_run(
     api: Api, runs: Sequence[Run], names: Sequence[str], samples: int, x_axis: str
 ) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
-    """Rows of some runs, and how many runs they are, until all have been asked."""
+    """Yield the rows of some runs at a time, and the number of these runs, until all runs have been read."""
     most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)
     for start in range(0, len(runs), most):
         some = runs[start : start + most]
@@ -116,7 +118,10 @@ def spread(
     bands: bool,
     names: Collection[str] = (),
 ) -> None:
-    """Append one row to columns of equal length; what it lacks is None. `names`: of all metrics in the frame."""
+    """Append one row to columns of equal length; a cell that the row lacks becomes None.
+
+    `names`: all metrics in the frame.
+    """
     for metric, cells in metrics.items():
         row[metric] = cells[0]
         if bands:
@@ -129,7 +134,10 @@ def spread(
 
 
 def band_name(metric: str, band: str, names: Collection[str]) -> str:
-    """Return the column of a bucket's minimum, maximum, ...: `loss.min`, unless that is a metric itself."""
+    """Return the column of a bucket's minimum, maximum, ...
+
+    It is `loss.min`, or `loss.bucket_min` where `loss.min` is a metric itself.
+    """
     plain = f"{metric}.{band}"
     return f"{metric}.bucket_{band}" if plain in names else plain
 

@@ -1,4 +1,4 @@
-"""Runs of a project, a page at a time."""
+"""The runs of a project, read one page at a time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SNAKE = {
     "display_name": "displayName",
     "job_type": "jobType",
 }
-"""Names of W&B's attributes, and of its filters' fields."""
+"""Maps the names of W&B's attributes to the fields of its filters."""
 
 
 class Runs(Sequence[Run]):
-    """Runs in order; asks for a page when the first run of it is wanted. `len()` is how many there are on all pages.
+    """Runs in order. A page is requested when its first run is wanted. `len()` counts the runs on all pages.
 
-    `for run in runs`, `runs[3]`, `runs[-1]`, `runs[:10]`, `next(runs)`. What was read is kept: iterate again without
-    asking. Not for several threads at once.
+    Use it as `for run in runs`, `runs[3]`, `runs[-1]`, `runs[:10]` or `next(runs)`. Runs that were read are kept:
+    another iteration needs no request. Only one thread at a time may use it.
     """
 
     def __init__(
@@ -41,7 +41,10 @@ class Runs(Sequence[Run]):
         search: str = "",
         fields: Sequence[str] = (),
     ) -> None:
-        """See `Api.runs`. Asks nothing yet. Raises InvalidRequestError."""
+        """Keep the arguments, which `Api.runs` describes, without a request to the server.
+
+        Raises InvalidRequestError.
+        """
         from runstream_proto.v1 import query_pb2 as pb
 
         if state and state not in STATES:
@@ -77,7 +80,7 @@ class Runs(Sequence[Run]):
             place += 1
 
     def __next__(self) -> Run:
-        """As W&B's: each call the next run."""
+        """Return the next run with each call, as W&B does."""
         if not self._has(self._next):
             raise StopIteration
         self._next += 1
@@ -108,13 +111,13 @@ class Runs(Sequence[Run]):
         format: str = "default",  # noqa: A002  # W&B's name
         bands: bool = False,
     ) -> Any:
-        """Curves of all these runs, many runs a request; see `runstream.api.histories.histories`."""
+        """Return the curves of all these runs, in few requests; see `runstream.api.histories.histories`."""
         from runstream.api.histories import histories
 
         return histories(self._api, list(self), samples=samples, keys=keys, x_axis=x_axis, kind=format, bands=bands)
 
     def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
-        """The full history of all these runs as one file; see `Run.export`. Returns its size in bytes."""
+        """Write the full history of all these runs to one file, and return its size in bytes. See `Run.export`."""
         from runstream.api.exporting import export_points
 
         request = self._request
@@ -140,7 +143,7 @@ class Runs(Sequence[Run]):
 
 
 def filter_json(filters: Mapping[str, Any] | str | None) -> str:
-    """Filters as the server takes them. Raises InvalidRequestError."""
+    """Return filters as the server takes them. Raises InvalidRequestError."""
     if not filters:
         return ""
     if isinstance(filters, str):

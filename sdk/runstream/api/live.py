@@ -1,4 +1,4 @@
-"""`Api.watch`: what arrives, as it arrives; goes on by itself after the connection was lost."""
+"""`Api.watch`: receive what arrives in a project, and reconnect after the connection was lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 10.0
 
 
 class Watch:
-    """Iterate over its responses; `close()` ends it, from any thread, as does leaving a `with` block."""
+    """An iterator over live responses. `close()` ends it, from any thread; leaving a `with` block ends it too."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Watch:
         console: bool,
         signs_of_life: bool,
     ) -> None:
-        """See `Api.watch`. Asks with the first response that is wanted."""
+        """Keep the arguments, which `Api.watch` describes. The request is sent when the first response is wanted."""
         from runstream_proto.v1 import live_pb2 as pb
 
         team, project = split_path(path, 2)
@@ -45,7 +45,7 @@ class Watch:
         return self
 
     def __next__(self) -> Any:
-        """The next `WatchRunsResponse`; StopIteration once closed. Raises ApiError."""
+        """Return the next `WatchRunsResponse`; raise StopIteration once the watch is closed. Raises ApiError."""
         return next(self._responses)
 
     def __enter__(self) -> Watch:
@@ -55,7 +55,7 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """End it; may be repeated."""
+        """End the watch. The call may be repeated."""
         self._closed.set()
         if self._call is not None:
             self._call.cancel()
@@ -63,7 +63,7 @@ class Watch:
     def _watch(self) -> Iterator[Any]:
         import grpc
 
-        # CANCELLED, though not by us: the service ended, and cut off what was still under way.
+        # CANCELLED that did not come from us means: the service ended, and cut off the calls that were open.
         again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
         delay_s = _RETRY_MIN_S
         while not self._closed.is_set():
@@ -72,7 +72,7 @@ class Watch:
                 for response in self._call:
                     delay_s = _RETRY_MIN_S
                     self._request.after = response.event_id
-                    # A sign of life says nothing but its id.
+                    # A sign of life holds only its event id.
                     if self._signs_of_life or len(response.ListFields()) > 1:
                         yield response
                     if self._closed.is_set():
@@ -80,7 +80,7 @@ class Watch:
             except grpc.RpcError as error:
                 if self._closed.is_set():
                     return
-                # Before the first response it is the question, or the address, that is wrong.
+                # Before the first response an error means that the request, or the address, is wrong.
                 if error.code() not in again or not self._request.after:
                     raise translated(error) from None
             finally:

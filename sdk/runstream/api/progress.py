@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far a long job is. Silent where there is no terminal."""
+"""A line on the terminal that shows the progress of a long job. Without a terminal it prints nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ _WIDTH = 24
 
 
 class Progress:
-    """`with Progress("exporting", total) as progress: progress.add(1)`. To stderr, at most ten times a second."""
+    """A progress line: `with Progress("exporting", total) as progress: progress.add(1)`.
+
+    It writes to stderr, at most ten times a second.
+    """
 
     def __init__(self, what: str, total: int = 0, unit: str = "", stream: TextIO | None = None) -> None:
-        """`total`: 0 where it is not known."""
+        """Start the clock. `total` is 0 where it is not known."""
         self._what = what
         self._total = total
         self._unit = unit
@@ -26,7 +29,7 @@ class Progress:
         self._started = time.monotonic()
 
     def add(self, count: int, what: str = "") -> None:
-        """So much more is done; `what`: what is worked on now."""
+        """Add `count` to the amount that is done; `what` names the current part of the work."""
         self._done += count
         self._what = what or self._what
         now = time.monotonic()

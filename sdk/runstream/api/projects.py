@@ -1,4 +1,4 @@
-"""Projects, as the server has them."""
+"""Projects, as the server stores them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Project:
         self.name = found.name
         self.run_count = found.runs
         self.description = found.description
-        """Markdown; set it, then `update()`."""
+        """The description in Markdown; set it, then call `update()`."""
 
     @property
     def path(self) -> str:
@@ -37,14 +37,19 @@ class Project:
         self._api.ask("UpdateProject", request)
 
     def delete(self) -> int:
-        """Delete the project with all its runs, for good; returns how many runs. Needs an admin of the team."""
+        """Delete the project with all its runs, for good, and return how many runs it had.
+
+        Needs an admin of the team.
+        """
         from runstream_proto.v1 import query_pb2 as pb
 
         return self._api.ask("DeleteProject", pb.DeleteProjectRequest(team=self.entity, project=self.name)).runs  # type: ignore[no-any-return]
 
     def set_retention(self, days: int) -> int:
-        """Let the server delete runs of which nothing was heard for so many days; 0 keeps them for ever. Returns what
-        it was. Needs an admin of the team."""
+        """Let the server delete runs that sent nothing for `days` days; 0 keeps them for ever.
+
+        Returns the former number of days. Needs an admin of the team.
+        """
         from runstream_proto.v1 import query_pb2 as pb
 
         request = pb.SetRetentionRequest(team=self.entity, project=self.name, days=days)

@@ -1,4 +1,4 @@
-"""Which runs are best, and which parameters matter."""
+"""The best runs, Pareto fronts, and the importance of parameters."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ Filter = Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One number a run: `metric` by its last value, min, max or mean; or its value at the step where the metric `at` is
-    lowest (`at_goal="minimize"`) or highest."""
+    """One number for each run: its last value of `metric`, or the metric's min, max or mean (`by`).
+
+    With `at` it is the metric's value at the step where the metric `at` is lowest (`at_goal="minimize"`) or highest.
+    """
 
     metric: str
     goal: str = "minimize"
@@ -37,13 +39,16 @@ class ParetoRun:
     id: str
     name: str
     layer: int
-    """1: no run is better in all objectives."""
+    """1 for a run that no other run beats in all objectives."""
     values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How much a config key matters: `importance` is its share, 0 to 1; correlations are None where it is no number."""
+    """How much a config key matters: `importance` is its share, 0 to 1.
+
+    Correlations are None where the key is no number.
+    """
 
     key: str
     kind: str
@@ -57,7 +62,7 @@ class Parameter:
 @dataclass(frozen=True, slots=True)
 class Importance:
     parameters: list[Parameter]
-    """Most important first."""
+    """The parameters, the most important first."""
     score: float
     """R squared of a random forest for runs that it has not seen: near 0, the importances say little."""
     runs: int

@@ -1,4 +1,4 @@
-"""What a stored run has beyond scalars: behind the methods of `Run`."""
+"""The values of a stored run beyond scalars: the functions behind the methods of `Run`."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StoredHistogram:
-    """One column of a heat map: of one step, or of neighbouring ones that were merged."""
+    """One column of a heat map: the histogram of one step, or of neighbouring steps that were merged."""
 
     first_step: int
     last_step: int
     rank: int
-    """With rank= or raw=True; else 0, and the sum over the ranks."""
+    """The rank, with rank= or raw=True; else 0, and the counts are the sum over the ranks."""
     edges: list[float]
-    """One more than counts."""
+    """The bin edges; there is one more than counts."""
     counts: list[float]
     exact: bool
-    """The logged bins, or sums of them."""
+    """True when the bins are the logged bins, or sums of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,17 @@ class StoredTable:
     rank: int
     columns: list[str]
     types: list[str]
-    """number, text, boolean, media, list, object, missing or mixed, a column"""
+    """One type for each column: number, text, boolean, media, list, object, missing or mixed."""
     rows: list[list[Any]]
     row_numbers: list[int]
-    """0-based places in the logged table."""
+    """The 0-based positions of the rows in the logged table."""
     total_rows: int
     matching_rows: int
     plot: dict[str, Any]
-    """How it is drawn; empty: as a table."""
+    """How the table is drawn; it is empty for a plain table."""
 
     def to_pandas(self) -> Any:
-        """A frame. Needs pandas."""
+        """Return the rows as a pandas frame. Needs pandas."""
         import pandas as pd
 
         return pd.DataFrame(self.rows, columns=self.columns, index=self.row_numbers)
@@ -67,10 +67,10 @@ class StoredTable:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A content in the run's object storage: of media, or a file that `save()` or `log_code()` kept."""
+    """A content in the run's object storage: a media item, or a file that `save()` or `log_code()` kept."""
 
     name: str
-    """The key of media, the path of a file."""
+    """The key of a media item, or the path of a file."""
     media_type: str
     sha256: str
     size_bytes: int
@@ -85,11 +85,11 @@ class StoredFile:
     _path: str
 
     def read(self) -> bytes:
-        """The whole content. Raises ApiError."""
+        """Return the whole content. Raises ApiError."""
         return b"".join(self._pieces())
 
     def download(self, path: str | Path) -> Path:
-        """Write it to a file; returns its path. Raises ApiError, OSError."""
+        """Write the content to a file, and return the file's path. Raises ApiError, OSError."""
         place = Path(path)
         with place.open("wb") as file:
             for piece in self._pieces():
@@ -111,7 +111,7 @@ class StoredFile:
 
 
 def pages(api: Api, method: str, request: Any, field: str) -> Iterator[Any]:
-    """All items of a question that is answered by page."""
+    """Yield all items of a request that the server answers page by page."""
     while True:
         response = api.ask(method, request)
         yield from getattr(response, field)
@@ -121,7 +121,7 @@ def pages(api: Api, method: str, request: Any, field: str) -> Iterator[Any]:
 
 
 def of(run: Run) -> dict[str, Any]:
-    """How a request names the run."""
+    """Return the fields by which a request names the run."""
     return {"team": run.entity, "project": run.project, "run": run.id}
 
 

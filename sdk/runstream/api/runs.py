@@ -1,4 +1,4 @@
-"""Runs and their curves, as the server has them."""
+"""Runs and their curves, as the server stores them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5
 
 
 class Run:
-    """A stored run. Set `name`, `notes`, `tags`, `group`, `job_type`, or keys of `config` and `summary`, and send what
-    has changed by `update()`."""
+    """A stored run.
+
+    To change it, set `name`, `notes`, `tags`, `group`, `job_type`, or keys of `config` and `summary`, and call
+    `update()`.
+    """
 
     def __init__(self, api: Api, found: pb.Run) -> None:
         self._api = api
@@ -47,12 +50,12 @@ class Run:
 
     @property
     def message(self) -> pb.Run:
-        """As the server sent it."""
+        """The message that the server sent."""
         return self._found
 
     @property
     def state(self) -> str:
-        """running, finished, failed, crashed or preempted."""
+        """One of running, finished, failed, crashed or preempted."""
         return next((name for name, number in STATES.items() if number == self._found.state), "unknown")
 
     @property
@@ -63,7 +66,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Dotted keys to values."""
+        """The run's config: dotted keys to values."""
         return self.document("config")
 
     @cached_property
@@ -72,15 +75,20 @@ class Run:
         return self.document("summary")
 
     def document(self, section: str) -> dict[str, Any]:
-        """`config` or `summary` as the server has it, with what no list carries: asks once where something is left
-        out."""
+        """Return `config` or `summary` as the server has it, with the large values that lists leave out.
+
+        Makes one request where a value is left out.
+        """
         found = self._whole if self._is_partial else self._found
         values = plain(getattr(found, section), whole_numbers=section == "config")
         return {**values, **self.large_values(section)}
 
     def large_values(self, section: str) -> dict[str, Any]:
-        """Values of more than 1 MiB of a section, by key. `config` and `summary` hold theirs; `run` has notes, tags,
-        where `Run.notes` is a note of their size."""
+        """Return the values of more than 1 MiB of a section, by key.
+
+        `config` and `summary` return values of these documents. `run` returns notes and tags whose `Run` attributes
+        hold only a note of their size.
+        """
         import json
 
         if not self._is_partial:
@@ -90,7 +98,7 @@ class Run:
 
     @property
     def _is_partial(self) -> bool:
-        """Whether the server left something out of the documents."""
+        """Whether the server left a value out of the documents."""
         found = self._found
         return bool(found.large) or found.config_truncated or found.summary_truncated
 
@@ -104,7 +112,7 @@ class Run:
 
     @property
     def completeness(self) -> dict[str, Any]:
-        """What the processes said that they logged, against what is stored; asks the server anew.
+        """The number of values that the processes logged, compared with what is stored; each read makes a request.
 
         Keys: verdict (complete, incomplete, open or damaged), points_logged, points_received, points_stored,
         points_rejected, points_dropped, missing (gaps of record numbers), findings (sentences), rows_counted,
@@ -114,8 +122,10 @@ class Run:
         return verdict_of(self._ask_anew(omit_completeness=False).completeness)
 
     def update(self) -> None:
-        """Send what was set since the run was read, and read it again. Fields that were not set stay as they are on the
-        server. A process that resumes the run later outranks it with what it gives to `init()`.
+        """Send the fields that were set since the run was read, and read the run again.
+
+        Fields that were not set stay as they are on the server. A process that resumes the run later overrides these
+        values with those that it gives to `init()`.
 
         Raises PermissionDeniedError, InvalidRequestError, NotFoundError.
         """
@@ -141,11 +151,14 @@ class Run:
         return cast("pb.Run", self._api.ask("GetRun", request))
 
     def add_tags(self, *tags: str) -> None:
-        """At once. Of several who add tags at the same time none loses his, as `tags` with `update()` may."""
+        """Add tags to the stored run at once.
+
+        When several programs add tags at the same time, no tag is lost; with `tags` and `update()` one may be.
+        """
         self._retag(add_tags=tags)
 
     def remove_tags(self, *tags: str) -> None:
-        """At once. Tags that the run does not have are no error."""
+        """Remove tags from the stored run at once. Tags that the run does not have are no error."""
         self._retag(remove_tags=tags)
 
     def _retag(self, **change: Sequence[str]) -> None:
@@ -158,20 +171,20 @@ class Run:
         self._found.tags.extend(found.tags)
 
     def delete(self) -> None:
-        """Delete the run with everything it logged, for good. A process that still writes to it is sent away."""
+        """Delete the run with everything it logged, for good. The server refuses a process that still writes to it."""
         from runstream_proto.v1 import query_pb2 as pb
 
         self._api.ask("DeleteRuns", pb.DeleteRunsRequest(team=self.entity, project=self.project, runs=[self.id]))
 
     def delete_metric(self, key: str) -> None:
-        """Delete a metric, for good: also what the run's present processes still log under this name."""
+        """Delete a metric, for good, with the values that the run's present processes still log under this name."""
         from runstream_proto.v1 import query_pb2 as pb
 
         request = pb.DeleteMetricRequest(team=self.entity, project=self.project, run=self.id, metric=key)
         self._api.ask("DeleteMetric", request)
 
     def metrics(self, search: str = "") -> list[str]:
-        """Names of the run's metrics, in order."""
+        """Return the names of the run's metrics, in order."""
         from runstream_proto.v1 import query_pb2 as pb
 
         request = pb.ListMetricsRequest(
@@ -186,8 +199,10 @@ class Run:
             request.page_token = response.next_page_token
 
     def keys(self, kind: str = "") -> list[dict[str, Any]]:
-        """What the run logged beyond scalars: key, kind, first_step, last_step, count, ranks, types. `kind`: histogram,
-        table, plot, media or text; empty: all."""
+        """Return the keys that the run logged beyond scalars: key, kind, first_step, last_step, count, ranks, types.
+
+        `kind`: histogram, table, plot, media or text; empty: all.
+        """
         return rich.keys(self._api, self, kind)
 
     def histograms(
@@ -200,8 +215,11 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> list[rich.StoredHistogram]:
-        """Histograms over steps, in at most `columns` of at most `bins` bins: neighbours are merged, counts conserved.
-        `rank`: of one; else their sum. `raw`: as logged, each step and rank, at most 1000 at once."""
+        """Return histograms over steps, in at most `columns` columns of at most `bins` bins.
+
+        Neighbouring histograms are merged, and the counts are conserved. `rank`: the histograms of one rank; without
+        it, the sum of all ranks. `raw`: the histograms as logged, for each step and rank, at most 1000 at once.
+        """
         options = {"columns": columns, "bins": bins, "rank": rank, "raw": raw, "min_step": min_step}
         return rich.histograms(self._api, self, key, {**options, "max_step": max_step})
 
@@ -214,13 +232,16 @@ class Run:
         order: Sequence[str] = (),
         limit: int | None = None,
     ) -> rich.StoredTable:
-        """A logged table, of the newest step unless one is named. `where`: conditions (column, operator, value) that
-        must all hold; operators are == != < <= > >= in contains regex, and missing, present without a value.
-        `order`: columns, "-" before one for the largest first. `limit`: rows."""
+        """Return a logged table, of the newest step unless `step` is given.
+
+        `where`: conditions (column, operator, value) that must all hold; operators are == != < <= > >= in contains
+        regex, and missing, present without a value. `order`: columns, with "-" before a column for the largest first.
+        `limit`: rows.
+        """
         return rich.table(self._api, self, key, step, rank, where, as_list(order), limit)
 
     def plot(self, key: str, step: int | None = None, rank: int | None = None) -> dict[str, Any]:
-        """What a plot draws: type, title, series (with areas), bins, or a confusion matrix with its scores."""
+        """Return the data of a plot: type, title, series (with areas), bins, or a confusion matrix with its scores."""
         return rich.plot(self._api, self, key, step, rank)
 
     def media(
@@ -232,21 +253,27 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> Iterator[rich.StoredFile]:
-        """Images, audio, video, ... under keys that begin with `prefix`, by key and step; `read()` or `download()` one.
-        `at_step`: of each key the newest up to this step; `type`: how the media type begins, such as "image/"."""
+        """Yield images, audio, video, ... under keys that begin with `prefix`, by key and step.
+
+        `read()` or `download()` gets the content of one. `at_step`: of each key the newest up to this step; `type`: the
+        beginning of the media type, such as "image/".
+        """
         options = {"rank": rank, "type": type, "at_step": at_step, "min_step": min_step, "max_step": max_step}
         return rich.media(self._api, self, prefix, options)
 
     def files(self, prefix: str = "", category: str = "") -> Iterator[rich.StoredFile]:
-        """What `save()` and `log_code()` kept, by path; `category`: file or code."""
+        """Yield the files that `save()` and `log_code()` kept, by path; `category`: file or code."""
         return rich.files(self._api, self, prefix, category)
 
     def texts(self, key: str) -> Iterator[dict[str, Any]]:
-        """Texts logged under a key, by step and rank: step, rank, text, time_us."""
+        """Yield the texts that were logged under a key, by step and rank: step, rank, text, time_us."""
         return rich.texts(self._api, self, key)
 
     def alerts(self, level: str = "") -> Iterator[dict[str, Any]]:
-        """Newest first: level, title, text, rank, time_us. `level`: info, warn or error; empty: all."""
+        """Yield the run's alerts, newest first: level, title, text, rank, time_us.
+
+        `level`: info, warn or error; empty: all.
+        """
         return rich.alerts(self._api, self, level)
 
     def console(
@@ -258,8 +285,11 @@ class Run:
         regex: bool = False,
         match_case: bool = False,
     ) -> Iterator[dict[str, Any]]:
-        """What the processes printed, oldest first: text, rank, output, line, writer, time_us. `newest`: only so many
-        last ones; `output`: stdout or stderr; `search`: part of a line, or an RE2 expression with `regex`."""
+        """Yield the lines that the processes printed, oldest first: text, rank, output, line, writer, time_us.
+
+        `newest`: only this many last lines; `output`: stdout or stderr; `search`: part of a line, or with `regex` an
+        RE2 expression.
+        """
         options = {"search": search, "rank": rank, "output": output, "newest": newest}
         return rich.console(self._api, self, {**options, "regex": regex, "match_case": match_case})
 
@@ -274,13 +304,13 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> Any:
-        """Curves in at most `samples` buckets; a run of fewer steps comes whole.
+        """Return curves in at most `samples` buckets; a run of fewer steps comes in full.
 
-        Returns a pandas frame with a row a bucket: the x axis where it begins, and for each key its mean under the key,
-        and `key.min`, `key.max`, `key.first`, `key.last`, `key.count` (`key.bucket_min` where a metric that is asked
-        for is called `key.min`); with `pandas=False` a list of such dicts.
-        `x_axis`: `_step`, `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over
-        ranks, or one rank. Raises MissingExtraError without pandas.
+        Returns a pandas frame with a row for each bucket: the x axis where the bucket begins, and for each key its mean
+        under the key, and `key.min`, `key.max`, `key.first`, `key.last`, `key.count` (`key.bucket_min` where a
+        requested metric is called `key.min`); with `pandas=False` it returns a list of such dicts. `x_axis`: `_step`,
+        `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over ranks, or one rank.
+        Raises MissingExtraError without pandas.
         """
         from runstream.api.histories import rows_of, spread
 
@@ -303,10 +333,12 @@ class Run:
         *,
         rank: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Rows as logged, in order of rank and step: `_step`, `_rank`, and the values of `keys`, only rows that have
-        them all, as W&B does it; without `keys` every row, with what it has. `min_step` and `max_step` are inclusive.
+        """Yield rows as logged, in order of rank and step: `_step`, `_rank`, and the values of `keys`.
 
-        `page_size`: about how many rows a request; no more than a few pages are held at once.
+        With `keys` only rows that have all of them come, as in W&B; without `keys` every row comes, with the values
+        that it has. `min_step` and `max_step` are inclusive.
+
+        `page_size`: about how many rows one request reads; no more than a few pages are held at once.
         """
         from runstream.api.scanning import scan
 
@@ -321,9 +353,9 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> Any:
-        """The full history, a row a point: run, metric, rank, step, value, time, in this order. `format`: pandas,
-        polars, arrow, or default (a list of dicts); `keys`: names, or patterns with * and ?.
+        """Return the full history, a row for each point: run, metric, rank, step, value, time, in this order.
 
+        `format`: pandas, polars, arrow, or default (a list of dicts); `keys`: names, or patterns with * and ?.
         Needs pyarrow (`runstream[arrow]`). Raises MissingExtraError.
         """
         from runstream.api.exporting import points_frame
@@ -338,15 +370,21 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
     ) -> Any:
-        """The same as a `pyarrow.RecordBatchReader`, which holds one batch at a time: for runs larger than memory."""
+        """Return the rows of `points` as a `pyarrow.RecordBatchReader`.
+
+        The reader holds one batch at a time, and so fits runs that are larger than memory.
+        """
         from runstream.api.exporting import open_points
 
         return open_points(self._api, self._points(keys, ranks, min_step, max_step))
 
     def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
-        """The full history as a file: `format` arrow, parquet or csv, by default what the path ends in; also `ranks`,
-        `min_step`, `max_step`. `keys`: names, and patterns with `*` and `?`; a backslash before either means the
-        character itself. The file gets its name when it is whole. Returns its size in bytes."""
+        """Write the full history to a file, and return its size in bytes. The file gets its name when it is complete.
+
+        `format`: arrow, parquet or csv, by default the one that the path ends in; further options are `ranks`,
+        `min_step` and `max_step`. `keys`: names, and patterns with `*` and `?`; a backslash before either means the
+        character itself.
+        """
         from runstream.api.exporting import export_points
 
         return export_points(self._api, self.entity, self.project, [self.id], Path(path), keys, **options)
@@ -366,7 +404,7 @@ class Run:
         max_step: int | None = None,
         rank: int | None = None,
     ) -> Iterator[Series]:
-        """Raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
+        """Yield raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
         from runstream_proto.v1 import query_pb2 as pb
 
         names = self.metrics() if keys is None else as_list(keys)

@@ -1,4 +1,4 @@
-"""Rows of a run, from columns: a window of steps at a time, as wide as a page is full."""
+"""Rows of a run, built from columns: one window of steps after another, each about as wide as a page holds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from runstream.api.runs import Run
 
 _NAMES = 1000
-"""Metrics of one request."""
+"""The most metrics in one request."""
 _PAGE_POINTS = 200_000
-"""Of one answer: 5 MB."""
+"""The most points in one answer; they are 5 MB."""
 _LEAST_POINTS = 1000
-"""Of one window, about: a request takes as long for one."""
+"""About the fewest points of one window: a request takes as long for one point."""
 _TOO_FULL = 4
-"""A window of so many times what was wanted is given up, and asked for again in narrower ones."""
+"""A window with this many times the points that were wanted is given up, and requested again in narrower ones."""
 
 
 class _TooFullError(Exception):
@@ -65,7 +65,10 @@ def scan(
 def _windows(
     api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
 ) -> Iterator[dict[int, dict[str, float]]]:
-    """Step -> row, window after window; each window's width follows from how full the one before was."""
+    """Yield the rows of one window after another, as step -> row.
+
+    Each window's width follows from how full the one before it was.
+    """
     low, high = steps
     while low <= high:
         end = min(low + width - 1, high)
@@ -83,7 +86,7 @@ def _windows(
 def _rows(
     api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
 ) -> tuple[dict[int, dict[str, float]], int]:
-    """Rows of a window, and how many points they hold. Raises _TooFullError past `limit`."""
+    """Return the rows of a window, and how many points they hold. Raises _TooFullError past `limit`."""
     rows: dict[int, dict[str, float]] = {}
     points = 0
     for start in range(0, len(names), _NAMES):

@@ -1,4 +1,4 @@
-"""SQL from a program: parameters into ClickHouse's text, answers into Python's values."""
+"""SQL from a program: turn parameters into ClickHouse's text, and answers into Python's values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"B?Float\d+")
 def run_sql(
     api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
 ) -> tuple[Any, bool]:
-    """Rows in the form that is wanted, and whether there are more. See `Api.sql`."""
+    """Return the rows in the form that is wanted, and whether there are more. See `Api.sql`."""
     from runstream_proto.v1 import sql_pb2 as pb
 
     if form not in _FORMATS:
@@ -48,7 +48,10 @@ def run_sql(
 
 
 def whole(api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str) -> Any:
-    """All rows, or with `max_rows` the first so many. Raises IncompleteResultError where not all could come."""
+    """Return all rows, or with `max_rows` only that many first ones.
+
+    Raises IncompleteResultError where not all rows could come.
+    """
     most = MOST_ARROW_ROWS if form == "arrow" else MOST_ROWS
     rows, more = run_sql(api, sql, parameters, entity=entity, max_rows=max_rows or most, form=form)
     if more and not max_rows:
@@ -60,7 +63,10 @@ def whole(api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: s
 
 
 def as_text(value: Any, quoted: bool = False) -> str:
-    """A parameter's value as ClickHouse writes it; `quoted`: inside an array or a map. Raises InvalidRequestError."""
+    """Return a parameter's value as ClickHouse writes it; `quoted`: inside an array or a map.
+
+    Raises InvalidRequestError.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -87,7 +93,10 @@ def _plain(row: Any) -> list[Any]:
 
 
 def _reader(kind: str) -> Callable[[Any], Any]:
-    """From what travels to what Python has for a type; what has no like stays as it came."""
+    """Return the function that makes Python's value of a type from its JSON value.
+
+    A value of a type without a counterpart in Python stays as it came.
+    """
     while found := _WRAPPED.fullmatch(kind):
         kind = found[1]
     if found := _ARRAY.fullmatch(kind):

@@ -1,4 +1,4 @@
-"""Whether everything is stored that runs logged: what the server answers, as dicts."""
+"""Whether everything that runs logged is stored: the server's verdicts, as dicts."""
 
 from __future__ import annotations
 

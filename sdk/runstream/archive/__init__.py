@@ -1,5 +1,5 @@
-"""A whole project as a folder of files, and back: `runstream export` and `runstream import`.
+"""Export and import of a whole project as a folder of files: `runstream export` and `runstream import`.
 
-`layout` says what lies where, `exporter` writes it; `cursors` reads it run by run, `attempts` and `frames` make batches
-of it, `sending` carries them, `importer` does it all and counts what arrived.
+`layout` names the files of the folder, and `exporter` writes them. `cursors` reads them run by run, `attempts` and
+`frames` make batches, `sending` sends these, and `importer` does all this and counts the rows that arrived.
 """

@@ -1,4 +1,4 @@
-"""One process's stream of an imported run: its records again, numbered anew, cut into batches."""
+"""One process's stream of an imported run: its records, numbered anew and cut into batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream.ranks import encode_id
 from runstream_proto.v1 import ingest_pb2 as pb
 
 MARK = "import-"
-"""How the id of a writer begins that an import made."""
+"""The beginning of a writer id that an import made."""
 BATCH_BYTES = 512 << 10
 _MAX_ROWS = 65_536
 _SYSTEM, _HELPER = 2, 1
@@ -26,27 +26,30 @@ _SECTIONS = {"run": 1, "config": 2, "summary": 3, "piece": 14}
 
 
 def writer_id(source: str, run: str, writer: str, attempt: int) -> str:
-    """The same for the same stream of the same export; `attempt` grows where the target deleted the ones before."""
+    """Return the new id of a stream, which is the same for the same stream of the same export.
+
+    `attempt` grows where the target deleted the imports before it.
+    """
     text = json.dumps([source, run, writer, attempt])
     return MARK + encode_id(int.from_bytes(hashlib.sha256(text.encode()).digest()[:17], "big"), 26)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What an export says of one stream, and its records as they are gathered."""
+    """The facts that an export has of one stream, and its records as they are gathered."""
 
     writer: str
-    """In the export."""
+    """The stream's id in the export."""
     rank: int
     epoch: int
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """start, heartbeat, finish: rows of the table `streams`."""
+    """The rows of the table `streams` by their event: start, heartbeat, finish."""
     new_writer: str = ""
     numbered: int = 0
-    """Records so far."""
+    """The number of records so far."""
     points: int = 0
     gathered: int = 0
-    """Bytes that wait to be cut, about."""
+    """About how many bytes wait to be cut into a batch."""
     _rows: int = 0
     _first: int = 1
     _frames: list[pb.MetricFrame] = field(default_factory=list)
@@ -63,7 +66,7 @@ class Attempt:
         return self.gathered >= BATCH_BYTES or self._rows >= _MAX_ROWS
 
     def add(self, time_us: int, number: int | None = None, **kind: Any) -> None:
-        """One record, its kind by the name of the field. `number`: its own, where that is a key."""
+        """Add one record; the keyword names its kind. `number` is its own number, where that number is a key."""
         self.numbered += 1
         record = pb.Record(number=number or self.numbered, time_us=time_us, **kind)
         self._records.append(record)
@@ -71,7 +74,7 @@ class Attempt:
         self._rows += 1
 
     def add_points(self, metric: str, steps: Any, times_us: Any, values: Any) -> None:
-        """Numpy arrays of equal length, 1 to 65,536."""
+        """Add points of one metric, as numpy arrays of equal length, 1 to 65,536."""
         made = frame(metric, self.numbered + 1, steps, times_us, values)
         self._frames.append(made)
         self.numbered += len(steps)
@@ -80,7 +83,7 @@ class Attempt:
         self._rows += len(steps)
 
     def start(self, environment: Mapping[str, Any] | None) -> None:
-        """The first record. `environment`: what is known of it, where this stream logged it."""
+        """Add the first record. `environment`: what is known of it, where this stream logged it."""
         row = self.events.get("start")
         if row is None and environment is None:
             return
@@ -100,7 +103,7 @@ class Attempt:
         self.add(row["time"], start=start)
 
     def end(self) -> None:
-        """Its last sign of life and last word, where it had them. The counts are those of what was imported."""
+        """Add the stream's last heartbeat and its finish record, where it had them, with the counts of the import."""
         if row := self.events.get("heartbeat"):
             self.add(row["time"], heartbeat=pb.Heartbeat())
         if row := self.events.get("finish"):
@@ -114,7 +117,7 @@ class Attempt:
             self.add(row["time"], finish=finish)
 
     def cut(self, team: str, project: str, run: str) -> bytes:
-        """What was gathered as a batch; empty where nothing was."""
+        """Return the gathered records as a batch; return nothing (empty bytes) where there are none."""
         if not self._frames and not self._records:
             return b""
         batch = pb.Batch(
@@ -135,7 +138,10 @@ class Attempt:
 
 
 def document_record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `fields` (but for section environment) as the kind of a record."""
+    """Return a row of `fields` as a record, under the name of its kind.
+
+    Rows of the section environment are not for it.
+    """
     if row["section"] == "definition":
         known = json.loads(row["value"])
         return {"definition": json_format.ParseDict({"name": row["key"], **known}, pb.MetricDefinition())}
@@ -144,7 +150,7 @@ def document_record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table_record(table: str, row: Mapping[str, Any], writers: Mapping[str, str]) -> dict[str, Any]:
-    """A row of another table as the kind of a record. `writers`: old to new."""
+    """Return a row of another table as a record, under the name of its kind. `writers` maps old ids to new ones."""
     match table:
         case "texts":
             return {"text": pb.StringPoint(key=row["key"], step=row["step"], value=row["value"])}
@@ -169,7 +175,7 @@ def table_record(table: str, row: Mapping[str, Any], writers: Mapping[str, str])
 
 
 def gather(rows: Iterable[Mapping[str, Any]]) -> list[Attempt]:
-    """The streams of a run, by epoch."""
+    """Return the streams of a run, sorted by epoch."""
     found: dict[str, Attempt] = {}
     for row in rows:
         attempt = found.setdefault(row["writer"], Attempt(row["writer"], row["rank"], row["epoch"]))

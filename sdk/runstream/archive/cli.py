@@ -1,4 +1,4 @@
-"""`runstream export` and `runstream import`."""
+"""The commands `runstream export` and `runstream import`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading an export run by run: files are in the order of runs, so each is read once, a batch at a time."""
+"""Read an export run by run: files are sorted by run, so that each is read once, a batch at a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _POINTS_AT_ONCE = 65_536
 
 
 class RunRows:
-    """Rows of one table. `of(run)` for each run, in ascending order."""
+    """The rows of one table. Call `of(run)` for each run, in ascending order."""
 
     def __init__(self, path: Path) -> None:
-        """Raises MissingExtraError, OSError."""
+        """Open the file. Raises MissingExtraError, OSError."""
         parquet = need("pyarrow.parquet")
         self._file = parquet.ParquetFile(path)
         self._rows = _rows(self._file)
         self._next = next(self._rows, None)
 
     def of(self, run: str) -> Iterator[dict[str, Any]]:
-        """Rows as dicts, times in microseconds since 1970."""
+        """Yield the rows of a run as dicts, with times in microseconds since 1970."""
         while self._next is not None and self._next["run"] < run:
             self._next = next(self._rows, None)
         while self._next is not None and self._next["run"] == run:
@@ -35,8 +35,11 @@ class RunRows:
 
 
 def point_batches(path: Path) -> Iterator[dict[str, Any]]:
-    """Columns of a run's points, some ten thousands at a time: `metric` (numbers into `names`), `rank`, `step`,
-    `value`, `time` (microseconds since 1970) and `epoch`, as numpy arrays."""
+    """Yield a run's points as columns of numpy arrays, up to 65,536 points at a time.
+
+    The columns are `metric` (numbers into `names`), `rank`, `step`, `value`, `time` (microseconds since 1970) and
+    `epoch`.
+    """
     pa, parquet = need("pyarrow"), need("pyarrow.parquet")
     with parquet.ParquetFile(path, read_dictionary=["metric"]) as file:
         for batch in file.iter_batches(_POINTS_AT_ONCE, columns=["metric", "rank", "step", "value", "time", "epoch"]):

@@ -1,5 +1,8 @@
-"""A project into a folder. Every file gets its name when it is whole, the manifest last; an interrupted export goes on
-where it was, and one that is repeated fetches only what has changed."""
+"""Export a project into a folder.
+
+Every file gets its name when it is complete, the manifest last. An interrupted export goes on where it was, and a
+repeated export fetches only the changes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def export_project(
     filters: str = "",
     file_format: str = "parquet",
 ) -> Manifest:
-    """Write a project, or some runs of it. Raises ArchiveError (the folder), ApiError, OSError."""
+    """Export a project, or some runs of it. Raises ArchiveError (for the folder), ApiError, OSError."""
     if file_format not in FORMATS:
         raise InvalidRequestError(f"the format is {file_format!r}: use one of {', '.join(FORMATS)}")
     if runs and filters:
@@ -42,7 +45,7 @@ def export_project(
 
 
 def _begin(folder: Path, manifest: Manifest) -> Manifest:
-    """The manifest to go on with: while an export is under way the folder has no finished one."""
+    """Return the manifest to go on with; while an export is in progress, the folder has no finished manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     unfinished, finished = folder / layout.UNFINISHED, folder / layout.MANIFEST
     if finished.exists():
@@ -61,7 +64,7 @@ def _begin(folder: Path, manifest: Manifest) -> Manifest:
 
 
 class _Export:
-    """One export under way."""
+    """One export in progress."""
 
     def __init__(self, api: Api, team: str, project: str, folder: Path, manifest: Manifest, file_format: str) -> None:
         self._api = api
@@ -96,7 +99,10 @@ class _Export:
         return manifest
 
     def _list_runs(self, wanted: list[str], filters: str) -> dict[str, dict[str, Any]]:
-        """Runs and what tells whether one has changed; `runs.jsonl` for people and other programs."""
+        """List the runs, with the facts that show whether a run has changed.
+
+        Also write `runs.jsonl`, which is for people and other programs.
+        """
         from google.protobuf.json_format import MessageToJson
 
         hidden = self._folder / f".{layout.RUNS}.part"
@@ -154,7 +160,7 @@ class _Export:
         self._fetch("ExportRows", request, name, stamp)
 
     def _fetch(self, method: str, request: Any, name: str, stamp: str) -> None:
-        """One file, unless it is there already and nothing that it holds has changed."""
+        """Fetch one file, unless it is there already and its rows have not changed."""
         found = self._manifest.files.get(name)
         path = self._folder / name
         if found and found["stamp"] == stamp and path.exists() and path.stat().st_size == found["bytes"]:
@@ -169,7 +175,7 @@ class _Export:
         self._manifest.files[name] = {"sha256": layout.digest(path), "bytes": size, "stamp": stamp}
 
     def _contents(self) -> None:
-        """Images, files and large tables, each under its SHA-256."""
+        """Fetch images, files and large tables, each under its SHA-256."""
         lines = (self._folder / layout.CONTENTS_LIST).read_text(encoding="ascii").splitlines()[1:]
         names = [line.strip('"') for line in lines if line]
         missing = []
@@ -201,7 +207,7 @@ class _Export:
         return True
 
     def _end(self, names: dict[str, str]) -> None:
-        """Files of runs that are no longer there go, then the manifest comes."""
+        """Delete the files of runs that no longer exist, then write the manifest."""
         manifest, folder = self._manifest, self._folder
         kept = {
             *names.values(),

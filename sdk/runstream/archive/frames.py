@@ -1,4 +1,4 @@
-"""Columns of points into the wire's frames: one series a frame, records numbered one after the other."""
+"""Columns of points as the wire's frames: one series in each frame, records numbered one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WIDTHS = ((1, 127), (2, 32_767), (4, 2_147_483_647))
 
 
 def frame(metric: str, first_number: int, steps: Any, times_us: Any, values: Any) -> pb.MetricFrame:
-    """`steps`, `times_us`: (R,) int64; `values`: (R,) float64; R at least 1."""
+    """Return the frame of one series. `steps`, `times_us`: (R,) int64; `values`: (R,) float64; R is at least 1."""
     return pb.MetricFrame(
         keys=[metric],
         rows=len(steps),
@@ -24,7 +24,10 @@ def frame(metric: str, first_number: int, steps: Any, times_us: Any, values: Any
 
 
 def pack_deltas(numbers: Any, *, ones_are_empty: bool) -> bytes:
-    """As `runstream.sender.batch.pack_deltas`, for (R,) int64: differences modulo 2^64 in the narrowest width."""
+    """Pack differences as `runstream.sender.batch.pack_deltas` does, for (R,) int64.
+
+    The differences are modulo 2^64, in the narrowest width.
+    """
     deltas = numbers[1:] - numbers[:-1]
     if not len(deltas):
         return b""

@@ -1,7 +1,7 @@
-"""A folder of `runstream export` into a project, through the same door as every logged record.
+"""Import a folder of `runstream export` into a project, through the same gateway as every logged record.
 
-Each stream of the export becomes a stream of the import with an id of its own that follows from where it came from, so
-that importing again sends the same batches again, which changes nothing.
+Each stream of the export becomes a stream of the import. Its new id follows from its source, so that a repeated import
+sends the same batches, which changes nothing.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from runstream_proto.v1 import export_pb2
 
 _TABLES = ("texts", "histograms", "tables", "media", "files", "console", "alerts")
 _GATHERED_BYTES = 64 << 20
-"""Of all streams of a run that wait to be cut: of a thousand ranks too."""
+"""The most bytes of all streams of a run that wait to be cut, however many ranks it has."""
 _ATTEMPTS = 16
-"""Imports of a run that the target deleted since."""
+"""How many times an import begins anew because the target deleted the run after an earlier import."""
 
 
 def import_project(api: Api, folder: Path, path: str) -> Manifest:
-    """Import everything, and compare the counts. `path`: "project" or "team/project", which need not exist.
+    """Import everything, and compare the counts. `path`: "project" or "team/project"; the project need not exist.
 
     Raises ArchiveError, MissingExtraError, ApiError, OSError.
     """
@@ -62,7 +62,10 @@ def default_team(api: Api) -> str:
 
 
 def verify(api: Api, manifest: Manifest, team: str, project: str, within_s: float = 60.0) -> None:
-    """Raises ArchiveError naming what is not there, once what was sent has had time to arrive."""
+    """Wait until the target has all rows, `within_s` seconds at most.
+
+    Raises ArchiveError, whose message names the rows that did not arrive.
+    """
     deadline = time.monotonic() + within_s
     while wrong := _differences(api, manifest, team, project):
         if time.monotonic() > deadline:
@@ -99,7 +102,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _known_streams(api: Api, team: str, project: str) -> dict[str, set[tuple[str, str]]]:
-    """Run -> (writer, event) of the streams that the target has."""
+    """Return run -> (writer, event) of the streams that the target has."""
     request = export_pb2.ExportRowsRequest(
         team=team,
         project=project,
@@ -117,7 +120,7 @@ def _known_streams(api: Api, team: str, project: str) -> dict[str, set[tuple[str
 
 
 def _check_target(manifest: Manifest, known: dict[str, set[tuple[str, str]]], target: str) -> None:
-    """Where a run was logged, nothing is imported over it."""
+    """Refuse to import a run over one that was logged in the target. Raises ArchiveError."""
     for run in sorted(manifest.runs):
         foreign = [writer for writer, _ in known.get(run, ()) if not writer.startswith(attempts.MARK)]
         if foreign:
@@ -127,7 +130,7 @@ def _check_target(manifest: Manifest, known: dict[str, set[tuple[str, str]]], ta
 
 
 class _Import:
-    """One import under way."""
+    """One import in progress."""
 
     def __init__(
         self,
@@ -164,7 +167,7 @@ class _Import:
                 table.close()
 
     async def _contents(self) -> None:
-        """Files first, so that no reference dangles."""
+        """Upload the files first, so that every reference has its file."""
         paths = sorted(path for path in (self._folder / "contents").glob("??/*") if not path.name.startswith("."))
         run = min(self._manifest.runs, default="")
         with Progress("importing contents", len(paths), "files") as progress:
@@ -187,7 +190,8 @@ class _Import:
                 await _RunImport(self, run, streams, again).send(fields, tables, progress)
                 return
             except RunDeletedError:
-                # Deleted here after an import: it begins anew, under ids that were not buried. Nothing was sent yet.
+                # The target deleted the run after an import: begin anew, under ids that were not deleted. Nothing was
+                # sent yet.
                 continue
         raise ArchiveError(f"the run {run!r} was deleted in {self._team}/{self._project} too often")
 
@@ -233,7 +237,7 @@ class _Import:
 
 
 class _RunImport:
-    """One run: its streams side by side, because the rows of all of them lie mixed in each file."""
+    """One run: its streams are sent side by side, because the rows of all of them are mixed in each file."""
 
     def __init__(self, whole: _Import, run: str, streams: list[Attempt], again: int) -> None:
         self._whole = whole
@@ -247,9 +251,9 @@ class _RunImport:
             self._by_rank.setdefault(stream.rank, stream)
 
     async def send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: Progress) -> None:
-        """Raises RunDeletedError before anything was sent, else what StreamSender raises."""
+        """Send the run. Raises RunDeletedError before anything was sent, else the errors of StreamSender."""
         try:
-            for stream in self._streams:  # in order: the target numbers its epochs as they come
+            for stream in self._streams:  # in order, because the target numbers its epochs in this order
                 await self._sender(stream)
             await self._send(fields, tables, progress)
         finally:
@@ -302,8 +306,11 @@ class _RunImport:
             progress.add(len(batch["step"]))
 
     async def _stream(self, epoch: int, rank: int | None) -> Attempt:
-        """The stream that logged a row. A row whose stream is not known (its start was lost) goes to one of its rank,
-        made where there is none."""
+        """Return the stream that logged a row.
+
+        A row whose stream is not known (its start was lost) goes to a stream of its rank, which is made where there is
+        none.
+        """
         found = self._by_epoch.get(epoch)
         if found is not None and rank in (None, found.rank):
             return found
@@ -337,7 +344,7 @@ class _RunImport:
 
 
 def _pieces(edges: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Neighbouring edges."""
+    """Yield each pair of neighbouring edges."""
     previous: int | None = None
     for edge in edges:
         if previous is not None and edge > previous:

@@ -1,4 +1,4 @@
-"""What lies where in an exported project, and the manifest that says that it is whole."""
+"""The files of an exported project, and the manifest that says that it is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream.errors import RunstreamError
 FORMAT = 1
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished.json"
-"""A manifest of what is there already, while the rest is being written."""
+"""The manifest of the files that are complete, while the others are being written."""
 RUNS = "runs.jsonl"
 CONTENTS_LIST = "contents.csv"
 TABLES = {
@@ -30,7 +30,7 @@ TABLES = {
     "console": 9,
     "alerts": 10,
 }
-"""By the numbers of ExportTable; each is one file of all runs, in the order of runs."""
+"""The tables with their numbers in ExportTable; each is one file of all runs, sorted by run."""
 CONTENTS = 11
 COUNTED = ("points", "fields", "texts", "histograms", "tables", "media", "files", "console", "alerts")
 SUFFIXES = {"parquet": ".parquet", "arrow": ".arrows", "csv": ".csv"}
@@ -42,19 +42,19 @@ class ArchiveError(RunstreamError):
 
 @dataclass(slots=True)
 class Manifest:
-    """What was asked for, and every file that is whole."""
+    """What an export was asked for, and every file of it that is complete."""
 
     project: str
     """team/project"""
     question: dict[str, Any]
-    """What chose the runs, and the format: an export goes on only with the same."""
+    """The choice of the runs, and the format: an export goes on only with the same choice."""
     written_by: str = ""
     format: int = FORMAT
     exported_at: str = ""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Run -> its file of points, its state, how many rows of each kind it has, and a stamp of all that."""
+    """Maps a run to its file of points, its state, the number of its rows of each kind, and a stamp of all that."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Path -> sha256, bytes, and the stamp of what it was made from."""
+    """Maps a path to sha256, bytes, and the stamp of the rows that the file was made from."""
     missing_contents: list[str] = field(default_factory=list)
     """SHA-256 of contents that rows refer to and the server does not have."""
 
@@ -68,7 +68,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Raises ArchiveError."""
+    """Read a manifest. Raises ArchiveError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         manifest = Manifest(**raw)
@@ -84,7 +84,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def points_names(runs: Iterable[str], suffix: str) -> dict[str, str]:
-    """Run -> path of its points; told apart also where file systems do not tell upper case from lower."""
+    """Map each run to the path of its points; the paths differ also on file systems that ignore the case of letters."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for run in sorted(runs):
@@ -102,11 +102,11 @@ def content_path(sha256: str) -> str:
 
 
 def digest(path: Path) -> str:
-    """SHA-256, lower-case hex."""
+    """Return the SHA-256 of a file in lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stamp(*values: object) -> str:
-    """The same for the same values."""
+    """Return a short hash that is the same for the same values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]

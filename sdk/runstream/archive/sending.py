@@ -1,4 +1,4 @@
-"""One stream to the gateway: numbered batches until all are acked, through broken connections too."""
+"""Send one stream to the gateway: numbered batches until all are acked, also through broken connections."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from runstream.sender.link import Link, Links
 from runstream.spool.folder import StreamMeta
 
 _MAX_IN_FLIGHT = 8
-"""Batches of half a MiB that await their ack, of one stream: as many as the gateway takes."""
+"""The most batches (of half a MiB) of one stream that wait for their ack: as many as the gateway takes."""
 _MAX_IN_FLIGHT_OF_ALL = 128
-"""Of all streams of a run, where it had many ranks: bounds the memory."""
+"""The most batches of all streams of a run: it bounds the memory where the run had many ranks."""
 _PATIENCE_S = 120.0
-"""How long a gateway that cannot be reached, or takes nothing, is tried."""
+"""How long a sender tries a gateway that cannot be reached, or takes nothing."""
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 5.0
 _BROKEN = (grpc.RpcError, ConnectionError, OSError, TimeoutError)
 
 
 class StreamSender:
-    """Sends in order. A batch is the same bytes each time it is sent."""
+    """Sends batches in order. A batch has the same bytes each time it is sent."""
 
     def __init__(self, links: Links, meta: StreamMeta, api_key: str, siblings: int = 1) -> None:
-        """`siblings`: streams that are sent side by side, this one among them."""
+        """Make a sender that is not connected yet.
+
+        `siblings`: how many streams are sent side by side, with this one.
+        """
         self._links = links
         self._most = max(min(_MAX_IN_FLIGHT, _MAX_IN_FLIGHT_OF_ALL // siblings), 1)
         self._meta = meta
@@ -54,7 +57,10 @@ class StreamSender:
                 delay = min(delay * 2, _RETRY_MAX_S)
 
     async def send(self, batch: bytes) -> None:
-        """Returns when the batch is on its way. Raises as `open`, and ArchiveError when the server rejects one."""
+        """Send a batch, and return when it is on its way.
+
+        Raises as `open` does, and ArchiveError when the server rejects a batch.
+        """
         self._number += 1
         self._waiting[self._number] = batch
         if self._broken:
@@ -65,7 +71,7 @@ class StreamSender:
         await self._until(self._most)
 
     async def finish(self) -> None:
-        """Returns when every batch is stored for good. Raises as `send`."""
+        """Wait until every batch is stored for good, then close. Raises as `send` does."""
         await self._until(0)
         await self.close()
 
@@ -78,7 +84,7 @@ class StreamSender:
         self._link = self._reading = None
 
     async def _until(self, most: int) -> None:
-        """Wait until no more batches than these are under way."""
+        """Wait until at most `most` batches wait for their ack."""
         deadline = time.monotonic() + _PATIENCE_S
         before = len(self._waiting)
         while len(self._waiting) > most:
@@ -122,7 +128,7 @@ class StreamSender:
                     case "control" if response.control.HasField("slow_down"):
                         self._pause_until = time.monotonic() + response.control.slow_down.pause_ms / 1000
                 self._news.set()
-        except Exception:  # noqa: BLE001, S110  # whatever it was: connecting again says it, or mends it
+        except Exception:  # noqa: BLE001, S110  # the next connection raises the error again, or is free of it
             pass
         finally:
             self._broken = True

@@ -1,4 +1,4 @@
-"""`Audio`, `Video` and `Html`."""
+"""The rich values `Audio`, `Video` and `Html`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _VIDEO = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".ogg
 
 
 class Audio(Media):
-    """Sound: an array of shape (samples,) or (samples, channels) with its `sample_rate` in Hz (floats in [-1, 1], or
-    16-bit integers), or the path of a WAV, MP3, OGG or FLAC file."""
+    """Sound for `log()`: an array with its `sample_rate` in Hz, or the path of a WAV, MP3, OGG or FLAC file.
+
+    An array has the shape (samples,) or (samples, channels), and holds floats in [-1, 1] or 16-bit integers.
+    """
 
     def __init__(self, data_or_path: Any, sample_rate: int | None = None, caption: object = None) -> None:
         super().__init__(caption)
@@ -50,8 +52,11 @@ class Audio(Media):
 
 
 class Video(Media):
-    """Moving pictures: an array of shape (frames, channels, H, W) of uint8, shown `fps` a second and kept as an
-    animated GIF or WebP (`format`); or the path of an MP4, WebM, OGG or GIF file."""
+    """Moving pictures for `log()`: an array of uint8, or the path of an MP4, WebM, OGG or GIF file.
+
+    An array has the shape (frames, channels, H, W). It is shown at `fps` frames a second, and kept as an animated GIF
+    or WebP (`format`).
+    """
 
     def __init__(self, data_or_path: Any, caption: object = None, fps: int | None = None, format: str | None = None):
         super().__init__(caption)
@@ -80,7 +85,7 @@ class Video(Media):
 
 
 class Html(Media):
-    """A page: HTML text, the path of a file, or an open file. The server shows it in a sandbox."""
+    """An HTML page for `log()`: its text, the path of a file, or an open file. The server shows it in a sandbox."""
 
     def __init__(self, data: Any, inject: bool = True, data_is_not_path: bool = False, caption: object = None) -> None:
         super().__init__(caption)

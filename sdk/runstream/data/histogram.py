@@ -15,13 +15,13 @@ MAX_BINS = 512
 
 
 class Histogram(Loggable):
-    """Of samples, or of counts that are known already.
+    """A histogram of samples, or of counts that are known already.
 
-    `sequence`: numbers in any shape (list, array, tensor). NaN and infinities are in no bin: how many there are is
-    logged as the metric `<key>.not_finite`, where there are any.
-    `np_histogram`: (counts, edges) as `numpy.histogram` returns them; edges are one more than counts.
-    `num_bins`: 1 to 512, of equal width between the smallest and the largest finite sample; fewer where so many doubles
-    do not lie between them.
+    `sequence`: numbers in any shape (list, array, tensor). NaN and infinities are in no bin: their number is logged as
+    the metric `<key>.not_finite`, where there are any.
+    `np_histogram`: (counts, edges) as `numpy.histogram` returns them; there is one edge more than counts.
+    `num_bins`: 1 to 512, of equal width between the smallest and the largest finite sample; there are fewer bins where
+    too few doubles lie between these two.
     """
 
     MAX_LENGTH = MAX_BINS
@@ -30,7 +30,7 @@ class Histogram(Loggable):
         self.edges: list[float] = []
         self.counts: list[float] = []
         self.not_finite = 0
-        """Samples that are NaN or infinite."""
+        """The number of samples that are NaN or infinite."""
         try:
             if np_histogram is not None:
                 self._of_counts(*np_histogram)
@@ -40,7 +40,7 @@ class Histogram(Loggable):
                 raise UsageError("a Histogram is made of a sequence, or of np_histogram=(counts, edges)")
         except UsageError as error:
             self.problem = str(error)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises when it is read
+        except Exception as error:  # noqa: BLE001  # a foreign object may raise anything when it is read
             self.problem = f"{type(error).__name__}: {error}"
 
     def write(self, key: str, step: int, out: Outbox) -> None:
@@ -93,7 +93,7 @@ class Histogram(Loggable):
 
 
 def to_numpy(value: Any) -> Any:
-    """An array of a list, array or tensor (of any framework, on any device). Raises what numpy raises."""
+    """Return a numpy array of a list, array or tensor (of any framework, on any device). Raises what numpy raises."""
     import numpy as np
 
     for step in ("detach", "cpu"):
@@ -103,7 +103,7 @@ def to_numpy(value: Any) -> Any:
         try:
             value = value.numpy()
         except TypeError:
-            value = value.float().numpy()  # bfloat16, which numpy has no name for
+            value = value.float().numpy()  # numpy has no bfloat16
     return np.asarray(value)
 
 
@@ -119,11 +119,13 @@ def _flat(values: Any) -> list[Any]:
 
 
 def bin_edges(low: float, high: float, bins: int) -> list[float]:
-    """Return the ascending edges of at most `bins` bins of equal width from `low` to `high`, both finite. A single
-    value gets bins of its own around it; no difference overflows, and no two edges are equal."""
+    """Return the ascending edges of at most `bins` bins of equal width from `low` to `high`, both finite.
+
+    A single value gets bins of its own around it. No difference overflows, and no two edges are equal.
+    """
     if low == high:
         low, high = low - 0.5, high + 0.5
-        if low == high:  # a half is nothing beside it
+        if low == high:  # the value is so large that adding a half does not change it
             low, high = math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
     edges = [place * ((high - low) / bins) + low for place in range(bins + 1)]
     if not math.isfinite(high - low):
@@ -133,7 +135,7 @@ def bin_edges(low: float, high: float, bins: int) -> list[float]:
 
 
 def _count(finite: Sequence[float], edges: Sequence[float]) -> list[float]:
-    """numpy.histogram where there is no numpy. The last bin has its upper edge, too."""
+    """Count the samples in each bin as numpy.histogram does, without numpy. The last bin includes its upper edge."""
     counts = [0.0] * (len(edges) - 1)
     for sample in finite:
         counts[min(bisect_right(edges, sample) - 1, len(counts) - 1)] += 1

@@ -1,4 +1,4 @@
-"""`Image`: of an array, a tensor, a PIL image, a matplotlib figure or a file."""
+"""`Image`: a picture made from an array, a tensor, a PIL image, a matplotlib figure or a file."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MAX_SIDE = 1 << 15
 
 
 class Image(Media):
-    """A picture.
+    """A picture for `log()`.
 
     `data_or_path`: an array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), where H and W are pixels; a torch
-    tensor of shape (C, H, W) or (H, W); a PIL image; a matplotlib figure; or the path of a PNG, JPEG, GIF or WebP
-    file. Floats in [0, 1] become 0 to 255 (in [-1, 1] likewise, shifted). Other floats, and integers beyond 0 to 255,
-    are stretched to their range, which the metadata names, when `normalize`; else they are clipped.
-    `mode`: a PIL mode, such as "L" or "RGB"; `file_type`: png or jpg.
-    `boxes`: {name: {"box_data": [{"position": {...}, "class_id": int, ...}], "class_labels": {id: label}}}.
-    `masks`: {name: {"mask_data": array of shape (H, W) of class ids, "class_labels": {id: label}}}.
+    tensor of shape (C, H, W) or (H, W); a PIL image; a matplotlib figure; or the path of a PNG, JPEG, GIF or WebP file.
+    Floats in [0, 1] become 0 to 255; floats in [-1, 1] do so too, after a shift. Other floats, and integers beyond 0 to
+    255, are stretched from their range, which the metadata records, when `normalize` is set; else they are clipped.
+    `mode`: a PIL mode, such as "L" or "RGB"; `file_type`: png or jpg. `boxes`: {name: {"box_data": [{"position": {...},
+    "class_id": int, ...}], "class_labels": {id: label}}}. `masks`: {name: {"mask_data": array of shape (H, W) of class
+    ids, "class_labels": {id: label}}}.
     """
 
     def __init__(
@@ -92,10 +92,13 @@ class Image(Media):
 def to_picture(
     source: Any, mode: str | None = None, normalize: bool = True, metadata: dict[str, Any] | None = None
 ) -> Any:
-    """A PIL image. `metadata` gets the range of values that were stretched. Raises UsageError."""
+    """Return a PIL image of the source. Raises UsageError.
+
+    `metadata` gets the range of the values when they are stretched.
+    """
     pillow = _pillow()
     if isinstance(source, pillow.Image) and source.mode in ("I", "F"):
-        source = to_numpy(source)  # 32 bits a pixel, which PIL would clip
+        source = to_numpy(source)  # a pixel has 32 bits here, and PIL would clip it
     if isinstance(source, pillow.Image):
         return source.convert(mode) if mode else source
     if is_figure(source):
@@ -142,12 +145,12 @@ def _to_bytes(array: Any, normalize: bool, metadata: dict[str, Any]) -> Any:
 
 
 def is_figure(value: object) -> bool:
-    """A matplotlib figure, or something (pyplot, axes) that has one. Imports nothing."""
+    """Return True for a matplotlib figure, or for an object (pyplot, axes) that has one. Imports nothing."""
     return type(value).__module__.startswith("matplotlib.") and hasattr(value, "savefig")
 
 
 def is_picture(value: object) -> bool:
-    """A PIL image. Imports nothing."""
+    """Return True for a PIL image. Imports nothing."""
     return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
 
 

@@ -1,4 +1,4 @@
-"""What every rich value is to `log()`: something that writes itself down as records, or says why it cannot."""
+"""The interface of rich values for `log()`: each writes itself as records, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runstream.errors import RunstreamError, UsageError
 
 
 class Outbox(Protocol):
-    """Where values write themselves: one key and step of one run."""
+    """The place where values write themselves: one key and step of one run."""
 
     def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
         """Append one record, together with the contents that it refers to. Raises SpoolError, UsageError."""
@@ -23,7 +23,7 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes on their way to object storage: in memory, or a file that is copied."""
+    """Bytes on their way to object storage: they are in memory, or in a file that is copied."""
 
     media_type: str
     sha256: str
@@ -39,7 +39,10 @@ class Content:
 
     @classmethod
     def of_file(cls, path: Path, media_type: str) -> Content:
-        """Reads the file once, for its hash. Raises UsageError when it cannot be read."""
+        """Return the content of a file, after reading the file once for its hash.
+
+        Raises UsageError when it cannot be read.
+        """
         import hashlib
 
         try:
@@ -51,35 +54,35 @@ class Content:
 
 
 class Loggable:
-    """A value for `log()`. Its content is taken when it is made, so that what it was made of may change afterwards.
+    """A value for `log()`. It copies its content when it is constructed, so that the source may change afterwards.
 
-    Making one never raises for what it is made of: `log()` leaves it out and says why, once.
+    The constructor never raises because of its source: `log()` leaves such a value out and says why, once.
     """
 
     problem: str = ""
-    """Why it cannot be logged; empty when it can."""
+    """The reason why the value cannot be logged; it is empty when it can be."""
 
     def write(self, key: str, step: int, out: Outbox) -> None:
-        """Write it down under `key` and `step`. Raises UsageError, SpoolError."""
+        """Write the value as records under `key` and `step`. Raises UsageError, SpoolError."""
         raise NotImplementedError
 
 
 class Media(Loggable):
-    """A value whose content goes to object storage, with a caption and what a viewer needs to know of it."""
+    """A value whose content goes to object storage, with a caption and the metadata that a viewer needs."""
 
     def __init__(self, caption: object = None) -> None:
         self.caption = "" if caption is None else str(caption)
         self.metadata: dict[str, Any] = {}
         self.contents: list[Content] = []
-        """The first is what is shown; others (masks) are referred to by the metadata."""
+        """The first content is shown; the metadata refers to the others (masks)."""
 
     def _take(self, *arguments: Any, **options: Any) -> None:
-        """Call `_read`, and keep what it says against the value."""
+        """Call `_read`, and keep its error as the value's `problem`."""
         try:
             self._read(*arguments, **options)
         except RunstreamError as error:
             self.problem = str(error)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises when it is read
+        except Exception as error:  # noqa: BLE001  # a foreign object may raise anything when it is read
             self.problem = f"{type(error).__name__}: {error}"
 
     def _read(self, *arguments: Any, **options: Any) -> None:
@@ -87,7 +90,7 @@ class Media(Loggable):
         raise NotImplementedError
 
     def reference(self) -> dict[str, Any]:
-        """How a table's cell names it."""
+        """Return the dict that a table's cell holds for this value."""
         content = self.contents[0]
         return {
             "_type": "media",
@@ -103,7 +106,7 @@ class Media(Loggable):
 
 
 class Text(Loggable):
-    """A text, where it does not come as a str: a date, as ISO 8601."""
+    """A text that did not come as a str, such as a date as ISO 8601."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -113,7 +116,7 @@ class Text(Loggable):
 
 
 def write_value(value: Any, key: str, step: int, out: Outbox) -> None:
-    """Write down a `Loggable`, or a list of `Media`. Raises UsageError, SpoolError."""
+    """Write a `Loggable`, or a list of `Media`. Raises UsageError, SpoolError."""
     if isinstance(value, list):
         write_media(value, key, step, out)
     else:
@@ -121,7 +124,7 @@ def write_value(value: Any, key: str, step: int, out: Outbox) -> None:
 
 
 def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:
-    """Several under one key and step, in order. Raises UsageError when one of them cannot be logged."""
+    """Write several values under one key and step, in order. Raises UsageError when one of them cannot be logged."""
     for item in items:
         if item.problem:
             raise UsageError(item.problem)

@@ -1,4 +1,4 @@
-"""`runstream.plot`: tables that say how they are to be drawn. The names are W&B's."""
+"""`runstream.plot`: tables that carry how they are drawn. The names are W&B's."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from runstream.data.table import Table
 from runstream.errors import UsageError
 
 MAX_CURVE_POINTS = 1000
-"""A class's precision-recall or ROC curve is thinned to so many, evenly."""
+"""A class's precision-recall or ROC curve of at least twice as many points is thinned evenly."""
 
 
 def line(table: Table, x: str, y: str, stroke: str | None = None, title: str = "", **_: Any) -> Table:
-    """A line of column `y` over column `x`, one for each value of `stroke`."""
+    """Return a table that is drawn as a line of column `y` over column `x`, one line for each value of `stroke`."""
     return _drawn(table, "line", title, x=x, y=y, stroke=stroke)
 
 
 def scatter(table: Table, x: str, y: str, title: str = "", **_: Any) -> Table:
-    """A dot for each row."""
+    """Return a table that is drawn as one dot for each row."""
     return _drawn(table, "scatter", title, x=x, y=y)
 
 
 def bar(table: Table, label: str, value: str, title: str = "", **_: Any) -> Table:
-    """A bar for each row."""
+    """Return a table that is drawn as one bar for each row."""
     return _drawn(table, "bar", title, label=label, value=value)
 
 
 def histogram(table: Table, value: str, title: str = "", **_: Any) -> Table:
-    """The distribution of a column."""
+    """Return a table that is drawn as the distribution of a column."""
     return _drawn(table, "histogram", title, value=value)
 
 
@@ -42,7 +42,10 @@ def line_series(
     xname: str = "x",
     **_: Any,
 ) -> Table:
-    """Several lines: `ys` is K sequences, `xs` one sequence for all, or K of them; `keys` their K names."""
+    """Return a table that is drawn as several lines.
+
+    `ys` is K sequences; `xs` is one sequence for all of them, or K sequences; `keys` are their K names.
+    """
 
     def build() -> Table:
         lines = [_list(line) for line in ys]
@@ -68,9 +71,9 @@ def confusion_matrix(
     title: str = "",
     **_: Any,
 ) -> Table:
-    """How often each class was taken for which.
+    """Return a table of how often each true class was predicted as each class.
 
-    `y_true`: N class indices (or labels); `preds`: as many predicted ones, or `probs`: an array of shape (N, classes).
+    `y_true`: N class indices (or labels). `preds`: N predicted classes; or `probs`: an array of shape (N, classes).
     """
 
     def build() -> Table:
@@ -111,8 +114,11 @@ def pr_curve(
     title: str = "",
     **_: Any,
 ) -> Table:
-    """Precision over recall, a curve a class. `y_true`: N class indices; `y_probas`: an array of shape (N, classes).
-    Computed by scikit-learn's `precision_recall_curve`."""
+    """Return a table of precision over recall, drawn as one curve for each class.
+
+    `y_true`: N class indices; `y_probas`: an array of shape (N, classes). scikit-learn's `precision_recall_curve`
+    computes the curves.
+    """
 
     def curve(truth: Any, scores: Any) -> tuple[Any, Any]:
         from sklearn.metrics import precision_recall_curve
@@ -131,7 +137,10 @@ def roc_curve(
     title: str = "",
     **_: Any,
 ) -> Table:
-    """True over false positive rate, a curve a class; arguments as `pr_curve`. By scikit-learn's `roc_curve`."""
+    """Return a table of the true over the false positive rate, drawn as one curve for each class.
+
+    The arguments are those of `pr_curve`. scikit-learn's `roc_curve` computes the curves.
+    """
 
     def curve(truth: Any, scores: Any) -> tuple[Any, Any]:
         from sklearn.metrics import roc_curve as of_sklearn
@@ -185,7 +194,7 @@ def _safely(build: Any) -> Table:
         return build()  # type: ignore[no-any-return]
     except UsageError as error:
         return _broken(str(error))
-    except Exception as error:  # noqa: BLE001  # whatever foreign arrays raise
+    except Exception as error:  # noqa: BLE001  # foreign arrays may raise anything
         return _broken(f"{type(error).__name__}: {error}")
 
 

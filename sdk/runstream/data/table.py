@@ -10,16 +10,16 @@ from runstream.errors import UsageError
 
 MAX_ROWS = 200_000
 MAX_JSON_BYTES = 1 << 20
-"""A larger one is kept in object storage, and fetched when somebody looks at it."""
+"""A larger table is kept in object storage, and fetched when somebody looks at it."""
 LARGE_TABLE = "application/vnd.runstream.table+json"
 
 
 class Table(Loggable):
     """Rows of named columns.
 
-    `columns`: names; `data`: rows, each of as many cells; or `dataframe` (pandas, polars, Arrow), or a 2-d array as
-    `data`.
-    Cells: numbers, strings, booleans, None, lists, and Image, Audio, Video or Html.
+    `columns` are names, and `data` is a list of rows with one cell a column. Instead, `dataframe` takes a frame of
+    pandas, polars or Arrow, and `data` takes a 2-d array. Cells are numbers, strings, booleans, None, lists, and Image,
+    Audio, Video or Html.
     """
 
     MAX_ROWS = MAX_ROWS
@@ -45,14 +45,14 @@ class Table(Loggable):
             self.problem = str(error)
 
     def add_data(self, *cells: Any) -> None:
-        """Append a row; as many cells as there are columns."""
+        """Append a row, which has as many cells as there are columns."""
         if len(cells) != len(self.columns):
             self.problem = self.problem or f"a row of {len(cells)} cells in a table of {len(self.columns)} columns"
             return
         self.data.append(list(cells))
 
     def add_column(self, name: str, data: Iterable[Any]) -> None:
-        """Append a column; as many cells as there are rows."""
+        """Append a column, which has as many cells as there are rows."""
         cells = list(data)
         if self.data and len(cells) != len(self.data):
             self.problem = (
@@ -65,7 +65,7 @@ class Table(Loggable):
             row.append(cell)
 
     def get_column(self, name: str) -> list[Any]:
-        """The cells of a column. Raises ValueError when there is none of that name."""
+        """Return the cells of a column. Raises ValueError when there is no column of that name."""
         place = self.columns.index(name)
         return [row[place] for row in self.data]
 
@@ -110,7 +110,7 @@ class Table(Loggable):
 
 
 def is_frame(value: object) -> bool:
-    """Whether it is a DataFrame of pandas or polars, or a table of Arrow. Imports nothing."""
+    """Return whether the value is a DataFrame of pandas or polars, or a table of Arrow. Imports nothing."""
     kind = type(value)
     return any(hasattr(kind, name) for name in ("itertuples", "iter_rows", "to_pylist")) and (
         hasattr(kind, "columns") or hasattr(kind, "column_names")
@@ -118,7 +118,7 @@ def is_frame(value: object) -> bool:
 
 
 def _of_frame(frame: Any) -> tuple[list[str], list[list[Any]]]:
-    """Names and rows."""
+    """Return the column names and the rows of a frame."""
     if hasattr(frame, "to_pylist"):
         names = list(frame.column_names)
         return [str(name) for name in names], [[row[name] for name in names] for row in frame.to_pylist()]

@@ -1,1 +1,1 @@
-"""Thin bridges from training frameworks. Each module imports its framework only when it is used."""
+"""Thin adapters for training frameworks. Each module imports its framework only when it is used."""

@@ -1,4 +1,4 @@
-"""Feature importance as a plot, for every library that knows it."""
+"""Feature importance as a plot, for every library that computes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_FEATURES = 100
 
 
 def importance_plot(scores: Iterable[tuple[str, float]]) -> Table:
-    """Bars of the most important features, most important first."""
+    """Return a bar plot of the most important features, the most important first."""
     pairs = [(str(name), float(score)) for name, score in scores]
     pairs.sort(key=lambda pair: pair[1], reverse=True)
     table = Table(["Feature", "Importance"], pairs[:MAX_FEATURES])

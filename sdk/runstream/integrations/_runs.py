@@ -1,4 +1,4 @@
-"""Which run an integration logs to: the one it was given, the current one, or one that it starts and ends."""
+"""The run that an integration logs to: the run it was given, the current run, or a run that it starts and ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RunHolder:
-    """Starts a run when it is first needed, and ends only what it started."""
+    """Starts a run when it is first needed, and ends only a run that it started."""
 
     def __init__(self, run: Run | None, **options: Any) -> None:
         self._given = run
@@ -37,5 +37,5 @@ class RunHolder:
 
 
 def missing(module: str, package: str) -> ImportError:
-    """What to raise where a framework is not installed."""
+    """Return the error to raise where a framework is not installed."""
     return ImportError(f"this integration needs {module}: pip install {package}")

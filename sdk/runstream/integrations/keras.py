@@ -13,9 +13,10 @@ except ImportError as error:
 
 
 class RunstreamCallback(Callback):  # type: ignore[misc]  # Keras has no types
-    """Logs what Keras reports, under W&B's names: `epoch/*` after each epoch, `batch/*` every `log_freq` batches.
+    """Logs the values that Keras reports, under W&B's names.
 
-    `log_freq`: "epoch", or a number of batches. `run`: default the current run, else one that is started here.
+    `epoch/*` come after each epoch, `batch/*` every `log_freq` batches. `log_freq`: "epoch", or a number of batches.
+    `run`: by default the current run, else a run that is started here.
     """
 
     def __init__(self, log_freq: str | int = "epoch", run: Any = None, **init: Any) -> None:

@@ -10,7 +10,7 @@ from runstream.integrations._runs import RunHolder
 
 
 def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) -> Callable[[Any], None]:
-    """A callback that logs each evaluation as `SET_METRIC` by boosting round, and the parameters as config."""
+    """Return a callback that logs each evaluation as `SET_METRIC` by boosting round, and the parameters as config."""
     holder = RunHolder(run, **init)
 
     def callback(env: Any) -> None:
@@ -20,7 +20,7 @@ def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) ->
             target.config.update(known, allow_val_change=True)
         values: dict[str, float] = {}
         for name, metric, value, *rest in env.evaluation_result_list or ():
-            # Cross-validation says ("cv_agg", "valid auc", mean, higher is better, deviation).
+            # Cross-validation gives ("cv_agg", "valid auc", mean, higher is better, deviation).
             key = f"{name}_{metric}".replace(" ", "_")
             values[key] = value
             if len(rest) > 1:

@@ -19,10 +19,10 @@ except ImportError:
 
 
 class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is untyped where it is not installed
-    """Logs what Lightning modules `log()`, by the trainer's global step, and their hyperparameters as config.
+    """Logs the values that Lightning modules `log()`, by the trainer's global step, and hyperparameters as config.
 
-    Lightning reduces over ranks and logs on rank zero: so the run has one rank, unless the modules' code logs by
-    itself through `trainer.logger.experiment.log`. `run`: default the current run, else one that is started here
+    Lightning reduces over ranks and logs on rank zero. So the run has one rank, unless the modules' code logs by
+    itself through `trainer.logger.experiment.log`. `run`: by default the current run, else a run that is started here
     with `init`'s arguments.
     """
 
@@ -35,7 +35,7 @@ class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is unt
     @property
     @rank_zero_experiment  # type: ignore[untyped-decorator]
     def experiment(self) -> Any:
-        """The `Run`; on other ranks than zero something that does nothing."""
+        """The `Run`; on ranks other than zero, an object that does nothing."""
         return self._holder.run
 
     @property
@@ -67,7 +67,7 @@ class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is unt
     _defined = False
 
     def watch(self, model: Any, log: str = "gradients", log_freq: int = 100) -> None:
-        """`Run.watch`."""
+        """Call `Run.watch`."""
         self.experiment.watch(model, log=log, log_freq=log_freq)
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:

@@ -1,11 +1,12 @@
-"""Optuna: a study's trials as runs, without any storage of Optuna's.
+"""Optuna: log a study's trials as runs, without any storage of Optuna's.
 
     callback = RunstreamCallback(project="digits")
     study.optimize(callback.track(objective), n_trials=50, callbacks=[callback])
     callback.top(study, 5)
 
-Each trial is a run of the study's group: its parameters are the config, its intermediate values the curve
-`intermediate_value`, its value the summary; pruned and failed trials are runs as well, and say so.
+Each trial is a run of the study's group: its parameters are the config, its intermediate values are the curve
+`intermediate_value`, and its value is in the summary. Pruned and failed trials are runs as well, with their state in
+the summary.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ _Key = tuple[str, int]
 
 
 class RunstreamCallback:
-    """For `study.optimize(..., callbacks=[RunstreamCallback(project=...)])`.
+    """A callback for `study.optimize(..., callbacks=[RunstreamCallback(project=...)])`.
 
-    `metric_name`: of the value, or one an objective (default: `value`, or `value_0`, `value_1`, ...). `as_multirun`:
-    True (default): a run for each trial, in the group of the study's name; False: one run for the whole study, whose
-    steps are the trials, as W&B's callback does by default. Other arguments are `init()`'s. With `n_jobs` above 1
-    nothing is lost: trials that run at once have runs of their own. Raises UsageError when the names do not fit.
+    `metric_name`: the name of the value, or one name for each objective (default: `value`, or `value_0`, `value_1`,
+    ...). `as_multirun`: True (default) makes a run for each trial, in the group of the study's name; False makes one
+    run for the whole study, whose steps are the trials, as W&B's callback does by default. Other arguments are
+    `init()`'s. With `n_jobs` above 1 nothing is lost: trials that run at once have runs of their own. Raises UsageError
+    when the names do not fit.
     """
 
     def __init__(
@@ -56,13 +58,16 @@ class RunstreamCallback:
         self._whole: Run | None = None
         self._open: dict[_Key, Run] = {}
         self._live: set[_Key] = set()
-        """Trials whose intermediate values are logged as they come."""
+        """The trials whose intermediate values are logged while they run."""
         self._failed: set[_Key] = set()
 
     def track(self, objective: Callable[[Trial], Any]) -> Callable[[Trial], Any]:
-        """The objective with a run around each call: what it logs to `runstream.run` (with several jobs at once: to
-        `callback.run(trial)`) and gives to `trial.report()` is seen while it runs. Without it, a trial's run is made
-        when the trial has ended."""
+        """Return the objective with a run around each call.
+
+        Values that the objective logs to `runstream.run` (with several jobs at once: to `callback.run(trial)`) and
+        gives to `trial.report()` are seen while it runs. Without `track`, a trial's run is made when the trial has
+        ended.
+        """
 
         @functools.wraps(objective)
         def tracked(trial: Trial) -> Any:
@@ -78,7 +83,7 @@ class RunstreamCallback:
                 return objective(trial)
             except optuna.TrialPruned:
                 raise
-            except BaseException:  # Optuna may end the study with it, and never call back
+            except BaseException:  # Optuna may end the study because of it, and never call this callback
                 if self._as_multirun:
                     run.config.update({**trial.params, "optuna.trial": trial.number}, allow_val_change=True)
                     self._end(trial.study, trial.number, TrialState.FAIL)
@@ -87,13 +92,13 @@ class RunstreamCallback:
         return tracked
 
     def track_in_wandb(self) -> Callable[[Callable[[Trial], Any]], Callable[[Trial], Any]]:
-        """W&B's name, as a decorator: `@callback.track_in_wandb()`."""
+        """Return `track`. W&B has this name, as a decorator: `@callback.track_in_wandb()`."""
         return self.track
 
     track_in_runstream = track_in_wandb
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Optuna calls it when a trial has ended, however it ended."""
+        """Log a trial that has ended in any state; Optuna calls this."""
         key = (study.study_name, trial.number)
         if key in self._failed:
             return
@@ -112,12 +117,14 @@ class RunstreamCallback:
         self._end(study, trial.number, trial.state)
 
     def run(self, trial: Trial) -> Run:
-        """The run of a trial under way; made where there is none yet."""
+        """Return the run of a trial in progress; the run is made where there is none yet."""
         return self._run_of(trial.study, trial.number)
 
     def top(self, study: optuna.Study, k: int = 10, objective: int = 0) -> list[FrozenTrial]:
-        """The study's best K trials by one of its objectives, best first; NaN last. Their runs are ranked alike by the
-        server: `runstream.Api().rank(project, metric_name)`."""
+        """Return the study's best K trials by one of its objectives, best first; NaN sorts last.
+
+        The server ranks their runs in the same way: `runstream.Api().rank(project, metric_name)`.
+        """
         maximize = study.directions[objective] == optuna.study.StudyDirection.MAXIMIZE
         done = [
             trial for trial in study.get_trials(deepcopy=False) if trial.values and trial.state == TrialState.COMPLETE
@@ -131,7 +138,7 @@ class RunstreamCallback:
         return sorted(done, key=place)[:k]
 
     def finish(self) -> None:
-        """End what is open: the study's one run, and runs of trials that Optuna never ended."""
+        """Finish the runs that are open: the study's one run, and runs of trials that Optuna never ended."""
         for run in [*self._open.values(), *([self._whole] if self._whole is not None else [])]:
             if runstream.run is run:
                 runstream.run = None

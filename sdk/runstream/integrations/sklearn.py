@@ -1,4 +1,4 @@
-"""scikit-learn: what an estimator is, how well it does, and the plots that people look at first."""
+"""scikit-learn: log an estimator's parameters, its scores, and the usual plots."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def log_estimator(estimator: Any, run: Any = None) -> None:
 def log_classifier(
     estimator: Any, inputs: Any, truth: Any, labels: Sequence[str] | None = None, prefix: str = "", run: Any = None
 ) -> dict[str, float]:
-    """Evaluate a fitted classifier on `inputs` (samples, features) and `truth` (samples,): accuracy, weighted
-    precision, recall, F1 to the log; confusion matrix, and with probabilities the PR and ROC curves, as plots.
+    """Evaluate a fitted classifier on `inputs` (samples, features) and `truth` (samples,), and return the scores.
 
-    Returns the scores.
+    Accuracy and weighted precision, recall and F1 are logged. The confusion matrix, and with probabilities the PR and
+    ROC curves, are logged as plots.
     """
     from sklearn import metrics
 
@@ -59,7 +59,7 @@ def log_classifier(
 
 
 def log_regressor(estimator: Any, inputs: Any, truth: Any, prefix: str = "", run: Any = None) -> dict[str, float]:
-    """Evaluate a fitted regressor: MAE, MSE, R² to the log, residuals as a plot. Returns the scores."""
+    """Evaluate a fitted regressor, and return the scores: MAE, MSE and R² are logged, and the residuals as a plot."""
     from sklearn import metrics
 
     target = RunHolder(run).run

@@ -18,7 +18,10 @@ _KINDS = {"gradients": (True, False), "parameters": (False, True), "all": (True,
 
 
 class Watcher:
-    """Of one run. A batch is a backward pass: the first gradient that comes again begins the next one."""
+    """Watches the models of one run.
+
+    A batch is a backward pass: the first gradient that repeats begins the next batch.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -26,7 +29,7 @@ class Watcher:
         self._models: dict[int, _Model] = {}
 
     def add(self, model: Any, log: str | None, log_freq: int) -> None:
-        """Raises UsageError when `model` is no torch module, or `log` is no kind of thing to log."""
+        """Watch a model. Raises UsageError when `model` is no torch module, or `log` or `log_freq` cannot be used."""
         if log not in _KINDS:
             raise UsageError(f"watch: log is {log!r}: gradients, parameters, all or None")
         if not hasattr(model, "named_parameters"):
@@ -43,7 +46,7 @@ class Watcher:
                 self._hooks.append((id(model), hook))
 
     def remove(self, models: Any = None) -> None:
-        """Take the hooks off these models, or off all."""
+        """Remove the hooks of these models, or of all models."""
         listed = models if isinstance(models, (list, tuple)) else [models]
         wanted = None if models is None else {id(model) for model in listed}
         for model, hook in self._hooks:
@@ -84,7 +87,7 @@ class _Model:
 
 
 def tensor_histogram(tensor: Any, bins: int = BINS) -> Histogram:
-    """Counts are made where the tensor lives; NaN and infinities are left out of the bins."""
+    """Return the histogram of a tensor, counted on the tensor's device; NaN and infinities are in no bin."""
     import torch
 
     with torch.no_grad():

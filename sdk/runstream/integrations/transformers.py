@@ -13,9 +13,12 @@ except ImportError as error:
 
 
 class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where it is not installed
-    """Logs what the Trainer logs, as `train/*` and `eval/*` by its global step; its arguments and the model's
-    configuration become config. `run`: default the current run, else one that is started here with `init`'s
-    arguments. Only the world's process zero logs, which is where the Trainer's numbers are whole."""
+    """Logs the values that the Trainer logs, as `train/*` and `eval/*` by its global step.
+
+    The Trainer's arguments and the model's configuration become config. `run`: by default the current run, else a run
+    that is started here with `init`'s arguments. Only the world's process zero logs, where the Trainer's numbers are
+    complete.
+    """
 
     def __init__(self, run: Any = None, log_model: bool = False, **init: Any) -> None:
         self._given_name = "name" in init
@@ -26,7 +29,7 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
         self._begun = False
 
     def setup(self, args: Any, state: Any, model: Any) -> None:
-        """Begin, once: by the first event of the Trainer."""
+        """Begin the run at the first event of the Trainer; later calls do nothing."""
         if self._begun or not state.is_world_process_zero:
             return
         self._begun = True

@@ -30,7 +30,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
             known = {f"xgboost.{name}": value for name, value in learner["learner_train_param"].items()}
             self._holder.run.config.update(known, allow_val_change=True)
         except (AttributeError, KeyError, ValueError):
-            pass  # cross-validation packs several boosters, which have no configuration to read
+            pass  # cross-validation passes several boosters, which have no configuration to read
         return model
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
@@ -49,7 +49,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
             try:
                 run.summary[name] = getattr(model, name)
             except AttributeError:
-                continue  # without early stopping there is none
+                continue  # without early stopping the attribute does not exist
         if self._importance and hasattr(model, "get_score"):
             scores = model.get_score(importance_type=self._importance_type)
             run.log({"Feature Importance": importance_plot(scores.items())})

@@ -1,7 +1,7 @@
-"""`python -m runstream.sender --dir DIR`: what a training process starts when its node has no sender.
+"""`python -m runstream.sender --dir DIR`: the process that a training process starts when its node has no sender.
 
-The election comes first and costs 0.1 s of a processor: gRPC and the rest (0.7 s, ten times that on a busy node) are
-loaded by the winner only. Otherwise the trainers, which look every half second, start senders faster than the node can
+The election comes first and costs 0.1 s of a processor: only the winner loads gRPC and the rest (0.7 s, ten times that
+on a busy node). Otherwise the trainers, which check every half second, would start senders faster than the node can
 load them.
 """
 
@@ -21,7 +21,8 @@ from runstream.spool.folder import SpoolFolder, remove_beginnings
 
 LOG = logging.getLogger("runstream.sender")
 _ELECTION_S = 2.0
-"""A trainer that looks whether there is a sender holds the lock for an instant: one look must not end a new sender."""
+"""How long the election waits for the lock. A trainer that checks for a sender holds the lock for an instant; one check
+must not end a new sender."""
 
 
 def main() -> int:
@@ -32,7 +33,7 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s [sender %(process)d] %(message)s", stream=sys.stderr
     )
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the trainer; the sender ends when its work does
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the trainer; the sender ends with its work
     os.nice(5)  # training comes first
     LOG.info("started by process %s, runstream %s", os.getppid(), VERSION)
     spool = SpoolFolder(arguments.dir)

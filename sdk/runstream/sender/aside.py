@@ -1,7 +1,8 @@
-"""What a sender could not bring to the server: kept in the spool's `rejected` folder, each with a note that says why.
+"""Batches and records that a sender could not store on the server, kept in the spool's `rejected` folder.
 
-`WRITER-NUMBER.batch`: a batch as it was sent, refused by the server. `WRITER-record-NUMBER.record`: a record that could
-not be put on the wire. Beside each lies a `.json` of the same name: the reason, and the stream that it came from.
+`WRITER-NUMBER.batch` is a batch as it was sent, refused by the server. `WRITER-record-NUMBER.record` is a record that
+could not be put on the wire. Beside each is a `.json` of the same name with the reason, and the stream that it came
+from.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ BATCH, RECORD = ".batch", ".record"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One thing that was put aside."""
+    """One batch or record that was put aside."""
 
     path: Path
     run: str
     reason: str
     meta: StreamMeta | None
-    """None: an earlier version put it aside, and did not note its stream."""
+    """Its stream; None where an earlier version put it aside, and did not note the stream."""
 
     @property
     def name(self) -> str:
@@ -34,7 +35,7 @@ class Kept:
 
     @property
     def number(self) -> int:
-        """Of the batch, or of the record."""
+        """The number of the batch, or of the record."""
         return int(self.path.stem.rpartition("-")[2])
 
 
@@ -51,7 +52,7 @@ def keep_record(spool: SpoolFolder, meta: StreamMeta, found: Unreadable) -> Path
 
 
 def kept(spool: SpoolFolder) -> Iterator[Kept]:
-    """All that was put aside, in the order of names."""
+    """Yield everything that was put aside, sorted by name."""
     for path in sorted(spool.rejected.glob("*")):
         if path.suffix in (BATCH, RECORD):
             note = _note(path)
@@ -60,7 +61,7 @@ def kept(spool: SpoolFolder) -> Iterator[Kept]:
 
 
 def forget(one: Kept) -> None:
-    """Delete it and its note."""
+    """Delete a batch or record that was put aside, and its note."""
     one.path.with_suffix(".json").unlink(missing_ok=True)
     one.path.unlink(missing_ok=True)
 

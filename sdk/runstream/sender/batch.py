@@ -1,4 +1,4 @@
-"""Records of the spool into batches of the wire: deterministic, so the same records give the same bytes."""
+"""Conversion of the spool's records into batches of the wire: the same records always give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runstream.sender.wire_time import wire_time
 from runstream_proto.v1 import ingest_pb2 as pb
 
 TARGET_BYTES = 512 << 10
-"""A batch is cut when it holds this much: large enough that its cost vanishes, small enough to be resent."""
+"""A batch is cut when it holds this much: large enough that its own cost is small, small enough to be resent."""
 MAX_ROWS = 65_536
 _WIDTHS = ((1, "b"), (2, "h"), (4, "i"), (8, "q"))
 _UNSIGNED = ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))
@@ -28,7 +28,7 @@ class SpooledContent:
 
 
 class _Columns:
-    """Rows of one key list, gathering."""
+    """The gathered rows of one key list."""
 
     __slots__ = ("keys", "numbers", "times", "steps_and_values")
 
@@ -51,12 +51,12 @@ class BatchBuilder:
         self.last_number = 0
         self.points = 0
         self.contents: list[SpooledContent] = []
-        """What the records refer to, to be uploaded before the batch is sent."""
+        """The contents that the records refer to; they are uploaded before the batch is sent."""
         self.finished = False
-        """The stream's finish record is among them."""
+        """True when the stream's finish record is in the batch."""
         self.unreadable: Unreadable | None = None
-        """A record that could not be put on the wire whole: alone in its batch where it is lost, so that the server's
-        verdict names no other."""
+        """A record that could not be put on the wire completely. It is alone in its batch, so that the server's verdict
+        names no other record."""
         self._alone = False
 
     def __bool__(self) -> bool:
@@ -91,7 +91,7 @@ class BatchBuilder:
             return False
         if self._alone:
             return False
-        if data:  # an empty record only keeps the numbering whole
+        if data:  # an empty record only fills a number
             record, contents, problem = convert(number, wire_time(time_us), data)
             if problem:
                 if self:
@@ -108,7 +108,7 @@ class BatchBuilder:
         return True
 
     def build(self, run: pb.RunPath, writer_id: str, rank: int) -> bytes:
-        """The serialized Batch of what was gathered."""
+        """Return the serialized Batch of the gathered records."""
         batch = pb.Batch(
             format=1,
             run=run,
@@ -125,7 +125,7 @@ class BatchBuilder:
 
 def _frame(columns: _Columns) -> pb.MetricFrame:
     rows = len(columns.numbers)
-    width = len(columns.keys) + 1  # a row in memory: its step, then its values
+    width = len(columns.keys) + 1  # a row in memory has its step, then its values
     cells = array("q", bytes(columns.steps_and_values))
     steps = cells[::width].tolist()
     if width == 2:
@@ -148,7 +148,7 @@ def _frame(columns: _Columns) -> pb.MetricFrame:
 
 
 def pack_deltas(numbers: list[int], *, signed: bool, ones_are_empty: bool = True) -> bytes:
-    """Differences between neighbours in the narrowest width that holds them; all 1: empty.
+    """Return differences between neighbours in the narrowest width that holds them; nothing when all are 1.
 
     Signed differences are modulo 2^64, so any two 64-bit integers may follow each other.
     """

@@ -45,19 +45,19 @@ from runstream_proto.v1 import ingest_pb2 as pb
 
 LOG = logging.getLogger("runstream.sender")
 LINGER_S = 0.1
-"""A batch is cut this long after its first record at the latest."""
+"""A batch is cut this many seconds after its first record at the latest."""
 POLL_S = 0.02
 IDLE_POLL_S = 0.1
 HEARTBEAT_S = 15.0
 MAX_IN_FLIGHT = 8
-"""Batches of at most ~0.6 MB each that await their ack: bounds the sender's memory."""
+"""The most batches (of at most ~0.6 MB) that wait for their ack; it bounds the sender's memory."""
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 PERMANENT_RETRY_S = 15.0
-"""After a refusal that waiting alone does not mend (wrong key, no right): somebody may mend it."""
+"""The pause after a refusal that waiting alone does not repair (wrong key, no right), while people may repair it."""
 
 
 class GivesWayError(RunstreamError):
-    """The process is dead and its stream cannot be sent now: another may have this one's place."""
+    """The process is dead and its stream cannot be sent now: another stream may have its place."""
 
     def __init__(self, text: str, least_s: float) -> None:
         super().__init__(text)
@@ -66,10 +66,13 @@ class GivesWayError(RunstreamError):
 
 
 class Carrier:
-    """Carries one stream. `carry()` returns when all of it is stored and its folder is gone."""
+    """Sends one stream. `carry()` returns when all of it is stored and its folder is deleted."""
 
     def __init__(self, spool: SpoolFolder, folder: Path, links: Links) -> None:
-        """Raises SpoolError when the stream's files cannot be read; BlockingIOError when another sender has it."""
+        """Take the stream.
+
+        Raises SpoolError when the stream's files cannot be read, BlockingIOError when another sender has the stream.
+        """
         self._spool = spool
         self._folder = folder
         self._links = links
@@ -84,7 +87,7 @@ class Carrier:
             raise
 
     def _open(self) -> None:
-        """Find out how far an earlier sender came, and build again what it had cut but not seen acked."""
+        """Read how far an earlier sender came, and build the batches again that it had cut but not seen acked."""
         folder = self._folder
         self.meta = read_meta(folder)
         self._state = StateFile(folder / "state")
@@ -120,29 +123,29 @@ class Carrier:
 
     @property
     def acked(self) -> int:
-        """The last batch of those that are stored without a gap."""
+        """The number of the last batch up to which all batches are stored."""
         return self._acked
 
     @property
     def moved(self) -> bool:
-        """Whether anything was stored since this was opened."""
+        """Whether any batch was stored since this stream was opened."""
         return self._acked > self._acked_at_start
 
     @property
     def idle_since_death(self) -> bool:
-        """True when the process that writes is gone."""
+        """True when the process that writes the stream no longer lives."""
         return not is_alive(self._folder)
 
     @property
     def waiting_records(self) -> int:
-        """Records read from the spool that are not acked yet."""
+        """The number of records that were read from the spool and are not acked yet."""
         if self._closed:
             return 0
         return self._last_record - self._state.acked_record() + (1 if self._pending else 0)
 
     @property
     def behind(self) -> bool:
-        """True when something that was logged is not stored yet, as far as this looked."""
+        """True when a record that was logged is not stored yet, as far as this object knows."""
         return not self._closed and self._unsettled()
 
     def _unsettled(self) -> bool:
@@ -152,9 +155,10 @@ class Carrier:
         return "" if self._closed else self._state.read().error
 
     async def carry(self) -> None:
-        """Connect, send, reconnect, until everything is acked.
+        """Connect, send and reconnect until everything is acked.
 
-        Raises GivesWayError when that must wait and the process is dead: a living one's stream is tried on and on.
+        Raises GivesWayError when sending must wait and the process is dead; the stream of a living process is tried on
+        and on.
         """
         delay = RETRY_MIN_S
         while not self._done():
@@ -192,7 +196,10 @@ class Carrier:
             raise GivesWayError(text, least_s) from None
 
     async def _discard(self) -> None:
-        """Read what the process still logs, and drop it: nobody wants it, and its spool must not fill."""
+        """Read the records that the process still logs, and drop them.
+
+        The run was deleted, so nobody wants them, and the spool must not fill.
+        """
         while not self._done():
             for number in sorted(self._in_flight):
                 self._settle(number)
@@ -218,7 +225,7 @@ class Carrier:
             self._state.set_error(text)
 
     async def _session(self) -> None:
-        """One gRPC stream, from hello to its end or the stream's."""
+        """Run one gRPC stream, from hello until it ends or all is sent."""
         key = self._key()
         if key is None:
             raise PermanentError(f"no API key for {self.meta.base_url}: run `runstream login`")
@@ -243,8 +250,10 @@ class Carrier:
             await link.close()
 
     def _key(self) -> str | None:
-        """The key that the stream was begun with; where the server refuses it (it was revoked, or has expired), the one
-        that was last given for this server."""
+        """Return the key that the stream was begun with, or the last key given for this server.
+
+        The last key is used where the server refuses the first one (it was revoked, or has expired).
+        """
         credentials = Credentials(self._spool.root)
         key = credentials.find(self.meta.base_url, self.meta.key_prefix)
         if key is None or key == self._refused_key:
@@ -252,7 +261,7 @@ class Carrier:
         return key
 
     async def _send(self, link: Link, key: str, number: int, batch: bytes) -> None:
-        """The contents that the batch refers to, then the batch."""
+        """Send the contents that the batch refers to, then the batch."""
         contents = self._contents.get(number, ())
         if contents:
             pings = asyncio.create_task(self._keep_busy(link))
@@ -285,7 +294,7 @@ class Carrier:
         idle = POLL_S
         while not self._done():
             if receiver.done():
-                receiver.result()  # raises what ended the stream
+                receiver.result()  # raises the error that ended the stream
                 raise ConnectionResetError("the gateway ended the stream")
             self._state.beat(time.time_ns() // 1000)
             pause = self._pause_until - time.monotonic()
@@ -298,7 +307,7 @@ class Carrier:
             if batch is not None:
                 await self._send(link, key, *batch)
                 if self._links.living and self.idle_since_death:
-                    await asyncio.sleep(took)  # half of the loop's time at least is the living's
+                    await asyncio.sleep(took)  # streams of living processes get at least half of the loop's time
                 idle = POLL_S
             else:
                 await self._wait_for_room(idle)
@@ -320,10 +329,10 @@ class Carrier:
                 case "control":
                     self._obey(response.control)
                 case _:
-                    pass  # a newer server says something that this sender does not know
+                    pass  # a newer server sent a message that this sender does not know
 
     def _settle(self, number: int) -> None:
-        """Batch `number` needs no more sending: move the acked position over all that are settled in a row."""
+        """Mark batch `number` as done, and move the acked position over all batches that are done in a row."""
         if self._in_flight.pop(number, None) is None:
             return
         self._links.settled += 1
@@ -374,7 +383,7 @@ class Carrier:
     # Cutting batches
 
     def _rebuild_unacked(self) -> None:
-        """Build the batches again that were cut but not acked: the same records, so the same bytes."""
+        """Build the batches again that were cut but not acked: the same records give the same bytes."""
         for entry in self._journal.entries:
             if entry.number <= self._acked:
                 continue
@@ -384,18 +393,18 @@ class Carrier:
                 data = self._build(builder)
                 self._contents[entry.number] = builder.contents
                 if (builder.first_number, builder.last_number) != (entry.first_record, entry.last_record):
-                    data = self._build_own(entry, lost=True)  # dropped by the process since it was cut
+                    data = self._build_own(entry, lost=True)  # the process has dropped the records since then
             else:
                 data = self._build_own(entry)
             self._in_flight[entry.number] = data
             self._note(entry)
 
     def _next_batch(self) -> tuple[int, bytes] | None:
-        """The next batch that is due, journalled; None when none is."""
+        """Return the next batch that is due, written to the journal; return None when none is due."""
         if not self._pending and not self._finished and time.monotonic() - self._last_heartbeat >= HEARTBEAT_S:
             self._last_heartbeat = time.monotonic()
-            return self._cut_own(KIND_HEARTBEAT)  # also between other batches: they are no sign of life by themselves
-        dead = not is_alive(self._folder)  # asked before reading: what a dead process wrote is all there
+            return self._cut_own(KIND_HEARTBEAT)  # also between other batches, which are no sign of life themselves
+        dead = not is_alive(self._folder)  # checked before reading: all records of a dead process are there
         more = not self._reader.drain(self._pending, dead=dead)
         self._caught_up = not more
         sealed = not more and self._reader.at_end()
@@ -411,16 +420,19 @@ class Carrier:
         if (sealed or dead) and self._finished:
             self._ended = True
         elif (sealed or dead) and self._reader.damage.at_end:
-            cut = self._cut_lost(self._last_record + 1)  # one at least: how many, no later record tells
+            cut = self._cut_lost(self._last_record + 1)  # at least one is lost; no later record tells how many
             self._reader.damage.at_end = False
             return cut
         elif sealed or dead:
-            # It died without a word, or there was no space for its last one.
+            # The process died without a finish record, or there was no space for it.
             return self._cut_own(KIND_CRASHED)
         return None
 
     def _cut_pending(self) -> tuple[int, bytes]:
-        """Raises OSError where the disk is too full for the journal: what was gathered is cut later then."""
+        """Cut a batch of the gathered records, and return it.
+
+        Raises OSError where the disk is too full for the journal: the batch is cut later then.
+        """
         if self._pending.first_number > self._last_record + 1:
             return self._cut_lost(self._pending.first_number - 1)
         builder = self._pending
@@ -443,7 +455,10 @@ class Carrier:
         return cut
 
     def _cut_lost(self, last: int) -> tuple[int, bytes]:
-        """A batch that says that the records up to `last` will never come. Between segments their points are known."""
+        """Cut a batch that says that the records up to `last` will never come.
+
+        The number of their points is known between segments.
+        """
         points = self._reader.points_before(last)
         damage = self._reader.damage
         unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
@@ -463,7 +478,7 @@ class Carrier:
         return cut
 
     def _cut_own(self, kind: int) -> tuple[int, bytes]:
-        """A batch of the sender's own making: a heartbeat, or the last word of a process that had none."""
+        """Cut a batch of the sender's own: a heartbeat, or the finish record of a process that wrote none."""
         last = self._last_record + (1 if kind == KIND_CRASHED else 0)
         now_us = time.time_ns() // 1000
         entry = Entry(
@@ -508,12 +523,12 @@ class Carrier:
                 full = pb.SpoolLoss.CAUSE_SPOOL_FULL
                 record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
         elif entry.kind == KIND_HEARTBEAT:
-            # Heartbeats are no records of the run: their version is the batch number, which grows too.
+            # A heartbeat is no record of the run: its version is the batch number, which grows too.
             record.number = entry.number
             record.heartbeat.SetInParent()
         else:
-            # A stream of the sender's own ends with what it watched. Whoever else says nothing was killed, or left by
-            # os._exit: a forked child, too (its end says nothing of the run).
+            # A stream of the sender's own ends with the process that it watched. Any other process without a finish
+            # record was killed, or ended by os._exit; so did a forked child (whose end does not end the run).
             outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.system else pb.StreamFinish.OUTCOME_CRASHED
             record.finish.outcome = outcome
             record.finish.exit_code = 0 if self.meta.system else -1

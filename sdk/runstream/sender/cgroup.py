@@ -1,4 +1,4 @@
-"""Limits of the container that this process runs in: version 2 of Linux control groups, else version 1, else none."""
+"""Limits of this process's container: from version 2 of Linux control groups, else from version 1, else none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NO_LIMIT = 1 << 60
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
-    """None where there is no limit."""
+    """Return the limit of memory, or None where there is no limit."""
     for folder, name in _places(root, "memory.max", "memory", "memory.limit_in_bytes"):
         text = _read(folder / name)
         if text and text != "max" and int(text) < _NO_LIMIT:
@@ -18,7 +18,10 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
 
 
 def memory_used_bytes(root: Path = _ROOT) -> int | None:
-    """What counts against the limit, page cache that can be dropped apart. None where there is no control group."""
+    """Return the memory that counts against the limit, without page cache that can be dropped.
+
+    Returns None where there is no control group.
+    """
     for folder, name in _places(root, "memory.current", "memory", "memory.usage_in_bytes"):
         text = _read(folder / name)
         if text:
@@ -30,7 +33,7 @@ def memory_used_bytes(root: Path = _ROOT) -> int | None:
 
 
 def cpu_limit(root: Path = _ROOT) -> float | None:
-    """Processors that may be used at once; None where there is no limit."""
+    """Return the number of processors that may be used at once, or None where there is no limit."""
     for folder, name in _places(root, "cpu.max", "cpu", "cpu.cfs_quota_us"):
         text = _read(folder / name)
         if not text:

@@ -1,4 +1,4 @@
-"""Streams of the sender's own, beside a training process's: for what it samples and reads on that one's behalf."""
+"""The sender's own streams beside training processes: for metrics and console lines that it reads on their behalf."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from runstream.spool.state import StateFile
 
 
 class Companion:
-    """A stream under the same run and rank, sent like every other. Not thread-safe."""
+    """A stream under the same run and rank, which is sent like every other stream. It is not thread-safe."""
 
     def __init__(self, spool: SpoolFolder, meta: StreamMeta) -> None:
-        """Raises SpoolError when there is no space."""
+        """Make the stream's files. Raises SpoolError when there is no space."""
         writer_id = new_writer_id()
         self.folder = spool.streams / writer_id
         hidden = spool.streams / f".new-{writer_id}"
@@ -49,45 +49,45 @@ class Companion:
             self._writer.move(self.folder)
 
     def row(self, values: dict[str, float], step: int) -> None:
-        """Raises SpoolError."""
+        """Append a row of scalars. Raises SpoolError."""
         if values:
             self._writer.append_row(tuple(values), values.values(), step, time.time_ns() // 1000)
 
     def record(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> None:
-        """Raises SpoolError."""
+        """Append a record. Raises SpoolError."""
         text = json.dumps({"kind": kind, "value": value}, separators=(",", ":"))
         self._writer.append_json(text, time_us)
 
     def close(self) -> None:
-        """Its last word, and no more."""
+        """Write the finish record, and close the stream."""
         writer = self._writer
 
         def finish(points: int, records: int) -> str:
             value = {"outcome": "OUTCOME_FINISHED", "points": points, "records": records}
             return json.dumps({"kind": "finish", "value": value}, separators=(",", ":"))
 
-        with contextlib.suppress(SpoolError):  # then the stream is ended for it by who sends it
+        with contextlib.suppress(SpoolError):  # then the sender of the stream writes its finish record
             writer.end(finish)
         writer.close()
         self._lock.release()
 
 
 class Companions:
-    """One for each training process that needs one, by that one's writer id."""
+    """The companions of training processes, by the writer id of the process."""
 
     def __init__(self, spool: SpoolFolder) -> None:
         self._spool = spool
         self._open: dict[str, Companion] = {}
 
     def of(self, meta: StreamMeta) -> Companion:
-        """Raises SpoolError."""
+        """Return the companion of a process; make it where there is none. Raises SpoolError."""
         companion = self._open.get(meta.writer_id)
         if companion is None:
             companion = self._open[meta.writer_id] = Companion(self._spool, meta)
         return companion
 
     def keep_only(self, needed: set[str]) -> None:
-        """Close those whose process needs them no more."""
+        """Close the companions of processes that do not need them any more."""
         for writer_id in self._open.keys() - needed:
             self._open.pop(writer_id).close()
 

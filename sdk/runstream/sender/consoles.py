@@ -1,4 +1,7 @@
-"""Console files of the node's training processes into records: lines, progress bars collapsed, masked, rate-limited."""
+"""Console files of the node's training processes as records of lines.
+
+Progress bars are collapsed to their last form, secrets are masked, and the rate of lines is limited.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ MAX_LINE_CHARACTERS = 8192
 LINES_PER_S = 200.0
 BURST_LINES = 5000.0
 PARTIAL_S = 2.0
-"""A line without its end yet (a progress bar) is sent in its newest form so often."""
+"""How often the newest form of a line without its end (a progress bar) is sent."""
 _READ_BYTES = 1 << 18
 _PLACE = struct.Struct("@QQ")
 _KINDS = {"stdout": "OUTPUT_STDOUT", "stderr": "OUTPUT_STDERR"}
@@ -31,17 +34,17 @@ _PUNCH = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
 
 class Consoles:
-    """Follows every console folder of a spool."""
+    """Reads every console folder of a spool, and follows the new ones."""
 
     def __init__(self, spool: SpoolFolder, companions: Companions, *, only_dead: bool = False) -> None:
-        """`only_dead`: leave alone what is still being written."""
+        """Make a reader of the consoles. `only_dead`: skip consoles that are still written to."""
         self._root = spool.root / "console"
         self._only_dead = only_dead
         self._companions = companions
         self._followed: dict[str, _Console] = {}
 
     def turn(self) -> set[str]:
-        """Read what is new. Returns the writer ids of the processes whose consoles are still open."""
+        """Read the new output. Return the writer ids of the processes whose consoles are still open."""
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self._root):
                 if entry.name not in self._followed and entry.is_dir():
@@ -60,7 +63,7 @@ class Consoles:
 
 
 def has_leftovers(spool: SpoolFolder) -> bool:
-    """Whether there is console output of processes that are gone."""
+    """Return whether there is console output of processes that no longer live."""
     folders = (spool.root / "console").glob("*/meta.json")
     return any(not files.is_locked(path.with_name("lock")) for path in folders)
 
@@ -69,22 +72,22 @@ class _Console:
     """Both outputs of one process."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises SpoolError, OSError."""
+        """Open the console's files. Raises SpoolError, OSError."""
         self.folder = folder
         self._meta = read_meta(folder)
         self._limit = _Limit()
         self._files = [_Follower(folder / name, kind, self._meta, self._limit) for name, kind in _KINDS.items()]
 
     def turn(self, companions: Companions) -> bool:
-        """Read what is new; True when nothing will follow. Raises SpoolError."""
-        ended = not files.is_locked(self.folder / "lock")  # asked before reading: what a dead process wrote is there
+        """Read the new output; return True when nothing will follow. Raises SpoolError."""
+        ended = not files.is_locked(self.folder / "lock")  # checked before reading: a dead process's output is there
         write = companions.of(self._meta).record
         idle = [follower.turn(write, ended) for follower in self._files]
         return ended and all(idle)
 
 
 class _Limit:
-    """A token bucket of lines."""
+    """A token bucket that limits the rate of lines."""
 
     def __init__(self) -> None:
         self._tokens = BURST_LINES
@@ -101,9 +104,9 @@ class _Limit:
 
 
 class _Follower:
-    """One file: where it was read to, and what lines came of it.
+    """One file: the place up to which it was read, and the number of lines from it.
 
-    The place is noted after the lines are in the spool: a sender that dies in between has its successor write the
+    The place is written after the lines are in the spool: when a sender dies in between, its successor writes the
     same lines again, under the same numbers, which changes nothing.
     """
 
@@ -123,13 +126,13 @@ class _Follower:
         self._done = False
 
     def turn(self, write: Callable[..., None], ended: bool) -> bool:
-        """True when nothing will follow."""
+        """Read the new output; return True when nothing will follow."""
         if self._done:
             return True
         data = os.pread(self._fd, _READ_BYTES, self._offset)
         end = data.rfind(b"\n") + 1
         if not end and (ended or len(data) == _READ_BYTES):
-            end = len(data)  # a last line without an end, or one too long
+            end = len(data)  # the last line has no end, or is too long
         if end:
             for raw in data[:end].removesuffix(b"\n").split(b"\n"):
                 self._emit(write, raw)
@@ -162,14 +165,17 @@ class _Follower:
 
 
 def collapse(raw: bytes) -> str:
-    """A line as it looks in the end: what a carriage return overwrote is gone; secrets are masked."""
+    """Return a line as it looks in the end: text that a carriage return overwrote is removed; secrets are masked."""
     parts = [part for part in raw.split(b"\r") if part]
     text = parts[-1].decode("utf-8", "replace") if parts else ""
     return mask_line(text.replace("\0", "")[:MAX_LINE_CHARACTERS])
 
 
 def _free(fd: int, end: int) -> None:
-    """Give the disk back what was read: the file keeps its length, so that tee appends where it did."""
+    """Free the disk space of the part that was read.
+
+    The file keeps its length, so that tee appends at the same place.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).fallocate(
             fd, _PUNCH, ctypes.c_long(0), ctypes.c_long(end & ~0xFFF)

@@ -8,10 +8,10 @@ from typing import Any
 
 
 class Gpus:
-    """Reads every GPU that the driver shows. Where there is no driver, there are none."""
+    """Reads every GPU that the driver shows. Without a driver it has none."""
 
     def __init__(self, nvml: Any = None) -> None:
-        """`nvml`: the module pynvml, or one that looks like it."""
+        """Find the GPUs. `nvml`: the module pynvml, or a substitute for it."""
         self._nvml = nvml
         self._handles: list[Any] = []
         try:
@@ -23,14 +23,14 @@ class Gpus:
             self._handles = [
                 self._nvml.nvmlDeviceGetHandleByIndex(index) for index in range(self._nvml.nvmlDeviceGetCount())
             ]
-        except Exception:  # noqa: BLE001  # no library, no driver, no right: NVML has an error class for each
+        except Exception:  # noqa: BLE001  # NVML has an error class for each case: no library, no driver, no right
             self._handles = []
 
     def __len__(self) -> int:
         return len(self._handles)
 
     def sample(self) -> dict[str, float]:
-        """`system/gpu.N.*` by name; what a GPU does not support is left out."""
+        """Return `system/gpu.N.*` by name, without values that a GPU does not support."""
         found: dict[str, float] = {}
         for index, handle in enumerate(self._handles):
             for name, value in self._read(handle).items():
@@ -38,7 +38,7 @@ class Gpus:
         return found
 
     def memory_of(self, pid: int) -> dict[str, float]:
-        """GPU memory that a process holds, by GPU."""
+        """Return the GPU memory that a process holds, by GPU."""
         found: dict[str, float] = {}
         for index, handle in enumerate(self._handles):
             with contextlib.suppress(Exception):
@@ -52,7 +52,7 @@ class Gpus:
         found: dict[str, float] = {}
 
         def put(name: str, read: Callable[[], float]) -> None:
-            with contextlib.suppress(Exception):  # "not supported", by this GPU or driver
+            with contextlib.suppress(Exception):  # this GPU or driver does not support the value
                 found[name] = float(read())
 
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""The gRPC side: channels shared by address, one bidirectional call a stream."""
+"""The gRPC connections of the sender: channels are shared by address, and each stream is one bidirectional call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 CONNECT_TIMEOUT_S = 20.0
 _GREETINGS = 16
-"""Streams that wait for their welcome at the same time: more would time out together on a busy gateway."""
+"""The most streams that wait for their welcome at the same time: more would time out together on a busy gateway."""
 _PART_BYTES = 512 << 10
 _OPTIONS = [
     ("grpc.max_send_message_length", 16 << 20),
@@ -39,12 +39,12 @@ _PERMANENT = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 _PROXIES, _NO_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy"), ("no_grpc_proxy", "no_proxy")
-"""Variables that gRPC heeds, the first that is set."""
+"""Variables that gRPC reads; it takes the first that is set."""
 _RESUME = {"allow": pb.RESUME_MODE_ALLOW, "never": pb.RESUME_MODE_NEVER, "must": pb.RESUME_MODE_MUST}
 
 
 class PermanentError(RunstreamError):
-    """The server refused the stream in a way that trying again at once does not mend."""
+    """The server refused the stream in a way that another try at once does not change."""
 
 
 class KeyRefusedError(PermanentError):
@@ -52,7 +52,7 @@ class KeyRefusedError(PermanentError):
 
 
 class RunDeletedError(PermanentError):
-    """The run was deleted on the server: what is left of this stream is not wanted any more."""
+    """The run was deleted on the server: the rest of this stream is not wanted any more."""
 
 
 class MediaRefusedError(RunstreamError):
@@ -60,14 +60,14 @@ class MediaRefusedError(RunstreamError):
 
 
 class Link:
-    """An open, welcomed stream."""
+    """An open stream that the gateway has welcomed."""
 
     def __init__(self, call: Any, welcome: pb.Welcome) -> None:
         self._call = call
         self.welcome = welcome
 
     async def send(self, number: int, batch: bytes) -> None:
-        """Raises grpc.RpcError or PermanentError when the stream is broken."""
+        """Send one batch. Raises grpc.RpcError or PermanentError when the stream is broken."""
         sealed = pb.SealedBatch(number=number, batch=batch, crc32=zlib.crc32(batch))
         try:
             await self._call.write(pb.IngestRequest(batch=sealed))
@@ -77,12 +77,12 @@ class Link:
             raise _classified(error) from error
 
     async def ping(self) -> None:
-        """Keep the stream from falling idle. Never raises: what is wrong with the stream shows elsewhere."""
+        """Keep the stream from becoming idle. Never raises: other calls report what is wrong with the stream."""
         with contextlib.suppress(Exception):
             await self._call.write(pb.IngestRequest(ping=pb.Ping()))
 
     async def responses(self) -> AsyncIterator[pb.IngestResponse]:
-        """Raises PermanentError, or grpc.RpcError when the connection broke."""
+        """Yield the gateway's responses. Raises PermanentError, or grpc.RpcError when the connection broke."""
         try:
             while (response := await self._call.read()) is not grpc.aio.EOF:
                 yield response
@@ -94,15 +94,15 @@ class Link:
 
 
 class Links:
-    """Opens streams; one channel a gateway."""
+    """Opens streams, over one channel for each gateway."""
 
     def __init__(self) -> None:
         self._channels: dict[tuple[str, bool], grpc.aio.Channel] = {}
         self._greetings = asyncio.Semaphore(_GREETINGS)
         self.settled = 0
-        """Batches of all streams that were acked or refused for good."""
+        """The number of batches of all streams that were acked or refused for good."""
         self.living = 0
-        """Streams of living processes among those that are sent: the sender's loop keeps count."""
+        """The number of streams of living processes among those that are sent; the sender's loop sets it."""
 
     async def open(self, meta: StreamMeta, api_key: str) -> Link:
         """Say hello and wait for the welcome. Raises PermanentError, grpc.RpcError, TimeoutError."""
@@ -120,7 +120,7 @@ class Links:
         except grpc.aio.AioRpcError as error:
             raise _classified(error) from error
         except asyncio.InvalidStateError:
-            pass  # refused before the hello was written: the call knows why
+            pass  # the stream was refused before the hello was written, and the call has the reason
         except TimeoutError:
             call.cancel()
             raise TimeoutError(f"the gateway {meta.gateway} did not answer within {CONNECT_TIMEOUT_S:g} s") from None
@@ -130,13 +130,15 @@ class Links:
         return Link(call, response.welcome)
 
     async def upload(self, meta: StreamMeta, api_key: str, path: Path, sha256: str, size: int) -> None:
-        """Put a file into the project's object storage. Raises MediaRefusedError (this file never will be taken),
-        PermanentError, grpc.RpcError, OSError."""
+        """Put a file into the project's object storage.
+
+        Raises MediaRefusedError (the server never takes this file), PermanentError, grpc.RpcError, OSError.
+        """
         stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
         run = pb.RunPath(team=meta.team, project=meta.project, run=meta.run)
         metadata = (("authorization", f"Bearer {api_key}"),)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # gRPC's own deadline is by a clock that may be set back
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # gRPC's own deadline uses a clock that may be set back
                 answer = await stub.FindMissingMedia(pb.MediaQuestion(run=run, sha256=[sha256]), metadata=metadata)
             if not answer.missing:
                 return
@@ -156,9 +158,9 @@ class Links:
             raise _classified(error) from error
 
     async def send_once(self, meta: StreamMeta, api_key: str, number: int, batch: bytes, patience_s: float) -> str:
-        """Send one batch and wait for its answer. Returns why it was refused; empty: it is stored.
+        """Send one batch and wait for its answer. Return why it was refused; return an empty text when it is stored.
 
-        Raises RunstreamError: the server cannot be reached, or does not let the stream in.
+        Raises RunstreamError when the server cannot be reached, or does not accept the stream.
         """
         try:
             async with asyncio.timeout(patience_s):
@@ -192,7 +194,10 @@ class Links:
 
 
 def gateway_in_words(address: str) -> str:
-    """The address that was asked for: an error of gRPC names the proxy alone where there is one, or an IP address."""
+    """Return the gateway's address for a message.
+
+    An error of gRPC names only the proxy where there is one, or an IP address.
+    """
     host = address.rpartition(":")[0].strip("[]")
     proxy = next(filter(None, (os.environ.get(name) for name in _PROXIES)), "")
     spared = next(filter(None, (os.environ.get(name) for name in _NO_PROXIES)), "")

@@ -1,8 +1,8 @@
 """The sender's loop: find streams, give each a carrier, end when nothing is left.
 
-Streams of living processes come first: each has a carrier from the moment it is seen. What dead processes left is
-caught up a few streams at a time, newest first, so that a thousand of them cost a living run neither its heartbeats nor
-the server a thousand greetings. A stream of a dead process that cannot be sent now gives its place to the next one.
+Streams of living processes come first: each has a carrier as soon as it is found. The streams of dead processes are
+sent a few at a time, newest first, so that a thousand of them neither delay a living run's heartbeats nor send the
+server a thousand greetings at once. A dead process's stream that cannot be sent now gives its place to the next one.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 LOG = logging.getLogger("runstream.sender")
 SCAN_S = 0.1
 CATCH_UP = 8
-"""Streams of dead processes that are sent at the same time."""
+"""The most streams of dead processes that are sent at the same time."""
 _OPENED_AT_ONCE = 4
-"""Of those, how many are opened in one turn: opening one may build up to 5 MB of batches again."""
+"""The most of those that are opened in one turn: opening one may build up to 5 MB of batches again."""
 _RESCAN_S = 2.0
-"""The streams' folder is read so often although its time of change has not moved."""
+"""How often the streams' folder is read although its modification time has not changed."""
 _SETTLED_S = 1.0
-"""A folder that changed so lately may change again under the same time of change."""
+"""A folder that changed within this time may change again with the same modification time."""
 _RETRY_MAX_S = 60.0
 _SIDE_WORK_S = 0.5
-"""How often consoles are read and system metrics looked at."""
+"""How often consoles are read and system metrics checked."""
 LINGER_S = 10.0
-"""How long it waits for a next run before it ends: jobs often start several in a row."""
+"""How long the sender waits for a next run before it ends: jobs often start several runs in a row."""
 
 
 @dataclass(slots=True)
@@ -46,14 +46,14 @@ class _Waiting:
 
     folder: Path
     changed_ns: int
-    """When something was last made or removed in its folder."""
+    """The modification time of its folder, in nanoseconds since 1970."""
     not_before: float = 0.0
     delay_s: float = 0.0
     error: str = ""
 
 
 class Sender:
-    """Carries all streams of one folder. The caller holds the folder's lock, or leaves the side work out."""
+    """Sends all streams of one folder. The caller holds the folder's lock, or leaves the side work out."""
 
     def __init__(
         self,
@@ -65,10 +65,13 @@ class Sender:
         retry_s: float = 5.0,
         side_work: str = "all",
     ):
-        """`patience_s`: how long to go on trying when all trainers are gone. `retry_s`: how soon to look again at a
-        stream that cannot be opened, because another sender has it, say. `side_work`: "all": read consoles and sample
-        the system too; "leftovers": read the consoles of dead processes; "none". Only who holds the folder's lock may
-        do such work."""
+        """Make a sender that does not run yet.
+
+        `patience_s`: how long it goes on trying when all trainers are gone. `retry_s`: how soon it tries a stream again
+        that cannot be opened, such as one that another sender has. `side_work`: "all": read consoles and sample the
+        system too; "leftovers": read the consoles of dead processes; "none". Only the holder of the folder's lock may
+        do such work.
+        """
         self._spool = spool
         self._patience_s = patience_s
         self._include_offline = include_offline
@@ -81,9 +84,9 @@ class Sender:
         self._stopping = False
         self._waiting: dict[str, _Waiting] = {}
         self._unusable: dict[str, str] = {}
-        """Streams that could not be opened, and why: no reason to stay."""
+        """Streams that could not be opened, and why. The sender does not stay for them."""
         self._failed: dict[str, str] = {}
-        """Streams whose carrier ended in an exception that nobody foresaw."""
+        """Streams whose carrier ended in an unexpected exception."""
         self._catching_up: dict[str, _Waiting] = {}
         self._scanned_at = -_RESCAN_S
         self._scanned_ns = 0
@@ -93,34 +96,34 @@ class Sender:
         self._next_side_work = 0.0
         self._side_busy = False
         self.finished = 0
-        """Streams stored to their end."""
+        """The number of streams that were stored to their end."""
         self.end = "told to"
-        """Why `run()` returned."""
+        """The reason why `run()` returned."""
 
     def waiting(self) -> tuple[int, int]:
-        """Streams that are not done yet, and records read but not acked in them."""
+        """Return the number of streams that are not done, and of their records that were read but not acked."""
         return len(self._tasks) + len(self._waiting), sum(
             carrier.waiting_records for carrier in self._carriers.values()
         )
 
     def is_behind(self, name: str) -> bool:
-        """Whether the stream has records that are not stored yet, or another sender has it."""
+        """Return whether the stream has records that are not stored yet, or another sender has it."""
         carrier = self._carriers.get(name)
         return carrier is None or carrier.behind
 
     def troubles(self) -> list[str]:
-        """The last error of each stream that has one."""
+        """Return the last error of each stream that has one."""
         errors = {carrier.last_error() for carrier in self._carriers.values()}
         errors |= {waiting.error for waiting in self._waiting.values()}
         errors |= {reason for name, reason in self._failed.items() if name in self._skipped}
         return sorted(errors - {""})
 
     def stop(self) -> None:
-        """End soon, whatever is left. Any thread may call."""
+        """End soon, whatever is left. Any thread may call it."""
         self._stopping = True
 
     async def run(self) -> None:
-        """Return when nothing is left, or nothing moves and patience has ended."""
+        """Send until nothing is left, or until nothing has moved for the time of patience."""
         links = Links()
         last_busy = last_hope = time.monotonic()
         progress = (0, 0)
@@ -161,14 +164,14 @@ class Sender:
             await links.close()
 
     async def _pause(self) -> None:
-        """Until the next turn: at once when a place is free for a stream that waits."""
+        """Wait for the next turn, or until a place is free for a stream that waits."""
         if self._waiting and self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=SCAN_S, return_when=asyncio.FIRST_COMPLETED)
         else:
             await asyncio.sleep(SCAN_S)
 
     def _do_side_work(self) -> None:
-        """What the sender does for the node's processes beside sending."""
+        """Read consoles and sample the system for the node's processes."""
         now = time.monotonic()
         if self._side_work == "none" or now < self._next_side_work:
             return
@@ -179,11 +182,11 @@ class Sender:
                 needed |= self._system.turn()
             self._companions.keep_only(needed)
             self._side_busy = bool(needed)
-        except Exception:  # sending goes on whatever is wrong with sampling
+        except Exception:  # sending goes on whatever error sampling has
             LOG.exception("system metrics and consoles")
 
     def _find_new(self, links: Links) -> None:
-        """Carry what living processes write; queue what dead ones left."""
+        """Start to send streams of living processes; queue streams of dead ones."""
         now = time.monotonic()
         for folder in self._new_folders(now):
             name = folder.name
@@ -197,8 +200,10 @@ class Sender:
                     continue
 
     def _new_folders(self, now: float) -> list[Path]:
-        """Those that are neither carried nor queued, and not skipped for a while. Looks into the folder only when it
-        has changed, or a skipped one is due: hundreds of streams may lie there."""
+        """Return the folders of streams that are neither sent nor queued, and not skipped for a while.
+
+        The folder is read only when it has changed, or a skipped stream is due: hundreds of streams may be there.
+        """
         due = [name for name, until in self._skipped.items() if until <= now]
         try:
             changed_ns = self._spool.streams.stat().st_mtime_ns
@@ -214,7 +219,7 @@ class Sender:
         return [folder for folder in self._spool.stream_folders() if folder.name not in known]
 
     def _catch_up(self, links: Links) -> None:
-        """Give free places to waiting streams: newest first, for somebody may be waiting for those."""
+        """Give free places to waiting streams: newest first, because somebody may be waiting for those."""
         running = sum(carrier.idle_since_death for carrier in self._carriers.values())
         free = min(CATCH_UP - running, _OPENED_AT_ONCE)
         if free <= 0 or not self._waiting:
@@ -233,7 +238,7 @@ class Sender:
         self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
 
     def _open(self, folder: Path, links: Links) -> Carrier | None:
-        """None when the stream cannot be carried now: it is skipped for a while."""
+        """Return the carrier of a stream, or None when the stream cannot be sent now: it is skipped for a while."""
         name = folder.name
         try:
             if read_meta(folder).offline and not self._include_offline:
@@ -280,7 +285,10 @@ class Sender:
             self._skipped[name] = time.monotonic() + 5.0
 
     def _wait_again(self, carrier: Carrier, waiting: _Waiting | None, error: GivesWayError) -> None:
-        """Queue a stream anew, behind those that were not tried yet; twice as long each time that nothing moved."""
+        """Queue a stream again, behind those that were not tried yet.
+
+        The delay doubles while nothing of the stream is stored.
+        """
         if waiting is None:
             waiting = _Waiting(carrier.folder, time.time_ns())
         if carrier.moved:

@@ -1,6 +1,6 @@
-"""The spool's JSON records into the wire's messages.
+"""Conversion of the spool's JSON records into the wire's messages.
 
-The training process writes JSON, because it imports no protobuf. `{"kind": ..., ...}`; the kinds and their
+The training process writes JSON, because it imports no protobuf: `{"kind": ..., ...}`. The kinds and their
 fields are those of `Record.kind` in ingest.proto, in their JSON form.
 """
 
@@ -18,7 +18,7 @@ from runstream_proto.v1 import ingest_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A record of the spool that cannot be put on the wire, as it lay there, and why."""
+    """A record of the spool that cannot be put on the wire, with its bytes and the reason."""
 
     number: int
     data: bytes
@@ -30,14 +30,14 @@ KINDS = frozenset(field.name for field in pb.Record.DESCRIPTOR.oneofs_by_name["k
 
 
 def to_record(number: int, time_us: int, payload: dict[str, Any]) -> pb.Record:
-    """One record of the wire. Unknown kinds and fields are left out: an older sender met a newer SDK."""
+    """Return one record of the wire. Unknown kinds and fields are left out: an older sender met a newer SDK."""
     record = pb.Record(number=number, time_us=time_us)
     kind = payload.get("kind")
     if kind in KINDS:
         message = getattr(record, str(kind))
         message.SetInParent()
         value = payload.get("value", {})
-        # ParseDict takes 50 ms a megabyte of text (measured).
+        # ParseDict takes 50 ms for a megabyte of text (measured).
         long = {name: item for name, item in value.items() if type(item) is str and len(item) > _LONG_CHARACTERS}
         rest = {name: item for name, item in value.items() if name not in long} if long else value
         json_format.ParseDict(rest, message, ignore_unknown_fields=True)
@@ -48,18 +48,17 @@ def to_record(number: int, time_us: int, payload: dict[str, Any]) -> pb.Record:
 
 
 def convert(number: int, time_us: int, data: bytes) -> tuple[pb.Record, list[Any], str]:
-    """A record of the spool: what goes on the wire, the contents that it refers to, and why it is not what was logged
-    (empty: it is).
+    """Convert a record of the spool: return the wire's record, the contents that it refers to, and a problem.
 
-    What a process of an earlier version wrote with texts that are no valid Unicode is repaired. What cannot be put on
-    the wire for whatever reason becomes a `SpoolLoss`; of a start record the parts that can be are kept, because the
-    run begins with it. Never raises for what the record holds.
+    The problem says why the wire's record is not the logged one; it is empty when it is. Texts of an earlier version
+    that are no valid Unicode are repaired. A record that cannot be put on the wire becomes a `SpoolLoss`; a start
+    record keeps the parts that can be, because the run begins with it. Never raises for the content of the record.
     """
     try:
         payload = json.loads(data)
         contents = [item for item in payload.get("contents", ()) if len(item) == 3]
         return to_record(number, time_us, payload), contents, ""
-    except Exception as error:  # noqa: BLE001  # one record, whatever it is, is no reason to keep its siblings
+    except Exception as error:  # noqa: BLE001  # one bad record must not hold up the others
         return _repaired(number, time_us, data, f"{type(error).__name__}: {error}")
 
 
@@ -83,12 +82,12 @@ def _repaired(number: int, time_us: int, data: bytes, reason: str) -> tuple[pb.R
 
 
 def _what_can_be(number: int, time_us: int, payload: dict[str, Any]) -> pb.Record:
-    """A record with those of its fields that can be put on the wire."""
+    """Return a record with those of its fields that can be put on the wire."""
     record = to_record(number, time_us, {"kind": payload["kind"]})
     for name, value in payload["value"].items():
         try:
             one = to_record(number, time_us, {"kind": payload["kind"], "value": {name: value}})
-        except Exception:  # noqa: BLE001, S112  # the caller says that something was left out
+        except Exception:  # noqa: BLE001, S112  # the caller reports that a field was left out
             continue
         record.MergeFrom(one)
     return record

@@ -1,4 +1,4 @@
-"""Starting the node's sender from a training process: all that process ever knows of it."""
+"""Start the node's sender from a training process; this is all that the training process has of it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from runstream.spool.folder import SpoolFolder
 
 _started: list[subprocess.Popen[bytes]] = []
 _STARTING_S = 20.0
-"""A sender that was started so lately and lives is about to take the lock: another would only take its processor."""
+"""A living sender that was started within this time is about to take the lock: another would only use its processor."""
 _LOG_BYTES = 4 << 20
 _latest = (0.0, "")
-"""When the newest of `_started` was started, and for which folder."""
+"""The time when the newest of `_started` was started, and its folder."""
 
 
 def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
-    """Start the sender if none holds the lock. Returns whether one was started.
+    """Start the sender if none holds the lock. Return whether one was started.
 
-    Never waits: who wins the lock among several started at once stays, the others end at once.
+    Never waits: of several senders that start at once the one that wins the lock stays, the others end at once.
     Raises OSError when no process can be started.
     """
     global _latest
@@ -45,7 +45,7 @@ def ensure_sender(folder: SpoolFolder, patience_s: float) -> bool:
             stderr=log,
             env=environment,
             cwd="/",
-            start_new_session=True,  # Ctrl-C in the trainer's terminal is not for the sender
+            start_new_session=True,  # Ctrl-C in the trainer's terminal must not reach the sender
             close_fds=True,
         )
     _started.append(process)
@@ -65,14 +65,14 @@ def reap() -> None:
 
 
 def forget_children() -> None:
-    """In a forked child and at exit: the sender outlives this process on purpose, which is no leak."""
+    """Forget the senders, in a forked child and at exit: they outlive this process on purpose, which is no leak."""
     for process in _started:
         process.returncode = 0
     _started.clear()
 
 
 def _import_paths() -> list[str]:
-    """Where `runstream` and `runstream_proto` were found, for an interpreter with another sys.path."""
+    """Return the folders of `runstream` and `runstream_proto`, for an interpreter with another sys.path."""
     paths: list[str] = []
     for name in ("runstream", "runstream_proto"):
         spec = importlib.util.find_spec(name)
@@ -84,8 +84,11 @@ def _import_paths() -> list[str]:
 
 
 def _safe_paths(text: str) -> list[str]:
-    """The entries of PYTHONPATH that the sender may import from: not the trainer's current folder, where a `queue.py`
-    or `grpc/` is the user's own, and no relative entry, which would mean another folder there."""
+    """Return the entries of PYTHONPATH that the sender may import from.
+
+    The trainer's current folder is none of them, since a `queue.py` or `grpc/` there is the user's own. A relative
+    entry is none, since it would mean another folder in the sender.
+    """
     try:
         here = os.getcwd()  # noqa: PTH109  # no pathlib on the way of every start
     except OSError:

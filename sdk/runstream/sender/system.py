@@ -1,4 +1,4 @@
-"""System metrics: of the node once, of each training process once, sampled by the node's sender."""
+"""System metrics of the node and of each training process, sampled by the node's sender."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, read_meta
 
 LOG = logging.getLogger("runstream.sender")
 FIRST_AFTER_S = 2.0
-"""Short runs are sampled too, and scripts that end at once are not."""
+"""How long after its start a process is sampled first: short runs are sampled, scripts that end at once are not."""
 
 
 class SystemSampler:
-    """Samples for every live training process that asked for it. The node's own metrics go to the process of the
-    lowest rank of each run. Steps are seconds since 1970, so that a resumed run goes on where it was."""
+    """Samples every live training process that asked for it.
+
+    The node's own metrics go to the process of the lowest rank of each run. Steps are seconds since 1970, so that a
+    resumed run goes on where it was.
+    """
 
     def __init__(self, spool: SpoolFolder, companions: Companions) -> None:
         self._spool = spool
@@ -32,7 +35,7 @@ class SystemSampler:
         self._node: NodeSampler | None = None
 
     def turn(self) -> set[str]:
-        """Sample what is due. Returns the writer ids of the live processes that are sampled."""
+        """Take the samples that are due. Return the writer ids of the live processes that are sampled."""
         self._find()
         now = time.monotonic()
         due = [watched for watched in self._watched.values() if now >= watched.due]
@@ -80,10 +83,13 @@ class _Watched:
 
 
 class ProcessSampler:
-    """One process and its children (data loaders' workers)."""
+    """Samples one process and its children (data loaders' workers)."""
 
     def __init__(self, pid: int, seen_alive_at: float) -> None:
-        """`seen_alive_at`: seconds since 1970; a process that is younger is another one with the same number."""
+        """Find the process.
+
+        `seen_alive_at`: seconds since 1970; a younger process is another one with the same number.
+        """
         import psutil
 
         self._psutil = psutil
@@ -114,7 +120,7 @@ class ProcessSampler:
 
 
 class NodeSampler:
-    """The node: CPU, memory, disks, network, GPUs; in a container, against the container's limits."""
+    """Samples the node: CPU, memory, disks, network, GPUs; in a container, compared with the container's limits."""
 
     def __init__(self, gpus: Gpus | None = None) -> None:
         import psutil
@@ -126,7 +132,7 @@ class NodeSampler:
         self._rates()
 
     def sample(self) -> dict[str, float]:
-        """By name, with the unit in it. Rates are means since the sample before."""
+        """Return the values by name, with the unit in the name. Rates are means since the last sample."""
         p = self._psutil
         found: dict[str, float] = {"system/cpu_percent": p.cpu_percent()}
         limit = cgroup.cpu_limit()
@@ -148,7 +154,7 @@ class NodeSampler:
     def _rates(self) -> dict[str, float]:
         p = self._psutil
         totals: dict[str, float] = {}
-        with contextlib.suppress(Exception):  # not in every container
+        with contextlib.suppress(Exception):  # not every container has these counters
             disks = p.disk_io_counters()
             totals["system/disk_read_bytes_per_s"] = disks.read_bytes
             totals["system/disk_written_bytes_per_s"] = disks.write_bytes

@@ -1,6 +1,6 @@
 """The sender as a thread of the training process, where no process can be started (`sender="thread"`).
 
-It shares the interpreter with the training loop, and ends with it: what is left waits in the spool.
+It shares the interpreter with the training loop, and ends with it: records that are left wait in the spool.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _registered = False
 
 
 def ensure_thread(spool: SpoolFolder, patience_s: float) -> None:
-    """Start it, unless it runs, or another process is the folder's sender. Raises OSError."""
+    """Start the thread, unless it runs, or another process is the folder's sender. Raises OSError."""
     global _running, _registered
     if (_running is not None and _running.thread.is_alive()) or files.is_locked(spool.sender_lock):
         return
@@ -57,13 +57,13 @@ def ensure_thread(spool: SpoolFolder, patience_s: float) -> None:
 
 
 def stop() -> None:
-    """At exit, when the runs are finished."""
+    """Stop the thread at exit, when the runs are finished."""
     if _running is not None:
         _running.stop()
 
 
 def _forget() -> None:
-    """In a forked child: the thread is the parent's, and so is its lock."""
+    """Forget the thread in a forked child: the thread and its lock belong to the parent."""
     global _running
     if _running is not None:
         _running.lock.forget()

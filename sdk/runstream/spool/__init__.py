@@ -7,7 +7,7 @@
       streams/<writer id>/     one process writing to one run
         meta.json              which run, where to send it; never a secret
         lock                   locked (flock) for as long as the process lives
-        state                  mapped: the sender's word to the process (acked record, last error)
+        state                  the sender's report to the process (acked record, last error)
         batches                journal of batch boundaries, so that a resend is byte-identical
         00000000.seg ...       mapped: the records; a segment is deleted when all of it is acked
 

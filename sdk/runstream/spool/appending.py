@@ -1,6 +1,6 @@
-"""The spool where files are not mapped (filesystems.py says where): the same bytes, by plain writes.
+"""The spool where files are not mapped (filesystems.py says where): the same bytes, written by plain writes.
 
-Each record costs two system calls more; the promise stays: when `append` returns, the kernel has the record.
+Each record costs two system calls more; the promise holds: when `append` returns, the kernel has the record.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AppendingWriter(SpoolWriter):
 
     _files: Sequence[tuple[weakref.ref[Segment], File]] = ()
     _owed: list[tuple[Segment, int, int, int]] | None = None
-    """Claims that could not be written, and hold nothing: (segment, start, bytes, number). Readers wait for them."""
+    """Empty claims that could not be written yet: (segment, start, bytes, number). Readers wait for them."""
 
     def append_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, time_us: int) -> None:
         keyset = self._find(keys)
@@ -86,8 +86,10 @@ class AppendingWriter(SpoolWriter):
         self._close_files()
 
     def _close_files(self) -> None:
-        """Close those of segments that nobody writes to any more. (Not in a finalizer: Ctrl-C that came in there would
-        be lost.)"""
+        """Close the files of segments that no thread writes to any more.
+
+        A finalizer must not do this: Ctrl-C that came during it would be lost.
+        """
         while gone := next((one for one in self._files if one[0]() is None), None):
             self._files = [one for one in self._files if one is not gone]
             gone[1].close()

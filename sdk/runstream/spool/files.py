@@ -1,4 +1,4 @@
-"""Mapped files and locks: what both halves of the spool need of the file system."""
+"""Mapped files and locks: the functions of the file system that both halves of the spool need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runstream.errors import SpoolError
 def allocate(path: Path, size: int) -> int:
     """Create `path` with `size` allocated bytes and return its descriptor (read-write, close-on-exec).
 
-    Never sparse: on a sparse mapping a full disk is a SIGBUS in the training job.
+    The file is never sparse: on a sparse mapping a full disk is a SIGBUS in the training job.
     Raises SpoolError when the disk is full or the folder cannot be written.
     """
     try:
@@ -29,7 +29,7 @@ def allocate(path: Path, size: int) -> int:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
-            # The file system cannot allocate: write the zeros instead.
+            # The file system cannot allocate: write zeros instead.
             block = b"\0" * min(size, 1 << 16)
             for start in range(0, size, len(block)):
                 os.pwrite(fd, block[: size - start], start)
@@ -53,7 +53,7 @@ def map_new(path: Path, size: int) -> mmap.mmap:
 
 
 def map_existing(path: Path, *, writable: bool = False) -> mmap.mmap:
-    """Map a file whole. Raises OSError or ValueError (empty file)."""
+    """Map a complete file. Raises OSError or ValueError (empty file)."""
     fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
     try:
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
@@ -73,7 +73,7 @@ class FileLock:
         self._fd: int | None = None
 
     def acquire(self, patience_s: float = 0.0) -> bool:
-        """Take the lock if nobody has it within `patience_s`: `is_locked` holds it for an instant."""
+        """Take the lock if no process has it within `patience_s`: `is_locked` holds it for an instant."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + patience_s
         while True:
@@ -94,23 +94,23 @@ class FileLock:
             os.close(fd)
 
     def write_note(self, text: str) -> None:
-        """Say in the file who holds the lock, for people: `read_note`."""
+        """Write into the file who holds the lock, for people; see `read_note`."""
         assert self._fd is not None
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, text.encode(), 0)
 
     def descriptors(self) -> tuple[int, ...]:
-        """For a child process that shall hold the lock too."""
+        """Return the descriptors for a child process that must hold the lock too."""
         return () if self._fd is None else (self._fd,)
 
     def forget(self) -> None:
-        """In a forked child: drop the shared descriptor, which leaves the parent's lock in place."""
+        """Drop the shared descriptor in a forked child; the parent's lock stays."""
         self.release()
 
 
 def read_note(path: Path) -> str:
-    """What the holder of a lock wrote into its file; empty when nothing."""
+    """Return the text that the holder of a lock wrote into its file; return an empty text when there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")[:1024].strip()
     except OSError:
@@ -118,9 +118,9 @@ def read_note(path: Path) -> str:
 
 
 def is_locked(path: Path) -> bool:
-    """True when some process holds the lock file. A file that is not there is not locked.
+    """Return True when some process holds the lock file. A file that does not exist is not locked.
 
-    The lock is tried in shared mode: of two that look at the same moment neither takes the other for a holder.
+    The lock is tried in shared mode: of two processes that look at once, neither takes the other for a holder.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -1,10 +1,10 @@
-"""Which file systems the spool may be mapped on: those of a list. Everything else is appended to.
+"""The file systems on which the spool may be mapped: those of a list. On all others the spool is appended to.
 
 A mapped page is kept by the kernel and written back later. That keeps the promise of `log()` only where pages live and
 die with this machine: a network, cluster or user-space file system may write a page back too late or never, may raise
 SIGBUS when its server is gone, and many do not keep mapped pages and reads of another process coherent. There are
 dozens of such systems (NFS, SMB, Lustre, GPFS, WekaFS, JuiceFS, GlusterFS, Ceph, FSx, BeeGFS, 9p, virtiofs, anything on
-FUSE), and new ones appear under names that nobody listed. So the list is of those that are right.
+FUSE), and new ones appear under names that no list has. So the list names those that are right.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MAPPED = frozenset(
         "btrfs",  # allocated extents are written in place the first time, which is all that a segment needs
     }
 )
-"""In the kernel, on this machine's disk or in its memory. Not here on purpose: zfs and bcachefs (they copy on write,
-and what is allocated is not kept for us: a full pool shows when the page is written back, to nobody), vfat, exfat,
-ntfs3 (removable disks, which vanish), aufs and unionfs (long dead)."""
+"""File systems of the kernel, on this machine's disk or in its memory. Left out on purpose are zfs and bcachefs (they
+copy on write, and do not keep allocated space for a file: a full pool shows only when the page is written back, which
+no process sees), vfat, exfat, ntfs3 (removable disks, which vanish), aufs and unionfs (which are no longer used)."""
 _OVERLAY = "overlay"
-"""A container's root. Segments are made in its upper layer, which the kernel wants to be local: it is asked where it
-can be seen from here, and trusted where it cannot, as from within a container."""
+"""A container's root. Segments are made in its upper layer, which the kernel requires to be local. The layer is checked
+where it is visible from here, and trusted where it is not, as from within a container."""
 
 
 def may_map(folder: Path) -> bool:
-    """Whether files in `folder` may be mapped.
+    """Return whether files in `folder` may be mapped.
 
-    False where the system does not say (no /proc, as on macOS; a kernel that hides it): appending is right everywhere
-    and costs two system calls a record. `RUNSTREAM_SPOOL_IO=map` maps all the same.
+    It is False where the system does not say (no /proc, as on macOS; a kernel that hides it): appending is right
+    everywhere and costs two system calls a record. `RUNSTREAM_SPOOL_IO=map` maps all the same.
     """
     kind, options = _mount_of(folder)
     if kind != _OVERLAY:
@@ -50,14 +50,15 @@ def may_map(folder: Path) -> bool:
 
 
 def kind_of(folder: Path) -> str:
-    """The file system's name, as in `mount`; empty where the system does not say."""
+    """Return the file system's name, as in `mount`; return an empty text where the system does not say."""
     return _mount_of(folder)[0]
 
 
 def _mount_of(folder: Path) -> tuple[str, str]:
-    """Name and options of the file system; empty when it is not known.
+    """Return name and options of the file system; return empty texts where it is not known.
 
-    By the mount's id, not by the device's number: on btrfs and overlay `stat` says another than the list of mounts.
+    It is found by the mount's id, not by the device's number: on btrfs and overlay `stat` and the list of mounts
+    differ.
     """
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The spool's folder: where streams live, and what a stream says of itself."""
+"""The spool's folder: the place of the streams, and each stream's description of itself."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from runstream.spool import files
 
 META_VERSION = 1
 _BEGINNING_S = 600.0
-"""A stream that is being made has its lock within milliseconds, and its name soon after."""
+"""How old an unfinished stream must be to be deleted: a new one has its lock within milliseconds, and its name soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamMeta:
-    """Which run a stream belongs to and where it goes. Holds no secret: the key is named by its prefix."""
+    """The run of a stream and the server it goes to. It holds no secret: the key is named by its prefix."""
 
     writer_id: str
     base_url: str
@@ -28,7 +28,7 @@ class StreamMeta:
     """host:port"""
     gateway_tls: bool
     key_prefix: str
-    """Of the API key to send with; empty: whatever key is known for `base_url`."""
+    """The prefix of the API key to send with; if it is empty, any key that is known for `base_url`."""
     team: str
     project: str
     run: str
@@ -37,13 +37,14 @@ class StreamMeta:
     resume: str
     """allow | never | must"""
     offline: bool
-    """Sent by `runstream sync` only."""
+    """True when only `runstream sync` sends the stream."""
     helper: bool
-    """A forked child of the process that has the run (a data loader's worker, say): its end says nothing of the run."""
+    """True for a forked child of the process that has the run (such as a data loader's worker): its end does not end
+    the run."""
     system: bool
-    """Made by the sender: system metrics and console lines of a process or node, not by the training code."""
+    """True for a stream that the sender made: it has system metrics and console lines, not values of training code."""
     system_interval_s: float
-    """How often the sender samples what this process and its node do; 0: never."""
+    """How often the sender samples system metrics of this process and its node; 0: never."""
     created_us: int
     pid: int
     host: str
@@ -69,7 +70,7 @@ class SpoolFolder:
             files.private_folder(path)
 
     def stream_folders(self) -> Iterator[Path]:
-        """Folders of complete streams (one being made has a name that starts with a dot)."""
+        """Yield the folders of complete streams (the name of an incomplete one starts with a dot)."""
         try:
             entries = sorted(os.scandir(self.streams), key=lambda entry: entry.name)
         except FileNotFoundError:
@@ -84,7 +85,7 @@ def write_meta(folder: Path, meta: StreamMeta) -> None:
 
 
 def read_meta(folder: Path) -> StreamMeta:
-    """Raises SpoolError when the file is missing, broken or from a newer SDK."""
+    """Read a stream's description. Raises SpoolError when the file is missing, broken or from a newer SDK."""
     path = folder / "meta.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -98,13 +99,13 @@ def read_meta(folder: Path) -> StreamMeta:
 
 
 def is_alive(folder: Path) -> bool:
-    """True while the process that writes the stream lives."""
+    """Return True while the process that writes the stream lives."""
     return files.is_locked(folder / "lock")
 
 
 @contextlib.contextmanager
 def beginning(hidden: Path) -> Iterator[None]:
-    """While a stream is made under its hidden name: what fails leaves nothing behind."""
+    """Delete the hidden folder when the block, which makes a stream there, fails."""
     try:
         yield
     except BaseException:
@@ -115,7 +116,7 @@ def beginning(hidden: Path) -> Iterator[None]:
 
 
 def remove_beginnings(spool: SpoolFolder) -> None:
-    """Delete what processes left that died while they made a stream: nothing was ever logged there."""
+    """Delete the folders of processes that died while they made a stream: nothing was ever logged there."""
     import shutil
 
     for hidden in spool.streams.glob(".new-*"):
@@ -126,7 +127,7 @@ def remove_beginnings(spool: SpoolFolder) -> None:
 
 
 def remove_stream(folder: Path) -> None:
-    """Delete a stream that is acked to its end: first out of sight, so that nobody opens half of it."""
+    """Delete a stream that is acked to its end. It is hidden first, so that no process opens half of it."""
     hidden = folder.with_name(f".done-{folder.name}")
     folder.rename(hidden)
     import shutil

@@ -40,11 +40,12 @@ SEGMENT_HEADER = struct.Struct("@8sIIQQq")
 """magic, header bytes, dropped points, segment index, segment bytes, created (microseconds since 1970)"""
 U32 = struct.Struct("@I")
 DROPPED_OFFSET = 12
-"""u32 in the header: points that the process had to give up so far, as far as it said so."""
+"""u32 in the header: the points that the process has reported as given up so far."""
 POINTS_OFFSET = 40
-"""u64 in the header: scalar points in the segments before this one."""
+"""u64 in the header: the number of scalar points in the segments before this one."""
 RECORDS_OFFSET = 56
-"""u64 in the header: records numbered in the segments before this one. Both tell what a dropped one held."""
+"""u64 in the header: the number of records in the segments before this one. Both numbers show what a dropped segment
+held."""
 SEALED_OFFSET = 48
 """u64 in the header: 0 while the segment is written to, else the offset where its records end."""
 
@@ -53,27 +54,30 @@ KIND_KEYSET = 2
 KIND_JSON = 3
 
 FIRST_SEGMENT_BYTES = 1 << 20
-"""Small, because most runs are: allocated whole, so that a full disk is an error here and no SIGBUS later."""
+"""The size of the first segment: small, because most runs are small. It is allocated at once, so that a full disk is an
+error here and no SIGBUS later."""
 SEGMENT_BYTES = 8 << 20
-"""Later ones: rolled every 60,000 rows of 10 metrics."""
+"""The size of later segments, which hold 60,000 rows of 10 metrics."""
 RESERVE_BYTES = 4096
-"""At each segment's end, for the finish record: a run ends in order although its disk is full."""
+"""Bytes that each segment reserves at its end for the finish record: a run ends properly although its disk is full."""
 MAX_KEYS_PER_ROW = 8192
 """A wider dict becomes several rows, so that a row with its names fits in a batch."""
 MAX_JSON_BYTES = 3 << 20
-"""One record must fit in a batch, which the gateway bounds at 4 MiB."""
+"""The most bytes of a JSON record: it must fit in a batch, which the gateway bounds at 4 MiB."""
 
 LAST_BYTES = 2048
-"""Kept for the finish record when the stream is shut: it is written once what was claimed before it is there."""
+"""Bytes that are kept for the finish record when the stream is shut; it is written once the claims before it are
+filled."""
 
 STOP_ORDER = "stop.json"
-"""Beside the state page, where a stop is requested: `cause` and `reason`. Written before the page says so."""
+"""The file beside the state page with `cause` and `reason` of a stop; it is written before the page requests the
+stop."""
 STATE_BYTES = 4096
 STATE = struct.Struct("@8sQQQQQ")
 """magic, acked record, acked batch, rejected batches, stop requested (0 or 1), sender's beat (us since 1970)"""
 STATE_MAGIC = b"RSSTATE1"
 STATE_TEXT_OFFSET = 256
-"""u32 byte count and UTF-8: the last error that the sender saw, empty when all is well."""
+"""u32 byte count and UTF-8: the last error that the sender saw; it is empty when there is none."""
 STATE_TEXT_BYTES = 1024
 
 
@@ -86,7 +90,7 @@ class Place:
 
 
 def padded(length: int) -> int:
-    """`length` rounded up to a multiple of 8."""
+    """Return `length` rounded up to a multiple of 8."""
     return (length + 7) & ~7
 
 

@@ -1,4 +1,4 @@
-"""Places of a segment that were claimed and not filled."""
+"""The places of a segment that were claimed and not filled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from runstream.spool import format
 from runstream.spool.segment import Segment
 
 _VOID_BYTES = format.PREFIX.size + format.SIZED.size
-"""The smallest record: one that holds nothing."""
+"""The size of the smallest record, which is empty."""
 
 
 class Hole:
-    """Bytes that were claimed and not filled, between records that are there."""
+    """Bytes that were claimed and not filled, between records that are filled."""
 
     __slots__ = ("end", "first_number", "numbers", "start")
 
@@ -22,10 +22,10 @@ class Hole:
         self.end = end
         self.first_number = 0
         self.numbers = 0
-        """How many numbers are missing there; 0: a key list's definition, which has none."""
+        """The number of record numbers that are missing there; 0 for a key list's definition, which has no number."""
 
     def records(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (start, bytes, number) of the records to fill it with."""
+        """Yield (start, bytes, number) of the records that fill the hole."""
         start = self.start
         for position in range(self.numbers - 1):
             yield start, _VOID_BYTES, self.first_number + position
@@ -55,7 +55,7 @@ def walk(segment: Segment, end: int, records: int) -> tuple[int, list[Hole]]:
 
 
 def _number(holes: list[Hole], first: int, following: int) -> list[Hole]:
-    """Share the missing numbers `first` to `following` - 1 out to the holes between two records that have numbers."""
+    """Assign the missing numbers `first` to `following` - 1 to the holes between two records that have numbers."""
     for hole in holes:
         hole.first_number = first
         hole.numbers = min(following - first, (hole.end - hole.start) // _VOID_BYTES)
@@ -64,7 +64,7 @@ def _number(holes: list[Hole], first: int, following: int) -> list[Hole]:
 
 
 def _next_record(view: mmap.mmap | bytearray, start: int, end: int) -> int:
-    """Where the first whole record from `start` on begins; `end` when none does."""
+    """Return where the first complete record from `start` on begins; return `end` when there is none."""
     for offset in range(start, end - 32, 8):
         checksum, length = format.PREFIX.unpack_from(view, offset)
         fits = 24 <= length <= end - offset - 8 and not length & 7

@@ -1,4 +1,4 @@
-"""The journal of batch boundaries: written before a batch is sent, so that a resend is byte-identical.
+"""The journal of batch boundaries: it is written before a batch is sent, so that a resend is byte-identical.
 
 A sender that dies and its successor, or a stream that reconnects, build the same batch from the same records.
 """
@@ -16,13 +16,13 @@ from runstream.spool.format import Place
 
 KIND_RECORDS = 1
 KIND_HEARTBEAT = 2
-"""Covers no record: says that the process lives."""
+"""A batch that covers no record, and says that the process lives."""
 KIND_CRASHED = 3
-"""Covers one record, the finish record that the process never wrote."""
+"""A batch that covers one record, the finish record that the process never wrote."""
 KIND_LOST = 4
-"""Covers records that will never come: dropped by the process, or damaged. Its points are those lost."""
+"""A batch that covers records that will never come: dropped by the process, or damaged. Its points are those lost."""
 KIND_UNFINISHED = 5
-"""Covers records whose `log()` had not returned when the process ended."""
+"""A batch that covers records whose `log()` had not returned when the process ended."""
 
 _BODY = struct.Struct("@IIQQQQQQq")
 _CRC = struct.Struct("@Q")
@@ -38,17 +38,17 @@ class Entry:
     first_record: int
     last_record: int
     end: Place
-    """Where the batch's records end in the spool."""
+    """The place where the batch's records end in the spool."""
     points_total: int
-    """Scalar points of the stream up to and with this batch."""
+    """The number of scalar points of the stream up to and with this batch."""
     time_us: int
-    """When the batch was cut, microseconds since 1970."""
+    """The time when the batch was cut, in microseconds since 1970."""
     finished: bool = False
-    """The stream's finish record is in this batch or an earlier one."""
+    """True when the stream's finish record is in this batch or an earlier one."""
 
 
 class Journal:
-    """Append-only; a torn last entry (power loss) is dropped, its batch is cut anew."""
+    """The append-only journal. A torn last entry (power loss) is dropped, and its batch is cut anew."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,7 +57,7 @@ class Journal:
         self._load()
 
     def append(self, entry: Entry) -> None:
-        """Raises OSError when the disk is full: nothing is written then."""
+        """Append an entry. Raises OSError when the disk is full: nothing is written then."""
         body = _BODY.pack(
             entry.kind,
             int(entry.finished),
@@ -70,7 +70,7 @@ class Journal:
             entry.time_us,
         )
         data = body + _CRC.pack(zlib.crc32(body))
-        if os.pwrite(self._fd, data, self._bytes) != len(data):  # over half an entry a later one would be written
+        if os.pwrite(self._fd, data, self._bytes) != len(data):  # the next entry overwrites the part that was written
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._bytes += len(data)
         self.entries.append(entry)

@@ -1,4 +1,4 @@
-"""How much disk a stream may use, and what happens when that, or the disk, is full."""
+"""How much disk a stream may use, and what happens when the quota or the disk is full."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ _PAUSE_S = 0.02
 
 
 class SpoolFullError(SpoolError):
-    """The stream uses all the disk it may; what was to be written is not."""
+    """The stream uses all the disk that it may use: the record is not written."""
 
 
 @dataclass(slots=True)
 class Quota:
-    """Asked by the writer when it needs a new segment, 8 MB at a time.
+    """The disk quota of a stream; the writer asks it when it needs a new segment, 8 MB at a time.
 
-    `block` waits for the sender to free one; `drop_oldest` gives up the oldest that is not sent (the sender finds
-    the gap and reports what it held); `drop_new` gives up what is logged (the caller counts it).
+    `block` waits for the sender to free a segment; `drop_oldest` gives up the oldest segment that is not sent (the
+    sender finds the gap and reports what it held); `drop_new` gives up new values (the caller counts them).
     """
 
     limit_bytes: int
     when_full: str
     waiting: Callable[[], None] = field(default=lambda: None)
-    """Called about every second while blocked, to see to the sender."""
+    """The function that is called about every second while blocked, to restart the sender if it died."""
     dropped_bytes: int = 0
-    """Of segments given up by drop_oldest."""
+    """The bytes of the segments that drop_oldest gave up."""
 
     def make_room(self, folder: Path, current: int, size: int, ended: Callable[[], bool] = lambda: False) -> None:
-        """Return when a segment of `size` bytes fits, or when `ended()`: nobody needs it then. Raises SpoolFullError
-        (drop_new)."""
+        """Return when a segment of `size` bytes fits, or when `ended()`: no segment is needed then.
+
+        Raises SpoolFullError (drop_new).
+        """
         last_said = time.monotonic()
         while not ended():
             segments = _segments(folder)
@@ -49,13 +51,15 @@ class Quota:
                 )
             if self.when_full == "drop_oldest":
                 if not self._drop_oldest(segments, current):
-                    return  # nothing but the segment being written: go on, one segment over
+                    return  # only the current segment is left: go on, one segment over the quota
                 continue
             last_said = self._pause(last_said)
 
     def make_media_room(self, folder: Path, size: int, ended: Callable[[], bool]) -> None:
-        """Return when a file of `size` bytes fits beside those that wait in `folder`, or when `ended()`. Only `block`
-        waits: records refer to files, so that none is given up. Raises SpoolFullError."""
+        """Return when a file of `size` bytes fits beside those that wait in `folder`, or when `ended()`.
+
+        Only `block` waits: records refer to files, so that no file is given up. Raises SpoolFullError.
+        """
         last_said = time.monotonic()
         while not ended():
             waiting = _bytes_in(folder)
@@ -74,7 +78,7 @@ class Quota:
         return time.monotonic()
 
     def wait(self) -> bool:
-        """The disk is full: wait a moment where that is wanted. False where it is not."""
+        """Wait a moment for a full disk, where the policy is to wait. Return False where it is not."""
         if self.when_full != "block":
             return False
         time.sleep(0.5)
@@ -82,7 +86,7 @@ class Quota:
         return True
 
     def found_room(self, folder: Path, current: int, error: SpoolError) -> bool:
-        """The disk itself is full: True to try again, after having waited or dropped; False to give up."""
+        """Wait or drop a segment when the disk itself is full. Return True to try again, False to give up."""
         if self.when_full == "drop_oldest":
             return self._drop_oldest(_segments(folder), current)
         return self.wait()
@@ -99,17 +103,17 @@ class Quota:
 def _bytes_in(folder: Path) -> int:
     total = 0
     for entry in os.scandir(folder):
-        with contextlib.suppress(FileNotFoundError):  # sent and deleted meanwhile
+        with contextlib.suppress(FileNotFoundError):  # it was sent and deleted meanwhile
             total += entry.stat().st_size
     return total
 
 
 def _segments(folder: Path) -> list[tuple[int, Path, int]]:
-    """(index, path, bytes) of the segments that are there, oldest first."""
+    """Return (index, path, bytes) of the segments that exist, oldest first."""
     found = []
     for path in folder.glob("*.seg"):
         try:
             found.append((int(path.stem), path, path.stat().st_size))
         except (FileNotFoundError, ValueError):
-            continue  # sent and deleted meanwhile
+            continue  # it was sent and deleted meanwhile
     return sorted(found)

@@ -1,4 +1,4 @@
-"""The sender's half of the spool: reads records behind a process that may still be writing."""
+"""The sender's half of the spool: it reads records of a process that may still be writing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _VALUES_OFFSET = format.ROW_HEAD_BYTES
 
 
 class Sink(Protocol):
-    """Takes records one at a time, in order. `False` from `row` or `json`: enough, this one was not taken."""
+    """Takes records one at a time, in order.
+
+    `row` and `json` return False for a record that they do not take any more.
+    """
 
     def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool: ...
 
@@ -33,21 +36,21 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Damage:
-    """What could not be read."""
+    """The records and segments that could not be read."""
 
     records: int = 0
-    """Records whose checksum did not match."""
+    """The number of records whose checksum did not match."""
     segments: int = 0
-    """Segments given up before their end, or missing."""
+    """The number of segments that were given up before their end, or are missing."""
     unfinished: int = 0
-    """Records that were claimed and whose length word was never written: `log()` had not returned when the process
-    ended. No damage."""
+    """The number of records that were claimed and never filled: their `log()` had not returned when the process ended.
+    They are no damage."""
     at_end: bool = False
-    """The last that was read was damage: no later record's number tells what is missing."""
+    """True when damage was read last, so that no later record's number tells how many are missing."""
 
 
 class SpoolReader:
-    """Reads one stream from a place on. Not thread-safe; one reader a stream."""
+    """Reads one stream from a place on. It is not thread-safe; each stream has one reader."""
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
@@ -67,18 +70,20 @@ class SpoolReader:
         return Place(self._segment, self._offset)
 
     def points_before(self, record: int) -> int | None:
-        """Points logged up to `record`, if that is the last record before a segment that was opened lately."""
+        """Return the points logged up to `record`, if a segment that was opened recently begins after it; else None."""
         return self._headers.get(record)
 
     def dropped_points(self) -> int:
-        """Points that the process gave up, as the last segment that is there says. Of a dead process it does not
-        change any more."""
+        """Return how many points the process gave up, as the last segment that exists says.
+
+        The number of a dead process no longer changes.
+        """
         indices = [int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdigit()]
         try:
             with (self._folder / format.segment_name(max(indices))).open("rb") as file:
                 header = file.read(format.HEADER_BYTES)
             return int(format.U32.unpack_from(header, format.DROPPED_OFFSET)[0])
-        except (OSError, ValueError, struct.error):  # none is there, or none that can be read
+        except (OSError, ValueError, struct.error):  # there is no segment, or none that can be read
             return 0
 
     def close(self) -> None:
@@ -92,10 +97,10 @@ class SpoolReader:
             self._map = None
 
     def drain(self, sink: Sink, until: Place | None = None, *, dead: bool = False) -> bool:
-        """Hand records to `sink` until it has enough, `until` is reached, or nothing more is there.
+        """Pass records to `sink` until it has enough, `until` is reached, or no more are there.
 
-        `dead`: the process that wrote is gone, so what is a hole now will stay one, and is stepped over.
-        Returns True when it stopped because nothing more is there now.
+        `dead`: the process that wrote is gone, so a hole stays a hole, and is stepped over.
+        Returns True when it stopped because no more records are there now.
         """
         while True:
             if self._map is None and not self._open():
@@ -115,29 +120,32 @@ class SpoolReader:
             if self._offset < sealed and not dead:
                 return True  # another thread of the process is about to fill the hole
             if self._offset < sealed:
-                self.damage.unfinished += 1  # zeros where a record should be, and nothing behind them
+                self.damage.unfinished += 1  # there are zeros where a record should be, and nothing after them
             following = self._next_segment()
             if following is None:
                 return True  # sealed by finish(): the end of the stream
             self._go_to(following)
 
     def at_end(self) -> bool:
-        """True when the stream was sealed by its process and all of it was read."""
+        """Return True when the process has sealed the stream and all of it was read."""
         if self._map is None and not self._open():
             return False
         sealed = self._sealed_at()
         return bool(sealed) and self._offset >= sealed and self._next_segment() is None
 
     def _cut_off(self) -> bool:
-        """Whether the file was truncated: it is shorter than its header says, or was cut under the mapping, where zeros
-        of our own are in the place of what is gone."""
+        """Return whether the file was truncated.
+
+        It is shorter than its header says, or was cut under the mapping, where the guard has put zeros in place of its
+        pages.
+        """
         if self._guard is not None and self._guard.broken:
             return True
         assert self._map is not None
         return len(self._map) < int(format.SEGMENT_HEADER.unpack_from(self._map, 0)[4])
 
     def _give_up_rest(self) -> int:
-        """Count the truncated segment as damage, once, and read it as one that ends here. Returns where."""
+        """Count the truncated segment as damage, once. Return the place where it is now taken to end."""
         if self._searched != (self._segment, -1):
             self._searched = (self._segment, -1)
             self.damage.segments += 1
@@ -145,14 +153,14 @@ class SpoolReader:
         return self._offset
 
     def _next_segment(self) -> int | None:
-        """The segment after this one: the next number, or a later one where the process dropped some."""
+        """Return the segment after this one: the next number, or a later one where the process dropped some."""
         if (self._folder / format.segment_name(self._segment + 1)).exists():
             return self._segment + 1
         later = [int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdigit()]
         return min((index for index in later if index > self._segment), default=None)
 
     def _look_again(self) -> None:
-        """Where files cannot be mapped: read the segment anew when it has changed."""
+        """Read the segment anew when it has changed, where files cannot be mapped."""
         if isinstance(self._map, bytes):
             path = self._folder / format.segment_name(self._segment)
             try:
@@ -168,7 +176,7 @@ class SpoolReader:
             self._view = memoryview(data)
 
     def _step_over_hole(self, sealed: int) -> bool:
-        """Find the next whole record behind zeros: its checksum tells. False when there is none."""
+        """Find the next complete record after zeros, by its checksum. Return False when there is none."""
         start, end = self._offset + 8, min(sealed or len(self._view), len(self._view))
         if start >= end or self._searched == (self._segment, start):
             return False
@@ -182,7 +190,7 @@ class SpoolReader:
         return True
 
     def _next_whole(self, start: int, end: int) -> int | None:
-        """Where the first record from `start` on begins whose checksum fits."""
+        """Return the place of the first record from `start` on whose checksum matches."""
         view = self._view
         end = min(end, len(view))
         rest = bytes(view[start:end]).rstrip(b"\0")
@@ -203,12 +211,12 @@ class SpoolReader:
             following = self._next_segment()
             if following is None:
                 return False
-            self._go_to(following)  # dropped by the process: its disk was full
+            self._go_to(following)  # the process dropped this segment, because its disk was full
             return self._open()
         except ValueError:
             return False
         except OSError:
-            mapped = path.read_bytes()  # a file system that cannot map
+            mapped = path.read_bytes()  # the file system cannot map
             self._stamp = (0, 0)
         if len(mapped) < format.HEADER_BYTES or mapped[0:8] != format.MAGIC:
             if isinstance(mapped, mmap.mmap):
@@ -238,7 +246,7 @@ class SpoolReader:
         return int(_u64(self._map, format.SEALED_OFFSET)[0])
 
     def _load_keysets(self) -> None:
-        """Read the key lists in front of the place where reading resumes."""
+        """Read the key lists before the place where reading resumes."""
         offset, end = format.HEADER_BYTES, self._offset
         while offset < end:
             length = _prefix(self._view, offset)[1]
@@ -254,10 +262,10 @@ class SpoolReader:
             self._keysets[ident] = tuple(data.decode("utf-8", "surrogatepass").split("\0"))
 
     def _drain_segment(self, sink: Sink, until: Place | None, dead: bool) -> bool:
-        """True when the segment has no further record now; False when the sink or `until` ended it."""
+        """Return True when the segment has no further record now, False when the sink or `until` ended it."""
         view = self._view
         end = len(view)
-        stop = max(end, self._offset) + 1  # the end of a truncated segment that was given up lies behind the file's
+        stop = max(end, self._offset) + 1  # a truncated segment that was given up ends after the end of its file
         if until is not None and until.segment <= self._segment:
             stop = until.offset if until.segment == self._segment else 0
         offset = self._offset
@@ -276,11 +284,11 @@ class SpoolReader:
             after = body + length
             torn = after > end or length & 7 or length < 24
             if torn or (_crc32(view[body:after]) != checksum and (dead or not _settles(view, offset, after))):
-                # A flipped bit, perhaps in the length: the next record whose checksum fits is the next one.
+                # A bit has flipped, perhaps in the length: reading goes on at the next record whose checksum matches.
                 following = self._next_whole(offset + 8, self._sealed_at() or end)
                 if following is None and torn and not dead:
                     self._offset = offset
-                    return True  # more may come behind it
+                    return True  # more records may follow it
                 self.damage.records += 1
                 self.damage.at_end = damaged = True
                 if following is None and torn:
@@ -315,8 +323,10 @@ class SpoolReader:
 
 
 def _settles(view: memoryview, offset: int, after: int) -> bool:
-    """Whether a record that did not match its checksum does a moment later: on processors that do not keep the order of
-    stores (ARM), the length may be seen before the payload that was written before it."""
+    """Return whether a record matches its checksum a moment later.
+
+    Processors that do not keep the order of stores (ARM) may show the length before the payload that was written first.
+    """
     for _ in range(5):
         time.sleep(0.001)
         if _crc32(view[offset + 8 : after]) == _prefix(view, offset)[0]:

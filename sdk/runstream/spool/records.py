@@ -1,4 +1,4 @@
-"""What the writer puts into a segment's bytes, and reads back from them."""
+"""The records that the writer puts into a segment's bytes, and reads back from them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from runstream.spool.segment import Segment
 
 
 class Missing:
-    """Points of one segment that were claimed and are not there."""
+    """The points of one segment that were claimed and are not there."""
 
     __slots__ = ("given_up", "settled")
 
     def __init__(self) -> None:
         self.given_up: list[int] = []
-        """By those who had claimed them."""
+        """The points that the threads that had claimed them gave up."""
         self.settled: int | None = None
-        """All of them, as counted at the stream's end; what others note after that is in it."""
+        """The number of all of them, counted at the stream's end; it includes later additions to `given_up`."""
 
     @property
     def points(self) -> int:
@@ -26,7 +26,7 @@ class Missing:
 
 
 def sized_record(kind: int, ident: int, number: int, time_us: int | None, data: bytes, span: int) -> bytes:
-    """A whole record of `span` bytes."""
+    """Return a complete record of `span` bytes."""
     record = bytearray(span)
     time_us = time.time_ns() // 1000 if time_us is None else time_us
     format.SIZED.pack_into(record, format.PREFIX.size, kind, ident, number, time_us, len(data))
@@ -38,12 +38,12 @@ def sized_record(kind: int, ident: int, number: int, time_us: int | None, data: 
 
 
 def definition_span(keys: tuple[str, ...]) -> int:
-    """At most how many bytes the definition of a key list takes."""
+    """Return the largest number of bytes that the definition of a key list takes."""
     return format.PREFIX.size + format.padded(format.SIZED.size + sum(4 * len(key) + 1 for key in keys))
 
 
 def last_rows(segment: Segment) -> dict[str, float]:
-    """Each key's value in the last row that had it, as far as one segment knows."""
+    """Return each key's value in the last row that had it, as far as one segment has it."""
     values: dict[str, float] = {}
     for keyset in sorted(segment.keysets.values(), key=lambda one: one.last):
         if keyset.last:
@@ -53,6 +53,6 @@ def last_rows(segment: Segment) -> dict[str, float]:
 
 
 def split_keys(keys: Sequence[str]) -> list[tuple[str, ...]]:
-    """Key lists of at most MAX_KEYS_PER_ROW, in order."""
+    """Return key lists of at most MAX_KEYS_PER_ROW, in order."""
     width = format.MAX_KEYS_PER_ROW
     return [tuple(keys[start : start + width]) for start in range(0, len(keys), width)]

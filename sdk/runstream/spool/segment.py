@@ -1,4 +1,4 @@
-"""One file of the spool while its process writes to it."""
+"""One file of the spool, while its process writes to it."""
 
 from __future__ import annotations
 
@@ -32,24 +32,27 @@ class Keyset:
     )
 
     def __init__(self, keys: tuple[str, ...], ident: int, segment: Segment) -> None:
-        """`ident`: where the definition lies in the segment, which no other definition shares."""
+        """Prepare to pack rows of these keys.
+
+        `ident` is the place of their definition in the segment, which is unique there.
+        """
         self.keys = keys
         self.ident = ident
         self.segment = segment
-        """Another segment does not know these keys."""
+        """The segment of the definition; another segment does not know these keys."""
         self.count = len(keys)
         self.head = Struct("@II").pack(format.KIND_ROW, ident)
         self.layout = Struct(f"@8sQqq{self.count}d")
-        """A row: `head` (kind and keyset; bytes are copied sooner than numbers), number, time, step, values."""
+        """The layout of a row: `head` (kind and keyset, as bytes, which is faster), number, time, step, values."""
         self.pack = self.layout.pack
         self.size = self.layout.size
         self.length = Struct("@I").pack(self.size)
         self.fill = Struct(f"@{format.PREFIX.size}x{self.size}s").pack_into
-        """Copy a row's bytes behind its prefix. (Faster than to assign a slice.)"""
+        """Copies a row's bytes after its prefix. (It is faster than to assign a slice.)"""
         self.span = format.PREFIX.size + self.size
-        """Bytes that a row takes in the segment."""
+        """The number of bytes that a row takes in the segment."""
         self.last = 0
-        """Where the last row of these keys lies; 0: there is none yet."""
+        """The offset of the last row of these keys; 0 while there is none."""
 
 
 class Segment(Chain):
@@ -79,42 +82,45 @@ class Segment(Chain):
         self.size = size
         self.mapped = mapped
         self.view = memoryview(mapped)
-        """Through it the records are filled, until `revoke()`."""
+        """The view through which records are filled, until `revoke()`."""
         self.hidden = hidden
-        """Its file's name until the chain before leads to it; None: its own name."""
+        """The file's name until the chain before leads to it; None once it has its own name."""
         self.file = file
-        """Where files are not mapped: what is written to."""
+        """The file to write to, where files are not mapped."""
         self.records_before = 0
         self.points_before = 0
-        """What the stream has in the segments before."""
+        """The numbers of records and points in the segments before."""
         self.keysets: dict[tuple[str, ...], Keyset] = {}
         self.suspect = False
-        """A record that was just filled may not be there after all: look again."""
+        """True when a record that was just filled may be missing, and must be checked."""
         self.broken = False
-        """Its file was truncated under the mapping: what is written here is kept by nobody."""
+        """True when its file was truncated under the mapping: bytes that are written here are in no file."""
         self.revoked = False
-        """Only who ended the stream writes here any more."""
+        """True when only the thread that ended the stream may write here."""
 
     def begin_behind(self, records: int, points: int) -> None:
-        """Prepare to be the successor of a segment that ends with these counts. Nobody may know this segment yet."""
+        """Prepare to follow a segment that ends with these numbers. No other thread may know this segment yet."""
         self.records_before, self.points_before = records, points
         self.begin(records, points)
 
     def note_broken(self) -> None:
-        """Take no more records. Called within the handler of SIGBUS."""
+        """Take no more records. The handler of SIGBUS calls this."""
         self.broken = self.suspect = True
         self.limit = 0
 
     def revoke(self) -> None:
-        """Let `view` refuse to be written to, with TypeError or ValueError: what is not filled now stays so until the
-        caller fills it. A record that is being copied at this moment is filled first. Raises OSError."""
+        """Let `view` refuse every write, with TypeError or ValueError.
+
+        A claim that is empty now stays empty until the caller fills it. A record that is being copied at this moment is
+        filled first. Raises OSError.
+        """
         self.revoked = True
         deadline = time.monotonic() + _RELEASE_S
         while True:
             try:
                 self.view.release()
                 break
-            except (BufferError, SystemError):  # in use, where no interpreter lock keeps others away
+            except (BufferError, SystemError):  # in use, where no interpreter lock excludes other threads
                 if time.monotonic() > deadline:
                     break  # the free-threaded prototype of CPython loses count of its users
                 time.sleep(0)
@@ -122,7 +128,7 @@ class Segment(Chain):
             self.file.revoke()
 
     def write_header(self) -> None:
-        """Say what came before. May be repeated."""
+        """Write the numbers of the segments before into the header. The call may be repeated."""
         format.SEGMENT_HEADER.pack_into(
             self.mapped, 0, format.MAGIC, format.HEADER_BYTES, 0, self.index, self.size, time.time_ns() // 1000
         )
@@ -132,14 +138,14 @@ class Segment(Chain):
             self.file.write_last(self.mapped[: format.HEADER_BYTES], 0)
 
     def write_dropped(self, points: int) -> None:
-        """Say how many points the process has given up so far."""
+        """Write how many points the process has given up so far."""
         format.U32.pack_into(self.mapped, format.DROPPED_OFFSET, min(points, 2**32 - 1))
         if self.file is not None:
             place = format.DROPPED_OFFSET
             self.file.write_last(self.mapped[place : place + 4], place)
 
     def seal(self, end: int) -> None:
-        """Say where the records end: none follows. May be repeated."""
+        """Write where the records end; none follows. The call may be repeated."""
         format.U64.pack_into(self.mapped, format.SEALED_OFFSET, end)
         if self.file is not None:
             place = format.SEALED_OFFSET
@@ -147,7 +153,7 @@ class Segment(Chain):
 
 
 class File:
-    """The descriptor of a segment that is not mapped. Whoever opened it closes it when nobody writes there any more."""
+    """The descriptor of a segment that is not mapped. Its opener closes it when no thread writes to it any more."""
 
     __slots__ = ("_fd", "_last_fd")
 
@@ -156,16 +162,18 @@ class File:
         self._last_fd = fd
 
     def write(self, data: memoryview | bytes | bytearray, offset: int) -> None:
-        """Write all of it; to nowhere once the file is revoked. Raises OSError."""
+        """Write all of the data, or write it nowhere once the file is revoked. Raises OSError."""
         _write(self._fd, data, offset)
 
     def write_last(self, data: memoryview | bytes | bytearray, offset: int) -> None:
-        """Write all of it, also when the file is revoked. Raises OSError."""
+        """Write all of the data, also when the file is revoked. Raises OSError."""
         _write(self._last_fd, data, offset)
 
     def revoke(self) -> None:
-        """Let the descriptor that others may be about to write to lead nowhere, and keep one of the caller's own. What
-        is in the kernel at this moment is written. Raises OSError."""
+        """Let the descriptor of other threads lead nowhere, and keep one for the caller.
+
+        A write that is in the kernel at this moment is completed. Raises OSError.
+        """
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
             self._last_fd = os.dup(self._fd)
@@ -174,7 +182,7 @@ class File:
             os.close(nowhere)
 
     def close(self) -> None:
-        """Close it. Nobody may be writing."""
+        """Close the file. No thread may be writing."""
         for fd in {self._fd, self._last_fd}:
             os.close(fd)
 

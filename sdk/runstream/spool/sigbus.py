@@ -1,23 +1,23 @@
 """A segment that is truncated or vanishes under its mapping must not kill the process that has it mapped.
 
-Touching a mapped page that its file has no more raises SIGBUS, which ends the process. While a mapping is guarded, a
+Touching a mapped page that its file no longer has raises SIGBUS, which ends the process. While a mapping is guarded, a
 handler puts zero pages of its own in that place, from the page that was touched to the mapping's end, notes it
-(`Guard.broken`), and lets the instruction run again. What is written there is in no file: who writes must look at
-`broken` after filling a record, and append it again elsewhere. Who reads sees zeros.
+(`Guard.broken`), and lets the instruction run again. Bytes that are written there are in no file: a writer must read
+`broken` after filling a record, and append the record again elsewhere. A reader sees zeros.
 
-How. The handler is a callback of ctypes, installed with the C library's `sigaction` when the first mapping is guarded.
-Faults on our mappings are synchronous and happen at known points: in `struct.pack_into`, a copy to a memoryview, or
-`zlib.crc32`, in a thread of Python's. There Python code may run. A fault anywhere else is not ours: the handler puts
-back whatever was installed before, and returns; the instruction faults again and meets that one, or ends the process as
-it would have.
+How it works. The handler is a callback of ctypes, installed with the C library's `sigaction` when the first mapping is
+guarded. Faults on our mappings are synchronous and happen at known points: in `struct.pack_into`, a copy to a
+memoryview, or `zlib.crc32`, in a thread of Python's. There Python code may run. A fault anywhere else is not ours: the
+handler restores the handler that was installed before, and returns; the instruction faults again and meets that one, or
+ends the process as it would have.
 
-Who else has a handler. Whoever came before (faulthandler, torch) gets the faults that are not ours. Whoever comes later
-takes our place: until the next `guard()`, with the next segment, a fault ends the process as it did without this
-module; `guard()` then takes the place again and hands on what is not ours.
+Other handlers. A handler that was installed earlier (faulthandler, torch) gets the faults that are not ours. A handler
+that is installed later takes our place: until the next `guard()`, with the next segment, a fault ends the process as it
+did without this module; `guard()` then takes the place again and passes on faults that are not ours.
 
-Limits. Only Linux with ctypes and 64 bits; elsewhere a guard does nothing (`available()` is False). A foreign fault in
-a thread that Python does not know waits for the interpreter lock before it is handed on; if the holder of that lock
-waits for the thread, the process hangs where it would have died.
+Limits. It works only on Linux with ctypes and 64 bits; elsewhere a guard does nothing (`available()` is False). A
+foreign fault in a thread that Python does not know waits for the interpreter lock before it is passed on; if the holder
+of that lock waits for the thread, the process hangs where it would have died.
 """
 
 from __future__ import annotations
@@ -33,35 +33,41 @@ from typing import Any
 _SA_SIGINFO = 4
 _MAP_ANONYMOUS, _MAP_FIXED = 0x20, 0x10
 _ADDRESS_OFFSET = 16
-"""Of `si_addr` in `siginfo_t`."""
+"""The offset of `si_addr` in `siginfo_t`."""
 
 
 class Guard:
-    """A guarded mapping. Holds no reference to it; ends with it, or with `release()`, which must come before `close()`
-    of a mapping that lives on as an object."""
+    """A guarded mapping, which the guard does not keep alive.
+
+    The guard ends with the mapping, or with `release()`, which must come before `close()` of a mapping that lives on as
+    an object.
+    """
 
     __slots__ = ("__weakref__", "_end", "_mapping", "_start", "_tell", "broken")
 
     def __init__(self, mapping: mmap.mmap, start: int, end: int, tell: Callable[[], None] | None = None) -> None:
-        """`tell` is called within the handler when the mapping breaks: it may set a flag, and no more."""
+        """Describe the mapping.
+
+        `tell` is called within the handler when the mapping breaks: it may set a flag, and no more.
+        """
         self._tell = tell
         self.broken = False
-        """Some pages are in no file any more: what was written since cannot be trusted to be kept."""
+        """True when some pages are in no file any more: bytes that were written since may be lost."""
         self._start = start
         self._end = end
-        self._mapping = weakref.ref(mapping)  # without a callback: Ctrl-C that came in there would be lost
+        self._mapping = weakref.ref(mapping)  # without a callback: Ctrl-C that came during it would be lost
 
     def release(self) -> None:
-        """Guard no more. `broken` stays as it is."""
+        """End the guard. `broken` stays as it is."""
         _guards.pop(self._start, None)
 
     @property
     def gone(self) -> bool:
-        """Whether the mapping is there no more."""
+        """Whether the mapping no longer exists."""
         return self._mapping() is None
 
     def covers(self, address: int) -> bool:
-        """Whether the address is in the mapping, and that one is still there."""
+        """Return whether the address is in the mapping, and the mapping still exists."""
         if not self._start <= address < self._end:
             return False
         mapping = self._mapping()
@@ -73,13 +79,13 @@ class Guard:
 
 
 _guards: dict[int, Guard] = {}
-"""By address. Those of mappings that are gone are dropped with the next `guard()`."""
+"""The guards by address. The next `guard()` drops those of mappings that no longer exist."""
 _handler: _Handler | None = None
 _unavailable = False
 
 
 def available() -> bool:
-    """Whether mappings can be guarded in this process."""
+    """Return whether mappings can be guarded in this process."""
     return _load() is not None
 
 
@@ -111,13 +117,13 @@ def _load() -> _Handler | None:
             if not sys.platform.startswith("linux") or sys.maxsize < 1 << 32:
                 raise OSError("not known here")
             _handler = _Handler()
-        except (ImportError, OSError, AttributeError, MemoryError):  # no ctypes, or no executable memory for callbacks
+        except (ImportError, OSError, AttributeError, MemoryError):  # ctypes, or executable memory for it, is missing
             _unavailable = True
     return _handler
 
 
 class _Handler:
-    """What of the C library is needed. Holds the interpreter lock all along: nothing may come between."""
+    """The functions of the C library that are needed. They keep the interpreter lock: no thread may come in between."""
 
     def __init__(self) -> None:
         import ctypes
@@ -164,7 +170,7 @@ class _Handler:
             api.PyBuffer_Release(self._ctypes.byref(buffer))
 
     def take_place(self) -> None:
-        """Install the handler, unless it is. What was there gets the faults that are not ours."""
+        """Install the handler, unless it is installed. The handler before it gets the faults that are not ours."""
         reference = self._ctypes.byref
         if self._sigaction(int(signal.SIGBUS), None, reference(self._now)):
             raise OSError("sigaction")
@@ -175,7 +181,7 @@ class _Handler:
 
     def _handle(self, number: int, information: int, _context: int) -> None:
         code = self._ctypes.c_int.from_address(information + 8).value
-        if code > 0:  # a fault; else somebody sent the signal
+        if code > 0:  # it is a fault; else a process sent the signal
             address = self._ctypes.c_void_p.from_address(information + _ADDRESS_OFFSET).value or 0
             for guarded in list(_guards.values()):
                 if guarded.covers(address):
@@ -189,7 +195,7 @@ class _Handler:
                         return
         self._sigaction(number, self._ctypes.byref(self._before), None)
         if code <= 0:
-            os.kill(os.getpid(), number)  # blocked until this returns
+            os.kill(os.getpid(), number)  # the signal is blocked until this returns
 
 
 __all__ = ["Guard", "available", "guard"]

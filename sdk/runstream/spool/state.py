@@ -1,4 +1,7 @@
-"""The page through which the sender tells a training process how far it is. Plain reads and writes: any file system."""
+"""The page through which the sender tells a training process how far it is.
+
+It is read and written by plain calls, which work on any file system.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,16 @@ class Progress:
     rejected_batches: int
     stop_requested: bool
     beat_us: int
-    """When the sender last looked after this stream, microseconds since 1970."""
+    """The time when the sender last looked after this stream, in microseconds since 1970."""
     error: str
-    """The last trouble the sender had with this stream; empty when all is well."""
+    """The sender's last error with this stream; it is empty when there is none."""
 
 
 class StateFile:
-    """Written by the sender, read by the process (but for its creation)."""
+    """The state page. The process creates and reads it; the sender writes it."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        """Raises SpoolError (create), OSError."""
+        """Open or create the page. Raises SpoolError (create), OSError, ValueError (a file that is too short)."""
         if create:
             self._fd = files.allocate(path, format.STATE_BYTES)
             try:

@@ -1,7 +1,8 @@
 """The training process's half of the spool: `append_row` returns when the record is in mapped memory.
 
-From there the kernel writes it out whatever happens to the process, so a returned call survives SIGKILL (promise 1).
-Nothing here touches the network, starts a thread or waits for anybody, but for a full spool where that is wanted.
+From there the kernel writes it to disk whatever happens to the process, so a returned call survives SIGKILL (promise
+1). Nothing here touches the network or starts a thread. Nothing waits, except for space in a full spool where the
+settings want that.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ from runstream.spool.records import Missing, definition_span, last_rows, sized_r
 from runstream.spool.segment import Keyset, Segment
 
 _ROW_PREFIX_PACK = Struct("@I4s").pack_into
-"""`format.PREFIX`, with the length as bytes: the checksum, then the length word."""
+"""Packs `format.PREFIX`, with the length as bytes: the checksum, then the length word."""
 _crc32 = format.crc32
 _sleep = time.sleep
 _SETTLE_PAUSE_S = 0.0005
 
 
 class SpoolWriter:
-    """Appends records to one stream's segments. Any thread may call, signal handlers and finalizers too.
+    """Appends records to one stream's segments. Any thread may call it, also signal handlers and finalizers.
 
     Appending takes no lock. A record's place and number are claimed in one step (`spool.claims` says how, and why that
-    is safe), then its bytes are written, its length word last: a reader sees a record whole or not at all. A record
-    that is claimed and not filled when the process is killed is a hole, which the reader steps over: its call had not
+    is safe), then its bytes are written, its length word last: a reader sees a record complete or not at all. A record
+    that is claimed but not filled when the process is killed is a hole, which the reader steps over: its call had not
     returned. Values are converted before the claim, so that no code of the user's runs between the two. New segments
     are made under a lock, which saves work: the chain of claims decides which of them is used.
     """
 
     __slots__ = ("__dict__", "_recent")
-    """What every append touches; the rest lives in the dict."""
+    """The attributes that every append uses; the others are in `__dict__`."""
 
     def __init__(
         self,
@@ -52,8 +53,11 @@ class SpoolWriter:
         quota: Quota | None = None,
         segment_bytes: int = format.SEGMENT_BYTES,
     ) -> None:
-        """`check_keys` sees each new key list and raises what `append_row` shall raise. `segment_bytes`: of later
-        segments; the first is smaller. Raises SpoolError."""
+        """Make the first segment.
+
+        `check_keys` gets each new key list, and raises the error that `append_row` must raise. `segment_bytes` is the
+        size of later segments; the first is smaller. Raises SpoolError.
+        """
         self._folder = folder
         self._quota = quota
         self._check_keys = check_keys
@@ -62,14 +66,14 @@ class SpoolWriter:
         self._hidden_names = itertools.count()
         self._last: dict[str, float] = {}
         self._left: Segment | None = None
-        """The segment before."""
+        """The segment before the current one."""
         self._in_use: list[weakref.ref[Segment]] = []
-        """Segments that were left: those that are still referred to have records on their way."""
+        """Segments that are no longer current: those that still exist have records that are being filled."""
         self._dropped = 0
         self.broken = False
-        """A file was truncated under its mapping: records that had returned may be gone."""
+        """True when a file was truncated under its mapping: records whose call had returned may be gone."""
         self._missing: dict[int, Missing] = {}
-        """By segment: points that were claimed and are not there."""
+        """Maps a segment's index to its points that were claimed and are not there."""
         first_bytes = min(format.FIRST_SEGMENT_BYTES, segment_bytes)
         first = self._make_segment(0, first_bytes, format.segment_name(0), hidden=False)
         first.write_header()
@@ -78,12 +82,12 @@ class SpoolWriter:
 
     @property
     def number(self) -> int:
-        """Records numbered so far."""
+        """The number of the last record."""
         return self._tail()[1]
 
     @property
     def points(self) -> int:
-        """Scalar points in them."""
+        """The number of scalar points in the records."""
         start, records, stretch = self._tail()
         return stretch.points_before(start, records) - self._missing_points()
 
@@ -111,17 +115,17 @@ class SpoolWriter:
                     keyset = self._find_in_next(keyset)
                 continue
             number = records + 1
-            # Before the claim, because a value's __float__ may be anybody's code: it may raise, wait, or log.
+            # This comes before the claim, because a value's __float__ may be any code: it may raise, wait, or log.
             row = keyset.pack(keyset.head, number, time_us, step, *values)
             try:
                 if stretch.claim(number, row) is not row:
                     segment.tail = segment.last()
-                    values = keyset.layout.unpack(row)[4:]  # plain numbers: nobody's code runs a second time
+                    values = keyset.layout.unpack(row)[4:]  # plain numbers: no __float__ runs a second time
                     continue
                 segment.tail = (end, number, stretch)
                 keyset.fill(segment.view, start, row)
                 _ROW_PREFIX_PACK(segment.view, start, _crc32(row), keyset.length)
-            except BaseException as error:  # Ctrl-C, at whatever moment
+            except BaseException as error:  # Ctrl-C may come at any moment
                 if stretch.claims.get(number) is row:
                     self._give_up(error, segment, start, keyset.span, number, keyset.count)
                 raise
@@ -133,7 +137,7 @@ class SpoolWriter:
             return
 
     def append_json(self, text: str, time_us: int | None = None) -> int:
-        """Append one record that is not a row, as JSON. Returns its number.
+        """Append one record that is not a row, as JSON, and return its number.
 
         Raises RecordTooLargeError beyond MAX_JSON_BYTES, SpoolError when there is no space, SpoolClosedError.
         """
@@ -144,12 +148,13 @@ class SpoolWriter:
         return self._append_sized(format.KIND_JSON, data, time_us)[2]
 
     def end(self, make_text: Callable[[int, int], str], patience_s: float = 1.0) -> int:
-        """End the stream: let nobody append any more, wait until what was claimed before is there, then append one last
-        record and seal the segment. Returns the last record's number.
+        """End the stream, append one last record, seal the segment, and return the last record's number.
 
-        `make_text`: of the points and the records that were appended. What another thread has not filled after
-        `patience_s` is given up: its call raises SpoolClosedError. Needs no free space. Raises SpoolClosedError when
-        the stream has ended before, SpoolError when the record cannot be written.
+        No other record can be appended from then on. The call waits until the records that were claimed before are
+        filled. A record that another thread has not filled after `patience_s` is given up: its call raises
+        SpoolClosedError. `make_text` makes the last record from the numbers of points and records that were appended.
+        Needs no free space. Raises SpoolClosedError when the stream has ended before, SpoolError when the record cannot
+        be written.
         """
         segment, start, records, points = self._shut()
         self._settle(segment, start, records, points, patience_s)
@@ -162,17 +167,22 @@ class SpoolWriter:
         return records + 1
 
     def last_values(self) -> dict[str, float]:
-        """The value of each key in the last row that had it. Read back from the spool: `append_row` keeps no
-        reference to what it was given, which may be a tensor with a whole graph behind it."""
+        """Return the value of each key in the last row that had it.
+
+        The values are read back from the spool: `append_row` keeps no reference to the objects that it was given, which
+        may be tensors with a whole graph behind them.
+        """
         with self._lock:
             left = last_rows(self._left) if self._left is not None else {}
             return {**self._last, **left, **last_rows(self._segment)}
 
     def note_dropped(self, points: int) -> None:
-        """Write down in the spool how many points this process had to give up so far: its sender says so for it when it
-        ends without a finish record. Raises nothing."""
+        """Write into the spool how many points this process had to give up so far. Raises nothing.
+
+        The sender reports the number when the process ends without a finish record.
+        """
         self._dropped = points
-        with contextlib.suppress(OSError):  # where files are not mapped; the next segment says it
+        with contextlib.suppress(OSError):  # raised where files are not mapped; the next segment has the number
             self._segment.write_dropped(points)
 
     def move(self, folder: Path) -> None:
@@ -182,26 +192,28 @@ class SpoolWriter:
             self._folder = folder
 
     def seal(self) -> None:
-        """End the stream without a last record: the sender need not look again."""
+        """End the stream without a last record: the sender need not read it again."""
         segment, start, records, points = self._shut(last=False)
         self._settle(segment, start, records, points, 0.0)
         self._seal(segment)
 
     def close(self) -> None:
-        """Let go of the memory. The records stay on disk; nothing is appended any more. A thread that is still
-        filling a record keeps its mapping until it has done so."""
+        """Release the memory. The records stay on disk; nothing is appended any more.
+
+        A thread that is still filling a record keeps its mapping until it has done so.
+        """
         if not self._segment.last()[2].shut:
             self._shut(last=False)
         self._leave()
 
     def abandon(self) -> None:
-        """In a forked child: the stream is the parent's. Later calls here raise SpoolClosedError."""
+        """Leave the stream to the parent, in a forked child. Later calls here raise SpoolClosedError."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
         start, records, stretch = self._segment.last()
         self._segment.tail = (0, records, shut(records, stretch.points_before(start, records), 0, None))
         self._leave()
 
-    # Within
+    # Private methods
 
     def _leave(self) -> None:
         start, records, stretch = self._segment.last()
@@ -215,7 +227,7 @@ class SpoolWriter:
         self._recent = Keyset((), 0, nowhere)
 
     def _tail(self) -> Tail:
-        """Where the stream ends now."""
+        """Return the place where the stream ends now."""
         last = self._segment.last()
         while last[2].successor is not None:
             last = last[2].successor.last()
@@ -225,19 +237,21 @@ class SpoolWriter:
         return sum(missing.points for missing in list(self._missing.values()))
 
     def _find(self, keys: tuple[str, ...]) -> Keyset:
-        """The keys in the current segment, defined there if they were not."""
+        """Return the keys in the current segment; define them there if they were not defined."""
         keyset = self._segment.keysets.get(keys) or self._define(keys)
         self._recent = keyset
         return keyset
 
     def _find_in_next(self, keyset: Keyset) -> Keyset:
-        """The keys in the segment that follows the one that has no room for a row of them."""
+        """Return the keys in the next segment, when their segment has no room for a row of them."""
         self._go_on_from(keyset.segment, keyset.span + definition_span(keyset.keys))
         return self._find(keyset.keys)
 
     def _define(self, keys: tuple[str, ...]) -> Keyset:
-        """Write a key list down in the current segment, so that a segment can be read by itself. Two threads may do so
-        at once: one of the definitions is used, and both are true."""
+        """Write a key list into the current segment, so that a segment can be read by itself.
+
+        Two threads may do so at once: one of the definitions is used, and both are true.
+        """
         if self._check_keys is not None:
             self._check_keys(keys)
         data = "\0".join(keys).encode("utf-8", "surrogatepass")
@@ -245,12 +259,12 @@ class SpoolWriter:
         return segment.keysets.setdefault(keys, Keyset(keys, start, segment))
 
     def _append_sized(self, kind: int, data: bytes, time_us: int | None) -> tuple[Segment, int, int]:
-        """Append bytes of any length. Returns where, and the record's number (0 for a key list)."""
+        """Append bytes of any length. Return their place, and the record's number (0 for a key list)."""
         span = format.PREFIX.size + format.padded(format.SIZED.size + len(data))
         numbers = int(kind == format.KIND_JSON)
 
         def make(start: int, number: int) -> bytes:
-            ident = 0 if numbers else start  # a key list is known by where it lies: no two share that
+            ident = 0 if numbers else start  # a key list is identified by its place, which no other one has
             return sized_record(kind, ident, number, time_us, data, span)
 
         while True:
@@ -263,8 +277,11 @@ class SpoolWriter:
     def _append(
         self, segment: Segment, span: int, numbers: int, points: int, make: Callable[[int, int], bytes]
     ) -> tuple[int, int] | None:
-        """Claim `span` bytes and fill them with what `make` returns of place and number. Returns these; None when the
-        segment has no room. `append_row` of mapped files does the same in one piece."""
+        """Claim `span` bytes, and fill them with the result of `make` for their place and number.
+
+        Return place and number, or None when the segment has no room. `append_row` of mapped files does the same in one
+        piece.
+        """
         while True:
             start, records, stretch = place = segment.last()
             claim = segment.follow(place, span, numbers, points)
@@ -285,36 +302,41 @@ class SpoolWriter:
             return start, number
 
     def _put(self, segment: Segment, start: int, record: bytes, *, last: bool = False) -> None:
-        """Fill claimed bytes, the length word last. `last`: of who ends the stream, when the segment may be revoked.
+        """Fill claimed bytes, the length word last.
 
-        Raises SpoolError where files are not mapped, TypeError or ValueError when the segment is revoked."""
+        `last`: for the thread that ends the stream, when the segment may be revoked. Raises SpoolError where files are
+        not mapped, TypeError or ValueError when the segment is revoked.
+        """
         view = segment.mapped if last else segment.view
         pack_into(f"{len(record) - 8}s", view, start + 8, record[8:])
         pack_into("8s", view, start, record[:8])
 
     def _give_up(self, error: BaseException, segment: Segment, start: int, span: int, number: int, points: int) -> None:
-        """An exception came in between: what was claimed and not filled holds nothing, so that no reader waits for it.
-        A record that is whole stands. Raises SpoolClosedError when the exception is that `end()` has given it up."""
+        """Fill a claim with an empty record after an exception, so that no reader waits for it.
+
+        A record that is complete stays. Raises SpoolClosedError when the exception means that `end()` has given the
+        record up.
+        """
         if segment.revoked:
-            if isinstance(error, (TypeError, ValueError)):  # a view that was released
+            if isinstance(error, (TypeError, ValueError)):  # the view was released
                 raise SpoolClosedError("the run ended while this was being logged") from None
             return
         if format.PREFIX.unpack_from(segment.mapped, start)[1]:
             return
         self._note_missing(segment, points)
-        with contextlib.suppress(TypeError, ValueError):  # revoked meanwhile: who did that fills it
+        with contextlib.suppress(TypeError, ValueError):  # revoked meanwhile: the thread that revoked it fills it
             self._put_void(segment, start, span, number)
 
     def _note_missing(self, segment: Segment, points: int) -> None:
         self._missing.setdefault(segment.index, Missing()).given_up.append(points)
 
     def _put_void(self, segment: Segment, start: int, span: int, number: int, *, last: bool = False) -> None:
-        """Fill claimed bytes with a record that holds nothing. `number` 0: in place of a key list's definition."""
+        """Fill claimed bytes with an empty record. `number` is 0 in place of a key list's definition."""
         kind = format.KIND_JSON if number else format.KIND_KEYSET
         self._put(segment, start, sized_record(kind, 0, number, None, b"", span), last=last)
 
     def _look_again(self, segment: Segment, start: int, points: int) -> bool:
-        """Return True when the file was truncated while a record was filled: it must be appended again."""
+        """Return True when the file was truncated while a record was filled: the record must be appended again."""
         if segment.broken:
             self.broken = True
             self._note_missing(segment, points)
@@ -327,8 +349,11 @@ class SpoolWriter:
                 self._roll(segment, needed)
 
     def _roll(self, old: Segment, needed: int) -> None:
-        """Make a segment that holds at least `needed` bytes of records, and go on there. Under the lock; but a signal
-        handler may do the same in between, and then one of the two segments is used."""
+        """Make a segment that holds at least `needed` bytes of records, and go on there.
+
+        The caller holds the lock. But a signal handler may do the same in between, and then one of the two segments is
+        used.
+        """
         size = max(self._segment_bytes, format.padded(needed) + 2 * format.HEADER_BYTES + format.RESERVE_BYTES)
         if self._quota is not None and not old.last()[2].shut:
             self._quota.make_room(self._folder, old.index, size, lambda: old.last()[2].shut)
@@ -351,9 +376,10 @@ class SpoolWriter:
         self._switch(old, last[2])
 
     def _switch(self, old: Segment, last: Stretch) -> None:
-        """Do what a chain's last stretch says. May be repeated, and done by two at once.
+        """Apply a chain's last stretch: end the stream, or go on in its successor.
 
-        Raises SpoolClosedError, OSError."""
+        The call may be repeated, and two threads may make it at once. Raises SpoolClosedError, OSError.
+        """
         new = last.successor
         if new is None:
             raise SpoolClosedError("the stream has ended")
@@ -361,20 +387,23 @@ class SpoolWriter:
         new.write_dropped(self._dropped)
         hidden = new.hidden
         if hidden is not None:
-            with contextlib.suppress(FileNotFoundError):  # somebody else was here a moment ago
+            with contextlib.suppress(FileNotFoundError):  # another thread has renamed it a moment ago
                 (self._folder / hidden).rename(self._folder / format.segment_name(new.index))
             new.hidden = None
-        old.seal(last.end)  # after its successor can be found: a sealed segment without one is the stream's last
+        old.seal(last.end)  # its successor can be found now: a sealed segment without one is the stream's last
         if self._segment is old:
             if self._left is not None:
                 self._last.update(last_rows(self._left))
-                self._left.keysets = {}  # they refer to their segment: its memory is freed at once without them
+                self._left.keysets = {}  # they refer to their segment, whose memory is freed at once without them
             self._in_use = [one for one in self._in_use if one() is not None] + [weakref.ref(old)]
             self._left, self._segment = old, new
 
     def _shut(self, *, last: bool = True) -> tuple[Segment, int, int, int]:
-        """Let nobody claim any more, but for the last record. Returns where that goes, and the records and points
-        before it. Takes no lock: a thread that waits for room in a full spool may hold it. Raises SpoolClosedError."""
+        """Let no thread claim any more, except for the last record.
+
+        Return the segment, the place of the last record, and the records and points before it. Takes no lock: a thread
+        that waits for room in a full spool may hold it. Raises SpoolClosedError.
+        """
         while True:
             segment = self._segment
             start, records, stretch = segment.last()
@@ -388,8 +417,10 @@ class SpoolWriter:
                 return segment, start, records, points
 
     def _settle(self, segment: Segment, end: int, records: int, points: int, patience_s: float) -> None:
-        """Wait until all records before `end` are filled. Those that are not after `patience_s` are given up. Raises
-        SpoolError."""
+        """Wait until all records before `end` are filled; give up those that are not after `patience_s`.
+
+        Raises SpoolError.
+        """
         deadline = time.monotonic() + patience_s
         for one in self._in_use:
             left = one()
@@ -400,14 +431,15 @@ class SpoolWriter:
 
     def _settle_segment(self, segment: Segment, end: int, records: int, points: int, deadline: float) -> None:
         if segment.broken:
-            return  # what had returned and is gone was logged: the server is to miss it
+            return  # records that are gone were logged, and the server must report them as missing
         holes = walk(segment, end, records)[1]
         while holes and time.monotonic() < deadline:
             _sleep(_SETTLE_PAUSE_S)
             holes = walk(segment, end, records)[1]
         if not holes:
             return
-        # Not looked at and then filled: a reader may see what comes in between, and it would not be there in the end.
+        # The segment is revoked before it is read: a record that came between reading and filling would be seen by a
+        # reader, and be overwritten afterwards.
         with self._writing():
             segment.revoke()
         there, holes = walk(segment, end, records)
@@ -417,20 +449,20 @@ class SpoolWriter:
                 self._put_void(segment, start, span, number, last=True)
 
     def _seal(self, segment: Segment) -> None:
-        """Raises SpoolError."""
+        """Seal a segment at its end. Raises SpoolError."""
         with self._writing():
             segment.seal(segment.last()[2].end)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Make what the file system refuses a SpoolError."""
+        """Raise SpoolError for an error of the file system in the block."""
         try:
             yield
         except OSError as error:
             raise SpoolError(f"cannot write to the spool in {self._folder}: {error.strerror}") from error
 
     def _make_segment(self, index: int, size: int, name: str, *, hidden: bool) -> Segment:
-        """Make a segment's file under this name. `hidden`: until it is known to be the next one. Raises SpoolError."""
+        """Make a segment's file under this name; a hidden one is not yet known to be the next. Raises SpoolError."""
         segment = Segment(index, size, files.map_new(self._folder / name, size), name if hidden else None)
         own = weakref.ref(segment)
 

@@ -1,5 +1,5 @@
-"""Sweeps from the side of those who work on them: agents, the command line, ask and tell.
+"""Sweeps from the side of the workers: agents, the command line, ask and tell.
 
-`client` asks the server; `session` is an agent's part of the contract (leases, heartbeats, ends); `functions` and
-`commands` run the trials; `guard` sees to it that no program outlives its agent.
+`client` sends requests to the server; `session` is an agent's part of the contract (leases, heartbeats, ends);
+`functions` and `commands` run the trials; `guard` ensures that no program outlives its agent.
 """

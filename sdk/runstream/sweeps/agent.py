@@ -1,4 +1,4 @@
-"""`runstream.agent()`: which sweep, and what runs its trials: a function, or the sweep's own program."""
+"""`runstream.agent()`: find the sweep, and run its trials with a function or with the sweep's own program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream.sweeps.session import Session
 
 
 class AgentStoppedError(RunstreamError):
-    """The server stopped this agent: its trials fail one after the other."""
+    """The server stopped this agent, because its trials fail one after the other."""
 
 
 def run_agent(
@@ -49,7 +49,10 @@ def run_agent(
 def open_session(
     path: str, entity: str | None = None, project: str | None = None, name: str = "", client: Client | None = None
 ) -> Session:
-    """A registered agent of the sweep. Raises NotFoundError where the path's team or project is not the sweep's."""
+    """Return the session of an agent that is registered with the sweep.
+
+    Raises NotFoundError where the sweep is not in the path's team or project.
+    """
     team, named, sweep = parse_path(path, entity, project)
     client = client or Client()
     notices = Notices(client.settings.silent, strict=False)
@@ -59,13 +62,13 @@ def open_session(
 
 
 def check_place(info: SweepInfo, team: str, project: str) -> None:
-    """Raises NotFoundError where the sweep is not where it was looked for."""
+    """Check that the sweep is in this team and project. Raises NotFoundError."""
     if (team and team != info.team) or (project and project != info.project):
         raise NotFoundError(f"the sweep {info.id} is not in {team or info.team}/{project or info.project}: {info.path}")
 
 
 def shown(parameters: dict[str, object], width: int = 100, digits: int = 6) -> str:
-    """Parameters in one line of at most `width` characters."""
+    """Return parameters in one line of at most `width` characters."""
     text = " ".join(f"{name}={number(value, digits)}" for name, value in parameters.items())
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -75,4 +78,4 @@ def number(value: object, digits: int = 6) -> str:
 
 
 def print_error(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # what a function raised is for people to read
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # people read the exception of their function

@@ -1,4 +1,4 @@
-"""Ask and tell: for programs that drive trials themselves, and any of them in any order."""
+"""Ask and tell: an interface for programs that drive trials themselves, in any order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STATES = {
 
 
 class Trial:
-    """A trial that this program has asked for and is to tell the end of."""
+    """A trial that this program asked for, and whose end it must tell."""
 
     def __init__(self, session: Session, leased: Leased) -> None:
         self._session = session
@@ -36,22 +36,30 @@ class Trial:
 
     @property
     def params(self) -> dict[str, Any]:
-        """Parameters by name, nested where the sweep's are."""
+        """The parameters by name, nested where the sweep's are nested."""
         return self._leased.info.parameters
 
     @property
     def run_id(self) -> str:
-        """For `init(id=...)`, where the trial logs a run; then its value is read from there."""
+        """The run id for `init(id=...)`, where the trial logs a run.
+
+        The server then reads the trial's value from that run.
+        """
         return self._leased.info.run
 
     def report(self, value: float, step: int) -> None:
-        """The first objective's value at a step: what early stopping judges by. Waits while the server is away."""
+        """Report the first objective's value at a step; early stopping judges by these values.
+
+        Waits while the server is away.
+        """
         self._session.report(self.number, [(step, value)])
 
     @property
     def should_stop(self) -> bool:
-        """True when the sweep stopped the trial (pruned or cancelled), or gave it to another agent: `tell` it as
-        "pruned" then. Known since the last `report` or heartbeat."""
+        """True when the sweep stopped the trial (pruned or cancelled), or gave it to another agent.
+
+        `tell` such a trial as "pruned". The answer is as new as the last `report` or heartbeat.
+        """
         return self.number in self._session.orders or self.number not in self._session.held
 
     def __repr__(self) -> str:
@@ -59,20 +67,20 @@ class Trial:
 
 
 class Sweep:
-    """A sweep: asked for trials, told their ends, looked at.
+    """A sweep that this program asks for trials, tells their ends to, and inspects.
 
         sweep = runstream.Sweep(sweep_id)
         while trial := sweep.ask():
             sweep.tell(trial, evaluate(trial.params))
 
-    One thread asks and tells. Trials that were asked for are kept alive by heartbeats, from a thread of this object,
-    until they are told, or this process ends.
+    One thread asks and tells. A thread of this object sends heartbeats that keep the trials alive, until they are told
+    or this process ends.
     """
 
     def __init__(
         self, sweep_id: str, entity: str | None = None, project: str | None = None, *, client: Client | None = None
     ) -> None:
-        """Raises ApiError."""
+        """Read the sweep from the server. Raises ApiError."""
         self._path = (sweep_id, entity, project)
         self._client = client or Client()
         self._session: Session | None = None
@@ -82,8 +90,10 @@ class Sweep:
     # Trials
 
     def ask(self, timeout: float | None = None) -> Trial | None:
-        """The next trial; None when the sweep is over, or none came within `timeout` seconds. Waits while the sweep is
-        paused, or the server away."""
+        """Return the next trial, or None when the sweep is over or no trial came within `timeout` seconds.
+
+        Waits while the sweep is paused, or the server is away.
+        """
         session = self._opened()
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         while True:
@@ -107,8 +117,11 @@ class Sweep:
         message: str = "",
         cost: float | None = None,
     ) -> bool:
-        """How a trial ended: finished | failed | pruned | given_back (another may run it). `value`: one an objective;
-        None: what its run logged. Returns False where the trial was another agent's by then."""
+        """Tell the server how a trial ended: finished | failed | pruned | given_back (another agent may run it).
+
+        `value`: one number for each objective; with None the server takes the values that the trial's run logged.
+        Returns False where another agent had the trial by then.
+        """
         if state not in _STATES:
             raise InvalidRequestError(f"state is {state!r}: use one of {', '.join(_STATES)}")
         number = trial if isinstance(trial, int) else trial.number
@@ -117,7 +130,7 @@ class Sweep:
         )
         return self._opened().end(number, _STATES[state], message=message, values=values, cost=cost).accepted
 
-    # Looking
+    # Reading
 
     @property
     def config(self) -> dict[str, Any]:
@@ -125,12 +138,14 @@ class Sweep:
         return self.info().definition
 
     def update(self, **changes: Any) -> dict[str, Any]:
-        """Change keys of the configuration while the sweep runs: name, description, run_cap, max_parallel, retries,
-        budget; `early_terminate=None` ends early stopping. None: no limit any more. Returns what is in force then.
+        """Change keys of the configuration while the sweep runs, and return the configuration in force.
+
+        The keys are name, description, run_cap, max_parallel, retries and budget; `early_terminate=None` ends early
+        stopping. None removes a limit.
 
             sweep.update(run_cap=200, max_parallel=None)
 
-        Raises InvalidRequestError for what cannot be changed: make another sweep for that.
+        Raises InvalidRequestError for a key that cannot be changed: create another sweep for that.
         """
         config = {key: value for key, value in {**self.config, **changes}.items() if value is not None}
         found = self._client.call("UpdateSweep", sweep=self.id, definition_json=as_json(config))
@@ -142,16 +157,16 @@ class Sweep:
 
     @property
     def state(self) -> str:
-        """running, paused, finished or cancelled."""
+        """One of running, paused, finished or cancelled."""
         return self.info().state
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by state."""
+        """The number of trials in each state."""
         return self.info().counts
 
     def trials(self, *states: str) -> Iterator[TrialInfo]:
-        """All trials by number, or those in some states."""
+        """Yield all trials by number, or those in some states."""
         token = ""
         wanted = [f"TRIAL_STATE_{state.upper()}" for state in states]
         while True:
@@ -162,31 +177,34 @@ class Sweep:
                 return
 
     def top(self, k: int = 10, objective: int = 0) -> list[TrialInfo]:
-        """The best K trials that have a value, best first; NaN last."""
+        """Return the best K trials that have a value, best first; NaN sorts last."""
         found = self._client.call("ListTrials", sweep=self.id, order="ORDER_VALUE", page_size=k, objective=objective)
         return [TrialInfo.of(one) for one in found.get("trials", [])]
 
     def best(self) -> TrialInfo | None:
-        """The best trial; None while none has a value. With several objectives, the first of `best_trials()`."""
+        """Return the best trial, or None while no trial has a value.
+
+        With several objectives it is the first of `best_trials()`.
+        """
         return next(iter(self.best_trials()), None)
 
     def best_trials(self) -> list[TrialInfo]:
-        """With several objectives: all that no other is better than in every one."""
+        """Return the best trials: with several objectives, all trials that no other trial beats in every objective."""
         return [TrialInfo.of(one) for one in self._client.call("GetBestTrials", sweep=self.id).get("trials", [])]
 
     def best_run(self) -> Any:
-        """The best trial's run, as `Api().run()` gives it; None where there is none."""
+        """Return the best trial's run as `Api().run()` does, or None where there is none."""
         best = self.best()
         if best is None or not best.run:
             return None
         info = self.info()
         try:
             return self._api().run(f"{info.team}/{info.project}/{best.run}")
-        except NotFoundError:  # told by a program that logs no runs
+        except NotFoundError:  # the program that told the trial logs no runs
             return None
 
     def importance(self, **options: Any) -> Any:
-        """Which parameters matter for the first objective: `Api.importance` of this sweep's runs."""
+        """Return how much each parameter matters for the first objective: `Api.importance` of this sweep's runs."""
         from runstream.api.ranking import Objective
 
         info = self.info()
@@ -202,25 +220,25 @@ class Sweep:
         settings = self._client.settings
         return Api(settings.base_url, settings.api_key or None)
 
-    # Steering
+    # Control
 
     def pause(self) -> None:
-        """No new trials for now."""
+        """Pause the sweep: it gives out no new trials until `resume()`."""
         self._order("PAUSE")
 
     def resume(self) -> None:
         self._order("RESUME")
 
     def stop(self) -> None:
-        """No new trials; those that run go on to their end."""
+        """Stop the sweep: it gives out no new trials, and the trials that run go on to their end."""
         self._order("STOP")
 
     def cancel(self) -> None:
-        """End it, and the trials that run."""
+        """Cancel the sweep, and stop the trials that run."""
         self._order("CANCEL")
 
     def close(self) -> None:
-        """Trials that were not told go back to the pool."""
+        """Give the trials that were not told back to the pool, and close the session."""
         if self._session is not None:
             self._session.give_back()
             self._session.close()
@@ -238,7 +256,7 @@ class Sweep:
         self._client.call("CommandSweep", sweep=self.id, command=f"SWEEP_COMMAND_{command}")
 
     def info(self) -> SweepInfo:
-        """All of it, as it is now."""
+        """Return everything that the server knows of the sweep now."""
         return SweepInfo.of(self._client.call("GetSweep", sweep=self.id))
 
     def _opened(self) -> Session:

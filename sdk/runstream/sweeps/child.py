@@ -1,4 +1,4 @@
-"""A trial's program, from its agent's side: a guard process runs it, and outlives the agent if need be."""
+"""A trial's program, from its agent's side: a guard process runs it, and ends it when the agent has died."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Ended:
     """How a program ended."""
 
     status: int
-    """Below 0: by that signal."""
+    """The exit status; below 0, the negative number of the signal that killed the program."""
     message: str
-    """What went wrong, for people; empty when it ended with 0."""
+    """The reason of a failure, for people; it is empty when the program ended with 0."""
 
 
 class Child:
-    """Started when made. Wait for `fileno()` to be readable, then ask `poll()`."""
+    """A program that starts when this object is made. Wait for `fileno()` to be readable, then call `poll()`."""
 
     def __init__(
         self,
@@ -38,8 +38,11 @@ class Child:
         grace_s: float,
         lock_fds: Sequence[int] = (),
     ) -> None:
-        """`lock_fds` stay open in the guard until everything of the program has ended. Raises OSError when no process
-        can be started; a program that is not found is an ending."""
+        """Start the guard, which starts the program.
+
+        `lock_fds` stay open in the guard until everything of the program has ended. Raises OSError when no process can
+        be started; a program that is not found counts as ended.
+        """
         self._socket, theirs = socket.socketpair()
         command = [sys.executable, "-I", "-S", str(_GUARD), str(theirs.fileno()), str(grace_s)]
         command += [*(str(fd) for fd in lock_fds), "--", *arguments]
@@ -49,7 +52,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 env=dict(environment),
                 pass_fds=(theirs.fileno(), *lock_fds),
-                start_new_session=True,  # Ctrl-C in the agent's terminal is the agent's to hand on
+                start_new_session=True,  # the agent itself passes Ctrl-C of its terminal on
             )
         finally:
             theirs.close()
@@ -61,15 +64,15 @@ class Child:
         return self._socket.fileno()
 
     def signal(self, number: int) -> None:
-        """To the program's process group."""
+        """Send a signal to the program's process group."""
         self._send(f"signal {number}\n")
 
     def kill(self) -> None:
-        """The program and all that it started."""
+        """Kill the program and everything that it started."""
         self._send("kill\n")
 
     def poll(self) -> Ended | None:
-        """How it ended; None while it runs. Blocks unless `fileno()` is readable."""
+        """Return how the program ended, or None while it runs. Blocks unless `fileno()` is readable."""
         data = self._receive()
         if data:
             self._data += data
@@ -86,7 +89,7 @@ class Child:
     def _read(self, news: Mapping[str, object]) -> Ended:
         if news.get("error"):
             return Ended(127, f"it did not start: {news['error']}")
-        if "exit" not in news:  # the guard itself was killed: nobody else ends its program
+        if "exit" not in news:  # the guard itself was killed: nothing else would end its program
             with contextlib.suppress(OSError, ValueError):
                 os.killpg(int(str(news["group"])), signal.SIGKILL) if news.get("group") else None
             return Ended(self._process.returncode or 1, "the process that watches over it was killed")
@@ -100,12 +103,12 @@ class Child:
             return b""
 
     def _send(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # it has ended: poll() says so
+        with contextlib.suppress(OSError):  # the guard has ended, and poll() reports it
             self._socket.sendall(line.encode())
 
 
 def failure(status: int, tail: str) -> str:
-    """What went wrong: the signal, or the exit status and the last lines of the program's error output."""
+    """Return what went wrong: the signal, or the last lines of the program's error output, or its exit status."""
     lines = [line.rpartition("\r")[2].strip() for line in tail.splitlines()]
     last = "\n".join(
         [line[:_LINE_LIMIT] for line in lines if line and not line.startswith("runstream: ")][-_TAIL_LINES:]
@@ -117,7 +120,7 @@ def failure(status: int, tail: str) -> str:
 
 
 def _is_exception(last: str) -> bool:
-    """Python's way to say it: the last line of a traceback has it all."""
+    """Return True when the last line is that of a Python traceback, which names the exception and its message."""
     line = last.rpartition("\n")[2]
     name = line.partition(":")[0]
     return name.replace(".", "").isidentifier() and name.endswith(("Error", "Exception", "Interrupt", "Exit"))

@@ -1,4 +1,4 @@
-"""`runstream sweep` and `runstream agent`."""
+"""The commands `runstream sweep` and `runstream agent`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _USAGE = """runstream sweep CONFIG.yaml [--project P] [--entity T] [--name N] [-
 
 
 def sweep(argv: list[str]) -> int:
-    """Make a sweep from its configuration, look at it, steer it."""
+    """Create a sweep from its configuration, show it, and control it."""
     commands = {"show": _show, "best": _best, "list": _list}
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -81,7 +81,7 @@ def _create(arguments: argparse.Namespace) -> int:
     if arguments.check:
         print(*(f"note: {note}\n" for note in info.notes), f"this is a sweep: {described(info)}", sep="")
         return 0
-    # In a pipe or `$(...)` the id alone is the output; people read the rest.
+    # In a pipe or `$(...)` only the id goes to standard output; the text for people goes to standard error.
     people = sys.stdout if sys.stdout.isatty() else sys.stderr
     for note in info.notes:
         print(f"note: {note}", file=people)
@@ -231,7 +231,7 @@ def _list(argv: list[str]) -> int:
 
 
 def agent(argv: list[str]) -> int:
-    """Run a sweep's trials on this machine until there are none left."""
+    """Run a sweep's trials on this machine until none are left."""
     from runstream.sweeps.commands import CommandAgent, check_parallel
     from runstream.sweeps.gpus import Devices, find_devices, lock_folder
 
@@ -275,7 +275,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def _find(client: Client, path: str, arguments: argparse.Namespace) -> SweepInfo:
-    """Raises ApiError."""
+    """Return the sweep at a path. Raises ApiError."""
     team, project, sweep = parse_path(path, arguments.entity, arguments.project)
     info = SweepInfo.of(client.call("GetSweep", sweep=sweep))
     check_place(info, team, project)

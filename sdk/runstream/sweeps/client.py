@@ -1,7 +1,7 @@
-"""Questions to the server over HTTP and JSON, with the standard library alone.
+"""Requests to the server over HTTP and JSON, with the standard library alone.
 
 Agents that call a function live in the training process: gRPC there would bring threads that do not survive a fork, and
-data loaders fork. HTTP/1.1 needs none of it, and the same address that people know.
+data loaders fork. HTTP/1.1 needs no threads, and uses the address that people know.
 """
 
 from __future__ import annotations
@@ -33,17 +33,19 @@ _KINDS: dict[str, type[ApiError]] = {
     "NOT_FOUND": NotFoundError,
     "INVALID_ARGUMENT": InvalidRequestError,
 }
-"""All others are worth another try: unavailable, overloaded, an error of the server's own."""
+"""Codes that no other try changes. All others are worth another try: unavailable, overloaded, an internal error."""
 _TIMEOUT_S = 30.0
 _MAX_ANSWER_BYTES = 64 << 20
 
 
 class Client:
-    """Asks methods of SweepService and QueryService by name. May be used from several threads; a forked child opens
-    connections of its own."""
+    """A client that calls methods of SweepService and QueryService by name.
+
+    Several threads may use it; a forked child opens connections of its own.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Asks nothing yet. Raises AuthenticationError when no key is known."""
+        """Make the client without a request to the server. Raises AuthenticationError when no key is known."""
         self.settings = settings or Settings.from_environment()
         key = self.settings.api_key or Credentials(self.settings.root).find(self.settings.base_url)
         if not key:
@@ -55,7 +57,7 @@ class Client:
         self._pid = os.getpid()
 
     def call(self, method: str, timeout_s: float = _TIMEOUT_S, **fields: Any) -> dict[str, Any]:
-        """The response's JSON form: names as in the proto file, 64-bit integers as texts.
+        """Call a method, and return its response as JSON: names as in the proto file, 64-bit integers as texts.
 
         Raises ApiError of the kind that fits; UnavailableError where another try makes sense.
         """
@@ -76,7 +78,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 raise self._away(error) from None
-            except BaseException:  # a signal in mid-call: what would be read next belongs to this call
+            except BaseException:  # a signal broke the call off: the next bytes on the connection belong to it
                 connection.close()
                 raise
 
@@ -106,7 +108,7 @@ class Client:
         return _answer(response.status, data, self.settings.base_url)
 
     def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
-        """To the server, or to the proxy that the environment names for it."""
+        """Return a connection to the server, or to the proxy that the environment names for it."""
         parts = urlsplit(self.settings.base_url)
         host, secure = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if secure else 80)
@@ -119,7 +121,7 @@ class Client:
         if secure:
             connection.set_tunnel(host, port)
         else:
-            connection.absolute = True  # type: ignore[attr-defined]  # a proxy is asked with the whole address
+            connection.absolute = True  # type: ignore[attr-defined]  # a request to a proxy has the whole address
         return connection
 
     def _away(self, error: Exception) -> UnavailableError:

@@ -1,7 +1,7 @@
-"""An agent that starts the sweep's program for each trial, one or several at once, and ends none of them badly.
+"""An agent that starts the sweep's program for each trial, one or several at once, and ends each of them properly.
 
-One loop: it looks after what runs, reports what has ended, asks for more. Signals and the heartbeat's thread only leave
-word and wake it.
+It is one loop: it checks the programs that run, reports those that have ended, and asks for more trials. Signals and
+the heartbeat's thread only leave a message and wake the loop.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _PAUSE_S = 2.0
 _RETRY_S = 2.0
 _LOOK_S = 5.0
 _WAIT_WITH_GPU_S = 5.0
-"""Asking for a trial holds the GPUs that it would run on: not for long, others may have one for them."""
+"""A request for a trial holds the GPUs that the trial would run on. It is short, since others may have a trial for
+them."""
 _GOODBYE_S = 10.0
-"""How long an agent that was told to end tries to say so to a server that is away."""
+"""How long an agent that was told to end tries to report its trials to a server that is away."""
 
 
 @dataclass(slots=True)
@@ -47,11 +48,11 @@ class _Running:
     files: TrialFiles
     kill_at: float = float("inf")
     outcome: str = ""
-    """What its end will be called, once it is known before: stopped, preempted."""
+    """The outcome of the trial where it is known before the program ends: stopped or preempted."""
     ended: Ended | None = None
 
     def end(self, number: int, outcome: str, grace_s: float) -> None:
-        """Signal now, SIGKILL later; said twice, the first holds."""
+        """Signal the program now, and send SIGKILL after `grace_s` seconds. Only the first call has an effect."""
         if not self.outcome and self.ended is None:
             self.outcome = outcome
             if outcome == outcomes.STOPPED:
@@ -70,12 +71,12 @@ class _SignalledError(BaseException):
 
 
 class CommandAgent:
-    """Runs programs until the sweep, `count` or a signal says that it is enough."""
+    """An agent that runs programs until the sweep, `count` or a signal ends it."""
 
     def __init__(
         self, session: Session, count: int | None = None, parallel: int = 1, devices: Devices | None = None
     ) -> None:
-        """Raises UsageError where the sweep names nothing to start."""
+        """Prepare the agent. Raises UsageError where the sweep names no program to start."""
         self._session = session
         assert session.info is not None
         self._info = session.info
@@ -99,8 +100,11 @@ class CommandAgent:
         self._arguments({}, None)
 
     def run(self) -> int:
-        """The number of the signal that ended it; 0: there was nothing more to do. Raises AgentStoppedError where the
-        server stopped this agent for its failures. Nothing that it started runs any more."""
+        """Run trials, and return the number of the signal that ended the agent; return 0 when no trials were left.
+
+        Raises AgentStoppedError where the server stopped this agent because its trials fail. No program that the agent
+        started runs any more after it returns.
+        """
         with self._signals_noted():
             try:
                 while not self._done():
@@ -138,7 +142,7 @@ class CommandAgent:
     # Asking for trials
 
     def _place(self) -> Binding | None:
-        """Where the next trial would run; None: there is no place now, or nothing is to be asked."""
+        """Return the devices for the next trial; None when no place is free, or no trial is wanted."""
         wanted = self._over is None and not self._told_to_end and self._left > 0
         if not wanted or len(self._running) >= self._parallel or time.monotonic() < self._ask_at:
             return None
@@ -158,7 +162,7 @@ class CommandAgent:
             binding.release()
             self._ask_at = time.monotonic() + (_RETRY_S if isinstance(error, UnavailableError) else 0.0)
             return
-        except ApiError as error:  # the key was revoked, the sweep deleted: what runs goes on to its end
+        except ApiError as error:  # the key was revoked or the sweep deleted: trials that run go on to their end
             binding.release()
             self._refused(error)
             return
@@ -192,7 +196,7 @@ class CommandAgent:
         environment = os.environ | variables(self._info, trial, files.parameters) | binding.variables
         try:
             child = Child(self._arguments(trial.info.parameters, files), environment, self._grace_s, binding.lock_fds)
-        except OSError as error:  # no process, no memory: not the trial's fault
+        except OSError as error:  # there is no process or no memory left, which is not the trial's fault
             files.remove()
             self._ask_at = time.monotonic() + _PAUSE_S
             self._left += 1
@@ -204,7 +208,7 @@ class CommandAgent:
     def _arguments(self, parameters: dict[str, object], files: TrialFiles | None) -> list[str]:
         definition = self._info.definition
         command, program = definition.get("command"), str(definition.get("program") or "")
-        if files is None:  # only to see that there is something to start
+        if files is None:  # only checks that there is a program to start
             command = (
                 [part for part in command if part != "${args_json_file}"] if isinstance(command, list) else command
             )
@@ -212,7 +216,7 @@ class CommandAgent:
         return expand(command, program, parameters, path, sys.executable, os.environ)
 
     def _report(self, running: _Running) -> None:
-        """Say how it ended; where the server is away, again at the next turn."""
+        """Report how a trial ended. Where the server is away, the next turn tries again."""
         number, ended = running.trial.number, running.ended
         assert ended is not None
         order = self._session.orders.get(number)
@@ -244,10 +248,10 @@ class CommandAgent:
         if answer.stop:
             self._over = answer
 
-    # What others say
+    # Orders and signals
 
     def _on_stop(self, number: int, order: Order) -> None:
-        """From the heartbeat's thread."""
+        """Queue an order to stop; the heartbeat's thread calls this."""
         self._orders.append((number, order))
         self._call_loop()
 
@@ -273,7 +277,7 @@ class CommandAgent:
                 )
 
     def _wait(self, until: float) -> None:
-        """For an end, word from others, or the time."""
+        """Wait for the end of a program, a message from another thread, or the time `until`."""
         now = time.monotonic()
         living = [one for one in self._running.values() if one.ended is None]
         ends = [max(one.kill_at - now, 0.0) for one in living] + ([until - now] if until > now else [])
@@ -294,7 +298,7 @@ class CommandAgent:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Around a question to the server: a signal breaks it off. What was asked for is asked for again."""
+        """Let a signal break off the request to the server in the block; the loop repeats that request."""
         if self._signals:
             raise _SignalledError
         self._in_call = True
@@ -324,7 +328,7 @@ class CommandAgent:
                 signal.signal(number, handler)
 
     def _leave(self) -> None:
-        """An error of the agent's own: nothing that it started goes on. The leases run out by themselves."""
+        """End everything that the agent started, after an error of its own. The leases run out by themselves."""
         for running in self._running.values():
             running.child.kill()
         for running in self._running.values():
@@ -334,7 +338,7 @@ class CommandAgent:
 
 
 def check_parallel(parallel: int | None, devices: Devices | None) -> int:
-    """Trials at once. Raises RunstreamError."""
+    """Return how many trials run at once. Raises RunstreamError."""
     most = devices.trials if devices is not None else 1
     if parallel is not None and (parallel < 1 or (devices is not None and parallel > most)):
         raise RunstreamError(f"--parallel is {parallel}: 1 or more" + (f", at most {most}" if devices else ""))

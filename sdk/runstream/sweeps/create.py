@@ -1,4 +1,4 @@
-"""Making sweeps: from a dict as `runstream.sweep()` takes it, or from a YAML file."""
+"""Creation of sweeps, from a dict as `runstream.sweep()` takes it or from a YAML file."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def create(
     prior_runs: Sequence[str] = (),
     check_only: bool = False,
 ) -> SweepInfo:
-    """`check_only`: make nothing, and say what would be made.
+    """Create a sweep on the server, and return it as it is now.
 
-    Raises UsageError when it is no JSON, ApiError when the server refuses it.
+    With `check_only`, create nothing, and return the sweep that would be created. Raises UsageError when the
+    configuration cannot be JSON, ApiError when the server refuses it.
     """
     if not isinstance(config, Mapping):
         raise UsageError(f"a sweep's configuration is a dict, not {type(config).__name__}")
@@ -62,14 +63,17 @@ def create(
 
 
 def described(info: SweepInfo) -> str:
-    """What it will do, in one line."""
+    """Describe in one line what a sweep will do."""
     size = f"{'at most ' if info.size_is_limit else ''}{info.size} trials" if info.size else "no end of its own"
     goals = ", ".join(f"{one.goal} {one.metric}" for one in info.objectives)
     return f"{info.method}, {size}" + (f", {goals}" if goals else "")
 
 
 def as_json(config: Mapping[str, Any]) -> str:
-    """The configuration as JSON, numpy's numbers and arrays as Python's. Raises UsageError naming what is neither."""
+    """Return the configuration as JSON; numpy's numbers and arrays become Python's.
+
+    Raises UsageError, whose message names the value that JSON cannot hold.
+    """
     try:
         return json.dumps(config, default=_plain)
     except (TypeError, ValueError) as error:
@@ -90,7 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A sweep's configuration file, YAML or JSON. Raises UsageError in one sentence."""
+    """Read a sweep's configuration file, YAML or JSON. Raises UsageError with a message of one sentence."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -117,7 +121,10 @@ def _load_yaml(text: str, path: Path) -> Any:
 
 
 def _loader(yaml: Any) -> Any:
-    """YAML 1.1, which PyYAML reads, takes `1e-3` for a text and only `1.0e-3` for a number: nobody means that."""
+    """Return a loader that reads `1e-3` as a number.
+
+    YAML 1.1, which PyYAML reads, takes it for a text, and only `1.0e-3` for a number; no user means that.
+    """
     import re
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # the module is imported where it is needed
@@ -129,7 +136,7 @@ def _loader(yaml: Any) -> Any:
 
 
 def import_yaml() -> Any:
-    """Raises UsageError naming the extra."""
+    """Return the module `yaml`. Raises UsageError that names the extra which brings it."""
     try:
         import yaml
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a trial finds in its environment: as W&B's agent says it, with our names."""
+"""The environment of a trial: the variables that W&B's agent sets, with our names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream.trials import stop_mark
 
 
 class TrialFiles:
-    """A trial's files in the spool's folder: its parameters, and the mark that it was stopped."""
+    """A trial's files in the spool's folder: its parameters, and the mark that says that it was stopped."""
 
     def __init__(self, settings: Settings, sweep: SweepInfo, trial: Leased) -> None:
         folder = settings.root / "sweeps" / sweep.id
@@ -32,7 +32,7 @@ class TrialFiles:
 
     @property
     def stopped(self) -> bool:
-        """The program was told to stop: by this agent, or through its run's stream."""
+        """True when the program was told to stop, by this agent or through its run's stream."""
         return self._mark.exists()
 
     def remove(self) -> None:
@@ -42,7 +42,7 @@ class TrialFiles:
 
 
 def variables(sweep: SweepInfo, trial: Leased, parameters: Path) -> dict[str, str]:
-    """All ranks of a distributed program get the same, and so log to one run."""
+    """Return the variables of a trial. All ranks of a distributed program get the same ones, and so log to one run."""
     return {
         "RUNSTREAM_SWEEP_ID": sweep.id,
         "RUNSTREAM_RUN_ID": trial.info.run,
@@ -56,7 +56,7 @@ def variables(sweep: SweepInfo, trial: Leased, parameters: Path) -> dict[str, st
 
 @contextlib.contextmanager
 def in_environment(found: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment with `found` in it: also for what a function starts."""
+    """Put `found` into this process's environment for the block; processes that a function starts there get it too."""
     before = {name: os.environ.get(name) for name in found}
     os.environ.update(found)
     try:

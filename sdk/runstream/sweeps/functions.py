@@ -25,11 +25,11 @@ SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
 class TerminatedError(SystemExit):
-    """SIGTERM, raised in the function: the trial goes back to the pool, then the process ends with 143."""
+    """SIGTERM, raised in the function: the trial goes back to the pool, then the process ends with status 143."""
 
 
 class FunctionAgent:
-    """Runs trials one after the other until the sweep, or `count`, says that it is enough."""
+    """An agent that runs trials one after the other until the sweep or `count` ends it."""
 
     def __init__(self, session: Session, function: Callable[[], object], count: int | None = None) -> None:
         self._session = session
@@ -40,7 +40,10 @@ class FunctionAgent:
         session.on_stop = self._stop
 
     def run(self) -> None:
-        """Raises AgentStoppedError where the server stopped this agent for its failures."""
+        """Run trials until the end.
+
+        Raises AgentStoppedError where the server stopped this agent because its trials fail.
+        """
         with _sigterm_raises():
             while self._left is None or self._left > 0:
                 answer = self._session.lease()
@@ -55,7 +58,10 @@ class FunctionAgent:
                     self._pause(answer)
 
     def _run(self, trial: Leased) -> Answer:
-        """One trial to its end, which the server knows when this returns. Raises what ends the agent as well."""
+        """Run one trial to its end, which the server knows when this returns.
+
+        Raises the exceptions that end the agent, too.
+        """
         sweep = self._session.info
         assert sweep is not None
         files = TrialFiles(self._session.client.settings, sweep, trial)
@@ -74,13 +80,13 @@ class FunctionAgent:
         except SystemExit as error:
             if error.code not in (None, 0):
                 outcome, message = outcomes.FAILED, f"SystemExit: {error.code}"
-        except Exception as error:  # noqa: BLE001  # the boundary: whatever the function raises is its trial's failure
+        except Exception as error:  # noqa: BLE001  # the boundary: any exception of the function fails its trial
             outcome, message = outcomes.FAILED, _words(error)
             trace = error.__traceback__.tb_next if error.__traceback__ else None  # without this frame
             print_error("".join(traceback.format_exception(type(error), error, trace)))
         finally:
             if self._active.order is not None and outcome == outcomes.FINISHED:
-                outcome = outcomes.STOPPED  # the function asked run.should_stop, and returned
+                outcome = outcomes.STOPPED  # the function read run.should_stop, and returned
             trials.current = self._active = None
             _finish_runs(outcome)
             files.remove()
@@ -118,7 +124,7 @@ class FunctionAgent:
 
 
 def ending(outcome: str, answer: Answer, message: str, order: Order | None) -> str:
-    """How a trial ended, for people."""
+    """Describe how a trial ended, for people."""
     if answer.untold:
         return "is over here; the server could not be told: the lease runs out by itself"
     if not answer.accepted:
@@ -134,7 +140,10 @@ def ending(outcome: str, answer: Answer, message: str, order: Order | None) -> s
 
 
 def _finish_runs(outcome: str) -> None:
-    """What the function left open. All that it logged is on the server when this returns, if the server answers."""
+    """Finish the runs that the function left open.
+
+    When this returns, all that the function logged is on the server, if the server answers.
+    """
     for run in live_runs():
         if outcome == outcomes.PREEMPTED:
             run.mark_preempting()
@@ -150,7 +159,10 @@ def _words(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """While the agent works, unless the program has a handler of its own, or this is not its main thread."""
+    """Let SIGTERM raise TerminatedError while the agent works.
+
+    Nothing is changed where the program has a handler of its own, or this is not its main thread.
+    """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return

@@ -1,8 +1,8 @@
-"""Which GPUs a trial may have: bound to it by CUDA_VISIBLE_DEVICES, and to nobody else's trial on this node.
+"""The GPUs of a trial: CUDA_VISIBLE_DEVICES binds them to it, and no other trial on this node gets them.
 
-A device is taken by a file lock that lives as long as anything of the trial does: several agents of a node share
-its GPUs, and a killed agent leaves none taken. Where the devices are found, not given, those on which any program
-computes are left alone too.
+A device is taken by a file lock that lives as long as any process of the trial: several agents of a node share
+its GPUs, and a killed agent leaves no GPU taken. Where the devices are found, not given, those on which any program
+computes are skipped too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from runstream.errors import UsageError
 
 @dataclass(slots=True)
 class Binding:
-    """The devices of one trial. `lock_fds` are passed on to what runs it, then `release()` closes them here."""
+    """The devices of one trial.
+
+    `lock_fds` are passed to the process that runs it, then `release()` closes them here.
+    """
 
     devices: tuple[str, ...]
     lock_fds: tuple[int, ...]
@@ -39,12 +42,12 @@ class Binding:
 
 
 class Devices:
-    """The devices that an agent may give out, K to a trial."""
+    """The devices that an agent may give to trials, K to each trial."""
 
     def __init__(
         self, names: tuple[str, ...], per_trial: int, check_busy: bool, folder: Path, nvml: Any = None
     ) -> None:
-        """Raises UsageError where a trial can never have as many as it wants."""
+        """Check the devices. Raises UsageError where there are fewer devices than one trial needs."""
         if per_trial < 1:
             raise UsageError(f"--gpus-per-trial is {per_trial}: 1 or more")
         if not names:
@@ -65,11 +68,11 @@ class Devices:
 
     @property
     def trials(self) -> int:
-        """That can run at once."""
+        """The number of trials that can run at once."""
         return len(self.names) // self.per_trial
 
     def take(self) -> Binding | None:
-        """Devices for one trial; None while too few are free."""
+        """Return the devices for one trial, or None while too few are free."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         taken: list[tuple[str, int]] = []
         for name in self.names:
@@ -106,19 +109,19 @@ class Devices:
 
 
 def find_devices(given: str, environment: Mapping[str, str], nvml: Any = None) -> tuple[tuple[str, ...], bool]:
-    """The devices' names, and whether they were found and not given: then busy ones are to be left alone."""
+    """Return the devices' names, and whether they were found instead of given: busy devices are then skipped."""
     if given:
         return _names(given), False
     if "CUDA_VISIBLE_DEVICES" in environment:
         return _names(environment["CUDA_VISIBLE_DEVICES"]), True
-    with contextlib.suppress(Exception):  # no library, no driver: NVML has an error class for each
+    with contextlib.suppress(Exception):  # NVML has an error class for each case: no library, no driver
         n = nvml or _nvml()
         return tuple(str(index) for index in range(n.nvmlDeviceGetCount())), True
     return (), True
 
 
 def lock_folder() -> Path:
-    """One for all agents that a user runs on this node."""
+    """Return the folder of the locks: one for all agents that a user runs on this node."""
     return Path(tempfile.gettempdir()) / f"runstream-gpus-{os.geteuid()}"
 
 

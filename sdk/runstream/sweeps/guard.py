@@ -1,13 +1,14 @@
-"""The process between an agent and a trial's program: when the agent is gone, however, the program ends too.
+"""The process between an agent and a trial's program: when the agent is gone for any reason, the program ends too.
 
-Started by `child.py` as `python -I -S guard.py FD GRACE_S LOCK_FDS -- PROGRAM ARGUMENT...`; standard library only, no
-thread. FD is a socket: the agent sends `signal N` and `kill`, one a line; the guard answers with JSON lines: first
-{"group": pgid}, at the end {"exit": status, "tail": last lines of stderr, "error": why it did not start}. The end of
-the socket means that the agent died: then the program gets SIGTERM, GRACE_S seconds, SIGKILL.
+`child.py` starts it as `python -I -S guard.py FD GRACE_S LOCK_FDS -- PROGRAM ARGUMENT...`. It uses the standard library
+only, and no thread. FD is a socket: the agent sends `signal N` and `kill`, one a line; the guard answers with JSON
+lines: first {"group": pgid}, at the end {"exit": status, "tail": last lines of stderr, "error": why it did not start}.
+The end of the socket means that the agent died: then the program gets SIGTERM, GRACE_S seconds, SIGKILL.
 
-The program leads a session of its own. On Linux the guard adopts what its descendants leave behind (torchrun's workers
-have sessions of their own), and ends that with the program; only runstream's sender lives on, which sends what the
-trial logged. LOCK_FDS stay open until the end: a GPU is free when nothing of the trial runs any more.
+The program leads a session of its own. On Linux the guard adopts the processes that its descendants leave behind
+(torchrun's workers have sessions of their own), and ends them with the program. Only runstream's sender lives on; it
+sends the records that the trial logged. LOCK_FDS stay open until the end: a GPU is free when no process of the trial
+runs any more.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from contextlib import suppress
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 TAIL_BYTES = 4096
 LEFT_ALONE_S, LEFT_TERM_S = 0.5, 3.0
-"""What the program leaves behind may end by itself for so long, then after SIGTERM for so long."""
+"""How long processes that the program leaves behind may end by themselves, and how long after SIGTERM."""
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 
 
@@ -82,7 +83,7 @@ class Guard:
         self.send({"group": self.pid})
 
     def watch(self) -> None:
-        """Until the program has ended."""
+        """Handle messages until the program has ended."""
         while self.status is None:
             wait_s = None if self.kill_at == float("inf") else max(self.kill_at - time.monotonic(), 0)
             self.step(wait_s)
@@ -91,7 +92,7 @@ class Guard:
                 self.kill()
 
     def step(self, wait_s: float | None) -> None:
-        """Wait for news and take it."""
+        """Wait for news, and handle it."""
         sources = [self.wake] + ([self.agent] if self.agent else []) + ([self.stderr] if self.stderr >= 0 else [])
         ready, _, _ = select.select(sources, [], [], wait_s)
         if self.wake in ready:
@@ -134,7 +135,7 @@ class Guard:
                 os.kill(pid, signal.SIGKILL)
 
     def forward(self) -> None:
-        """The program's stderr to where the agent's goes; its end is kept as the reason of a failure."""
+        """Copy the program's stderr to the agent's stderr; its end is kept as the reason of a failure."""
         try:
             data = os.read(self.stderr, 1 << 16)
         except OSError:
@@ -144,7 +145,7 @@ class Guard:
             self.stderr = -1
             return
         self.tail = (self.tail + data)[-TAIL_BYTES:]
-        with suppress(OSError):  # nobody reads any more: the program need not know
+        with suppress(OSError):  # no process reads it any more, which is no error of the program
             while data:
                 data = data[os.write(2, data) :]
 
@@ -158,7 +159,7 @@ class Guard:
                     self.status = os.waitstatus_to_exitcode(status)
 
     def clear(self) -> None:
-        """End what the program left behind, and take the rest of its stderr."""
+        """End the processes that the program left behind, and read the rest of its stderr."""
         for number, wait_s in ((0, LEFT_ALONE_S), (signal.SIGTERM, LEFT_TERM_S), (signal.SIGKILL, LEFT_TERM_S)):
             left = descendants()
             for pid in left if number else ():
@@ -186,7 +187,7 @@ class Guard:
 
 
 def become(arguments: list[str], stderr: int, failing: int, parent: int) -> None:
-    """In the forked child: never returns."""
+    """Become the trial's program, in the forked child. Never returns."""
     try:
         os.setsid()
         with suppress(OSError, AttributeError):
@@ -205,10 +206,13 @@ def become(arguments: list[str], stderr: int, failing: int, parent: int) -> None
 
 
 def descendants() -> list[int]:
-    """Processes below this one, but runstream's sender and what it started. Empty where there is no /proc."""
+    """Return the processes below this one, except runstream's sender and its children.
+
+    Empty where there is no /proc.
+    """
     parents: dict[int, int] = {}
     try:
-        entries = os.listdir("/proc")  # noqa: PTH208  # only the standard library's smallest parts here
+        entries = os.listdir("/proc")  # noqa: PTH208  # this file uses only the smallest parts of the standard library
     except OSError:
         return []
     for name in entries:

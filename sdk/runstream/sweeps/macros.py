@@ -1,4 +1,4 @@
-"""A trial's command from the sweep's `command:` and its macros, with the meanings that W&B gave them.
+"""The command of a trial, made from the sweep's `command:` and its macros, with the meanings that W&B gave them.
 
 A macro is a list element of its own and becomes any number of arguments; only `${envvar:NAME}` also stands within an
 element. Values are written as Python writes them: True, None, [1, 2], {'depth': 3}.
@@ -26,8 +26,11 @@ def expand(
     interpreter: str,
     environment: Mapping[str, str],
 ) -> list[str]:
-    """The arguments to start, the first of them the program. `json_file` is written where `${args_json_file}` asks
-    for it. Raises UsageError where the sweep names nothing to start."""
+    """Return the arguments of the command; the first one is the program.
+
+    `json_file` is written where `${args_json_file}` asks for it. Raises UsageError where the sweep names no program to
+    start.
+    """
     parts = [command] if isinstance(command, str) else list(command or DEFAULT_COMMAND)
     if "${program}" in parts and not program:
         raise UsageError(
@@ -53,7 +56,7 @@ def expand(
 
 
 def _without_false(parameters: Mapping[str, Any]) -> list[str]:
-    """A true flag is there, a false one is not."""
+    """Return the arguments with a true value as a bare flag, and without those that are false."""
     return [
         f"--{name}" if value is True else f"--{name}={value}"
         for name, value in parameters.items()

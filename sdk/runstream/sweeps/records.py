@@ -1,4 +1,4 @@
-"""What the server says about sweeps and trials, as Python people hold it."""
+"""The server's messages about sweeps and trials, as Python objects."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class SweepInfo:
     reason: str
     objectives: tuple[Objective, ...]
     size: int
-    """Trials that there will be; 0: it has no end."""
+    """The number of trials that the sweep will have; 0 for a sweep without an end."""
     size_is_limit: bool
     counts: dict[str, int]
-    """Trials by state."""
+    """The number of trials in each state."""
     definition: dict[str, Any]
-    """Empty where it was not asked for."""
+    """The configuration; it is empty where the request did not ask for it."""
     notes: tuple[str, ...]
     created: datetime | None
     cost: float
@@ -88,7 +88,7 @@ class TrialInfo:
     run: str
     attempt: int
     value_state: str
-    """pending, known or missing; empty: not ended, or failed"""
+    """pending, known or missing; it is empty for a trial that has not ended, or has failed"""
     values: tuple[float, ...]
     exit_code: int
     message: str
@@ -118,12 +118,12 @@ class TrialInfo:
 
     @property
     def value(self) -> float | None:
-        """Of the first objective; None where it is not known."""
+        """The value of the first objective; None where it is not known."""
         return self.values[0] if self.values else None
 
 
 def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters with dotted names."""
+    """Return nested parameters with dotted names."""
     found: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
@@ -134,8 +134,10 @@ def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_path(path: str, entity: str | None = None, project: str | None = None) -> tuple[str, str, str]:
-    """(team, project, sweep) of "SWEEP", "project/SWEEP" or "team/project/SWEEP"; empty where it is not said.
-    Raises InvalidRequestError."""
+    """Return (team, project, sweep) of "SWEEP", "project/SWEEP" or "team/project/SWEEP".
+
+    A part that neither the path nor the arguments name is empty. Raises InvalidRequestError.
+    """
     parts = path.split("/") if isinstance(path, str) else []
     if not 1 <= len(parts) <= 3 or not parts[-1]:
         raise InvalidRequestError(f"the sweep {path!r} cannot be read: give SWEEP, project/SWEEP or team/project/SWEEP")
@@ -144,7 +146,7 @@ def parse_path(path: str, entity: str | None = None, project: str | None = None)
 
 
 def enum_name(name: Any, prefix: str) -> str:
-    """An enum's value as people write it: without its prefix, in lower case; empty where it is unspecified."""
+    """Return an enum's value without its prefix, in lower case; return an empty text where it is unspecified."""
     text = str(name or "").removeprefix(prefix).lower()
     return "" if text == "unspecified" else text
 

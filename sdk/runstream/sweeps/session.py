@@ -1,8 +1,8 @@
-"""An agent's side of the contract: it registers, leases trials, keeps them alive by heartbeats, says how they ended.
+"""An agent's side of the contract: it registers, leases trials, keeps them alive, and reports how they ended.
 
-`try_*` methods ask once and raise UnavailableError where another try makes sense: what was asked for is remembered, so
-that the next try asks for the same. `lease` and `end` go on trying. One thread may lease and end; heartbeats come from
-a daemon thread of this session, which does nothing but HTTP: a fork of the process is safe at any time.
+`try_*` methods make one request and raise UnavailableError where another try makes sense: they remember the request, so
+that the next try repeats the same one. `lease` and `end` go on trying. One thread may lease and end. Heartbeats come
+from a daemon thread of this session, which does nothing but HTTP: a fork of the process is safe at any time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from runstream.trials import Order
 _T = TypeVar("_T")
 FINISHED, FAILED, PREEMPTED, STOPPED, GIVEN_BACK = ("FINISHED", "FAILED", "PREEMPTED", "STOPPED", "GIVEN_BACK")
 WAIT_S = 20.0
-"""One question for a trial waits so long on the server."""
+"""How long one request for a trial waits on the server."""
 _MARGIN_S = 15.0
 _BEAT_WHILE_PRUNING_S = (0.5, 5.0)
-"""Where a sweep stops trials early, an agent asks after a fifth of the youngest one's age, within these bounds: what
-takes seconds is to be stopped within seconds."""
+"""Where a sweep stops trials early, an agent sends its heartbeat after a fifth of the youngest trial's age, within
+these bounds: a trial that takes seconds must be stopped within seconds."""
 _BACKOFF_S = (0.2, 10.0)
 _GOODBYE_S = 5.0
 _MESSAGE_LIMIT = 4096
@@ -36,14 +36,14 @@ _MESSAGE_LIMIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A trial that is this agent's."""
+    """A trial that this agent holds."""
 
     info: TrialInfo
     lease: str
     resume: bool
-    """An earlier attempt's run is to be continued."""
+    """True when the trial continues the run of an earlier attempt."""
     since: float
-    """When it came, on the monotonic clock."""
+    """The time when the trial was leased, in seconds of the monotonic clock."""
 
     @property
     def number(self) -> int:
@@ -52,7 +52,7 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says besides: go on, wait, or end."""
+    """The server's answer: trials, and whether to go on, wait, or end."""
 
     trials: tuple[Leased, ...] = ()
     stop: bool = False
@@ -61,7 +61,7 @@ class Answer:
     retry_after_s: float = 0.0
     accepted: bool = True
     untold: bool = False
-    """The server could not be told before the agent had to end."""
+    """True when the agent had to end before it could tell the server."""
     trial: TrialInfo | None = None
 
 
@@ -73,7 +73,7 @@ class Session:
     sweep: str
     name: str = ""
     on_stop: Callable[[int, Order], None] = lambda number, order: None
-    """Called from the heartbeat's thread for each trial that must stop; again with each heartbeat until it ends."""
+    """The heartbeat's thread calls this for each trial that must stop, with each heartbeat until the trial ends."""
     say: Callable[[str], None] = lambda sentence: None
     agent: str = ""
     info: SweepInfo | None = None
@@ -87,7 +87,10 @@ class Session:
     _away_since: float = 0.0
 
     def open(self) -> SweepInfo:
-        """Find the sweep, register, begin to beat. Waits while the server is away. Raises ApiError when it refuses."""
+        """Read the sweep, register the agent, and start the heartbeats.
+
+        Waits while the server is away. Raises ApiError when the server refuses.
+        """
         self.info = SweepInfo.of(self._insist("GetSweep", sweep=self.sweep))
         settings = self.client.settings
         found = self._insist(
@@ -106,7 +109,10 @@ class Session:
         return self.info
 
     def try_lease(self, count: int, wait_s: float) -> Answer:
-        """Raises UnavailableError: ask again, and the same trials come that may have been lost on the way."""
+        """Make one request for trials.
+
+        Raises UnavailableError: call it again, and trials come that may have been lost on the way.
+        """
         if not self._pending:
             self._pending = {"request_id": new_request_id(), "count": count}
         found = self._call("LeaseTrials", wait_s + _MARGIN_S, agent=self.agent, wait_s=wait_s, **self._pending)
@@ -116,11 +122,14 @@ class Session:
             self.held[one.number] = one
         self._pending = {}
         if trials and self._prunes:
-            self._wake.set()  # from here on it beats more often
+            self._wake.set()  # heartbeats are more frequent from now on
         return _answer(found, trials)
 
     def lease(self, count: int = 1, wait_s: float = WAIT_S) -> Answer:
-        """As `try_lease`, and goes on while the server is away. An interruption gives back what was on its way."""
+        """Lease trials as `try_lease` does, and go on while the server is away.
+
+        An interruption gives back the trials that were on their way.
+        """
         begun = set(self.held)
         try:
             return self._patiently(lambda: self.try_lease(count, wait_s))
@@ -129,7 +138,10 @@ class Session:
             raise
 
     def give_back(self, begun: Container[int] = (), deadline_s: float = _GOODBYE_S) -> None:
-        """All that was leased and not begun, also what a broken-off question may have brought. Never raises."""
+        """Give back all trials that were leased and not begun, and those that an interrupted request may have brought.
+
+        Never raises.
+        """
         with contextlib.suppress(ApiError):
             if self._pending and self.agent:
                 fields = {"agent": self.agent, **self._pending, "wait_s": 0.0}
@@ -149,7 +161,10 @@ class Session:
         cost: float | None = None,
         timeout_s: float = WAIT_S,
     ) -> Answer:
-        """Raises UnavailableError: say it again. Of a trial that this agent has no more, nothing is said."""
+        """Make one request that reports the end of a trial.
+
+        Raises UnavailableError: call it again. For a trial that this agent no longer holds, no request is made.
+        """
         held = self.held.get(number)
         if held is None:
             return Answer(accepted=False)
@@ -171,11 +186,11 @@ class Session:
         return _answer(found, (), accepted=bool(found.get("accepted")), trial=trial)
 
     def end(self, number: int, outcome: str, exit_code: int = 0, message: str = "", **fields: Any) -> Answer:
-        """As `try_end`, and goes on while the server is away: the end of a trial is not lost."""
+        """Report the end of a trial as `try_end` does, and go on while the server is away: no end is lost."""
         return self._patiently(lambda: self.try_end(number, outcome, exit_code, message, **fields))
 
     def try_report(self, number: int, values: Iterable[tuple[int, float]]) -> Order | None:
-        """Values of a trial under way. The order to stop, where there is one."""
+        """Report values of a running trial in one request, and return the order to stop, where there is one."""
         held = self.held.get(number)
         if held is None:
             return self.orders.get(number)
@@ -186,12 +201,12 @@ class Session:
         return self.orders.get(number)
 
     def report(self, number: int, values: Iterable[tuple[int, float]]) -> Order | None:
-        """As `try_report`, and goes on while the server is away."""
+        """Report values as `try_report` does, and go on while the server is away."""
         reported = list(values)
         return self._patiently(lambda: self.try_report(number, reported))
 
     def forget(self, number: int) -> None:
-        """A trial that has ended, or is another agent's now: it beats no more."""
+        """Drop a trial that has ended or belongs to another agent: heartbeats no longer name it."""
         self.held.pop(number, None)
         self.orders.pop(number, None)
 
@@ -200,7 +215,7 @@ class Session:
         self._wake.set()
         self.client.close()
 
-    # Within
+    # Private methods
 
     def _beat(self) -> None:
         pid, patience_s = os.getpid(), self._patience_s()
@@ -212,7 +227,7 @@ class Session:
             patience_s = self._beat_once()
 
     def _beat_once(self) -> float:
-        """Seconds until the next one."""
+        """Send one heartbeat, and return the seconds until the next one."""
         trials = [{"number": one.number, "lease": one.lease} for one in list(self.held.values())]
         try:
             found = self.client.call("Heartbeat", min(self._beat_s, WAIT_S), agent=self.agent, trials=trials)
@@ -220,14 +235,14 @@ class Session:
             for trial in trials:
                 self._told({"number": trial["number"], "cause": "STOP_CAUSE_SWEEP_DELETED", "reason": str(error)})
             return self._beat_s
-        except ApiError:  # said by whoever leases or ends next; the leases live some time without
+        except ApiError:  # the next lease or end reports it; the leases live some time without heartbeats
             return min(self._beat_s, 2.0)
         for order in found.get("stop", []):
             self._told(order)
         return self._patience_s()
 
     def _patience_s(self) -> float:
-        """Until the next heartbeat."""
+        """Return the seconds until the next heartbeat."""
         if not self._prunes or not self.held:
             return self._beat_s
         young, old = _BEAT_WHILE_PRUNING_S
@@ -270,7 +285,7 @@ class Session:
 
 
 def _number(value: float) -> float | str:
-    """In the JSON form of protocol buffers, which has words for what JSON has no numbers for."""
+    """Return a number in the JSON form of protocol buffers, which has names for NaN and infinities."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

@@ -1,4 +1,4 @@
-"""A sweep as tables for people: what `runstream sweep show`, `list` and `best` print."""
+"""A sweep as tables for people: the output of `runstream sweep show`, `list` and `best`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RUNNING_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells by column; the last column takes the width that is left, and is cut there."""
+    """A table of text cells. The last column takes the width that is left, and is cut there."""
 
     title: str
     columns: tuple[str, ...]
@@ -28,16 +28,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Lines about the sweep, then tables."""
+    """The lines about a sweep, and its tables."""
 
     lines: tuple[str, ...]
     tables: tuple[Table, ...]
     over: bool
-    """Nothing of it changes any more: it has ended, and all values are known."""
+    """True when nothing of the sweep changes any more: it has ended, and all values are known."""
 
 
 def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> View:
-    """Ask the server how a sweep stands. Raises ApiError."""
+    """Ask the server for the state of a sweep. Raises ApiError."""
     found = client.call("GetSweepSummary", sweep=sweep, top=top)
     info = SweepInfo.of(found["sweep"])
     best = [TrialInfo.of(one) for one in found.get("best", [])]
@@ -66,7 +66,7 @@ def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> V
 
 
 def list_sweeps(client: Client, team: str, project: str) -> Table:
-    """All sweeps of a project, newest first. Raises ApiError."""
+    """Return a table of all sweeps of a project, newest first. Raises ApiError."""
     rows: list[tuple[str, ...]] = []
     token = ""
     while True:
@@ -135,7 +135,7 @@ def _trials(
 
 
 def _varied(trials: Sequence[TrialInfo], info: SweepInfo) -> set[str]:
-    """Names of the parameters that are not the same in all trials; all where that leaves none."""
+    """Return the names of the parameters that differ between trials, or of all parameters where none differs."""
     seen: dict[str, set[str]] = {}
     for one in trials:
         for name, value in flat(one.parameters).items():
@@ -146,7 +146,7 @@ def _varied(trials: Sequence[TrialInfo], info: SweepInfo) -> set[str]:
 
 
 def _value_now(client: Client, info: SweepInfo, trial: TrialInfo) -> float | None:
-    """What a running trial's run has logged last; None where it has not yet."""
+    """Return the last value that a running trial's run has logged, or None where it has logged none yet."""
     if not info.objectives:
         return None
     from runstream.api.errors import NotFoundError
@@ -171,7 +171,7 @@ def runtime(trial: TrialInfo, now: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    """Return a duration as text: 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
     seconds = max(seconds, 0.0)
     if seconds < 60:
         return f"{seconds:.3g} s"
@@ -184,7 +184,7 @@ def duration(seconds: float) -> str:
 
 
 def plain(view: View, width: int) -> str:
-    """The view as text of at most `width` columns."""
+    """Return the view as text of at most `width` columns."""
     lines = [line if len(line) <= width else line[: width - 1] + "…" for line in view.lines]
     return "\n".join([*lines, *(f"\n{plain_table(table, width)}" for table in view.tables)])
 
@@ -204,7 +204,7 @@ def plain_table(table: Table, width: int) -> str:
 
 
 def rich_view(view: View, rich: Any) -> Any:
-    """The view as something that `rich` renders; `rich`: the module."""
+    """Return the view as an object that `rich` renders; `rich` is the module."""
     import rich.console
     import rich.table
     import rich.text
