@@ -30,6 +30,11 @@ for step in range(5):
 run.unwatch()
 (model(torch.randn(16, 4)) ** 2).mean().backward()
 run.log({"histogram": runstream.Histogram(torch.arange(10.0))})
+from runstream.integrations.torch import tensor_histogram
+nan, inf = float("nan"), float("inf")
+run.log({"partly": tensor_histogram(torch.tensor([1.0, 2.0, nan, inf])),
+         "nothing": tensor_histogram(torch.full((4,), nan)),
+         "wide": tensor_histogram(torch.tensor([-1e300, 1e300], dtype=torch.float64))})
 run.watch(object())
 run.finish()
 print(json.dumps({"dir": run.spool_dir}))
@@ -58,7 +63,9 @@ def test_tensors_are_values_and_watched_models_log_histograms(told: dict[str, An
     histograms = [(record["key"], record["step"]) for record in found.records("histogram")]
     names = ["0.weight", "0.bias", "2.weight", "2.bias"]
     watched = {(f"{kind}/{name}", step) for kind in ("gradients", "parameters") for name in names for step in (0, 2, 4)}
-    assert set(histograms) == watched | {("histogram", 5)} | {("many", step) for step in range(5)}
+    others = {("histogram", 5), ("partly", 6), ("wide", 6)}
+    assert set(histograms) == watched | others | {("many", step) for step in range(5)}
+    assert found.series("partly.not_finite") == [(6, 2.0)] and found.series("nothing.not_finite") == [(6, 4.0)]
     (weights,) = [r for r in found.records("histogram") if r["key"] == "gradients/0.weight" and r["step"] == 0]
     assert sum(weights["counts"]) == 32 and len(weights["edges"]) == 65
     images = found.records("media")

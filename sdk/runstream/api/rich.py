@@ -194,7 +194,7 @@ def table(
         one = {"column": name, "operator": _OPERATORS[operator], **({"value": value[0]} if value else {})}
         ParseDict(one, request.filters.add())
     for column in order:
-        request.order.add(column=column.lstrip("+-"), descending=column.startswith("-"))
+        request.order.add(column=column[column.startswith(("+", "-")) :], descending=column.startswith("-"))
     first = response = api.ask("GetTable", request)
     rows, numbers = json.loads(response.rows_json), list(response.row_numbers)
     while response.next_page_token and (limit is None or len(rows) < limit):

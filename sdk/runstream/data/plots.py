@@ -169,7 +169,7 @@ def _curves(
                 xs, ys = curve(truth == place, scores[:, place])
             except ImportError:
                 raise UsageError(f"{kind} needs scikit-learn: pip install scikit-learn") from None
-            every = max(len(xs) // MAX_CURVE_POINTS, 1)
+            every = max(-(-len(xs) // MAX_CURVE_POINTS), 1)  # rounded up
             kept = sorted({*range(0, len(xs), every), len(xs) - 1})
             rows += [[name, round(float(xs[i]), 6), round(float(ys[i]), 6)] for i in kept]
         return _drawn(Table(["class", *axes], rows), kind, title, x=axes[0], y=axes[1], stroke="class")

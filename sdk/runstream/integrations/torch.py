@@ -87,18 +87,23 @@ class _Model:
 
 
 def tensor_histogram(tensor: Any, bins: int = BINS) -> Histogram:
-    """Return the histogram of a tensor, counted on the tensor's device; NaN and infinities are in no bin."""
+    """Return the histogram of a tensor, counted on the tensor's device; NaN and infinities are counted apart."""
     import torch
 
     with torch.no_grad():
         values = tensor.detach()
-        values = (values.coalesce().values() if values.is_sparse else values).float().flatten()
-        values = values[torch.isfinite(values)]
-        if not values.numel():
-            return Histogram([])
-        low, high = float(values.min()), float(values.max())
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        counts = torch.histc(values, bins=bins, min=low, max=high).cpu().tolist()
-    width = (high - low) / bins
-    return Histogram(np_histogram=(counts, [*(low + width * place for place in range(bins)), high]))
+        values = (values.coalesce().values() if values.is_sparse else values).flatten()
+        values = values if values.dtype == torch.float64 else values.float()
+        finite = values[torch.isfinite(values)]
+        not_finite = values.numel() - finite.numel()
+        if not finite.numel():
+            histogram = Histogram([float("nan")] if not_finite else [])
+        else:
+            low, high = float(finite.min()), float(finite.max())
+            if low == high:
+                low, high = low - 0.5, high + 0.5
+            counts = torch.histc(finite, bins=bins, min=low, max=high).cpu().tolist()
+            width = (high - low) / bins
+            histogram = Histogram(np_histogram=(counts, [*(low + width * place for place in range(bins)), high]))
+    histogram.not_finite = not_finite
+    return histogram
