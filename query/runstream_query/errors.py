@@ -48,6 +48,14 @@ class TooExpensiveError(QueryError):
         self.code = code
 
 
+class NoPlaceError(TooExpensiveError):
+    """Too much is under way: of this user, of his team, or of the server."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 202)
+        self.retry_after_s = 5
+
+
 class ConflictError(QueryError):
     """What is asked for does not go with the state that the thing is in."""
 

@@ -20,6 +20,7 @@ from runstream_common.metrics import Metrics
 from runstream_common.tls import NEWCOMERS
 from runstream_proto.v1 import account_pb2, sweep_pb2
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.admission import RUN_SHARES, Admission
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.editing.limits import MAX_DESCRIPTION_BYTES, MAX_NOTES_BYTES, MAX_REPORT_BYTES
@@ -65,8 +66,8 @@ definition with a thousand parameters of some values is 100 KiB."""
 RECHECK_S = 5.0
 """How often a stream's key is looked at again: with the authenticator's memory of 10 s, a key that was revoked ends its
 streams within 15 s."""
-MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING
-"""At once. Agents of sweeps wait in theirs, and are heard beside."""
+MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING + RUN_SHARES.waiting
+"""At once. Agents of sweeps wait in theirs, and are heard beside; so do the ranks of jobs that start."""
 MAX_MESSAGE_BYTES = 256 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -74,8 +75,11 @@ MAX_MESSAGE_BYTES = 256 << 20
 class Desk:
     """Takes a question from any transport: authenticates, answers, counts, logs what is not the caller's fault."""
 
-    def __init__(self, answers: Answers, authenticators: Authenticators, metrics: Metrics) -> None:
+    def __init__(
+        self, answers: Answers, authenticators: Authenticators, metrics: Metrics, admission: Admission
+    ) -> None:
         self._answers = answers
+        self._admission = admission
         self._authenticators = authenticators
         self._metrics = metrics
         self._changes: set[asyncio.Future[Any]] = set()
@@ -91,11 +95,15 @@ class Desk:
 
     async def ask(self, method: str, credential: Credential, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
-        answering = self._answer(method, credential, request)
-        if not method.startswith(CHANGES):
-            return await answering
-        # What changes something is carried through, also when who asked for it has gone half-way.
-        change = asyncio.ensure_future(answering)
+        async with contextlib.AsyncExitStack() as held:
+            held.enter_context(self._counting(method))
+            principal = await held.enter_async_context(self._admitted(method, credential, request))
+            answering = getattr(self._answers, method)(principal, request)
+            if not method.startswith(CHANGES):
+                return await answering
+            # What changes something is carried through, also when who asked for it has gone half-way; and it keeps
+            # its place so long.
+            change = asyncio.ensure_future(_carried(held.pop_all(), answering))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
         return await asyncio.shield(change)
@@ -105,10 +113,11 @@ class Desk:
         knows, before the first response or in mid-stream."""
 
         with self._counting(method, stream=True):
-            principal = await self._authenticators.authenticate(credential)
-            check_texts(request)
-            checked_s = time.monotonic()
-            async with contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses:
+            async with (
+                self._admitted(method, credential, request) as principal,
+                contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses,
+            ):
+                checked_s = time.monotonic()
                 async for response in responses:
                     if time.monotonic() - checked_s >= RECHECK_S:
                         await self._recheck(credential, principal)
@@ -132,11 +141,13 @@ class Desk:
         if not all(now.can_read(team) for team in principal.roles):
             raise PermissionDeniedError("what this key may read has changed: ask again")
 
-    async def _answer(self, method: str, credential: Credential, request: Any) -> Any:
-        with self._counting(method):
-            principal = await self._authenticators.authenticate(credential)
-            check_texts(request)
-            return await getattr(self._answers, method)(principal, request)
+    @contextlib.asynccontextmanager
+    async def _admitted(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Principal]:
+        """Who asks, when it is his turn."""
+        principal = await self._authenticators.authenticate(credential)
+        check_texts(request)
+        async with self._admission.place(method, principal, request):
+            yield principal
 
     @contextlib.contextmanager
     def _counting(self, method: str, *, stream: bool = False) -> Iterator[None]:
@@ -161,6 +172,11 @@ class Desk:
                 self._metrics.gauge("runstream_query_streams_open", method=method).dec()
             else:
                 self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+
+
+async def _carried(held: contextlib.AsyncExitStack, work: Awaitable[Any]) -> Any:
+    async with held:
+        return await work
 
 
 def check_texts(request: Any) -> None:
@@ -190,14 +206,19 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
         await desk.admit(name, credential)
         return credential
 
+    async def abort(context: Any, error: Exception) -> None:
+        status, words = status_of(error)
+        if hasattr(error, "retry_after_s"):
+            context.set_trailing_metadata((("retry-after", str(error.retry_after_s)),))
+        await context.abort(status.grpc, words)
+
     def method(name: str, read: Callable[[bytes], Any]) -> Callable[..., Awaitable[Any]]:
         async def call(data: bytes, context: Any) -> Any:
             try:
                 credential = await admitted(name, context)
                 return await desk.ask(name, credential, read(data))
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                status, words = status_of(error)
-                await context.abort(status.grpc, words)
+                await abort(context, error)
                 raise AssertionError("abort returned") from error
 
         return call
@@ -212,8 +233,7 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
                     async for response in responses:
                         yield response
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                status, words = status_of(error)
-                await context.abort(status.grpc, words)
+                await abort(context, error)
 
         return call
 

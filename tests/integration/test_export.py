@@ -23,8 +23,9 @@ from runstream_common.clickhouse import connect
 from runstream_common.control.store import ControlStore, Resume
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_query.admission import EXPORT_SHARES
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
-from runstream_query.export import MAX_AT_ONCE, metric_filter
+from runstream_query.export import metric_filter
 from runstream_query.tail import Tail
 from tests.integration.world import World, same
 from tests.support.stack import ServiceStack
@@ -250,20 +251,18 @@ def test_a_client_that_goes_ends_its_export_over_both_transports(big: ServiceSta
     assert "Traceback" not in (big.folder / "query.log").read_text(), "a client that goes is nobody's error"
 
 
-def test_no_more_exports_at_once_than_the_engine_bears(big: ServiceStack) -> None:
+def test_no_more_exports_of_a_user_at_once_than_his_share(big: ServiceStack) -> None:
     with grpc.insecure_channel(big.address("grpc")) as channel:
-        calls = [_export(channel, big) for _ in range(MAX_AT_ONCE)]
+        calls = [_export(channel, big) for _ in range(EXPORT_SHARES.per_user)]
         for call in calls:
             next(call)
-        with pytest.raises(grpc.RpcError, match="try again when one ends") as refused:
-            next(_export(channel, big))
-        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        for call in calls:
+        one_more = _export(channel, big)
+        assert asyncio.run(running(big)) == EXPORT_SHARES.per_user
+        calls.pop().cancel()
+        assert next(one_more).data, "it waited for a place"
+        for call in (*calls, one_more):
             call.cancel()
         wait_until_ended(big)
-        call = _export(channel, big)
-        assert next(call).data
-        call.cancel()
 
 
 def _export(channel: grpc.Channel, stack: ServiceStack) -> Any:
