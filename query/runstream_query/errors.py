@@ -74,6 +74,13 @@ class SlowBodyError(QueryError):
         super().__init__(f"the body of the request did not come within {within_s:g} s")
 
 
+class SlowReaderError(QueryError):
+    """The client takes nothing of the answer."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(f"nothing of the answer was taken for {within_s:g} s: ask again, and read as it comes")
+
+
 class TooManyWatchersError(QueryError):
     """No more streams may be open at once."""
 
@@ -114,6 +121,7 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (SlowBodyError, Status(grpc.StatusCode.DEADLINE_EXCEEDED, 408)),
+    (SlowReaderError, Status(grpc.StatusCode.DEADLINE_EXCEEDED, 408)),
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (ConflictError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),

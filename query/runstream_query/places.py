@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
 
+from prometheus_client import Gauge
+
 from runstream_common.metrics import Metrics
 from runstream_query.errors import NoPlaceError
 
@@ -54,7 +56,7 @@ class Places:
         self._metrics = metrics or Metrics(["query"])
         self._everywhere = Counter[str]() if everywhere is None else everywhere
         self._queues: dict[str, deque[_Waiting]] = {}
-        """By user, in the order of their coming; never empty. Of nobody in it is the first able to have a place."""
+        """By user, in the order of their coming; none is empty. Whoever is first in his may not have a place now."""
         self._turns: dict[str, int] = {}
         """When each of those users came, or had his last turn."""
         self._clock = count()
@@ -124,7 +126,9 @@ class Places:
         while able := [user for user, queue in self._queues.items() if self._may(user, queue[0].team)]:
             user = min(able, key=self._rank)
             one = self._queues[user][0]
-            self._forget(user, one, calling=True)
+            self._remove(user, one)
+            if user in self._turns:
+                self._turns[user] = next(self._clock)
             self._take(user, one.team)
             one.turn.set_result(None)
 
@@ -136,19 +140,18 @@ class Places:
             self._turns[user],
         )
 
-    def _forget(self, user: str, one: _Waiting, *, calling: bool = False) -> None:
-        """Take it out of the queue. Another team's question may be the first of the user then."""
-        queue = self._queues[user]
-        queue.remove(one)
-        self._gauge("waiting").dec()
-        if queue:
-            self._turns[user] = next(self._clock) if calling else self._turns[user]
-        else:
-            del self._queues[user], self._turns[user]
-        if not calling:
-            self._call()
+    def _forget(self, user: str, one: _Waiting) -> None:
+        """It waits no longer."""
+        self._remove(user, one)
+        self._call()  # a question for another team may be the first of the user now
 
-    def _gauge(self, what: str):  # type: ignore[no-untyped-def]
+    def _remove(self, user: str, one: _Waiting) -> None:
+        self._queues[user].remove(one)
+        if not self._queues[user]:
+            del self._queues[user], self._turns[user]
+        self._gauge("waiting").dec()
+
+    def _gauge(self, what: str) -> Gauge:
         return self._metrics.gauge(f"runstream_query_places_{what}", pool=self._pool)
 
     def _refused(self, reason: str, words: str) -> NoPlaceError:

@@ -20,11 +20,12 @@ from runstream_common.metrics import Metrics
 from runstream_common.tls import NEWCOMERS
 from runstream_proto.v1 import account_pb2, sweep_pb2
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.admission import RUN_SHARES, Admission
+from runstream_query import export
+from runstream_query.admission import EXPORTS, RUN_SHARES, Admission
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.editing.limits import MAX_DESCRIPTION_BYTES, MAX_NOTES_BYTES, MAX_REPORT_BYTES
-from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
+from runstream_query.errors import GoingAwayError, InvalidQuestionError, SlowReaderError, status_of
 from runstream_query.leaving import quiet_departures
 from runstream_query.live.limits import MAX_WATCHERS
 from runstream_query.selection.filters import MAX_FILTER_CHARACTERS
@@ -179,6 +180,24 @@ async def _carried(held: contextlib.AsyncExitStack, work: Awaitable[Any]) -> Any
         return await work
 
 
+@contextlib.contextmanager
+def _taken_in_time(responses: AsyncIterator[Any]) -> Iterator[None]:
+    """Within, a client takes a response of a stream. One that takes nothing ends the stream's work at once, whenever it
+    comes back to be told. Raises SlowReaderError."""
+    ending: list[asyncio.Future[None]] = []
+
+    def end() -> None:
+        ending.append(asyncio.ensure_future(responses.aclose()))  # type: ignore[attr-defined]  # an async generator
+
+    timer = asyncio.get_running_loop().call_later(export.TAKEN_WITHIN_S, end)
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if ending:
+        raise SlowReaderError(export.TAKEN_WITHIN_S)
+
+
 def check_texts(request: Any) -> None:
     """No name is longer than a metric's may be, and none holds a NUL byte. Raises InvalidQuestionError."""
     for field, value in request.ListFields():
@@ -231,7 +250,11 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
                     desk.stream(name, credential, read(data))  # type: ignore[type-var]
                 ) as responses:
                     async for response in responses:
-                        yield response
+                        if name not in EXPORTS:
+                            yield response
+                            continue
+                        with _taken_in_time(responses):
+                            yield response
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
                 await abort(context, error)
 
