@@ -52,6 +52,8 @@ class Known:
     """Whether some run may have set this key of its summary itself"""
     whole: WholeRuns = field(default_factory=WholeRuns)
     used_s: float = 0.0
+    looked_s: float = 0.0
+    """When the last look for changes began that came to its end"""
 
     @property
     def bytes(self) -> int:
@@ -106,8 +108,13 @@ class Tables:
         """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
         what `columns` returns afterwards is at least as new."""
         known = self._projects.setdefault(project, Known())
+        asked_s = time.monotonic()
         async with _held(known):
-            await self._refresh(project, known)
+            # Many who ask at once wait here for each other: a look that began after this question came is its own too.
+            if not self._trusted or known.looked_s <= asked_s:
+                began_s = time.monotonic()
+                await self._refresh(project, known)
+                known.looked_s = began_s
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
