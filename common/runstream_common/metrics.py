@@ -138,6 +138,30 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         ("method",),
     ),
     MetricSpec(
+        "runstream_query_places_taken",
+        "gauge",
+        "Places taken now, by pool: questions, runs (reads of one run), exports, sql, engine (queries to ClickHouse).",
+        "RUNSTREAM_QUERY_IN_ALL, RUNSTREAM_QUERY_ENGINE, RUNSTREAM_SQL_IN_ALL",
+        ("pool",),
+    ),
+    MetricSpec(
+        "runstream_query_places_waiting",
+        "gauge",
+        "Questions that wait for a place now, by pool.",
+        "one user's load, or more instances",
+        ("pool",),
+    ),
+    MetricSpec(
+        "runstream_query_places_seconds", "histogram", "Wait for a place that came, by pool.", "as above", ("pool",)
+    ),
+    MetricSpec(
+        "runstream_query_places_refused_total",
+        "counter",
+        "Questions refused, by pool and reason: too many of one user were waiting, or no place came in time.",
+        "waiting: a program that does not wait for answers; time: more instances",
+        ("pool", "reason"),
+    ),
+    MetricSpec(
         "runstream_query_sweep_leases_total",
         "counter",
         "Calls for trials of sweeps answered, by verdict.",

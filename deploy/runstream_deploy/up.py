@@ -224,6 +224,7 @@ class Stack:
         }
         if not self._config.clickhouse_url:  # as many as the engine has threads: more would wait in no order
             environment["RUNSTREAM_SQL_IN_ALL"] = os.environ.get("RUNSTREAM_SQL_IN_ALL", "8")
+            environment["RUNSTREAM_QUERY_ENGINE"] = os.environ.get("RUNSTREAM_QUERY_ENGINE", "10")  # 8 of one user
         if self._config.kafka:
             environment["RUNSTREAM_KAFKA_BOOTSTRAP"] = self._config.kafka
         return environment

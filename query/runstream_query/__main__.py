@@ -20,6 +20,7 @@ from runstream_common.process import settle_in
 from runstream_common.schema.runner import check_schema
 from runstream_common.service import run_service, until_end_or_failure
 from runstream_common.tls import grpc_port, http_options
+from runstream_query.admission import Admission
 from runstream_query.answers import Answers
 from runstream_query.config import QueryConfig
 from runstream_query.credentials import Authenticators
@@ -66,19 +67,20 @@ async def _serve(env: Env) -> None:
     await store.check_schema()
     client = await connect(config.clickhouse)
     await check_schema(client)
-    storage = Storage(client)
     metrics = Metrics(["query"])
+    admission = Admission(config.questions, config.sql, metrics)
+    storage = Storage(client, turns=admission.engine.of)
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
-    sql = SqlRunner(raw, config.sql)
+    sql = SqlRunner(raw, config.sql, admission.sql)
     # Of replicas behind one address each has its own moment: nothing is held of their rows.
     tables = Tables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
     answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
-    desk = Desk(answers, authenticators, metrics)
+    desk = Desk(answers, authenticators, metrics, admission)
     server = make_server(desk)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)

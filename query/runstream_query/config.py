@@ -8,6 +8,7 @@ from pathlib import Path
 from runstream_common.clickhouse import ClickHouseConfig
 from runstream_common.config import Env
 from runstream_common.objects import MediaConfig
+from runstream_query.admission import QuestionLimits
 from runstream_query.selection.tables import MAX_BYTES
 from runstream_query.sqlaccess.limits import SqlLimits
 
@@ -30,6 +31,7 @@ class QueryConfig:
     tables_bytes: int = MAX_BYTES
     """Memory for the runs of the projects that were asked about lately."""
     sql: SqlLimits = SqlLimits()
+    questions: QuestionLimits = QuestionLimits()
     session_s: float = 30 * 86_400.0
     """How long somebody stays logged in to the page."""
     tls_certificate: Path | None = None
@@ -58,7 +60,20 @@ class QueryConfig:
                 per_team=env.integer("RUNSTREAM_SQL_PER_TEAM", max(6, per_key), 1, 1000),
                 in_all=env.integer("RUNSTREAM_SQL_IN_ALL", 16, 1, 1000),
             ),
+            questions=_questions(env),
             session_s=env.seconds("RUNSTREAM_SESSION_S", 30 * 86_400.0, 60.0, 366 * 86_400.0),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )
+
+
+def _questions(env: Env) -> QuestionLimits:
+    usual = QuestionLimits()
+    return QuestionLimits(
+        per_user=env.integer("RUNSTREAM_QUERY_PER_USER", usual.per_user, 1, 1000),
+        per_team=env.integer("RUNSTREAM_QUERY_PER_TEAM", usual.per_team, 1, 1000),
+        in_all=env.integer("RUNSTREAM_QUERY_IN_ALL", usual.in_all, 1, 1000),
+        waiting=env.integer("RUNSTREAM_QUERY_WAITING", usual.waiting, 1, 100_000),
+        wait_s=env.seconds("RUNSTREAM_QUERY_WAIT_S", usual.wait_s, 1.0, 3600.0),
+        engine=env.integer("RUNSTREAM_QUERY_ENGINE", usual.engine, 1, 64),
+    )

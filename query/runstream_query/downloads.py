@@ -19,8 +19,6 @@ from runstream_query.leaving import unless_gone
 from runstream_query.rpc import Desk
 
 LOG = structlog.get_logger()
-SEND_TIMEOUT_S = 60.0
-"""In which a client takes nothing: an export that nobody reads holds a place that another could have."""
 
 
 def download_routes(
@@ -41,7 +39,8 @@ def download_routes(
             await read(question, request)
             kind = export.file_format(question.format)
             chunks = desk.stream(method, who, question)
-            first = await anext(chunks, pb.ExportChunk())  # what is wrong with the question is a status
+            # What is wrong with the question is a status; and who goes while he waits for a place leaves the queue.
+            first = await unless_gone(request.receive, _first(chunks))
         except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
@@ -86,8 +85,12 @@ class Download:
         await send({"type": "http.response.body", "body": b""})
 
     async def _part(self, send: Send, data: bytes) -> None:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
+        async with asyncio.timeout(export.TAKEN_WITHIN_S):
             await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _first(chunks: AsyncIterator[Any]) -> Any:
+    return await anext(chunks, pb.ExportChunk())
 
 
 def _question(what: str) -> tuple[str, Any]:

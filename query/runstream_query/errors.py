@@ -48,6 +48,14 @@ class TooExpensiveError(QueryError):
         self.code = code
 
 
+class NoPlaceError(TooExpensiveError):
+    """Too much is under way: of this user, of his team, or of the server."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 202)
+        self.retry_after_s = 5
+
+
 class ConflictError(QueryError):
     """What is asked for does not go with the state that the thing is in."""
 
@@ -64,6 +72,13 @@ class SlowBodyError(QueryError):
 
     def __init__(self, within_s: float) -> None:
         super().__init__(f"the body of the request did not come within {within_s:g} s")
+
+
+class SlowReaderError(QueryError):
+    """The client takes nothing of the answer."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(f"nothing of the answer was taken for {within_s:g} s: ask again, and read as it comes")
 
 
 class TooManyWatchersError(QueryError):
@@ -106,6 +121,7 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
     (InvalidQuestionError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (BadRequestError, Status(grpc.StatusCode.INVALID_ARGUMENT, 400)),
     (SlowBodyError, Status(grpc.StatusCode.DEADLINE_EXCEEDED, 408)),
+    (SlowReaderError, Status(grpc.StatusCode.DEADLINE_EXCEEDED, 408)),
     (ClientGoneError, Status(grpc.StatusCode.CANCELLED, 499)),
     (UnknownNameError, Status(grpc.StatusCode.NOT_FOUND, 404)),
     (ConflictError, Status(grpc.StatusCode.FAILED_PRECONDITION, 409)),

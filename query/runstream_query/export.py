@@ -14,10 +14,11 @@ MAX_RUNS = 10_000
 """Their ids are one parameter of the query."""
 MAX_METRICS = 1000
 MAX_RANKS = 10_000
-MAX_AT_ONCE = 4
-"""Exports of one query service: each holds a thread of the engine as long as its client reads."""
 DEADLINE_S = 3600
 """Of one export: at 2 million points a second, 7 billion points."""
+TAKEN_WITHIN_S = 60.0
+"""A client that takes nothing for so long has its export ended: one that nobody reads holds a place that another could
+have."""
 CHUNK_BYTES = 256 << 10
 """Of one message, about: gRPC moves no more by larger ones."""
 _WILDCARDS = re.compile(r"[*?]")

@@ -21,10 +21,12 @@ from runstream_common.metrics import Metrics
 from runstream_common.tls import NEWCOMERS
 from runstream_proto.v1 import account_pb2, sweep_pb2
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query import export
+from runstream_query.admission import EXPORTS, RUN_SHARES, Admission
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential, bearer
 from runstream_query.editing.limits import MAX_DESCRIPTION_BYTES, MAX_NOTES_BYTES, MAX_REPORT_BYTES
-from runstream_query.errors import GoingAwayError, InvalidQuestionError, status_of
+from runstream_query.errors import GoingAwayError, InvalidQuestionError, SlowReaderError, status_of
 from runstream_query.leaving import quiet_departures
 from runstream_query.live.limits import MAX_WATCHERS
 from runstream_query.selection.filters import MAX_FILTER_CHARACTERS
@@ -58,8 +60,8 @@ definition with a thousand parameters of some values is 100 KiB."""
 RECHECK_S = 5.0
 """How often a stream's key is looked at again: with the authenticator's memory of 10 s, a key that was revoked ends its
 streams within 15 s."""
-MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING
-"""At once. Agents of sweeps wait in theirs, and are heard beside."""
+MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING + RUN_SHARES.waiting
+"""At once. Agents of sweeps wait in theirs, and are heard beside; so do the ranks of jobs that start."""
 MAX_MESSAGE_BYTES = 256 << 20
 """A page of a million points is 24 MB and more."""
 
@@ -67,8 +69,11 @@ MAX_MESSAGE_BYTES = 256 << 20
 class Desk:
     """Takes a question from any transport: authenticates, answers, counts, logs what is not the caller's fault."""
 
-    def __init__(self, answers: Answers, authenticators: Authenticators, metrics: Metrics) -> None:
+    def __init__(
+        self, answers: Answers, authenticators: Authenticators, metrics: Metrics, admission: Admission
+    ) -> None:
         self._answers = answers
+        self._admission = admission
         self._authenticators = authenticators
         self._metrics = metrics
         self._changes: set[asyncio.Future[Any]] = set()
@@ -84,10 +89,14 @@ class Desk:
 
     async def ask(self, method: str, credential: Credential, request: Any) -> Any:
         """The response. Raises what `errors.status_of` knows."""
-        answering = self._answer(method, credential, request)
-        if method not in _CARRIED_THROUGH:
-            return await answering
-        change = asyncio.ensure_future(answering)
+        async with contextlib.AsyncExitStack() as held:
+            held.enter_context(self._counting(method))
+            principal = await held.enter_async_context(self._admitted(method, credential, request))
+            answering = getattr(self._answers, method)(principal, request)
+            if method not in _CARRIED_THROUGH:
+                return await answering
+            # It keeps its place so long.
+            change = asyncio.ensure_future(_carried(held.pop_all(), answering))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
         return await asyncio.shield(change)
@@ -97,10 +106,11 @@ class Desk:
         knows, before the first response or in mid-stream."""
 
         with self._counting(method, stream=True):
-            principal = await self._authenticators.authenticate(credential)
-            check_texts(request)
-            checked_s = time.monotonic()
-            async with contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses:
+            async with (
+                self._admitted(method, credential, request) as principal,
+                contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses,
+            ):
+                checked_s = time.monotonic()
                 async for response in responses:
                     if time.monotonic() - checked_s >= RECHECK_S:
                         await self._recheck(credential, principal)
@@ -124,11 +134,13 @@ class Desk:
         if not all(now.can_read(team) for team in principal.roles):
             raise PermissionDeniedError("what this key may read has changed: ask again")
 
-    async def _answer(self, method: str, credential: Credential, request: Any) -> Any:
-        with self._counting(method):
-            principal = await self._authenticators.authenticate(credential)
-            check_texts(request)
-            return await getattr(self._answers, method)(principal, request)
+    @contextlib.asynccontextmanager
+    async def _admitted(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Principal]:
+        """Who asks, when it is his turn."""
+        principal = await self._authenticators.authenticate(credential)
+        check_texts(request)
+        async with self._admission.place(method, principal, request):
+            yield principal
 
     @contextlib.contextmanager
     def _counting(self, method: str, *, stream: bool = False) -> Iterator[None]:
@@ -153,6 +165,29 @@ class Desk:
                 self._metrics.gauge("runstream_query_streams_open", method=method).dec()
             else:
                 self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+
+
+async def _carried(held: contextlib.AsyncExitStack, work: Awaitable[Any]) -> Any:
+    async with held:
+        return await work
+
+
+@contextlib.contextmanager
+def _taken_in_time(responses: AsyncIterator[Any]) -> Iterator[None]:
+    """Within, a client takes a response of a stream. One that takes nothing ends the stream's work at once, whenever it
+    comes back to be told. Raises SlowReaderError."""
+    ending: list[asyncio.Future[None]] = []
+
+    def end() -> None:
+        ending.append(asyncio.ensure_future(responses.aclose()))  # type: ignore[attr-defined]  # an async generator
+
+    timer = asyncio.get_running_loop().call_later(export.TAKEN_WITHIN_S, end)
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if ending:
+        raise SlowReaderError(export.TAKEN_WITHIN_S)
 
 
 def check_texts(request: Any) -> None:
@@ -182,14 +217,19 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
         await desk.admit(name, credential)
         return credential
 
+    async def abort(context: Any, error: Exception) -> None:
+        status, words = status_of(error)
+        if hasattr(error, "retry_after_s"):
+            context.set_trailing_metadata((("retry-after", str(error.retry_after_s)),))
+        await context.abort(status.grpc, words)
+
     def method(name: str, read: Callable[[bytes], Any]) -> Callable[..., Awaitable[Any]]:
         async def call(data: bytes, context: Any) -> Any:
             try:
                 credential = await admitted(name, context)
                 return await desk.ask(name, credential, read(data))
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                status, words = status_of(error)
-                await context.abort(status.grpc, words)
+                await abort(context, error)
                 raise AssertionError("abort returned") from error
 
         return call
@@ -202,10 +242,13 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
                     desk.stream(name, credential, read(data))  # type: ignore[type-var]
                 ) as responses:
                     async for response in responses:
-                        yield response
+                        if name not in EXPORTS:
+                            yield response
+                            continue
+                        with _taken_in_time(responses):
+                            yield response
             except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                status, words = status_of(error)
-                await context.abort(status.grpc, words)
+                await abort(context, error)
 
         return call
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from runstream_common.clickhouse import StorageRefusedError, classify
+from runstream_query.asker import ASKER
 from runstream_query.tail import Tail
 
 FOLDER = Path(__file__).parent / "sql"
@@ -34,6 +36,10 @@ ONE_THREAD = {"max_threads": 1}
 _CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_sync": 2, "mutations_sync": 2}
 
 
+Turns = Callable[[str, str], contextlib.AbstractAsyncContextManager[None]]
+"""Of a user and a team: entered when it is their turn."""
+
+
 @cache
 def sql(name: str) -> str:
     """Without its comments: driver and engine read the text again for each question."""
@@ -50,9 +56,11 @@ def _changed(name: str, change: Mapping[str, str] | None) -> str:
 class Storage:
     """Questions to ClickHouse. All raise StorageUnavailableError or StorageRefusedError."""
 
-    def __init__(self, client: Any, priority: int = PAGES_PRIORITY) -> None:
-        """`priority`: 0 for work that nobody waits for: it gives way to nobody, and nobody to it."""
+    def __init__(self, client: Any, priority: int = PAGES_PRIORITY, turns: Turns | None = None) -> None:
+        """`priority`: 0 for work that nobody waits for: it gives way to nobody, and nobody to it. `turns`: how the
+        queries of users wait for each other (`Places.of`); None: none waits."""
         self._client = client
+        self._turns = turns
         self._settings = {**_SETTINGS, "priority": priority}
 
     async def rows(
@@ -66,9 +74,10 @@ class Storage:
     ) -> list[dict[str, Any]]:
         """`rows` of a statement that is made of files and constant text: no value is pasted into it."""
         try:
-            result = await self._client.query(
-                statement, parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
-            )
+            async with self._turn():
+                result = await self._client.query(
+                    statement, parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
+                )
         except Exception as error:
             raise self._classified(error) from error
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
@@ -90,9 +99,12 @@ class Storage:
     ) -> pa.Table:
         """For large answers that stay in Arrow. `change`: constant texts in the file to replace."""
         try:
-            return await self._client.query_arrow(
-                _changed(name, change), parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
-            )
+            async with self._turn():
+                return await self._client.query_arrow(
+                    _changed(name, change),
+                    parameters=_quoted(parameters),
+                    settings={**self._settings, **(settings or {})},
+                )
         except Exception as error:
             raise self._classified(error) from error
 
@@ -140,6 +152,16 @@ class Storage:
             raise self._classified(error) from error
         if rest := tail.end():
             yield rest
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One query is one turn, and none asks another one within: a wait always ends."""
+        asker = ASKER.get()
+        if asker is None or self._turns is None:
+            yield
+            return
+        async with self._turns(asker.user, asker.team):
+            yield
 
     async def ping(self) -> None:
         try:

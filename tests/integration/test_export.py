@@ -20,11 +20,22 @@ import pyarrow.parquet
 import pytest
 
 from runstream_common.clickhouse import connect
+from runstream_common.control.auth import CachedAuthenticator
 from runstream_common.control.store import ControlStore, Resume
+from runstream_common.metrics import Metrics
+from runstream_common.objects import MediaConfig, MediaStore
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
+from runstream_query import export
+from runstream_query.admission import EXPORT_SHARES, Admission, QuestionLimits
+from runstream_query.answers import Answers
+from runstream_query.credentials import Authenticators
+from runstream_query.deletion import Deletion
 from runstream_query.errors import InvalidQuestionError, UnknownNameError
-from runstream_query.export import MAX_AT_ONCE, metric_filter
+from runstream_query.export import metric_filter
+from runstream_query.rpc import Desk, make_server
+from runstream_query.sqlaccess.limits import SqlLimits
+from runstream_query.storage import Storage
 from runstream_query.tail import Tail
 from tests.integration.world import World, same
 from tests.support.stack import ServiceStack
@@ -250,20 +261,50 @@ def test_a_client_that_goes_ends_its_export_over_both_transports(big: ServiceSta
     assert "Traceback" not in (big.folder / "query.log").read_text(), "a client that goes is nobody's error"
 
 
-def test_no_more_exports_at_once_than_the_engine_bears(big: ServiceStack) -> None:
+def test_no_more_exports_of_a_user_at_once_than_his_share(big: ServiceStack) -> None:
     with grpc.insecure_channel(big.address("grpc")) as channel:
-        calls = [_export(channel, big) for _ in range(MAX_AT_ONCE)]
+        calls = [_export(channel, big) for _ in range(EXPORT_SHARES.per_user)]
         for call in calls:
             next(call)
-        with pytest.raises(grpc.RpcError, match="try again when one ends") as refused:
-            next(_export(channel, big))
-        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        for call in calls:
+        one_more = _export(channel, big)
+        assert asyncio.run(running(big)) == EXPORT_SHARES.per_user
+        calls.pop().cancel()
+        assert next(one_more).data, "it waited for a place"
+        for call in (*calls, one_more):
             call.cancel()
         wait_until_ended(big)
-        call = _export(channel, big)
-        assert next(call).data
-        call.cancel()
+
+
+async def test_an_export_that_nobody_reads_gives_its_place_back(
+    big: ServiceStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "TAKEN_WITHIN_S", 0.5)
+    client, store = await connect(big.clickhouse.config), ControlStore.open(big.control_url)
+    storage, metrics = Storage(client), Metrics(["query"])
+    media = MediaStore(MediaConfig((big.folder / "media").absolute().as_uri()))
+    answers = Answers(storage, store, Deletion(client, storage, store, media))
+    authenticators = Authenticators({"key": CachedAuthenticator(store)})
+    admission = Admission(QuestionLimits(), SqlLimits(), metrics)
+    server = make_server(Desk(answers, authenticators, metrics, admission))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        request = pb.ExportPointsRequest(project="big", format=pb.EXPORT_FORMAT_CSV)
+        metadata = (("authorization", f"Bearer {big.key}"),)
+        call = rpc.QueryServiceStub(channel).ExportPoints(request, metadata=metadata)
+        assert (await call.read()).data
+        taken = metrics.gauge("runstream_query_places_taken", pool="exports")
+        async with asyncio.timeout(30):
+            while taken._value.get():
+                await asyncio.sleep(0.05)
+        with pytest.raises(grpc.aio.AioRpcError, match="nothing of the answer was taken"):
+            async with asyncio.timeout(30):
+                while await call.read() is not grpc.aio.EOF:
+                    pass
+    await server.stop(None)
+    await answers.close()
+    await client.close()
+    await store.close()
 
 
 def _export(channel: grpc.Channel, stack: ServiceStack) -> Any:

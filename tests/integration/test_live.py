@@ -24,11 +24,13 @@ from runstream_common.objects import MediaConfig, MediaStore
 from runstream_proto.v1 import ingest_pb2
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query import rpc
+from runstream_query.admission import Admission, QuestionLimits
 from runstream_query.answers import Answers
 from runstream_query.credentials import Authenticators, Credential
 from runstream_query.deletion import Deletion
 from runstream_query.errors import GoingAwayError, InvalidQuestionError, TooManyWatchersError
 from runstream_query.live import limits
+from runstream_query.sqlaccess.limits import SqlLimits
 from runstream_query.storage import Storage
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack
@@ -353,7 +355,7 @@ async def test_one_poller_serves_a_hundred_watchers(world: World) -> None:
     watchers = await asyncio.gather(
         *(world.watch(runs=["run"], metrics=["loss"] if n % 2 else ["*"]) for n in range(100))
     )
-    with pytest.raises(TooManyWatchersError, match="100 streams of one key"):
+    with pytest.raises(TooManyWatchersError, match="100 streams of one user"):
         await anext(world.ask(runs=["run"]))
     world.storage.asked.clear()
     started_s, cpu_s = time.monotonic(), time.process_time()
@@ -434,7 +436,8 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
     await world.begin("run")
     key = str(await world.store.create_api_key("guest", "main"))
     authenticators = Authenticators({"key": CachedAuthenticator(world.store, ttl_s=0.1)})
-    desk = rpc.Desk(world.answers, authenticators, Metrics(["query"]))
+    metrics = Metrics(["query"])
+    desk = rpc.Desk(world.answers, authenticators, metrics, Admission(QuestionLimits(), SqlLimits(), metrics))
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])
     watcher = await Watcher(desk.stream("WatchRuns", Credential("key", key), request)).begin()
     await watcher.wait(lambda: len(watcher.told) >= 4)

@@ -40,6 +40,7 @@ class Counting(Storage):
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.reads: Counter[str] = Counter()
+        self.looks = 0
         self.fail = ""
         self.left = -1
         """Reads that are answered before all fail; negative: all are answered."""
@@ -50,6 +51,10 @@ class Counting(Storage):
         self.left -= 1
         self.reads["some" if question.get("runs") else "all"] += 1
         return await super().table(name, **question)
+
+    async def rows(self, name: str, **question: Any) -> Any:
+        self.looks += name == "parts_now"
+        return await super().rows(name, **question)
 
 
 @pytest.fixture
@@ -173,6 +178,7 @@ async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
     assert all(other == first for other in others) and len(first) == 10
     read = storage.reads["all"]
     assert read <= 6, "read once for all"
+    assert storage.looks <= 2, "who waited looked for changes again, which had been looked for since"
     await seen(held, "main/held-b")
     storage.reads.clear()
     await seen(held, "main/held-b")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 
 from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.asker import ASKER
 from runstream_query.errors import GoingAwayError, TooManyWatchersError
 from runstream_query.live import limits
 from runstream_query.live.feed import Feed
@@ -29,18 +30,18 @@ class Hub:
         self._closing = asyncio.Event()
 
     async def watch(
-        self, key: str, project: str, interest: Interest, after: str
+        self, user: str, project: str, interest: Interest, after: str
     ) -> AsyncGenerator[pb.WatchRunsResponse]:
-        """Responses until the caller closes it. `key`: whose watchers are counted together; `after`: the event id to
+        """Responses until the caller closes it. `user`: whose watchers are counted together; `after`: the event id to
         continue behind. Raises UnknownNameError, TooManyWatchersError, GoingAwayError, StorageError."""
         if self._closing.is_set():
             raise GoingAwayError
-        if self._watchers[key] >= limits.MAX_WATCHERS_A_KEY or self._watchers.total() >= limits.MAX_WATCHERS:
+        if self._watchers[user] >= limits.MAX_WATCHERS_A_USER or self._watchers.total() >= limits.MAX_WATCHERS:
             raise TooManyWatchersError(
-                f"at most {limits.MAX_WATCHERS_A_KEY} streams of one key and {limits.MAX_WATCHERS} in all are open at "
-                "once: close one, or watch more runs in one"
+                f"at most {limits.MAX_WATCHERS_A_USER} streams of one user and {limits.MAX_WATCHERS} in all are open "
+                "at once: close one, or watch more runs in one"
             )
-        self._watchers[key] += 1
+        self._watchers[user] += 1
         try:
             feed = self._feed(project)
             feed.joining += 1
@@ -59,9 +60,9 @@ class Hub:
             finally:
                 feed.leave(interest)
         finally:
-            self._watchers[key] -= 1
-            if not self._watchers[key]:
-                del self._watchers[key]
+            self._watchers[user] -= 1
+            if not self._watchers[user]:
+                del self._watchers[user]
 
     async def close(self) -> None:
         """End all watchers, and the feeds."""
@@ -116,6 +117,7 @@ class Hub:
 
     async def _run(self, feed: Feed) -> None:
         """No pause lies between its last look for watchers and its leaving the table: nobody joins a dead feed."""
+        ASKER.set(None)  # the feed is not his who happened to be the first to watch
         try:
             await feed.run()
         finally:

@@ -36,8 +36,8 @@ ALL_RINGS_BYTES = 256 << 20
 """Of all projects together: each gets its share."""
 MAX_WATCHERS = 500
 """Streams of this instance."""
-MAX_WATCHERS_A_KEY = 100
-"""So that one broken page cannot take all."""
+MAX_WATCHERS_A_USER = 100
+"""Whatever the key, so that one broken page or program cannot take all."""
 MAX_RUNS = 100
 MAX_METRICS = 200
 MAX_RANKS = 10_000

@@ -8,14 +8,16 @@ The answer is of the moment in which the parts were listed, or of a later one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
+from runstream_query.asker import for_everybody
 from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column, places_of
 from runstream_query.selection.loading import FIELDS, POINTS, SERIES, STREAMS, Base, Source, load_base, load_columns
@@ -50,6 +52,8 @@ class Known:
     """Whether some run may have set this key of its summary itself"""
     whole: WholeRuns = field(default_factory=WholeRuns)
     used_s: float = 0.0
+    looked_s: float = 0.0
+    """When the last look for changes began that came to its end"""
 
     @property
     def bytes(self) -> int:
@@ -104,8 +108,13 @@ class Tables:
         """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
         what `columns` returns afterwards is at least as new."""
         known = self._projects.setdefault(project, Known())
-        async with known.lock:
-            await self._refresh(project, known)
+        asked_s = time.monotonic()
+        async with _held(known):
+            # Many who ask at once wait here for each other: a look that began after this question came is its own too.
+            if not self._trusted or known.looked_s <= asked_s:
+                began_s = time.monotonic()
+                await self._refresh(project, known)
+                known.looked_s = began_s
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
@@ -117,7 +126,7 @@ class Tables:
     async def columns(self, project: str, sources: Sequence[Source]) -> tuple[Base, dict[Source, Column]]:
         """The runs, and their values."""
         known = self._projects.setdefault(project, Known())
-        async with known.lock:
+        async with _held(known):
             if known.base is None:
                 known.columns.clear()
                 known.base = await load_base(self._storage, project, [])
@@ -244,3 +253,11 @@ class Tables:
                 return
             if not self._projects[name].lock.locked():
                 del self._projects[name], sizes[name]
+
+
+@contextlib.asynccontextmanager
+async def _held(known: Known) -> AsyncIterator[None]:
+    """Whoever asks about the project waits for this: the engine's turn is not that of the one who came first."""
+    async with known.lock:
+        with for_everybody():
+            yield

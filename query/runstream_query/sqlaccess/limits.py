@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runstream_query.places import Shares
 from runstream_query.storage import PEOPLES_PRIORITY
 
 
@@ -23,6 +24,10 @@ class SqlLimits:
     in_all: int = 16
     wait_s: float = 20.0
     """For a place; then the query is refused."""
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(self.per_user, self.per_team, self.in_all, wait_s=self.wait_s)
 
     def settings(self, seconds: float | None = None) -> dict[str, str]:
         """`seconds`: less, where the caller asked for less."""

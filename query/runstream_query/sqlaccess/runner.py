@@ -14,9 +14,9 @@ from runstream_common.clickhouse import StorageRefusedError
 from runstream_common.clickhouse_raw import RawAnswer, RawClickHouse
 from runstream_common.control.store import Principal
 from runstream_query.errors import EXPENSIVE_CODES, InvalidQuestionError, SqlError, TooExpensiveError
+from runstream_query.places import Places
 from runstream_query.sqlaccess import courtesies, guard, tenancy
 from runstream_query.sqlaccess.limits import SqlLimits
-from runstream_query.sqlaccess.places import Places
 
 MAX_PARAMETERS = 200
 _PARAMETER = re.compile(r"[A-Za-z_]\w{0,63}")
@@ -44,10 +44,11 @@ class SqlQuestion:
 
 
 class SqlRunner:
-    def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits) -> None:
+    def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits, places: Places | None = None) -> None:
+        """`places`: None: a pool of its own, by the limits."""
         self._clickhouse = clickhouse
         self._limits = limits
-        self._places = Places(limits)
+        self._places = places or Places(limits.shares, "sql")
         self.database = clickhouse.database
 
     @contextlib.asynccontextmanager

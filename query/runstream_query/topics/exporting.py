@@ -11,7 +11,7 @@ from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2
 from runstream_query import export
 from runstream_query.curves.asked import step_range
-from runstream_query.errors import InvalidQuestionError, TooExpensiveError, UnknownNameError
+from runstream_query.errors import InvalidQuestionError, UnknownNameError
 from runstream_query.lookup import Lookup
 from runstream_query.names import nearest
 from runstream_query.storage import Storage
@@ -34,7 +34,6 @@ class Exporting:
         self._storage = storage
         self._lookup = lookup
         self._runs = runs
-        self._running = 0
 
     async def ExportPoints(  # noqa: N802
         self, principal: Principal, request: pb.ExportPointsRequest
@@ -127,13 +126,7 @@ class Exporting:
         self, name: str, kind: export.FileFormat, change: dict[str, str], **parameters: Any
     ) -> AsyncIterator[pb.ExportChunk]:
         """Holds a message or two; the engine waits while the client does."""
-        if self._running >= export.MAX_AT_ONCE:
-            raise TooExpensiveError(f"{self._running} exports are under way on this server: try again when one ends")
-        self._running += 1
-        try:
-            pieces = self._storage.stream(name, kind.engine, export.SETTINGS, change, **parameters)
-            async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # an async generator
-                async for chunk in export.chunks(pieces):
-                    yield chunk
-        finally:
-            self._running -= 1
+        pieces = self._storage.stream(name, kind.engine, export.SETTINGS, change, **parameters)
+        async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # an async generator
+            async for chunk in export.chunks(pieces):
+                yield chunk

@@ -23,7 +23,7 @@ class Live:
         self, principal: Principal, request: pb.WatchRunsRequest
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         project = await self._lookup.project(principal, request.team, request.project)
-        responses = self._hub.watch(principal.key_prefix, project, _interest(request), request.after)
+        responses = self._hub.watch(principal.user, project, _interest(request), request.after)
         async with contextlib.aclosing(responses):
             async for response in responses:
                 yield response
