@@ -206,8 +206,8 @@ class Tables:
             self._base_again(project, known.base, touched[STREAMS]),
             self._columns_again(project, held, known.base, touched),
         )
-        places = places_of(base.runs, known.base.runs)
-        if len(base.runs) != len(known.base.runs) or (places < 0).any():
+        if base.runs is not known.base.runs:
+            places = places_of(base.runs, known.base.runs)
             # Rows of a new run may have been there before the run itself was: its values are read with it.
             came = base.runs.filter(pa.array(places < 0)).to_pylist()
             held = {source: column.take(places) for source, column in held.items()}
