@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column, places_of
+from runstream_query.selection.kept import KeptAnswers, Rows
 from runstream_query.selection.loading import FIELDS, POINTS, SERIES, STREAMS, Base, Source, load_base, load_columns
 from runstream_query.selection.parts import fresh_parts
 from runstream_query.selection.whole import WholeRuns
@@ -49,12 +50,13 @@ class Known:
     own_keys: dict[str, bool] = field(default_factory=dict)
     """Whether some run may have set this key of its summary itself"""
     whole: WholeRuns = field(default_factory=WholeRuns)
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
     used_s: float = 0.0
 
     @property
     def bytes(self) -> int:
         base = self.base.bytes if self.base is not None else 0
-        return base + self.whole.bytes + sum(column.bytes for column in self.columns.values())
+        return base + self.whole.bytes + self.answers.bytes + sum(column.bytes for column in self.columns.values())
 
     def forget_unused(self) -> None:
         """What nobody asked for lately, so that it is not kept true for nobody."""
@@ -66,12 +68,14 @@ class Known:
     def forget(self) -> None:
         self.base, self.definitions = None, None
         self.whole.clear()
+        self.answers.changed()
         self.columns.clear()
         self.own_keys.clear()
 
     def forget_table(self, table: str) -> None:
         """What was read from it."""
         self.whole.clear()
+        self.answers.changed(table)
         for source in [source for source in self.columns if source.table == table]:
             del self.columns[source]
         if table == FIELDS:
@@ -135,6 +139,13 @@ class Tables:
         known = self._projects.get(project)
         return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
 
+    async def answer(self, project: str, table: str, question: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
+        """What `read` says of all rows of a project in a table: that of the last time, where none has come since."""
+        known = self._projects.setdefault(project, Known())
+        async with known.lock:
+            await self._refresh(project, known)
+        return await known.answers.ask(table, question, read)
+
     async def _refresh(self, project: str, known: Known) -> None:
         before, known.parts = known.parts, {}  # not known, until what follows has been done
         now = await self._list_parts()
@@ -190,6 +201,8 @@ class Tables:
     async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
         assert known.base is not None
         known.whole.changed({run for runs in touched.values() for run in runs})
+        for table in (table for table, runs in touched.items() if runs):
+            known.answers.changed(table)
         if len(touched[STREAMS]) > _MAX_TOUCHED:
             known.forget()
             return
