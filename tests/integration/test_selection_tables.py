@@ -130,8 +130,11 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
     for one in runs.inserts:
         await insert(one.table, one.columns, one.data, one.token)
     held = Tables(storage)
+    await keys(held, project)
+    await keys(held, project)
     await seen(held, project)
     await keys(held, project)
+    assert storage.asked["config_fields"] == 1 and storage.reads["all"]
     storage.reads.clear()
     storage.asked.clear()
     await seen(held, project)

@@ -149,9 +149,9 @@ class Tables:
     async def _refresh(self, project: str, known: Known) -> None:
         before, known.parts = known.parts, {}  # not known, until what follows has been done
         now = await self._list_parts()
-        if known.base is None or not self._trusted:
+        if not self._trusted or (known.base is None and before != now):
             known.forget()
-        else:
+        elif known.base is not None:
             now = await self._follow(project, known, before, now)
         known.parts = now
 
