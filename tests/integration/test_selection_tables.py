@@ -241,6 +241,20 @@ async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
     assert storage.reads["all"], "it was kept beyond the limit"
 
 
+async def test_a_project_that_is_too_large_alone_gives_up_columns_and_keeps_its_runs(client: Any) -> None:
+    insert = ArrowInserter(client)
+    for one in ManyRuns("held-large", 10, seed=6).inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    once = Tables(Storage(client))
+    table = await read(once, "main/held-large", CREATED_US, FIELDS, [METRIC])
+    most = int(0.8 * once.bytes)
+    held = Tables(Storage(client), max_bytes=most)
+    for _ in range(2):
+        found = await read(held, "main/held-large", CREATED_US, FIELDS, [METRIC])
+        assert held.size("main/held-large") == 10 and held.bytes <= most
+        assert values(found) == values(table)
+
+
 async def test_where_replicas_answer_everything_is_read_for_each_question(client: Any) -> None:
     insert, storage = ArrowInserter(client), Counting(client)
     for one in ManyRuns("held-replicas", 6, seed=4).inserts:

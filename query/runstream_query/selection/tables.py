@@ -65,6 +65,14 @@ class Known:
             del self.columns[source]
         self.asked_s = {source: asked_s for source, asked_s in self.asked_s.items() if source in self.columns}
 
+    def forget_columns(self, excess: int) -> int:
+        """Those that were asked for longest ago; returns how many bytes too many there still are."""
+        for source in sorted(self.columns, key=lambda source: self.asked_s.get(source, 0.0)):
+            if excess <= 0:
+                break
+            excess -= self.columns.pop(source).bytes
+        return excess
+
     def forget(self) -> None:
         self.base, self.definitions = None, None
         self.whole.clear()
@@ -250,10 +258,13 @@ class Tables:
         return found
 
     def _make_room(self, project: str) -> None:
-        """Of the projects that were asked about longest ago."""
+        """Of the projects that were asked about longest ago. The one that is asked now gives up its columns first: its
+        runs would be read again for each question."""
         sizes = {name: known.bytes for name, known in self._projects.items()}
         for name in sorted(self._projects, key=lambda name: self._projects[name].used_s):
-            if sum(sizes.values()) <= self._max_bytes:
+            excess = sum(sizes.values()) - self._max_bytes
+            if excess <= 0:
                 return
-            if not self._projects[name].lock.locked():
+            known = self._projects[name]
+            if not known.lock.locked() and (name != project or known.forget_columns(excess) > 0):
                 del self._projects[name], sizes[name]
