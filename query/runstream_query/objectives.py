@@ -136,7 +136,7 @@ async def _from_points(storage: Storage, project: str, objective: Objective, amo
     if not among.all and len(selection.places) <= _NAMED:
         change, question["among"] = {_AMONG: "AND run IN {among:Array(String)}"}, selection.runs
     rows = await storage.table(name, change=change, project=project, **question)
-    places = places_of(pa.array(rows["run"].to_pylist(), pa.string()), selection.table.runs)
+    places = places_of(rows["run"].cast(pa.string()), selection.table.runs)
     wanted = np.flatnonzero(np.isin(places, selection.places))
     wanted = wanted[np.argsort(places[wanted])]
     steps = rows["at_step"].to_numpy()[wanted].astype(np.int64) if objective.at else None

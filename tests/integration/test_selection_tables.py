@@ -14,9 +14,12 @@ import pytest
 
 from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.tombstones import Tombstone, purge
-from runstream_query.documents import load
+from runstream_query.documents import load, make_run
+from runstream_query.selection.columns import parse_columns
 from runstream_query.selection.fields import parse_field
+from runstream_query.selection.loading import FIELDS as FIELDS_TABLE
 from runstream_query.selection.loading import SERIES, Source
+from runstream_query.selection.shown import Shown
 from runstream_query.selection.table import Table, read
 from runstream_query.selection.tables import Tables
 from runstream_query.storage import Storage
@@ -41,6 +44,7 @@ class Counting(Storage):
         super().__init__(client)
         self.reads: Counter[str] = Counter()
         self.looks = 0
+        self.asked: Counter[str] = Counter()
         self.fail = ""
         self.left = -1
         """Reads that are answered before all fail; negative: all are answered."""
@@ -54,6 +58,7 @@ class Counting(Storage):
 
     async def rows(self, name: str, **question: Any) -> Any:
         self.looks += name == "parts_now"
+        self.asked[name] += 1
         return await super().rows(name, **question)
 
 
@@ -74,6 +79,13 @@ async def seen(tables: Tables, project: str) -> dict[str, Any]:
         for run in runs
     ]  # fmt: skip
     return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
+
+
+async def keys(tables: Tables, project: str) -> list[dict[str, Any]]:
+    """The config's keys of all runs."""
+    question = {"section": "config", "search": "", "pattern": "", "after": "", "limit": 1000}
+    read = partial(tables._storage.rows, "config_fields", project=project, **question)
+    return await tables.answer(project, FIELDS_TABLE, "config", read)
 
 
 def values(table: Table) -> list[Any]:
@@ -108,6 +120,7 @@ async def test_what_is_held_is_what_is_stored(client: Any, seed: int) -> None:
             await purge(client, [Tombstone(f"main/{project}", "run-003", 5)])
         found = await seen(held, f"main/{project}")
         assert found == await seen(Tables(Storage(client)), f"main/{project}")
+        assert await keys(held, f"main/{project}") == await keys(Tables(Storage(client)), f"main/{project}")
         compared += bool(found)
     assert compared > 5 and len(found) >= 23
     assert storage.reads["some"] > 0, "nothing was ever read by the runs that changed"
@@ -119,13 +132,21 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
     for one in runs.inserts:
         await insert(one.table, one.columns, one.data, one.token)
     held = Tables(storage)
+    await keys(held, project)
+    await keys(held, project)
     await seen(held, project)
+    await keys(held, project)
+    assert storage.asked["config_fields"] == 1 and storage.reads["all"]
     storage.reads.clear()
+    storage.asked.clear()
     await seen(held, project)
-    assert not storage.reads
+    await keys(held, project)
+    assert not storage.reads and not storage.asked["config_fields"]
     for one in ManyRuns("beside-calm", 3, seed=1).inserts:
         await insert(one.table, one.columns, one.data, one.token)
     await seen(held, project)
+    await keys(held, project)
+    assert storage.reads["some"] or not storage.asked["config_fields"], "no part had rows of the project"
     assert storage.reads["all"] == 0, "another project's rows made all be read again"
     runs.fields = []
     runs._field("run-001", "config", "lr", 77)
@@ -136,6 +157,42 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
     await seen(held, project)
     assert storage.reads["all"] == 0 and storage.reads["some"] == 2, "documents, and definitions"
     assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+    assert await keys(held, project) == await keys(Tables(Storage(client)), project)
+    assert storage.asked["config_fields"], "what was kept is older than what was changed"
+
+
+ODD = [
+    "5", "-0", "0", "0.0", "1e-05", "0.1", "0.30000000000000004", "9007199254740993", "100000000000000000000", "1e400",
+    "NaN", "-Infinity", "+5", "05", ".5", '"5"', "true", "null", "[1,2]", '{"a":1}', '"', "123.0",
+]  # fmt: skip
+
+
+async def test_a_number_that_is_held_without_its_text_is_shown_as_the_document_has_it(client: Any) -> None:
+    """Of a million runs each has another learning rate: only where the number says less is its text kept."""
+    project, keys_of = "main/held-numbers", {f"k{place}": text for place, text in enumerate(ODD)}
+    made = ManyRuns("held-numbers", 3, seed=4)
+    made.fields = []
+    for section in ("config", "summary", "run"):
+        for key, text in {**keys_of, "name": "123.0"}.items():
+            made._field("run-001", section, key, 0)
+            made.fields[-3]["value"] = text
+    insert = ArrowInserter(client)
+    for one in made.inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    for names in (list(keys_of)[:12], list(keys_of)[12:]):
+        columns = parse_columns([f"{section}.{key}" for section in ("config", "summary") for key in names])
+        shown = Shown.of(columns, 3)
+        assert shown is not None
+        table = await read(Tables(Storage(client)), project, CREATED_US, shown.fields, shown.sources)
+        rows = table.rows(list(range(len(table))))
+        documents = await load(Storage(client), project, table.runs.to_pylist(), columns=columns)
+        loaded = shown.load(table, list(range(len(table))))
+        found = [make_run(project, row, loaded) for row in rows]
+        assert found == [make_run(project, row, documents) for row in rows]
+        assert sum(len(run.config) for run in found) == len(names) and not any(run.unreadable for run in found)
+        assert [run.name for run in found if run.id == "run-001"] == ["123.0"]
+        for key in set(names) & {"k0", "k4", "k5", "k6", "k21"}:
+            assert len(table.source(Source(FIELDS_TABLE, key, "config")).texts) <= 2, f"the text of {keys_of[key]}"
 
 
 async def test_a_question_that_fails_half_way_leaves_nothing_wrong_behind(client: Any) -> None:
@@ -185,6 +242,20 @@ async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
     assert not storage.reads
     assert await seen(held, "main/held-a") == first
     assert storage.reads["all"], "it was kept beyond the limit"
+
+
+async def test_a_project_that_is_too_large_alone_gives_up_columns_and_keeps_its_runs(client: Any) -> None:
+    insert = ArrowInserter(client)
+    for one in ManyRuns("held-large", 10, seed=6).inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    once = Tables(Storage(client))
+    table = await read(once, "main/held-large", CREATED_US, FIELDS, [METRIC])
+    most = int(0.8 * once.bytes)
+    held = Tables(Storage(client), max_bytes=most)
+    for _ in range(2):
+        found = await read(held, "main/held-large", CREATED_US, FIELDS, [METRIC])
+        assert held.size("main/held-large") == 10 and held.bytes <= most
+        assert values(found) == values(table)
 
 
 async def test_where_replicas_answer_everything_is_read_for_each_question(client: Any) -> None:

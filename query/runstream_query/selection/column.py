@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,16 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-NUMBER, TEXT, BOOLEAN, LIST, NAN, MISSING = range(6)
-"""Classes of values, in their order."""
-_WORDS = frozenset({"true", "false"})
-_NOTHING = frozenset({"", "null"})
+from runstream_query.selection import texts as of_json
+from runstream_query.selection.texts import BOOLEAN, LIST, MISSING, NAN, NUMBER, TEXT, json_text
+
+__all__ = ["BOOLEAN", "LIST", "MISSING", "NAN", "NUMBER", "TEXT", "Column", "json_text"]
+_NO_TEXTS = of_json.array([""])
+_ABSENT = ("", "null", '""', "[]")
+_LIST_BYTES = 300
 
 
 @dataclass(frozen=True)
 class Column:
     """A value a run, N runs. JSON text where there is one, and the number where there is one: a metric has a number and
-    no text, a text has no number, `0.5` in a config has both."""
+    no text, a text has no number. A number of a document has its text beside it only where the number does not say the
+    same (`select_fields.sql`)."""
 
     numbers: NDArray[np.float64]
     """(N,): whatever where `numeric` is false."""
@@ -30,96 +32,119 @@ class Column:
     """(N,): whether there is a number, be it NaN."""
     codes: NDArray[np.int32] | None = None
     """(N,): places in `texts`; None: no run has a text."""
-    texts: tuple[str, ...] = ("",)
-    """JSON, '' for none. One may stand there twice."""
+    texts: pa.Array = field(default_factory=lambda: _NO_TEXTS)
+    """JSON, '' for none: the first is that. One may stand there twice."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
     @property
     def bytes(self) -> int:
-        """About so much memory."""
-        texts = sum(map(len, self.texts)) + 60 * len(self.texts)
-        return self.numbers.nbytes + self.numeric.nbytes + (0 if self.codes is None else self.codes.nbytes + 2 * texts)
+        """About so much memory, with what was computed of it and is kept."""
+        return sum(map(_bytes, self.__dict__.values()))
 
     @cached_property
-    def words(self) -> tuple[str | None, ...]:
-        """Of each text that is a JSON string, the string."""
-        return tuple(_string(text) if text[:1] == '"' else None for text in self.texts)
-
-    @cached_property
-    def word_array(self) -> pa.Array:
-        return pa.array(self.words, pa.string())
+    def words(self) -> pa.Array:
+        """Of each text that is a JSON string, the string; null of others."""
+        return of_json.words(self.texts)
 
     @cached_property
     def lists(self) -> dict[int, list[Any]]:
         """Of each code whose text is a list, its elements; none where it is no JSON, as with NaN in it."""
-        return {code: _elements(text) for code, text in enumerate(self.texts) if text[:1] == "["}
+        return of_json.lists(self.texts)
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
         """(N,): classes."""
-        found = np.full(len(self.numbers), MISSING, np.uint8)
-        if self.codes is not None:
-            of_text = [_kind(text) for text in self.texts]
-            found = np.array(of_text, np.uint8)[self.codes]
-        return np.where(self.numeric, np.where(np.isnan(self.numbers), NAN, NUMBER), found).astype(np.uint8)
+        found = np.full(len(self), MISSING, np.uint8) if self.codes is None else of_json.kinds(self.texts)[self.codes]
+        found[self.numeric] = NUMBER
+        found[self.numeric & np.isnan(self.numbers)] = NAN
+        return found
 
     @cached_property
     def sizes(self) -> NDArray[np.float64]:
         """(N,): the number to order by within a class; -0.0 is 0.0."""
+        if not self.numeric.any():
+            return missing(len(self)).numbers
         return np.where(self.numeric & ~np.isnan(self.numbers), self.numbers, 0.0) + 0.0
 
     @cached_property
-    def names(self) -> tuple[NDArray[np.int64], list[str]]:
+    def names(self) -> tuple[NDArray[np.int32], pa.Array]:
         """(N,): of the text to order by within a class its place among all such texts; and those, in order."""
         if self.codes is None:
-            return np.zeros(len(self.numbers), np.int64), [""]
-        shown = [
-            word if word is not None else "" if text == "null" else text
-            for word, text in zip(self.words, self.texts, strict=True)
-        ]
-        ordered = sorted({"", *shown})
-        place = {name: index for index, name in enumerate(ordered)}
-        places = np.array([place[name] for name in shown], np.int64)[self.codes]
-        return np.where(self.numeric, place[""], places), ordered
+            return _zeros(len(self), np.int32), _NO_TEXTS
+        words = of_json.words(self.texts)
+        others = pc.if_else(pc.equal(self.texts, "null"), "", self.texts)
+        places, ordered = of_json.ranked(pc.if_else(pc.is_valid(words), words, others))
+        found = places[self.codes]
+        found[self.numeric] = 0  # where '' is
+        return found, ordered
 
-    def holds(self, of_text: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.bool_]:
+    @property
+    def without_empty(self) -> Column:
+        """The same, where empty texts and lists count as missing."""
+        return self._without_empty or self
+
+    @cached_property
+    def _without_empty(self) -> Column | None:
+        """None: there are none. (A column that held itself would stay until the next collection of garbage.)"""
+        absent = of_json.among(self.texts, _ABSENT)
+        if self.codes is None or not absent[1:].any():
+            return None
+        shown = pc.if_else(pa.array(absent), "", self.texts)
+        return Column(self.numbers, self.numeric, self.codes, shown)
+
+    def holds(self, of_text: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(N,): what holds of each text, for the runs."""
         assert self.codes is not None
         return np.asarray(of_text, bool)[self.codes]
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """(N,): whether the text is not ''."""
+        """(N,): whether there is a text that is not '', or a number."""
         if self.codes is None:
-            return np.zeros(len(self.numbers), bool)
-        return self.holds([text != "" for text in self.texts])
+            return self.numeric
+        return self.numeric | self.holds(~of_json.among(self.texts, ("",)))
+
+    def texts_at(self, places: NDArray[np.int64]) -> list[str]:
+        """(M,): JSON of the runs at these places, '' for none."""
+        if self.codes is None:
+            return [""] * len(places)
+        return self.texts.take(pa.array(self.codes[places])).to_pylist()  # type: ignore[no-any-return]
 
     def take(self, places: NDArray[np.int64]) -> Column:
         """(M,): of other runs: `places` are where they stand here, -1 for those that do not."""
         there, at = places >= 0, np.maximum(places, 0)
-        if not len(self.numbers):
+        if not len(self):
             return missing(len(places))
         codes = None if self.codes is None else np.where(there, self.codes[at], 0).astype(np.int32)
-        return Column(np.where(there, self.numbers[at], 0.0), there & self.numeric[at], codes, self.texts)
+        return _column(np.where(there, self.numbers[at], 0.0), there & self.numeric[at], codes, self.texts)
 
     def replaced(self, where: NDArray[np.bool_], other: Column) -> Column:
         """The same with the other's values there."""
+        if not where.any():
+            return self
         numbers = np.where(where, other.numbers, self.numbers)
         numeric = np.where(where, other.numeric, self.numeric)
         if self.codes is None and other.codes is None:
-            return Column(numbers, numeric)
-        none = np.zeros(len(numbers), np.int32)
-        own, their = self.codes if self.codes is not None else none, other.codes if other.codes is not None else none
-        codes = np.where(where, their + len(self.texts), own).astype(np.int32)
-        texts = (*self.texts, *other.texts)
+            return _column(numbers, numeric, None, _NO_TEXTS)
+        codes = np.zeros(len(numbers), np.int32) if self.codes is None else self.codes.copy()
+        texts = self.texts
+        if other.codes is None:
+            codes[where] = 0
+        else:  # only the texts that are there: of a million runs mostly a few are read again
+            used, places = np.unique(other.codes[where], return_inverse=True)
+            codes[where] = places + len(texts)
+            texts = pa.concat_arrays([texts, other.texts.take(pa.array(used))])
         if len(texts) > 2 * len(codes) + 1000:
-            used = sorted({0, *codes.tolist()})
+            used = np.unique(np.append(codes, 0))
             codes = np.searchsorted(used, codes).astype(np.int32)
-            texts = tuple(texts[code] for code in used)
-        return Column(numbers, numeric, codes, texts)
+            texts = texts.take(pa.array(used))
+        return _column(numbers, numeric, codes, texts)
 
 
 def missing(count: int) -> Column:
-    return Column(np.zeros(count), np.zeros(count, bool))
+    return Column(_zeros(count, np.float64), _zeros(count, np.bool_))
 
 
 def of_numbers(numbers: Any) -> Column:
@@ -127,22 +152,21 @@ def of_numbers(numbers: Any) -> Column:
     return Column(np.asarray(numbers, np.float64), np.ones(len(numbers), bool))
 
 
-def of_strings(strings: pa.Array, empty: bool = False) -> Column:
-    """Each as a JSON string; with `empty`, '' is missing."""
-    texts = [json_text(one) if one or not empty else "" for one in strings.to_pylist()]
-    return of_texts(texts)
+def of_strings(strings: pa.Array) -> Column:
+    """Each as a JSON string. Memory is that of the different ones."""
+    encoded = strings.dictionary_encode()
+    return _coded(encoded.indices, of_json.quoted(encoded.dictionary))
 
 
-def of_texts(texts: Sequence[str]) -> Column:
+def of_texts(texts: pa.Array) -> Column:
     """Without numbers."""
-    encoded = pa.array(texts, pa.string()).dictionary_encode()
-    count = len(texts)
-    return Column(
-        np.zeros(count),
-        np.zeros(count, bool),
-        (encoded.indices.to_numpy().astype(np.int32) + 1),
-        ("", *encoded.dictionary.to_pylist()),
-    )
+    encoded = texts.dictionary_encode()
+    return _coded(encoded.indices, encoded.dictionary)
+
+
+def of_codes(codes: NDArray[np.int32], texts: pa.Array) -> Column:
+    """Without numbers."""
+    return Column(_zeros(len(codes), np.float64), _zeros(len(codes), np.bool_), codes, texts)
 
 
 def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: pa.Array | None) -> Column:
@@ -153,45 +177,44 @@ def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: p
     all_numbers[at] = numbers.fill_null(0.0).to_numpy(zero_copy_only=False)[known]
     numeric[at] = numbers.is_valid().to_numpy(zero_copy_only=False)[known]
     if texts is None:
-        return Column(all_numbers, numeric)
+        return _column(all_numbers, numeric, None, _NO_TEXTS)
     encoded = texts.dictionary_encode()
     codes = np.zeros(count, np.int32)
     codes[at] = encoded.indices.to_numpy()[known] + 1
-    return Column(all_numbers, numeric, codes, ("", *encoded.dictionary.to_pylist()))
+    return _column(all_numbers, numeric, codes, pa.concat_arrays([_NO_TEXTS, encoded.dictionary]))
 
 
-def places_of(runs: pa.Array, among: pa.Array) -> NDArray[np.int64]:
+def places_of(runs: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
     """Where each stands; -1 for those that do not."""
     found = pc.index_in(runs, value_set=among)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
 
 
-def json_text(value: Any) -> str:
-    """As the writer stores it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _coded(indices: pa.Array, texts: pa.Array) -> Column:
+    return of_codes(indices.to_numpy().astype(np.int32) + 1, pa.concat_arrays([_NO_TEXTS, texts]))
 
 
-def _string(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
-    return found if isinstance(found, str) else ""
+def _column(
+    numbers: NDArray[np.float64], numeric: NDArray[np.bool_], codes: NDArray[np.int32] | None, texts: pa.Array
+) -> Column:
+    """Holds no numbers where no run has one, and no codes where none has a text."""
+    if codes is not None and len(texts) == 1:
+        codes = None
+    if not numeric.any():
+        return Column(_zeros(len(numbers), np.float64), _zeros(len(numbers), np.bool_), codes, texts)
+    return Column(numbers, numeric, codes, texts)
 
 
-def _elements(text: str) -> list[Any]:
-    try:
-        found = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else []
+def _zeros(count: int, kind: Any) -> Any:
+    """(N,) that takes no memory and is not to be written to."""
+    return np.broadcast_to(np.zeros(1, kind), count)
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _kind(text: str) -> int:
-    if text[:1] == '"':
-        return TEXT
-    return BOOLEAN if text in _WORDS else MISSING if text in _NOTHING else LIST
+def _bytes(held: Any) -> int:
+    if isinstance(held, np.ndarray):
+        return held.nbytes if held.strides != (0,) else 0
+    if isinstance(held, tuple):
+        return sum(map(_bytes, held))
+    if isinstance(held, dict):
+        return _LIST_BYTES * len(held)
+    return held.nbytes if isinstance(held, pa.Array) else held.bytes if isinstance(held, Column) else 0

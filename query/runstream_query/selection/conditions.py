@@ -12,18 +12,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from runstream_query.errors import InvalidQuestionError
-from runstream_query.selection.column import Column, json_text
+from runstream_query.selection import texts as of_json
+from runstream_query.selection.column import MISSING, Column
 from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.filters import BAD_REGEX, All, Any_, Condition, Not, Test
 
 Mask = NDArray[np.bool_]
 """(N,)"""
-_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
+_SIGNS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "$gt": (operator.gt, pc.greater),
+    "$gte": (operator.ge, pc.greater_equal),
+    "$lt": (operator.lt, pc.less),
+    "$lte": (operator.le, pc.less_equal),
 }
+"""For numbers and arrays of them, and for Arrow's."""
 _LISTS = frozenset({Kind.OWN, Kind.CONFIG, Kind.SUMMARY, Kind.STREAM})
 """Kinds whose values can be lists: a comparison holds when it holds of the list, or of one of its elements."""
 _SHOWN = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
@@ -58,10 +60,9 @@ def _test(test: Test, column: Column) -> Mask:
             return _among(test.operand, column, lists)
         case "$regex":
             return _matches(test.operand, column, lists)
-    compare = _SIGNS[test.operator]
     if isinstance(test.operand, str):
-        bound = test.operand
-        return _strings(column, lists, lambda word: compare(word, bound))
+        return _strings(test.operator, test.operand, column, lists)
+    compare, _ = _SIGNS[test.operator]
     number = float(test.operand)
     with np.errstate(invalid="ignore"):
         found: Mask = column.numeric & compare(column.numbers, number)
@@ -76,11 +77,10 @@ def _among(operands: tuple[Any, ...], column: Column, lists: bool) -> Mask:
     numbers = [_float(o) for o in operands if isinstance(o, (int, float)) and not isinstance(o, bool)]
     numbers += [_SHOWN[string] for string in strings if string in _SHOWN]
     if None in operands:
-        nothing = column.kinds >= 0 if column.codes is None else column.holds([t in ("", "null") for t in column.texts])
-        found |= nothing & ~column.numeric
-    texts = {json_text(one) for one in operands if isinstance(one, (str, bool, list))}
+        found |= column.kinds == MISSING
+    texts = {of_json.json_text(one) for one in operands if isinstance(one, (str, bool, list))}
     if texts and column.codes is not None:
-        found |= column.holds([text in texts for text in column.texts])
+        found |= column.holds(of_json.among(column.texts, texts))
     if any(np.isnan(number) for number in numbers):
         found |= column.numeric & np.isnan(column.numbers)
     finite = {number for number in numbers if not np.isnan(number)}
@@ -100,25 +100,28 @@ def _matches(pattern: str, column: Column, lists: bool) -> Mask:
 
     def matched(words: pa.Array) -> Any:
         try:
-            return pc.match_substring_regex(words, f"(?s){pattern}").fill_null(False).to_numpy(zero_copy_only=False)
+            return of_json.mask(pc.match_substring_regex(words, f"(?s){pattern}"))
         except pa.ArrowInvalid as error:
             raise InvalidQuestionError(BAD_REGEX) from error
 
     if column.codes is None:
         matched(pa.array([], pa.string()))
         return np.zeros(len(column.numbers), bool)
-    holds = np.array(matched(column.word_array), bool)
+    holds = matched(column.words).copy()
     if lists:
         for code, elements in column.lists.items():
             holds[code] = bool(matched(pa.array([e for e in elements if isinstance(e, str)], pa.string())).any())
     return column.holds(holds)
 
 
-def _strings(column: Column, lists: bool, holds: Callable[[str], bool]) -> Mask:
+def _strings(sign: str, bound: str, column: Column, lists: bool) -> Mask:
+    """Those whose string compares so. Python's order of strings is that of their bytes, also of halves of a pair."""
     if column.codes is None:
         return np.zeros(len(column.numbers), bool)
-    whole = column.holds([word is not None and holds(word) for word in column.words])
-    return whole | _of_elements(column, lists, lambda one: isinstance(one, str) and holds(one))
+    compare, compare_all = _SIGNS[sign]
+    limit = pa.scalar(bound.encode("utf-8", "surrogatepass"), pa.binary())
+    whole = column.holds(of_json.mask(compare_all(column.words.cast(pa.binary()), limit)))
+    return whole | _of_elements(column, lists, lambda one: isinstance(one, str) and compare(one, bound))
 
 
 def _of_elements(column: Column, lists: bool, holds: Callable[[Any], bool]) -> Mask:

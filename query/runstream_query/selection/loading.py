@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from runstream_query.selection.column import Column, places_of, scattered
+from runstream_query.selection.column import Column, of_strings, of_texts, places_of, scattered
 from runstream_query.states import FACTS
 from runstream_query.storage import Storage
 
 _ALL_RUNS = 1_000_000_000
-_NUMBERS = ("created_us", "started_us", "seen_us", "finished_us", *FACTS)
+_TIMES = ("created_us", "started_us", "seen_us", "finished_us", "heard_us")
+_COUNTS = tuple(name for name in FACTS if name not in _TIMES)
+_ROWS_AT_ONCE = 2_000_000
+"""Values that are read side by side: so many rows take 200 MB here while they are put into columns."""
+_MANY = 20_000
+"""Values that are put into columns in a thread, so that other questions do not wait."""
+_One = TypeVar("_One")
+_Made = TypeVar("_Made")
 FIELDS, SERIES, POINTS, STREAMS = "run_fields", "series", "points", "streams"
 
 
@@ -40,71 +49,121 @@ class Base:
     """Every run of a project, in the order of their ids; each array (N,)."""
 
     runs: pa.Array
-    users: pa.Array
-    hosts: pa.Array
-    """JSON"""
-    numbers: dict[str, NDArray[np.int64]]
-    """By column of `runs.sql`"""
+    users: Column
+    """Strings"""
+    hosts: Column
+    """Lists"""
+    numbers: dict[str, NDArray[Any]]
+    """By column of `runs.sql`: times as int64, counts as uint32"""
 
     @property
     def bytes(self) -> int:
-        arrays = (self.runs, self.users, self.hosts)
-        return int(sum(a.nbytes for a in arrays) + sum(column.nbytes for column in self.numbers.values()))
+        held = self.__dict__.get("ids")
+        columns = self.users.bytes + self.hosts.bytes + (held.bytes if held is not None else 0)
+        return int(self.runs.nbytes + columns + sum(column.nbytes for column in self.numbers.values()))
+
+    @cached_property
+    def ids(self) -> Column:
+        """Strings"""
+        return of_strings(self.runs)
 
     def updated(self, touched: Sequence[str], now: Base) -> Base:
-        """With `now` in the place of the touched ones."""
-        old = places_of(self.runs, pa.array(touched, pa.string())) < 0
-        runs = pa.concat_arrays([self.runs.filter(pa.array(old)), now.runs])
-        order = np.argsort(np.array(runs.to_pylist(), object), kind="stable")
-        return Base(
-            runs.take(pa.array(order)),
-            pa.concat_arrays([self.users.filter(pa.array(old)), now.users]).take(pa.array(order)),
-            pa.concat_arrays([self.hosts.filter(pa.array(old)), now.hosts]).take(pa.array(order)),
-            {name: np.concatenate([column[old], now.numbers[name]])[order] for name, column in self.numbers.items()},
-        )
+        """With `now` in the place of the touched ones. Where none has come or gone, `runs` stays the same array."""
+        places, fresh = None, places_of(self.runs, now.runs)
+        runs, of_touched = self.runs, places_of(self.runs, pa.array(touched, pa.string())) >= 0
+        if (fresh >= 0).sum() != len(now.runs) or (of_touched != (fresh >= 0)).any():
+            runs = pa.concat_arrays([self.runs.filter(pa.array(~of_touched)), now.runs])
+            order = pc.sort_indices(runs).to_numpy()
+            runs, kept = runs.take(pa.array(order)), np.flatnonzero(~of_touched)
+            places = np.append(kept, np.full(len(now.runs), -1))[order]
+            fresh = np.append(np.full(len(kept), -1), np.arange(len(now.runs)))[order]
+        came = fresh >= 0
+
+        def put(old: Column, new: Column) -> Column:
+            return (old if places is None else old.take(places)).replaced(came, new.take(fresh))
+
+        def put_number(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+            found = old.copy() if places is None else np.append(old, 0).astype(old.dtype)[places]
+            found[came] = new[fresh[came]]
+            return found
+
+        numbers = {name: put_number(column, now.numbers[name]) for name, column in self.numbers.items()}
+        return Base(runs, put(self.users, now.users), put(self.hosts, now.hosts), numbers)
 
 
 async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> Base:
     """Of these, or all where none is named."""
     table = await storage.table("runs", project=project, runs=list(runs), limit=_ALL_RUNS)
-    table = table.take(pa.array(np.argsort(np.array(table["run"].to_pylist(), object), kind="stable")))
+    return await _beside(len(table), _base, table)
+
+
+def _base(table: pa.Table) -> Base:
+    found = _array(table["run"])
+    order = pc.sort_indices(found)
+    places = order.to_numpy()
     return Base(
-        _array(table["run"]),
-        _array(table["user"]),
-        _array(table["hosts"]),
-        {name: table[name].to_numpy().astype(np.int64) for name in _NUMBERS},
+        found.take(order),
+        of_strings(_array(table["user"]).take(order)),
+        of_texts(_array(table["hosts"]).take(order)),
+        {name: table[name].to_numpy().astype(np.int64)[places] for name in _TIMES}
+        | {name: table[name].to_numpy().astype(np.uint32)[places] for name in _COUNTS},
     )
 
 
 async def load_columns(
     storage: Storage, project: str, sources: Sequence[Source], base: Base, runs: Sequence[str]
 ) -> dict[Source, Column]:
-    """A question a kind of source, side by side. Runs that are not of `base` are left out."""
+    """A question a kind of source, side by side; of very many runs a few sources a question, one after the other. Runs
+    that are not of `base` are left out."""
+    count = max(len(runs) or len(base.runs), 1)
+    few = max(_ROWS_AT_ONCE // count, 1)
     question = {"project": project, "runs": list(runs)}
-    documents = [one for one in sources if one.table == FIELDS and one.section != "definition"]
-    metrics = [one for one in sources if one.table == SERIES]
-    definitions = [one for one in sources if one.section == "definition"]
-    extremes = list(dict.fromkeys(one.name for one in sources if one.table == POINTS))
-    work: list[Any] = []
-    if documents:
-        sections, keys = [one.section for one in documents], [one.name for one in documents]
-        work.append(_read(storage, base, documents, "select_fields", **question, sections=sections, keys=keys))
-    if metrics:
-        work.append(_read(storage, base, metrics, "select_metrics", **question, metrics=[one.name for one in metrics]))
-    if definitions:
-        pairs = [(name, slot) for slot, one in enumerate(definitions) for name in one.patterns]
+    asked = [
+        partial(_read, storage, base, some, name, **question, **parameters)
+        for name, some, parameters in _questions(sources, few)
+    ]
+    if count * len(sources) <= _ROWS_AT_ONCE:
+        answers = await asyncio.gather(*(ask() for ask in asked))
+    else:
+        answers = [await ask() for ask in asked]
+        # What reading took is not needed again soon, and Arrow would keep it.
+        pa.default_memory_pool().release_unused()
+    return {source: column for part in answers for source, column in part.items()}
+
+
+def _questions(sources: Sequence[Source], few: int) -> Iterator[tuple[str, Sequence[Source], dict[str, Any]]]:
+    """A file, which sources it answers, `few` at most, in the order of their slots, and its parameters."""
+    for some in _parts([one for one in sources if one.table == FIELDS and one.section != "definition"], few):
+        yield "select_fields", some, {"sections": [one.section for one in some], "keys": [one.name for one in some]}
+    for some in _parts([one for one in sources if one.table == SERIES], few):
+        yield "select_metrics", some, {"metrics": [one.name for one in some]}
+    for some in _parts([one for one in sources if one.section == "definition"], few):
+        pairs = [(name, slot) for slot, one in enumerate(some) for name in one.patterns]
         names, slots = [name for name, _ in pairs], [slot for _, slot in pairs]
-        work.append(_read(storage, base, definitions, "select_definitions", **question, names=names, slots=slots))
-    if extremes:
-        of_slots = [Source(POINTS, name, slot=slot) for name in extremes for slot in range(4)]
-        work.append(_read(storage, base, of_slots, "select_extremes", **question, metrics=extremes))
-    return {source: column for part in await asyncio.gather(*work) for source, column in part.items()}
+        yield "select_definitions", some, {"names": names, "slots": slots}
+    extremes = list(dict.fromkeys(one.name for one in sources if one.table == POINTS))
+    for metrics in _parts(extremes, max(few // 4, 1)):
+        four = [Source(POINTS, metric, slot=slot) for metric in metrics for slot in range(4)]
+        yield "select_extremes", four, {"metrics": list(metrics)}
+
+
+def _parts(every: Sequence[_One], few: int) -> Iterator[Sequence[_One]]:
+    return (every[first : first + few] for first in range(0, len(every), few))
 
 
 async def _read(
     storage: Storage, base: Base, sources: Sequence[Source], name: str, **question: Any
 ) -> dict[Source, Column]:
     table = await storage.table(name, **question)
+    return await _beside(len(table), _columns, table, sources, base)
+
+
+async def _beside(rows: int, make: Callable[..., _Made], *arguments: Any) -> _Made:
+    """What is made of so many rows."""
+    return await asyncio.to_thread(make, *arguments) if rows > _MANY else make(*arguments)
+
+
+def _columns(table: pa.Table, sources: Sequence[Source], base: Base) -> dict[Source, Column]:
     slots = table["slot"].to_numpy()
     places = places_of(_array(table["run"]), base.runs)
     numbers = _array(table["number"]) if "number" in table.column_names else pa.nulls(len(slots), pa.float64())

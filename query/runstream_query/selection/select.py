@@ -99,7 +99,10 @@ class Selection:
             kind, size, name = after[3 * index : 3 * index + 3]
             column = self.table.column(key.field)
             codes, names = column.names
-            low, high = bisect.bisect_left(names, name), bisect.bisect_right(names, name)
+            low, high = (
+                side(range(len(names)), name, key=lambda at: names[at].as_py())
+                for side in (bisect.bisect_left, bisect.bisect_right)
+            )
             values = codes[self.places]
             parts = (
                 (column.kinds[self.places] > kind, column.kinds[self.places] == kind),
@@ -120,7 +123,7 @@ def _after(values: NDArray[np.float64], bound: float, descending: bool) -> tuple
 def _key(column: Column, place: int) -> tuple[int, float, str]:
     """Class, number and text of a value, which together put any values in order."""
     codes, names = column.names
-    return int(column.kinds[place]), float(column.sizes[place]), names[codes[place]]
+    return int(column.kinds[place]), float(column.sizes[place]), names[int(codes[place])].as_py()
 
 
 def check_place(place: Any, keys: int) -> bool:

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from runstream_common.text import parsed
 from runstream_query.documents import Loaded
@@ -39,16 +41,15 @@ class Shown:
     def load(self, table: Table, places: Sequence[int]) -> Loaded:
         """The same as `documents.load` for these runs."""
         loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
-        runs = table.runs.take(pa.array(places, pa.int64())).to_pylist()  # also of none
+        at = np.asarray(places, np.int64)
+        runs = table.runs.take(pa.array(at)).to_pylist()
         for source in self.sources:
-            column = table.source(source)
-            for run, place in zip(runs, places, strict=True):
-                if (value := _value(column, place)) is not _NOTHING:
+            for run, value in zip(runs, _values(table.source(source), at), strict=True):
+                if value is not _NOTHING:
                     loaded.fields[run][source.section][source.name] = value
         for field in self.fields:
-            column = table.column(field)
-            for run, place in zip(runs, places, strict=True):
-                if (value := _value(column, place)) is not _NOTHING:
+            for run, value in zip(runs, _values(table.column(field), at), strict=True):
+                if value is not _NOTHING:
                     loaded.summaries[run][field.key] = value
         return loaded
 
@@ -56,8 +57,9 @@ class Shown:
 _NOTHING = object()
 
 
-def _value(column: Column, place: int) -> Any:
-    text = column.texts[column.codes[place]] if column.codes is not None else ""
-    if text:
-        return parsed(text)
-    return float(column.numbers[place]) if column.numeric[place] else _NOTHING
+def _values(column: Column, places: NDArray[np.int64]) -> list[Any]:
+    texts, numeric, numbers = column.texts_at(places), column.numeric[places], column.numbers[places]
+    return [
+        parsed(text) if text else number if there else _NOTHING
+        for text, there, number in zip(texts, numeric.tolist(), numbers.tolist(), strict=True)
+    ]

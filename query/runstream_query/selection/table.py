@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from runstream_query.errors import InvalidQuestionError
-from runstream_query.selection.column import Column, missing, of_numbers, of_strings, of_texts
+from runstream_query.selection.column import Column, missing, of_codes, of_numbers
 from runstream_query.selection.fields import MAX_FIELDS, Field, Kind
 from runstream_query.selection.loading import FIELDS, POINTS, SERIES, Base, Source
 from runstream_query.selection.tables import Tables
 from runstream_query.states import NAMES, state_codes
 
 _AGGREGATES = {"min": 0, "max": 1, "mean": 2, "first": 3, "best": -1}
-_ABSENT = frozenset({"", "null", '""', "[]"})
+_STATES = pa.array(["", *(f'"{name}"' for name in NAMES)])
 
 
 async def read(
@@ -103,12 +103,13 @@ class Table:
 
     def rows(self, places: Sequence[int]) -> list[dict[str, object]]:
         """What `runs.sql` says of these runs, with their states."""
-        at = pa.array(places, pa.int64())
-        names, users, hosts = (one.take(at).to_pylist() for one in (self.runs, self._base.users, self._base.hosts))
+        at = np.asarray(places, np.int64)
+        names = self.runs.take(pa.array(at)).to_pylist()
+        users, hosts = (map(json.loads, column.texts_at(at)) for column in (self._base.users, self._base.hosts))
         rows: list[dict[str, object]] = []
-        for index, place in enumerate(places):
+        for place, run, user, on in zip(places, names, users, hosts, strict=True):
             row: dict[str, object] = {name: int(column[place]) for name, column in self._base.numbers.items()}
-            row |= {"run": names[index], "user": users[index], "hosts": json.loads(hosts[index])}
+            row |= {"run": run, "user": user, "hosts": on}
             rows.append({**row, "state": NAMES[self._states[place]]})
         return rows
 
@@ -126,7 +127,7 @@ class Table:
         numbers = self._base.numbers
         match field.kind:
             case Kind.ID:
-                return of_strings(self.runs)
+                return self._base.ids
             case Kind.STREAM:
                 return self._stream(field.key)
             case Kind.TIME:
@@ -153,21 +154,17 @@ class Table:
 
     def _stream(self, key: str) -> Column:
         if key == "state":
-            codes = (self._states + 1).astype(np.int32)
-            return Column(np.zeros(len(self)), np.zeros(len(self), bool), codes, ("", *(f'"{name}"' for name in NAMES)))
-        if key == "user":
-            return of_strings(self._base.users, empty=True)
-        return of_texts([text if text != "[]" else "" for text in self._base.hosts.to_pylist()])
+            return of_codes((self._states + 1).astype(np.int32), _STATES)
+        return (self._base.users if key == "user" else self._base.hosts).without_empty
 
     def _document(self, field: Field) -> Column:
         (source,) = self._needs.of(field)
-        found = self._columns[source]
-        shown = tuple("" if text in _ABSENT else text for text in found.texts)
-        found = Column(found.numbers, found.numeric & found.holds([text != "" for text in shown]), found.codes, shown)
+        found = self._columns[source].without_empty
         if field.kind is not Kind.NAME:
             return found
-        named = Column(np.zeros(len(self)), np.zeros(len(self), bool), found.codes, found.texts)
-        return named.replaced(~named.present, of_strings(self.runs))
+        if found.numeric.any():
+            found = of_codes(found.codes, found.texts) if found.codes is not None else missing(len(self))
+        return found.replaced(~found.present, self._base.ids)
 
     def _metric(self, key: str) -> Column:
         """The number of a summary key that the user did not set: what define_metric says, else the last value."""
@@ -181,7 +178,7 @@ class Table:
             return last
         chosen = self._asks(of_base, aggregate) & ~self._asks(of_base, "none")
         if aggregate == "best":
-            least = self._columns[of_base].holds([_goal(text) == "minimize" for text in self._columns[of_base].texts])
+            least = self._says(of_base, lambda text: _goal(text) == "minimize")
             lows, highs = (self._columns[Source(POINTS, base, slot=slot)] for slot in (0, 1))
             value = highs.replaced(least, lows)
         else:
@@ -189,8 +186,14 @@ class Table:
         return last.replaced(chosen & value.numeric, value)
 
     def _asks(self, definition: Source, kind: str) -> NDArray[np.bool_]:
+        return self._says(definition, lambda text: kind in _kinds(text))
+
+    def _says(self, definition: Source, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """(N,)"""
         column = self._columns[definition]
-        return column.holds([kind in _kinds(text) for text in column.texts])
+        if column.codes is None:
+            return np.zeros(len(self), bool)
+        return column.holds(np.array([holds(text) for text in column.texts.to_pylist()], bool))
 
 
 def config_keys(key: str) -> list[str]:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ import pyarrow as pa
 from runstream_query.asker import for_everybody
 from runstream_query.documents import Loaded
 from runstream_query.selection.column import Column, places_of
+from runstream_query.selection.kept import KeptAnswers, Rows
 from runstream_query.selection.loading import FIELDS, POINTS, SERIES, STREAMS, Base, Source, load_base, load_columns
 from runstream_query.selection.parts import fresh_parts
 from runstream_query.selection.whole import WholeRuns
@@ -51,6 +52,7 @@ class Known:
     own_keys: dict[str, bool] = field(default_factory=dict)
     """Whether some run may have set this key of its summary itself"""
     whole: WholeRuns = field(default_factory=WholeRuns)
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
     used_s: float = 0.0
     looked_s: float = 0.0
     """When the last look for changes began that came to its end"""
@@ -58,7 +60,7 @@ class Known:
     @property
     def bytes(self) -> int:
         base = self.base.bytes if self.base is not None else 0
-        return base + self.whole.bytes + sum(column.bytes for column in self.columns.values())
+        return base + self.whole.bytes + self.answers.bytes + sum(column.bytes for column in self.columns.values())
 
     def forget_unused(self) -> None:
         """What nobody asked for lately, so that it is not kept true for nobody."""
@@ -67,15 +69,25 @@ class Known:
             del self.columns[source]
         self.asked_s = {source: asked_s for source, asked_s in self.asked_s.items() if source in self.columns}
 
+    def forget_columns(self, excess: int) -> int:
+        """Those that were asked for longest ago; returns how many bytes too many there still are."""
+        for source in sorted(self.columns, key=lambda source: self.asked_s.get(source, 0.0)):
+            if excess <= 0:
+                break
+            excess -= self.columns.pop(source).bytes
+        return excess
+
     def forget(self) -> None:
         self.base, self.definitions = None, None
         self.whole.clear()
+        self.answers.changed()
         self.columns.clear()
         self.own_keys.clear()
 
     def forget_table(self, table: str) -> None:
         """What was read from it."""
         self.whole.clear()
+        self.answers.changed(table)
         for source in [source for source in self.columns if source.table == table]:
             del self.columns[source]
         if table == FIELDS:
@@ -110,11 +122,7 @@ class Tables:
         known = self._projects.setdefault(project, Known())
         asked_s = time.monotonic()
         async with _held(known):
-            # Many who ask at once wait here for each other: a look that began after this question came is its own too.
-            if not self._trusted or known.looked_s <= asked_s:
-                began_s = time.monotonic()
-                await self._refresh(project, known)
-                known.looked_s = began_s
+            await self._look(project, known, asked_s)
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
@@ -144,12 +152,28 @@ class Tables:
         known = self._projects.get(project)
         return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
 
+    async def answer(self, project: str, table: str, question: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
+        """What `read` says of all rows of a project in a table: that of the last time, where none has come since."""
+        known = self._projects.setdefault(project, Known())
+        asked_s = time.monotonic()
+        async with _held(known):
+            await self._look(project, known, asked_s)
+        return await known.answers.ask(table, question, read)
+
+    async def _look(self, project: str, known: Known, asked_s: float) -> None:
+        """See what has changed. Many who ask at once wait for each other: a look that began after this question came is
+        its own too."""
+        if not self._trusted or known.looked_s <= asked_s:
+            began_s = time.monotonic()
+            await self._refresh(project, known)
+            known.looked_s = began_s
+
     async def _refresh(self, project: str, known: Known) -> None:
         before, known.parts = known.parts, {}  # not known, until what follows has been done
         now = await self._list_parts()
-        if known.base is None or not self._trusted:
+        if not self._trusted or (known.base is None and before != now):
             known.forget()
-        else:
+        elif known.base is not None:
             now = await self._follow(project, known, before, now)
         known.parts = now
 
@@ -199,6 +223,8 @@ class Tables:
     async def _read_again(self, project: str, known: Known, touched: dict[str, list[str]]) -> None:
         assert known.base is not None
         known.whole.changed({run for runs in touched.values() for run in runs})
+        for table in (table for table, runs in touched.items() if runs):
+            known.answers.changed(table)
         if len(touched[STREAMS]) > _MAX_TOUCHED:
             known.forget()
             return
@@ -215,8 +241,8 @@ class Tables:
             self._base_again(project, known.base, touched[STREAMS]),
             self._columns_again(project, held, known.base, touched),
         )
-        places = places_of(base.runs, known.base.runs)
-        if len(base.runs) != len(known.base.runs) or (places < 0).any():
+        if base.runs is not known.base.runs:
+            places = places_of(base.runs, known.base.runs)
             # Rows of a new run may have been there before the run itself was: its values are read with it.
             came = base.runs.filter(pa.array(places < 0)).to_pylist()
             held = {source: column.take(places) for source, column in held.items()}
@@ -246,12 +272,15 @@ class Tables:
         return found
 
     def _make_room(self, project: str) -> None:
-        """Of the projects that were asked about longest ago."""
+        """Of the projects that were asked about longest ago. The one that is asked now gives up its columns first: its
+        runs would be read again for each question."""
         sizes = {name: known.bytes for name, known in self._projects.items()}
         for name in sorted(self._projects, key=lambda name: self._projects[name].used_s):
-            if sum(sizes.values()) <= self._max_bytes:
+            excess = sum(sizes.values()) - self._max_bytes
+            if excess <= 0:
                 return
-            if not self._projects[name].lock.locked():
+            known = self._projects[name]
+            if not known.lock.locked() and (name != project or known.forget_columns(excess) > 0):
                 del self._projects[name], sizes[name]
 
 

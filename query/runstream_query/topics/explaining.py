@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runstream_common.control.store import Principal
 from runstream_common.text import parsed
@@ -104,7 +105,7 @@ class Explaining:
             runs=runs, names=[names.get(run, run) for run in runs], total=len(selection.places)
         )
         for field in axes:
-            values = _values(selection.table.column(field), places.tolist())
+            values = _values(selection.table.column(field), places)
             column = make_column(str(field), values, field.kind is Kind.TIME)
             response.axes.append(_axis(column))
         return response
@@ -132,12 +133,12 @@ def _sample(runs: list[str], seed: int) -> list[str]:
     return [runs[i] for i in sorted(chosen)]
 
 
-def _values(column: values_of.Column, places: Sequence[int]) -> list[Any]:
+def _values(column: values_of.Column, places: NDArray[np.int64]) -> list[Any]:
     """None where missing."""
-    codes, texts = column.codes, [None if text in ("", "null") else parsed(text) for text in column.texts]
+    numbers = zip(column.numeric[places].tolist(), column.numbers[places].tolist(), strict=True)
     return [
-        float(column.numbers[place]) if column.numeric[place] else None if codes is None else texts[codes[place]]
-        for place in places
+        number if numeric else None if text in ("", "null") else parsed(text)
+        for (numeric, number), text in zip(numbers, column.texts_at(places), strict=True)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,6 +18,7 @@ from runstream_query.lookup import Lookup
 from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.selection.columns import glob_regex
 from runstream_query.selection.filters import check_regex
+from runstream_query.selection.loading import FIELDS, SERIES
 from runstream_query.selection.reading import refused
 from runstream_query.storage import Storage
 
@@ -70,7 +73,7 @@ class Fields:
         section, after = read_token(request, (str, str)) or ("config", "")
         response = pb.ListFieldsResponse()
         if section == "config" and request.section != pb.FIELD_SECTION_SUMMARY:
-            rows = await self._ask("config_fields", request, after, size, project=project, section="config")
+            rows = await self._of_all(FIELDS, "config_fields", request, project, after, size, section="config")
             response.fields.extend(_field("config", row) for row in rows)
             if len(rows) == size:
                 response.next_page_token = make_token(request, ["config", rows[-1]["key"]])
@@ -87,8 +90,10 @@ class Fields:
 
     async def _summary(self, request: Any, project: str, after: str, limit: int) -> list[pb.FieldInfo]:
         """Metrics and keys that were set, as one list by name."""
-        metrics = await self._ask("metric_fields", request, after, limit, project=project)
-        keys = await self._ask("config_fields", request, after, limit, project=project, section="summary")
+        metrics, keys = await asyncio.gather(
+            self._of_all(SERIES, "metric_fields", request, project, after, limit),
+            self._of_all(FIELDS, "config_fields", request, project, after, limit, section="summary"),
+        )
         known = {row["key"]: pb.FieldInfo(field=f"summary.{row['key']}", runs=row["runs"]) for row in metrics}
         for field in known.values():
             field.metric = True
@@ -102,6 +107,14 @@ class Fields:
                 known[row["key"]] = field
         names = sorted(known, key=str.encode)[:limit]
         return [known[name] for name in names]
+
+    async def _of_all(
+        self, table: str, name: str, request: Any, project: str, after: str, limit: int, **question: Any
+    ) -> list[dict[str, Any]]:
+        """`_ask` of all runs of a project. Millions of keys are read for it: kept while they stay the same."""
+        asked = (name, request.search, request.regex, request.glob, after, limit, *question.values())
+        read = partial(self._ask, name, request, after, limit, project=project, **question)
+        return await self._lookup.tables.answer(project, table, asked, read)
 
     async def _ask(self, name: str, request: Any, after: str, limit: int, **question: Any) -> list[dict[str, Any]]:
         """A file that takes search, pattern, after and limit."""
