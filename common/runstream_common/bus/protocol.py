@@ -75,6 +75,24 @@ class PoisonDelivery:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far a partition is stored, and where it ended when the consumer looked last."""
+
+    bus: str
+    """`kafka/TOPIC`, or `local`."""
+    partition: int
+    partitions: int
+    """How many the bus has."""
+    claim: int
+    end: int
+    """Offset behind everything that the bus had accepted at `at_us`."""
+    at_us: int
+    """Microseconds since 1970."""
+    stored: int
+    """Offset behind what this consumer has confirmed, without a gap."""
+
+
 class BusError(Exception):
     """The bus did not take or give a message. Nothing is known to be stored: try again, or let the client."""
 
@@ -146,4 +164,8 @@ class Consumer(Protocol):
 
     def lag(self) -> int:
         """Messages waiting behind what was polled, as far as known."""
+        ...
+
+    def horizons(self) -> Sequence[Horizon]:
+        """Of each partition that this consumer has, as far as known. Asks nobody."""
         ...
