@@ -162,6 +162,9 @@ class KafkaConsumer:
         """Behind what was polled, by partition."""
         self._stored: dict[TopicPartition, int] = {}
         """Behind what was confirmed, also where the commit failed."""
+        self._answered: dict[TopicPartition, tuple[int, int]] = {}
+        """When two answers of the broker came, by partition, milliseconds since 1970: the newest that was seen, and one
+        before it."""
         self._settle: Callable[[], Awaitable[None]] | None = None
         self._paused = False
         self._failure: Exception | None = None
@@ -277,6 +280,8 @@ class KafkaConsumer:
         return behind
 
     def horizons(self) -> Sequence[Horizon]:
+        """The broker said where a partition ends at some time before its answer was read, which a slow network or
+        SIGSTOP delays, and after the answer before that one was: that is the moment that counts."""
         if self._consumer is None:
             return []
         topic, found = self._config.topic, []
@@ -289,8 +294,13 @@ class KafkaConsumer:
             stored = self._stored.get(part, 0)
             if polled is None or polled <= stored:
                 stored = state.position  # all that was polled is stored, and nothing lies between
-            at_us = state.timestamp * 1000  # of the answer that said where the partition ends
-            found.append(Horizon(f"kafka/{topic}", part.partition, partitions, claim, state.highwater, at_us, stored))
+            before, newest = self._answered.get(part, (0, state.timestamp))
+            if state.timestamp != newest:
+                before, newest = newest, state.timestamp
+            self._answered[part] = before, newest
+            if before:
+                end, at_us = state.highwater, before * 1000
+                found.append(Horizon(f"kafka/{topic}", part.partition, partitions, claim, end, at_us, stored))
         return found
 
     async def _give_up(self, revoked: list[TopicPartition]) -> None:
@@ -301,7 +311,7 @@ class KafkaConsumer:
             except TimeoutError:
                 LOG.warning("partitions go away before all that was polled is stored: their next owner stores it")
         for part in revoked:
-            for known in (self._claims, self._committed, self._next_offsets, self._stored):
+            for known in (self._claims, self._committed, self._next_offsets, self._stored, self._answered):
                 known.pop(part, None)
 
     def _take(self, assigned: list[TopicPartition]) -> None:

@@ -88,7 +88,7 @@ class Horizon:
     end: int
     """Offset behind everything that the bus had accepted at `at_us`."""
     at_us: int
-    """Microseconds since 1970."""
+    """Microseconds since 1970. What was accepted before it lies before `end`."""
     stored: int
     """Offset behind what this consumer has confirmed, without a gap."""
 
@@ -167,5 +167,5 @@ class Consumer(Protocol):
         ...
 
     def horizons(self) -> Sequence[Horizon]:
-        """Of each partition that this consumer has, as far as known. Asks nobody."""
+        """Of each partition that this consumer has, as far as known. Asks nobody; to be called now and then."""
         ...
