@@ -16,6 +16,7 @@
 --    that it had replaced.
 -- 4. A table that a later version adds has no policy until this file is run again, and would be shown whole where
 --    SELECT is granted on the database: so SELECT is granted on each table by name.
+--    `listening` has none: it holds nothing of any team, and the views need all of it to know who is silent.
 -- 5. Functions on LowCardinality columns are computed on a part's whole dictionary, with values of rows that the policy
 --    takes out: base58Decode(run) on `points` can say another team's run in its error. The views have no such column,
 --    but to read them the user must be able to read their tables. Where teams may not know of each other's names, use
@@ -71,6 +72,7 @@ GRANT SELECT ON default.histograms TO runstream_reader;
 GRANT SELECT ON default.histograms_now TO runstream_reader;
 GRANT SELECT ON default.ledger TO runstream_reader;
 GRANT SELECT ON default.ledger_now TO runstream_reader;
+GRANT SELECT ON default.listening TO runstream_reader;
 GRANT SELECT ON default.media TO runstream_reader;
 GRANT SELECT ON default.media_now TO runstream_reader;
 GRANT SELECT ON default.metrics_now TO runstream_reader;

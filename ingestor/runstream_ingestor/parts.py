@@ -25,6 +25,7 @@ from runstream_ingestor.gateway.service import IngestService
 from runstream_ingestor.gateway.stops import Stops
 from runstream_ingestor.writer.config import WriterConfig
 from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.listening import Listening
 from runstream_ingestor.writer.loop import Writer
 from runstream_ingestor.writer.rewrites import StoredRewrites
 from runstream_ingestor.writer.undertaker import TombstoneUndertaker
@@ -80,6 +81,7 @@ class WriterPart:
         self._client: Any = None
         self._writer: Writer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wait for ClickHouse, check its schema, and begin. Raise SchemaError or StorageRefusedError."""
@@ -92,6 +94,7 @@ class WriterPart:
         rewrites = StoredRewrites(self._client)
         self._writer = Writer(self._consumer, insert, self._config.limits, instruments, undertaker, rewrites)
         self._task = asyncio.create_task(self._writer.run(), name="writer")
+        self._listening = asyncio.create_task(Listening(self._client, self._consumer).run(), name="listening")
 
     async def ended(self) -> None:
         """Return when the writer's loop ends, or raise what it raised."""
@@ -100,6 +103,9 @@ class WriterPart:
 
     async def close(self, drain_s: float) -> None:
         """Store what was gathered, within `drain_s` seconds."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
         if self._writer is not None and self._task is not None:
             self._writer.stop()
             _, pending = await asyncio.wait([self._task], timeout=drain_s)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from runstream_common.control.store import ControlStore, Principal
-from runstream_common.times import now_us
 from runstream_query.errors import UnknownNameError
+from runstream_query.listening import Listening
 from runstream_query.names import Names, nearest
 from runstream_query.selection.tables import Tables
 from runstream_query.states import with_state
@@ -18,11 +18,12 @@ class Lookup:
     """Shared by the topics. All methods raise QueryError, StorageError, ControlError."""
 
     def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: Tables) -> None:
-        """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed."""
+        """`crash_after_s`: a run of which nothing is heard for so long while the servers listen, and which did not
+        finish, has crashed."""
         self.tables = tables
         self._storage = storage
         self._names = Names(store)
-        self._crash_after_us = int(crash_after_s * 1e6)
+        self._listening = Listening(storage, int(crash_after_s * 1e6))
 
     def team(self, principal: Principal, team: str) -> str:
         """The team, filled in, when the caller may read it."""
@@ -37,14 +38,15 @@ class Lookup:
         name, _, rest = (await self._names.project(principal, team, project)).partition("/")
         return name, rest
 
-    def silent_us(self) -> int:
+    async def silent_us(self) -> int:
         """When a run that did not finish must have been heard of, microseconds since 1970."""
-        return now_us() - self._crash_after_us
+        return await self._listening.heard_since()
 
     async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
         """Rows of `runs.sql`, see its parameters, with `state`."""
+        silent_us = await self.silent_us()  # before the rows: what is read after is at least as new as the marks
         rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
-        return with_state(rows, self.silent_us())
+        return with_state(rows, silent_us)
 
     async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of these runs. Raises UnknownNameError naming the first that is not there."""

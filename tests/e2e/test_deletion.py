@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,14 @@ def test_retention_deletes_what_has_long_been_silent(stack: ServiceStack, api: A
     assert asyncio.run(expire()) == 0
 
 
+def kill_with_sender(process: subprocess.Popen[Any], spool: Path) -> None:
+    """The machine is gone: nobody can say so."""
+    senders = [found for found in psutil.process_iter(["cmdline"]) if str(spool) in (found.info["cmdline"] or [])]
+    for victim in (process.pid, *(sender.pid for sender in senders)):
+        os.kill(victim, signal.SIGKILL)
+    process.communicate()
+
+
 def test_a_run_that_falls_silent_has_crashed_until_it_is_heard_again(
     stack: ServiceStack, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,11 +239,7 @@ while True:
     process = subprocess.Popen([sys.executable, "-c", script])
     wait_for(runs, "the run")  # before anything else is asked: it is called silent 2 s after its start was heard
     wait_for(lambda: "points" in left(stack, "silent", "run"), "the first points")
-    spool = str(tmp_path / "spool")
-    senders = [found for found in psutil.process_iter(["cmdline"]) if spool in (found.info["cmdline"] or [])]
-    for victim in (process.pid, *(sender.pid for sender in senders)):
-        os.kill(victim, signal.SIGKILL)  # the machine is gone: nobody can say so
-    process.wait()
+    kill_with_sender(process, tmp_path / "spool")
     wait_for(lambda: api.run("silent/run").state == "crashed", "the verdict of silence")
     assert [run.id for run in api.runs("silent", state="crashed")] == ["run"]
     assert command_line(["verify", "silent/run"]) == 2
@@ -255,3 +260,53 @@ sys.stdin.readline()
     process.communicate("end\n", timeout=30)
     assert process.returncode == 0
     wait_for(lambda: api.run("silent/run").state == "finished", "its end")
+
+
+def test_silence_counts_only_while_the_server_listens(stack: ServiceStack, api: Api, tmp_path: Path) -> None:
+    """The server is away for longer than RUNSTREAM_CRASH_AFTER_S, beside a run that lives and one that died."""
+    script = """
+import runstream, sys
+run = runstream.init(project="stands", id=sys.argv[1])
+run.log({"loss": 1.0})
+sys.stdin.readline()
+run.log({"loss": 2.0})
+print(run.finish(timeout=90))
+"""
+
+    def begin(name: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "RUNSTREAM_DIR": str(tmp_path / name)}
+        return subprocess.Popen(
+            [sys.executable, "-c", script, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def states() -> dict[str, str]:
+        return {run.id: run.state for run in api.runs("stands")}
+
+    def heard(name: str) -> bool:
+        return bool(rows(stack, "SELECT run FROM streams WHERE run = {run:String}", run=name))
+
+    dead = begin("dead")
+    wait_for(lambda: heard("dead"), "the run that dies")
+    kill_with_sender(dead, tmp_path / "dead")
+    wait_for(lambda: states() == {"dead": "crashed"}, "the verdict of silence")
+    alive = begin("alive")
+    wait_for(lambda: heard("alive"), "the run that lives")
+    stack.services["ingest"].kill()
+    seen = [states()]
+    still = time.monotonic() + 6.0  # thrice the threshold: the subject of this test is time
+    while time.monotonic() < still:
+        seen.append(states())
+    stack.start_service("ingest", "runstream_ingestor", "gateway_ops")
+    behind = time.monotonic() + 3.0
+    while time.monotonic() < behind:
+        seen.append(states())
+    out, errors = alive.communicate("end\n", timeout=120)
+    print(len(seen), "answers", sorted({tuple(sorted(answer.items())) for answer in seen}))
+    assert all(answer == {"dead": "crashed", "alive": "running"} for answer in seen), seen
+    assert out.strip() == "True", errors
+    wait_for(lambda: states() == {"dead": "crashed", "alive": "finished"}, "the end of the run that lives")

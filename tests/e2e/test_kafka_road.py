@@ -4,6 +4,7 @@ own; a million points, read back value for value."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ LOGGER = Path(__file__).with_name("log_points.py")
 
 @pytest.fixture(scope="module")
 def stack(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceStack]:
-    stack = ServiceStack(tmp_path_factory.mktemp("stack"), kafka.bootstrap).start()
+    stack = ServiceStack(tmp_path_factory.mktemp("stack"), kafka.bootstrap)
+    stack.extra["RUNSTREAM_CRASH_AFTER_S"] = "4"
+    stack.start()
     yield stack
     stack.stop()
 
@@ -80,3 +83,43 @@ def test_a_million_points_through_kafka_are_read_back_equal(
     assert seen == POINTS
     stack_logs = "".join((stack.folder / f"{name}.log").read_text() for name in ("gateway", "writer", "query"))
     assert os.environ["RUNSTREAM_API_KEY"] not in stack_logs
+
+
+def test_a_run_is_not_crashed_while_its_batches_wait_on_the_topic(
+    stack: ServiceStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer stands still for longer than RUNSTREAM_CRASH_AFTER_S, the gateway does not."""
+    for name, value in stack.sdk_environment(tmp_path / "spool").items():
+        monkeypatch.setenv(name, value)
+    script = """
+import runstream, sys
+run = runstream.init(project="waits", id="alive")
+run.log({"loss": 1.0})
+sys.stdin.readline()
+print(run.finish(timeout=60))
+"""
+    client = stack.clickhouse.client()
+    api = Api()
+
+    def listened() -> list[tuple[int, int]]:
+        found = client.query("SELECT parts, count() FROM listening FINAL WHERE until > now() - 10 GROUP BY parts")
+        return [(parts, count) for parts, count in found.result_rows]
+
+    def age() -> float:
+        return float(client.query("SELECT now64(6) - max(until) FROM listening").result_rows[0][0])
+
+    wait_for(lambda: any(parts == count for parts, count in listened()), "a mark of each partition")
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        heard = "SELECT count() FROM streams WHERE project = 'main/waits'"
+        wait_for(lambda: client.query(heard).result_rows[0][0] > 0, "the run")
+        stack.services["writer"].signal(signal.SIGSTOP)
+        seen = []
+        while not seen or age() < 12:
+            seen.append(api.run("waits/alive").state)
+        stack.services["writer"].signal(signal.SIGCONT)
+        out, errors = process.communicate("end\n", timeout=90)
+    assert set(seen) == {"running"}, seen
+    assert out.strip() == "True", errors
+    wait_for(lambda: api.run("waits/alive").state == "finished", "its end")

@@ -10,6 +10,7 @@ import pytest
 from runstream_common.clickhouse import connect
 from runstream_common.schema.runner import load
 from runstream_query.sqlaccess import catalogue
+from runstream_query.sqlaccess.tenancy import OF_THE_SERVERS
 from tests.integration.test_sql_isolation import Teams
 from tests.support.stack import ServiceStack
 from tests.support.two_teams import TABLES
@@ -72,7 +73,7 @@ async def test_the_reader_of_a_cluster_has_policies_on_every_table_that_it_may_r
     policies = re.findall(r"ROW POLICY IF NOT EXISTS (\w+) ON default\.(\w+)", text)
     assert sorted(table for name, table in policies if name == "runstream_team") == sorted(TABLES)
     assert sorted(table for name, table in policies if name == "runstream_others") == sorted(TABLES)
-    assert set(re.findall(r"GRANT SELECT ON default\.(\w+)", text)) == catalogue.READABLE | TABLES
+    assert set(re.findall(r"GRANT SELECT ON default\.(\w+)", text)) == catalogue.READABLE | TABLES | OF_THE_SERVERS
     client = await connect(embedded.clickhouse.config)
     try:  # the engine's own parser: it has no users to make
         for statement in re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";"):

@@ -159,6 +159,12 @@ async def test_every_table_has_a_filter_and_one_without_project_shows_nothing(te
         await client.close()
 
 
+@pytest.mark.parametrize("sql", ["SELECT * FROM listening", "SELECT (SELECT max(until) FROM default.listening)"])
+def test_when_the_servers_listened_is_seen_through_the_views_only(teams: Teams, sql: str) -> None:
+    status, text = teams.ask(sql)
+    assert status == 403, text
+
+
 def test_what_was_asked_with_one_key_is_not_remembered_for_another(teams: Teams) -> None:
     sql = "SELECT count() FROM points_now WHERE value >= 0 AND run LIKE '%secret%'"
     assert teams.ask(sql) == (200, "0\n")

@@ -106,6 +106,7 @@ def test_a_format_is_split_off_and_must_be_known() -> None:
         ("  TABLE id: 3, table_name: system.one", True),
         ("  TABLE id: 3, alias: __table1, table_name: system.tables", False),
         ("  TABLE id: 3, alias: __table1, table_name: default.tombstones", False),
+        ("  TABLE id: 3, alias: __table1, table_name: default.listening", False),
         ("  TABLE id: 3, alias: __table1, table_name: default.points.x", False),
         ("  TABLE id: 3, something new", False),
         ("  TABLE_FUNCTION id: 15, table_function_name: numbers", True),
@@ -128,6 +129,8 @@ def test_filters_cover_every_table_and_fail_closed() -> None:
         "{'default.added': '0', "
         "'default.points': 'startsWith(project, \\'a.x-y_z/\\') OR startsWith(project, \\'b/\\')'}"
     )
+    with_marks = tenancy.row_filters("default", {"points": True, "added": False, "listening": False}, ["b", "a.x-y_z"])
+    assert with_marks == settings, "the views of every team need all the marks"
     assert tenancy.row_filters("default", {"points": True}, [])["additional_table_filters"] == "{'default.points': '0'}"
     for team in ("a' OR 1", "", "a/b", "a\\", "ä"):
         with pytest.raises(InvalidNameError):

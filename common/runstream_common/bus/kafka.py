@@ -14,7 +14,15 @@ from runstream_common.bus.dead_letters import DeadLetterBox
 from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
 from runstream_common.bus.kafka_topics import ensure_topic, reason_of
-from runstream_common.bus.protocol import BusClosedError, BusError, BusMessage, Delivery, PoisonDelivery, Position
+from runstream_common.bus.protocol import (
+    BusClosedError,
+    BusError,
+    BusMessage,
+    Delivery,
+    Horizon,
+    PoisonDelivery,
+    Position,
+)
 
 LOG = structlog.get_logger()
 _MAX_IN_FLIGHT_BYTES = 64 << 20
@@ -157,7 +165,12 @@ class KafkaConsumer:
         self._next_claim = 1
         self._committed: dict[TopicPartition, int] = {}
         self._next_offsets: dict[TopicPartition, int] = {}
-        """For each partition the offset after the last polled message; the lag is computed from it."""
+        """For each partition the offset after the last polled message."""
+        self._stored: dict[TopicPartition, int] = {}
+        """For each partition the offset after the last confirmed message, also where the commit failed."""
+        self._answered: dict[TopicPartition, tuple[int, int]] = {}
+        """For each partition when two answers of the broker came, in milliseconds since 1970: the newest that was seen,
+        and one before it."""
         self._settle: Callable[[], Awaitable[None]] | None = None
         self._paused = False
         self._failure: Exception | None = None
@@ -220,6 +233,8 @@ class KafkaConsumer:
         for delivery in deliveries:
             part = _part(delivery)
             behind = delivery.position.offset + 1
+            if self.owns(delivery):
+                self._stored[part] = max(behind, self._stored.get(part, 0))
             if self.owns(delivery) and behind > max(offsets.get(part, 0), self._committed.get(part, 0)):
                 offsets[part] = behind
         if not offsets or self._consumer is None:
@@ -274,6 +289,33 @@ class KafkaConsumer:
                 behind += max(end - taken, 0)
         return behind
 
+    def horizons(self) -> Sequence[Horizon]:
+        """Return how far each partition is stored, and the moment that the broker's answer stands for.
+
+        An answer may be read long after it was given, because of a slow network or SIGSTOP. It was given after the
+        answer before it, so that the time of the earlier one counts.
+        """
+        if self._consumer is None:
+            return []
+        topic, found = self._config.topic, []
+        partitions = len(self._consumer.partitions_for_topic(topic) or ())
+        for part in self._consumer.assignment():
+            state = self._consumer._subscription.subscription.assignment.state_value(part)
+            claim, polled = self._claims.get(part), self._next_offsets.get(part)
+            if claim is None or state is None or state.highwater is None or not state.has_valid_position:
+                continue
+            stored = self._stored.get(part, 0)
+            if polled is None or polled <= stored:
+                stored = state.position  # all that was polled is stored, and nothing lies between
+            before, newest = self._answered.get(part, (0, state.timestamp))
+            if state.timestamp != newest:
+                before, newest = newest, state.timestamp
+            self._answered[part] = before, newest
+            if before:
+                end, at_us = state.highwater, before * 1000
+                found.append(Horizon(f"kafka/{topic}", part.partition, partitions, claim, end, at_us, stored))
+        return found
+
     async def _give_up(self, revoked: list[TopicPartition]) -> None:
         if revoked and self._settle is not None and self._consumer is not None:
             try:
@@ -282,7 +324,7 @@ class KafkaConsumer:
             except TimeoutError:
                 LOG.warning("partitions go away before all that was polled is stored: their next owner stores it")
         for part in revoked:
-            for known in (self._claims, self._committed, self._next_offsets):
+            for known in (self._claims, self._committed, self._next_offsets, self._stored, self._answered):
                 known.pop(part, None)
 
     def _take(self, assigned: list[TopicPartition]) -> None:

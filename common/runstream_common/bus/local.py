@@ -16,9 +16,11 @@ from runstream_common.bus.protocol import (
     BusClosedError,
     BusMessage,
     Delivery,
+    Horizon,
     PoisonDelivery,
     Position,
 )
+from runstream_common.times import now_us
 
 _POLL_BATCHES = 64
 
@@ -31,6 +33,8 @@ class LocalBus:
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
         self._room = asyncio.Condition()
+        self._in_line: deque[int] = deque()
+        """When the gateway received what waits for room."""
         self._waiting: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
         self._futures: dict[int, tuple[asyncio.Future[None], int]] = {}
@@ -46,14 +50,20 @@ class LocalBus:
         Raise BusClosedError when the bus closes, BatchRefusedError when the writer will never store the message.
         """
         size = len(message.value)
-        async with self._room:
-            # A message that is larger than the whole bound goes alone.
-            await self._room.wait_for(
-                lambda: self._closed or not self._pending_bytes or self._pending_bytes + size <= self._max_pending_bytes
-            )
-            if self._closed:
-                raise BusClosedError("the server is shutting down")
-            self._pending_bytes += size
+        self._in_line.append(message.origin.received_us)
+        try:
+            async with self._room:
+                # A message that is larger than the whole bound goes alone.
+                await self._room.wait_for(
+                    lambda: (
+                        self._closed or not self._pending_bytes or self._pending_bytes + size <= self._max_pending_bytes
+                    )
+                )
+                if self._closed:
+                    raise BusClosedError("the server is shutting down")
+                self._pending_bytes += size
+        finally:
+            self._in_line.remove(message.origin.received_us)
         offset = self._next_offset
         self._next_offset += 1
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,6 +119,12 @@ class LocalBus:
 
     def lag(self) -> int:
         return len(self._waiting)
+
+    def horizons(self) -> Sequence[Horizon]:
+        if self._closed:
+            return []
+        stored = next(iter(self._futures), self._next_offset)
+        return [Horizon("local", 0, 1, 0, self._next_offset, min(self._in_line, default=now_us()), stored)]
 
     async def _settle(self, offset: int, error: Exception | None) -> None:
         """Answer a publisher at most once: a refused message may be confirmed afterwards."""

@@ -81,6 +81,24 @@ class PoisonDelivery:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far a partition is stored, and where it ended when the consumer looked last."""
+
+    bus: str
+    """`kafka/TOPIC`, or `local`."""
+    partition: int
+    partitions: int
+    """How many the bus has."""
+    claim: int
+    end: int
+    """Offset behind everything that the bus had accepted at `at_us`."""
+    at_us: int
+    """Microseconds since 1970. What was accepted before it lies before `end`."""
+    stored: int
+    """Offset behind what this consumer has confirmed, without a gap."""
+
+
 class BusError(Exception):
     """The bus failed to take or give a message. It is unknown whether the message is stored: send it again."""
 
@@ -160,4 +178,8 @@ class Consumer(Protocol):
 
     def lag(self) -> int:
         """Return the number of messages that wait behind the polled ones, as far as it is known."""
+        ...
+
+    def horizons(self) -> Sequence[Horizon]:
+        """Of each partition that this consumer has, as far as known. Asks nobody; to be called now and then."""
         ...

@@ -12,10 +12,10 @@ from runstream_common.bus.history import read_topic
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import Delivery, Origin
 from runstream_common.identity import full_project
-from runstream_common.times import now_us
 from runstream_ingestor.writer.again import StoringAgain
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.completeness import describe_streams, judge
+from runstream_query.listening import Listening
 from runstream_query.storage import Storage
 
 Run = tuple[str, str]
@@ -67,11 +67,12 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
     if only is not None and not sizes:
         raise UnknownRunError(f"nothing is stored of {'/'.join(only)}")
     cases: list[Case] = []
+    listening = Listening(storage, _CRASH_AFTER_US)
     for project, runs in sizes.items():
         names = list(runs)
         for start in range(0, len(names), _RUNS_AT_ONCE):
             some = {name: runs[name] for name in names[start : start + _RUNS_AT_ONCE]}
-            described = await describe_streams(storage, project, some, now_us() - _CRASH_AFTER_US)
+            described = await describe_streams(storage, project, some, await listening.heard_since())
             verdicts = await judge(storage, project, described)
             bad = {run: Case(project, run, found) for run, found in verdicts.items() if found.verdict in _BAD}
             for row in await storage.rows("ledger", project=project, runs=list(bad)) if bad else ():

@@ -47,7 +47,7 @@ async def select(
         parts.append(Test(parse_field("sweep_id"), "$in", (sweep,)))
     condition = parts[0] if len(parts) == 1 else All(tuple(parts))
     wanted = [*(test.field for test in tests(condition)), *fields]
-    table = await read(lookup.tables, project, lookup.silent_us(), wanted, sources)
+    table = await read(lookup.tables, project, await lookup.silent_us(), wanted, sources)
     found = await _found(storage, project, table, search) if search else None
     if len(table) > _MANY:
         return await asyncio.to_thread(Selection, table, condition, found)

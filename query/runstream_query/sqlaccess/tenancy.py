@@ -1,7 +1,7 @@
 """Whose rows a query sees: a filter that the engine adds to every read of a table, also inside views and subqueries.
 
 Every table of our database has one: by team where it has a column `project`, else one that nothing passes. So a table
-that a later migration adds without a thought shows nothing, and not everything.
+that a later migration adds without a thought shows nothing, and not everything. The one exception is named here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from runstream_common.identity import check_name
 
 NOTHING = "0"
+OF_THE_SERVERS = frozenset({"listening"})
+"""Tables that the views need whole and that hold nothing of any team. `guard` lets nobody name them."""
 _BARRIER = {
     "enable_analyzer": "1",
     # An expression of the query must never see a row that the filter takes out: it could fail on it, and tell by that
@@ -30,7 +32,11 @@ def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str])
     column `project`. Raises InvalidNameError for a team that cannot be one."""
     prefixes = [literal(f"{check_name('team', team)}/") for team in sorted(teams)]
     condition = " OR ".join(f"startsWith(project, {prefix})" for prefix in prefixes) or NOTHING
-    filters = {f"{database}.{table}": condition if with_project else NOTHING for table, with_project in tables.items()}
+    filters = {
+        f"{database}.{table}": condition if with_project else NOTHING
+        for table, with_project in tables.items()
+        if table not in OF_THE_SERVERS
+    }
     pairs = ", ".join(f"{literal(table)}: {literal(text)}" for table, text in sorted(filters.items()))
     return {**_BARRIER, "additional_table_filters": f"{{{pairs}}}"}
 

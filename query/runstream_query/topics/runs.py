@@ -51,7 +51,7 @@ class Runs:
             for value, mark in zip(run.large, marks, strict=False):  # none where the run is unreadable
                 value.value_json = values.get(mark, "")
         sizes = {request.run: run.world_size}
-        described = await describe_streams(self._storage, project, sizes, self._lookup.silent_us())
+        described = await describe_streams(self._storage, project, sizes, await self._lookup.silent_us())
         run.streams.extend(described[request.run].streams)
         if not request.omit_completeness:
             run.completeness.CopyFrom((await judge(self._storage, project, described))[request.run])
@@ -69,7 +69,7 @@ class Runs:
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, sorted(set(request.runs)))
         sizes = {row["run"]: row["world_size"] for row in rows}
-        described = await describe_streams(self._storage, project, sizes, self._lookup.silent_us())
+        described = await describe_streams(self._storage, project, sizes, await self._lookup.silent_us())
         verdicts = await judge(self._storage, project, described)
         response = pb.VerifyRunsResponse()
         for run in request.runs:
