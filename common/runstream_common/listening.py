@@ -71,8 +71,8 @@ def heard_since(marks: Iterable[Mark], crash_after_us: int, now_us: int) -> int:
 def shortened(periods: Sequence[Period]) -> tuple[Period, ...]:
     """Return at most MAX_PERIODS periods: the shortest are forgotten, but never the last one.
 
-    What is forgotten makes runs count as alive for longer, and never as crashed earlier. Where a server starts again and
-    again, the long periods before stay known.
+    What is forgotten makes runs count as alive for longer, and never as crashed earlier. Where a server starts again
+    and again, the long periods before stay known.
     """
     kept = list(periods)
     while len(kept) > MAX_PERIODS:
