@@ -1,4 +1,4 @@
-"""What is wrong with a sweep's definition, and where."""
+"""Report what is wrong with a sweep's definition, and where."""
 
 from __future__ import annotations
 
