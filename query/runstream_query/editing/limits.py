@@ -17,8 +17,8 @@ MAX_DOCUMENT_BYTES = 256 << 10
 """The config or summary keys in one change, as JSON."""
 MAX_KEYS = 1000
 MAX_KEY_BYTES = 1024
-"""As long as a metric's name may be."""
+"""A key may be as long as a metric's name."""
 MAX_VIEW_BYTES = 16 << 10
 """A view becomes a URL, and servers and proxies take no longer ones."""
 MAX_REPORT_BYTES = 256 << 10
-"""As much text as a chapter of a book; the panels are drawn only when they are seen."""
+"""A report may hold as much text as a chapter of a book; its panels are drawn only when they are seen."""

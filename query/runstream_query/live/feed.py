@@ -117,7 +117,7 @@ class Feed:
         found = held.snapshot
         if found is None or now_s - found.asked_s > limits.POLL_S or not self.ring.has(found.number):
             states = asyncio.ensure_future(self._states.look_after(interest.runs))
-            states.add_done_callback(lambda one: one.cancelled() or one.exception())  # read, if all waiters are gone
+            states.add_done_callback(lambda one: one.cancelled() or one.exception())  # seen, if no waiter is left
             found = held.snapshot = _Snapshot(self.ring.last, now_s, states)
         try:
             states_now = await asyncio.shield(found.states)

@@ -12,7 +12,7 @@ from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.storage import Storage
 
 MAX_PAGE = 10_000
-"""In lines of at most 8192 characters each."""
+"""The largest page, in lines of at most 8192 characters each."""
 MAX_SEARCH = 1000
 _PLACE = (int, int, str, str, int)
 _BAD_PATTERN = 427

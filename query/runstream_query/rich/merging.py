@@ -30,7 +30,7 @@ def usable(edges: Floats, counts: Floats) -> bool:
     return bool(
         len(counts) >= 1
         and len(edges) == len(counts) + 1
-        and (edges[1:] >= edges[:-1]).all()  # false for NaN; finite ends make all finite
+        and (edges[1:] >= edges[:-1]).all()  # NaN fails this; with finite ends all edges are finite
         and np.isfinite(edges[0])
         and np.isfinite(edges[-1])
         and np.isfinite(counts).all()

@@ -16,7 +16,7 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.sqlaccess import catalogue
 
 MAX_SQL_BYTES = 64 << 10
-"""As UTF-8. A long list of run ids takes 20 KB."""
+"""The largest SQL, as UTF-8. A long list of run ids takes 20 KB."""
 _MAX_NODES = 20_000
 _NODE = re.compile(r"( *)([A-Z]\w*(?:::\w+)?)(?: (.*?))?(?: \(children (\d+)\))?")
 _ALIAS = re.compile(r"(.*?) \(alias .*\)")

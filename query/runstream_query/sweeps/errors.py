@@ -8,7 +8,7 @@ from runstream_query.errors import InvalidQuestionError
 
 
 class DefinitionError(InvalidQuestionError):
-    """`path` names the place in the definition, such as `parameters.lr.min`; the message says what to do."""
+    """A definition is wrong: `path` names the place in it, such as `parameters.lr.min`; the message says what to do."""
 
     def __init__(self, path: str, words: str) -> None:
         # JSON may hold half a surrogate pair, which no message could be sent with.

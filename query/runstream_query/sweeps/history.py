@@ -1,4 +1,4 @@
-"""Hold what a model learns from."""
+"""Hold what a model learns from: results, and trials under way."""
 
 from __future__ import annotations
 
