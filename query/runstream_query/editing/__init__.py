@@ -1,1 +1,1 @@
-"""What people change of runs on the server: checked, put into rows, stored."""
+"""Check what people change of runs on the server, put it into rows, and store it."""

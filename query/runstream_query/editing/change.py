@@ -1,4 +1,4 @@
-"""A change of runs: from a request, and as rows of their documents. Pure."""
+"""Read a change of runs from a request, and turn it into rows of the runs' documents. It is pure."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ _MAX_DEPTH = 16
 
 @dataclass(frozen=True, slots=True)
 class RunChange:
-    """What is to be changed; the rest stays."""
+    """The fields that are changed; all others stay."""
 
     fields: Mapping[str, Any]
-    """As it is noted: name, notes, ..., tags, add_tags, remove_tags, config and summary (key to value), remove_config,
-    remove_summary."""
+    """The change as it is noted, by name.
+
+    The names are name, notes, group, job_type, tags, add_tags, remove_tags, config and summary (key to value),
+    remove_config and remove_summary.
+    """
 
     @property
     def tags(self) -> bool:
         return any(name in self.fields for name in ("tags", "add_tags", "remove_tags"))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """(section, key, JSON text; empty: deleted), all but the tags."""
+        """Yield (section, key, JSON text) for all but the tags; the text is empty for a deleted key."""
         for name in ("name", "notes", "group", "job_type"):
             if name in self.fields:
                 yield "run", name, _text(self.fields[name])
@@ -48,7 +51,7 @@ class RunChange:
 
 
 def read_change(request: pb.UpdateRunsRequest) -> RunChange:
-    """Raises InvalidQuestionError naming the field."""
+    """Read and check the change in a request. Raise InvalidQuestionError that names the wrong field."""
     fields: dict[str, Any] = {}
     for name, most in _LINES.items():
         if request.HasField(name):  # type: ignore[arg-type]  # a key of _LINES
@@ -76,7 +79,7 @@ def read_change(request: pb.UpdateRunsRequest) -> RunChange:
 
 
 def one_line(name: str, value: str, most: int) -> str:
-    """Without space around it. Raises InvalidQuestionError."""
+    """Return the text without the space around it. Raise InvalidQuestionError if it is no single line, or too long."""
     value = value.strip()
     if len(value) > most or any(ord(letter) < 32 or letter in "\x7f\u2028\u2029" for letter in value):
         raise InvalidQuestionError(f"{name}: one line of at most {most} characters")
@@ -84,7 +87,7 @@ def one_line(name: str, value: str, most: int) -> str:
 
 
 def text(name: str, value: str, most_bytes: int) -> str:
-    """Raises InvalidQuestionError."""
+    """Return the text. Raise InvalidQuestionError if it has more than `most_bytes` as UTF-8, or holds NUL."""
     size = len(value.encode("utf-8", "surrogatepass"))
     if size > most_bytes or "\0" in value:
         raise InvalidQuestionError(f"{name}: {size} bytes; at most {most_bytes}, without NUL")
@@ -99,13 +102,13 @@ def _tags(name: str, tags: Sequence[str]) -> list[str]:
 
 
 def check_tags(run: str, tags: Sequence[str]) -> None:
-    """Raises InvalidQuestionError."""
+    """Raise InvalidQuestionError if these are too many tags for the run."""
     if len(tags) > limits.MAX_TAGS:
         raise InvalidQuestionError(f"the run {run} would have {len(tags)} tags: at most {limits.MAX_TAGS}")
 
 
 def _document(section: str, struct: Struct) -> dict[str, Any]:
-    """Dotted keys to values."""
+    """Return the struct's values by dotted key. Raise InvalidQuestionError."""
     if struct.ByteSize() > limits.MAX_DOCUMENT_BYTES:
         raise InvalidQuestionError(f"{section}: at most {limits.MAX_DOCUMENT_BYTES} bytes in one change")
     try:
@@ -140,7 +143,10 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """A Struct's numbers are all doubles: whole ones are written as the SDK writes whole numbers."""
+    """Return the value with whole numbers as ints, which are written as the SDK writes them.
+
+    All numbers of a Struct are doubles.
+    """
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     if isinstance(value, list):

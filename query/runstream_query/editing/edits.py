@@ -1,8 +1,8 @@
-"""Changes of runs into ClickHouse: rows of their documents, as an attempt of the run would write them.
+"""Write changes of runs into ClickHouse: rows of their documents, as an attempt of the run would write them.
 
 A change gets an epoch of its own from the control database, where it is noted with its author. So its rows outrank what
-the attempts before it wrote, in whatever order rows arrive, and a later attempt outranks it. A ledger row says that it
-arrived, which is how those who watch learn of it.
+the attempts before it wrote, in whatever order rows arrive, and a later attempt outranks it. A ledger row says that the
+change arrived; the live stream learns of it from there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runstream_query.selection.column import json_text
 from runstream_query.storage import Storage
 
 WRITER = "edit-by-hand"
-"""In the ledger, for all changes of a run; the batch is the change's epoch."""
+"""The writer in the ledger for all changes of a run; the batch is the change's epoch."""
 _FIELDS = ("project", "run", "section", "key", "value", "deleted", "time", "version", "run_month")
 _LEDGER = (
     *("project", "run", "writer", "batch", "rank", "epoch", "first_record", "last_record", "points", "rejected"),
@@ -32,7 +32,7 @@ _LEDGER = (
 
 
 class Edits:
-    """All methods raise ControlError, StorageError, InvalidQuestionError."""
+    """Applies changes to runs. All methods raise ControlError, StorageError, InvalidQuestionError."""
 
     def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion) -> None:
         self._storage = storage
@@ -42,7 +42,7 @@ class Edits:
     async def apply(
         self, principal: Principal, team: str, project: str, runs: Sequence[str], change: RunChange
     ) -> None:
-        """Returns when every reader sees it. To repeat it does no harm."""
+        """Apply the change to the runs; when it returns, every reader sees the change. Repeating it does no harm."""
         if change.tags:
             await self._check_room(team, project, runs, change)
         edited = await self._changes.edit_runs(
@@ -72,14 +72,20 @@ class Edits:
         await self._look_back(team, project, edited)
 
     async def _check_room(self, team: str, project: str, runs: Sequence[str], change: RunChange) -> None:
-        """Before anything is noted. Two changes at once may exceed the limit together; it guards a table's cell."""
+        """Raise InvalidQuestionError if a run would have too many tags, before anything is noted.
+
+        Two changes at once may exceed the limit together; the limit only keeps a table's cell small.
+        """
         stored = await self._stored_tags(full_project(team, project), runs)
         for run in runs:
             check_tags(run, fold_tags(stored.get(run, (0, []))[1], [change.fields]))
 
     async def _tags(self, team: str, project: str, edited: Sequence[EditedRun]) -> dict[str, list[str]]:
-        """What each run's tags are with this change: on what is stored, all changes noted since, in their order. So of
-        two at once none is lost, whoever writes last."""
+        """Return the tags of each run with this change.
+
+        To the stored tags it applies all changes noted since, in their order. So none of two changes at once is lost,
+        whichever is written last.
+        """
         stored = await self._stored_tags(full_project(team, project), [one.run for one in edited])
         between = {one.run: (stored.get(one.run, (0, []))[0], one.epoch) for one in edited}
         changed = await self._changes.tag_changes(team=team, project=project, between=between)
@@ -90,7 +96,10 @@ class Edits:
         return {row["run"]: (row["epoch"], _tags_of(row["value"])) for row in rows}
 
     async def _look_back(self, team: str, project: str, edited: Sequence[EditedRun]) -> None:
-        """What was deleted while it was changed stays deleted: its deletion may have looked before our rows came."""
+        """Delete again the runs that were deleted during the change, and raise NotFoundError if there are any.
+
+        Their deletion may have looked before the rows of the change came.
+        """
         dead = await self._changes.deleted(team=team, project=project, edited=edited)
         if dead:
             await self._deletion.bury(team, project, [(one.run, one.epoch) for one in dead])

@@ -1,24 +1,24 @@
-"""How large what people write may be, each limit with its reason."""
+"""Limit how large the texts that people write may be, each limit with its reason."""
 
 from __future__ import annotations
 
 MAX_RUNS = 1000
-"""In one change: as many as a page of a list, and as a deletion."""
+"""Runs in one change: as many as a page of a list has, and as a deletion takes."""
 MAX_NAME_CHARACTERS = 256
-"""Of a run: it stands in legends and lists."""
+"""The name of a run: it stands in legends and lists."""
 MAX_LINE_CHARACTERS = 128
-"""Of a group, a job type, a tag, the name of a view or report."""
+"""A group, a job type, a tag, or the name of a view or report."""
 MAX_TAGS = 64
-"""Of a run: each is shown in the table's cell."""
+"""Tags of a run: each is shown in the table's cell."""
 MAX_NOTES_BYTES = 64 << 10
 MAX_DESCRIPTION_BYTES = 16 << 10
-"""Of a project: it comes with every list of projects."""
+"""The description of a project: it comes with every list of projects."""
 MAX_DOCUMENT_BYTES = 256 << 10
-"""Of the config or summary keys in one change, as JSON."""
+"""The config or summary keys in one change, as JSON."""
 MAX_KEYS = 1000
 MAX_KEY_BYTES = 1024
-"""As a metric's name."""
+"""A key may be as long as a metric's name."""
 MAX_VIEW_BYTES = 16 << 10
-"""It becomes a URL, and servers and proxies take no longer ones."""
+"""A view becomes a URL, and servers and proxies take no longer ones."""
 MAX_REPORT_BYTES = 256 << 10
-"""A book's chapter of text; its panels are drawn when they are seen."""
+"""A report may hold as much text as a chapter of a book; its panels are drawn only when they are seen."""

@@ -1,7 +1,7 @@
-"""What the run's own processes had said of a field before people changed it.
+"""Keep what the run's own processes had reported for a field before people changed it.
 
-Kept beside the change, in section `replaced` of the run's document, with the change's epoch: so a process that resumes
-the run can tell a value that it repeats, which loses to the change, from one that is new, which wins.
+It is kept beside the change, in section `replaced` of the run's document, with the change's epoch. So a process that
+resumes the run can tell a value that it repeats, which loses to the change, from a new one, which wins.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from runstream_query.storage import Storage
 
 SECTION = "replaced"
 _SECTIONS = ("run", "config")
-"""Of which `init()` says something."""
+"""The sections for which `init()` reports values."""
 
 Field = tuple[str, str]
-"""(section, key)"""
+"""(section, key)."""
 Known = Mapping[tuple[str, str, str], tuple[str, int]]
-"""(run, section, key) -> (value as JSON, epoch of who wrote it)"""
+"""(run, section, key) -> (value as JSON, epoch of its writer)."""
 
 
 def field_name(section: str, key: str) -> str:
@@ -26,7 +26,7 @@ def field_name(section: str, key: str) -> str:
 
 
 async def fields_before(storage: Storage, project: str, runs: Sequence[str], fields: Iterable[Field]) -> Known:
-    """The fields that are about to be changed, and what they replaced. Raises StorageError."""
+    """Return the fields that are about to be changed, and what earlier changes of them replaced. Raise StorageError."""
     wanted = [one for one in fields if one[0] in _SECTIONS]
     if not wanted:
         return {}
@@ -42,8 +42,10 @@ async def fields_before(storage: Storage, project: str, runs: Sequence[str], fie
 
 
 def replaced_value(known: Known, run: str, section: str, key: str) -> str | None:
-    """Return, as JSON, what the field's change replaces, or what the changes before it replaced; empty where there was
-    nothing; None where nothing is kept of this section. Pure."""
+    """Return, as JSON, the processes' value that the field's change replaces, now or through the changes before it.
+
+    It is empty where there was no value, and None for a section of which nothing is kept. It is pure.
+    """
     if section not in _SECTIONS:
         return None
     value, epoch = known.get((run, section, key), ("", 0))
@@ -52,6 +54,8 @@ def replaced_value(known: Known, run: str, section: str, key: str) -> str | None
 
 
 async def edited_fields(storage: Storage, project: str, run: str) -> dict[str, Any]:
-    """`section.key` of the fields whose value people set, to what the run's processes had said, as JSON. Raises
-    StorageError."""
+    """Return by `section.key` the fields that people set, with what the run's processes had reported, as JSON.
+
+    Raise StorageError.
+    """
     return {row["key"]: row["value"] for row in await storage.rows("edited_fields", project=project, run=run)}

@@ -1,1 +1,1 @@
-"""What arrives, pushed: one poller a project asks ClickHouse what is new, and any number of watchers read behind it."""
+"""Push what arrives: one poller a project asks ClickHouse for news, and any number of watchers read behind it."""

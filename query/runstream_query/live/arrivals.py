@@ -1,4 +1,4 @@
-"""Batches that have just been stored, each told once; and where their points lie. Pure."""
+"""Find batches that have just been stored, report each once, and say where their points lie. It is pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runstream_query.live import limits
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A row of the ledger; record numbers and steps are inclusive."""
+    """A row of the ledger. Record numbers and steps are inclusive."""
 
     run: str
     writer: str
@@ -29,16 +29,19 @@ class Arrival:
 
 
 class Seen:
-    """Which batches were told. Questions overlap in time; the answer of each batch counts once."""
+    """The batches that were reported already.
+
+    Queries overlap in time, so a batch may be answered several times; it counts once.
+    """
 
     def __init__(self, most: int = limits.MAX_SEEN) -> None:
         self._most = most
         self._seen: OrderedDict[tuple[str, str, int], float] = OrderedDict()
         self.floor_s = float("-inf")
-        """Batches first seen before this moment may be forgotten: no question may reach back behind it."""
+        """Batches first seen before this moment may be forgotten: no query may reach back behind it."""
 
     def fresh(self, arrivals: Iterable[Arrival], now_s: float) -> list[Arrival]:
-        """Those not seen before, which are now. `now_s`: a monotonic clock."""
+        """Return the batches that were not seen before, and remember them. `now_s` is of a monotonic clock."""
         found = []
         for arrival in arrivals:
             name = (arrival.run, arrival.writer, arrival.batch)
@@ -50,7 +53,7 @@ class Seen:
         return found
 
     def reach_s(self, wanted_s: float, now_s: float) -> float:
-        """How far back a question may reach, in seconds, when it would reach back `wanted_s`."""
+        """Return how many seconds a query may reach back when it would reach back `wanted_s`."""
         return max(min(wanted_s, now_s - self.floor_s), 0.0)
 
     def _oldest(self) -> float:
@@ -59,7 +62,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Records of one process, in versions; both ends inclusive."""
+    """Records of one process as a range of versions; both ends are inclusive."""
 
     epoch: int
     rank: int
@@ -70,7 +73,7 @@ class Range:
 
 
 def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
-    """Ranges of records, those that touch joined, by process and number."""
+    """Return ranges of records in the order of epoch and number. Ranges that touch are joined."""
     by_epoch: dict[int, list[Range]] = defaultdict(list)
     for one in sorted(arrivals, key=lambda one: (one.epoch, one.first_record)):
         low, high = version(one.epoch, one.first_record), version(one.epoch, one.last_record)
@@ -90,7 +93,7 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Ranges that are asked for at once: one of each process."""
+    """Ranges that are queried at once, at most one of each epoch."""
 
     ranges: tuple[Range, ...]
 
@@ -112,7 +115,10 @@ class Question:
 
 
 def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[Question]:
-    """All ranges, in few questions: each has one range of a process, and, `by_step`, steps that lie near together."""
+    """Return all ranges in few queries.
+
+    Each query has at most one range of an epoch; with `by_step` also only steps that lie near together.
+    """
     clusters: list[list[Range]] = []
     if by_step:
         reached = 0
@@ -134,7 +140,7 @@ def _rounds(ranges: Sequence[Range]) -> list[Question]:
         by_epoch.setdefault(one.epoch, []).append(one)
     deepest = max(map(len, by_epoch.values()))
     if deepest > limits.MAX_ROUNDS:
-        by_epoch = {epoch: [_span(found)] for epoch, found in by_epoch.items()}  # tells some points twice, no matter
+        by_epoch = {epoch: [_span(found)] for epoch, found in by_epoch.items()}  # some points come twice: no harm
         deepest = 1
     return [
         Question(tuple(found[depth] for found in by_epoch.values() if depth < len(found))) for depth in range(deepest)

@@ -1,4 +1,4 @@
-"""What arrived in a run, read from the surviving rows."""
+"""Read from the surviving rows what arrived in a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TooMuchError(Exception):
 
 
 class Collector:
-    """Reads into an entry; each method raises StorageError, TooMuchError."""
+    """Reads what arrived into an entry. Each method raises StorageError, TooMuchError."""
 
     def __init__(self, storage: Storage, project: str) -> None:
         self._storage = storage
@@ -62,7 +62,7 @@ class Collector:
             return
         edges = np.flatnonzero((metrics[1:] != metrics[:-1]) | (ranks[1:] != ranks[:-1])) + 1
         for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(metrics)], strict=True):
-            # Copies: a view would keep the whole answer in memory.
+            # Copy: a view would keep the whole answer in memory.
             parts = (np.array(columns[name][start:end]) for name in ("step", "value", "time_us"))
             entry.pieces.append(Piece(run, str(metrics[start]), int(ranks[start]), *parts))
 

@@ -1,4 +1,4 @@
-"""What one poll found, kept once for all who watch the project; each gets what it wants of it. Pure."""
+"""Hold what one poll found, once for all who watch the project; each watcher gets its own part of it. It is pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Entry:
-    """`number`: its place in the feed."""
+    """What one poll found. `number` is its place in the feed."""
 
     number: int = 0
     pieces: list[Piece] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Entry:
     console: list[rich.ConsoleRow] = field(default_factory=list)
     alerts: list[rich.AlertItem] = field(default_factory=list)
     resets: dict[str, str] = field(default_factory=dict)
-    """Reason by run; the run '' is everything."""
+    """The reason by run; the run '' means all runs."""
     _made: dict[Interest, pb.WatchRunsResponse | None] = field(default_factory=dict)
 
     @property
@@ -49,19 +49,22 @@ class Entry:
 
     @property
     def bytes(self) -> int:
-        """About as much memory as it takes."""
+        """About how many bytes of memory the entry takes."""
         texts = sum(len(row.text) + 200 for row in self.console) + sum(len(row.text) + 400 for row in self.alerts)
         small = sum(len(one.value_json) + 200 for one in self.fields) + 200 * (len(self.keys) + len(self.runs))
         return 24 * self.points + 300 * len(self.pieces) + texts + small + 500
 
     def response(self, interest: Interest, event_id: str) -> pb.WatchRunsResponse | None:
-        """What the interest wants of it; None: nothing. Made once for all who share the interest."""
+        """Return the part of the entry that the interest wants; None if it wants nothing of it.
+
+        It is made once for all who share the interest.
+        """
         if interest not in self._made:
             self._made[interest] = self._make(interest, event_id)
         return self._made[interest]
 
     def forget(self) -> None:
-        """Drop what was made: who still wants it has it made again."""
+        """Drop the responses that were made; one that is still wanted is made again."""
         self._made.clear()
 
     def _make(self, interest: Interest, event_id: str) -> pb.WatchRunsResponse | None:
@@ -94,7 +97,7 @@ class Entry:
 
 
 def split(entry: Entry) -> Iterator[Entry]:
-    """The same as entries of at most MAX_ENTRY_POINTS points; the first has what is no point."""
+    """Yield the same content as entries of at most MAX_ENTRY_POINTS points; the first has all that is not a point."""
     first, rest = entry.pieces, [entry]
     entry.pieces, room = [], MAX_ENTRY_POINTS
     for piece in first:

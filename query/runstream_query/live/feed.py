@@ -1,4 +1,4 @@
-"""One project's feed: a single loop asks what is new, for however many watch."""
+"""Feed one project's watchers: a single loop asks for news, however many watch."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ _COLUMNS = tuple(Arrival.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """How the runs are, for all who join at about the same time (as when a server was restarted)."""
+    """The state of the runs, for all who join at about the same time (as when a server was restarted)."""
 
     number: int
-    """Of the entry behind which the answer lies: who has it reads on from there."""
+    """The number of the entry behind which this state lies: whoever gets it reads on from there."""
     asked_s: float
     states: asyncio.Future[list[pb.RunChange]]
 
 
 @dataclass(slots=True)
 class _Held:
-    """An interest that the loop looks after."""
+    """An interest that the loop reads for."""
 
     since: int
-    """Entries behind this number have all that it wants."""
+    """Entries behind this number hold all that the interest wants."""
     watchers: int = 0
     idle_since_s: float = 0.0
     snapshot: _Snapshot | None = None
 
 
 class Feed:
-    """Made by the hub. `ring_bytes()`: this feed's share of memory."""
+    """The feed of one project, made by the hub. `ring_bytes()` returns this feed's share of memory, in bytes."""
 
     def __init__(self, storage: Storage, lookup: Lookup, project: str, ring_bytes: Callable[[], int]) -> None:
         self.project = project
         self.name = uuid.uuid4().hex[:12]
-        """Of this feed in this process: event ids of another one mean nothing here."""
+        """The name of this feed in this process: event ids of another feed mean nothing here."""
         self.ring = Ring()
         self.news = asyncio.Event()
-        """Set with the next entry, and replaced then."""
+        """Set when the next entry is there, and then replaced."""
         self._storage = storage
         self._collector = Collector(storage, project)
         self._lookup = lookup
@@ -67,30 +67,30 @@ class Feed:
         self._interests: dict[Interest, _Held] = {}
         self._seen = Seen()
         self._pending: dict[str, list[Arrival]] = defaultdict(list)
-        """By run: told by the ledger, not read yet."""
+        """By run, the batches that the ledger reported and that are not read yet."""
         self._dirty: set[str] = set()
-        """Runs in which documents arrived: their states may have changed."""
+        """Runs in which documents arrived, so that their states may have changed."""
         self._overrun: dict[str, str] = {}
         self._reset_s: dict[str, float] = {}
         self._asked_s = self._far_s = self._swept_s = self._well_s = time.monotonic()
         self.joining = 0
-        """Who is about to join: the loop waits for them."""
+        """How many watchers are about to join; the loop waits for them."""
         self._begun = asyncio.Lock()
         self._has_begun = False
 
     # ------------------------------------------------------------------ for the hub
 
     async def begin(self) -> None:
-        """What is stored by now is old: it is not told. Raises StorageError."""
+        """Note what is stored by now, so that it is not reported as new. Raise StorageError."""
         async with self._begun:
             if not self._has_begun:
                 await self._ask(limits.FAR_S)
                 self._has_begun = True
 
     async def join(self, interest: Interest, after: str) -> tuple[int, pb.WatchRunsResponse | None]:
-        """The number to read behind, and the first response; None where the stream goes on without a gap.
+        """Return the number to read behind, and the first response; None if the stream goes on without a gap.
 
-        Raises UnknownNameError, StorageError. Whoever joins leaves.
+        Raise UnknownNameError, StorageError. Whoever has joined must call `leave`.
         """
         held = self._interests.get(interest)
         number = self._number(after)
@@ -104,7 +104,7 @@ class Feed:
             number, states = await self._snapshot(interest, held)
         except BaseException:
             self.leave(interest)
-            if not held.watchers:  # nobody was told anything that could be gone on from
+            if not held.watchers:  # nobody got an event id from which to go on
                 self._interests.pop(interest, None)
             raise
         first = pb.WatchRunsResponse(event_id=self.event_id(number), runs=states)
@@ -117,7 +117,7 @@ class Feed:
         found = held.snapshot
         if found is None or now_s - found.asked_s > limits.POLL_S or not self.ring.has(found.number):
             states = asyncio.ensure_future(self._states.look_after(interest.runs))
-            states.add_done_callback(lambda one: one.cancelled() or one.exception())  # seen, if all waiters are gone
+            states.add_done_callback(lambda one: one.cancelled() or one.exception())  # seen, if no waiter is left
             found = held.snapshot = _Snapshot(self.ring.last, now_s, states)
         try:
             states_now = await asyncio.shield(found.states)
@@ -144,14 +144,14 @@ class Feed:
 
     @property
     def behind_s(self) -> float:
-        """For how long nothing could be asked; 0 when all is well."""
+        """For how many seconds ClickHouse has not answered; 0 when all is well."""
         silent_s = time.monotonic() - self._well_s
         return silent_s if silent_s > 4 * limits.POLL_S else 0.0
 
     # ------------------------------------------------------------------ the loop
 
     async def run(self) -> None:
-        """Until nobody watches any more."""
+        """Look for news until nobody watches any more."""
         while self.watched:
             started_s = time.monotonic()
             try:
@@ -184,7 +184,10 @@ class Feed:
                 news.set()
 
     async def _ask(self, back_s: float) -> None:
-        """What the ledger has that was not seen. Before the first turn: only see it."""
+        """Read from the ledger the batches that were not seen yet.
+
+        Before the first turn they are only noted as seen.
+        """
         now_s = time.monotonic()
         reach_s = self._seen.reach_s(back_s + (now_s - self._asked_s), now_s)
         columns = await self._storage.columns(
@@ -251,7 +254,7 @@ class Feed:
                 del self._interests[interest]
 
     def _number(self, event_id: str) -> int | None:
-        """None for an id of another feed, or none at all."""
+        """Return the number in an event id; None for an id of another feed, or if there is none."""
         name, _, number = event_id.partition("-")
         ours = name == self.name and number.isascii() and number.isdecimal() and len(number) < 19
         return int(number) if ours else None

@@ -1,4 +1,4 @@
-"""All feeds of this instance, and the watchers that read them."""
+"""Hold all feeds of this instance, and the watchers that read them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ from runstream_query.storage import Storage
 
 
 class Hub:
-    """A watcher holds a number, never a queue: who reads slowly falls behind the ring and is told to load again."""
+    """All feeds of this instance.
+
+    A watcher holds a number, never a queue: one that reads slowly falls behind the ring and is told to load again.
+    """
 
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
         self._watchers: Counter[str] = Counter()
-        """By key."""
+        """How many watchers each user has."""
         self._closing = asyncio.Event()
 
     async def watch(
         self, user: str, project: str, interest: Interest, after: str
     ) -> AsyncGenerator[pb.WatchRunsResponse]:
-        """Responses until the caller closes it. `user`: whose watchers are counted together; `after`: the event id to
-        continue behind. Raises UnknownNameError, TooManyWatchersError, GoingAwayError, StorageError."""
+        """Yield responses until the caller closes the generator.
+
+        Watchers are counted by `user`; `after` is the event id to continue behind. Raise UnknownNameError,
+        TooManyWatchersError, GoingAwayError, StorageError.
+        """
         if self._closing.is_set():
             raise GoingAwayError
         if self._watchers[user] >= limits.MAX_WATCHERS_A_USER or self._watchers.total() >= limits.MAX_WATCHERS:
@@ -65,7 +71,7 @@ class Hub:
                 del self._watchers[user]
 
     async def close(self) -> None:
-        """End all watchers, and the feeds."""
+        """End all watchers and all feeds."""
         self._closing.set()
         tasks = [task for _, task in self._feeds.values()]
         for feed, task in self._feeds.values():
@@ -80,7 +86,10 @@ class Hub:
     async def _follow(
         self, feed: Feed, interest: Interest, number: int, *, said: bool
     ) -> AsyncGenerator[pb.WatchRunsResponse]:
-        """`said`: there was a first response; else a sign of life is due at once."""
+        """Yield the responses behind this number.
+
+        `said` means that a response was just sent; else a heartbeat is due at once.
+        """
         said_s = time.monotonic() - (0.0 if said else limits.HEARTBEAT_S)
         while True:
             if self._closing.is_set():
@@ -116,8 +125,11 @@ class Hub:
         return feed
 
     async def _run(self, feed: Feed) -> None:
-        """No pause lies between its last look for watchers and its leaving the table: nobody joins a dead feed."""
-        ASKER.set(None)  # the feed is not his who happened to be the first to watch
+        """Run the feed, and remove it when it ends.
+
+        There is no await between its last look for watchers and its removal, so nobody joins a dead feed.
+        """
+        ASKER.set(None)  # the feed is not work of the user who happened to watch first
         try:
             await feed.run()
         finally:

@@ -1,4 +1,4 @@
-"""What somebody watches. Pure."""
+"""Describe what somebody watches. It is pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from runstream_query.live.limits import MAX_PATTERN_CHARACTERS
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """Equal interests share one entry in the feed."""
+    """What one watcher wants. Watchers with equal interests share one response of an entry."""
 
     runs: frozenset[str] = frozenset()
-    """Empty: new runs and states of the whole project, and nothing else."""
+    """Ids; empty means new runs and states of the whole project, and nothing else."""
     metrics: tuple[str, ...] = ()
     """Names, or patterns with * and ?."""
     ranks: frozenset[int] = frozenset()
-    """Empty: all."""
+    """Ranks whose points are wanted; empty means all."""
     console: bool = False
     console_ranks: frozenset[int] = frozenset()
 
@@ -38,16 +38,16 @@ class Wanted:
     """What all interests together want of one run."""
 
     metrics: tuple[str, ...]
-    """Names."""
+    """Names without wildcards."""
     pattern: str
-    """RE2, of more names; empty: none."""
+    """An RE2 pattern for more names; empty means none."""
     console: bool
     console_ranks: tuple[int, ...]
-    """Empty: all."""
+    """Ranks; empty means all."""
 
 
 def wanted_of(run: str, interests: Iterable[Interest]) -> Wanted | None:
-    """None where nobody wants more of the run than its state."""
+    """Return what the interests want of the run; None if nobody wants more of it than its state."""
     found = [interest for interest in interests if run in interest.runs]
     if not found:
         return None
@@ -65,7 +65,10 @@ def is_pattern(name: str) -> bool:
 
 
 def regex(patterns: Iterable[str]) -> str:
-    """RE2 (and Python) for any of these patterns, whole names; empty for none."""
+    """Return a pattern, for RE2 and Python, that matches whole names; empty if there are no patterns.
+
+    If it would be longer than MAX_PATTERN_CHARACTERS, it matches every name.
+    """
     parts = [
         "".join(".*" if part == "*" else "." if part == "?" else re.escape(part) for part in pattern)
         for pattern in patterns
@@ -79,7 +82,7 @@ def regex(patterns: Iterable[str]) -> str:
 @lru_cache(maxsize=4096)
 def _matcher(metrics: tuple[str, ...]) -> tuple[frozenset[str], list[re.Pattern[str]]]:
     names = frozenset(name for name in metrics if not is_pattern(name))
-    # One each: a long alternation of .* would be slow to match.
+    # One pattern each: a long alternation of .* would be slow to match.
     return names, [re.compile(regex([name])) for name in metrics if is_pattern(name)]
 
 

@@ -1,4 +1,4 @@
-"""The last entries of a feed, within a bound of memory. Pure."""
+"""Keep the last entries of a feed, within a bound of memory. It is pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from runstream_query.live.entry import Entry
 
 
 class Ring:
-    """Entries are numbered 1, 2, 3, ...; a reader holds nothing but the number that it has read."""
+    """The last entries, numbered 1, 2, 3, ...; a reader holds nothing but the number that it has read."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[Entry, int]] = deque()
         self.last = 0
-        """Number of the newest entry."""
+        """The number of the newest entry."""
         self.bytes = 0
 
     @property
     def first(self) -> int:
-        """Number of the oldest entry that is kept; one beyond the last where there is none."""
+        """The number of the oldest entry that is kept; one more than the last if none is kept."""
         return self.last + 1 - len(self._entries)
 
     def append(self, entry: Entry, most_bytes: int) -> None:
-        """Keep it, and drop the oldest where there are more than `most_bytes`; the newest is always kept."""
+        """Keep the entry, and drop the oldest while all take more than `most_bytes`; the newest is always kept."""
         if self._entries:
             self._entries[-1][0].forget()
         self.last += 1
@@ -34,9 +34,9 @@ class Ring:
             self.bytes -= self._entries.popleft()[1]
 
     def has(self, number: int) -> bool:
-        """Whether all that follows this number is still here."""
+        """Return whether all that follows this number is still here."""
         return self.first - 1 <= number <= self.last
 
     def after(self, number: int) -> Entry | None:
-        """The entry behind this number; None at the end. Only for a number that the ring `has`."""
+        """Return the entry behind this number; None at the end. Call it only for a number that the ring `has`."""
         return self._entries[number + 1 - self.first][0] if number < self.last else None

@@ -1,4 +1,4 @@
-"""Runs that began, ended, fell silent or were deleted, told from what was known of them."""
+"""Report runs that began, ended, fell silent or were deleted, compared with what was known of them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ _NAMED_AT_ONCE = 5000
 
 
 class States:
-    """Of the runs that are looked after: some, or all of the project. All methods raise StorageError."""
+    """The states of the runs that are watched: of some, or of all of the project. All methods raise StorageError."""
 
     def __init__(self, storage: Storage, lookup: Lookup, project: str) -> None:
         self._storage = storage
         self._lookup = lookup
         self._project = project
         self._known: dict[str, tuple[str, int]] = {}
-        """(state, world size) by run"""
+        """(state, world size) by run."""
         self._all = False
 
     async def look_after(self, runs: Collection[str]) -> list[pb.RunChange]:
-        """From now on their changes are told; returns how they are. No runs: all of the project's, and nothing is
-        returned."""
+        """Report the changes of these runs from now on; return their present states.
+
+        If no run is named, all runs of the project are watched, and nothing is returned.
+        """
         if runs:
             rows = await self._lookup.run_rows(self._project, runs=list(runs), limit=len(runs))
             for row in rows:
@@ -40,7 +42,7 @@ class States:
         return []
 
     async def changed(self, runs: Collection[str]) -> list[pb.RunChange]:
-        """What has changed of these runs, in which something arrived."""
+        """Return the changes of these runs, in which something arrived."""
         asked = [run for run in runs if self._all or run in self._known]
         if not asked:
             return []
@@ -59,7 +61,7 @@ class States:
         return [*await self._changes(found), *(pb.RunChange(kind=pb.RunChange.KIND_GONE, run=run) for run in gone)]
 
     async def swept(self) -> list[pb.RunChange]:
-        """What has changed though nothing arrived."""
+        """Return the changes that no arrival announced."""
         return await self.changed(list(self._known))
 
     async def _rows(self, runs: list[str]) -> list[dict[str, Any]]:

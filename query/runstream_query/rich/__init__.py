@@ -1,1 +1,1 @@
-"""What a run holds beyond scalars: histograms merged into heat maps, tables read in pieces, plots, the console."""
+"""Read what a run holds beyond scalars: histograms merged into heat maps, tables in pieces, plots, the console."""

@@ -1,4 +1,4 @@
-"""What a table's cells are, how they compare, and which rows a filter lets through. Pure."""
+"""Classify the cells of a table, compare them, and filter rows. It is pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from runstream_query.errors import InvalidQuestionError
 Row = list[Any]
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _KINDS = {int: "number", float: "number", bool: "boolean", type(None): "missing", list: "list"}
-"""Of what JSON can hold, texts and objects apart."""
+"""By Python type, the kind of a cell that JSON can hold; texts and objects are handled apart."""
 _F = pb.TableFilter
 _MAX_PATTERN = 1000
-"""Characters; RE2 answers in linear time, whatever it says."""
+"""In characters; RE2 takes linear time, whatever the pattern."""
 
 
 def number(cell: Any) -> float | int | None:
-    """The cell's number; None where it has none. JSON has no word for NaN and infinities: they come as their names."""
+    """Return the cell's number; None if it has none.
+
+    JSON cannot write NaN and infinities, so they come as texts with their names.
+    """
     if isinstance(cell, (int, float)):
         return cell
     return _SPECIAL.get(cell) if isinstance(cell, str) else None
@@ -35,7 +38,7 @@ def missing(cell: Any) -> bool:
 
 
 def kind(cell: Any) -> str:
-    """What `TableColumn.type` calls it."""
+    """Return the kind of the cell, in the words of `TableColumn.type`."""
     if isinstance(cell, str):
         return "missing" if cell == "NaN" else "number" if cell in _SPECIAL else "text"
     if isinstance(cell, dict):
@@ -44,13 +47,13 @@ def kind(cell: Any) -> str:
 
 
 def column_type(kinds: Counter[str]) -> str:
-    """Of a column's cells; those that are missing do not count."""
+    """Return the type of a column from the kinds of its cells; missing cells do not count."""
     found = sorted(name for name in kinds if name != "missing")
     return found[0] if len(found) == 1 else ("mixed" if found else "missing")
 
 
 class _Reversed:
-    """A text that sorts the other way round."""
+    """A text that sorts in reverse."""
 
     __slots__ = ("text",)
 
@@ -67,7 +70,10 @@ class _Reversed:
 
 
 def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[Any, ...]:
-    """Keys compare as `order` says: (column, descending). Missing cells last, ties by place."""
+    """Return a key that sorts rows by `order`, a list of (column, descending).
+
+    Missing cells come last, and equal rows are sorted by place.
+    """
     parts: list[Any] = []
     for column, descending in order:
         rank, value = _comparable(row[column])
@@ -100,7 +106,10 @@ Test = Callable[[Any], bool]
 
 
 def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
-    """Which of some rows pass all of the filters. Raises InvalidQuestionError naming the filter."""
+    """Return a function that says which of some rows pass all filters.
+
+    Raise InvalidQuestionError that names the wrong filter.
+    """
     tests = [(place_of(columns, one.column), _test(one)) for one in filters if one.operator != _F.OPERATOR_REGEX]
     patterns = [(place_of(columns, one.column), _pattern(one)) for one in filters if one.operator == _F.OPERATOR_REGEX]
 
@@ -116,7 +125,7 @@ def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> C
 
 
 def place_of(columns: Sequence[str], name: str) -> int:
-    """Raises InvalidQuestionError."""
+    """Return the place of the column with this name. Raise InvalidQuestionError if there is none."""
     if name not in columns:
         shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
         raise InvalidQuestionError(f"there is no column {name[:100]!r}; the table has {shown}")
@@ -164,7 +173,7 @@ def _test(one: pb.TableFilter) -> Test:
 
 
 def plain(value: Any) -> Any:
-    """A protobuf Value as a Python one."""
+    """Return a protobuf Value as a Python value."""
     which = value.WhichOneof("kind")
     if which == "struct_value":
         return dict(value.struct_value)

@@ -1,4 +1,4 @@
-"""Lines of the console by page: forth and back, with search."""
+"""Read lines of the console by page, forwards and backwards, with search."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from runstream_query.paging import make_token, page_size, read_token
 from runstream_query.storage import Storage
 
 MAX_PAGE = 10_000
-"""Lines of at most 8192 characters."""
+"""The largest page, in lines of at most 8192 characters each."""
 MAX_SEARCH = 1000
 _PLACE = (int, int, str, str, int)
 _BAD_PATTERN = 427
-"""ClickHouse: CANNOT_COMPILE_REGEXP"""
+"""ClickHouse's error CANNOT_COMPILE_REGEXP."""
 
 
 async def console_page(storage: Storage, project: str, request: pb.GetConsoleRequest) -> pb.GetConsoleResponse:
-    """Raises InvalidQuestionError, StorageError."""
+    """Return a page of the console's lines. Raise InvalidQuestionError, StorageError."""
     size = page_size(request.page_size, 1000, MAX_PAGE)
     question = {"project": project, "run": request.run, **_filter(request)}
     place = read_token(request, _PLACE) or _begin(request.from_line)

@@ -1,4 +1,4 @@
-"""Histograms over steps as heat maps: read in pieces, so that memory is bounded by the answer."""
+"""Turn histograms over steps into heat maps; they are read in pieces, so that the answer bounds the memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from runstream_query.storage import Storage
 MAX_COLUMNS = 1000
 MAX_BINS = 1000
 MAX_HISTOGRAMS = 200_000
-"""Read for one answer: some 2 s of merging."""
+"""How many histograms are read for one answer: merging so many takes some 2 s."""
 MAX_CELLS = 4_000_000
-"""Bins of all columns of one answer: 64 MB."""
+"""Bins of all columns of one answer: they take 64 MB."""
 _AT_ONCE = 2000
-"""Histograms in memory: 2 MB of 64 bins each, 16 MB of 512."""
+"""How many histograms are in memory at a time: 2 MB if each has 64 bins, 16 MB if it has 512."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Logged:
 
 
 class Sheet:
-    """Heat maps in the making: takes columns in order of their steps."""
+    """Heat maps in the making. It takes columns in the order of their steps."""
 
     def __init__(self, bins: int, each_rank: bool) -> None:
         self._bins = bins
@@ -44,7 +44,7 @@ class Sheet:
         self.unusable = 0
 
     def add(self, logged: Sequence[Logged]) -> None:
-        """One column of neighbouring steps; one a rank where each rank has its own. Raises InvalidQuestionError."""
+        """Add one column of neighbouring steps, or one a rank if each rank has its own. Raise InvalidQuestionError."""
         by_rank: dict[int, list[Logged]] = defaultdict(list)
         for one in logged:
             if usable(one.binned.edges, one.binned.counts):
@@ -85,7 +85,11 @@ class Sheet:
 async def heat_maps(
     storage: Storage, question: dict[str, Any], columns: int, bins: int, *, each_rank: bool, raw: bool
 ) -> pb.GetHistogramsResponse:
-    """`question`: the parameters of `histograms.sql`. Raises InvalidQuestionError when there is too much to read."""
+    """Return heat maps of at most `columns` columns and `bins` bins.
+
+    `question` holds the parameters of `histograms.sql`. With `raw` each histogram becomes a column. Raise
+    InvalidQuestionError if there is too much to read; StorageError.
+    """
     found = await storage.columns("histogram_steps", **question)
     steps, counts = found["step"].astype(np.int64), found["histograms"].astype(np.int64)
     total = int(counts.sum())
@@ -111,7 +115,10 @@ def _add_all(sheet: Sheet, groups: list[list[Logged]]) -> None:
 
 
 def _grouped(rows: list[Logged], steps: Any, every: int) -> list[list[Logged]]:
-    """By column: `every` neighbouring steps each. Rows come in order of steps, and columns are never cut."""
+    """Return the rows by column; each column has `every` neighbouring steps.
+
+    Rows come in the order of their steps, and a column is never cut.
+    """
     groups: dict[int, list[Logged]] = {}
     for row, place in zip(rows, np.searchsorted(steps, [row.step for row in rows]), strict=True):
         groups.setdefault(int(place) // every, []).append(row)
@@ -121,7 +128,7 @@ def _grouped(rows: list[Logged], steps: Any, every: int) -> list[list[Logged]]:
 async def _read(
     storage: Storage, question: dict[str, Any], steps: Any, counts: Any, every: int
 ) -> AsyncIterator[list[Logged]]:
-    """Whole columns, about `_AT_ONCE` histograms at a time."""
+    """Yield the rows of whole columns, about `_AT_ONCE` histograms at a time."""
     start = 0
     while start < len(steps):
         end = start + every

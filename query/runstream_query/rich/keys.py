@@ -1,4 +1,4 @@
-"""Keys of what is no scalar."""
+"""Find the keys of values that are not scalars, and their steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {
 }
 KIND_NAMES = {number: name for name, number in KINDS.items()}
 MAX_STEPS = 10_000
-"""Named in one answer; a slider has fewer places."""
+"""How many steps one answer names; a slider has fewer places."""
 
 
 async def key_rows(
@@ -33,7 +33,7 @@ async def key_rows(
     after: Sequence[str] = ("", ""),
     limit: int = 10_000,
 ) -> list[dict[str, Any]]:
-    """Rows of `keys.sql`; see there."""
+    """Return rows of `keys.sql`, which describes them."""
     return await storage.rows(
         "keys",
         project=project,
@@ -57,8 +57,10 @@ async def steps_of(
     ranks: Sequence[int] = (),
     steps: tuple[int, int] = (-MAX_STEP, MAX_STEP),
 ) -> list[int]:
-    """At which steps a key (or what begins with it) was logged, ascending: the newest MAX_STEPS. `kind`: histogram,
-    table or media."""
+    """Return the steps at which a key was logged, ascending: the newest MAX_STEPS.
+
+    With `prefix` all keys that begin with `key` count. `kind` is histogram, table or media.
+    """
     rows = await storage.rows(
         "key_steps",
         project=project,
@@ -77,7 +79,7 @@ async def steps_of(
 async def explain_no_key(
     storage: Storage, lookup: Lookup, project: str, run: str, kinds: Sequence[str], key: str
 ) -> None:
-    """Nothing was found under a key: raise UnknownNameError where run or key is unknown; else return."""
+    """Explain why nothing was found under a key: raise UnknownNameError if the run or the key is unknown."""
     await lookup.known_runs(project, [run])
     known = [row["key"] for row in await key_rows(storage, project, run, kinds)]
     if key not in known:

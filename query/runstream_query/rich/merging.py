@@ -1,4 +1,4 @@
-"""Histograms of any edges into one. Pure."""
+"""Merge histograms with any edges into one. It is pure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ _NEAR_OVERFLOW = 1e300
 
 @dataclass(frozen=True, slots=True)
 class Binned:
-    """`edges`: (N+1,), ascending; `counts`: (N,). Bins may have no width: all of their samples are one number."""
+    """A histogram.
+
+    `edges` are (N+1,) and ascending; `counts` are (N,). The samples of a bin without width are all one number.
+    """
 
     edges: Floats
     counts: Floats
     exact: bool = True
-    """These are the logged bins, or sums of them: nothing was spread over other edges."""
+    """Whether the bins are those that were logged, or sums of them: nothing was spread over other edges."""
 
 
 def usable(edges: Floats, counts: Floats) -> bool:
-    """Can it be merged: finite, ascending, one edge more than counts."""
+    """Return whether the histogram can be merged: it is finite and ascending, and has one edge more than counts."""
     return bool(
         len(counts) >= 1
         and len(edges) == len(counts) + 1
-        and (edges[1:] >= edges[:-1]).all()  # which NaN is not, and between finite ends all are finite
+        and (edges[1:] >= edges[:-1]).all()  # NaN fails this; with finite ends all edges are finite
         and np.isfinite(edges[0])
         and np.isfinite(edges[-1])
         and np.isfinite(counts).all()
@@ -35,10 +38,11 @@ def usable(edges: Floats, counts: Floats) -> bool:
 
 
 def merge(histograms: Sequence[Binned], bins: int) -> Binned:
-    """The sum of at least one usable histogram, in at most `bins` bins; the sum of all counts is conserved.
+    """Return the sum of at least one usable histogram in at most `bins` bins; the sum of all counts is conserved.
 
-    Where all have the same edges, and no more than asked, their counts are added. Else each is spread over common
-    edges: all edges there are, or where these are too many, `bins` of equal width from the lowest to the highest.
+    If all have the same edges, and at most `bins` bins, their counts are added. Otherwise each is spread over common
+    edges: the union of all edges, or if it is too large, `bins` bins of equal width from the lowest to the highest
+    edge.
     """
     same: dict[bytes, Binned] = {}
     for histogram in histograms:
@@ -56,11 +60,13 @@ def merge(histograms: Sequence[Binned], bins: int) -> Binned:
 
 
 def spread(histogram: Binned, target: Floats) -> Floats:
-    """The counts of a histogram over other edges that span at least its own, as if the samples of a bin lay evenly in
-    it; a bin of no width goes whole to one bin."""
+    """Return the counts of a histogram over other edges, which must span at least its own.
+
+    The samples of a bin are taken to lie evenly in it; a bin without width goes whole into one bin.
+    """
     edges, counts = histogram.edges, histogram.counts
     if max(abs(target[0]), abs(target[-1])) > _NEAR_OVERFLOW:
-        edges, target = edges / 4, target / 4  # differences of the largest doubles are no doubles
+        edges, target = edges / 4, target / 4  # differences of the largest doubles overflow
     points = np.diff(edges) == 0
     below = np.concatenate(([0.0], np.cumsum(np.where(points, 0.0, counts))))
     result = np.diff(np.interp(target, edges, below))

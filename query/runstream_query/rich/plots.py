@@ -1,4 +1,4 @@
-"""A table that says how it is drawn, as what is drawn. Pure: takes the table's rows as they pass by."""
+"""Draw the plot of a table that says how it is drawn. It is pure, and takes the table's rows as they pass by."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.rich.cells import Row, number, place_of
 
 MAX_POINTS = 20_000
-"""Of all series of one plot: more than any screen has columns."""
+"""Points of all series of one plot: no screen has so many columns."""
 MAX_SERIES = 500
 MAX_CLASSES = 500
-"""250,000 cells of a confusion matrix."""
+"""They make 250,000 cells of a confusion matrix."""
 _BINS = 64
 _FIELDS = ("x", "y", "stroke", "label", "value", "actual", "predicted", "count")
 
 
 class Drawing(Protocol):
-    """Takes rows, then fills in the answer."""
+    """Takes rows, then fills in the response."""
 
     def take(self, rows: list[Row]) -> None: ...
 
@@ -33,7 +33,7 @@ class Drawing(Protocol):
 
 
 def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) -> Drawing:
-    """The drawing for a table's plot; type, title and fields are filled in. Raises InvalidQuestionError."""
+    """Return the drawing of a table's plot, and fill in type, title and fields. Raise InvalidQuestionError."""
     spec = _spec(plot_json)
     response.type = str(spec.get("type", ""))
     response.title = str(spec.get("title") or "")
@@ -100,9 +100,9 @@ class _Series:
 
 
 def area(curve: str, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Under a `roc_curve`, by trapezoids; of a `pr_curve` the average precision; 0 for other lines.
+    """Return the area under a `roc_curve` by trapezoids, or the average precision of a `pr_curve`; 0 for other lines.
 
-    Points in any order; NaN where there are none.
+    The points may ascend or descend. The area is NaN if there are no finite points.
     """
     if curve not in ("pr_curve", "roc_curve"):
         return 0.0
@@ -110,7 +110,7 @@ def area(curve: str, xs: Sequence[float], ys: Sequence[float]) -> float:
     if not points:
         return math.nan
     if points[0][0] > points[-1][0]:
-        points.reverse()  # as scikit-learn gives precision and recall: from high to low
+        points.reverse()  # scikit-learn gives precision and recall from high to low
     if curve == "roc_curve":
         return math.fsum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(points, points[1:], strict=False))
     return math.fsum((b[0] - a[0]) * b[1] for a, b in zip(points, points[1:], strict=False))
@@ -156,7 +156,10 @@ class _Confusion:
 
 
 def confusion(classes: Sequence[str], counts: dict[tuple[str, str], float]) -> pb.ConfusionMatrix:
-    """The matrix with its totals and each class's precision, recall and F1. `counts`: by (actual, predicted)."""
+    """Return the matrix with its totals, and precision, recall and F1 of each class.
+
+    `counts` are by (actual, predicted).
+    """
     matrix = np.array([[counts.get((actual, said), 0.0) for said in classes] for actual in classes])
     matrix = matrix.reshape(len(classes), len(classes))
     hits, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)

@@ -1,4 +1,4 @@
-"""A JSON array of rows, read in pieces: memory is bounded by one row, whatever the table's size."""
+"""Read a JSON array of rows in pieces: one row bounds the memory, whatever the table's size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _DECODER = json.JSONDecoder()
 
 
 class DamagedTableError(Exception):
-    """The content is no JSON array of arrays."""
+    """The content is not a JSON array of arrays."""
 
 
 class RowReader:
-    """`feed()` bytes as they come, take the rows that are whole."""
+    """Parses rows: call `feed()` with bytes as they come, and take the rows that are complete."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -25,7 +25,10 @@ class RowReader:
         self._ended = False
 
     def feed(self, data: bytes, *, last: bool = False) -> Iterator[list[Any]]:
-        """Rows in order. Raises DamagedTableError, at the end also when the array does not end."""
+        """Yield complete rows in order.
+
+        Raise DamagedTableError for other content, and also if the array is not closed at the end (`last`).
+        """
         self._text += self._decode.decode(data, last)
         many, place = self._many(self._skip(0))
         yield from many
@@ -50,8 +53,10 @@ class RowReader:
             raise DamagedTableError("the table's content is damaged: it ends in the middle")
 
     def _many(self, place: int) -> tuple[list[list[Any]], int]:
-        """All rows up to the last place that looks like a row's end, at once; none where it does not parse: inside a
-        text or a nested array the brackets do not match."""
+        """Parse at once all rows up to the last place that looks like the end of a row; return them and the next place.
+
+        There are none if that text does not parse: inside a text or a nested array the brackets do not match.
+        """
         end = self._text.rfind("],", place) + 1
         if not end:
             return [], place
@@ -62,7 +67,7 @@ class RowReader:
         return (rows, end) if all(type(row) is list for row in rows) else ([], place)
 
     def _skip(self, place: int) -> int:
-        """Past blanks, commas and, once, the bracket that begins the array."""
+        """Return the place behind blanks, commas and, once, the bracket that opens the array."""
         while place < len(self._text):
             character = self._text[place]
             if character == "[" and not self._begun:

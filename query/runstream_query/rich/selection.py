@@ -1,4 +1,4 @@
-"""One page of a table, chosen while its rows pass by: memory is bounded by the page, not by the table. Pure."""
+"""Choose one page of a table while its rows pass by: the page bounds the memory, not the table. It is pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runstream_query.rich.cells import Row, column_type, kind, make_filters, pla
 
 
 class Selection:
-    """`take()` all rows in order, then read `page`, `matching`, `columns()`."""
+    """One page of a table: `take()` all rows in order, then read `page()`, `matching` and `columns()`."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class Selection:
         size: int = 100,
         after: Sequence[Any] | None = None,
     ) -> None:
-        """`after`: the last row of the page before, with its number: (row, number). Raises InvalidQuestionError."""
+        """Choose a page. `after` is the last row of the page before, with its number. Raise InvalidQuestionError."""
         self._columns = list(columns)
         self._passing = make_filters(columns, filters)
         self._order = [(place_of(columns, one.column), one.descending) for one in order]
@@ -31,7 +31,7 @@ class Selection:
         self._begin = 0 if after is None else after[1] + 1
         self._kept: list[tuple[tuple[Any, ...], int, Row]] = []
         self._bar: tuple[Any, ...] | None = None
-        """Of the worst row that can still be on the page, once there are enough."""
+        """The key of the worst row that can still be on the page, once there are enough rows."""
         self._kinds: list[Counter[str]] = [Counter() for _ in columns]
         self._left = 0
         self.total = 0
@@ -51,13 +51,13 @@ class Selection:
             self.total += 1
 
     def page(self) -> list[tuple[int, Row]]:
-        """(number, row) in order."""
+        """Return the rows of the page in order, as (number, row)."""
         self._cut()
         return [(number, row) for _, number, row in self._kept]
 
     @property
     def more(self) -> bool:
-        """Are there rows behind the page."""
+        """Whether there are rows behind the page."""
         return self._left > self._size
 
     def columns(self) -> list[pb.TableColumn]:
@@ -67,7 +67,7 @@ class Selection:
         ]
 
     def _take_in_order(self, rows: Sequence[Row]) -> None:
-        """Neither filtered nor sorted: most of a large table is only counted."""
+        """Take rows that are neither filtered nor sorted: most rows of a large table are only counted."""
         first = min(max(self._begin - self.total, 0), len(rows))
         wanted = rows[first : first + self._size - len(self._kept)]
         self._kept += [(sort_key(row, n, ()), n, row) for n, row in enumerate(wanted, self.total + first)]

@@ -1,4 +1,4 @@
-"""Logged tables: found, and read row by row, from ClickHouse or, where they are large, from object storage."""
+"""Find logged tables and read them row by row, from ClickHouse or, if they are large, from object storage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_PAGE_CHARACTERS = 32 << 20
 """A page of the largest cells still fits into one message."""
 MAX_FILTERS, MAX_ORDER = 20, 8
 MAX_CONTENT_BYTES = 1 << 30
-"""The largest that the gateway takes; read at some 30 MB/s, a piece at a time."""
+"""The largest content that the gateway takes; it is read at some 30 MB/s, a piece at a time."""
 _PIECE_BYTES = 1 << 20
 
 
@@ -41,20 +41,23 @@ class StoredTable:
     version: int
     time_us: int
     text: str
-    """The rows' JSON, or where its content is."""
+    """The rows' JSON, or a reference to their content."""
 
 
 class Tables:
-    """All methods raise StorageError, MediaMissingError, QueryError."""
+    """The tables of runs. All methods raise StorageError, MediaMissingError, QueryError."""
 
     def __init__(self, storage: Storage, media: MediaStore) -> None:
         self._storage = storage
         self._media = media
         self._reading = asyncio.Semaphore(4)
-        """Large ones at once: each keeps a thread busy."""
+        """Limits how many tables are read at a time: each keeps a thread busy."""
 
     async def find(self, project: str, request: Any) -> StoredTable | None:
-        """Of a request's run, key, step (unset: the newest) and rank (unset: the lowest that has it)."""
+        """Return the table of a request's run, key, step and rank; None if there is none.
+
+        If no step is given, the newest counts; if no rank is given, the lowest that has the table.
+        """
         step = request.step if request.HasField("step") else None
         rows = await self._storage.rows(
             "table_at",
@@ -81,9 +84,10 @@ class Tables:
         )
 
     async def each(self, table: StoredTable, take: Callable[[list[Row]], bool | None]) -> None:
-        """Hand all rows to `take`, some at a time, in a thread; until it returns True.
+        """Hand all rows to `take`, some at a time, in a thread, until it returns True.
 
-        Raises InvalidQuestionError where the content is no table."""
+        Raise InvalidQuestionError if the content is not a table.
+        """
         reader = RowReader()
         async with self._reading:
             try:
@@ -113,7 +117,7 @@ class Tables:
 async def table_page(
     tables: Tables, table: StoredTable, request: pb.GetTableRequest, response: pb.GetTableResponse
 ) -> None:
-    """Fill in a page of the table. Raises InvalidQuestionError."""
+    """Fill in a page of the table. Raise InvalidQuestionError."""
     if len(request.filters) > MAX_FILTERS or len(request.order) > MAX_ORDER:
         raise InvalidQuestionError(f"at most {MAX_FILTERS} filters and {MAX_ORDER} columns to order by")
     size = page_size(request.page_size, 100, MAX_PAGE)
@@ -138,7 +142,7 @@ async def table_page(
 
 
 async def _row(tables: Tables, table: StoredTable, number: int) -> Row:
-    """Raises InvalidQuestionError where there is no such row."""
+    """Return the row with this number. Raise InvalidQuestionError if there is no such row."""
     seen = 0
     found: list[Row] = []
 
@@ -157,7 +161,10 @@ async def _row(tables: Tables, table: StoredTable, number: int) -> Row:
 
 
 def _content(rows: str) -> str | None:
-    """The SHA-256 of a large table's content; None where the rows themselves are here."""
+    """Return the SHA-256 of a large table's content; None if `rows` holds the rows themselves.
+
+    Raise InvalidQuestionError if the reference is damaged.
+    """
     if not rows.startswith("{"):
         return None
     try:
@@ -167,10 +174,10 @@ def _content(rows: str) -> str | None:
 
 
 def dumps(rows: list[Row]) -> str:
-    """JSON that every reader takes."""
+    """Return the rows as JSON that every reader accepts."""
     try:
         found = json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        found.encode()  # raises UnicodeEncodeError, a ValueError, for what another client wrote
+        found.encode()  # raises UnicodeEncodeError, a ValueError, for half a surrogate pair from another client
         return found
     except ValueError:
         return json.dumps(text.plain(rows), ensure_ascii=False, separators=(",", ":"))

@@ -1,1 +1,1 @@
-"""Roll-ups of long series: kept by one task of the query service, used by `runstream_query.curves.rolled`."""
+"""Roll up long series: one task of the query service keeps the roll-ups, `runstream_query.curves.rolled` uses them."""

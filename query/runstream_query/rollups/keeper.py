@@ -1,8 +1,8 @@
-"""Rolls up long series, part by part of `points`, behind the writer's back.
+"""Roll up long series, part by part of `points`, without the writer's taking part.
 
-A part never changes, so its roll-ups are computed once, and are true while it exists; `curves.rolled` trusts those of
-parts that exist, and reads the points of all others. Nothing waits for this task, and several services may run it at
-once: they compute the same rows. What is in `rolled_series` was written after its roll-ups.
+A part never changes, so its roll-ups are computed once, and are right while the part exists. `curves.rolled` trusts the
+roll-ups of parts that exist, and reads the points of all others. Nothing waits for this task, and several services may
+run it at once: they compute the same rows. A row of `rolled_series` is written after the roll-ups that it announces.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from runstream_query.storage import Storage
 
 LOG = structlog.get_logger()
 MIN_POINTS = 32_768
-"""Of a series in a part: what is shorter is read in a millisecond."""
+"""How many points a series must have in a part: a shorter one is read in a millisecond."""
 _SETTLED_S = 5
 _PARTS_AT_ONCE = 16
 _SERIES_AT_ONCE = 200
 _DEAD_FOR_S = 600.0
-"""How long a part is gone before its roll-ups are: a question that began with it has long ended."""
+"""How many seconds after a part its roll-ups are removed: a request that began with the part has long ended by then."""
 _ONE_THREAD = {"max_threads": 1, "max_execution_time": 600, "optimize_aggregation_in_order": 1}
 
 
@@ -38,7 +38,7 @@ class RollupKeeper:
         min_points: int = MIN_POINTS,
         settled_s: int = _SETTLED_S,
     ) -> None:
-        """`every_s`: between two looks for new parts; `settled_s`: how old a part must be."""
+        """Look for new parts every `every_s` seconds; a part must be `settled_s` seconds old."""
         self._storage = storage
         self._metrics = metrics
         self._every_s = every_s
@@ -57,7 +57,7 @@ class RollupKeeper:
                 LOG.warning("roll-ups wait", reason=str(error))
 
     async def roll(self) -> int:
-        """Roll up some parts that were not looked at yet; returns how many. Raises StorageError."""
+        """Roll up some parts that were not looked at yet; return how many. Raise StorageError."""
         parts = await self._storage.rows(
             "parts_to_roll", min_rows=self._min_points, settled_s=self._settled_s, limit=_PARTS_AT_ONCE
         )
@@ -70,7 +70,7 @@ class RollupKeeper:
         return len(parts)
 
     async def forget(self) -> int:
-        """Remove the roll-ups of parts that are long gone; returns of how many. Raises StorageError."""
+        """Remove the roll-ups of parts that are long gone; return of how many parts. Raise StorageError."""
         dead = {row["part"] for row in await self._storage.rows("rolled_dead", limit=10_000)}
         now = time.monotonic()
         self._dead_since = {part: self._dead_since.get(part, now) for part in dead}
@@ -81,7 +81,7 @@ class RollupKeeper:
         return len(gone)
 
     async def _roll_part(self, part: str) -> int:
-        """Returns how many series."""
+        """Roll up the long series of a part; return how many there are. Raise StorageError."""
         found = await self._storage.rows("long_series", settings=_ONE_THREAD, part=part, min_points=self._min_points)
         for (project, run, bits), members in together(found):
             for start in range(0, len(members), _SERIES_AT_ONCE):

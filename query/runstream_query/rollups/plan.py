@@ -1,4 +1,4 @@
-"""Which resolutions a series is rolled up in. Pure."""
+"""Choose the resolutions in which a series is rolled up. It is pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from itertools import groupby
 from typing import Any
 
 POINTS_A_CELL = 256
-"""Ten million points become 39,000 cells; a chart of a thousand buckets that needs finer ones reads 256,000 points at
-most."""
+"""How many points lie in a cell.
+
+Ten million points become 39,000 cells; a chart of a thousand buckets that needs finer ones reads at most 256,000
+points.
+"""
 COARSER_BITS = 3
-"""Further resolutions, each 8 times coarser than the one before, while a thousand cells are left: a chart of a thousand
-buckets reads some thousand cells, however long the series is. Together they are a seventh of the finest."""
+"""By how many bits each further resolution is coarser than the one before: it is 8 times coarser.
+
+Further resolutions are made while a thousand cells are left: a chart of a thousand buckets reads some thousand cells,
+however long the series is. Together they take a seventh of the finest.
+"""
 _COARSER_FROM = 1000 * POINTS_A_CELL << COARSER_BITS
 _MAX_BITS = 52
 
 
 def bits_for(points: int, first_step: int, last_step: int) -> int:
-    """The cell's width as a power of two: about so many points lie in it when they are spread evenly."""
+    """Return the cell's width in steps, as a power of two.
+
+    About POINTS_A_CELL points lie in a cell when they are spread evenly.
+    """
     stride = (last_step - first_step + 1) / max(points, 1)
     return min(max(round(math.log2(POINTS_A_CELL * stride)), 1), _MAX_BITS)
 
 
 def widths_for(bits: int, points: int) -> list[int]:
-    """Finest first."""
+    """Return the widths of the cells in steps, finest first."""
     found = [1 << bits]
     while points >= _COARSER_FROM << COARSER_BITS * (len(found) - 1) and bits + COARSER_BITS * len(found) <= _MAX_BITS:
         found.append(found[-1] << COARSER_BITS)
@@ -32,7 +41,7 @@ def widths_for(bits: int, points: int) -> list[int]:
 
 
 def together(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str, int], list[Mapping[str, Any]]]]:
-    """Series of one run and one width of cells, by (project, run, bits): they are rolled up in one pass."""
+    """Yield the series of one run and one width of cells by (project, run, bits): one pass rolls them up."""
 
     def key(row: Mapping[str, Any]) -> tuple[str, str, int]:
         return row["project"], row["run"], bits_for(row["points"], row["first_step"], row["last_step"])

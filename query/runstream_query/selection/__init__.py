@@ -1,1 +1,1 @@
-"""Choosing runs: filters, orders and free text, answered from columns in memory (decision 17)."""
+"""Choose runs by filters, orders and free text, computed from columns in memory (decision 17)."""

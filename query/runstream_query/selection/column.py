@@ -1,4 +1,4 @@
-"""One field of all runs of a project, as arrays: what filters, orders and groups are computed from."""
+"""Hold one field of all runs of a project as arrays, from which filters, orders and groups are computed."""
 
 from __future__ import annotations
 
@@ -22,40 +22,45 @@ _LIST_BYTES = 300
 
 @dataclass(frozen=True)
 class Column:
-    """A value a run, N runs. JSON text where there is one, and the number where there is one: a metric has a number and
-    no text, a text has no number. A number of a document has its text beside it only where the number does not say the
-    same (`select_fields.sql`)."""
+    """One value a run, for N runs: its JSON text where it has one, and its number where it has one.
+
+    A metric has a number and no text; a text has no number. A number of a document has its text beside it only where
+    the number does not say the same (`select_fields.sql`).
+    """
 
     numbers: NDArray[np.float64]
-    """(N,): whatever where `numeric` is false."""
+    """(N,): the numbers; an element means nothing where `numeric` is false."""
     numeric: NDArray[np.bool_]
-    """(N,): whether there is a number, be it NaN."""
+    """(N,): whether the run has a number; NaN counts as one."""
     codes: NDArray[np.int32] | None = None
-    """(N,): places in `texts`; None: no run has a text."""
+    """(N,): places in `texts`; None means that no run has a text."""
     texts: pa.Array = field(default_factory=lambda: _NO_TEXTS)
-    """JSON, '' for none: the first is that. One may stand there twice."""
+    """JSON texts; '' stands for no text and comes first. The same text may occur twice."""
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @property
     def bytes(self) -> int:
-        """About so much memory, with what was computed of it and is kept."""
+        """About how many bytes of memory the column takes, with the cached properties that were computed of it."""
         return sum(map(_bytes, self.__dict__.values()))
 
     @cached_property
     def words(self) -> pa.Array:
-        """Of each text that is a JSON string, the string; null of others."""
+        """For each text that is a JSON string, the string; null for the others."""
         return of_json.words(self.texts)
 
     @cached_property
     def lists(self) -> dict[int, list[Any]]:
-        """Of each code whose text is a list, its elements; none where it is no JSON, as with NaN in it."""
+        """By code, the elements of each text that is a list.
+
+        A list that is no valid JSON, as with NaN in it, has no elements.
+        """
         return of_json.lists(self.texts)
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
-        """(N,): classes."""
+        """(N,): the class of each value."""
         found = np.full(len(self), MISSING, np.uint8) if self.codes is None else of_json.kinds(self.texts)[self.codes]
         found[self.numeric] = NUMBER
         found[self.numeric & np.isnan(self.numbers)] = NAN
@@ -63,31 +68,37 @@ class Column:
 
     @cached_property
     def sizes(self) -> NDArray[np.float64]:
-        """(N,): the number to order by within a class; -0.0 is 0.0."""
+        """(N,): the number to order by within a class; -0.0 becomes 0.0."""
         if not self.numeric.any():
             return missing(len(self)).numbers
         return np.where(self.numeric & ~np.isnan(self.numbers), self.numbers, 0.0) + 0.0
 
     @cached_property
     def names(self) -> tuple[NDArray[np.int32], pa.Array]:
-        """(N,): of the text to order by within a class its place among all such texts; and those, in order."""
+        """The texts to order by within a class.
+
+        (N,): for each run the place of its text among all these texts; and the texts, in order.
+        """
         if self.codes is None:
             return _zeros(len(self), np.int32), _NO_TEXTS
         words = of_json.words(self.texts)
         others = pc.if_else(pc.equal(self.texts, "null"), "", self.texts)
         places, ordered = of_json.ranked(pc.if_else(pc.is_valid(words), words, others))
         found = places[self.codes]
-        found[self.numeric] = 0  # where '' is
+        found[self.numeric] = 0  # where '' stands
         return found, ordered
 
     @property
     def without_empty(self) -> Column:
-        """The same, where empty texts and lists count as missing."""
+        """The same column, in which empty texts and lists count as missing."""
         return self._without_empty or self
 
     @cached_property
     def _without_empty(self) -> Column | None:
-        """None: there are none. (A column that held itself would stay until the next collection of garbage.)"""
+        """The column without empty values; None means that it has none.
+
+        A column that held itself would stay in memory until the next garbage collection.
+        """
         absent = of_json.among(self.texts, _ABSENT)
         if self.codes is None or not absent[1:].any():
             return None
@@ -95,25 +106,25 @@ class Column:
         return Column(self.numbers, self.numeric, self.codes, shown)
 
     def holds(self, of_text: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """(N,): what holds of each text, for the runs."""
+        """Return (N,): for each run what `of_text` says of the run's text."""
         assert self.codes is not None
         return np.asarray(of_text, bool)[self.codes]
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """(N,): whether there is a text that is not '', or a number."""
+        """(N,): whether the run has a number, or a text that is not ''."""
         if self.codes is None:
             return self.numeric
         return self.numeric | self.holds(~of_json.among(self.texts, ("",)))
 
     def texts_at(self, places: NDArray[np.int64]) -> list[str]:
-        """(M,): JSON of the runs at these places, '' for none."""
+        """Return (M,): the JSON texts of the runs at these places, '' for a run without a text."""
         if self.codes is None:
             return [""] * len(places)
         return self.texts.take(pa.array(self.codes[places])).to_pylist()  # type: ignore[no-any-return]
 
     def take(self, places: NDArray[np.int64]) -> Column:
-        """(M,): of other runs: `places` are where they stand here, -1 for those that do not."""
+        """Return the values of M other runs. `places` says where each stands here; -1 means that it does not."""
         there, at = places >= 0, np.maximum(places, 0)
         if not len(self):
             return missing(len(places))
@@ -121,7 +132,7 @@ class Column:
         return _column(np.where(there, self.numbers[at], 0.0), there & self.numeric[at], codes, self.texts)
 
     def replaced(self, where: NDArray[np.bool_], other: Column) -> Column:
-        """The same with the other's values there."""
+        """Return the same column with the values of `other` where `where` is true."""
         if not where.any():
             return self
         numbers = np.where(where, other.numbers, self.numbers)
@@ -132,7 +143,7 @@ class Column:
         texts = self.texts
         if other.codes is None:
             codes[where] = 0
-        else:  # only the texts that are there: of a million runs mostly a few are read again
+        else:  # Copy only the texts in use: of a million runs mostly a few are read again.
             used, places = np.unique(other.codes[where], return_inverse=True)
             codes[where] = places + len(texts)
             texts = pa.concat_arrays([texts, other.texts.take(pa.array(used))])
@@ -148,29 +159,32 @@ def missing(count: int) -> Column:
 
 
 def of_numbers(numbers: Any) -> Column:
-    """All there."""
+    """Return a column in which every run has a number."""
     return Column(np.asarray(numbers, np.float64), np.ones(len(numbers), bool))
 
 
 def of_strings(strings: pa.Array) -> Column:
-    """Each as a JSON string. Memory is that of the different ones."""
+    """Return a column of JSON strings. It takes memory only for the different ones."""
     encoded = strings.dictionary_encode()
     return _coded(encoded.indices, of_json.quoted(encoded.dictionary))
 
 
 def of_texts(texts: pa.Array) -> Column:
-    """Without numbers."""
+    """Return a column of these JSON texts, without numbers."""
     encoded = texts.dictionary_encode()
     return _coded(encoded.indices, encoded.dictionary)
 
 
 def of_codes(codes: NDArray[np.int32], texts: pa.Array) -> Column:
-    """Without numbers."""
+    """Return a column of these codes and texts, without numbers."""
     return Column(_zeros(len(codes), np.float64), _zeros(len(codes), np.bool_), codes, texts)
 
 
 def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: pa.Array | None) -> Column:
-    """N runs, some of which have a value: `places` are where they stand, -1 for what is no run."""
+    """Return a column of `count` runs, some of which have a value.
+
+    `places` says where the run of each value stands; -1 means that it is none of these runs.
+    """
     known = places >= 0
     at = places[known]
     all_numbers, numeric = np.zeros(count), np.zeros(count, bool)
@@ -185,7 +199,7 @@ def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: p
 
 
 def places_of(runs: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
-    """Where each stands; -1 for those that do not."""
+    """Return for each run its place in `among`; -1 for a run that is not there."""
     found = pc.index_in(runs, value_set=among)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
 
@@ -197,7 +211,7 @@ def _coded(indices: pa.Array, texts: pa.Array) -> Column:
 def _column(
     numbers: NDArray[np.float64], numeric: NDArray[np.bool_], codes: NDArray[np.int32] | None, texts: pa.Array
 ) -> Column:
-    """Holds no numbers where no run has one, and no codes where none has a text."""
+    """Make a column; leave out the numbers where no run has one, and the codes where no run has a text."""
     if codes is not None and len(texts) == 1:
         codes = None
     if not numeric.any():
@@ -206,7 +220,7 @@ def _column(
 
 
 def _zeros(count: int, kind: Any) -> Any:
-    """(N,) that takes no memory and is not to be written to."""
+    """Return (N,) zeros that take no memory; they must not be written to."""
     return np.broadcast_to(np.zeros(1, kind), count)
 
 

@@ -1,4 +1,4 @@
-"""Which config and summary keys a run is shown with."""
+"""Decide which config and summary keys a run is shown with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGGREGATES = (".min", ".max", ".mean", ".best", ".first")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of keys, with * and ? as wildcards; None: all keys."""
+    """Names of keys, with * and ? as wildcards; None means all keys."""
 
     config: tuple[str, ...] | None = None
     summary: tuple[str, ...] | None = None
@@ -31,7 +31,7 @@ class Columns:
 
     @property
     def named(self) -> list[Field] | None:
-        """The fields, where each is named and they are few enough for a table of runs; else None."""
+        """The fields, if each is named without wildcards and they are few enough for a table of runs; else None."""
         config, summary = self.config, self.summary
         if config is None or summary is None or len(config) + len(summary) > MAX_NAMED:
             return None
@@ -45,8 +45,11 @@ class Columns:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """For `run_columns.sql` and `run_values.sql`: names, and one pattern for those with wildcards. Metrics whose
-        `metric.max` or the like is wanted are among them, since define_metric is applied to what was found."""
+        """The parameters of `run_columns.sql` and `run_values.sql`: names, and one pattern for names with wildcards.
+
+        They include the metrics whose `metric.max` or the like is wanted, since define_metric is applied to the rows
+        found.
+        """
         config, summary = self.config, self.summary
         metrics = None if summary is None else tuple(dict.fromkeys([*summary, *_bases(summary)]))
         return {
@@ -68,7 +71,7 @@ ALL = Columns()
 
 
 def parse_columns(names: Sequence[str]) -> Columns:
-    """Raises InvalidQuestionError."""
+    """Parse the names of fields into the keys to show. Raise InvalidQuestionError for an unknown or too many names."""
     if not names:
         return ALL
     if len(names) > MAX_COLUMNS:
@@ -84,7 +87,7 @@ def parse_columns(names: Sequence[str]) -> Columns:
 
 
 def glob_regex(glob: str) -> str:
-    """A glob with * ? [...] as a regular expression for the whole text, the same for RE2 and for Python."""
+    """Return a glob with * ? [...] as a regular expression for the whole text; RE2 and Python read it the same way."""
     parts, place = [], 0
     while place < len(glob):
         letter = glob[place]
@@ -108,7 +111,7 @@ def _wildcard(name: str) -> bool:
 
 
 def _pattern(names: Iterable[str]) -> str:
-    """Of texts that one of the names is; only * and ? are wildcards, since keys may hold brackets."""
+    """Return a pattern that matches each of the names. Only * and ? are wildcards, since keys may hold brackets."""
     parts = [re.escape(name).replace(r"\*", ".*").replace(r"\?", ".") for name in names]
     return f"(?s)^(?:{'|'.join(parts)})$" if parts else ""
 
@@ -122,7 +125,7 @@ def _wanted(what: str, names: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _bases(names: Iterable[str]) -> Iterable[str]:
-    """Names of metrics of which `define_metric` may have made a key with one of these names."""
+    """Yield the names of metrics for which `define_metric` may have made a key with one of these names."""
     for name in names:
         for aggregate in _AGGREGATES:
             if name.endswith(aggregate):

@@ -1,4 +1,4 @@
-"""Conditions on columns: which runs meet them."""
+"""Decide which runs meet a condition on columns."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from runstream_query.selection.fields import Field, Kind
 from runstream_query.selection.filters import BAD_REGEX, All, Any_, Condition, Not, Test
 
 Mask = NDArray[np.bool_]
-"""(N,)"""
+"""(N,): whether each run meets a condition."""
 _SIGNS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
     "$gt": (operator.gt, pc.greater),
     "$gte": (operator.ge, pc.greater_equal),
     "$lt": (operator.lt, pc.less),
     "$lte": (operator.le, pc.less_equal),
 }
-"""For numbers and arrays of them, and for Arrow's."""
+"""By operator: the comparison of Python numbers and numpy arrays, and the one of Arrow arrays."""
 _LISTS = frozenset({Kind.OWN, Kind.CONFIG, Kind.SUMMARY, Kind.STREAM})
 """Kinds whose values can be lists: a comparison holds when it holds of the list, or of one of its elements."""
 _SHOWN = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
-"""How answers show numbers that JSON has not: a filter may name them so."""
+"""How responses show the numbers that JSON cannot write; a filter may name them in the same way."""
 
 
 def meets(condition: Condition, count: int, column: Callable[[Field], Column]) -> Mask:
-    """Which of the `count` runs meet it. Raises InvalidQuestionError for a regular expression that does not compile."""
+    """Return which of the `count` runs meet the condition.
+
+    Raise InvalidQuestionError for a regular expression that does not compile.
+    """
     match condition:
         case All(parts):
             found = np.ones(count, bool)
@@ -70,7 +73,10 @@ def _test(test: Test, column: Column) -> Mask:
 
 
 def _among(operands: tuple[Any, ...], column: Column, lists: bool) -> Mask:
-    """Equal to one of them. null is also equal to what is missing; true and 1 are different."""
+    """Return the runs whose value equals one of the operands.
+
+    null also equals a missing value; true and 1 are different.
+    """
     found = np.zeros(len(column.numbers), bool)
     strings = {operand for operand in operands if isinstance(operand, str)}
     booleans = [operand for operand in operands if isinstance(operand, bool)]
@@ -96,7 +102,7 @@ def _among(operands: tuple[Any, ...], column: Column, lists: bool) -> Mask:
 
 
 def _matches(pattern: str, column: Column, lists: bool) -> Mask:
-    """RE2, with . for any character."""
+    """Return the runs with a string that the RE2 pattern matches. A dot matches any character, a line break too."""
 
     def matched(words: pa.Array) -> Any:
         try:
@@ -115,7 +121,10 @@ def _matches(pattern: str, column: Column, lists: bool) -> Mask:
 
 
 def _strings(sign: str, bound: str, column: Column, lists: bool) -> Mask:
-    """Those whose string compares so. Python's order of strings is that of their bytes, also of halves of a pair."""
+    """Return the runs whose string compares so with `bound`.
+
+    Python orders strings by code point, which is the order of their UTF-8 bytes, also for halves of a surrogate pair.
+    """
     if column.codes is None:
         return np.zeros(len(column.numbers), bool)
     compare, compare_all = _SIGNS[sign]

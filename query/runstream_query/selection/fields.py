@@ -1,4 +1,4 @@
-"""What filters, orders and groups can name: `state`, `created_at`, `config.lr`, `summary.acc`, ..."""
+"""Name what filters, orders and groups can refer to: `state`, `created_at`, `config.lr`, `summary.acc`, ..."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.names import nearest
 
 MAX_FIELDS = 64
-"""Different fields in one question: each is a column to be gathered for every run."""
+"""How many different fields one request may name: for each a column is gathered for every run."""
 
 
 class Kind(Enum):
     ID = "id"
     NAME = "name"
-    """The display name; the id where there is none."""
+    """The display name; the id if there is none."""
     OWN = "own"
-    """Of the run's own document. What is empty there counts as missing."""
+    """A key of the run's own document. An empty value counts as missing."""
     STREAM = "stream"
-    """Told by the run's processes: state, user, host."""
+    """A fact that the run's processes report: state, user, host."""
     TIME = "time"
-    """Seconds since 1970; operands may be ISO 8601."""
+    """Seconds since 1970; operands may also be ISO 8601."""
     NUMBER = "number"
     CONFIG = "config"
     SUMMARY = "summary"
@@ -34,7 +34,7 @@ class Field:
     """The config or summary key, or the name of the column or document key behind it."""
 
     def __str__(self) -> str:
-        """As filters name it."""
+        """Return the name by which filters refer to the field."""
         return f"{self.kind.value}.{self.key}" if self.kind in (Kind.CONFIG, Kind.SUMMARY) else self.key
 
 
@@ -74,7 +74,7 @@ _PREFIXES = {"config.": Kind.CONFIG, "summary.": Kind.SUMMARY, "summary_metrics.
 
 
 def parse_field(name: str) -> Field:
-    """Raises InvalidQuestionError naming what is near."""
+    """Return the field of this name. Raise InvalidQuestionError that suggests a similar name."""
     if name in _KNOWN:
         return _KNOWN[name]
     for prefix, kind in _PREFIXES.items():

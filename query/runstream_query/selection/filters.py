@@ -1,4 +1,7 @@
-"""Filters in W&B's query language: JSON text into a tree, checked. What each operator means is in docs/query.md."""
+"""Parse and check filters in W&B's query language, from JSON text to a tree.
+
+What each operator means is written in docs/query.md.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,26 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.selection.fields import Field, Kind, parse_field
 
 MAX_FILTER_CHARACTERS = 65_536
-"""A thousand run ids or so in one $in."""
+"""About a thousand run ids fit into one $in."""
 MAX_TESTS = 256
 MAX_DEPTH = 16
 BAD_REGEX = "the regular expression does not compile, or is too large: write it as RE2 has it"
 MAX_REGEX_CHARACTERS = 512
-"""RE2 takes time in proportion to pattern and text; what would need much memory it refuses."""
+"""RE2 takes time in proportion to pattern and text, and refuses a pattern that would need much memory."""
 COMPARISONS = ("$gt", "$gte", "$lt", "$lte")
 OPERATORS = ("$eq", "$ne", *COMPARISONS, "$in", "$nin", "$exists", "$regex", "$not")
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One operator on one field. `$ne`, `$nin` and `$not` are Not of the others; `$eq` is `$in` of one."""
+    """One operator on one field.
+
+    `$ne`, `$nin` and `$not` become a Not of the others; `$eq` becomes `$in` of one value.
+    """
 
     field: Field
     operator: str
-    """$in, $gt, $gte, $lt, $lte, $exists or $regex"""
+    """One of $in, $gt, $gte, $lt, $lte, $exists and $regex."""
     operand: Any
 
 
@@ -50,7 +56,7 @@ Condition = Test | All | Any_ | Not
 
 
 def parse_filter(text: str) -> Condition:
-    """The condition; empty text holds for all. Raises InvalidQuestionError."""
+    """Parse a filter; an empty text gives a condition that all runs meet. Raise InvalidQuestionError."""
     if len(text) > MAX_FILTER_CHARACTERS:
         raise InvalidQuestionError(f"filter: at most {MAX_FILTER_CHARACTERS} characters, not {len(text)}")
     if not text.strip():
@@ -66,7 +72,7 @@ def parse_filter(text: str) -> Condition:
 
 
 def tests(condition: Condition) -> list[Test]:
-    """All comparisons in it."""
+    """Return all comparisons in the condition."""
     match condition:
         case Test():
             return [condition]

@@ -1,4 +1,4 @@
-"""Answers about the keys of a whole project, kept while no row has come that could change them."""
+"""Keep answers about the keys of a whole project, as long as no row has come that could change them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Rows = list[dict[str, Any]]
 
 
 class KeptAnswers:
-    """Of one project. Whoever learns that rows of a table have come, or may have gone, tells `changed`."""
+    """The kept answers of one project. Whoever learns that rows of a table came, or may have gone, calls `changed`."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, Any], Rows] = {}
@@ -20,22 +20,22 @@ class KeptAnswers:
 
     @property
     def bytes(self) -> int:
-        """About so much memory."""
+        """About how many bytes of memory the answers take."""
         return _ROW_BYTES * sum(map(len, self._held.values()))
 
     def changed(self, table: str = "") -> None:
-        """`table`: '' for all."""
+        """Forget the answers from this table; '' means all tables."""
         self._changes += 1
         self._held = {key: rows for key, rows in self._held.items() if table and key[0] != table}
 
     async def ask(self, table: str, question: Any, read: Callable[[], Awaitable[Rows]]) -> Rows:
-        """What `read` answers to this question about the table. The rows are not to be changed."""
+        """Return what `read` answers to this question about the table. The caller must not change the rows."""
         key = (table, question)
         if key in self._held:
             return self._held[key]
         before = self._changes
         rows = await read()
-        if self._changes == before and len(rows) <= _MAX_ROWS:  # what came meanwhile may not be in it
+        if self._changes == before and len(rows) <= _MAX_ROWS:  # rows that came meanwhile may be missing
             while len(self._held) >= _MAX_ANSWERS:
                 del self._held[next(iter(self._held))]
             self._held[key] = rows

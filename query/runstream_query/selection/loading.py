@@ -1,4 +1,4 @@
-"""Columns of a project's runs, read from ClickHouse: of all its runs, or of some again."""
+"""Read columns of a project's runs from ClickHouse: those of all its runs, or again those of some."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ALL_RUNS = 1_000_000_000
 _TIMES = ("created_us", "started_us", "seen_us", "finished_us", "heard_us")
 _COUNTS = tuple(name for name in FACTS if name not in _TIMES)
 _ROWS_AT_ONCE = 2_000_000
-"""Values that are read side by side: so many rows take 200 MB here while they are put into columns."""
+"""How many values are read side by side: so many rows take 200 MB here while they are put into columns."""
 _MANY = 20_000
-"""Values that are put into columns in a thread, so that other questions do not wait."""
+"""From how many values on they are put into columns in a thread, so that other requests do not wait."""
 _One = TypeVar("_One")
 _Made = TypeVar("_Made")
 FIELDS, SERIES, POINTS, STREAMS = "run_fields", "series", "points", "streams"
@@ -35,13 +35,13 @@ class Source:
 
     table: str
     name: str
-    """The metric, or the key"""
+    """The metric, or the key."""
     section: str = ""
-    """Of a document; 'definition': what holds of the metric's summary"""
+    """The section of a document; 'definition' for the definition of the metric's summary."""
     patterns: tuple[str, ...] = ()
-    """Of a definition: names that match, the one that counts first"""
+    """For a definition: the names that match the metric; the one that takes precedence comes first."""
     slot: int = 0
-    """Of POINTS: minimum, maximum, mean, first"""
+    """For POINTS, which value of the metric: minimum, maximum, mean or first."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Base:
 
     runs: pa.Array
     users: Column
-    """Strings"""
+    """JSON strings."""
     hosts: Column
-    """Lists"""
+    """JSON lists."""
     numbers: dict[str, NDArray[Any]]
-    """By column of `runs.sql`: times as int64, counts as uint32"""
+    """By column of `runs.sql`: times in microseconds as int64, counts as uint32."""
 
     @property
     def bytes(self) -> int:
@@ -64,11 +64,14 @@ class Base:
 
     @cached_property
     def ids(self) -> Column:
-        """Strings"""
+        """The run ids as a column of strings."""
         return of_strings(self.runs)
 
     def updated(self, touched: Sequence[str], now: Base) -> Base:
-        """With `now` in the place of the touched ones. Where none has come or gone, `runs` stays the same array."""
+        """Return the base with the rows of `now` in the place of those of the touched runs.
+
+        If no run has come or gone, `runs` stays the same array.
+        """
         places, fresh = None, places_of(self.runs, now.runs)
         runs, of_touched = self.runs, places_of(self.runs, pa.array(touched, pa.string())) >= 0
         if (fresh >= 0).sum() != len(now.runs) or (of_touched != (fresh >= 0)).any():
@@ -92,7 +95,7 @@ class Base:
 
 
 async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> Base:
-    """Of these, or all where none is named."""
+    """Read these runs, or all runs of the project if none is named. Raise StorageError."""
     table = await storage.table("runs", project=project, runs=list(runs), limit=_ALL_RUNS)
     return await _beside(len(table), _base, table)
 
@@ -113,8 +116,11 @@ def _base(table: pa.Table) -> Base:
 async def load_columns(
     storage: Storage, project: str, sources: Sequence[Source], base: Base, runs: Sequence[str]
 ) -> dict[Source, Column]:
-    """A question a kind of source, side by side; of very many runs a few sources a question, one after the other. Runs
-    that are not of `base` are left out."""
+    """Read the columns of these sources for these runs, or for all runs if none is named. Raise StorageError.
+
+    One query reads all sources of one kind, and the queries run side by side. For very many runs each query reads a few
+    sources, and the queries run one after the other. Runs that are not in `base` are left out.
+    """
     count = max(len(runs) or len(base.runs), 1)
     few = max(_ROWS_AT_ONCE // count, 1)
     question = {"project": project, "runs": list(runs)}
@@ -126,13 +132,16 @@ async def load_columns(
         answers = await asyncio.gather(*(ask() for ask in asked))
     else:
         answers = [await ask() for ask in asked]
-        # What reading took is not needed again soon, and Arrow would keep it.
+        # The memory of reading is not needed again soon, and Arrow would keep it.
         pa.default_memory_pool().release_unused()
     return {source: column for part in answers for source, column in part.items()}
 
 
 def _questions(sources: Sequence[Source], few: int) -> Iterator[tuple[str, Sequence[Source], dict[str, Any]]]:
-    """A file, which sources it answers, `few` at most, in the order of their slots, and its parameters."""
+    """Yield for each query its SQL file, its sources in the order of their slots, and its parameters.
+
+    A query has at most `few` sources; a query of extremes has four for each metric, and always at least one metric.
+    """
     for some in _parts([one for one in sources if one.table == FIELDS and one.section != "definition"], few):
         yield "select_fields", some, {"sections": [one.section for one in some], "keys": [one.name for one in some]}
     for some in _parts([one for one in sources if one.table == SERIES], few):
@@ -159,7 +168,7 @@ async def _read(
 
 
 async def _beside(rows: int, make: Callable[..., _Made], *arguments: Any) -> _Made:
-    """What is made of so many rows."""
+    """Return what `make` makes of the arguments; it runs in a thread if there are many rows."""
     return await asyncio.to_thread(make, *arguments) if rows > _MANY else make(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Orders: `-created_at`, `+config.lr`, ...: keys that put any values in one order."""
+"""Parse orders such as `-created_at` and `+config.lr` into keys, which put values of all kinds in one order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ MAX_KEYS = 8
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Numbers come first, then text, then booleans, then lists, then NaN, and last what is missing or null: in both
-    directions. `descending` turns each class around, not the classes."""
+    """One key of an order.
+
+    Numbers come first, then texts, booleans, lists and NaN, and missing values or null come last. That holds in both
+    directions: `descending` reverses the order within each class, not that of the classes.
+    """
 
     field: Field
     descending: bool
@@ -24,7 +27,7 @@ NEWEST_FIRST = (Key(CREATED, True),)
 
 
 def parse_order(order: Sequence[str]) -> tuple[Key, ...]:
-    """Raises InvalidQuestionError."""
+    """Parse the order; no key means the newest runs first. Raise InvalidQuestionError."""
     if len(order) > MAX_KEYS:
         raise InvalidQuestionError(f"order: at most {MAX_KEYS} keys, not {len(order)}")
     keys: dict[Field, Key] = {}

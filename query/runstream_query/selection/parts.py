@@ -1,7 +1,7 @@
-"""What has changed in a table since its parts were last listed.
+"""Find what has changed in a table since its parts were last listed.
 
-A part never changes: merges, inserts and deletions make new ones, whose names tell which blocks of rows they hold:
-`202609_3_17_2` those from 3 to 17 of a partition, `202609_3_17_2_21` the same after mutation 21.
+A part never changes: merges, inserts and deletions make new ones. A part's name tells which blocks of rows it holds:
+`202609_3_17_2` holds blocks 3 to 17 of a partition, and `202609_3_17_2_21` holds the same blocks after mutation 21.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A range of blocks in one state: of a partition, after a mutation ('': none)."""
+    """A range of blocks of a partition, all in the state after one mutation ('' means before any)."""
 
     partition: str
     mutation: str
@@ -22,14 +22,16 @@ class Blocks:
 
 
 Ranges = dict[tuple[str, str], list[tuple[int, int]]]
-"""By partition and mutation, in order, neighbours joined."""
+"""By partition and mutation, ranges in order; neighbours are joined."""
 
 
 def fresh_parts(before: Iterable[str], now: Iterable[str]) -> list[str] | None:
-    """Of the parts that are active now, those that may hold rows that were not there before; None: rows may have gone,
-    or changed, anywhere."""
+    """Return the active parts that may hold rows which were not there before.
+
+    None means that rows may have gone, or changed, anywhere.
+    """
     old, new = {name: _blocks(name) for name in before}, {name: _blocks(name) for name in now}
-    if not all((*old.values(), *new.values())):  # names of another kind
+    if not all((*old.values(), *new.values())):  # some names have another form
         return [] if old.keys() == new.keys() else None
     known, found = _ranges(old.values()), _ranges(new.values())
     gone = any(not _covered(low, high, found.get(state, [])) for state, held in known.items() for low, high in held)
@@ -44,8 +46,11 @@ def fresh_parts(before: Iterable[str], now: Iterable[str]) -> list[str] | None:
 
 
 def _blocks(name: str) -> list[Blocks]:
-    """Empty for a name of another kind. A mutation has a number among the blocks and changes those before it; those
-    after it, merged into the same part, are as they came."""
+    """Return the blocks of a part; an empty list for a name of another form.
+
+    A mutation has a number among the blocks and changes those before it. Later blocks that were merged into the same
+    part are unchanged.
+    """
     pieces = name.split("_")
     if len(pieces) not in (4, 5) or not all(piece.isdecimal() for piece in pieces[1:]):
         return []

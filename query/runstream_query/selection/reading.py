@@ -1,4 +1,4 @@
-"""A question's filter, search and fields into a selection of runs, and what its values are in Python."""
+"""Turn a request's filter, search and fields into a selection of runs, and the selection's values into Python's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runstream_query.storage import Storage
 
 _REGEX_REFUSED = 427
 _MANY = 20_000
-"""Runs among which is searched in a thread, so that other questions do not wait."""
+"""From how many runs on the search runs in a thread, so that other requests do not wait."""
 
 
 async def select(
@@ -38,8 +38,11 @@ async def select(
     fields: Iterable[Field] = (),
     sources: Sequence[Source] = (),
 ) -> Selection:
-    """The runs of a project that meet all that is given. `fields`: what it will be asked to show, group or order by;
-    `sources`: what else its table is to hold. Raises InvalidQuestionError, StorageError."""
+    """Return the runs of a project that meet all given conditions. Raise InvalidQuestionError, StorageError.
+
+    `fields` are those that the selection will be asked to show, group or order by; `sources` are what else its table
+    must hold.
+    """
     parts: list[Condition] = [parse_filter(filter)]
     if state:
         parts.append(Test(parse_field("state"), "$in", (state,)))
@@ -55,21 +58,21 @@ async def select(
 
 
 async def _found(storage: Storage, project: str, table: Table, search: str) -> Any:
-    """(N,): which runs have a text in their id, name, tags, group, notes, or in a value of their config."""
+    """Return (N,): which runs have the text in their id, name, tags, group, notes, or in a value of their config."""
     rows = await storage.table("select_found", project=project, search=search)
     places = places_of(rows["run"].cast(pa.string()), table.runs)
     return table.having(search, places[places >= 0])
 
 
 def refused(error: StorageRefusedError) -> Exception:
-    """The caller's fault, where it is a regular expression."""
+    """Return InvalidQuestionError if ClickHouse refused the caller's regular expression; else the error itself."""
     if error.code != _REGEX_REFUSED:
         return error
     return InvalidQuestionError(BAD_REGEX)
 
 
 def value_of(kind: int, number: float, text: str) -> Any:
-    """What a class, number and text mean; None where missing."""
+    """Return the value that a class, number and text stand for; None if it is missing."""
     if kind == MISSING:
         return None
     if kind == TEXT:
@@ -80,7 +83,7 @@ def value_of(kind: int, number: float, text: str) -> Any:
 
 
 def parse_fields(names: Sequence[str], what: str, most: int) -> list[Field]:
-    """Raises InvalidQuestionError."""
+    """Parse the names of at most `most` fields. Raise InvalidQuestionError, in which `what` names the parameter."""
     if len(names) > most:
         raise InvalidQuestionError(f"{what}: at most {most}, not {len(names)}")
     return [parse_field(name) for name in names]

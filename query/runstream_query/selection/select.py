@@ -1,4 +1,4 @@
-"""The runs of a project that meet a condition: pages in an order, groups, and columns of values."""
+"""Select the runs of a project that meet a condition: pages in an order, groups, and columns of values."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from runstream_query.selection.ordering import Key
 from runstream_query.selection.table import Table
 
 Place = list[Any]
-"""Of a run in an order: for each key its class, number and text; then its id."""
+"""A run's place in an order: for each key its class, number and text; then the run's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Of runs with the same values. `keys`: for each field its class, number and text."""
+    """Runs with the same values. `keys` holds for each field its class, number and text."""
 
     keys: tuple[tuple[int, float, str], ...]
     members: NDArray[np.int64]
 
 
 class Selection:
-    """Pure: what it needs is in the table."""
+    """The runs of a table that meet a condition. It is pure: the table holds all that it needs."""
 
     def __init__(self, table: Table, condition: Condition, found: Mask | None = None) -> None:
-        """`found`: what a free text found, where one was given. Raises InvalidQuestionError."""
+        """Find the runs. Raise InvalidQuestionError.
+
+        `found` says which runs a free-text search found, if one was given.
+        """
         self.table = table
         self._mask = meets(condition, len(table), table.column)
         if found is not None:
@@ -44,19 +47,19 @@ class Selection:
 
     @cached_property
     def places(self) -> NDArray[np.int64]:
-        """(M,): of the runs that meet it, in the order of their ids."""
+        """(M,): places of the runs that meet the condition, in the order of their ids."""
         return np.flatnonzero(self._mask)
 
     @property
     def runs(self) -> list[str]:
-        """(M,): their ids."""
+        """(M,): ids of the runs that meet the condition."""
         return self.ids(self.places)
 
     def ids(self, places: NDArray[np.int64]) -> list[str]:
         return self.table.runs.take(places).to_pylist()  # type: ignore[no-any-return]
 
     def page(self, order: Sequence[Key], after: Place | None, limit: int) -> NDArray[np.int64]:
-        """Places of the next `limit` runs."""
+        """Return the places of the next `limit` runs behind `after`."""
         ordered = self._ordered(order, self.places if after is None else self.places[self._beyond(order, after)])
         return ordered[:limit]
 
@@ -65,7 +68,7 @@ class Selection:
         return [*values, self.table.runs[place].as_py()]
 
     def groups(self, by: Sequence[Field]) -> list[Group]:
-        """The largest first, then by their values."""
+        """Return the groups of runs with the same values: the largest first, then in the order of their values."""
         columns = [self.table.column(field) for field in by]
         keys = [part[self.places] for column in columns for part in (column.kinds, column.sizes, column.names[0])]
         if not len(self.places):
@@ -82,7 +85,7 @@ class Selection:
         return sorted(groups, key=lambda group: -len(group.members))
 
     def ranked(self, order: Sequence[Key], limit: int) -> NDArray[np.int64]:
-        """Places of the first runs in an order in which `descending` turns texts and numbers around."""
+        """Return the places of the first runs in this order; `descending` reverses texts and numbers."""
         return self._ordered(order, self.places)[:limit]
 
     def _ordered(self, order: Sequence[Key], places: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -93,7 +96,10 @@ class Selection:
         return places[np.lexsort(keys[::-1])] if keys else places
 
     def _beyond(self, order: Sequence[Key], after: Place) -> Mask:
-        """(M,): after a place in the order: greater in the first key, or the same there and greater in the next, ..."""
+        """Return (M,): which runs come after a place in the order.
+
+        Such a run is greater in the first key, or equal there and greater in the next, and so on.
+        """
         beyond, same = np.zeros(len(self.places), bool), np.ones(len(self.places), bool)
         for index, key in enumerate(order):
             kind, size, name = after[3 * index : 3 * index + 3]
@@ -121,13 +127,13 @@ def _after(values: NDArray[np.float64], bound: float, descending: bool) -> tuple
 
 
 def _key(column: Column, place: int) -> tuple[int, float, str]:
-    """Class, number and text of a value, which together put any values in order."""
+    """Return class, number and text of a value, which together put values of all kinds in order."""
     codes, names = column.names
     return int(column.kinds[place]), float(column.sizes[place]), names[int(codes[place])].as_py()
 
 
 def check_place(place: Any, keys: int) -> bool:
-    """Whether a token's place is one of an order of so many keys."""
+    """Return whether a token's place has the form of one in an order of so many keys."""
     kinds: list[Any] = [int, (float, int), str] * keys + [str]
     return (
         isinstance(place, list)

@@ -1,5 +1,8 @@
-"""What runs are shown with, from a table in memory, where the columns are named: what a page of a table asks for again
-and again as it is sorted, filtered and scrolled. Otherwise `documents.load` reads it."""
+"""Load what runs are shown with from a table in memory, where the columns are named.
+
+A page with a table of runs asks for it again and again as it is sorted, filtered and scrolled. Where the columns are
+not named, `documents.load` reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ from runstream_query.selection.loading import FIELDS, Source
 from runstream_query.selection.table import Table
 
 MAX_RUNS = 20_000
-"""Of a project of which everything that is shown is held."""
+"""How many runs a project may have so that all that is shown of them is held."""
 _OWN = tuple(Source(FIELDS, key, "run") for key in ("name", "tags", "group", "job_type", "notes", "sweep_id"))
 
 
 class Shown:
-    """`fields`, `sources`: what the table must be read with."""
+    """What named columns show of runs. The table must be read with `fields` and `sources`."""
 
     def __init__(self, named: Sequence[Field]) -> None:
         self.fields = [field for field in named if field.kind is Kind.SUMMARY]
@@ -34,12 +37,12 @@ class Shown:
 
     @classmethod
     def of(cls, columns: Columns, runs: int) -> Shown | None:
-        """`runs`: how many are held of the project."""
+        """Return what these columns show of a project with so many held runs; None if ClickHouse must be asked."""
         named = columns.named
         return cls(named) if named is not None and 0 < runs <= MAX_RUNS else None
 
     def load(self, table: Table, places: Sequence[int]) -> Loaded:
-        """The same as `documents.load` for these runs."""
+        """Return the same as `documents.load` for the runs at these places."""
         loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
         at = np.asarray(places, np.int64)
         runs = table.runs.take(pa.array(at)).to_pylist()

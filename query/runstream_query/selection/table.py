@@ -1,4 +1,4 @@
-"""The runs of a project with the fields that a question names, each a column."""
+"""Hold the runs of a project with the fields that a request names, each as a column."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _STATES = pa.array(["", *(f'"{name}"' for name in NAMES)])
 async def read(
     tables: Tables, project: str, silent_us: int, fields: Iterable[Field], more: Sequence[Source] = ()
 ) -> Table:
-    """`silent_us`: see `states.py`; `more`: what it is to hold beside the fields. Raises InvalidQuestionError for too
-    many fields, StorageError."""
+    """Read a table of the project's runs. Raise InvalidQuestionError for too many fields, StorageError.
+
+    `silent_us` is explained in `states.py`; `more` is what the table must hold beside the fields.
+    """
     wanted = list(dict.fromkeys(fields))
     if len(wanted) > MAX_FIELDS:
         raise InvalidQuestionError(f"{len(wanted)} different fields: at most {MAX_FIELDS} in one question")
@@ -42,8 +44,11 @@ class _Needs:
     """Which sources a field is made of."""
 
     def __init__(self, definitions: Sequence[str], own_keys: frozenset[str]) -> None:
-        """`definitions`: names, sorted, of any run of the project; `own_keys`: of the summary, those that some run may
-        have set itself: the others are metrics alone."""
+        """Take the names of definitions and the own keys of a project.
+
+        `definitions` are sorted names of the definitions of any run. `own_keys` are the summary keys that some run may
+        have set itself; all other summary keys are metrics only.
+        """
         self._definitions = definitions
         self._own_keys = own_keys
 
@@ -65,12 +70,15 @@ class _Needs:
         return Source(FIELDS, key, "summary") if key in self._own_keys else None
 
     def aggregate(self, key: str) -> tuple[str, str]:
-        """The metric and the aggregate of `metric.max` and its like, where some definition may ask for it."""
+        """Split `metric.max` or the like into metric and aggregate; (key, '') if no definition can ask for it."""
         base, _, aggregate = key.rpartition(".")
         return (base, aggregate) if aggregate in _AGGREGATES and self.definition(base) else (key, "")
 
     def definition(self, metric: str) -> Source | None:
-        """Of the names that match, the one that counts first: see `definitions.find`."""
+        """Return the source of the definitions whose names match the metric; the one that takes precedence comes first.
+
+        See `definitions.find`.
+        """
         exact = [name for name in self._definitions if name == metric]
         patterns = [name for name in self._definitions if any(mark in name for mark in "*?[") and name != metric]
         names = (*exact, *(name for name in reversed(patterns) if fnmatchcase(metric, name)))
@@ -78,7 +86,7 @@ class _Needs:
 
 
 class Table:
-    """N runs, in the order of their ids. Pure."""
+    """N runs, in the order of their ids. It is pure."""
 
     def __init__(self, base: Base, columns: dict[Source, Column], needs: _Needs, silent_us: int) -> None:
         self._base = base
@@ -92,17 +100,17 @@ class Table:
 
     @property
     def runs(self) -> pa.Array:
-        """(N,)"""
+        """(N,): the ids of the runs."""
         return self._base.runs
 
     def having(self, text: str, others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(N,): the runs with a text in their id, in any case, and those at some places."""
+        """Return (N,): the runs whose id contains the text, in any case, and those at the places `others`."""
         found = pc.match_substring(self.runs, text, ignore_case=True).to_numpy(zero_copy_only=False).copy()
         found[others] = True
         return found  # type: ignore[no-any-return]
 
     def rows(self, places: Sequence[int]) -> list[dict[str, object]]:
-        """What `runs.sql` says of these runs, with their states."""
+        """Return the rows that `runs.sql` gives for these runs, with their states."""
         at = np.asarray(places, np.int64)
         names = self.runs.take(pa.array(at)).to_pylist()
         users, hosts = (map(json.loads, column.texts_at(at)) for column in (self._base.users, self._base.hosts))
@@ -114,11 +122,11 @@ class Table:
         return rows
 
     def source(self, source: Source) -> Column:
-        """As it was read."""
+        """Return the column of a source as it was read."""
         return self._columns[source]
 
     def column(self, field: Field) -> Column:
-        """Of one of the fields that it was read with."""
+        """Return the column of a field; the table must have been read with this field."""
         if field not in self._made:
             self._made[field] = self._make(field)
         return self._made[field]
@@ -167,7 +175,10 @@ class Table:
         return found.replaced(~found.present, self._base.ids)
 
     def _metric(self, key: str) -> Column:
-        """The number of a summary key that the user did not set: what define_metric says, else the last value."""
+        """Return the metric's values for a summary key: what define_metric asks for, else the last value.
+
+        They count where the user did not set the key.
+        """
         last = self._columns[Source(SERIES, key)]
         definition = self._needs.definition(key)
         if definition is not None:
@@ -189,7 +200,7 @@ class Table:
         return self._says(definition, lambda text: kind in _kinds(text))
 
     def _says(self, definition: Source, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """(N,)"""
+        """Return (N,): the runs for whose definition `holds` is true."""
         column = self._columns[definition]
         if column.codes is None:
             return np.zeros(len(self), bool)
@@ -197,7 +208,7 @@ class Table:
 
 
 def config_keys(key: str) -> list[str]:
-    """W&B writes config.lr.value for config.lr: the key itself comes first."""
+    """Return the config keys to read for this key, itself first: W&B writes config.lr.value for config.lr."""
     bare = key.removesuffix(".value")
     return [key] if bare in (key, "") else [key, bare]
 

@@ -1,8 +1,8 @@
-"""Projects' runs in memory, as columns, so that a question about ten thousand runs is answered in milliseconds.
+"""Hold projects' runs in memory as columns, so that a request about ten thousand runs is answered in milliseconds.
 
-Nothing is served that is not so: before each question the parts of the tables are listed (a part never changes, see
-`parts.py`). Where parts have come, the runs that have rows in them are read again; where rows may have gone, all is.
-The answer is of the moment in which the parts were listed, or of a later one.
+Stale values are never served. Before each request the parts of the tables are listed (a part never changes, see
+`parts.py`). If parts have come, the runs that have rows in them are read again; if rows may have gone, everything is
+read again. The answer is of the moment in which the parts were listed, or of a later one.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from runstream_query.storage import Storage
 
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
 _MAX_TOUCHED = 2000
-"""Runs that are read again by name; of more, all are."""
+"""How many runs are read again by name; if more have changed, all are read again."""
 _UNUSED_S = 600.0
 _ATTEMPTS = 3
-"""Of finding the parts at rest."""
+"""How often to try to find the parts unchanged while they are read."""
 MAX_BYTES = 512 << 20
 Parts = dict[str, set[str]]
-"""Names of active parts, by table."""
+"""By table, the names of its active parts."""
 
 
 @dataclass
@@ -46,16 +46,16 @@ class Known:
     base: Base | None = None
     columns: dict[Source, Column] = field(default_factory=dict)
     asked_s: dict[Source, float] = field(default_factory=dict)
-    """When each was asked for last"""
+    """When each column was last asked for."""
     definitions: tuple[str, ...] | None = None
-    """Names that some run has a definition for, in order"""
+    """Names for which some run has a definition, in order."""
     own_keys: dict[str, bool] = field(default_factory=dict)
-    """Whether some run may have set this key of its summary itself"""
+    """By summary key, whether some run may have set it itself."""
     whole: WholeRuns = field(default_factory=WholeRuns)
     answers: KeptAnswers = field(default_factory=KeptAnswers)
     used_s: float = 0.0
     looked_s: float = 0.0
-    """When the last look for changes began that came to its end"""
+    """When the last completed look for changes began."""
 
     @property
     def bytes(self) -> int:
@@ -63,14 +63,14 @@ class Known:
         return base + self.whole.bytes + self.answers.bytes + sum(column.bytes for column in self.columns.values())
 
     def forget_unused(self) -> None:
-        """What nobody asked for lately, so that it is not kept true for nobody."""
+        """Forget the columns that nobody asked for lately, so that they need not be kept up to date."""
         since_s = time.monotonic() - _UNUSED_S
         for source in [source for source in self.columns if self.asked_s.get(source, 0.0) < since_s]:
             del self.columns[source]
         self.asked_s = {source: asked_s for source, asked_s in self.asked_s.items() if source in self.columns}
 
     def forget_columns(self, excess: int) -> int:
-        """Those that were asked for longest ago; returns how many bytes too many there still are."""
+        """Forget the columns that were asked for longest ago; return how many bytes are still in excess."""
         for source in sorted(self.columns, key=lambda source: self.asked_s.get(source, 0.0)):
             if excess <= 0:
                 break
@@ -85,7 +85,7 @@ class Known:
         self.own_keys.clear()
 
     def forget_table(self, table: str) -> None:
-        """What was read from it."""
+        """Forget what was read from this table."""
         self.whole.clear()
         self.answers.changed(table)
         for source in [source for source in self.columns if source.table == table]:
@@ -96,11 +96,14 @@ class Known:
 
 
 class Tables:
-    """One of a query service. All methods raise StorageError."""
+    """The tables of a query service, which has one of these. All methods raise StorageError."""
 
     def __init__(self, storage: Storage, max_bytes: int = MAX_BYTES, trusted: bool = True) -> None:
-        """`trusted`: whether one server answers all questions, so that its parts tell what has changed. Of several
-        replicas behind one address each has its own moment: then everything is read for each question."""
+        """Hold at most about `max_bytes`.
+
+        `trusted` says that one server answers all queries, so that its parts tell what has changed. Several replicas
+        behind one address are each at another moment: then everything is read for each request.
+        """
         self._storage = storage
         self._max_bytes = max_bytes
         self._trusted = trusted
@@ -108,17 +111,19 @@ class Tables:
 
     @property
     def bytes(self) -> int:
-        """About so much memory is held."""
+        """About how many bytes of memory are held."""
         return sum(known.bytes for known in self._projects.values())
 
     def size(self, project: str) -> int:
-        """How many runs of it are held."""
+        """Return how many runs of the project are held."""
         known = self._projects.get(project)
         return len(known.base.runs) if known is not None and known.base is not None else 0
 
     async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-        """Names of definitions, and of these summary keys those that some run may have set itself. Begins a question:
-        what `columns` returns afterwards is at least as new."""
+        """Return the names of definitions, and which of these summary keys some run may have set itself.
+
+        A request begins with this call: what `columns` returns afterwards is at least as new.
+        """
         known = self._projects.setdefault(project, Known())
         asked_s = time.monotonic()
         async with _held(known):
@@ -132,7 +137,7 @@ class Tables:
             return known.definitions, frozenset(key for key in summary if known.own_keys[key])
 
     async def columns(self, project: str, sources: Sequence[Source]) -> tuple[Base, dict[Source, Column]]:
-        """The runs, and their values."""
+        """Return the project's runs, and the columns of these sources."""
         known = self._projects.setdefault(project, Known())
         async with _held(known):
             if known.base is None:
@@ -148,12 +153,12 @@ class Tables:
         return found
 
     async def whole(self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
-        """Whole documents of runs that this question was told of by `columns`; `read` reads some."""
+        """Return whole documents of runs of which `columns` told this request; `read` reads those that are not held."""
         known = self._projects.get(project)
         return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
 
     async def answer(self, project: str, table: str, question: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
-        """What `read` says of all rows of a project in a table: that of the last time, where none has come since."""
+        """Return what `read` answers about all rows of a project in a table; the last one if no row has come since."""
         known = self._projects.setdefault(project, Known())
         asked_s = time.monotonic()
         async with _held(known):
@@ -161,15 +166,17 @@ class Tables:
         return await known.answers.ask(table, question, read)
 
     async def _look(self, project: str, known: Known, asked_s: float) -> None:
-        """See what has changed. Many who ask at once wait for each other: a look that began after this question came is
-        its own too."""
+        """Find out what has changed.
+
+        Many who ask at once wait for each other: a look that began after this request came counts for it too.
+        """
         if not self._trusted or known.looked_s <= asked_s:
             began_s = time.monotonic()
             await self._refresh(project, known)
             known.looked_s = began_s
 
     async def _refresh(self, project: str, known: Known) -> None:
-        before, known.parts = known.parts, {}  # not known, until what follows has been done
+        before, known.parts = known.parts, {}  # unknown until what follows is done
         now = await self._list_parts()
         if not self._trusted or (known.base is None and before != now):
             known.forget()
@@ -185,7 +192,7 @@ class Tables:
         return found
 
     async def _follow(self, project: str, known: Known, before: Parts, now: Parts) -> Parts:
-        """Read again what has changed; returns the parts of which that is true."""
+        """Read again what has changed; return the parts up to which that is true."""
         for _ in range(_ATTEMPTS):
             fresh = {table: fresh_parts(before.get(table, ()), now[table]) for table in _TABLES}
             if fresh[STREAMS] is None:
@@ -196,7 +203,8 @@ class Tables:
                 return now
             touched = await self._touched(project, known, fresh)
             later, _ = await asyncio.gather(self._list_parts(), self._read_again(project, known, touched))
-            # A part that was merged away before it was looked into has shown nothing: its rows are in another now.
+            # A part that was merged away before its rows were looked up has shown none: its rows are in another part
+            # now.
             if all(set(parts or ()) <= later[table] for table, parts in fresh.items()):
                 return now
             now = later
@@ -204,7 +212,7 @@ class Tables:
         return now
 
     async def _touched(self, project: str, known: Known, fresh: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
-        """By table, the runs that have rows in these parts."""
+        """Return by table the runs that have rows in these parts."""
         points = any(source.table == POINTS for source in known.columns)
         rows = await self._storage.rows(
             "changed_runs",
@@ -248,7 +256,8 @@ class Tables:
             held = {source: column.take(places) for source, column in held.items()}
             every = {table: sorted({*touched[table], *came}) for table in (FIELDS, SERIES, POINTS)}
             again = await self._columns_again(project, held, base, every)
-        # Together, and after the last wait: a question may end in any, with its client, and what is held must fit.
+        # Assign both together and after the last await: a request may be cancelled at any await, with its client, and
+        # what is held must fit together.
         known.base, known.columns = base, held | again
 
     async def _base_again(self, project: str, base: Base, runs: list[str]) -> Base:
@@ -257,7 +266,7 @@ class Tables:
     async def _columns_again(
         self, project: str, held: Mapping[Source, Column], base: Base, touched: Mapping[str, list[str]]
     ) -> dict[Source, Column]:
-        """What is held, with the values of these runs as they are now; of runs that `base` has."""
+        """Return the held columns with the values of these runs as they are now, for the runs that `base` has."""
         wanted = {table: [source for source in held if source.table == table] for table in (FIELDS, SERIES, POINTS)}
         tables = [table for table, sources in wanted.items() if sources and touched[table]]
         answers = await asyncio.gather(
@@ -272,8 +281,11 @@ class Tables:
         return found
 
     def _make_room(self, project: str) -> None:
-        """Of the projects that were asked about longest ago. The one that is asked now gives up its columns first: its
-        runs would be read again for each question."""
+        """Forget the projects that were asked about longest ago, while more than `max_bytes` are held.
+
+        The project that is asked about now gives up its columns first: otherwise its runs would be read again for each
+        request.
+        """
         sizes = {name: known.bytes for name, known in self._projects.items()}
         for name in sorted(self._projects, key=lambda name: self._projects[name].used_s):
             excess = sum(sizes.values()) - self._max_bytes
@@ -286,7 +298,10 @@ class Tables:
 
 @contextlib.asynccontextmanager
 async def _held(known: Known) -> AsyncIterator[None]:
-    """Whoever asks about the project waits for this: the engine's turn is not that of the one who came first."""
+    """Hold the project's lock while it is read; everyone who asks about the project waits for that.
+
+    So the work does not stand in the queue of the user who came first (`for_everybody`).
+    """
     async with known.lock:
         with for_everybody():
             yield

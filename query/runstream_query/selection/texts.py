@@ -1,7 +1,7 @@
-"""JSON texts by the million, as Arrow arrays: what kinds of values they are, and which strings they mean.
+"""Handle JSON texts by the million as Arrow arrays: what kinds of values they are, and which strings they mean.
 
-A Python string takes 49 bytes beside its letters, and eight for the place where it is held; in an Arrow array a text
-takes four beside them.
+A Python string takes 49 bytes beside its letters, and eight for the reference to it; in an Arrow array a text takes
+four bytes beside its letters.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ NUMBER, TEXT, BOOLEAN, LIST, NAN, MISSING = range(6)
 _WORDS = pa.array(["true", "false"])
 _NOTHING = pa.array(["", "null"])
 _PLAIN = r'^"[^"\\\x00-\x1f]*"$'
-"""JSON strings that stand for what is between the quotes."""
+"""JSON strings whose value is exactly what is between the quotes."""
 _ESCAPED = r'["\\\x00-\x1f]'
-"""Of a string, what JSON writes in another way."""
+"""The characters of a string that JSON writes in another way."""
 
 
 def array(texts: Sequence[str | None]) -> pa.Array:
@@ -30,30 +30,30 @@ def array(texts: Sequence[str | None]) -> pa.Array:
 
 
 def mask(found: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    """An Arrow answer of yes and no as (N,); null is no."""
+    """Return an Arrow array of booleans as (N,); null becomes False."""
     return np.asarray(found.fill_null(False).to_numpy(zero_copy_only=False), bool)
 
 
 def among(texts: pa.Array, wanted: Iterable[str]) -> NDArray[np.bool_]:
-    """(N,): which are one of those. A text that is no valid Unicode equals none."""
+    """Return (N,): which texts equal one of `wanted`. A text that is no valid Unicode equals none."""
     values = [one.encode("utf-8", "surrogatepass") for one in wanted]
     return mask(pc.is_in(texts.cast(pa.binary()), value_set=pa.array(values, pa.binary())))
 
 
 def json_text(value: Any) -> str:
-    """As the writer stores it."""
+    """Return the value as JSON, in the form in which the writer stores it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def quoted(strings: pa.Array) -> pa.Array:
-    """Each as a JSON string."""
+    """Return each string as a JSON string."""
     found = pc.binary_join_element_wise(pa.scalar('"'), strings, pa.scalar('"'), pa.scalar(""))
     odd = mask(pc.match_substring_regex(strings, _ESCAPED))
     return _put(found, odd, [json_text(one) for one in strings.filter(pa.array(odd)).to_pylist()])
 
 
 def words(texts: pa.Array) -> pa.Array:
-    """Of each text that is a JSON string, the string; '' where it is none after all; null of others."""
+    """Return for each JSON string its value; '' if it turns out to be no valid one; null for other texts."""
     plain = pc.match_substring_regex(texts, _PLAIN)
     found = pc.if_else(plain, pc.utf8_slice_codeunits(texts, 1, -1), pa.scalar(None, pa.string()))
     odd = mask(pc.starts_with(texts, '"')) & ~mask(plain)
@@ -61,7 +61,7 @@ def words(texts: pa.Array) -> pa.Array:
 
 
 def kinds(texts: pa.Array) -> NDArray[np.uint8]:
-    """(N,): the class of each; a number counts as LIST here, since it stands beside its text."""
+    """Return (N,): the class of each text. A number counts as LIST here, since it stands beside its text."""
     found = np.full(len(texts), LIST, np.uint8)
     found[mask(pc.starts_with(texts, '"'))] = TEXT
     found[mask(pc.is_in(texts, value_set=_WORDS))] = BOOLEAN
@@ -70,13 +70,13 @@ def kinds(texts: pa.Array) -> NDArray[np.uint8]:
 
 
 def lists(texts: pa.Array) -> dict[int, list[Any]]:
-    """By place, the elements of each that is a list; none where it is no JSON, as with NaN in it."""
+    """Return by place the elements of each list; a list that is no valid JSON, as with NaN in it, has no elements."""
     places = np.flatnonzero(mask(pc.starts_with(texts, "[")))
     return dict(zip(places.tolist(), map(_elements, texts.take(pa.array(places)).to_pylist()), strict=True))
 
 
 def ranked(texts: pa.Array) -> tuple[NDArray[np.int32], pa.Array]:
-    """(N,): of each its place among all different ones and '', in order; and those."""
+    """Return (N,): for each text its place among all different texts and '', in order; and those texts."""
     encoded = pa.concat_arrays([array([""]), texts]).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary)
     rank = np.empty(len(order), np.int32)

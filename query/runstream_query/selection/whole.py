@@ -1,4 +1,4 @@
-"""Whole documents of the runs that pages showed lately, beside the columns of their project."""
+"""Keep whole documents of the runs that pages showed lately, beside the columns of their project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _VALUE_BYTES = 150
 
 
 class WholeRuns:
-    """Of one project. Whoever learns that rows of a run have come tells `changed`; that they may have gone, `clear`."""
+    """The kept runs of one project.
+
+    Whoever learns that rows of a run have come calls `changed`; whoever learns that rows may have gone calls `clear`.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any]]] = {}
@@ -22,7 +25,7 @@ class WholeRuns:
 
     @property
     def bytes(self) -> int:
-        """About so much memory."""
+        """About how many bytes of memory the documents take."""
         return self._values * _VALUE_BYTES
 
     def clear(self) -> None:
@@ -36,7 +39,7 @@ class WholeRuns:
             self._drop(run)
 
     async def load(self, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
-        """What `read` says of these runs; it is asked for those that are not held."""
+        """Return the documents of these runs; `read` reads those that are not held."""
         loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
         for run in runs:
             if run in self._held:
@@ -49,7 +52,7 @@ class WholeRuns:
         found = await read(missing)
         for run in missing:
             loaded.take(run, found)
-            # What came meanwhile may not be in it. And definitions may ask for what the points say.
+            # Rows that came meanwhile may be missing. And definitions may ask for what the points say.
             if self._changes == before and not found.fields[run]["definition"] and not found.is_partial(run):
                 self._keep(run, dict(found.fields[run]), found.summaries[run])
         return loaded
@@ -68,6 +71,6 @@ class WholeRuns:
 
 
 def _count(fields: dict[str, dict[str, Any]], summary: dict[str, Any]) -> int:
-    """Values, where a long text counts as several."""
+    """Return the number of values, where a long text counts as several."""
     texts = sum(len(value) for section in fields.values() for value in section.values() if isinstance(value, str))
     return len(summary) + sum(len(section) for section in fields.values()) + texts // _VALUE_BYTES

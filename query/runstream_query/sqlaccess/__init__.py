@@ -1,1 +1,1 @@
-"""SQL from people: what they may ask, with whose rows, at what cost; and ClickHouse's own protocol for their tools."""
+"""Answer people's SQL: what they may ask, about whose rows, at what cost; and ClickHouse's protocol for tools."""

@@ -1,4 +1,4 @@
-"""What people's SQL may name: views, functions, table functions, formats. What is not here is refused."""
+"""List what people's SQL may name: views, functions, table functions, formats. Anything else is refused."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ VIEWS = frozenset(
     }
 )
 READABLE = VIEWS
-"""Of our database. Its tables are nobody's to read: functions on their LowCardinality columns are computed on whole
-dictionaries, with the values of others' rows; in the views there are none."""
+"""The views of our database that people may read; its tables are refused.
+
+Functions on LowCardinality columns of tables are computed on whole dictionaries, which hold values of other teams'
+rows; views have no such columns.
+"""
 TABLE_FUNCTIONS = frozenset(
     {"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "generateseries", "generate_series"}
 )
-"""Lower case. They make rows from nothing; all others reach files, hosts, other tables, or the server's inside."""
+"""In lower case. These make rows from nothing; others reach files, hosts, other tables, or the server's internals."""
 FORMATS = _words("""
     Arrow ArrowStream CSV CSVWithNames CSVWithNamesAndTypes JSON JSONColumns JSONColumnsWithMetadata JSONCompact
     JSONCompactColumns JSONCompactEachRow JSONCompactEachRowWithNames JSONCompactEachRowWithNamesAndTypes
@@ -45,7 +48,7 @@ FORMATS = _words("""
     RowBinaryWithNamesAndTypes TSKV TSV TSVRaw TSVWithNames TSVWithNamesAndTypes TabSeparated TabSeparatedRaw
     TabSeparatedWithNames TabSeparatedWithNamesAndTypes Values Vertical XML
     """)
-"""Those that need no file of the server's (a schema, a template)."""
+"""The formats that need no file of the server's (a schema, a template)."""
 NODES = _words("""
     ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
     ColumnsReplaceTransformer::Replacement ColumnsTransformerList ExpressionList Function Identifier InterpolateElement
@@ -53,8 +56,10 @@ NODES = _words("""
     SelectIntersectExceptQuery SelectQuery SelectWithUnionQuery Subquery TableExpression TableIdentifier TableJoin
     TablesInSelectQuery TablesInSelectQueryElement WindowDefinition WindowListElement WithElement
     """)
-"""What a syntax tree may be made of. All of these show everything below them; ColumnsApplyTransformer, for one, hides
-the function that it applies."""
+"""The kinds of nodes that a syntax tree may have.
+
+All of these show everything below them; ColumnsApplyTransformer, for example, hides the function that it applies.
+"""
 _SUFFIXES = (
     "if",
     "array",
@@ -72,19 +77,19 @@ _SUFFIXES = (
     "argmax",
     "null",
 )
-"""What makes another aggregate function of one, lower case."""
+"""Suffixes that make another aggregate function of one, in lower case."""
 
 
 @cache
 def _functions() -> tuple[frozenset[str], frozenset[str]]:
-    """Names in lower case: all, and those of them that aggregate."""
+    """Return the names of all functions, and of those that aggregate, in lower case."""
     lines = (Path(__file__).parent / "functions.txt").read_text(encoding="utf-8").lower().splitlines()
     words = [line.split() for line in lines if line]
     return frozenset(word[0] for word in words), frozenset(word[0] for word in words if len(word) > 1)
 
 
 def is_harmless(function: str) -> bool:
-    """Whether SQL may call it: it computes from its arguments and nothing else."""
+    """Return whether SQL may call the function: it computes from its arguments and does nothing else."""
     names, aggregates = _functions()
     name = function.lower()
     if name in names:
@@ -97,7 +102,7 @@ def is_harmless(function: str) -> bool:
 
 
 def _is_aggregate(name: str) -> bool:
-    """One with suffixes of its own, as in sumIfOrNull."""
+    """Return whether the name is an aggregate function, with any suffixes of its own, as in sumIfOrNull."""
     _, aggregates = _functions()
     return name in aggregates or any(
         base != name and _is_aggregate(base) for base in (name.removesuffix(suffix) for suffix in _SUFFIXES)

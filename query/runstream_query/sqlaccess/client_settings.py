@@ -1,4 +1,4 @@
-"""Which of the settings that a client sends are taken, ignored, or refused."""
+"""Decide which of the settings that a client sends are taken, ignored, or refused."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _TAKEN = re.compile(
     r"join_use_nulls|group_by_use_nulls|union_default_mode|prefer_column_name_to_alias|final|max_result_rows|"
     r"max_block_size|empty_result_for_aggregation_by_empty_set"
 )
-"""They shape the answer, or choose among harmless meanings."""
+"""Settings that shape the answer, or choose among harmless meanings."""
 _IGNORED = re.compile(
     r"send_progress_in_http_headers|http_\w+|log_\w+|input_format_\w+|async_insert|wait_for_async_insert|readonly|"
     r"max_threads|max_memory_usage|max_bytes_to_read|max_rows_to_read|cancel_http_readonly_queries_on_client_close|"
     r"network_\w+|add_http_cors_header|priority|max_insert_block_size|output_format_schema|allow_experimental_\w+_type|"
     r"enable_json_type|enable_time_time64_type"
 )
-"""Sent by habit; the server chooses."""
+"""Settings that clients send by habit; the server chooses them itself."""
 _MAX_LENGTH = 200
 
 
 def chosen(query: Mapping[str, str]) -> tuple[dict[str, str], float | None]:
-    """Settings among the URL's parameters, and the seconds that the client allows. Raises BadRequestError."""
+    """Return the settings among the URL's parameters, and the seconds that the client allows. Raise BadRequestError."""
     settings: dict[str, str] = {}
     seconds: float | None = None
     for name, value in query.items():

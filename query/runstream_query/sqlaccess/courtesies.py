@@ -1,6 +1,6 @@
-"""What tools ask when they connect, or to show a schema, answered from what people may know.
+"""Answer what tools ask when they connect, or to show a schema, with what people may know.
 
-Each is recognised by its whole text, as the engine writes it, and replaced by a statement of ours.
+Each such statement is recognised by its whole text, as the engine writes it, and replaced by one of ours.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _COLUMNS = re.compile(
 )
 _SETTINGS = "SELECT name, value, readonly FROM system.settings LIMIT 10000"
 SHOWN_SETTINGS = ("max_execution_time", "max_result_rows", "session_timezone")
-"""What clickhouse-connect is told of: what it may set."""
+"""The settings that clickhouse-connect is told of: those that it may set."""
 
 
 def replacement(canonical: str, database: str) -> str | None:
-    """Our statement for theirs; None when it is an ordinary one. Raises InvalidQuestionError."""
+    """Return our statement in place of the tool's; None for an ordinary statement. Raise InvalidQuestionError."""
     if canonical == "SHOW DATABASES":
         return f"SELECT {literal(database)} AS name"
     if found := _SHOW_TABLES.fullmatch(canonical):

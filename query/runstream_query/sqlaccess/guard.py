@@ -1,10 +1,11 @@
-"""Is a statement one that people may run? Judged on what the engine's own parser and analyser made of it.
+"""Judge whether people may run a statement, by what the engine's own parser and analyser made of it.
 
-Pure functions over the engine's words: `check_syntax` over EXPLAIN AST, which names every table, function and clause
-and runs nothing; then `check_tables` over EXPLAIN QUERY TREE, which says what each name means. The second computes
-scalar subqueries, so it is asked only for what passed the first, and with the caller's rows only.
+The functions are pure and work on the engine's output. `check_syntax` reads EXPLAIN AST, which names every table,
+function and clause and runs nothing. Then `check_tables` reads EXPLAIN QUERY TREE, which says what each name means.
+EXPLAIN QUERY TREE computes scalar subqueries, so it is asked only for a statement that passed `check_syntax`, and with
+the caller's rows only.
 
-All raise InvalidQuestionError with one sentence.
+All functions raise InvalidQuestionError with one sentence.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from runstream_query.errors import InvalidQuestionError
 from runstream_query.sqlaccess import catalogue
 
 MAX_SQL_BYTES = 64 << 10
-"""UTF-8. A long list of run ids is 20 KB."""
+"""The largest SQL, as UTF-8. A long list of run ids takes 20 KB."""
 _MAX_NODES = 20_000
 _NODE = re.compile(r"( *)([A-Z]\w*(?:::\w+)?)(?: (.*?))?(?: \(children (\d+)\))?")
 _ALIAS = re.compile(r"(.*?) \(alias .*\)")
@@ -23,16 +24,16 @@ _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _PREWHERE = re.compile(r"\bPREWHERE\b", re.IGNORECASE)
 _VIRTUAL = re.compile(r"_(?:part|block|row|sample|disk|data|database|table|index|granule|distance)\w*")
-"""Columns that every table has beside its own: where a row lies tells how many of others' lie before it."""
+"""Columns that every table has beside its own: where a row lies tells how many rows of others lie before it."""
 _OTHER_DATABASES = frozenset({"system", "information_schema"})
 _TABLE = re.compile(r"TABLE id: \d+, (?:alias: .*?, )?(?:is_temporary: \d+, )?table_name: (\S+)(?:, .*)?")
 _TABLE_FUNCTION = re.compile(r"TABLE_FUNCTION id: \d+, (?:alias: .*?, )?table_function_name: (\w+)(?:, .*)?")
 IMPLICIT = "system.one"
-"""What SELECT without FROM reads: one row with a zero."""
+"""The table that SELECT without FROM reads: it has one row with a zero."""
 
 
 def check_text(sql: str) -> None:
-    """What the parser need not see."""
+    """Check what the parser need not see: empty text, NUL, and text that is too long."""
     if not sql.strip():
         raise InvalidQuestionError("the SQL is empty: ask with SELECT ...")
     if "\0" in sql:
@@ -44,7 +45,7 @@ def check_text(sql: str) -> None:
 
 
 def split_format(canonical: str) -> tuple[str, str]:
-    """A statement in the engine's own writing, and the format that it ends with, or ''."""
+    """Split a statement in the engine's own writing into the statement and the format at its end ('' for none)."""
     found = _FORMAT.fullmatch(canonical)
     if not found or _open_quote(found[1]):
         return canonical, ""
@@ -54,7 +55,10 @@ def split_format(canonical: str) -> tuple[str, str]:
 
 
 def check_syntax(canonical: str, tree: str, database: str) -> None:
-    """`canonical`: the statement as the engine writes it; `tree`: its EXPLAIN AST; `database`: ours."""
+    """Check the syntax of a statement.
+
+    `canonical` is the statement as the engine writes it, `tree` its EXPLAIN AST, `database` the name of our database.
+    """
     lines = tree.rstrip("\n").split("\n")
     if len(lines) > _MAX_NODES:
         raise InvalidQuestionError("the SQL has too many parts: pass lists as parameters")
@@ -72,7 +76,7 @@ def check_syntax(canonical: str, tree: str, database: str) -> None:
 
 
 def _check_node(line: str, above: str, database: str) -> str:
-    """Returns the kind of node."""
+    """Check one line of the tree, and return the kind of its node."""
     found = _NODE.fullmatch(line)
     kind = found[2] if found else ""
     if not found or kind not in catalogue.NODES:
@@ -114,7 +118,7 @@ def _why_not(kind: str, line: str) -> str:
 
 
 def check_tables(tree: str, database: str) -> None:
-    """`tree`: EXPLAIN QUERY TREE. Every table that is read is one of the catalogue's."""
+    """Check that every table which is read is in the catalogue. `tree` is the EXPLAIN QUERY TREE of the statement."""
     for line in tree.split("\n"):
         words = line.strip()
         if words.startswith("TABLE id:"):

@@ -1,6 +1,6 @@
-"""`/clickhouse/`: ClickHouse's HTTP protocol, for Grafana, clickhouse-connect, clickhouse-go, curl.
+"""Serve `/clickhouse/`: ClickHouse's HTTP protocol, for Grafana, clickhouse-connect, clickhouse-go, curl.
 
-The password is an API key of runstream's; the user may be anything. What it reads is the key's teams' rows only.
+The password is an API key of runstream; the user may be anything. A query reads only rows of the key's teams.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NAMES = {
 
 
 class ClickHouseFront:
-    """An ASGI application."""
+    """Serves ClickHouse's HTTP protocol as an ASGI application."""
 
     def __init__(self, desk: Desk, runner: SqlRunner) -> None:
         self._desk = desk
@@ -65,7 +65,7 @@ class ClickHouseFront:
             await _refuse(send, error)
 
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
-        """Raises what is wrong before the answer has begun."""
+        """Answer one request; raise the error if something is wrong before the response has begun."""
         query = _query(scope["query_string"])
         key = bearer(headers.get("authorization"))
         if not key.secret:
@@ -83,7 +83,7 @@ class ClickHouseFront:
 
 
 def _opened(headers: Mapping[str, str], packed: bytes) -> tuple[dict[str, str], bytes]:
-    """The fields of a form, and what else the body is. Raises BadRequestError."""
+    """Return the fields of a form, and the rest of the body. Raise BadRequestError."""
     body = unpack(packed, headers.get("content-encoding", ""), MAX_BYTES)
     if headers.get("content-type", "").startswith("multipart/form-data"):
         return form_fields(headers["content-type"], body), b""
@@ -110,7 +110,7 @@ async def _send_on(send: Send, answer: RawAnswer, asked_format: str, only_head: 
 def _question(
     query: Mapping[str, str], headers: Mapping[str, str], body: bytes, teams: frozenset[str], database: str
 ) -> SqlQuestion:
-    """Raises BadRequestError."""
+    """Return the request as a query to run. Raise BadRequestError."""
     if query.get("compress") == "1" or query.get("decompress") == "1":
         raise BadRequestError(
             "ClickHouse's own compression is not served: let the client use gzip, zstd or lz4 of HTTP",
@@ -154,7 +154,7 @@ def _query(raw: bytes) -> dict[str, str]:
 
 
 async def _refuse(send: Send, error: Exception) -> None:
-    """As ClickHouse says it: a status, its number in a header, one line."""
+    """Send an error as ClickHouse does: a status, the error's code in a header, one line."""
     error = _in_their_words(error)
     assert isinstance(error, BadRequestError)
     headers = {

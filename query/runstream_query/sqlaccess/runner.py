@@ -1,4 +1,4 @@
-"""Runs people's SQL: written anew by the engine, judged, then run with the caller's rows and within the limits."""
+"""Run people's SQL: the engine rewrites it, it is judged, then run with the caller's rows and within the limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"[A-Za-z_]\w{0,63}")
 _PREFIX = re.compile(r"^(?:Code: \d+\. DB::Exception: )+")
 _TAIL = re.compile(r"(?:: In scope SELECT formatQuerySingleLine\(.*)?(?:\. )?\(\w+\)(?: \(version .*\))?$", re.DOTALL)
 _FAULTS = frozenset({49, 74, 75, 76, 84, 173, 1000, 1001, 1002})
-"""Of the server's own."""
+"""Error codes that are the server's own fault."""
 _PREPARING_S = "10"
 
 
@@ -31,13 +31,13 @@ _PREPARING_S = "10"
 class SqlQuestion:
     sql: str
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """By name; values as TSV escapes them, which is how ClickHouse takes them over HTTP."""
+    """Values by name, escaped as in TSV, which is how ClickHouse takes them over HTTP."""
     teams: frozenset[str] = frozenset()
-    """Whose rows."""
+    """The teams whose rows the query reads."""
     output_format: str = "TabSeparated"
-    """Unless the SQL ends with FORMAT."""
+    """The format of the answer, unless the SQL ends with FORMAT."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Chosen by the caller, checked already; they give way to the limits."""
+    """Settings chosen by the caller, checked already; the limits override them."""
     protocol: Mapping[str, str] = field(default_factory=dict)
     accept_encoding: str = "identity"
     seconds: float | None = None
@@ -45,7 +45,7 @@ class SqlQuestion:
 
 class SqlRunner:
     def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits, places: Places | None = None) -> None:
-        """`places`: None: a pool of its own, by the limits."""
+        """Run SQL in these places; None makes a pool of places by the limits."""
         self._clickhouse = clickhouse
         self._limits = limits
         self._places = places or Places(limits.shares, "sql")
@@ -53,8 +53,10 @@ class SqlRunner:
 
     @contextlib.asynccontextmanager
     async def run(self, principal: Principal, question: SqlQuestion) -> AsyncIterator[RawAnswer]:
-        """The answer, to be read within; to leave early ends the query. Raises InvalidQuestionError (SqlError where
-        the engine said it), TooExpensiveError, StorageError."""
+        """Give the answer, which must be read within the context; leaving it early ends the query.
+
+        Raise InvalidQuestionError (SqlError if the engine refused the statement), TooExpensiveError, StorageError.
+        """
         guard.check_text(question.sql)
         _check_parameters(question.parameters)
         async with self._places.of(principal.user, principal.default_team):
@@ -71,7 +73,7 @@ class SqlRunner:
                     yield answer
 
     async def _prepare(self, question: SqlQuestion) -> tuple[str, str, dict[str, str]]:
-        """The statement to run, the format that it names, and the settings to run it with."""
+        """Return the statement to run, the format that it names, and the settings to run it with."""
         row = json.loads(await self._ask(_statement(), {"sql": escaped(question.sql)}, {}, "JSONCompactEachRow"))
         written, output_format = guard.split_format(row[0])
         limits = self._limits.settings(question.seconds)
@@ -97,12 +99,12 @@ class SqlRunner:
 
 
 def escaped(value: str) -> str:
-    """A parameter's text as it travels: escaped as in TSV."""
+    """Return a parameter's text as it is sent: escaped as in TSV."""
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def words_of(message: str) -> str:
-    """The engine's message in one line, without number, name and version."""
+    """Return the engine's message in one line, without code, exception name and version."""
     return " ".join(_TAIL.sub("", _PREFIX.sub("", message.strip())).split())[:1000]
 
 

@@ -1,7 +1,8 @@
-"""Whose rows a query sees: a filter that the engine adds to every read of a table, also inside views and subqueries.
+"""Decide whose rows a query sees: the engine adds a filter to every read of a table, also inside views and subqueries.
 
-Every table of our database has one: by team where it has a column `project`, else one that nothing passes. So a table
-that a later migration adds without a thought shows nothing, and not everything. The one exception is named here.
+Every table of our database has such a filter: by team if the table has a column `project`, else one that no row passes.
+So a table that a later migration adds without thinking of teams shows nothing, rather than everything. `OF_THE_SERVERS`
+names the one exception.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ _BARRIER = {
     "query_plan_merge_filters": "0",
     "query_plan_optimize_prewhere": "0",
     "optimize_move_to_prewhere": "0",
-    # These remember what a condition found for one caller and use it for the next.
+    # These caches remember what a condition found for one caller and use it for the next.
     "use_query_condition_cache": "0",
     "use_query_cache": "0",
 }
 
 
 def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str]) -> dict[str, str]:
-    """Settings that show the rows of these teams only. `tables`: every table of the database, and whether it has a
-    column `project`. Raises InvalidNameError for a team that cannot be one."""
+    """Return settings that show only the rows of these teams. Raise InvalidNameError for an invalid name of a team.
+
+    `tables` names every table of the database, and says whether it has a column `project`.
+    """
     prefixes = [literal(f"{check_name('team', team)}/") for team in sorted(teams)]
     condition = " OR ".join(f"startsWith(project, {prefix})" for prefix in prefixes) or NOTHING
     filters = {
@@ -42,5 +45,5 @@ def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str])
 
 
 def literal(text: str) -> str:
-    """A string literal of ClickHouse's."""
+    """Return the text as a string literal of ClickHouse."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,3 +1,6 @@
-"""Sweeps: what a definition says (`definition.py`, `space.py`), how trials are drawn (`grid.py`, `chance.py`,
-`gaussian.py`, `tpe.py`), when they are stopped early (`hyperband.py`), what they came to (`results.py`), and how agents
-are served (`lanes.py`, `keeper.py`). The first three are pure: they know no database and no network."""
+"""Define, draw, judge and serve the trials of sweeps.
+
+`definition.py` and `space.py` read a definition; `grid.py`, `chance.py`, `gaussian.py` and `tpe.py` draw trials;
+`hyperband.py` stops them early; `results.py` reads their results; `lanes.py` and `keeper.py` serve agents. The modules
+that read definitions, draw and judge are pure: they know no database and no network.
+"""

@@ -1,4 +1,4 @@
-"""Serving agents: leases, heartbeats and ends, gathered by sweep; agents that wait are woken when something changed."""
+"""Serve agents: leases, heartbeats and ends are gathered by sweep; agents that wait are woken on a change."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from runstream_query.sweeps.lanes import Lane
 from runstream_query.sweeps.limits import MAX_WAITING
 
 _LOOK_AGAIN_S = 1.0
-"""Waiting agents look so often in any case: another server may have changed something."""
+"""A waiting agent looks again after so many seconds in any case: another server may have changed something."""
 _IDLE_LANES = 2000
 _PATIENCE_S = 0.05
-"""Before a search that found nothing is asked again."""
+"""How many seconds to wait before a search that found nothing is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Beats:
 
 
 class Agency:
-    """For the calls of agents whose rights were checked."""
+    """Serves the calls of agents whose permissions were checked."""
 
     def __init__(self, store: SweepStore, book: Book, metrics: Metrics) -> None:
         self._store = store
@@ -54,14 +54,14 @@ class Agency:
         self._waiting = 0
 
     async def register(self, sweep: str, call: Registration) -> AgentRow | None:
-        """None: there is no such sweep any more."""
+        """Register an agent; return None if there is no such sweep any more."""
         row: AgentRow | None = await self._lane(self._arrivals, sweep, self._register_all).ask(call)
         if row is not None:
             self._book.met(row)
         return row
 
     async def lease(self, sweep: str, ask: Ask, wait_s: float) -> Answer:
-        """Waits for trials up to `wait_s`, unless too many agents wait already."""
+        """Lease trials; wait for them up to `wait_s` seconds, unless too many agents wait already."""
         until_s = time.monotonic() + wait_s
         while True:
             changed = self._changed.setdefault(sweep, asyncio.Event())
@@ -84,7 +84,7 @@ class Agency:
         return answer
 
     async def end(self, sweep: str, end: End) -> Ended | None:
-        """None: there is no such trial."""
+        """End a trial; return None if there is no such trial."""
         (answer,) = await self._lane(self._others, sweep, self._others_all).ask(end)
         if answer is not None:
             self._metrics.counter("runstream_query_sweep_trials_ended_total", outcome=end.outcome.value).inc()
@@ -92,7 +92,7 @@ class Agency:
         return answer  # type: ignore[no-any-return]
 
     def wake(self, sweep: str) -> None:
-        """Agents that wait for the sweep look again."""
+        """Wake the agents that wait for the sweep, so that they look again."""
         changed = self._changed.pop(sweep, None)
         if changed is not None:
             changed.set()
@@ -125,7 +125,7 @@ class Agency:
         return await self._store.lease(sweep, asks, search)
 
     async def _others_all(self, sweep: str, calls: Sequence[Beats | End]) -> Sequence[Any]:
-        """Heartbeats first: no lease is to run out behind a row of ends."""
+        """Carry out heartbeats and ends, the heartbeats first: no lease may expire behind a row of ends."""
         beats = [call for call in calls if isinstance(call, Beats)]
         ends = [call for call in calls if isinstance(call, End)]
         beaten = iter(await self._store.beat(sweep, [(call.agent, call.beats) for call in beats]) if beats else ())

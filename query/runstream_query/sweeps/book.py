@@ -1,4 +1,4 @@
-"""Which sweep a call is about, whether the caller may, and what its definition means: read once a sweep."""
+"""Look up the sweep of a call, check the caller's permissions, and parse the definition, once a sweep."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from runstream_query.sweeps.search import make_model, make_search
 from runstream_query.sweeps.suggesting import Suggester, Thinker
 
 _ENTRIES = 512
-"""Sweeps remembered; others are read again."""
+"""How many sweeps are remembered; others are read again."""
 _AGENTS = 20_000
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What never changes of a sweep."""
+    """What never changes about a sweep."""
 
     sweep: str
     team: str
@@ -34,7 +34,7 @@ class Entry:
     definition: Definition
     goals: tuple[Goal, ...]
     search: Search | None
-    """None: `suggester`."""
+    """The search of a method that learns nothing; None if there is a `suggester`."""
     suggester: Suggester | None
 
     @property
@@ -43,8 +43,11 @@ class Entry:
 
 
 class Book:
-    """All methods raise UnknownNameError for a sweep that the caller cannot read, as for one that is not there, and
-    PermissionDeniedError where it may read but not write."""
+    """The sweeps and agents that calls are about.
+
+    All methods raise UnknownNameError for a sweep that the caller cannot read, as for one that does not exist, and
+    PermissionDeniedError if the caller may read but not write.
+    """
 
     def __init__(self, store: SweepStore, thinker: Thinker) -> None:
         self._store = store
@@ -55,7 +58,7 @@ class Book:
         self._unknown: Lane[str, AgentRow | None] = Lane(self._read_agents)
 
     async def row(self, principal: Principal, sweep: str, *, write: bool = False) -> SweepRow:
-        """The sweep as it is now."""
+        """Return the sweep as it is now."""
         row = await self._store.sweep(sweep)
         if row is None or not principal.can_read(row.team):
             raise unknown_sweep(sweep)
@@ -64,7 +67,10 @@ class Book:
         return row
 
     async def entry(self, sweep: str) -> Entry | None:
-        """None: there is no such sweep. Many who ask for one that is not remembered have it read once."""
+        """Return the entry of a sweep; None if there is no such sweep.
+
+        Many callers that ask at once for a sweep which is not remembered share one read.
+        """
         found = self._entries.get(sweep)
         if found is not None:
             self._entries.move_to_end(sweep)
@@ -75,7 +81,7 @@ class Book:
         return await asyncio.shield(self._making[sweep])
 
     async def of_sweep(self, principal: Principal, sweep: str) -> Entry:
-        """The sweep, when the caller may write."""
+        """Return the entry of the sweep, if the caller may write."""
         entry = await self.entry(sweep)
         if entry is None or not principal.can_read(entry.team):
             raise unknown_sweep(sweep)
@@ -83,7 +89,7 @@ class Book:
         return entry
 
     async def of_agent(self, principal: Principal, agent: str) -> Entry:
-        """The sweep that an agent works on, when the caller may write."""
+        """Return the entry of the sweep that an agent works on, if the caller may write."""
         sweep = self._agents.get(agent)
         if sweep is None:
             row = await self._unknown.ask(agent)
@@ -97,7 +103,7 @@ class Book:
         return entry
 
     def met(self, agent: AgentRow) -> str:
-        """Remember whose an agent is; returns its sweep."""
+        """Remember the agent's sweep, and return it."""
         self._agents[agent.id] = agent.sweep
         while len(self._agents) > _AGENTS:
             self._agents.popitem(last=False)

@@ -1,5 +1,8 @@
-"""Random search. The uniform number behind a parameter of a trial is a hash of (seed, trial, draw, parameter): the same
-on every machine, in every version, whatever came before, and independent of the other parameters."""
+"""Search at random.
+
+The uniform number behind a parameter of a trial is a hash of (seed, trial, draw, parameter). It is the same on every
+machine and in every version, whatever was drawn before, and independent of the other parameters.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from runstream_query.sweeps.space import Space
 
 
 def uniform(seed: int, number: int, draw: int, name: str) -> float:
-    """In [0, 1)."""
+    """Return a number in [0, 1)."""
     text = f"{seed}/{number}/{draw}/{name}".encode()
     return (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 11) * 2.0**-53
 
 
 def draws(space: Space, seed: int, number: int, most: int = MAX_DRAWS) -> Iterator[dict[str, Any]]:
-    """Configurations for a trial that fulfil the constraints: the first is the one, the others are its substitutes."""
+    """Yield configurations for a trial that fulfil the constraints: first the preferred one, then its substitutes."""
     for draw in range(most):
         chosen = space.assemble(
             lambda parameter, draw=draw: parameter.distribution.at(uniform(seed, number, draw, parameter.name))  # type: ignore[misc]
@@ -31,7 +34,10 @@ def draws(space: Space, seed: int, number: int, most: int = MAX_DRAWS) -> Iterat
 
 
 class Chance:
-    """No configuration comes again while others are left; then, as in W&B, there is no end of them."""
+    """Random search.
+
+    No configuration is repeated while others are left; after that, as in W&B, trials never end.
+    """
 
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space

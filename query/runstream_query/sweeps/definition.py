@@ -1,4 +1,4 @@
-"""A sweep's definition: W&B's configuration, and what runstream adds, read once and checked whole."""
+"""Read and check a sweep's definition: W&B's configuration, and what runstream adds."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Objective:
     maximize: bool = False
     target: float | None = None
     summary: str = ""
-    """One of SUMMARIES; empty: the run's summary value."""
+    """One of SUMMARIES; empty means the run's summary value."""
 
 
 @dataclass(frozen=True)
 class Hyperband:
-    """`brackets`: numbers of logs at which a trial must be among the best 1/eta; ascending."""
+    """`brackets` are numbers of logs at which a trial must be among the best 1/eta, in ascending order."""
 
     brackets: tuple[int, ...]
     eta: float
@@ -55,20 +55,20 @@ class Hyperband:
 
 @dataclass(frozen=True)
 class Budget:
-    """None: no limit."""
+    """The limits of a sweep as a whole; None means no limit."""
 
     wall_time_s: float | None = None
-    """Since the first lease."""
+    """Seconds since the first lease."""
     trial_time_s: float | None = None
-    """Sum over the trials."""
+    """The sum over the trials, in seconds."""
     cost: float | None = None
-    """Sum of what trials report."""
+    """The sum of the costs that the trials report."""
 
 
 @dataclass(frozen=True)
 class Definition:
     config: Mapping[str, Any]
-    """As it was given."""
+    """The configuration as it was given."""
     method: str
     space: Space
     objectives: tuple[Objective, ...]
@@ -86,7 +86,7 @@ class Definition:
 
 
 def parse(text: str) -> Definition:
-    """Of the JSON text. Raises DefinitionError."""
+    """Parse a definition from its JSON text. Raise DefinitionError."""
     try:
         config = json.loads(text, object_pairs_hook=_once)
         return read(config)
@@ -97,7 +97,7 @@ def parse(text: str) -> Definition:
 
 
 def read(config: Any) -> Definition:
-    """Raises DefinitionError."""
+    """Check a definition and return it parsed. Raise DefinitionError."""
     config = fields.mapping("the definition", config)
     method = _method(config)
     _check_keys(config)

@@ -1,4 +1,4 @@
-"""What one parameter may be: W&B's distributions, each as its quantile function.
+"""Describe what values one parameter may take: W&B's distributions, each as its quantile function.
 
 Everything is drawn by a number `u` in [0, 1): `at(u)` is the value below which the share `u` of all draws lies. So a
 random search needs uniform numbers only, and a model sees each parameter as its distribution sees it.
@@ -18,32 +18,37 @@ from typing import Any, Protocol
 
 
 class Distribution(Protocol):
-    """`count`: how many values there are, None where there is no end of them. `ordered`: nearby values are alike."""
+    """The values of a parameter and how likely they are.
+
+    `count` is the number of values, None for infinitely many. `ordered` means that nearby values are alike.
+    """
 
     @property
     def count(self) -> int | None: ...
     @property
     def ordered(self) -> bool: ...
     def at(self, u: float) -> Any:
-        """The value at the quantile `u`."""
+        """Return the value at the quantile `u`."""
 
     def value(self, index: int) -> Any:
-        """The value of this index of a grid, 0-based; only where there is a `count`."""
+        """Return the value of a grid at this index, from 0. Raise TypeError if `count` is None."""
 
     def unit(self, value: Any) -> float | None:
-        """The quantile of a value, as `at` would take it (of a discrete one the middle); clipped into [0, 1]. None
-        for what can be no value of it."""
+        """Return the quantile of a value, as `at` takes it, clipped into [0, 1].
+
+        For a discrete value it is the middle of its quantiles. It is None for what cannot be a value of the parameter.
+        """
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Some values, with probabilities or equally likely. One value is a constant."""
+    """Some values, equally likely or with probabilities. One value is a constant."""
 
     values: Sequence[Any]
     probabilities: Sequence[float] | None = None
     ordered: bool = False
     _edges: list[float] = field(init=False, repr=False, default_factory=list)
-    """Of the probabilities, added up."""
+    """The cumulative sums of the probabilities."""
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -80,7 +85,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Steps:
-    """first, first + step, ...: `count` equally likely values, exact in decimals: 0.003, not 0.0030000000000000005."""
+    """`count` equally likely values: first, first + step, ...
+
+    They are exact in decimals: 0.003, not 0.0030000000000000005.
+    """
 
     first: int | float
     step: int | float
@@ -89,7 +97,7 @@ class Steps:
 
     @classmethod
     def between(cls, low: int | float, high: int | float, step: int | float) -> Steps:
-        """From `low` to `high`, which is one of them where the steps meet it."""
+        """Return the steps from `low` to `high`; `high` is one of them if the steps meet it."""
         count = (Fraction(_exact(high)) - Fraction(_exact(low))) // Fraction(_exact(step)) + 1
         return cls(low, step, count)
 
@@ -110,14 +118,14 @@ class Steps:
 
 @dataclass(frozen=True)
 class Continuous:
-    """X where `law`(X) is uniform between `low` and `high`: uniform | log | inverse_log (log(1/X))."""
+    """X where `law`(X) is uniform between `low` and `high`; the law is uniform, log or inverse_log (log(1/X))."""
 
     law: str
     low: float
     high: float
-    """In the units of the law: of log the exponents."""
+    """The upper bound, like `low` in the units of the law: for log they are exponents of e."""
     clip: tuple[float, float] | None = None
-    """Bounds as values, where they were given so: rounding does not step over them."""
+    """The bounds as values, if they were given so: rounding does not exceed them."""
     count: None = None
     ordered: bool = True
 
@@ -152,7 +160,7 @@ class Continuous:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal, or the exponential of it."""
+    """A normal distribution; with `log` the exponential of one."""
 
     mu: float
     sigma: float
@@ -201,7 +209,10 @@ class Beta:
 
 @dataclass(frozen=True)
 class Quantised:
-    """round(X / q) * q, halves to the even: an integer where q is one."""
+    """A base distribution X rounded to multiples of q: round(X / q) * q, halves to the even multiple.
+
+    The values are integers if q is one.
+    """
 
     base: Continuous | Normal | Beta
     q: int | float
@@ -223,7 +234,7 @@ class Quantised:
 
     def unit(self, value: Any) -> float | None:
         if _is_number(value) and isinstance(self.base, Continuous) and self.base.law != "uniform":
-            value = max(value, self.base.bounds[0])  # 0 is a multiple of q, and has no logarithm
+            value = max(value, self.base.bounds[0])  # 0 is a multiple of q and has no logarithm
         return self.base.unit(value)
 
     def _multiple(self, x: float) -> int:
@@ -234,7 +245,7 @@ class Quantised:
 
 
 def _exact(number: int | float) -> Decimal:
-    """The decimal that a person wrote: of 0.1 that, not the double nearest to it."""
+    """Return the decimal that a person wrote: 0.1 for 0.1, not the double nearest to it."""
     return Decimal(repr(number))
 
 

@@ -1,4 +1,4 @@
-"""Configurations for the next trials, as the control database takes them."""
+"""Prepare configurations of new trials for the control database."""
 
 from __future__ import annotations
 

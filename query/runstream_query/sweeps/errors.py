@@ -1,4 +1,4 @@
-"""What is wrong with a sweep's definition, and where."""
+"""Report what is wrong with a sweep's definition, and where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runstream_query.errors import InvalidQuestionError
 
 
 class DefinitionError(InvalidQuestionError):
-    """`path` names the place in the definition, such as `parameters.lr.min`; the message says what to do."""
+    """A definition is wrong: `path` names the place in it, such as `parameters.lr.min`; the message says what to do."""
 
     def __init__(self, path: str, words: str) -> None:
         # JSON may hold half a surrogate pair, which no message could be sent with.

@@ -1,9 +1,11 @@
-"""The language of `when:` and `constraints:`: Python's syntax of comparisons and arithmetic, read into a tree and
-evaluated by walking it. Nothing is ever compiled or called but the functions below.
+"""Parse and evaluate the expressions of `when:` and `constraints:`.
 
-Names are parameters, dotted where they are nested (`optimizer.name`); `params['learning-rate']` names those that Python
-could not. Strings and truth values can only be compared. A power is computed in floating point, so that no number grows
-beyond it.
+They have Python's syntax of comparisons and arithmetic, which is read into a tree and evaluated by walking it. Nothing
+is ever compiled, and nothing is called but the functions below.
+
+Names are parameters, dotted if they are nested (`optimizer.name`); `params['learning-rate']` names those that are no
+Python names. Strings and truth values can only be compared. A power is computed in floating point, so that no number
+grows beyond a double.
 """
 
 from __future__ import annotations
@@ -53,27 +55,27 @@ _HELP = "use comparisons, and, or, not, in, arithmetic, " + ", ".join(_FUNCTIONS
 
 
 class EvaluationError(Exception):
-    """The expression has no value for these parameters: text where a number was expected, a division by zero, ..."""
+    """The expression has no value for these parameters: it has text in place of a number, divides by zero, ..."""
 
 
 @dataclass(frozen=True)
 class Expression:
     text: str
     names: frozenset[str]
-    """Of the parameters that it depends on."""
+    """Names of the parameters that it depends on."""
     _tree: ast.expr
     nodes: int
-    """Of its syntax: what an evaluation costs, some 0.5 microseconds each."""
+    """How many nodes its syntax tree has: an evaluation costs some 0.5 microseconds a node."""
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Its truth; `values` has every name. What has no value is false."""
+        """Return whether the expression is true; `values` has every name. An expression without a value is false."""
         try:
             return bool(_value(self._tree, values))
         except EvaluationError:
             return False
 
     def explain(self, values: Mapping[str, Any]) -> str:
-        """Why it has no value; empty where it has one."""
+        """Return why the expression has no value; empty if it has one."""
         try:
             _value(self._tree, values)
         except EvaluationError as error:
@@ -82,7 +84,7 @@ class Expression:
 
 
 def parse(path: str, text: Any) -> Expression:
-    """Raises DefinitionError."""
+    """Parse an expression. Raise DefinitionError."""
     if not isinstance(text, str) or not text.strip():
         refuse(path, f"is {text!r}: give an expression such as \"optimizer == 'sgd' and lr < 0.1\"")
     if len(text) > MAX_EXPRESSION:
@@ -128,7 +130,7 @@ def _check(path: str, node: ast.expr, names: set[str]) -> None:
 
 
 def _name(node: ast.expr) -> str | None:
-    """The parameter that a node names."""
+    """Return the name of the parameter that a node refers to; None for other nodes."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

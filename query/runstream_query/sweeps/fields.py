@@ -1,4 +1,4 @@
-"""Reading a definition's fields: each reader returns what it checked, or raises DefinitionError with path and fix."""
+"""Read a definition's fields: each reader returns the value it checked, or raises DefinitionError with path and fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runstream_query.sweeps.limits import MAX_INTEGER
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
-"""NUL, which PostgreSQL does not take, and halves of surrogate pairs, which are no UTF-8."""
+"""NUL, which PostgreSQL does not take, and halves of surrogate pairs, which UTF-8 cannot encode."""
 _TEXT_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -37,7 +37,7 @@ def only(path: str, value: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def number(path: str, value: Any) -> int | float:
-    """Finite. An integer stays one."""
+    """Return a finite number; an integer stays one. Raise DefinitionError."""
     if isinstance(value, str) and _TEXT_NUMBER.fullmatch(value.strip()):
         plain = float(value)
         hint = (
@@ -54,7 +54,10 @@ def number(path: str, value: Any) -> int | float:
 
 
 def integer(path: str, value: Any, minimum: int, maximum: int = MAX_INTEGER) -> int:
-    """A float without a fraction is taken as well: JSON knows no difference."""
+    """Return an integer; a float without a fraction is accepted too, since JSON makes no difference.
+
+    Raise DefinitionError.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
@@ -95,7 +98,7 @@ def truth(path: str, value: Any) -> bool:
 
 
 def duration_s(path: str, value: Any) -> float:
-    """Seconds: a number of them, or a text such as 90m, 12h, 2d."""
+    """Return seconds, from a number or a text such as 90m, 12h, 2d. Raise DefinitionError."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)
         if match is None:

@@ -1,11 +1,11 @@
-"""Bayesian search by a Gaussian process: Matern 5/2, expected improvement, trials under way imputed.
+"""Search by a Gaussian process: Matern 5/2, expected improvement, pending trials imputed.
 
 The process (scikit-learn's) lives in the unit cube of the parameters' quantiles. Trials under way count as results with
 the value that the model expects of them, so that agents that ask at once are sent to different places.
 
-Deterministic given the seed, the trial's number, and the order of results: the kernel's hyperparameters are those
-fitted to the first m results, m from a fixed schedule, from a fixed start. So what is remembered between suggestions
-can be lost and made again without changing any.
+The search is deterministic given the seed, the trial's number, and the order of results. The kernel's hyperparameters
+are those fitted to the first m results from a fixed start, with m from a fixed schedule. So what is remembered between
+suggestions can be lost and computed again without changing any suggestion.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ Matrix = NDArray[np.float64]
 _CANDIDATES = 1000
 _NEIGHBOURS = 250
 _ROUNDS = ((0.1, 4), (0.03, 2), (0.01, 2))
-"""Radius in the unit cube, and how many of the best so far are searched around."""
+"""Per round: the radius in the unit cube, and around how many of the best places so far to search."""
 _SPREAD = 5.0
-"""Results this many spreads (median to best) on the bad side of the median count as being there: a loss that exploded
-tells that it exploded, and must not flatten all others."""
+"""How far a bad result may lie beyond the median, in spreads (a spread is the distance from the median to the best).
+
+Results further away count as being there: a loss that exploded shows that it exploded, and must not flatten all others.
+"""
 _ITERATIONS = 40
 
 
 class Gaussian:
-    """One sweep's model; not for several threads at once."""
+    """The model of one sweep. Only one thread at a time may use it."""
 
     def __init__(self, space: Space, seed: int, maximize: bool) -> None:
         self._space = space
@@ -42,15 +44,15 @@ class Gaussian:
         self._sign = -1.0 if maximize else 1.0
         self._free = [parameter for parameter in space.parameters if parameter.free]
         self._fits: dict[int, Matrix] = {}
-        """Hyperparameters by the number of results that they were fitted to."""
+        """The hyperparameters by the number of results that they were fitted to."""
 
     @property
     def starts_with(self) -> int:
-        """Results before which trials are drawn at random."""
+        """How many results there must be; before that, trials are drawn at random."""
         return max(5, min(2 * len(self._free), 20))
 
     def suggest(self, number: int, history: History) -> dict[str, Any] | None:
-        """None: nothing feasible was found."""
+        """Return the configuration for a trial; None if no feasible one was found."""
         results = [result for result in history.results if self._is_of_here(result.chosen)]
         usable = sum(result.usable for result in results)
         pending = [chosen for chosen in history.pending if self._is_of_here(chosen)][-PENDING_TRIALS:]
@@ -138,7 +140,10 @@ class Gaussian:
         return self._space.assemble(lambda parameter: parameter.distribution.at(units.get(parameter.name, 0.0)))
 
     def _features(self, units: Matrix) -> Matrix:
-        """What the kernel measures distances in: discrete values at their middle, categories one-hot."""
+        """Return the features between which the kernel measures distances.
+
+        Discrete values are taken at their middle, categories are one-hot.
+        """
         columns: list[Matrix] = []
         for index, parameter in enumerate(self._free):
             law, u = parameter.distribution, units[:, index]
@@ -173,7 +178,7 @@ class _Model:
         mean, deviation = self._process.predict(points, return_std=True)
         deviation = np.maximum(deviation, 1e-9)
         z = np.clip((self.best - mean) / deviation, -1e3, 1e3)
-        # log(phi(z) + z Phi(z)), exact far out on both sides
+        # log(phi(z) + z Phi(z)), accurate far out on both sides
         density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
         ratio = np.sqrt(np.pi / 2) * erfcx(-np.minimum(z, 5.0) / np.sqrt(2))
         low = density + np.log1p(np.maximum(np.minimum(z, 5.0) * ratio, -1 + 1e-12))
@@ -181,7 +186,10 @@ class _Model:
 
 
 def scheduled(results: int) -> int:
-    """The largest number of the schedule 5, 7, 9, ..., from 12 on a fifth more each, that is not above `results`."""
+    """Return the largest number of the schedule that is not above `results`.
+
+    The schedule is 5, 7, 9, ...; from 12 on each number is a fifth larger than the one before.
+    """
     size = 5
     while (larger := max(size + 2, size * 6 // 5)) <= results:
         size = larger
@@ -189,7 +197,7 @@ def scheduled(results: int) -> int:
 
 
 def thinned(results: Sequence[Result], sign: float) -> list[Result]:
-    """At most MODEL_TRIALS results, in their order: the best half of them, and the newest of the others."""
+    """Return at most MODEL_TRIALS results in their order: the best make half of them, the newest others the rest."""
     if len(results) <= MODEL_TRIALS:
         return list(results)
     rank = np.argsort(scores(results, sign), kind="stable")
@@ -202,7 +210,10 @@ def thinned(results: Sequence[Result], sign: float) -> list[Result]:
 
 
 def scores(results: Sequence[Result], sign: float) -> Matrix:
-    """To be minimised: mean 0, deviation 1. What failed, or is not finite, is as bad as the worst."""
+    """Return the values to minimise, with mean 0 and deviation 1.
+
+    A failed trial, or a value that is not finite, is as bad as the worst.
+    """
     values = np.array([sign * result.values[0] if result.usable else np.nan for result in results], float)
     finite = values[np.isfinite(values)]
     middle, best = float(np.median(finite)), float(finite.min())
@@ -226,7 +237,7 @@ def _process(dimensions: int, theta: Matrix | None = None) -> Any:
 
 
 def fitted(points: Matrix, values: Matrix) -> Matrix:
-    """The hyperparameters of the largest marginal likelihood, found from a fixed start in bounded time."""
+    """Return the hyperparameters of the largest marginal likelihood, found from a fixed start in bounded time."""
     from scipy.optimize import minimize
 
     process = _process(points.shape[1])

@@ -1,8 +1,8 @@
-"""Grid search: every combination once, in the definition's order, the last parameter changing fastest.
+"""Search a grid: every combination once, in the definition's order, the last parameter changing fastest.
 
-A combination is a number: digits in mixed radix, one a parameter. So a grid of a billion points is a counter, and to
-resume it is to know the counter. An inactive parameter stays at its first value, so that each configuration comes once.
-What cannot be is jumped over in whole blocks: all numbers that share the digits which decide it.
+A combination is a number in mixed radix, with one digit a parameter. So a grid of a billion points is a counter, and a
+sweep is resumed from the counter alone. An inactive parameter stays at its first value, so that each configuration
+comes once. Impossible combinations are skipped in whole blocks: all numbers that share the digits which decide it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runstream_query.sweeps.space import Space, is_active
 
 
 class Grid:
-    """`space`: one whose parameters all have a count."""
+    """The grid of a space; each parameter of the space must have a count."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -26,7 +26,7 @@ class Grid:
         for index in range(len(self._counts) - 2, -1, -1):
             self._strides[index] = self._strides[index + 1] * self._counts[index + 1]
         self.limit = self._strides[0] * self._counts[0]
-        """Points, conditions and constraints left aside."""
+        """The number of points, before conditions and constraints."""
         places = {parameter.name: index for index, parameter in enumerate(space.parameters)}
         self._blocks = [
             (constraint, self._strides[max(places[name] for name in constraint.names)])
@@ -45,7 +45,7 @@ class Grid:
         return Drawn(found, place, place >= self.limit)
 
     def look(self, place: int) -> tuple[dict[str, Any] | None, int]:
-        """The configuration of a number, None where it is none; and the next number that may be one."""
+        """Return the configuration of a number, None if it stands for none; and the next number to look at."""
         chosen: dict[str, Any] = {}
         for parameter, stride, count in zip(self._space.parameters, self._strides, self._counts, strict=True):
             digit = place // stride % count
@@ -59,7 +59,7 @@ class Grid:
         return chosen, place + 1
 
     def size(self) -> tuple[int, bool]:
-        """Points, and whether that is only the most that there can be: where it would take long to count."""
+        """Return the number of points, and whether it is only an upper bound, since counting would take too long."""
         if not self._blocks and not self._space.conditional:
             return self.limit, False
         place, points = 0, 0

@@ -1,4 +1,4 @@
-"""What a model learns from."""
+"""Hold what a model learns from: results, and trials under way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A trial that ended. `values`: one an objective, in their order; none where it failed or never logged them."""
+    """A trial that ended.
+
+    `values` has one value an objective, in their order; it is empty if the trial failed or never logged them.
+    """
 
     chosen: Mapping[str, Any]
     values: tuple[float, ...] = ()
@@ -22,7 +25,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`results` in the order in which they became known; `pending`: configurations of trials under way, by number."""
+    """What is known of a sweep's trials.
+
+    `results` are in the order in which they became known; `pending` are configurations of trials under way, by number.
+    """
 
     results: Sequence[Result]
     pending: Sequence[Mapping[str, Any]] = ()

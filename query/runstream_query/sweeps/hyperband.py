@@ -1,9 +1,9 @@
-"""Early stopping: a trial goes on past a bracket only among the best 1/eta of those that reached it.
+"""Stop trials early: a trial goes on past a bracket only if it is among the best 1/eta of those that reached it.
 
 A bracket is a number of logs of the metric, whatever their steps. As in W&B, a running trial is judged at the highest
 bracket that it reached, against all trials that reached that bracket, and again when more of them arrive (asynchronous
-successive halving). With n of them the value of rank int(n / eta) + 1 is the last good enough. The trial is judged by
-its best value so far; with `strict` by its value at the bracket.
+successive halving). Of n such trials, the value of rank int(n / eta) + 1 is the last that is good enough. The trial is
+judged by its best value so far; with `strict` by its value at the bracket.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from runstream_query.sweeps.definition import Hyperband
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a trial logged of the metric, finite values only. `low`, `high`: over all of them."""
+    """What a trial logged of the metric: finite values only. `low` and `high` are the extremes of all of them."""
 
     logs: int
     at: tuple[float | None, ...]
-    """Its value at each of the first brackets; None: not reached. May end early."""
+    """Its value at each of the first brackets; None for one that it did not reach. The tuple may be shorter."""
     low: float
     high: float
 
 
 def threshold(values: Iterable[float], eta: float, maximize: bool) -> float:
-    """The last value that is good enough, of at least one."""
+    """Return the last value that is good enough. `values` must not be empty."""
     ranked = sorted(values, reverse=maximize)
     return ranked[min(int(len(ranked) / eta), len(ranked) - 1)]
 
 
 def hopeless(rule: Hyperband, maximize: bool, trials: Mapping[int, Progress], running: Iterable[int]) -> dict[int, str]:
-    """Running trials that must stop, each with the reason."""
+    """Return the running trials that must stop, each with the reason."""
     stop: dict[int, str] = {}
     limits: dict[int, tuple[float, int]] = {}
     for number in running:
@@ -55,7 +55,7 @@ def hopeless(rule: Hyperband, maximize: bool, trials: Mapping[int, Progress], ru
 
 
 def _highest(rule: Hyperband, progress: Progress) -> int | None:
-    """Index of the highest bracket reached."""
+    """Return the index of the highest bracket reached; None if there is none."""
     reached = [index for index, logs in enumerate(rule.brackets) if logs <= progress.logs]
     return reached[-1] if reached else None
 

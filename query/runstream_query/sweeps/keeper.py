@@ -1,6 +1,6 @@
-"""What nobody asks for: leases run out, runs' results come in, hopeless trials are told to stop.
+"""Do what no call asks for: let leases expire, collect the results of runs, tell hopeless trials to stop.
 
-Each query service does it; what two of them do at once does no harm, for the database decides.
+Each query service does it. It does no harm if two of them do the same at once, since the database decides.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ LOG = structlog.get_logger()
 _EVERY_S = 1.0
 _JUDGE_EVERY_S = 2.0
 _AWAITED = 1000
-"""Trials whose results are looked for at a time, those that ended first before others."""
+"""How many trials are checked for results at a time; those that ended first come first."""
 _SLOWEST_S = 10.0
-"""Between looks at a trial whose run does not end."""
+"""The longest pause between two looks at a trial whose run does not end, in seconds."""
 _REMEMBERED = 100_000
 _BRACKETS = 32
-"""Of an endless schedule: eta^32 logs are never reached."""
+"""How many brackets of an endless schedule are used: eta^32 logs are never reached."""
 
 
 class Keeper:
@@ -45,7 +45,7 @@ class Keeper:
         metrics: Metrics,
         wake: Callable[[str], None],
     ) -> None:
-        """`wake`: a sweep has changed, agents that wait for it may look again."""
+        """Keep sweeps going. `wake` is called when a sweep has changed, so that agents that wait for it look again."""
         self._store = store
         self._storage = storage
         self._lookup = lookup
@@ -53,9 +53,9 @@ class Keeper:
         self._metrics = metrics
         self._wake = wake
         self._looked: dict[tuple[str, int], tuple[float, float]] = {}
-        """When to look again at an awaited trial (monotonic), and after which pause."""
+        """When to look again at an awaited trial (monotonic), and after which pause, in seconds."""
         self._ended: dict[tuple[str, int], Progress] = {}
-        """Of trials that ended: it does not change any more."""
+        """The progress of trials that ended, which does not change any more."""
         self._judged_s = 0.0
 
     async def run(self) -> None:
@@ -69,7 +69,7 @@ class Keeper:
             await asyncio.sleep(_EVERY_S)
 
     async def turn(self) -> None:
-        """Once. Raises StorageError, ControlError."""
+        """Tend all sweeps once. Raise StorageError, ControlError."""
         for sweep in await self._store.to_tend():
             await self._store.tend(sweep)
             self._wake(sweep)
@@ -123,7 +123,7 @@ class Keeper:
             self._metrics.counter("runstream_query_sweep_trials_pruned_total").inc(told)
 
     async def _progress(self, entry: Entry, trials: Sequence[TrialRow]) -> dict[int, Progress]:
-        """Of all trials; those that ended are read once."""
+        """Return the progress of all trials; that of ended ones is read once."""
         rule, objective = entry.definition.hyperband, entry.definition.objectives[0]
         assert rule is not None
         brackets = rule.brackets[:_BRACKETS]

@@ -1,4 +1,4 @@
-"""Calls that come at the same time, carried out together: one transaction, and one fsync, for all that wait."""
+"""Carry out calls together that come at the same time: one transaction, and one fsync, serves all that wait."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from typing import Generic, TypeVar
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 MOST = 256
-"""Calls in one transaction. Measured with 200 agents: 1.3 times the leases of groups of 64, 1.7 times those of 32."""
+"""How many calls one transaction takes.
+
+Measured with 200 agents: 1.3 times the leases of groups of 64, and 1.7 times those of groups of 32.
+"""
 
 _ALONE_S, _LULL_S, _PATIENCE_S = 0.001, 0.004, 0.06
-"""How long nobody new must come: after one, after several; and how long anybody waits for others. Measured with bursts
-of 200, which are heard within some 40 ms: where the first few go ahead, the others wait for two transactions, and for
-the interpreter that these share with hearing them: p99 a fifth longer."""
+"""How many seconds must pass without a new call: after one call, after several; and how long a call waits for others.
+
+Measured with bursts of 200, which are received within some 40 ms: if the first few go ahead, the others wait for two
+transactions, and for the interpreter that the transactions share with receiving calls; then p99 is a fifth longer.
+"""
 
 
 class Lane(Generic[Asked, Given]):
-    """Calls wait while a transaction is under way; then all of them make the next.
+    """Calls wait while a transaction is under way; then the next transaction takes all of them.
 
-    What a caller asked is carried out although the caller goes away, unless it went before its turn.
+    A call is carried out although its caller goes away, unless the caller went before the call's turn.
     """
 
     def __init__(self, carry_out: Callable[[Sequence[Asked]], Awaitable[Sequence[Given]]]) -> None:
-        """`carry_out`: an answer for each, in their order."""
+        """Take `carry_out`, which returns an answer for each call, in their order."""
         self._carry_out = carry_out
         self._waiting: deque[tuple[Asked, asyncio.Future[Given]]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -61,8 +66,11 @@ class Lane(Generic[Asked, Given]):
                     future.set_result(answer)
 
     async def _gather(self) -> None:
-        """Until nobody new comes: of two hundred who ask at the same moment, the last is heard tens of milliseconds
-        after the first, and transactions for the first few would keep the interpreter from hearing the others."""
+        """Wait until no new call comes.
+
+        Of two hundred calls at the same moment, the last is received tens of milliseconds after the first, and
+        transactions for the first few would keep the interpreter from receiving the others.
+        """
         loop = asyncio.get_running_loop()
         until_s, seen = loop.time() + _PATIENCE_S, 0
         while seen < len(self._waiting) < MOST and loop.time() < until_s:

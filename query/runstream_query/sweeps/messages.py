@@ -1,4 +1,4 @@
-"""Rows of the control database into messages."""
+"""Turn rows of the control database into protobuf messages."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ OUTCOMES = {
 }
 _LARGEST = (1 << 63) - 1
 HEARTBEATS = 3
-"""In the life of a lease."""
+"""Heartbeats in the life of a lease."""
 
 
 def sweep_message(row: SweepRow, definition: Definition, *, whole: bool = True) -> pb.Sweep:
-    """`whole`: with the definition."""
+    """Return the message of a sweep; `whole` includes the definition."""
     size, is_limit = _size(row)
     message = pb.Sweep(
         id=row.id,
@@ -105,7 +105,7 @@ def _size(row: SweepRow) -> tuple[int, bool]:
 
 
 def in_force(row: SweepRow, definition: Definition) -> dict[str, Any]:
-    """The configuration with what was changed since."""
+    """Return the configuration in force: as given, with the changes since."""
     config = dict(definition.config)
     changed: dict[str, Any] = {"name": row.name, "description": row.description, "retries": row.retries}
     changed |= {"run_cap": row.run_cap, "max_parallel": row.max_parallel}
@@ -177,7 +177,7 @@ def lease_message(answer: Answer, retry_after_s: float) -> pb.LeaseTrialsRespons
 
 
 def said(answer: Answer) -> dict[str, Any]:
-    """What an agent is to do: the fields verdict, cause, reason that several responses have."""
+    """Return what an agent must do: the fields verdict, cause and reason, which several responses have."""
     fields: dict[str, Any] = {"verdict": VERDICTS[answer.verdict], "reason": answer.reason}
     return {**fields, "cause": CAUSES[answer.cause]} if answer.cause is not None else fields
 

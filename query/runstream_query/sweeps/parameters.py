@@ -1,4 +1,4 @@
-"""One parameter of a definition: which distribution it means, W&B's rules, with errors that say what to do."""
+"""Read one parameter of a definition as a distribution, by W&B's rules, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from runstream_query.sweeps.expressions import Expression
 from runstream_query.sweeps.limits import MAX_STEPS, MAX_VALUES
 
 _LARGEST_EXPONENT = 700.0
-"""exp() of more is no double."""
+"""exp() of a larger number is no double."""
 Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Parameter:
     name: str
-    """Flat: `optimizer.lr` where it is nested."""
+    """The flat name: `optimizer.lr` if it is nested."""
     keys: tuple[str, ...]
     """Its place in a trial's configuration."""
     path: str
@@ -33,12 +33,12 @@ class Parameter:
 
     @property
     def free(self) -> bool:
-        """Whether there is anything to search."""
+        """Whether it has more than one value to search."""
         return self.distribution.count != 1
 
 
 def read(path: str, config: Config) -> Distribution:
-    """Raises DefinitionError."""
+    """Read the distribution of a parameter. Raise DefinitionError."""
     kind = config.get("distribution")
     if kind is None:
         kind = _default(path, config)
@@ -56,7 +56,10 @@ def read(path: str, config: Config) -> Distribution:
 
 
 def _check_values(path: str, law: Distribution) -> None:
-    """Numbers that no double can hold would come up only in some trial."""
+    """Raise DefinitionError for numbers that no double can hold.
+
+    Without this check they would come up only in some later trial.
+    """
     if isinstance(law, Choice):
         return
     try:
@@ -207,7 +210,10 @@ def _quantised(reader: Callable[[str, Config], Any]) -> Callable[[str, Config], 
 
 
 def _plain(path: str, value: Any) -> Any:
-    """A value that JSON can say. NaN and infinities cannot be said, and nothing could be compared with NaN."""
+    """Return a value that JSON can hold. Raise DefinitionError for NaN and infinities.
+
+    JSON has no form for them, and nothing could be compared with NaN.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         refuse(path, f"is {value}: a configuration holds finite numbers; write it as text")
     for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():

@@ -1,4 +1,4 @@
-"""What trials came to: the values of their runs' metrics, read from ClickHouse when a run has ended."""
+"""Read the results of trials: the values of their runs' metrics, from ClickHouse when a run has ended."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from runstream_query.storage import Storage
 from runstream_query.sweeps.definition import SUMMARIES, Objective
 
 UNKNOWN_AFTER_US = 60_000_000
-"""A trial ended so long ago, and no run of its is known: the program did not call init(), or has not sent it yet."""
+"""How long ago a trial ended if no run of it is taken to exist, in microseconds.
+
+The program did not call init(), or has not sent it yet.
+"""
 UNFINISHED_AFTER_US = 120_000_000
-"""A trial ended so long ago, and its run did not: what is there counts."""
+"""How long ago a trial ended if its run is no longer waited for, in microseconds: the values that are there count."""
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _METRICS = 1000
 
@@ -25,8 +28,10 @@ _METRICS = 1000
 async def read(
     storage: Storage, lookup: Lookup, project: str, objectives: Sequence[Objective], trials: Sequence[TrialRow]
 ) -> dict[int, Sequence[float] | str]:
-    """Values by trial, one an objective; a text says why there are none. Trials whose run is not complete yet are left
-    out: ask again. Raises StorageError."""
+    """Return by trial its values, one an objective, or a text that says why there are none. Raise StorageError.
+
+    Trials whose run is not complete yet are left out: ask again later.
+    """
     runs = sorted({trial.run for trial in trials})
     states = {row["run"]: row["state"] for row in await lookup.run_rows(project, runs=runs, limit=len(runs))}
     ready = [trial for trial in trials if _is_ready(trial, states.get(trial.run))]
@@ -56,7 +61,7 @@ def _is_ready(trial: TrialRow, state: str | None) -> bool:
 async def _summaries(
     storage: Storage, project: str, objectives: Sequence[Objective], runs: list[str]
 ) -> dict[str, dict[int, float]]:
-    """Run -> index of the objective -> value."""
+    """Return by run, and by index of the objective, its value."""
     fields: dict[str, dict[str, dict[str, Any]]] = {run: {"summary": {}, "definition": {}} for run in runs}
     for row in await storage.rows("run_fields", project=project, runs=runs, sections=["summary", "definition"]):
         fields[row["run"]][row["section"]][row["key"]] = text.parsed(row["value"])
@@ -90,7 +95,10 @@ async def _summaries(
 def _kind(
     objective: Objective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, Any]
 ) -> tuple[str, str]:
-    """The metric behind an objective, and which value of it: the objective's own word, else the run's definition."""
+    """Return the metric behind an objective, and which of its values counts.
+
+    The objective's own summary decides, else the run's definition of the metric.
+    """
     metric, suffix = objective.metric, ""
     if (run, metric) not in last:
         base, kind = _split(metric)
@@ -115,20 +123,20 @@ def _value(
         return None
     if kind == "last":
         return last[run, metric]
-    if (run, metric) not in whole:  # never finite
+    if (run, metric) not in whole:  # it was never finite
         return math.nan
     column = {"min": "low", "max": "high", "mean": "mean", "first": "first"}.get(kind)
     return float(whole[run, metric][column or ("high" if objective.maximize else "low")])
 
 
 def _split(name: str) -> tuple[str, str]:
-    """`loss.min` -> ("loss", "min"); ("loss", "") where there is no such end."""
+    """Split `loss.min` into ("loss", "min"); return ("loss", "") if the name has no such end."""
     base, _, end = name.rpartition(".")
     return (base, end) if base and end in SUMMARIES else (name, "")
 
 
 def _number(value: Any) -> float | None:
-    """A summary that the program set."""
+    """Return a summary value that the program set, as a number; None if it is none."""
     if isinstance(value, str):
         return _NUMBERS.get(value)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

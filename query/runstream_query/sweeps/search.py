@@ -1,4 +1,4 @@
-"""Which search a definition means."""
+"""Choose the search that a definition asks for."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from runstream_query.sweeps.tpe import Tpe
 
 
 class Model(Protocol):
-    """A search that learns: it takes time, so it is asked before the transaction that hands its trials out."""
+    """A search that learns. It takes time, so it is asked before the transaction that hands out its trials."""
 
     def suggest(self, number: int, history: History) -> dict[str, Any] | None: ...
 
 
 class Prepared:
-    """Suggestions of a model, for the trial numbers that they were made for."""
+    """Suggestions of a model for certain trial numbers."""
 
     def __init__(self, space: Space, suggestions: Mapping[int, Mapping[str, Any]]) -> None:
         self._proposals = {number: proposal(space, chosen) for number, chosen in suggestions.items()}
 
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:
-        """Fewer than asked for, or none, where another server was faster: prepare again."""
+        """Return fewer proposals than `count`, or none, if another server was faster; then prepare again."""
         wanted = range(number, number + count)
         found = []
         for trial in wanted:
@@ -43,7 +43,10 @@ class Prepared:
 
 
 def uses_gaussian(definition: Definition) -> bool:
-    """A Gaussian process measures distances: it suits numbers, one objective, no conditions. TPE does the rest."""
+    """Return whether a Gaussian process suits the definition; otherwise TPE searches.
+
+    A Gaussian process measures distances: it suits numbers, one objective and no conditions.
+    """
     free = [parameter for parameter in definition.space.parameters if parameter.free]
     unordered = [p for p in free if isinstance(p.distribution, Choice) and not p.distribution.ordered]
     columns = sum(p.distribution.count or 1 for p in unordered)
@@ -57,7 +60,7 @@ def uses_gaussian(definition: Definition) -> bool:
 
 
 def make_search(definition: Definition, seed: int) -> Search | None:
-    """Of a method that learns nothing; None: `make_model`."""
+    """Return the search of a method that learns nothing; None for one that learns (`make_model`)."""
     if definition.method == "grid":
         return Grid(definition.space)
     return Chance(definition.space, seed) if definition.method == "random" else None
@@ -70,7 +73,10 @@ def make_model(definition: Definition, seed: int) -> Model:
 
 
 def check_feasible(definition: Definition) -> None:
-    """Raises DefinitionError where the constraints leave nothing, as far as one can see in half a second."""
+    """Raise DefinitionError if no configuration is found that fulfils the constraints.
+
+    It looks for MAX_DRAWING_S in a grid, else at MAX_DRAWS random draws. One may exist that it does not find.
+    """
     if not definition.space.constraints:
         return
     if definition.method == "grid":
@@ -82,7 +88,7 @@ def check_feasible(definition: Definition) -> None:
 
 
 def notes(definition: Definition) -> list[str]:
-    """Remarks for a human."""
+    """Return remarks for the user."""
     remarks = list(definition.notes)
     if definition.method == "bayes" and not uses_gaussian(definition):
         remarks.append(

@@ -1,7 +1,7 @@
-"""All parameters of a sweep together: their order, conditions and constraints, and how a configuration is made of them.
+"""Put all parameters of a sweep together: their order, conditions and constraints, and how a configuration is made.
 
-A configuration is flat here, `{"optimizer.name": "sgd", "lr": 0.1}`, of the active parameters only; `nest` makes of it
-what the training program gets.
+A configuration is flat here, `{"optimizer.name": "sgd", "lr": 0.1}`, and has the active parameters only; `nest` makes
+of it what the training program gets.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from runstream_query.sweeps.limits import MAX_CONSTRAINTS, MAX_NESTING, MAX_NODE
 from runstream_query.sweeps.parameters import Parameter
 
 _NAME = re.compile(r"(?=.{1,128}\Z)(?:\+\+?|~)?[A-Za-z_][A-Za-z0-9_.@/:\[\]-]*")
-"""Also Hydra's overrides: `+experiment`, `model/encoder`, `optimizer@model.opt`, `layers[0]`."""
+"""The names include Hydra's overrides: `+experiment`, `model/encoder`, `optimizer@model.opt`, `layers[0]`."""
 
 
 @dataclass(frozen=True)
 class Space:
     parameters: tuple[Parameter, ...]
-    """In the definition's order, but each after those that its condition names."""
+    """The parameters in the definition's order, but each after those that its condition names."""
     constraints: tuple[Expression, ...] = ()
 
     @property
@@ -37,12 +37,12 @@ class Space:
 
     @property
     def count(self) -> int | None:
-        """Configurations, conditions and constraints left aside; None: no end of them."""
+        """The number of configurations, before conditions and constraints; None for infinitely many."""
         counts = [parameter.distribution.count for parameter in self.parameters]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
     def assemble(self, pick: Callable[[Parameter], Any]) -> dict[str, Any]:
-        """The configuration of which `pick` gives the values; it is asked for active parameters only, in order."""
+        """Return a configuration with values from `pick`, which is called for active parameters only, in order."""
         chosen: dict[str, Any] = {}
         for parameter in self.parameters:
             if is_active(parameter, chosen):
@@ -50,7 +50,10 @@ class Space:
         return chosen
 
     def violated(self, chosen: Mapping[str, Any]) -> Expression | None:
-        """The first constraint that does not hold. One that names an inactive parameter holds."""
+        """Return the first constraint that does not hold, or None.
+
+        A constraint that names an inactive parameter holds.
+        """
         for constraint in self.constraints:
             if constraint.names <= chosen.keys() and not constraint.holds(chosen):
                 return constraint
@@ -68,7 +71,7 @@ class Space:
         return nested
 
     def flatten(self, nested: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of the space that a configuration has, wherever it came from."""
+        """Return the space's parameters that a configuration has, wherever it came from."""
         chosen: dict[str, Any] = {}
         for parameter in self.parameters:
             place: Any = nested
@@ -81,11 +84,11 @@ class Space:
 
 _ABSENT = object()
 _COMPACT, _SORTED = (json.JSONEncoder(separators=(",", ":"), sort_keys=ordered) for ordered in (False, True))
-"""Made once: `json.dumps` makes one for each configuration."""
+"""They are made once: `json.dumps` makes one for each configuration."""
 
 
 def is_active(parameter: Parameter, chosen: Mapping[str, Any]) -> bool:
-    """Whether its condition holds; one that names an inactive parameter does not."""
+    """Return whether the parameter's condition holds; a condition that names an inactive parameter does not."""
     return parameter.when is None or (parameter.when.names <= chosen.keys() and parameter.when.holds(chosen))
 
 
@@ -94,12 +97,12 @@ def as_json(configuration: Mapping[str, Any]) -> str:
 
 
 def digest(configuration: Mapping[str, Any]) -> str:
-    """The same for the same configuration, 32 hex digits."""
+    """Return 32 hex digits that are the same for equal configurations."""
     return hashlib.blake2b(_SORTED.encode(configuration).encode(), digest_size=16).hexdigest()
 
 
 def read(definition: Mapping[str, Any]) -> Space:
-    """The space of `parameters` and `constraints`. Raises DefinitionError."""
+    """Read the space from `parameters` and `constraints`. Raise DefinitionError."""
     config = definition.get("parameters")
     if config is None:
         refuse("parameters", "is missing: name at least one parameter")
@@ -124,7 +127,7 @@ def read(definition: Mapping[str, Any]) -> Space:
 
 
 def _walk(path: str, config: Any, keys: tuple[str, ...], level: int) -> Iterator[tuple[Parameter, Any]]:
-    """Parameters with what their `when` says; a `when` of a group holds for each of its parameters."""
+    """Yield each parameter with its `when`; a `when` of a group applies to each parameter of the group."""
     if not isinstance(config, dict) or not config:
         refuse(path, f"is {fields.shown(config)}: name at least one parameter")
     if level > MAX_NESTING:
@@ -153,7 +156,10 @@ def _both(outer: Any, inner: Any) -> Any:
 
 
 def _condition(path: str, when: Any, known: Mapping[str, Parameter]) -> Expression:
-    """A text; a mapping of names to a value or a list of values; or a list of these, which must all hold."""
+    """Parse a condition. Raise DefinitionError.
+
+    It is a text; a mapping of names to a value or a list of values; or a list of these, which must all hold.
+    """
     parts = [_condition_text(path, part) for part in (when if isinstance(when, list) else [when])]
     if not parts:
         refuse(path, "is an empty list: leave it out")
@@ -198,7 +204,10 @@ def _check_names(path: str, expression: Expression, known: Mapping[str, Paramete
 
 
 def _in_order(found: list[Parameter]) -> list[Parameter]:
-    """Each after those that its condition names, else as they came. Raises DefinitionError for a circle."""
+    """Return each parameter after those that its condition names, otherwise in their order.
+
+    Raise DefinitionError for a circle.
+    """
     left = {parameter.name: parameter for parameter in found}
     done: list[Parameter] = []
     while left:

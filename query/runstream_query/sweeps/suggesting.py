@@ -1,4 +1,4 @@
-"""Suggestions of a model for the next trials, made off the event loop, before the transaction that hands them out."""
+"""Make suggestions for the next trials off the event loop, before the transaction that hands them out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runstream_query.sweeps.search import Model, Prepared
 
 
 class Thinker:
-    """The one thread that models run in: they are pure computation, and two would only wait for each other."""
+    """The one thread that models run in: they are pure computation, and two threads would only wait for each other."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -43,8 +43,11 @@ class Thinker:
 
 
 def _thread_controller() -> Any:
-    """Matrices of a few hundred rows: more threads than one only get in each other's way (measured: four times slower
-    on a busy machine). The libraries come first: what is loaded later is not under control."""
+    """Return a controller of the math libraries' threads.
+
+    The matrices have a few hundred rows: more threads than one only slow each other down (measured: four times slower
+    on a busy machine). The libraries are imported first, since those loaded later are not under control.
+    """
     import scipy.linalg  # noqa: F401
     import sklearn.gaussian_process  # noqa: F401
     from threadpoolctl import ThreadpoolController
@@ -53,7 +56,7 @@ def _thread_controller() -> Any:
 
 
 class Suggester:
-    """Of one sweep. What it remembers, the results so far, can be read again at any time."""
+    """Makes suggestions for one sweep. It remembers the results so far, which can be read again at any time."""
 
     def __init__(self, sweep: str, definition: Definition, model: Model, store: SweepStore, thinker: Thinker) -> None:
         self._sweep = sweep
@@ -65,7 +68,7 @@ class Suggester:
         self._order = 0
 
     async def prepare(self, count: int) -> Prepared:
-        """Suggestions for as many new trials as may be handed out now, at most `count` and MAX_SUGGESTIONS."""
+        """Prepare suggestions for as many new trials as may be handed out now, at most `count` and MAX_SUGGESTIONS."""
         space = self._definition.space
         row = await self._store.sweep(self._sweep)
         fresh = 0 if row is None else min(count - row.queued, _free(row), MAX_SUGGESTIONS)
@@ -94,7 +97,7 @@ class Suggester:
 
 
 def _free(row: SweepRow) -> int:
-    """New trials that may be drawn now."""
+    """Return how many new trials may be drawn now."""
     drawn = sum(row._mapping[state.value] for state in Trial if state is not Trial.ADDED)
     free = MAX_SUGGESTIONS if row.run_cap is None else row.run_cap - drawn
     if row.max_parallel is not None:

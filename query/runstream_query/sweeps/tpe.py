@@ -1,9 +1,9 @@
-"""Tree-structured Parzen estimators, by Optuna: for conditions, categories and several objectives.
+"""Search by tree-structured Parzen estimators (Optuna's), for conditions, categories and several objectives.
 
 A study is made for each suggestion, from the results in their order; its sampler is seeded by (seed, trial). So nothing
-is kept between them, and a suggestion depends on nothing else. Numbers are told to it as quantiles of their
-distribution, values as indices. Trials under way count as bad ones (constant liar), so that agents that ask at once are
-sent to different places.
+is kept between suggestions, and a suggestion depends on nothing else. Numbers are given to the study as quantiles of
+their distribution, choices as indices. Trials under way count as bad ones (constant liar), so that agents that ask at
+once are sent to different places.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from runstream_query.sweeps.parameters import Parameter
 from runstream_query.sweeps.space import Space, digest
 
 _ATTEMPTS = 20
-"""Suggestions that break a constraint, or were tried before, until chance decides."""
+"""How many suggestions may break a constraint, or repeat an earlier one, before a random draw is taken."""
 _STARTS_WITH = 10
 
 
 class Tpe:
     def __init__(self, space: Space, seed: int, maximize: tuple[bool, ...]) -> None:
-        """`maximize`: of each objective."""
+        """Make a search; `maximize` has one element an objective."""
         self._space = space
         self._seed = seed
         self._directions = ["maximize" if largest else "minimize" for largest in maximize]
 
     def suggest(self, number: int, history: History) -> dict[str, Any] | None:
-        """None: nothing feasible was found."""
+        """Return the configuration for a trial; None if no feasible one was found."""
         if sum(result.usable for result in history.results) < _STARTS_WITH:
             return next(chance.draws(self._space, self._seed, number), None)
         study = self._study(history)
@@ -106,7 +106,7 @@ def _law(parameter: Parameter) -> Any:
 
 
 def _told(parameter: Parameter, value: Any) -> int | float | None:
-    """An index, or a quantile; None: no value of the parameter."""
+    """Return the index or quantile that stands for a value; None if it is no value of the parameter."""
     law = parameter.distribution
     place = law.unit(value)
     return law.index(place) if isinstance(law, Choice) and place is not None else place

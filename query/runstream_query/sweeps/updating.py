@@ -1,4 +1,4 @@
-"""What may be changed of a sweep that was made, and what may not: that from which its trials were drawn."""
+"""Say what may be changed of an existing sweep; what its trials were drawn from may not."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.limits import MAX_DESCRIPTION, MAX_NAME
 
 CHANGEABLE = ("name", "description", "run_cap", "max_parallel", "retries", "budget")
-"""Keys of the configuration; and early_terminate, which may be left out."""
+"""Keys of the configuration that may be changed; besides, early_terminate may be left out."""
 _PLACE = ("project", "entity", "apiVersion", "kind", "controller")
-"""Where it was made, and what means nothing here: not compared."""
+"""Keys that are not compared: they say where the sweep was made, or mean nothing here."""
 _MAKE_ANOTHER = (
     "cannot be changed: the sweep's trials were drawn from it. Make another sweep; with --prior-run (AddTrials) it "
     f"learns from the runs of this one. What can be changed: {', '.join(CHANGEABLE)}, and early_terminate left out"
@@ -23,7 +23,7 @@ _MAKE_ANOTHER = (
 
 
 def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns to set. `now`: the configuration in force. Raises DefinitionError, InvalidQuestionError."""
+    """Return the columns to set. `now` is the configuration in force. Raise DefinitionError, InvalidQuestionError."""
     if not request.definition_json:
         return _of_fields(request)
     if len(request.ListFields()) > 2:
@@ -53,7 +53,7 @@ def _of_definition(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first_difference(path: str, now: Any, wanted: Any) -> str:
-    """`parameters.lr.max`: the innermost key that says the difference."""
+    """Return the path of the innermost key that differs, such as `parameters.lr.max`."""
     if isinstance(now, dict) and isinstance(wanted, dict):
         for key in (*now, *wanted):
             if now.get(key) != wanted.get(key):
