@@ -69,7 +69,7 @@ RECHECK_S = 5.0
 With the authenticator's memory of 10 s, the streams of a revoked key end within 15 s.
 """
 MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING + RUN_SHARES.waiting
-"""Calls at once. Agents of sweeps hold a waiting call and send others beside it; so do the ranks of starting jobs."""
+"""Calls at once. Agents of sweeps hold one waiting call and send others beside it; ranks of starting jobs wait too."""
 MAX_MESSAGE_BYTES = 256 << 20
 """Bytes of a response: a page of a million points takes 24 MB and more."""
 
