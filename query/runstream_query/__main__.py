@@ -37,7 +37,7 @@ from runstream_query.web.logins import Logins
 
 LOG = structlog.get_logger()
 _GOODBYE_S = 5
-"""For answers that are under way when the service is told to end."""
+"""Seconds for which answers under way may go on after the service was told to end."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,7 +74,7 @@ async def _serve(env: Env) -> None:
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql, admission.sql)
-    # Of replicas behind one address each has its own moment: nothing is held of their rows.
+    # Replicas behind one address differ in how far they are, so none of their rows are kept in memory.
     tables = Tables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
     answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
@@ -99,7 +99,7 @@ async def _serve(env: Env) -> None:
     web, web_task, http_port = await serve_app(
         make_app(desk, guard, media, sql, logins),
         config.http,
-        timeout_graceful_shutdown=_GOODBYE_S,  # who does not read what is sent shall not keep the service alive
+        timeout_graceful_shutdown=_GOODBYE_S,  # a client that does not read must not hold the service up
         **http_options(config.tls_certificate, config.tls_key),
     )
     await ops.start()

@@ -1,4 +1,4 @@
-"""Which methods wait for a place, in which pool, and as whose."""
+"""Decides which methods wait for a place, in which pool, and for whom the place counts."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ from runstream_query.sqlaccess.limits import SqlLimits
 
 FREE = frozenset(
     {
-        # Answered from memory or from a few rows of the control database.
+        # These are answered from memory or from a few rows of the control database.
         *("WhoAmI", "GetAccount", "ListApiKeys", "CreateApiKey", "RevokeApiKey"),
         *("ListSaved", "GetSaved", "CreateSaved", "UpdateSaved", "DeleteSaved", "RestoreSaved"),
         *("UpdateProject", "SetRetention", "ListChanges"),
-        # Agents of sweeps ask them by the thousand, as one user, and some wait half a minute by design.
+        # Agents of sweeps call these by the thousand, all as one user, and some calls wait half a minute by design.
         *("CreateSweep", "GetSweep", "ListSweeps", "UpdateSweep", "CommandSweep", "DeleteSweep", "ListSweepChanges"),
         *("RegisterAgent", "ListAgents", "LeaseTrials", "Heartbeat", "EndTrial", "ReportValues", "AddTrials"),
-        # Open for hours; the questions behind it are one a project, and the server's own.
+        # A stream is open for hours. The server reads for it on its own account, once for each project.
         "WatchRuns",
-        # People's SQL has a pool of its own, behind `/clickhouse/` too: `sqlaccess/runner.py`.
+        # SQL of users has a pool of its own, which `/clickhouse/` uses too: see `sqlaccess/runner.py`.
         "RunSql",
     }
 )
-"""Methods that wait for no place. A method that is new waits for one, until it is written here."""
+"""Methods that wait for no place. A new method waits for one until it is listed here."""
 EXPORTS = frozenset({"ExportPoints", "ExportRows"})
 EXPORT_SHARES = Shares(per_user=3, per_team=4, in_all=4, reserved=1, waiting=16, wait_s=30.0, noun="exports")
-"""Each holds a thread of the engine as long as its client reads, so they have a pool of their own."""
+"""Limits of exports. An export holds a thread of the engine while its client reads, so exports have their own pool."""
 RUN_SHARES = Shares(per_user=8, per_team=16, in_all=24, reserved=4, waiting=4096, wait_s=60.0, noun="questions")
-"""Of questions for one run without a verdict: some reads by key. Each rank of a job asks one when it starts, all as one
-user: a job of thousands must not be refused, nor stand behind the charts of its owner."""
+"""Limits of requests for one run without a verdict, each of which reads a few rows by key.
+
+Each rank of a job sends one when it starts, all as one user. A job of thousands of ranks must not be refused, nor wait
+behind the charts of its owner.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionLimits:
-    """Limits of what methods answer at once; people's SQL has its own."""
+    """Limits on the requests that are answered at once. SQL of users has limits of its own."""
 
     per_user: int = 8
-    """As many as the embedded engine has threads: a page of forty charts gets as much of a server as it could use."""
+    """The number of threads of the embedded engine: a page of forty charts cannot use more of a server."""
     per_team: int = 12
     in_all: int = 16
     waiting: int = 256
-    """Of one user: more are a loop that asks without waiting for answers."""
+    """Waiting requests of one user: more of them come from a loop that does not wait for its answers."""
     wait_s: float = 60.0
-    """As long as the page waits for an answer."""
+    """Seconds that a request waits for a place: the page waits for an answer as long."""
     engine: int = 16
-    """Queries that the engine is asked at once for all of them: one chart of two hundred runs is two hundred."""
+    """Queries that the engine runs at once for all requests: a chart of two hundred runs takes two hundred queries."""
 
     def shares(self) -> Shares:
         return Shares(
@@ -73,11 +76,11 @@ class Admission:
         self.exports = Places(EXPORT_SHARES, "exports", metrics, everywhere)
         self.sql = Places(sql.shares, "sql", metrics, everywhere)
         self.engine = Places(questions.engine_shares(), "engine", metrics)
-        """For `Storage`."""
+        """The places that `Storage` takes for its queries."""
 
     @contextlib.asynccontextmanager
     async def place(self, method: str, principal: Principal, request: Any) -> AsyncIterator[None]:
-        """Wait until it is the caller's turn; what is asked within counts as his. Raises NoPlaceError."""
+        """Wait until it is the caller's turn, and count the queries inside as the caller's. Raises NoPlaceError."""
         asker, pool = Asker(principal.user, principal.default_team), self.questions
         if method in FREE:
             ASKER.set(None)
@@ -86,7 +89,7 @@ class Admission:
         if method in EXPORTS:
             pool = self.exports
         elif method == "GetRun" and request.omit_completeness:
-            # A queue of its own at the engine too.
+            # The suffix gives these requests a queue of their own at the engine too.
             pool, asker = self.runs, replace(asker, user=f"{asker.user}\0runs")
         async with pool.of(principal.user, asker.team):
             ASKER.set(asker)

@@ -1,4 +1,4 @@
-"""`QueryService`, `SweepService` and `AccountService`, without a transport: one method a question, kept by topic."""
+"""Implements `QueryService`, `SweepService` and `AccountService` without a transport: one method for each RPC."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from runstream_query.topics.sql import Sql
 
 
 class Answers:
-    """Its attributes are the methods of the service, each from the topic that has it: `await answers.ListRuns(who,
-    request)` is the response; a method that streams is an async generator of responses.
+    """Has the methods of the three services as attributes; each comes from the module of `topics/` that defines it.
 
-    All raise QueryError, StorageError, ControlError.
+    `await answers.ListRuns(principal, request)` returns the response. A method that streams is an async generator of
+    responses. All methods raise QueryError, StorageError, ControlError.
     """
 
     def __init__(
@@ -52,9 +52,12 @@ class Answers:
         metrics: Metrics | None = None,
         tables: Tables | None = None,
     ) -> None:
-        """`crash_after_s`: a run of which nothing is heard for so long, and which did not finish, has crashed.
-        `sql`: None where no SQL is answered. `metrics`: None where nobody measures. `tables`: None: as much
-        memory for them as is usual."""
+        """Create the services.
+
+        `crash_after_s`: a run that did not finish, and from which the server has heard nothing for so many seconds,
+        counts as crashed. `sql`: None where the server answers no SQL. `metrics`: None where nobody measures. `tables`:
+        None for tables with the default amount of memory.
+        """
         self._lookup = Lookup(storage, store, crash_after_s, tables or Tables(storage))
         listing = Listing(storage, self._lookup)
         self.hub = Hub(storage, self._lookup)
@@ -81,19 +84,19 @@ class Answers:
         )
 
     def __getattr__(self, method: str) -> Callable[[Principal, Any], Any]:
-        """A method of the service; AttributeError where no topic has it."""
+        """Return the method of this name. Raises AttributeError where no topic has it."""
         for topic in self.__dict__.get("_topics", ()):
             if not method.startswith("_") and hasattr(topic, method):
                 found: Callable[[Principal, Any], Any] = getattr(topic, method)
-                self.__dict__[method] = found  # looked for once
+                self.__dict__[method] = found  # found once, then an attribute like any other
                 return found
         raise AttributeError(f"no topic answers {method}")
 
     async def close(self) -> None:
-        """End what goes on by itself: streams that only their callers end."""
+        """End the background work: streams that only their callers end."""
         self.sweeps.close()
         await self.hub.close()
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
-        """`team/project`, which exists and which the caller may read."""
+        """Return `team/project`. The project exists and the caller may read it."""
         return await self._lookup.project(principal, team, project)

@@ -1,4 +1,4 @@
-"""Whose question is being answered: what the engine is asked meanwhile counts as his (`Storage`, `places.py`)."""
+"""Holds the user whose request is being answered: queries to the engine count as this user's (see `places.py`)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ class Asker:
 
 
 ASKER: ContextVar[Asker | None] = ContextVar("asker", default=None)
-"""Of this task and of those that it makes; None: the server itself, which waits for no turn."""
+"""The user of this task and of the tasks that it starts. None: the server itself, which waits for no turn."""
 
 
 @contextlib.contextmanager
 def for_everybody() -> Iterator[None]:
-    """Work whose result others wait for too: it does not stand in the queue of the user who happened to begin it.
-    Enter and leave it in one task."""
+    """Run the block on the server's own account.
+
+    For work whose result several users wait for: it must not stand in the queue of the user who happened to start it.
+    Enter and leave the block in one task.
+    """
     token = ASKER.set(None)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests: read within bounds, and taken apart beside the event loop."""
+"""Reads bodies of HTTP requests within bounds, and parses large ones in threads beside the event loop."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from runstream_query.leaving import Receive
 
 MAX_BYTES = 1 << 20
 _MAX_S = 30.0
-"""For all of a body: a megabyte over a poor line takes half of it."""
+"""Seconds for a whole body: a megabyte over a poor line takes half of it."""
 _SMALL_BYTES = 16 << 10
-"""Taken apart in less time than a thread takes to begin."""
+"""Bodies up to this size are parsed in less time than a thread takes to start."""
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="bodies")
-"""Of large ones no more are unpacked at once: what they take of memory and processors is bounded."""
+"""No more large bodies than these threads are parsed at once, which bounds their memory and processor time."""
 _Result = TypeVar("_Result")
 
 
 async def read_body(receive: Receive, most: int = MAX_BYTES) -> bytes:
-    """The whole of a body. Raises InvalidQuestionError (too large), SlowBodyError, ClientGoneError."""
+    """Return the whole body. Raises InvalidQuestionError (too large), SlowBodyError, ClientGoneError."""
     body = bytearray()
     try:
         async with asyncio.timeout(_MAX_S):
@@ -39,7 +39,7 @@ async def read_body(receive: Receive, most: int = MAX_BYTES) -> bytes:
 
 
 async def aside(size: int, work: Callable[[], _Result]) -> _Result:
-    """What the work returns; where it is about more than a few bytes, others are answered meanwhile."""
+    """Return the result of `work`; where `size` is more than a few bytes, run it in a thread beside the event loop."""
     if size <= _SMALL_BYTES:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)

@@ -1,4 +1,4 @@
-"""What differs between runs. Pure."""
+"""Finds what differs between runs. All functions are pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.documents import to_value
 
 MAX_DIFF_LINES = 2000
-"""Of one unified diff in the answer."""
+"""Lines of one unified diff in the answer."""
 MAX_COMPARED_LINES = 5000
-"""Of each text: difflib takes quadratic time at worst."""
+"""Lines of each text that are compared: difflib takes quadratic time at worst."""
 GIT_KEYS = ("git_remote", "git_commit", "git_dirty")
 _ELSEWHERE = frozenset({*GIT_KEYS, "git_diff", "packages", "variables"})
 
 
 def differences(documents: Sequence[Mapping[str, Any]], everything: bool) -> list[pb.Difference]:
-    """Of flat documents, one a run, by key; `everything`: also what they have in common. The first is the one that the
-    others are compared with."""
+    """Return how flat documents, one for each run, differ from the first, sorted by key.
+
+    `everything`: also return the keys on which all documents agree.
+    """
     found = []
     for key in sorted(set().union(*documents)):
         present = [key in document for document in documents]
@@ -35,12 +37,12 @@ def differences(documents: Sequence[Mapping[str, Any]], everything: bool) -> lis
 
 
 def environment(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What is neither packages, variables nor git: Python, platform, command, hardware."""
+    """Return an environment without packages, variables and git: Python, platform, command, hardware."""
     return {key: value for key, value in document.items() if key not in _ELSEWHERE}
 
 
 def part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """`packages` or `variables`."""
+    """Return one section of an environment, `packages` or `variables`; empty where there is none."""
     found = document.get(name)
     return dict(found) if isinstance(found, dict) else {}
 
@@ -50,7 +52,7 @@ def git(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def git_diff(run: str, first: Mapping[str, Any], other: Mapping[str, Any]) -> pb.GitDiff | None:
-    """From the first run's uncommitted changes to another's; None where they are the same."""
+    """Return the diff from the first run's uncommitted changes to another run's. None where both are the same."""
     before, after = (str(document.get("git_diff") or "").splitlines() for document in (first, other))
     if before == after:
         return None
@@ -68,7 +70,7 @@ def git_diff(run: str, first: Mapping[str, Any], other: Mapping[str, Any]) -> pb
 
 
 def _comparable(value: Any) -> str:
-    """1 and 1.0 are the same number, and a NaN is like another; true is not 1."""
+    """Return a text that is equal for equal values: 1 and 1.0 are equal, NaN equals NaN, true is not 1."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True)

@@ -1,5 +1,7 @@
-"""Is everything there that the streams said they logged? The rows against the ledger, the ledger against the finish
-records."""
+"""Checks that all data which the streams said they logged is stored.
+
+The stored rows are compared with the ledger, and the ledger with the finish records.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +24,23 @@ from runstream_query.proving_documents import prove_documents
 from runstream_query.storage import Storage
 
 _OPEN_POINTS = 1_000_000
-"""Of a run that is not over, no more points are checked at each look: its verdict does not depend on them."""
+"""The rows of an open run with more points than this are not checked: the verdict does not depend on them."""
 _POINTS_AT_ONCE = 2_000_000
-"""Of several runs in one question, by their ledgers: the rows of one run are never divided."""
+"""Points of the runs that one query checks together, by their ledgers; the rows of one run are never divided."""
 
 
 _LOOKS_AGAIN_S = (0.3, 1.5)
-"""Seconds before a run that has more than its ledger says is looked at again."""
+"""Seconds to wait before a run that has more rows than its ledger says is checked again."""
 
 
 @dataclass(slots=True)
 class Described:
-    """The processes of a run, each with its completeness, and the run's as the ledger has it."""
+    """The processes of a run with their completeness, and the completeness of the run by its ledger."""
 
     streams: list[pb.Stream]
     whole: pb.Completeness
     writers: set[str]
-    """Those that have batches in the ledger."""
+    """Writers that have batches in the ledger."""
     known: set[str]
     """Writers that have a stream."""
 
@@ -46,8 +48,11 @@ class Described:
 async def describe_streams(
     storage: Storage, project: str, world_sizes: Mapping[str, int], silent_us: int
 ) -> dict[str, Described]:
-    """Return the processes of each run. `world_sizes`: ranks of each. `silent_us`: when a process that is running must
-    have been heard of, microseconds since 1970. Raises StorageError."""
+    """Return the processes of each run. Raises StorageError.
+
+    `world_sizes`: number of ranks by run. `silent_us`: a running process that has not been heard from since this time,
+    microseconds since 1970, counts as silent.
+    """
     runs = list(world_sizes)
     streams = _by_run(runs, await storage.rows("streams", project=project, runs=runs, silent_us=silent_us))
     ledgers = _by_run(runs, await storage.rows("ledger", project=project, runs=runs))
@@ -56,7 +61,7 @@ async def describe_streams(
 
 
 async def judge(storage: Storage, project: str, described: Mapping[str, Described]) -> dict[str, pb.Completeness]:
-    """Return the completeness of each run, judged by the rows that are there, all of them. Raises StorageError."""
+    """Return the completeness of each run, judged by all rows that are stored. Raises StorageError."""
     for one in described.values():
         one.whole.computed.FromMicroseconds(now_us())
         one.whole.computed_by = computed_by()
@@ -73,7 +78,7 @@ async def judge(storage: Storage, project: str, described: Mapping[str, Describe
 
 
 def _portions(described: Mapping[str, Described]) -> Iterator[dict[str, Described]]:
-    """As many runs at once as one question may have the rows of."""
+    """Yield the runs in groups that one query can check."""
     some: dict[str, Described] = {}
     points = 0
     for run, one in described.items():
@@ -87,11 +92,14 @@ def _portions(described: Mapping[str, Described]) -> Iterator[dict[str, Describe
 
 
 async def _judge_some(storage: Storage, project: str, described: Mapping[str, Described]) -> None:
-    """Fill in the verdicts; where rows cannot be read, of each run alone: the damage may be another run's."""
+    """Fill in the verdicts.
+
+    Where rows cannot be read, check each run alone: the damage may be another run's.
+    """
     try:
         proofs = await _prove(storage, project, list(described))
         for pause_s in _LOOKS_AGAIN_S:
-            # The writer stores rows and their ledger one after the other: what is too many may be the newest.
+            # The writer stores rows first and their ledger entry second: surplus rows may be the newest ones.
             doubtful = [run for run, proof in proofs.items() if proof.damages and not proof.lost]
             if not doubtful:
                 break
@@ -129,14 +137,14 @@ async def _conclude(storage: Storage, described: Described, proof: Proof) -> Non
     proof.shorten()
     if proof.damages:
         proof.notes += await damage.detached(storage)
-        # A running process may have rows whose batch is not in the ledger yet.
+        # A running process may have stored rows whose batch is not in the ledger yet.
         if proof.lost or whole.verdict != pb.Completeness.VERDICT_OPEN:
             whole.verdict = pb.Completeness.VERDICT_DAMAGED
     whole.findings.extend([*proof.damages, *proof.notes])
 
 
 def _strangers(described: Described) -> list[str]:
-    """Writers that have batches, and no stream."""
+    """Return a finding for each writer that has batches but no stream."""
     unknown = sorted(described.writers - described.known)
     return [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
 
@@ -167,7 +175,7 @@ def _describe(
     )
     for stream in streams:
         whole.missing.extend(stream.completeness.missing)
-    # What the node's sender still samples or reads of the console keeps nobody waiting.
+    # A system stream that is still open, with samples and console of the node, does not delay the verdict.
     verdicts = {
         stream.completeness.verdict
         for stream, row in zip(streams, rows, strict=True)
@@ -186,7 +194,7 @@ def _describe(
 
 
 def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
-    """What of 1..last the ranges (inclusive, sorted by their start) do not cover."""
+    """Return the parts of 1 to `last` that the ranges do not cover. Ranges are inclusive and sorted by their start."""
     missing, expected = [], 1
     for first, end in ranges:
         if first > expected:
@@ -200,7 +208,10 @@ def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
 
 
 def _stream(row: dict[str, Any], batches: list[dict[str, Any]], losses: dict[int, int]) -> pb.Stream:
-    """`losses`: points by batch, of batches that say which records were lost."""
+    """Return the message of one process.
+
+    `losses`: points by batch, for the batches that name records that were lost.
+    """
     outcome = row["outcome"]
     received = sum(batch["points"] for batch in batches)
     completeness = pb.Completeness(
@@ -210,9 +221,9 @@ def _stream(row: dict[str, Any], batches: list[dict[str, Any]], losses: dict[int
         points_dropped=row["dropped_points"] + sum(losses.values()),
         points_stored=received - sum(batch["rejected"] for batch in batches),
     )
-    # The finish record itself is one more than the records it counts.
+    # The finish record itself comes on top of the records that it counts.
     last = row["records"] + 1 if outcome else max((batch["last_record"] for batch in batches), default=0)
-    # How many points a damaged record held nobody knows; that it is missing is known.
+    # Nobody knows how many points a damaged record held; it is known that the record is missing.
     held = [(batch["first_record"], batch["last_record"]) for batch in batches if batch["batch"] not in losses]
     for first, end in gaps(held, last):
         completeness.missing.add(writer_id=row["writer"], rank=row["rank"], first_record=first, last_record=end)

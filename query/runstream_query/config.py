@@ -1,4 +1,4 @@
-"""The query service's configuration."""
+"""Reads the configuration of the query service."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class QueryConfig:
     ops_token: str = ""
     control_url: str = ""
     crash_after_s: float = 300.0
-    """A run that is silent so long, and did not finish, has crashed. Senders give a sign every 15 s."""
+    """A run that did not finish and was silent for so many seconds counts as crashed. Senders report every 15 s."""
     janitor_s: float = 600.0
-    """How often retention is looked after; 0: never, by this instance."""
+    """Seconds between runs of the retention janitor; 0: never, by this instance."""
     rollups_s: float = 5.0
-    """How often new parts of `points` are looked for to roll up their long series; 0: never, by this instance."""
+    """Seconds between searches for new parts of `points` with long series to roll up; 0: never, by this instance."""
     tables_bytes: int = MAX_BYTES
-    """Memory for the runs of the projects that were asked about lately."""
+    """Bytes of memory for the runs of recently queried projects."""
     sql: SqlLimits = SqlLimits()
     questions: QuestionLimits = QuestionLimits()
     session_s: float = 30 * 86_400.0
-    """How long somebody stays logged in to the page."""
+    """Seconds for which a browser stays logged in."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
     @classmethod
     def from_env(cls, env: Env) -> QueryConfig:
-        """Raises ConfigError naming the variable."""
-        per_key = env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000)  # what it was called before users were counted
+        """Read the configuration from the environment. Raises ConfigError, which names the variable."""
+        per_key = env.integer("RUNSTREAM_SQL_PER_KEY", 4, 1, 1000)  # the name from before limits counted by user
         return cls(
             clickhouse=ClickHouseConfig.from_env(env),
             media=MediaConfig.from_env(env),

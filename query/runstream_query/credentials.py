@@ -1,4 +1,4 @@
-"""What a caller shows, and who says whose it is."""
+"""Defines the credential that a caller shows, and chooses the authenticator that checks it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from runstream_common.control.store import Principal
 @dataclass(frozen=True, slots=True)
 class Credential:
     scheme: str
-    """`key`: an API key; `session`: a session's token. Each has an authenticator."""
+    """`key` for an API key, `session` for the token of a session. Each scheme has an authenticator."""
     secret: str
 
 
 class Authenticators:
-    """One for each scheme of credential. Logins of other kinds (passwords, OIDC) open sessions, and need none."""
+    """Holds one authenticator for each scheme of credential.
+
+    Logins of other kinds (passwords, OIDC) open sessions, so they need no scheme of their own.
+    """
 
     def __init__(self, by_scheme: Mapping[str, Authenticator]) -> None:
         self._by_scheme = dict(by_scheme)
 
     async def authenticate(self, credential: Credential) -> Principal:
-        """Raises AuthenticationError, ControlUnavailableError."""
+        """Return the principal of a credential. Raises AuthenticationError, ControlUnavailableError."""
         source = self._by_scheme.get(credential.scheme)
         if source is None:
             raise AuthenticationError
@@ -32,7 +35,7 @@ class Authenticators:
 
 
 def bearer(value: str | bytes | None) -> Credential:
-    """The API key of an authorization header; an empty one where there is none."""
+    """Return the API key of an authorization header; the key is empty where the header has none."""
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else value or ""
     scheme, _, token = text.partition(" ")
     return Credential("key", token.strip() if scheme.lower() == "bearer" else "")

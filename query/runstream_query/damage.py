@@ -1,4 +1,4 @@
-"""Errors of the engine that mean that stored data cannot be read, and parts that it put aside."""
+"""Recognizes stored data that cannot be read, and reports parts that the engine detached because of damage."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ REMEDY = (
     "the topic or a spool still holds of them"
 )
 _LOOK_EVERY_S = 60.0
-"""The engine puts parts aside when it starts, or when it meets them: nobody waits for the number."""
+"""The engine detaches parts when it starts or reads them. Nobody waits for the number."""
 
 
 def sentence(error: StorageRefusedError) -> str:
-    """What a person is told of such an error."""
+    """Return the message that a person gets for such an error."""
     return f"stored data cannot be read (ClickHouse's code {error.code}): {REMEDY}"
 
 
 async def detached(storage: Storage) -> list[str]:
-    """A sentence for each part that is put aside. Raises StorageError."""
+    """Return one sentence for each detached part. Raises StorageError."""
     return [
         f"part {row['name']} of table {row['table']} was put aside ({row['reason']}): its rows are in no answer"
         for row in await storage.rows("detached_parts", limit=1000)
@@ -33,7 +33,7 @@ async def detached(storage: Storage) -> list[str]:
 
 
 class DamageWatch:
-    """Says in the log and in a gauge how many parts the engine has put aside: at start, and when it changes."""
+    """Reports in the log and in a gauge how many parts the engine has detached: at start, and when that changes."""
 
     def __init__(self, storage: Storage, metrics: Metrics) -> None:
         self._storage = storage
@@ -49,7 +49,7 @@ class DamageWatch:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Raises StorageError."""
+        """Check for detached parts once. Raises StorageError."""
         found = await detached(self._storage)
         self._gauge.set(len(found))
         new = sorted(set(found) - set(self._known))

@@ -1,4 +1,4 @@
-"""What runs said about their metrics with `define_metric`, applied to their summaries."""
+"""Applies to summaries what runs declared about their metrics with `define_metric`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _METRICS_AT_ONCE = 10_000
 
 
 def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    """The definition by that very name, else of the last pattern that matches, else none."""
+    """Return the definition with exactly this name, else of the last matching pattern, else an empty one."""
     if metric in definitions:
         return _document(definitions[metric])
     patterns = [name for name in definitions if any(mark in name for mark in "*?[")]
@@ -27,7 +27,7 @@ async def apply(
     definitions: Mapping[str, Mapping[str, Any]],
     summaries: dict[str, dict[str, Any]],
 ) -> None:
-    """Put `metric.min` and its like into the summaries, by run, and take out what is not to be shown."""
+    """Add aggregates such as `metric.min` to the summaries, by run, and remove metrics that are not to be shown."""
     wanted: dict[str, dict[str, dict[str, Any]]] = {}
     for run, defined in definitions.items():
         if not defined:

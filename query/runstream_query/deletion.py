@@ -1,7 +1,8 @@
-"""Deletion of runs, metrics and projects, and the janitor who deletes what has outlived its project's retention.
+"""Deletes runs, metrics and projects; the janitor deletes runs that outlived the retention of their project.
 
-The order makes it complete: the control database first (no stream of the run is let in any more), the tombstones next
-(no writer stores it any more), then the rows, then the contents in object storage that nothing refers to any more.
+The order makes a deletion complete. The control database comes first: no stream of the run is admitted any more. The
+tombstones come second: no writer stores the run any more. Then the rows go, and last the contents in object storage to
+which nothing refers any more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _LATE_US = 7 * _DAY_US
 
 
 class Deletion:
-    """All methods raise ControlError, StorageError. To repeat one that failed half-way completes it."""
+    """Deletes runs, metrics and projects. All methods raise ControlError, StorageError.
+
+    A deletion that failed half-way is completed by repeating it.
+    """
 
     def __init__(self, client: object, storage: Storage, store: ControlStore, media: MediaStore) -> None:
         self._client = client
@@ -55,12 +59,15 @@ class Deletion:
         return pb.DeleteResponse(media=await self._drop_contents(name, contents))
 
     async def bury(self, team: str, project: str, runs: Sequence[tuple[str, int]]) -> None:
-        """Remove what came of deleted runs after their deletion had looked. `runs`: each with its last dead epoch."""
+        """Remove rows of deleted runs that arrived after the deletion.
+
+        `runs`: each run with its last deleted epoch.
+        """
         name = full_project(team, project)
         await tombstones.purge(self._client, [Tombstone(name, run, epoch) for run, epoch in runs])
 
     async def expire(self) -> int:
-        """Delete runs that have outlived their project's retention; returns how many."""
+        """Delete runs that have outlived the retention of their project; return their number."""
         count = 0
         for row in await self._store.projects_with_retention():
             before_us = now_us() - row.retention_days * _DAY_US
@@ -75,7 +82,7 @@ class Deletion:
         return count
 
     async def bury_late(self) -> int:
-        """Purge again what a writer stored after the deletion, and died before it looked; returns how many runs."""
+        """Purge rows that a writer stored after a deletion and died before it checked; return the number of runs."""
         found = await self._storage.rows("late_rows", since_us=now_us() - _LATE_US)
         stones = [Tombstone(row["project"], row["run"], row["epoch"]) for row in found]
         await tombstones.purge(self._client, stones)
@@ -98,7 +105,7 @@ class Deletion:
         return {row["sha256"] for row in rows}
 
     async def _drop_contents(self, project: str, contents: set[str]) -> int:
-        """Delete the contents to which nothing of the project refers any more."""
+        """Delete the contents to which nothing in the project refers any more; return their number."""
         dropped = 0
         names = sorted(contents)
         for start in range(0, len(names), _AT_ONCE):
@@ -110,7 +117,7 @@ class Deletion:
 
 
 class Janitor:
-    """Runs by itself every `every_s`."""
+    """Applies retention and purges late rows every `every_s` seconds."""
 
     def __init__(self, deletion: Deletion, every_s: float) -> None:
         self._deletion = deletion

@@ -1,4 +1,4 @@
-"""Rows of `runs`, `run_fields` and `last_values` into `Run` messages."""
+"""Turns rows of `runs`, `run_fields` and `last_values` into `Run` messages."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ STATES = {
 }
 STATE_NAMES = {state: name for name, state in STATES.items()}
 _SUMMARY_METRICS = 10_000
-"""Of one run in a list; one that has more is marked, and GetRun and ListMetrics have all."""
+"""Metrics of one run in a list. A run with more is marked; GetRun and ListMetrics return all of them."""
 _ALL_METRICS = 1_000_000
 _MOST_FIELDS = 1_000_000
-"""What `run_columns.sql` gives at most."""
+"""Rows that `run_columns.sql` returns at most."""
 _PAGE = {"max_result_rows": large.MOST_KEYS_IN_PAGE, "max_result_bytes": 4 * large.MOST_IN_PAGE}
 
 
 @dataclass(slots=True)
 class Loaded:
-    """What some runs' documents and metrics say."""
+    """The documents and metrics of some runs."""
 
     fields: dict[str, dict[str, dict[str, Any]]]
     """run -> section -> key -> value"""
     summaries: dict[str, dict[str, Any]]
     """run -> metric, or `metric.max` and the like -> number"""
     cut: set[str] = field(default_factory=set)
-    """Runs whose summaries lack metrics, or values."""
+    """Runs whose summaries lack metrics or values."""
     cut_configs: set[str] = field(default_factory=set)
     """Runs whose configs lack values."""
     large: dict[str, list[LargeValue]] = field(default_factory=lambda: defaultdict(list))
-    """run -> values in whose place a note stands"""
+    """run -> values that are replaced by a note on their size"""
 
     def is_partial(self, run: str) -> bool:
-        """Whether something of the run's documents was left out."""
+        """Return True when a part of the run's documents was left out."""
         return run in self.cut or run in self.cut_configs or bool(self.large.get(run))
 
     def weight(self, run: str) -> tuple[int, int]:
-        """Keys and, about, bytes of what is shown of the run."""
+        """Return how many keys, and about how many bytes, are shown of the run."""
         sections = [*self.fields[run].values(), self.summaries[run]]
         texts = (value for section in sections for value in section.values() if isinstance(value, str))
         keys = sum(map(len, sections))
         return keys, 32 * keys + sum(map(len, texts))
 
     def take(self, run: str, other: Loaded) -> None:
-        """Take over what `other` says of a run."""
+        """Replace the data of one run by that in `other`."""
         self.fields[run], self.summaries[run] = other.fields[run], other.summaries[run]
         for own, found in ((self.cut, other.cut), (self.cut_configs, other.cut_configs)):
             own.update({run} & found)
@@ -73,7 +73,7 @@ class Loaded:
             self.large[run] = other.large[run]
 
     def summary(self, run: str) -> dict[str, Any]:
-        """Overlaid by what the user set."""
+        """Return the summary of a run. Values that the user set replace those of the metrics."""
         return {**self.summaries[run], **self.fields[run]["summary"]}
 
 
@@ -87,8 +87,11 @@ async def load(
     in_list: bool = True,
     bounded: bool = False,
 ) -> Loaded:
-    """`in_list`: leave out what is too large for one of many; `bounded`: refuse what is more than a page carries.
-    Raises StorageError."""
+    """Load the documents and metrics of runs. Raises StorageError.
+
+    `in_list`: leave out values that are too large for one run of a list. `bounded`: let the engine refuse more than a
+    page can carry.
+    """
     loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
@@ -99,7 +102,8 @@ async def load(
     most_keys = large.MOST_KEYS_IN_LIST + 1 if in_list else _MOST_FIELDS
     limits = {"longest": longest, "most_keys": most_keys}
     settings = {**ONE_THREAD, **(_PAGE if bounded else {})}
-    # Side by side, so each by one thread: to divide a page's rows among threads takes longer than to read them.
+    # Both queries run side by side, so each gets one thread: dividing a page's rows among threads takes longer than
+    # reading them.
     fields, metrics = await asyncio.gather(
         storage.rows("run_columns", settings=settings, sections=sections, **limits, **question),
         storage.rows("run_values", settings=settings, limit=most + 1, **question)
@@ -126,7 +130,10 @@ async def load(
 
 
 def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
-    """`most`: keys of a section of a run, and bytes of all config and summary values of a run."""
+    """Put rows of `run_columns.sql` into `loaded`.
+
+    `most`: limits on the keys of one section of a run, and on the bytes of all its config and summary values.
+    """
     taken: dict[str, int] = defaultdict(int)
     most_keys, most_bytes = most
     for row in rows:
@@ -155,7 +162,7 @@ async def make_runs(
     environment: bool = False,
     columns: Columns = ALL,
 ) -> list[pb.Run]:
-    """`Run` messages in the order of `rows` (of runs.sql), with config and summary as a list has them."""
+    """Return `Run` messages in the order of `rows` (of runs.sql), with config and summary as a list shows them."""
     loaded = await load(storage, project, [row["run"] for row in rows], environment=environment, columns=columns)
     return [make_run(project, row, loaded, environment) for row in rows]
 
@@ -167,7 +174,11 @@ def timestamp(microseconds: int) -> Timestamp | None:
 
 
 def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
-    """A run that cannot be put into a message keeps its place, and says why in `unreadable`: no list fails for it."""
+    """Return the message of a run.
+
+    A run whose documents do not fit into a message keeps its place in a list and says why in `unreadable`: no list
+    fails because of one run.
+    """
     try:
         return _make_run(project, row, loaded, environment)
     except Exception as error:  # noqa: BLE001  # whatever it is that its documents hold
@@ -228,7 +239,7 @@ def _struct(values: dict[str, Any]) -> Struct:
     fields = struct.fields
     rest: dict[str, Any] = {}
     for key, value in values.items():
-        # Struct.update finds out by itself what each value is, in three times as long.
+        # Struct.update finds the type of each value itself, and takes three times as long.
         if type(value) is float and isfinite(value):
             fields[key].number_value = value
         elif type(value) is str:
@@ -244,7 +255,7 @@ def _text(value: Any) -> str:
 
 
 def to_value(value: Any) -> Value:
-    """NaN and infinities as their names; whatever is not JSON as text."""
+    """Return a value as a message: NaN and infinities become their names, a value that is not JSON becomes text."""
     struct = Struct()
     struct.update({"": text.plain(value)})
     return struct.fields[""]

@@ -1,4 +1,4 @@
-"""Exports over HTTP as plain bytes: `GET` or `POST /api/v1/export/points`, `/api/v1/export/<table>`."""
+"""Serves exports over HTTP as plain bytes: `GET` or `POST /api/v1/export/points`, `/api/v1/export/<table>`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ def download_routes(
     failure: Callable[[Exception], Response],
     headers: Mapping[str, str],
 ) -> list[BaseRoute]:
-    """`read` fills a message with the request's fields, `credential` says who asks, `failure` is an error's answer."""
+    """Return the routes of exports.
+
+    `read` fills a message with the fields of a request, `credential` returns the caller's credential, `failure` makes
+    the response for an error.
+    """
 
     async def answer(request: Request) -> Any:
         try:
@@ -39,7 +43,7 @@ def download_routes(
             await read(question, request)
             kind = export.file_format(question.format)
             chunks = desk.stream(method, who, question)
-            # What is wrong with the question is a status; and who goes while he waits for a place leaves the queue.
+            # An invalid request gets a status. A client that leaves while it waits for a place leaves the queue too.
             first = await unless_gone(request.receive, _first(chunks))
         except ClientGoneError:
             return Response(status_code=499)
@@ -57,8 +61,11 @@ def download_routes(
 
 
 class Download:
-    """Sends a file piece by piece; one that is broken off has no proper end, so that no client takes it for whole.
-    A client that goes, or takes nothing, ends the query."""
+    """Sends a file piece by piece.
+
+    A file that breaks off has no proper end, so that no client takes it for complete. A client that goes away, or that
+    reads nothing, ends the query.
+    """
 
     def __init__(self, first: Any, chunks: AsyncIterator[Any], headers: Mapping[str, str]) -> None:
         self._first = first
@@ -94,7 +101,7 @@ async def _first(chunks: AsyncIterator[Any]) -> Any:
 
 
 def _question(what: str) -> tuple[str, Any]:
-    """The method and an empty question. Raises UnknownNameError."""
+    """Return the name of the method and an empty request for it. Raises UnknownNameError."""
     if what == "points":
         return "ExportPoints", pb.ExportPointsRequest()
     numbers = {name: number for number, name in export.TABLES.items()}

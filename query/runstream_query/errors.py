@@ -1,4 +1,4 @@
-"""What a question can end in: one table from domain error to gRPC status and HTTP code."""
+"""Defines the errors that can end a request, and one table from domain error to gRPC status and HTTP code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runstream_query import damage
 
 
 class QueryError(Exception):
-    """Base of what is wrong with a question; the message says what to do."""
+    """Base class of errors that a request can end in; the message tells the caller what to do."""
 
 
 class InvalidQuestionError(QueryError):
@@ -29,7 +29,7 @@ class InvalidQuestionError(QueryError):
 
 
 class SqlError(InvalidQuestionError):
-    """SQL that the engine does not take. `code`: ClickHouse's number."""
+    """The engine does not accept this SQL. `code`: ClickHouse's number of the error."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -37,11 +37,11 @@ class SqlError(InvalidQuestionError):
 
 
 class UnknownNameError(QueryError):
-    """No such project, run or metric that the caller may see."""
+    """There is no project, run or metric of this name that the caller may see."""
 
 
 class TooExpensiveError(QueryError):
-    """The answer would take more time or memory than one question may. `code`: ClickHouse's number for it."""
+    """The answer would take more time or memory than one request may. `code`: ClickHouse's number of the error."""
 
     def __init__(self, message: str, code: int = 241) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class TooExpensiveError(QueryError):
 
 
 class NoPlaceError(TooExpensiveError):
-    """Too much is under way: of this user, of his team, or of the server."""
+    """Too many requests are under way: of this user, of the user's team, or of the whole server."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 202)
@@ -57,25 +57,25 @@ class NoPlaceError(TooExpensiveError):
 
 
 class ConflictError(QueryError):
-    """What is asked for does not go with the state that the thing is in."""
+    """The state of the object does not allow the change that was requested."""
 
 
 class ClientGoneError(QueryError):
-    """Nobody waits for the answer any more."""
+    """The client went away, so nobody waits for the answer any more."""
 
     def __init__(self) -> None:
         super().__init__("the client went away")
 
 
 class SlowBodyError(QueryError):
-    """The body of a request did not come."""
+    """The body of a request did not arrive in time."""
 
     def __init__(self, within_s: float) -> None:
         super().__init__(f"the body of the request did not come within {within_s:g} s")
 
 
 class SlowReaderError(QueryError):
-    """The client takes nothing of the answer."""
+    """The client reads nothing of the answer."""
 
     def __init__(self, within_s: float) -> None:
         super().__init__(f"nothing of the answer was taken for {within_s:g} s: ask again, and read as it comes")
@@ -86,21 +86,21 @@ class TooManyWatchersError(QueryError):
 
 
 class GoingAwayError(QueryError):
-    """This instance ends; another one, or the next, goes on."""
+    """The server is shutting down; the client should connect again, to another instance or to the next one."""
 
     def __init__(self) -> None:
         super().__init__("the server is about to end: connect again")
 
 
 class ForeignRequestError(QueryError):
-    """A session was shown by something that is not the page."""
+    """A session was used by something that is not the page."""
 
     def __init__(self) -> None:
         super().__init__("a session is for the page of this server only: programs show an API key")
 
 
 class TooManyAttemptsError(QueryError):
-    """Of logging in."""
+    """One address tried to log in too often."""
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many attempts to log in: try again in {retry_after_s} s")
@@ -137,11 +137,11 @@ _TABLE: tuple[tuple[type[Exception], Status], ...] = (
 )
 INTERNAL = Status(grpc.StatusCode.INTERNAL, 500)
 EXPENSIVE_CODES = frozenset({159, 160, 241, 396, 307, 158})
-"""ClickHouse's limits on time, memory, rows and bytes."""
+"""ClickHouse's error codes for limits on time, memory, rows and bytes."""
 
 
 def status_of(error: Exception) -> tuple[Status, str]:
-    """The status, and the words for the caller: nothing of the inside for what is not on the table."""
+    """Return the status and the message for the caller; an error that is not in the table tells no internals."""
     if isinstance(error, StorageRefusedError) and error.code in EXPENSIVE_CODES:
         error = TooExpensiveError("the answer takes more time or memory than allowed: ask for less at once")
     if isinstance(error, StorageRefusedError) and error.code in DAMAGE_CODES:

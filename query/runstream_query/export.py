@@ -1,4 +1,4 @@
-"""Exports: what a request means, the engine's own bytes passed on, and the limits on both."""
+"""Reads export requests, cuts the engine's bytes into messages, and sets the limits on both."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from runstream_proto.v1 import export_pb2 as pb
 from runstream_query.errors import InvalidQuestionError
 
 MAX_RUNS = 10_000
-"""Their ids are one parameter of the query."""
+"""Runs of one export: their ids are one parameter of the query."""
 MAX_METRICS = 1000
 MAX_RANKS = 10_000
 DEADLINE_S = 3600
-"""Of one export: at 2 million points a second, 7 billion points."""
+"""Seconds that one export may take: 7 billion points at 2 million points a second."""
 TAKEN_WITHIN_S = 60.0
-"""A client that takes nothing for so long has its export ended: one that nobody reads holds a place that another could
-have."""
+"""Seconds after which the export of a client that reads nothing is ended.
+
+An export that nobody reads holds a place that another export could have.
+"""
 CHUNK_BYTES = 256 << 10
-"""Of one message, about: gRPC moves no more by larger ones."""
+"""Bytes of one message, about: larger messages make gRPC no faster."""
 _WILDCARDS = re.compile(r"[*?]")
 _PARTS = re.compile(r"(\\[*?\\]|[*?])")
-"""Of a pattern: a character that a backslash makes itself, a wildcard, and what is between them."""
+"""Splits a pattern into wildcards, characters that a backslash escapes, and the text between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """One format of files."""
+    """One file format of exports."""
 
     engine: str
     media_type: str
@@ -41,15 +43,15 @@ FORMATS = {
     pb.EXPORT_FORMAT_CSV: FileFormat("CSVWithNames", "text/csv; charset=utf-8", "csv"),
 }
 TABLES = {value: name.removeprefix("EXPORT_TABLE_").lower() for name, value in pb.ExportTable.items() if value}
-"""By number; `sql/export_<name>.sql` selects it."""
+"""Names of tables by number; `sql/export_<name>.sql` selects the rows of a table."""
 
 SETTINGS: dict[str, Any] = {
     "max_execution_time": DEADLINE_S,
-    # What is read, merged and being written: it does not grow with the export. 20 million points: 150 MiB.
+    # The export reads, merges and writes as a stream, so memory does not grow with it: 20 million points take 150 MiB.
     "max_memory_usage": 2 << 30,
     "max_result_rows": 0,
     "max_result_bytes": 0,
-    # Merges the sorted parts as a stream; two threads are as fast as more, and leave the others to charts.
+    # The engine merges the sorted parts as a stream. Two threads are as fast as more, and leave the others to charts.
     "max_threads": 2,
     "optimize_read_in_order": 1,
     "cancel_http_readonly_queries_on_client_close": 1,
@@ -65,7 +67,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def file_format(number: int) -> FileFormat:
-    """Raises InvalidQuestionError."""
+    """Return the file format with this number; 0 means Arrow. Raises InvalidQuestionError."""
     found = FORMATS.get(number or pb.EXPORT_FORMAT_ARROW)  # type: ignore[call-overload]  # any number may come
     if found is None:
         raise InvalidQuestionError(f"there is no format {number}: Arrow, Parquet or CSV")
@@ -73,14 +75,14 @@ def file_format(number: int) -> FileFormat:
 
 
 def table_name(number: int) -> str:
-    """Raises InvalidQuestionError."""
+    """Return the name of the table with this number. Raises InvalidQuestionError."""
     if number not in TABLES:
         raise InvalidQuestionError(f"name the table: one of {', '.join(TABLES.values())}")
     return TABLES[number]  # type: ignore[index]
 
 
 def metric_filter(metrics: Iterable[str]) -> dict[str, Any]:
-    """The SQL files' parameters `metrics` and `pattern`. Raises InvalidQuestionError."""
+    """Return the SQL parameters `metrics` (names) and `pattern` (a regex). Raises InvalidQuestionError."""
     names = sorted(set(metrics))
     if len(names) > MAX_METRICS:
         raise InvalidQuestionError(f"metrics: at most {MAX_METRICS} names and patterns, not {len(names)}")
@@ -94,13 +96,13 @@ def metric_filter(metrics: Iterable[str]) -> dict[str, Any]:
 
 
 def check_count(what: str, values: Any, most: int) -> None:
-    """Raises InvalidQuestionError."""
+    """Raise InvalidQuestionError where there are more than `most` values."""
     if len(values) > most:
         raise InvalidQuestionError(f"{what}: at most {most}, not {len(values)}; empty: all")
 
 
 async def chunks(pieces: AsyncIterator[bytes]) -> AsyncIterator[pb.ExportChunk]:
-    """Messages of a good size, out of whatever comes."""
+    """Yield messages of CHUNK_BYTES from pieces of any size; the last message may be smaller."""
     waiting = bytearray()
     async for piece in pieces:
         waiting += piece

@@ -1,4 +1,4 @@
-"""Points as they were logged, a page at a time."""
+"""Reads points as they were logged, one page at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_PAGE = 1_000_000
 
 
 async def history(storage: Storage, project: str, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-    """One page of points, as they were logged."""
+    """Return one page of points as they were logged. Raises InvalidQuestionError, StorageError."""
     low, high = step_range(request)
     size = page_size(request.page_size, 100_000, MAX_PAGE)
     metric, rank, step = read_token(request, (str, int, int)) or ("", -1, 0)
@@ -46,7 +46,7 @@ async def history(storage: Storage, project: str, request: pb.GetHistoryRequest)
 
 
 def _pieces(metrics: Any, ranks: Any) -> list[tuple[int, int]]:
-    """Where one series ends and the next begins, in columns ordered by metric and rank."""
+    """Return the start and end of each series, in columns that are sorted by metric and rank."""
     if not len(metrics):
         return []
     changes = np.flatnonzero((metrics[1:] != metrics[:-1]) | (ranks[1:] != ranks[:-1])) + 1

@@ -1,4 +1,7 @@
-"""Which parameters matter: permutation importance of a random forest, and correlations. Pure; takes seconds of CPU."""
+"""Finds which parameters matter: permutation importance of a random forest, and correlations.
+
+All functions are pure. They take seconds of processor time.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from runstream_query.parameters import Column
 
 MAX_RUNS = 2000
 MAX_PARAMETERS = 100
-"""Together some seconds of one core."""
+"""With MAX_RUNS, the forest takes some seconds of one core."""
 MIN_RUNS = 4
 _TREES = 100
 _REPEATS = 5
 _MAX_CATEGORIES = 32
-"""Rarer ones are one category: each is a column of the forest."""
+"""Categories of a parameter that are columns of the forest; all rarer ones together count as one category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,11 @@ class Importance:
 
 
 def explain(columns: Sequence[Column], target: NDArray[np.float64], seed: int) -> tuple[list[Importance], float]:
-    """The columns, most important first, and the forest's R squared out of bag. `target`: one finite value a run.
+    """Return the columns, most important first, and the out-of-bag R squared of the forest.
 
-    The forest learns on all runs; each column is shuffled five times, and the rise of the squared error, divided by
-    the sum over columns, is its share. Missing numbers are a branch of the tree, missing categories a category.
+    `target`: one finite value a run. The forest learns from all runs. Each column is shuffled five times; the rise of
+    the squared error, divided by the sum over all columns, is the share of the column. A missing number is a branch of
+    the tree, a missing category is a category of its own.
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
@@ -63,7 +67,7 @@ def explain(columns: Sequence[Column], target: NDArray[np.float64], seed: int) -
 
 
 class _Grouped:
-    """An estimator of row numbers, one a parameter, so that a parameter of several features is shuffled as one."""
+    """Estimates from columns of row numbers, one a parameter: the features of a parameter are shuffled together."""
 
     def __init__(self, forest: Any, matrices: Sequence[NDArray[np.float64]]) -> None:
         self._forest = forest
@@ -86,9 +90,9 @@ def _minus_squared_error(model: _Grouped, places: NDArray[np.float64], target: N
 
 
 def _features(column: Column) -> NDArray[np.float64]:
-    """Runs x features. A tree asks for thresholds only: a logarithm would change nothing."""
+    """Return the features of a column, (runs, features). A tree only compares, so a logarithm would change nothing."""
     if column.numeric:
-        # The forest takes float32: what is beyond its range is its end.
+        # The forest takes float32, so larger numbers are cut to the end of its range.
         return np.clip(column.values, -3e38, 3e38).reshape(-1, 1)
     codes = np.where(column.present, column.values, -1).astype(np.int64)
     names, counts = np.unique(codes, return_counts=True)
@@ -104,7 +108,7 @@ def _r2(target: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
 
 
 def _correlations(column: Column, target: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Pearson and Spearman over the runs that have a finite value; None where they mean nothing."""
+    """Return Pearson and Spearman over the runs that have a finite value; None where they are not defined."""
     if not column.numeric:
         return None, None
     values = column.values
@@ -119,7 +123,7 @@ def _correlations(column: Column, target: NDArray[np.float64]) -> tuple[float | 
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    a, b = a / max(np.abs(a).max(), 1e-300), b / max(np.abs(b).max(), 1e-300)  # so that no square overflows
+    a, b = a / max(np.abs(a).max(), 1e-300), b / max(np.abs(b).max(), 1e-300)  # this way no square overflows
     a, b = a - a.mean(), b - b.mean()
     length = math.sqrt(float(a @ a) * float(b @ b))
     return float(np.clip(a @ b / length, -1.0, 1.0)) if length > 0 else None

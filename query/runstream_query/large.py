@@ -1,5 +1,7 @@
-"""Values of a run's document that are too large for a message: known by their size, read one by one. And how many runs
-make a page."""
+"""Handles values that are too large for a message, and bounds the runs of one page.
+
+A list shows the size of such a value in its place; a request for the run alone reads the value itself.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ from dataclasses import dataclass
 from runstream_query.storage import Storage
 
 LONGEST_IN_LIST = 64 << 10
-"""Bytes of one value in a list of runs: a larger one comes with the run alone."""
+"""Bytes of one value in a list of runs: a larger value comes only with a request for the run alone."""
 MOST_IN_LIST = 1 << 20
 """Bytes of all config and summary values of one run in a list."""
 MOST_KEYS_IN_LIST = 20_000
-"""Of one run's config, and of its summary, in a list."""
+"""Keys of one run's config, and of its summary, in a list."""
 MOST_KEYS_IN_PAGE, MOST_IN_PAGE = 50_000, 8 << 20
-"""Keys and bytes of all runs of a page: a page that has more ends earlier, after one run at least."""
+"""Keys and bytes of all runs of a page: a page that has more ends earlier, but holds one run at least."""
 MOST_AT_ONCE = 160 << 20
 """Bytes of all large values that one answer carries."""
 _MARK = "\x1epieces "
@@ -23,7 +25,11 @@ _MARK = "\x1epieces "
 
 @dataclass(frozen=True, slots=True)
 class LargeValue:
-    """`digest`, `pieces`: where its parts are; empty and 0: it is one value, and longer than a list carries."""
+    """A value that is replaced by a note on its size.
+
+    `digest`, `pieces`: which rows hold its parts, and how many there are. They are empty and 0 for a value in one piece
+    that is longer than a list carries.
+    """
 
     section: str
     key: str
@@ -33,7 +39,7 @@ class LargeValue:
 
     @classmethod
     def of(cls, section: str, key: str, value: object) -> LargeValue | None:
-        """None where `value` is no mark of a large value."""
+        """Return the large value that `value` is the mark of; None where `value` is no such mark."""
         if not isinstance(value, str) or not value.startswith(_MARK):
             return None
         parts = value.removeprefix(_MARK).split(" ")
@@ -42,12 +48,12 @@ class LargeValue:
         return cls(section, key, parts[0], int(parts[1]), int(parts[2]))
 
     def shown(self) -> str:
-        """What stands in its place."""
+        """Return the note that is shown in place of the value."""
         return f"({self.size_bytes:,} bytes: too large to be shown here)"
 
 
 def fitting(weights: Iterable[tuple[int, int]]) -> int:
-    """How many of a page's runs it carries, of whose documents these are the keys and the bytes."""
+    """Return how many of these runs fit on one page. `weights`: the keys and bytes of each run."""
     keys = size = count = 0
     for run_keys, run_bytes in weights:
         keys, size = keys + run_keys, size + run_bytes
@@ -58,7 +64,7 @@ def fitting(weights: Iterable[tuple[int, int]]) -> int:
 
 
 async def read(storage: Storage, project: str, run: str, found: Sequence[LargeValue]) -> dict[LargeValue, str]:
-    """The JSON of those that are whole, up to MOST_AT_ONCE. Raises StorageError."""
+    """Return the JSON of each value that is complete, MOST_AT_ONCE bytes at most in all. Raises StorageError."""
     texts: dict[LargeValue, str] = {}
     room = MOST_AT_ONCE
     for one in found:
@@ -67,7 +73,7 @@ async def read(storage: Storage, project: str, run: str, found: Sequence[LargeVa
         prefix = f"{one.section}\x1f{one.key}\x1f{one.digest}\x1f"
         rows = await storage.rows("field_pieces", project=project, run=run, prefix=prefix)
         value = "".join(row["value"] for row in rows)
-        if len(rows) == one.pieces and len(value.encode()) == one.size_bytes:  # else some of it is on its way, or lost
+        if len(rows) == one.pieces and len(value.encode()) == one.size_bytes:  # otherwise pieces are under way or lost
             texts[one] = value
             room -= one.size_bytes
     return texts

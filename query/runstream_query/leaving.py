@@ -1,4 +1,4 @@
-"""Work for a client that may leave: it ends with the client, and so does the query that it waits for."""
+"""Runs work for a client that may leave: the work and the query that it waits for end with the client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ __all__ = ["Receive", "quiet_departures", "unless_gone"]
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """The result of the work; call it when the request's body has been read. Raises ClientGoneError when the client
-    leaves before: the work is cancelled then."""
+    """Return the result of the work. Call it after the body of the request has been read.
+
+    Raises ClientGoneError when the client leaves first: the work is cancelled then.
+    """
     return await leaving.unless_gone(receive, work, ClientGoneError)
 
 
 def quiet_departures() -> None:
-    """grpc's asyncio server logs a traceback for each client that leaves while a message is on its way to it."""
+    """Drop the traceback that grpc's asyncio server logs for each client that leaves while a message is sent to it."""
     logger = logging.getLogger("grpc._cython.cygrpc")
     if not any(isinstance(known, _Departures) for known in logger.filters):
         logger.addFilter(_Departures())

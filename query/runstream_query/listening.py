@@ -27,8 +27,10 @@ class Listening:
         self._reading = asyncio.Lock()
 
     async def heard_since(self) -> int:
-        """Return the moment in microseconds since 1970. Raises nothing: where the marks cannot be read, the last ones
-        count, which call no run crashed that they did not."""
+        """Return the moment, in microseconds since 1970, since which a living run must have been heard from.
+
+        Never raises. Where the marks cannot be read, the last ones count: they call no further run crashed.
+        """
         if time.monotonic() - self._read_at >= _REFRESH_S:
             async with self._reading:
                 if time.monotonic() - self._read_at >= _REFRESH_S:

@@ -1,4 +1,4 @@
-"""What every question begins with: the caller's project, its runs and metrics, and what is near those that are not."""
+"""Checks the names in a request: the caller's project, its runs and metrics. Errors suggest similar names."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ from runstream_query.storage import Storage
 
 
 class Lookup:
-    """Shared by the topics. All methods raise QueryError, StorageError, ControlError."""
+    """Looks up names for all topics. All methods raise QueryError, StorageError, ControlError."""
 
     def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: Tables) -> None:
-        """`crash_after_s`: a run of which nothing is heard for so long while the servers listen, and which did not
-        finish, has crashed."""
+        """Create the lookup.
+
+        `crash_after_s`: a run that did not finish, and from which nothing was heard for so many seconds while the
+        server listened, counts as crashed.
+        """
         self.tables = tables
         self._storage = storage
         self._names = Names(store)
         self._listening = Listening(storage, int(crash_after_s * 1e6))
 
     def team(self, principal: Principal, team: str) -> str:
-        """The team, filled in, when the caller may read it."""
+        """Return the team, or the caller's default team for an empty name. The caller may read it."""
         return self._names.team(principal, team)
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
-        """`team/project`, which exists and which the caller may read."""
+        """Return `team/project`. The project exists and the caller may read it."""
         return await self._names.project(principal, team, project)
 
     async def team_project(self, principal: Principal, team: str, project: str) -> tuple[str, str]:
-        """The same as two names."""
+        """Return what `project` returns as two names, team and project."""
         name, _, rest = (await self._names.project(principal, team, project)).partition("/")
         return name, rest
 
     async def silent_us(self) -> int:
-        """When a run that did not finish must have been heard of, microseconds since 1970."""
+        """Return the time, microseconds since 1970, since which a run that did not finish must have been heard from."""
         return await self._listening.heard_since()
 
     async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
-        """Rows of `runs.sql`, see its parameters, with `state`."""
-        silent_us = await self.silent_us()  # before the rows: what is read after is at least as new as the marks
+        """Return rows of `runs.sql` with their `state`. `question`: parameters of that file."""
+        silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
         rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
         return with_state(rows, silent_us)
 
     async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of these runs. Raises UnknownNameError naming the first that is not there."""
+        """Return the rows of these runs. Raises UnknownNameError, which names the first run that does not exist."""
         rows = await self.run_rows(project, runs=list(runs), limit=len(runs))
         known = {row["run"] for row in rows}
         for run in runs:
@@ -61,7 +64,10 @@ class Lookup:
         return rows
 
     async def explain_nothing(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
-        """Nothing was found: raise UnknownNameError where a name is unknown; an empty range is an empty answer."""
+        """Raise UnknownNameError where a run or metric is unknown. Call it after an empty result.
+
+        It returns where all names are known: then the range of the request is empty, which is no error.
+        """
         await self.known_runs(project, runs)
         rows = await self._storage.rows(
             "last_values", project=project, runs=list(runs), search="", after="", limit=10_000

@@ -1,7 +1,7 @@
-"""A page of one run's metrics from the rows of its series, where those are few. Pure.
+"""Makes a page of one run's metrics from the rows of its series, where these are few. All functions are pure.
 
 The engine takes longer to plan the statement that finds names first and then aggregates their values (`metrics.sql`)
-than to send the rows of a page: most runs have one rank, and a row or two a series.
+than to send the rows of a page: most runs have one rank, and one or two rows a series.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from operator import itemgetter
 from typing import Any
 
 MAX_PAGE = 1000
-"""Names of a page up to which it is tried: above, making thousands of rows into a page costs more than planning."""
+"""Names of the largest page that is made here: for thousands of rows this costs more than the planning."""
 ROWS_A_NAME = 4
-"""Rows that are asked for: ranks times parts of a series that were not merged yet."""
+"""Rows that are read for each name: ranks times parts of a series that were not merged yet."""
 
 
 def page(rows: Sequence[Mapping[str, Any]], asked: int, names: int) -> list[dict[str, Any]] | None:
-    """Rows as of `metrics.sql`, `names` at most. `rows`: of `metrics_of_run.sql`, which was asked for `asked` rows.
+    """Return at most `names` rows like those of `metrics.sql`; None where `rows` are too few for a page.
 
-    None: they do not reach so far.
+    `rows`: rows of `metrics_of_run.sql`, of which `asked` were requested.
     """
     found = [(str(name), list(members)) for name, members in groupby(rows, itemgetter("metric"))]
     if len(rows) >= asked:
-        found.pop()  # of which there may be more
+        found.pop()  # this metric may have more rows
         if len(found) < names:
             return None
     return [_summary(name, members) for name, members in found[:names]]

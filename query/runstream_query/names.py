@@ -1,4 +1,4 @@
-"""Names in requests: checked, defaulted, and, when unknown, answered with the nearest."""
+"""Checks names in requests, fills in defaults, and suggests similar names for unknown ones."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from runstream_query.errors import InvalidQuestionError, UnknownNameError
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause that names what was perhaps meant; empty when nothing is near."""
+    """Return a clause that suggests similar names; it is empty when no name is similar."""
     found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; near it: {', '.join(found)}" if found else ""
 
 
 class Names:
-    """Resolves team and project for a caller. A team that the caller cannot read is as unknown as one that is not."""
+    """Resolves team and project for a caller.
+
+    A team that the caller may not read gets the same answer as a team that does not exist.
+    """
 
     def __init__(self, store: ControlStore) -> None:
         self._store = store
 
     def team(self, principal: Principal, team: str) -> str:
-        """Raises InvalidQuestionError, UnknownNameError."""
+        """Return the team, or the caller's default team. Raises InvalidQuestionError, UnknownNameError."""
         team = team or principal.default_team
         check("team", team)
         if not principal.can_read(team):
@@ -31,7 +34,7 @@ class Names:
         return team
 
     async def project(self, principal: Principal, team: str, project: str) -> str:
-        """`team/project`, which exists. Raises InvalidQuestionError, UnknownNameError."""
+        """Return `team/project` of a project that exists. Raises InvalidQuestionError, UnknownNameError."""
         team = self.team(principal, team)
         check("project", project)
         known = [row.project for row in await self._store.projects(principal, team)]
@@ -41,7 +44,7 @@ class Names:
 
 
 def check(what: str, name: str) -> None:
-    """Raises InvalidQuestionError where `name` cannot name a team, project or run."""
+    """Raise InvalidQuestionError where `name` cannot name a team, project or run."""
     try:
         check_name(what, name)
     except InvalidNameError as error:

@@ -1,5 +1,8 @@
-"""One number a run: of a metric its last value, minimum, maximum or mean, or its value at the step that another metric
-chooses."""
+"""Computes one number for each run, by which runs are ranked.
+
+The number is the last value, minimum, maximum or mean of a metric, or its value at the step at which another metric is
+best.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,14 @@ from runstream_query.storage import Storage
 _AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
 _AMONG = "/* among */"
 _NAMED = 1000
-"""Runs that are named to the engine; of more, those that were not asked for are left out here."""
+"""Runs whose ids are sent to the engine; of more runs, the superfluous rows are dropped here."""
 MAX_RUNS = 200_000
-"""Of which a number is fetched into this process: a sweep of a hundred thousand trials, twice."""
+"""Runs whose numbers are fetched into this process: a sweep of a hundred thousand trials, twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """Which runs. `all`: whether nothing narrows them."""
+    """The runs to compare. `all`: True when no filter narrows them."""
 
     selection: Selection
     all: bool = False
@@ -44,7 +47,7 @@ class Objective:
 
     @classmethod
     def of(cls, asked: pb.RunObjective) -> Objective:
-        """Raises InvalidQuestionError."""
+        """Return the objective of a request. Raises InvalidQuestionError."""
         return cls(
             asked.metric, asked.aggregate, asked.goal != pb.GOAL_MAXIMIZE, asked.at, asked.at_goal != pb.GOAL_MAXIMIZE
         ).checked()
@@ -58,17 +61,17 @@ class Objective:
 
     @property
     def is_last(self) -> bool:
-        """Whether the last values are asked for."""
+        """True when the last values are requested."""
         return not self.at and self.aggregate not in _AGGREGATES
 
     @property
     def sources(self) -> list[Source]:
-        """What the table of runs must hold for it."""
+        """The columns that the table of runs must have for this objective."""
         return [Source(SERIES, self.metric)] if self.is_last else []
 
     @property
     def query(self) -> tuple[str, dict[str, Any]]:
-        """The file and its parameters, where the points must be read."""
+        """The SQL file and its parameters, where the points must be read."""
         if self.at:
             return "value_at", {"metric": self.metric, "selector": self.at, "minimize": int(self.at_minimize)}
         return "value_all", {"metric": self.metric, "aggregate": _AGGREGATES[self.aggregate]}
@@ -76,7 +79,7 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run and its number. `place`: of the run in the selection's table."""
+    """A run and its number. `place`: the row of the run in the selection's table."""
 
     run: str
     value: float
@@ -86,7 +89,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """M runs of the selection's table by their places, in order; each with its number, and the step that it is of."""
+    """The numbers of M runs. `places`: rows of the selection's table, rising. `at_steps`: the steps of the numbers."""
 
     places: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -94,12 +97,12 @@ class _Numbers:
 
 
 async def best(storage: Storage, project: str, objective: Objective, among: Among, limit: int) -> list[Judged]:
-    """Best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
+    """Return the best runs: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
     found = await _numbers(storage, project, objective, among)
     odd = np.isnan(found.values)
     costs = np.where(odd, 0.0, found.values if objective.minimize else -found.values)
     near = np.arange(len(costs))
-    if limit < len(costs) - int(odd.sum()):  # the first few of many are found without putting all in order
+    if limit < len(costs) - int(odd.sum()):  # the first few of many are found without a full sort
         near = np.flatnonzero(~odd & (costs <= np.partition(np.where(odd, np.inf, costs), limit)[limit]))
     chosen = near[np.lexsort((costs[near], odd[near]))][:limit]
     runs = among.selection.ids(found.places[chosen])
@@ -109,7 +112,7 @@ async def best(storage: Storage, project: str, objective: Objective, among: Amon
 
 
 async def values(storage: Storage, project: str, objective: Objective, among: Among) -> dict[str, float]:
-    """Run -> value, of at most MAX_RUNS runs. Raises InvalidQuestionError for more."""
+    """Return the value of each run, of at most MAX_RUNS runs. Raises InvalidQuestionError for more."""
     found = await _numbers(storage, project, objective, among)
     if len(found.values) > MAX_RUNS:
         raise InvalidQuestionError(f"more than {MAX_RUNS} runs: narrow them with a filter")
@@ -144,7 +147,10 @@ async def _from_points(storage: Storage, project: str, objective: Objective, amo
 
 
 async def explain_nothing(storage: Storage, project: str, objective: Objective, among: Among) -> None:
-    """Raises UnknownNameError where the project has no such metric, or, without a filter, no run that has it."""
+    """Raise UnknownNameError where no run has the metric.
+
+    With a filter it returns when the project has the metric at all: then an empty result is correct.
+    """
     rows = await storage.rows("metric_fields", project=project, search="", pattern="", after="", limit=10_000)
     known = {row["key"] for row in rows}
     for metric in filter(None, (objective.at, objective.metric)):

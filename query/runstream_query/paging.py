@@ -1,4 +1,4 @@
-"""Page tokens: where the next page begins, bound to the question that they came from."""
+"""Makes and reads page tokens: a token says where the next page begins, and is bound to its request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream_query.errors import InvalidQuestionError
 
 
 def fingerprint(request: Message) -> str:
-    """The same for all pages of one question."""
+    """Return a hash that is the same for all pages of one request."""
     copy = type(request)()
     copy.CopyFrom(request)
     for field in ("page_token", "page_size"):
@@ -28,9 +28,10 @@ def make_token(request: Message, place: list[Any]) -> str:
 
 
 def read_token(request: Any, kinds: tuple[type, ...] | Callable[[Any], bool]) -> list[Any] | None:
-    """The place, or None for the first page. `kinds`: the types of its parts, or what tells whether it is one.
+    """Return the place where the page begins, or None for the first page.
 
-    Raises InvalidQuestionError for a token that is not from this question.
+    `kinds`: the types of the place's parts, or a function that tells whether a value is a place. Raises
+    InvalidQuestionError for a token that is not from this request.
     """
     if not request.page_token:
         return None
@@ -47,7 +48,7 @@ def read_token(request: Any, kinds: tuple[type, ...] | Callable[[Any], bool]) ->
 
 
 def page_size(asked: int, default: int, most: int, name: str = "page_size") -> int:
-    """Raises InvalidQuestionError naming the field."""
+    """Return the number of rows of a page; 0 means the default. Raises InvalidQuestionError, which names the field."""
     if asked > most:
         raise InvalidQuestionError(f"{name} is {asked}: at most {most}")
     return asked or default

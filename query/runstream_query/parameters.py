@@ -1,4 +1,4 @@
-"""Columns of values of any kind, as numbers: what kind they are, and how they are put on an axis or into a model."""
+"""Turns columns of values of any kind into numbers, with the kind of axis that fits them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runstream_proto.v1 import ranking_pb2 as pb
 
 _DECADES_OF_LOG = 2
-"""Positive numbers that span as many decades are chosen on a logarithmic scale: learning rates, weight decays."""
+"""Positive numbers that span so many decades get a logarithmic axis: learning rates, weight decays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Column:
     name: str
     kind: pb.AxisKind.ValueType
     values: NDArray[np.float64]
-    """One a run; of a category its place in `categories`. NaN: missing, or NaN."""
+    """One number a run; a category is its place in `categories`. NaN: the value is missing, or NaN."""
     categories: tuple[str, ...] = ()
     distinct: int = 0
 
@@ -32,12 +32,12 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether its values have an order of their own; so have false and true."""
+        """True when the values have an order of their own; false and true have one."""
         return self.kind != pb.AXIS_KIND_CATEGORY or set(self.categories) <= {"false", "true"}
 
 
 def make_column(name: str, values: Sequence[Any], time: bool = False) -> Column:
-    """`values`: numbers, texts, booleans, lists, or None where missing."""
+    """Return the column of these values: numbers, texts, booleans, lists, or None where missing."""
     given = [value for value in values if value is not None]
     if all(_is_number(value) for value in given):
         numbers = np.array([math.nan if value is None else float(value) for value in values], dtype=np.float64)
@@ -52,7 +52,7 @@ def make_column(name: str, values: Sequence[Any], time: bool = False) -> Column:
 
 
 def category(value: Any) -> str:
-    """A text as it is, everything else as JSON."""
+    """Return a text as it is, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Who may use what is scarce now: users and teams share the places, and whoever has fewest is next."""
+"""Shares a scarce resource between users and teams: the user who holds the fewest places is next."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from runstream_query.errors import NoPlaceError
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Limits of one pool of places. A user counts once, whatever keys he comes with."""
+    """Limits of one pool of places. All keys of a user count together."""
 
     per_user: int
-    """At once."""
+    """Places of one user at once."""
     per_team: int
-    """At once, of all users whose first team it is."""
+    """Places of one team at once: of all users whose first team it is."""
     in_all: int
     reserved: int = 0
-    """Of `in_all` and of `per_team`: given only to users who have no place of the pool, so that who asks one thing at
-    a time need not wait for those who ask many."""
+    """Places of `in_all` and of `per_team` that only users without a place get.
+
+    So a user who asks one thing at a time need not wait for users who ask for many.
+    """
     waiting: int = 256
-    """Of one user, at once; those beyond are refused."""
+    """Requests of one user that may wait at once; further ones are refused."""
     wait_s: float | None = 20.0
-    """For a place; None: as long as the caller stays."""
+    """Seconds that a request waits for a place; None: as long as the caller stays."""
     noun: str = "queries"
-    """What refusals call that which runs."""
+    """The word for what holds a place, in messages of refusals."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,30 +45,38 @@ class _Waiting:
 
 
 class Places:
-    """One pool. For one event loop. The user with the fewest places is next, then the team with the fewest, then who
-    waits longest since his last turn: users with many questions take turns."""
+    """One pool of places, for one event loop.
+
+    The user with the fewest places is next, then the team with the fewest, then the user whose last turn is the longest
+    ago. So users with many requests take turns.
+    """
 
     def __init__(
         self, shares: Shares, pool: str = "", metrics: Metrics | None = None, everywhere: Counter[str] | None = None
     ) -> None:
-        """`pool`: its name in the metrics. `everywhere`: places by user in several pools, which know of each other by
-        it: who has few there is first here."""
+        """Create a pool.
+
+        `pool`: the name of the pool in the metrics. `everywhere`: places by user, shared by several pools: where two
+        users are equal in this pool, the user with fewer places in all pools is next.
+        """
         self._shares = shares
         self._pool = pool
         self._metrics = metrics or Metrics(["query"])
         self._everywhere = Counter[str]() if everywhere is None else everywhere
         self._queues: dict[str, deque[_Waiting]] = {}
-        """By user, in the order of their coming; none is empty. Whoever is first in his may not have a place now."""
+        """Waiting requests by user, in the order of arrival; no queue is empty. The first request may have to wait."""
         self._turns: dict[str, int] = {}
-        """When each of those users came, or had his last turn."""
+        """The time on `_clock` at which each waiting user arrived, or had the last turn."""
         self._clock = count()
         self._users: Counter[str] = Counter()
         self._teams: Counter[str] = Counter()
 
     @contextlib.asynccontextmanager
     async def of(self, user: str, team: str) -> AsyncIterator[None]:
-        """Wait for a place, and hold it within. Who is cancelled leaves the queue. Raises NoPlaceError when too many
-        of the user wait already, or when none comes free in time."""
+        """Wait for a place, and hold it inside the block. A caller that is cancelled leaves the queue.
+
+        Raises NoPlaceError when too many requests of the user wait already, or when no place comes free in time.
+        """
         started = time.perf_counter()
         await self._enter(user, team)
         try:
@@ -122,7 +132,7 @@ class Places:
         self._call()
 
     def _call(self) -> None:
-        """Give the places that are free."""
+        """Give the free places to waiting users."""
         while able := [user for user, queue in self._queues.items() if self._may(user, queue[0].team)]:
             user = min(able, key=self._rank)
             one = self._queues[user][0]
@@ -141,9 +151,9 @@ class Places:
         )
 
     def _forget(self, user: str, one: _Waiting) -> None:
-        """It waits no longer."""
+        """Remove a request that stopped waiting from its queue."""
         self._remove(user, one)
-        self._call()  # a question for another team may be the first of the user now
+        self._call()  # the user's next request may be for another team, which has room
 
     def _remove(self, user: str, one: _Waiting) -> None:
         self._queues[user].remove(one)

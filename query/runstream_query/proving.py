@@ -1,8 +1,8 @@
-"""The points of runs against the digests that the writer left in the ledger: see decisions 20, 22 and 27.
+"""Checks the points of runs against the digests that the writer left in the ledger: see decisions 20, 22 and 27.
 
-Of a block of records the ledger has rows and digest of all that was stored, and `replaced_points` names the rows that
-lost to a newer one. The engine forgets those when it merges, and no others: what is there is all of the block, or all
-but some of them.
+For a block of records the ledger has the number and the digest of all rows that were stored, and `replaced_points`
+names the rows that lost to a newer row. The engine drops those rows when it merges, and no others. So the stored rows
+are the whole block, or the whole block without some of the rows that lost.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from runstream_query.proving_blocks import (
 from runstream_query.storage import FOLDER, Storage
 
 _ROWS_AT_ONCE, _BLOCKS_AT_ONCE = 2_000_000, 20_000
-"""Of blocks of which rows are told apart: a row costs some 60 bytes there."""
+"""Limits of one query that tells the rows of blocks apart: a row costs some 60 bytes there."""
 
 _NONE = (0, 0, 0)
 
 
 @cache
 def computed_by() -> str:
-    """The files of the queries that count, and their common fingerprint."""
+    """Return the names of the SQL files that count, and their common fingerprint."""
     names = ("point_blocks.sql", "point_rows.sql", "replaced_blocks.sql", "document_rows.sql")
     text = b"".join((FOLDER / name).read_bytes() for name in names)
     return f"{', '.join(names)} {hashlib.sha256(text).hexdigest()[:12]}"
@@ -48,8 +48,10 @@ def computed_by() -> str:
 async def prove_points(
     storage: Storage, project: str, ledgers: Mapping[str, Sequence[Batch]], dead: Mapping[str, Dead]
 ) -> dict[str, Proof]:
-    """Return the proof of each run. `ledgers`: batches by run, the oldest attempt first. Raises StorageError; one with
-    a code of DAMAGE_CODES means damage."""
+    """Return the proof of each run. `ledgers`: batches by run, the oldest attempt first.
+
+    Raises StorageError; an error with a code of DAMAGE_CODES means damage.
+    """
     runs = list(ledgers)
     # Notes are stored before the rows that replace: what is read after the rows lacks no note that they need.
     found = await point_blocks(storage, project, runs)
@@ -67,11 +69,11 @@ async def prove_points(
 
 
 _Told = dict[int, tuple[int, int, int, int]]
-"""By block its rows, each once, and their digest; of them, those that are noted as replaced."""
+"""By block: number and digest of its distinct rows, then number and digest of those that are noted as replaced."""
 
 
 async def _rows(storage: Storage, project: str, run: str, doubtful: Blocks) -> _Told:
-    """Tell the rows of some blocks apart: those sent twice, and those that lost and are not forgotten yet."""
+    """Tell the rows of some blocks apart: rows that were sent twice, and rows that lost but are still stored."""
     told: _Told = {}
     for blocks in _portions(doubtful):
         table = await storage.table("point_rows", settings=WHOLE, project=project, run=run, blocks=blocks)
@@ -95,10 +97,10 @@ def _portions(doubtful: Blocks) -> Iterator[list[int]]:
 
 
 class _Check:
-    """One run: what the ledger says, against what was found."""
+    """Compares what the ledger says of one run with what was found."""
 
     def __init__(self, batches: Sequence[Batch], dead: Dead, replaced: Replaced) -> None:
-        """`batches`: those with points that were not deleted."""
+        """Create the check. `batches`: the batches that hold points and were not deleted."""
         self._dead = dead
         self._replaced = replaced
         self._expected: dict[int, Expected] = defaultdict(Expected)
@@ -110,7 +112,7 @@ class _Check:
                 one.batches.append(batch)
 
     def doubtful(self, found: Blocks) -> Blocks:
-        """Of the blocks that are there those that are neither whole nor merged, sent once or several times."""
+        """Return the blocks that are neither whole nor completely merged, whether sent once or several times."""
         return {
             block: rows_and_digest
             for block, rows_and_digest in found.items()
@@ -118,7 +120,7 @@ class _Check:
         }
 
     def _plain(self, block: int, found: tuple[int, int]) -> tuple[int, int] | None:
-        """Rows, and those of them that lost, where all that lost are there or none of them; else None."""
+        """Return the number of rows of a block, and how many of them lost; None where only some which lost are left."""
         one = self._expected.get(block, Expected())
         lost_rows, lost_digest, _ = self._replaced.get(block, _NONE)
         for rows, digest, left in (
@@ -131,7 +133,7 @@ class _Check:
         return None
 
     def judge(self, found: Blocks, told: _Told) -> Proof:
-        """Return the proof. `told`: of the blocks that are doubtful."""
+        """Return the proof. `told`: the distinct rows of the doubtful blocks."""
         proof, deleted = Proof(), 0
         short: list[tuple[int, Expected]] = []
         replaced = 0
@@ -176,7 +178,10 @@ class _Check:
 
 
 def _missing(short: Sequence[tuple[int, Expected]]) -> Iterator[str]:
-    """Say which rows are missing. `short`: how many of which block; neighbours that share a batch are one sentence."""
+    """Yield sentences that say which rows are missing.
+
+    `short`: the number of missing rows, by block. Neighbouring blocks that share a batch get one sentence.
+    """
     batches: dict[tuple[str, int], Batch] = {}
     missing = 0
     for count, one in short:

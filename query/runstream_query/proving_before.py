@@ -1,5 +1,7 @@
-"""Points of runs with batches from before the writer noted what they replace: what was replaced is bounded, not known.
-See decisions 20 and 27."""
+"""Checks points of runs with batches from before the writer noted the rows that they replace.
+
+The number of replaced rows is bounded there, not known. See decisions 20 and 27.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,18 @@ from runstream_query.proving_blocks import (
 from runstream_query.storage import Storage
 
 _MAX_EXPLAINED = 1000
-"""Groups of batches with fewer rows than they stored: beyond it no more questions are asked, and nothing is claimed."""
+"""Groups of batches with missing rows that queries look into; nothing is claimed of further groups."""
 _MAX_STEPS = 100_000
-"""Steps that several batches of a rank have, named one by one in a question."""
+"""Steps that several batches of a rank have, and that one query names one by one."""
 
 
 async def prove_in_bounds(
     storage: Storage, project: str, run: str, batches: Sequence[Batch], dead: Dead, found: Blocks, replaced: Replaced
 ) -> Proof:
-    """Return the proof of a run. `found`: its blocks without FINAL; `replaced`: what of them is noted as replaced.
-    Raises StorageError."""
+    """Return the proof of a run. Raises StorageError.
+
+    `found`: blocks of the run, read without FINAL. `replaced`: the rows of these blocks that are noted as replaced.
+    """
     check = _Check(run, batches, dead)
     final = bool(replaced) or check.is_doubtful(found)
     if final:
@@ -49,14 +53,14 @@ async def prove_in_bounds(
 
 @dataclass(slots=True)
 class _Short:
-    """Neighbouring batches with fewer rows than they stored: a block may belong to two of them."""
+    """Neighbouring batches that have fewer rows than they stored: a block may belong to two of them."""
 
     batches: dict[tuple[str, int], Batch] = field(default_factory=dict)
     missing: int = 0
 
 
 async def _doubled(storage: Storage, project: str, run: str, batches: Iterable[Batch], counted: int) -> int:
-    """Of the rows that were counted without FINAL, how many a newer one replaces."""
+    """Return how many of the rows that were counted without FINAL are replaced by a newer row."""
     steps: set[int] = set()
     for first, last in _common_steps(batches):
         if len(steps) + last - first > _MAX_STEPS:
@@ -70,7 +74,7 @@ async def _doubled(storage: Storage, project: str, run: str, batches: Iterable[B
 
 
 def _common_steps(batches: Iterable[Batch]) -> list[tuple[int, int]]:
-    """Ranges of steps, inclusive, that more than one batch of a rank may have points of."""
+    """Return the ranges of steps, inclusive, of which more than one batch of a rank may have points."""
     found = []
     ends: dict[int, int] = {}
     for batch in sorted((one for one in batches if one["points"]), key=lambda one: one["low_step"]):
@@ -82,7 +86,7 @@ def _common_steps(batches: Iterable[Batch]) -> list[tuple[int, int]]:
 
 
 class _Check:
-    """One run: what the ledger says, against what was found."""
+    """Compares what the ledger says of one run with what was found."""
 
     def __init__(self, run: str, batches: Sequence[Batch], dead: Dead) -> None:
         self.proof = Proof()
@@ -106,14 +110,14 @@ class _Check:
             one.batches.append(batch)
 
     def take_away(self, replaced: Replaced) -> None:
-        """Expect no more what is noted as replaced."""
+        """Remove the rows that are noted as replaced from the expected rows."""
         for block, (rows, digest, _) in replaced.items():
             if one := self._expected.get(block):
                 one.rows -= rows
                 one.digest = (one.digest - digest) % MODULUS
 
     def is_doubtful(self, found: Blocks) -> bool:
-        """Whether rows that were sent twice may have been counted twice: FINAL has to say."""
+        """Return True when rows that were sent twice may count twice, so that a query with FINAL has to decide."""
         if self._legacy:
             return True
         for block, (rows, digest) in found.items():
@@ -125,7 +129,7 @@ class _Check:
         return False
 
     async def judge(self, storage: Storage, project: str, found: Blocks) -> None:
-        """Fill the proof. Raises StorageError."""
+        """Fill in the proof. Raises StorageError."""
         proof, short, deleted = self.proof, list[_Short](), 0
         for block in sorted(found.keys() | self._expected.keys()):
             epoch = block >> EPOCH_SHIFT
@@ -156,7 +160,7 @@ class _Check:
             )
 
     async def _explain(self, storage: Storage, project: str, short: Sequence[_Short]) -> None:
-        """Rows that batches stored and that are not there: replaced by newer ones of the same steps, or lost."""
+        """Decide whether missing rows were replaced by newer rows of the same steps, or lost."""
         replaced = hidden = 0
         for number, one in enumerate(short):
             newer = one.missing
@@ -181,7 +185,7 @@ class _Check:
             self.proof.notes.append(note)
 
     async def _judge_old(self, storage: Storage, project: str, found: Blocks) -> None:
-        """Batches from before digests: their rows are counted."""
+        """Judge batches from before digests were kept: their rows are counted, not proved."""
         legacy = self._legacy
         if not legacy:
             return

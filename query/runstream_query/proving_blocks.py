@@ -1,4 +1,4 @@
-"""What proving is made of: blocks of 32 records of a process, as the ledger and as the rows have them."""
+"""Defines blocks of 32 records of a process, as the ledger and as the stored rows have them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from runstream_query.storage import Storage
 MODULUS = 1 << 64
 EPOCH_SHIFT = 40 - BLOCK_BITS
 WHOLE = {"max_execution_time": 55}
-"""All rows of a run are read: longer than other questions, shorter than the client waits."""
+"""Settings of queries that read all rows of a run: more time than other queries, less than the client waits."""
 _MAX_FINDINGS = 100
 
 Batch = Mapping[str, Any]
 Blocks = dict[int, tuple[int, int]]
-"""Rows and digest, by block."""
+"""Number and digest of rows, by block."""
 Replaced = dict[int, tuple[int, int, int]]
-"""By block, rows that lost to newer ones, their digest, and how many more are noted by batches that are not in the
-ledger yet."""
+"""By block: number and digest of the rows that lost to newer rows, and the number of pending rows.
+
+Pending rows are noted by batches that are not in the ledger yet.
+"""
 NOTHING = (0, 0)
 
 
 @dataclass(slots=True)
 class Proof:
-    """What the rows say."""
+    """What the stored rows prove of a run."""
 
     counted: int = 0
-    """Rows of points."""
+    """Rows of points that were counted."""
     stored: int = 0
-    """Of them, those that no newer one replaces."""
+    """Rows of points that no newer row replaces."""
     proved: int = 0
     documents: int = 0
-    """Rows that are no points."""
+    """Rows other than points."""
     documents_proved: int = 0
     damages: list[str] = field(default_factory=list)
     lost: bool = False
-    """Rows are missing. The ledger was read before them, so that no process that still writes explains it."""
+    """True when rows are missing.
+
+    The ledger was read before the rows, so a process that still writes cannot be the reason.
+    """
     notes: list[str] = field(default_factory=list)
-    """True of the run, and no reason against it."""
+    """Notes on the run that are no damage."""
 
     def shorten(self) -> None:
-        """Keep as many findings as somebody may read."""
+        """Cut the findings to as many as a person may read."""
         if len(self.damages) > _MAX_FINDINGS:
             rest = len(self.damages) - _MAX_FINDINGS
             self.damages[_MAX_FINDINGS:] = [f"and {rest} more findings of this kind"]
@@ -51,7 +56,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """What was deleted of a run: epochs up to which nothing lives, 0 where nothing was deleted."""
+    """What was deleted of a run: the epochs up to which all data is deleted, 0 where nothing is."""
 
     run: int = 0
     metric: int = 0
@@ -59,7 +64,7 @@ class Dead:
 
 @dataclass(slots=True)
 class Expected:
-    """What the ledger has of a block."""
+    """What the ledger says of a block."""
 
     rows: int = 0
     digest: int = 0
@@ -69,8 +74,10 @@ class Expected:
 async def point_blocks(
     storage: Storage, project: str, runs: Sequence[str], *, final: bool = False
 ) -> dict[str, Blocks]:
-    """Return the blocks of the rows that are there, by run. Without `final` a row that was sent twice may be there
-    twice, and beside it one that it replaces. Raises StorageError."""
+    """Return the blocks of the stored rows, by run. Raises StorageError.
+
+    Without `final`, a row that was sent twice may count twice, and a replaced row may count beside its replacement.
+    """
     change = {"FROM points": "FROM points FINAL"} if final else None
     table = await storage.table("point_blocks", change=change, settings=WHOLE, project=project, runs=list(runs))
     found: dict[str, Blocks] = {run: {} for run in runs}
@@ -91,7 +98,7 @@ async def replaced_blocks(storage: Storage, project: str, runs: Sequence[str]) -
 
 
 def place_of(block: int, one: Expected) -> str:
-    """Say where a block is."""
+    """Return words that say where a block is: its writer and rank, attempt and records."""
     first = (block << BLOCK_BITS) & ((1 << 40) - 1)
     who = f"of writer {one.batches[0]['writer']}, rank {one.batches[0]['rank']}, " if one.batches else ""
     return f"({who}attempt {block >> EPOCH_SHIFT}, records {max(first, 1)} to {first + 31})"

@@ -1,4 +1,4 @@
-"""What runs have beside points, row by row, against the hashes that the writer left in the ledger: see decision 22."""
+"""Checks all rows of runs other than points against the hashes that the writer left in the ledger: see decision 22."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from runstream_query.storage import Storage
 _MISSING = "is missing"
 _EPOCH_SHIFT = 40
 _PUT_ASIDE = "rejects"
-"""The writer's notes on what it put aside: of a batch that was put aside whole there is no ledger row."""
+"""The table of the writer's notes on rejected batches; the ledger has no row for a batch that was rejected whole."""
 
 
 @dataclass(slots=True)
 class _Expected:
-    """One run, as the ledger has it."""
+    """What the ledger says of one run."""
 
     rows: dict[int, tuple[int, Batch]] = field(default_factory=dict)
-    """By the key's hash: the hash of the newest row, and its batch."""
+    """By hash of the key: the hash of the newest row, and its batch."""
     unproved: list[tuple[int, int]] = field(default_factory=list)
-    """Versions, inclusive, of batches from before the hashes."""
+    """Ranges of versions, inclusive, of batches from before hashes were kept."""
     edits: set[int] = field(default_factory=set)
-    """Epochs of what people changed."""
+    """Epochs of changes that people made."""
 
     def covers(self, row_version: int) -> bool:
-        """Whether the row may be there without a hash."""
+        """Return True when a row of this version may be stored without a hash in the ledger."""
         if row_version >> _EPOCH_SHIFT in self.edits:
             return True
         return any(first <= row_version <= last for first, last in self.unproved)
@@ -43,8 +43,10 @@ async def prove_documents(
     dead: Mapping[str, Dead],
     proofs: Mapping[str, Proof],
 ) -> None:
-    """Add to the proofs what is true of the rows that are no points. `ledgers`: the oldest attempt first. Raises
-    StorageError; one with a code of DAMAGE_CODES means damage."""
+    """Add to the proofs the results for rows other than points. `ledgers`: batches by run, the oldest attempt first.
+
+    Raises StorageError; an error with a code of DAMAGE_CODES means damage.
+    """
     table = await storage.table("document_rows", settings=WHOLE, project=project, runs=list(ledgers))
     found: dict[str, dict[int, tuple[int, int]]] = {run: {} for run in ledgers}
     columns = (table.column(name).to_pylist() for name in ("run", "key_hash", "row_hash", "row_version"))
@@ -95,7 +97,7 @@ def _compare(expected: _Expected, found: Mapping[int, tuple[int, int]], dead: De
 def _differences(
     expected: _Expected, found: Mapping[int, tuple[int, int]], dead: Dead
 ) -> Iterator[tuple[str, str, int]]:
-    """(table, what, hash of the key) of each row that is not as the ledger says."""
+    """Yield (table, difference, hash of the key) for each row that is not as the ledger says."""
     for key, (row, batch) in expected.rows.items():
         table = table_of(key)
         there, row_version = found.get(key, (None, 0))

@@ -1,4 +1,4 @@
-"""The gRPC side: every method of the descriptor, authenticated, its errors translated."""
+"""Serves every method of the descriptors over gRPC: authenticates callers and translates errors."""
 
 from __future__ import annotations
 
@@ -41,11 +41,14 @@ CHANGES = frozenset(
     for method in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS)
     if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
 )
-"""Methods that change something: they are not to be had by GET, which others may repeat or foresee."""
+"""Methods that change something: GET does not serve them, because others may repeat or prefetch a GET."""
 _CARRIED_THROUGH = CHANGES - {"LeaseTrials"}
-"""They end, also when their caller has gone. Trials that are leased to nobody would wait for their lease to end."""
+"""Methods that are completed also when their caller has gone.
+
+LeaseTrials is not among them: trials that are leased to nobody would wait for the end of their lease.
+"""
 MAX_TEXT = 4096
-"""Characters of any text in a question; metric names end at 1024 bytes, page tokens hold one."""
+"""Characters of any text in a request: a metric's name has 1024 bytes at most, and a page token holds one."""
 LONG_TEXTS = {
     "filter": MAX_FILTER_CHARACTERS,
     "page_token": 65_536,
@@ -55,19 +58,24 @@ LONG_TEXTS = {
     "notes": MAX_NOTES_BYTES,
     "description": MAX_DESCRIPTION_BYTES,
 }
-"""Fields that may be longer: a page token holds the last row's values, whatever the order was by; a sweep's
-definition with a thousand parameters of some values is 100 KiB."""
+"""Fields that may be longer.
+
+A page token holds the sort values of the last row. The definition of a sweep with a thousand parameters of some values
+each takes 100 KiB.
+"""
 RECHECK_S = 5.0
-"""How often a stream's key is looked at again: with the authenticator's memory of 10 s, a key that was revoked ends its
-streams within 15 s."""
+"""Seconds between checks of the key of an open stream.
+
+With the authenticator's memory of 10 s, the streams of a revoked key end within 15 s.
+"""
 MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING + RUN_SHARES.waiting
-"""At once. Agents of sweeps wait in theirs, and are heard beside; so do the ranks of jobs that start."""
+"""Calls at once. Agents of sweeps hold one waiting call and send others beside it; ranks of starting jobs wait too."""
 MAX_MESSAGE_BYTES = 256 << 20
-"""A page of a million points is 24 MB and more."""
+"""Bytes of a response: a page of a million points takes 24 MB and more."""
 
 
 class Desk:
-    """Takes a question from any transport: authenticates, answers, counts, logs what is not the caller's fault."""
+    """Answers requests of every transport: authenticates, dispatches, counts, and logs the server's own errors."""
 
     def __init__(
         self, answers: Answers, authenticators: Authenticators, metrics: Metrics, admission: Admission
@@ -79,8 +87,10 @@ class Desk:
         self._changes: set[asyncio.Future[Any]] = set()
 
     async def admit(self, method: str, credential: Credential) -> None:
-        """Returns where the caller is known: before anything is read of what he sends. Raises what `errors.status_of`
-        knows."""
+        """Return when the caller is authenticated. Call it before the body of the request is read.
+
+        Raises what `errors.status_of` knows.
+        """
         try:
             await self._authenticators.authenticate(credential)
         except Exception:
@@ -88,22 +98,24 @@ class Desk:
                 raise
 
     async def ask(self, method: str, credential: Credential, request: Any) -> Any:
-        """The response. Raises what `errors.status_of` knows."""
+        """Return the response of a method that does not stream. Raises what `errors.status_of` knows."""
         async with contextlib.AsyncExitStack() as held:
             held.enter_context(self._counting(method))
             principal = await held.enter_async_context(self._admitted(method, credential, request))
             answering = getattr(self._answers, method)(principal, request)
             if method not in _CARRIED_THROUGH:
                 return await answering
-            # It keeps its place so long.
+            # A change holds its place until it is complete.
             change = asyncio.ensure_future(_carried(held.pop_all(), answering))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
         return await asyncio.shield(change)
 
     async def stream(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Any]:
-        """The responses of a method that streams; closing the iterator ends the work. Raises what `errors.status_of`
-        knows, before the first response or in mid-stream."""
+        """Yield the responses of a method that streams; closing the iterator ends the work.
+
+        Raises what `errors.status_of` knows, before the first response or in mid-stream.
+        """
 
         with self._counting(method, stream=True):
             async with (
@@ -118,25 +130,25 @@ class Desk:
                     yield response
 
     async def media_project(self, credential: Credential, team: str, project: str) -> str:
-        """`team/project`, when the caller may read it. Raises what `errors.status_of` knows."""
+        """Return `team/project`, which the caller may read. Raises what `errors.status_of` knows."""
         async with self.opened("Media", credential) as principal:
             return await self._answers.project(principal, team, project)
 
     @contextlib.asynccontextmanager
     async def opened(self, method: str, credential: Credential) -> AsyncIterator[Principal]:
-        """Who asks, for an answer that is sent within. Raises what `errors.status_of` knows."""
+        """Authenticate the caller of a response that is sent inside the block. Raises what `errors.status_of` knows."""
         with self._counting(method):
             yield await self._authenticators.authenticate(credential)
 
     async def _recheck(self, credential: Credential, principal: Principal) -> None:
-        """Raises AuthenticationError, PermissionDeniedError where the key has lost a right since the stream began."""
+        """Raise AuthenticationError or PermissionDeniedError where the key has lost a right since the stream began."""
         now = await self._authenticators.authenticate(credential)
         if not all(now.can_read(team) for team in principal.roles):
             raise PermissionDeniedError("what this key may read has changed: ask again")
 
     @contextlib.asynccontextmanager
     async def _admitted(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Principal]:
-        """Who asks, when it is his turn."""
+        """Authenticate the caller, check the request, and hold a place inside the block."""
         principal = await self._authenticators.authenticate(credential)
         check_texts(request)
         async with self._admission.place(method, principal, request):
@@ -161,7 +173,7 @@ class Desk:
             raise
         finally:
             self._metrics.counter("runstream_query_requests_total", method=method, status=outcome).inc()
-            if stream:  # how long somebody watched says nothing of us
+            if stream:  # the duration of a stream is the client's choice, not ours
                 self._metrics.gauge("runstream_query_streams_open", method=method).dec()
             else:
                 self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
@@ -174,8 +186,10 @@ async def _carried(held: contextlib.AsyncExitStack, work: Awaitable[Any]) -> Any
 
 @contextlib.contextmanager
 def _taken_in_time(responses: AsyncIterator[Any]) -> Iterator[None]:
-    """Within, a client takes a response of a stream. One that takes nothing ends the stream's work at once, whenever it
-    comes back to be told. Raises SlowReaderError."""
+    """Limit the time in which a client takes a response of a stream. Raises SlowReaderError.
+
+    A client that reads nothing ends the stream's work at that moment, not when it continues to read.
+    """
     ending: list[asyncio.Future[None]] = []
 
     def end() -> None:
@@ -191,7 +205,7 @@ def _taken_in_time(responses: AsyncIterator[Any]) -> Iterator[None]:
 
 
 def check_texts(request: Any) -> None:
-    """No name is longer than a metric's may be, and none holds a NUL byte. Raises InvalidQuestionError."""
+    """Raise InvalidQuestionError where a text of the request is too long or holds a NUL byte."""
     for field, value in request.ListFields():
         if field.cpp_type != field.CPPTYPE_STRING:
             continue
@@ -202,7 +216,7 @@ def check_texts(request: Any) -> None:
 
 
 def _message(parse: Callable[[bytes], Any], data: bytes) -> Any:
-    """Raises InvalidQuestionError."""
+    """Parse a request. Raises InvalidQuestionError."""
     try:
         return parse(data)
     except DecodeError as error:
@@ -210,7 +224,7 @@ def _message(parse: Callable[[bytes], Any], data: bytes) -> Any:
 
 
 def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-    """By name, those of the descriptor's methods."""
+    """Return the gRPC handlers of these methods, by name."""
 
     async def admitted(name: str, context: Any) -> Credential:
         credential = bearer(dict(context.invocation_metadata() or ()).get("authorization"))
@@ -259,7 +273,7 @@ def make_handlers(desk: Desk, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMet
             else (grpc.unary_unary_rpc_method_handler, method)
         )
         asked, answered = map(GetMessageClass, (descriptor.input_type, descriptor.output_type))
-        # Read by the method, when it knows who asks.
+        # The method parses the request itself, after the caller is authenticated.
         read = partial(_message, asked.FromString)
         return make(behaviour(descriptor.name, read), None, answered.SerializeToString)
 
@@ -274,18 +288,18 @@ def make_server(desk: Desk) -> grpc.aio.Server:
             ("grpc.max_receive_message_length", 1 << 20),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
-            # Windows for what callers send need not grow with the line: requests are small. The pings that measure the
-            # line are two messages a call where two hundred ask at once: a tenth of the server's work.
+            # Requests are small, so flow-control windows for them need not grow with the line. The pings that measure
+            # the line are two messages a call when two hundred calls run at once: a tenth of the server's work.
             ("grpc.http2.bdp_probe", 0),
-            # Streams may be silent towards us for hours: a caller that is gone without a word is noticed in a minute.
+            # A client may send nothing on a stream for hours: keepalive notices within a minute that a client is gone.
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ],
         maximum_concurrent_rpcs=MAX_CALLS,
     )
-    # Not `add_..._to_server`: that registers the methods one by one too, and the asyncio server then waits for as many
-    # futures, for each call anew: with 68 methods a fifth of its work.
+    # `add_..._to_server` registers the methods one by one too, and the asyncio server then waits for one future a
+    # method in each call: with 68 methods a fifth of its work.
     for methods in (SWEEP_METHODS, METHODS, ACCOUNT_METHODS):
         service = methods[0].containing_service.full_name
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, make_handlers(desk, methods)),))

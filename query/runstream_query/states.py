@@ -1,4 +1,4 @@
-"""The state of a run, from what its ranks said (rows of `runs.sql`)."""
+"""Computes the state of a run from what its ranks reported (rows of `runs.sql`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 FACTS = ("failed", "crashed", "preempted", "ended", "open", "heard_us", "world_size")
-"""Columns of `runs.sql` that the state follows from."""
+"""Columns of `runs.sql` from which the state follows."""
 NAMES = ("failed", "crashed", "preempted", "finished", "running")
 
 
 def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
-    """(N,) places in `NAMES`. A rank whose newest stream has no outcome, and of which the server has heard nothing
-    since `silent_us`, has crashed. Ranks that never reported are waited for as long after the last sign of life: the
-    others have finished then, and the verdict tells how many there were. `columns`: FACTS, (N,) each.
+    """Return the state of each run, (N,) indexes into `NAMES`. `columns`: FACTS, (N,) each.
+
+    A rank whose newest stream has no outcome, and from which the server has heard nothing since `silent_us`, has
+    crashed. Ranks that never reported are waited for until the same time after the run's last sign of life; then the
+    run counts as finished, and the verdict tells how many ranks reported.
     """
     unheard = columns["heard_us"] < silent_us
     silent = (columns["open"] > 0) & unheard
@@ -33,7 +35,7 @@ def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
 
 
 def with_state(rows: list[dict[str, Any]], silent_us: int) -> list[dict[str, Any]]:
-    """The rows with `state`, and `hosts` as a list."""
+    """Add `state` to the rows, parse `hosts` into a list, and return them."""
     if rows:
         codes = state_codes({name: np.array([row[name] for row in rows]) for name in FACTS}, silent_us)
         for row, code in zip(rows, codes.tolist(), strict=True):

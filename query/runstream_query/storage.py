@@ -1,4 +1,4 @@
-"""Runs the SQL files, with typed parameters, a deadline and a memory cap."""
+"""Runs the SQL files with typed parameters, a deadline and a memory limit."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ from runstream_query.tail import Tail
 FOLDER = Path(__file__).parent / "sql"
 _COMMENT = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
 PAGES_PRIORITY, PEOPLES_PRIORITY = 1, 10
-"""Of what the page asks; of people's SQL and of exports. ClickHouse lets a query wait while one with a smaller number
-runs; the embedded engine has threads of their own for those that wait."""
+"""Priorities of queries of the page, and of users' SQL and exports.
+
+ClickHouse lets a query wait while one with a smaller number runs. The embedded engine has separate threads for queries
+that wait.
+"""
 _SETTINGS = {
     "max_execution_time": 30,
     "max_memory_usage": 4 << 30,
-    # A run lives in one partition, its creation month, so versions of a row never meet across partitions.
+    # All rows of a run are in one partition, by its creation month, so versions of a row never meet across partitions.
     "do_not_merge_across_partitions_select_final": 1,
     "max_result_rows": 20_000_000,
-    # In the SQL files a name means the column first, so that max(time) AS time reads as it looks.
+    # In the SQL files a name means the column first, so `max(time) AS time` takes the maximum of the column.
     "prefer_column_name_to_alias": 1,
-    # Text as the writer stores it, so that it can be compared as it is.
+    # The engine then writes text as the writer stores it, so that both can be compared.
     "output_format_json_escape_forward_slashes": 0,
 }
 ONE_THREAD = {"max_threads": 1}
-"""A second one costs more than it saves where little is read."""
+"""Settings for queries that read little: a second thread costs more than it saves there."""
 _CHANGES = {"async_insert": 0, "insert_deduplicate": 0, "lightweight_deletes_sync": 2, "mutations_sync": 2}
 
 
 Turns = Callable[[str, str], contextlib.AbstractAsyncContextManager[None]]
-"""Of a user and a team: entered when it is their turn."""
+"""Takes a user and a team; the context is entered when it is their turn."""
 
 
 @cache
 def sql(name: str) -> str:
-    """Without its comments: driver and engine read the text again for each question."""
+    """Return an SQL file without its comments: driver and engine parse the text again for each query."""
     return _COMMENT.sub("", (FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
 
 
@@ -54,11 +57,14 @@ def _changed(name: str, change: Mapping[str, str] | None) -> str:
 
 
 class Storage:
-    """Questions to ClickHouse. All raise StorageUnavailableError or StorageRefusedError."""
+    """Sends queries to ClickHouse. All methods raise StorageUnavailableError or StorageRefusedError."""
 
     def __init__(self, client: Any, priority: int = PAGES_PRIORITY, turns: Turns | None = None) -> None:
-        """`priority`: 0 for work that nobody waits for: it gives way to nobody, and nobody to it. `turns`: how the
-        queries of users wait for each other (`Places.of`); None: none waits."""
+        """Create the storage.
+
+        `priority`: 0 for work that nobody waits for: it waits for no query, and no query waits for it. `turns`: how the
+        queries of users wait for each other (`Places.of`); None: no query waits.
+        """
         self._client = client
         self._turns = turns
         self._settings = {**_SETTINGS, "priority": priority}
@@ -66,13 +72,13 @@ class Storage:
     async def rows(
         self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
     ) -> list[dict[str, Any]]:
-        """For small answers: a dict a row. `settings` go before those that every question has."""
+        """Return the rows of a small result as dicts. `settings` override those that every query has."""
         return await self.ask(sql(name), settings=settings, **parameters)
 
     async def ask(
         self, statement: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
     ) -> list[dict[str, Any]]:
-        """`rows` of a statement that is made of files and constant text: no value is pasted into it."""
+        """Return the rows of a statement that is made of SQL files and constant text, with no value pasted in."""
         try:
             async with self._turn():
                 result = await self._client.query(
@@ -85,7 +91,7 @@ class Storage:
     async def columns(
         self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
     ) -> dict[str, Any]:
-        """For large answers: a numpy array a column, strings as Arrow dictionaries' values."""
+        """Return a large result as one numpy array a column; strings are the values of Arrow dictionaries."""
         table = await self.table(name, settings=settings, **parameters)
         return {column: table.column(column).to_numpy() for column in table.column_names}
 
@@ -97,7 +103,7 @@ class Storage:
         change: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> pa.Table:
-        """For large answers that stay in Arrow. `change`: constant texts in the file to replace."""
+        """Return a large result as an Arrow table. `change`: constant texts of the file and their replacements."""
         try:
             async with self._turn():
                 return await self._client.query_arrow(
@@ -109,7 +115,7 @@ class Storage:
             raise self._classified(error) from error
 
     async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Rows of one table, visible to every reader when this returns."""
+        """Insert rows into a table. Every reader sees them when this returns."""
         settings = {"async_insert": 0, "insert_deduplicate": 0}
         try:
             await self._client.insert(table, rows, column_names=list(columns), settings=settings)
@@ -117,7 +123,7 @@ class Storage:
             raise self._classified(error) from error
 
     async def execute(self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any) -> None:
-        """A statement without an answer; what it deletes is gone for every reader when this returns."""
+        """Execute a statement without a result. What it deletes is gone for every reader when this returns."""
         try:
             await self._client.command(
                 sql(name), parameters=_quoted(parameters), settings={**self._settings, **_CHANGES, **(settings or {})}
@@ -133,8 +139,10 @@ class Storage:
         change: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> AsyncIterator[bytes]:
-        """The engine's answer in one of its formats, as it comes; closing the iterator ends the query. `settings`
-        go before the usual ones; `change`: constant texts in the file to replace."""
+        """Yield the result in one of the engine's file formats, as it arrives; closing the iterator ends the query.
+
+        `settings` override the usual ones. `change`: constant texts of the file and their replacements.
+        """
         tail = Tail()
         try:
             stream = await self._client.raw_stream(
@@ -148,14 +156,14 @@ class Storage:
                     if whole := tail.pass_on(piece):
                         yield whole
         except Exception as error:
-            tail.end()  # the engine's own words go before those of a broken connection
+            tail.end()  # the engine's own error replaces that of a broken connection
             raise self._classified(error) from error
         if rest := tail.end():
             yield rest
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One query is one turn, and none asks another one within: a wait always ends."""
+        """Hold one turn of the caller. A query asks for no second turn inside, so every wait ends."""
         asker = ASKER.get()
         if asker is None or self._turns is None:
             yield
@@ -173,10 +181,10 @@ class Storage:
     def _classified(error: Exception) -> Exception:
         found = classify(error)
         code = getattr(error, "code", None)
-        # For a question, a limit that was hit is no reason to ask the same again.
+        # A query that hit a limit would hit it again, so it must not be repeated.
         return StorageRefusedError(str(found), code) if code in (159, 241) else found
 
 
 def _quoted(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters for the driver, which binds `{name:Type}` on the server."""
+    """Return the parameters for the driver, which binds `{name:Type}` on the server."""
     return parameters

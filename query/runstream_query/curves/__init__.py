@@ -1,1 +1,1 @@
-"""Curves in buckets that hide nothing: from points, the engine's aggregation, or roll-ups, always the same."""
+"""Makes curves of buckets that hide nothing. Points, the engine's aggregation and roll-ups give the same curve."""

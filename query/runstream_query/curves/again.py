@@ -1,9 +1,8 @@
-"""A chart that is looked at again: what a long series is made of is remembered, and whether it still is so is asked
-while it is read.
+"""Remembers what the series of recent charts are made of, so that the same chart is read faster again.
 
-Which parts hold points of a series, which of those have roll-ups, and from where to where each reaches, takes three
-questions, and only then can the series be read. All of it is true as long as these parts exist and no other part has
-points of the metric: parts never change. That takes two questions that nothing waits for. What is read is not
+Three queries find which parts hold points of a series, which of those parts have roll-ups, and which steps each covers;
+only then can the series be read. The answer stays true as long as these parts exist and no other part has points of the
+metric, because parts never change. Two queries check that while the series is read. The points themselves are not
 remembered.
 """
 
@@ -21,18 +20,23 @@ from runstream_query.storage import ONE_THREAD, Storage
 
 _MAX_SERIES = 1000
 _MAX_ASKED = 4
-"""Series of one question: for a handful of charts, not for a workspace."""
+"""Series of one request that are looked up here: enough for a handful of charts, not for a workspace."""
 _REST_S = 60.0
-"""After a series was found to have changed, it is not remembered for so long: one that is being logged changes all the
-time, and what is read in vain costs what it was to save."""
+"""Seconds for which a series that has changed is not remembered.
+
+A series that is being logged changes all the time, and reading it in vain costs as much as remembering was to save.
+"""
 Name = tuple[str, str, str]
 """project, run, metric"""
 
 
 @dataclass(frozen=True, slots=True)
 class Makeup:
-    """Of a metric that a single rank has logged. `rolled`: rows of `rolled_series.sql`; `others`: rows of
-    `other_parts.sql`, of the whole series; `extent`: from where to where it reaches."""
+    """What the series of a metric is made of, where a single rank has logged the metric.
+
+    `rolled`: rows of `rolled_series.sql`. `others`: rows of `other_parts.sql` for the whole series. `extent`: the range
+    of its steps.
+    """
 
     rank: int
     extent: Span
@@ -45,7 +49,7 @@ class Makeup:
 
 
 class Recent:
-    """One of a query service: the series charted lately."""
+    """Remembers the series that were charted lately; a query service has one instance."""
 
     def __init__(self) -> None:
         self._makeups: dict[Name, Makeup] = {}
@@ -56,7 +60,7 @@ class Recent:
             _put(self._makeups, name, makeup)
 
     def all_of(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> dict[Name, Makeup] | None:
-        """Of each of these metrics of each of these runs; None where one of them is not known."""
+        """Return the makeup of all these metrics of all these runs; None where one of them is not known."""
         if len(runs) * len(metrics) > _MAX_ASKED:
             return None
         names = [(project, run, metric) for run in runs for metric in metrics]
@@ -64,7 +68,7 @@ class Recent:
         return found if len(found) == len(names) else None
 
     async def unchanged(self, storage: Storage, name: Name, makeup: Makeup) -> bool:
-        """Whether the series is still made of this; if not, it is forgotten. Raises StorageError."""
+        """Return True when the series is still made of these parts; forget it otherwise. Raises StorageError."""
         project, run, metric = name
         parts = makeup.parts
         question = {"project": project, "run": run, "metric": metric, "parts": parts}
@@ -79,7 +83,7 @@ class Recent:
 
 
 def _put(into: dict[Name, Any], name: Name, what: Any) -> None:
-    """As its latest; the earliest goes where there are too many."""
+    """Add an entry as the latest; drop the earliest where there are too many."""
     into.pop(name, None)
     if len(into) >= _MAX_SERIES:
         del into[next(iter(into))]

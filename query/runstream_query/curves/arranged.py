@@ -1,4 +1,4 @@
-"""Points of many series, put into the order of their steps. Pure."""
+"""Sorts the points of many series by step. All functions are pure."""
 
 from __future__ import annotations
 
@@ -15,33 +15,37 @@ _MAX_INT = (1 << 62) - 1
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Of S series, by run, metric and rank: N points, those of a series one behind the other, by step. None has no
-    points."""
+    """N points of S series, which are sorted by run, metric and rank.
+
+    The points of one series stand together, sorted by step. Each series has at least one point.
+    """
 
     runs: list[str]
     metrics: list[str]
     ranks: list[int]
     counts: Ints
-    """(S,): points of each."""
+    """(S,): number of points of each series."""
     step: Ints
     value: Floats
     time_us: Ints
 
     @property
     def starts(self) -> Ints:
-        """(S,): where each begins."""
+        """(S,): index of the first point of each series."""
         return np.cumsum(self.counts) - self.counts
 
 
 def arranged(table: pa.Table) -> tuple[Points, bool]:
-    """Rows of `curve_rows.sql` or `curve_points.sql`; and whether a step of a series comes twice: which of its rows
-    survives must be asked then."""
+    """Return the points of rows of `curve_rows.sql` or `curve_points.sql`, and whether a step of a series comes twice.
+
+    Where a step comes twice, the caller must ask the engine which of the rows survives.
+    """
     lists = {name: table.column(name).combine_chunks() for name in ("step", "value", "time_us")}
     columns = {name: lists[name].flatten().to_numpy() for name in lists}
     counts = np.diff(lists["step"].offsets.to_numpy()).astype(np.int64)
     repeated = False
     if not _rising(columns["step"], counts):
-        # Stable: a merge of stretches that are sorted already.
+        # A stable sort merges stretches that are sorted already.
         order = _by_step(columns["step"], counts)
         columns = {name: column[order] for name, column in columns.items()}
         repeated = not _rising(columns["step"], counts)
@@ -50,14 +54,14 @@ def arranged(table: pa.Table) -> tuple[Points, bool]:
 
 
 def _rising(steps: Ints, counts: Ints) -> bool:
-    """Whether each is greater than the one before, within its series."""
+    """Return True when each step is greater than the one before it in its series."""
     rises = steps[1:] > steps[:-1]
     rises[np.cumsum(counts)[:-1] - 1] = True
     return bool(rises.all())
 
 
 def _by_step(steps: Ints, counts: Ints) -> Any:
-    """The order of the points, series by series: sorted by one number a point where it fits."""
+    """Return the order of the points by series and step; one number a point is the sort key where it fits."""
     series = np.repeat(np.arange(len(counts)), counts)
     low, high = int(steps.min()), int(steps.max())
     if len(counts) * (high - low + 1) > _MAX_INT:

@@ -1,4 +1,4 @@
-"""What was asked for, checked, in the units that the rest works in."""
+"""Checks requests for curves and converts them to the units that the other modules use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from runstream_query.errors import InvalidQuestionError
 
 MAX_BUCKETS = 10_000
 MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
-"""Of one question. Two thousand curves of a thousand buckets are 160 MB of answer."""
+"""Limits of one request. Two thousand curves of a thousand buckets are 160 MB of answer."""
 COLUMNS = frozenset(field.name for field in query_pb2.Curve.DESCRIPTOR.fields if field.is_repeated)
 _TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the axis' unit, infinite where not given."""
+    """A checked request for curves.
+
+    `min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the unit of the axis, infinite where not given.
+    """
 
     runs: list[str]
     metrics: list[str]
@@ -29,16 +32,16 @@ class Asked:
     max_step: int
     buckets: int
     each: bool
-    """One curve a rank, else the mean over ranks."""
+    """True for one curve a rank, False for the mean over ranks."""
     ranks: list[int]
-    """Empty: all."""
+    """The ranks to read; empty for all."""
     x_axis: int
     x_metric: str
     min_x: float
     max_x: float
     smoothing: curves_pb2.Smoothing | None
     columns: frozenset[str]
-    """Of each curve, that are sent."""
+    """The columns of each curve that are sent."""
 
     @property
     def by_time(self) -> bool:
@@ -49,7 +52,7 @@ class Asked:
         return self.x_axis == curves_pb2.X_AXIS_METRIC
 
     def times_us(self, started_us: int) -> tuple[int, int]:
-        """The range of times of a run that started then, microseconds since 1970; all times where none is asked for."""
+        """Return the requested range of times of a run, microseconds since 1970; all times where none is requested."""
         if not self.by_time:
             return 0, MAX_TIME_US
         origin = self.origin_us(started_us)
@@ -58,12 +61,12 @@ class Asked:
         return min(max(low, 0), MAX_TIME_US), max(min(high, MAX_TIME_US), 0)
 
     def origin_us(self, started_us: int) -> int:
-        """Where the axis of a run begins."""
+        """Return the time, microseconds since 1970, at which the axis of a run begins."""
         return started_us if self.x_axis == curves_pb2.X_AXIS_RELATIVE_TIME else 0
 
 
 def check(request: query_pb2.GetCurvesRequest) -> Asked:
-    """Raises InvalidQuestionError naming the field."""
+    """Check a request for curves. Raises InvalidQuestionError, which names the field."""
     runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
     if len(runs) * len(metrics) > MAX_SERIES:
         raise InvalidQuestionError(
@@ -97,14 +100,14 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
 
 
 def bucket_count(asked: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
-    """Raises InvalidQuestionError."""
+    """Return the number of buckets; 0 means the default. Raises InvalidQuestionError."""
     if asked > most:
         raise InvalidQuestionError(f"buckets is {asked}: at most {most}")
     return asked or default
 
 
 def step_range(request: Any) -> tuple[int, int]:
-    """min_step and max_step, or all steps. Raises InvalidQuestionError when reversed."""
+    """Return min_step and max_step, or the limits of all steps. Raises InvalidQuestionError when they are reversed."""
     low = request.min_step if request.HasField("min_step") else -MAX_STEP
     high = request.max_step if request.HasField("max_step") else MAX_STEP
     if low > high:
@@ -113,14 +116,14 @@ def step_range(request: Any) -> tuple[int, int]:
 
 
 def check_list(what: str, values: Any, most: int) -> list[str]:
-    """Without repetitions, in order. Raises InvalidQuestionError."""
+    """Return the values sorted and without repetitions. Raises InvalidQuestionError unless there are 1 to `most`."""
     if not 1 <= len(values) <= most:
         raise InvalidQuestionError(f"{what}: give 1 to {most}, not {len(values)}")
     return sorted(set(values))
 
 
 def _columns(names: Iterable[str]) -> frozenset[str]:
-    """All of them where none is named. Raises InvalidQuestionError."""
+    """Return the named columns, or all where none is named. Raises InvalidQuestionError."""
     wanted = frozenset(names)
     if unknown := sorted(wanted - COLUMNS):
         raise InvalidQuestionError(f"columns: there is no {unknown[0]}; there are {', '.join(sorted(COLUMNS))}")

@@ -1,4 +1,4 @@
-"""`GetCurves`: which series are read in which way, and their axis."""
+"""Decides for `GetCurves` in which way each series is read, and puts the curves on their axis."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from runstream_query.curves.spans import Span
 from runstream_query.storage import ONE_THREAD, Storage
 
 MAX_SHORT = 65_536
-"""Points that a series may have at most to be read whole."""
+"""Points of the longest series that is read whole."""
 MAX_READ = 3_000_000
-"""Points that are read whole for one answer: 90 MB."""
+"""Points of all series that are read whole for one answer: 90 MB."""
 _FEW = 20
-"""Series of which it is asked at once whether they have roll-ups, before it is known that they are long."""
+"""For so few series, roll-ups are looked up before it is known which series are long."""
 
 
 async def curves(
     storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
 ) -> list[Curve]:
-    """All curves there are, by run, metric and rank. `started_us`: when each run began, where the axis is time."""
+    """Return all curves that exist, sorted by run, metric and rank.
+
+    `started_us`: when each run began, for an axis of time.
+    """
     if asked.by_metric:
         found = await by_metric.curves(storage, project, asked)
     else:
@@ -62,7 +65,7 @@ async def _by_step(
 
 
 async def _again(storage: Storage, project: str, asked: Asked, recent: Recent) -> list[Curve] | None:
-    """Where all series were charted lately and none has changed; None: everything must be asked."""
+    """Return the curves where all series were charted lately and none has changed since; None otherwise."""
     makeups = recent.all_of(project, asked.runs, asked.metrics)
     if makeups is None or asked.by_time or asked.ranks:
         return None
@@ -91,7 +94,7 @@ async def _rolled(storage: Storage, project: str, asked: Asked, runs: list[str])
 def _sorted_out(
     rows: list[dict[str, Any]], asked: Asked
 ) -> tuple[list[points.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
-    """Short series; metrics of several ranks whose mean is asked for, by run; long series, by run."""
+    """Return short series; metrics of several ranks whose mean is requested, by run; and long series, by run."""
     short: list[points.Name] = []
     means: dict[str, dict[str, Span | None]] = defaultdict(dict)
     long: dict[str, dict[str, Span | None]] = defaultdict(dict)
@@ -112,7 +115,7 @@ def _sorted_out(
 
 
 def _most(span: Span | None, asked: Asked) -> float:
-    """No series has more points than steps."""
+    """Return the number of steps in the requested range: no series has more points."""
     if span is None:
         return float("inf")
     return max(min(span.high, asked.max_step) - max(span.low, asked.min_step) + 1, 0)

@@ -1,4 +1,4 @@
-"""Long series, and means over ranks: the engine puts the points into buckets; roll-ups where they are true."""
+"""Reads long series and means over ranks: the engine puts points into buckets, or roll-ups replace the points."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from runstream_query.curves.widths import GRID, width_for
 from runstream_query.storage import ONE_THREAD, Storage
 
 _MAX_FETCHED = 65_536
-"""Steps of a range whose points are fetched: so many take no longer to send than the engine needs to plan buckets."""
+"""Steps of the longest range whose points are fetched: sending them takes no longer than planning buckets takes."""
 
 
 class Binned:
-    """Of one run. `extent`: from where to where each metric's steps reach, None where that must be looked up."""
+    """Reads binned curves of one run.
+
+    `extent`: the range of steps of each metric, None where it must be looked up.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,14 @@ class Binned:
         self._common: dict[str, Any] = {"project": project, "run": run, "ranks": asked.ranks, **self._times}
 
     async def means(self, extent: Mapping[str, Span | None]) -> list[Curve]:
-        """Mean over ranks."""
+        """Return a curve of the mean over ranks for each metric."""
         return await self._binned("curve_buckets_mean", await self._spans(extent))
 
     async def each(self, extent: Mapping[str, Span | None], rows: Sequence[dict[str, Any]], ranks: int) -> list[Curve]:
-        """A curve a rank. `rows`: of `rolled_series.sql`; `ranks`: how many there are at most, of those asked for."""
+        """Return a curve for each rank of each metric.
+
+        `rows`: rows of `rolled_series.sql`. `ranks`: the largest number of requested ranks that a metric has.
+        """
         rolled: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
             rolled[row["metric"]][row["rank"]].append(row)
@@ -59,7 +65,10 @@ class Binned:
         return found
 
     async def _spans(self, extent: Mapping[str, Span | None]) -> dict[str, Span]:
-        """Clipped to what was asked for; looked up where it is not known, or times are asked for."""
+        """Return the range of each metric within the requested steps.
+
+        A range is looked up where it is not known, or where a range of times is requested.
+        """
         low, high = self._asked.min_step, self._asked.max_step
         known = {metric: span for metric, span in extent.items() if span is not None and not self._asked.by_time}
         spans = {metric: inside for metric, span in known.items() if (inside := clip(span, low, high))}
@@ -72,7 +81,7 @@ class Binned:
         return spans
 
     async def _binned(self, query: str, spans: Mapping[str, Span]) -> list[Curve]:
-        """Metrics of the same width in one query each."""
+        """Return the curves of these metrics; metrics with buckets of the same width are read by one query."""
         by_width: dict[int, list[str]] = defaultdict(list)
         for metric, span in spans.items():
             by_width[width_for(*span, self._asked.buckets)].append(metric)
@@ -87,7 +96,7 @@ class Binned:
         return [curve for curve in found if curve.metric not in coarse] + fine
 
     def _could_be_finer(self, curve: Curve) -> bool:
-        """It has no more points than buckets may be, and yet some share one: few points far apart."""
+        """Return True where some points share a bucket although there are buckets enough: the points lie far apart."""
         return len(curve.buckets) < int(curve.buckets.steps.sum()) <= self._asked.buckets
 
     @property
@@ -114,7 +123,7 @@ class Binned:
     async def _rolled(
         self, metric: str, extent: Span | None, ranks: Mapping[int, list[dict[str, Any]]], most: int
     ) -> list[Curve]:
-        """A metric of which some ranks have roll-ups: those by them, the others as they come."""
+        """Return the curves of a metric of which some ranks have roll-ups; the other ranks are read without."""
         spans = await self._rolled_spans(metric, extent, ranks)
         if spans is None:
             return []
@@ -128,7 +137,7 @@ class Binned:
         return [curve for curve in found if len(curve.buckets)]
 
     async def _other_ranks(self, metric: str, rolled: Mapping[int, Any]) -> list[int]:
-        """Ranks of a metric, of those asked for, that have no roll-ups."""
+        """Return the requested ranks of a metric that have no roll-ups."""
         known = await self._storage.rows("ranks_of", project=self._common["project"], run=self._run, metric=metric)
         wanted = set(self._asked.ranks) or {row["rank"] for row in known}
         return sorted({row["rank"] for row in known} & wanted - rolled.keys())
@@ -157,7 +166,7 @@ class Binned:
         )
 
     async def again(self, metric: str, makeup: Makeup) -> list[Curve]:
-        """Of a metric that is made of this."""
+        """Return the curve of a metric whose makeup is remembered; empty where no step is in the range."""
         steps = clip(makeup.extent, self._asked.min_step, self._asked.max_step)
         if steps is None:
             return []
@@ -170,7 +179,10 @@ class Binned:
     async def _rolled_curve(
         self, metric: str, rank: int, steps: Span, width: int, rows: list[dict[str, Any]], *, alone: bool
     ) -> Curve:
-        """`alone`: no other rank has logged the metric, and `steps` is all of it."""
+        """Return the curve of one rank.
+
+        `alone`: no other rank has logged the metric, and `steps` is the whole range of the metric.
+        """
 
         def remember(rolled: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
             if alone and not self._asked.ranks and not self._asked.by_time:
@@ -194,13 +206,13 @@ class Binned:
         return read_points
 
     async def _put_together(self, series: Series, width: int, pieces: list[Buckets] | None) -> Curve:
-        """`pieces`: None where the points must be read."""
+        """Return one curve of all pieces. `pieces`: None where the points must be read."""
         if pieces is None:
             pieces = [await self._reader(series.metric, series.rank, width)(series.steps)]
         return Curve(self._run, series.metric, series.rank, width, merge(pieces) if pieces else _NOTHING)
 
     async def _fetched(self, series: Series, span: Span, width: int) -> Buckets:
-        """A short range of a series, as points that are put into buckets here."""
+        """Fetch the points of a short range of a series, and put them into buckets here."""
         columns = await self._storage.columns(
             "span_points", settings=ONE_THREAD, **series.parameters, min_step=span.low, max_step=span.high
         )

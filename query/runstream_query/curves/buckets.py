@@ -1,4 +1,4 @@
-"""A series in buckets, as columns that can be put together from pieces. Pure: numpy in, numpy out."""
+"""Holds a series in buckets, as columns that can be merged from pieces. All functions are pure and use numpy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _SHORT = 8
-"""Rows of a stretch of which `_Stretches` takes one after the other."""
+"""Rows of the longest stretch that `_Stretches` reduces row by row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Columns of equal length (B,), by bucket. NaN and infinities count in `not_finite` and in `points`; `minimum`,
-    `maximum` and `total` are over the `finite` others (NaN, NaN and 0 where there are none)."""
+    """Columns of equal length (B,), sorted by bucket.
+
+    NaN and infinities count in `not_finite` and in `points`. `minimum`, `maximum` and `total` are over the `finite`
+    other values; they are NaN, NaN and 0 where there are none.
+    """
 
     bucket: Ints
     first_step: Ints
@@ -32,7 +35,7 @@ class Buckets:
     points: Ints
     not_finite: Ints
     steps: Ints
-    """Distinct steps."""
+    """The number of distinct steps."""
     earliest_us: Ints
 
     def __len__(self) -> int:
@@ -40,7 +43,7 @@ class Buckets:
 
     @property
     def means(self) -> Floats:
-        """NaN where no value is finite."""
+        """The mean of the finite values; NaN where there are none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.total / self.finite
 
@@ -53,7 +56,7 @@ _INTS = frozenset({"bucket", "first_step", "last_step", "finite", "points", "not
 
 
 def from_columns(columns: Any) -> Buckets:
-    """Columns as the engine sent them."""
+    """Return the buckets of columns that the engine sent."""
     found: dict[str, Any] = {
         name: np.asarray(columns[name], dtype=np.int64 if name in _INTS else np.float64) for name in NAMES
     }
@@ -61,8 +64,11 @@ def from_columns(columns: Any) -> Buckets:
 
 
 def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, series: Ints | None = None) -> Buckets:
-    """One point a step, sorted by step; `bucket` does not fall. `series`: where further series begin, of several whose
-    points lie one behind the other: no bucket holds points of two."""
+    """Put points into buckets. The points are sorted by step, one a step, and `bucket` never falls.
+
+    `series`: the index of the first point of each further series, where several series stand one behind the other. No
+    bucket then holds points of two series.
+    """
     if not len(bucket):
         return _point_by_point(bucket, steps, values, times_us)
     new = np.append(True, bucket[1:] != bucket[:-1])
@@ -100,23 +106,26 @@ def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, serie
 
 
 class _Stretches:
-    """Of a column of `length`, beginning at each of `starts`, the first of which is 0."""
+    """Divides a column of `length` rows into stretches. `starts`: the first row of each; the first of them is 0."""
 
     def __init__(self, starts: Ints, length: int) -> None:
         self.starts = starts
         self.counts = np.diff(starts, append=length)
         self._longest = int(self.counts.max())
         self._several = np.flatnonzero(self.counts > 1)
-        """Which have a second row."""
+        """Stretches that have a second row."""
         counts = self.counts[self._several]
         most = self._longest if self._longest <= _SHORT else 0
         self._further = [np.flatnonzero(counts > place) for place in range(2, most)]
-        """Which of those have a third, a fourth..."""
+        """Those of `_several` that have a third row, a fourth row, and so on."""
 
     def reduce(self, by: np.ufunc, column: Any) -> Any:
-        """One number a stretch. Where all are short, row by row of all of them: `reduceat` takes five times as long. In
-        its order: the first row and what the others come to."""
-        # A sum beyond the largest double is infinite, as the engine's is.
+        """Return one number for each stretch.
+
+        Where all stretches are short, all of them are reduced together, row by row: `reduceat` takes five times as
+        long. The order is that of `reduceat`: the first row, and then the result of the others.
+        """
+        # A sum beyond the largest double becomes infinite, as in the engine.
         with np.errstate(over="ignore", invalid="ignore"):
             return self._reduced(by, column)
 
@@ -153,7 +162,7 @@ def _point_by_point(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -
 
 
 def merge(pieces: Sequence[Buckets]) -> Buckets:
-    """Put pieces of one series together that have no step in common; their buckets, and step ranges, may overlap."""
+    """Merge pieces of one series that share no step; their buckets and ranges of steps may overlap."""
     columns = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in NAMES}
     order = np.lexsort((columns["first_step"], columns["bucket"]))
     whole = {name: column[order] for name, column in columns.items()}

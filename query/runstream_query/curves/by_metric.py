@@ -1,7 +1,7 @@
-"""Curves against another metric: a point is drawn where that metric was, of the same rank at the same step.
+"""Makes curves against another metric: a point's x is the other metric's value of the same rank at the same step.
 
-Buckets are of equal width in the other metric's values. With the mean over ranks, both metrics are averaged over the
-ranks at each step. Steps at which the other metric has no finite value have no place on the axis, and are left out.
+Buckets have equal widths in the other metric's values. With the mean over ranks, both metrics are averaged over the
+ranks at each step. Steps at which the other metric has no finite value have no place on the axis and are left out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from runstream_query.errors import TooExpensiveError
 from runstream_query.storage import Storage
 
 MAX_POINTS = 5_000_000
-"""That are joined for one answer."""
+"""Points that are joined for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Of one run and metric, by rank and step."""
+    """The points of one metric of one run, sorted by rank and step."""
 
     rank: NDArray[np.int64]
     step: NDArray[np.int64]
@@ -35,7 +35,7 @@ class _Rows:
 
 
 async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
-    """Raises TooExpensiveError."""
+    """Return the curves against `asked.x_metric`. Raises TooExpensiveError for more than MAX_POINTS points."""
     found: list[Curve] = []
     metrics = sorted({*asked.metrics, asked.x_metric})
     left = MAX_POINTS
@@ -64,7 +64,7 @@ async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
 
 
 def _by_metric(found: Points) -> dict[str, _Rows]:
-    """Of one run."""
+    """Return the points of one run by metric."""
     edges, ranks = [*found.starts.tolist(), len(found.step)], np.array(found.ranks, dtype=np.int64)
     rows = {}
     for metric, series in groupby(range(len(found.metrics)), key=found.metrics.__getitem__):
@@ -93,7 +93,7 @@ def _against(run: str, metric: str, rows: _Rows, axis: _Rows, asked: Asked) -> l
 
 
 def _place(xs: NDArray[np.float64], buckets: int) -> tuple[NDArray[np.int64], float]:
-    """Bucket numbers of sorted values, and the buckets' width; 0 where each point has its own."""
+    """Return the bucket numbers of sorted values, and the width of the buckets: 0 where each point has its own."""
     if len(xs) <= buckets:
         return np.arange(len(xs)), 0.0
     width = float(xs[-1] / buckets - xs[0] / buckets)
@@ -103,7 +103,7 @@ def _place(xs: NDArray[np.float64], buckets: int) -> tuple[NDArray[np.int64], fl
 
 
 def _mean(rows: _Rows) -> _Rows:
-    """The ranks' finite values averaged at each step; of a single rank, its value as it is."""
+    """Return the mean of the finite values of all ranks at each step; a single rank keeps its value as it is."""
     order = np.argsort(rows.step, kind="stable")
     step, value = rows.step[order], rows.value[order]
     starts = np.flatnonzero(np.diff(step, prepend=step[0] - 1))
@@ -121,7 +121,10 @@ def _mean(rows: _Rows) -> _Rows:
 
 
 def _lookup(rows: _Rows, axis: _Rows) -> NDArray[np.float64]:
-    """The axis' value at each row's rank and step; NaN where it has none. Both are sorted by rank and step."""
+    """Return the axis' value at the rank and step of each row, NaN where it has none.
+
+    Both are sorted by rank and step.
+    """
     keys = np.dtype([("rank", np.int64), ("step", np.int64)])
     have = np.rec.fromarrays([axis.rank, axis.step], dtype=keys)
     want = np.rec.fromarrays([rows.rank, rows.step], dtype=keys)

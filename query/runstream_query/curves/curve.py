@@ -1,4 +1,4 @@
-"""One curve of an answer."""
+"""Defines one curve of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Curve:
     metric: str
     rank: int
     width: int
-    """Of its buckets, steps; 1: point by point."""
+    """Steps of each bucket; 1: each point has its own bucket."""
     buckets: Buckets
     xs: NDArray[np.float64] | None = None
     """(B,): where each bucket begins, on an axis that is not the step."""

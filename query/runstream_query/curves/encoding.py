@@ -1,4 +1,4 @@
-"""Curves as messages: whole columns on the wire's own terms, no Python object for each of a million numbers."""
+"""Encodes curves as messages, whole columns at a time: a million numbers need no million Python objects."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}
 _CURVES = pb.GetCurvesResponse.DESCRIPTOR.fields_by_name["curves"].number
 _LENGTH_DELIMITED = 2
 _BATCH = 1 << 19
-"""Buckets of curves that are encoded together: 100 MB of arrays on the way."""
+"""Buckets of the curves that are encoded together: they take 100 MB of arrays."""
 _FEW = 3
-"""Bytes of a varint that are quicker written one after the other."""
+"""Varints of up to so many bytes are written faster byte by byte."""
 _SPREAD = 8
-"""Bytes of a varint that fits into 64 bits."""
+"""Bytes of the longest varint that fits into 64 bits."""
 _MOVES = [
     (np.uint64(low), np.uint64(high), np.uint64(by))
     for low, high, by in (
@@ -32,18 +32,18 @@ _MOVES = [
         (0x007F_007F_007F_007F, 0x3F80_3F80_3F80_3F80, 1),
     )
 ]
-"""Of `_spread`: the bits that stay, those that move, and how far."""
+"""The steps of `_spread`: the bits that stay, the bits that move, and how far."""
 _CONTINUED = np.array(
     [0, *(0x8080_8080_8080_8080 >> 8 * (_SPREAD - size + 1) for size in range(1, _SPREAD + 1))], dtype=np.uint64
 )
-"""By size: the bit of each byte but the last that says that another follows."""
+"""By size: in each byte but the last, the bit that says that another byte follows."""
 _DOUBLES = {"firsts": "first", "lasts": "last", "mins": "minimum", "maxs": "maximum", "means": "means"}
 _SIGNED = {"first_steps": "first_step", "last_steps": "last_step", "first_times_us": "earliest_us"}
 _UNSIGNED = {"counts": "points", "not_finite": "not_finite"}
 
 
 def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], asked: Asked) -> None:
-    """Append the curves, with the columns that were asked for."""
+    """Append the curves to the response, with the requested columns."""
     for batch in _batches(curves):
         numbers = {
             field: varints([getattr(curve.buckets, name) for curve in batch], signed=field in _SIGNED)
@@ -57,7 +57,7 @@ def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], asked: Asked) 
 
 
 def _message(curve: Curve, asked: Asked, numbers: dict[str, Any]) -> list[Any]:
-    """An element of `curves`, in pieces."""
+    """Return one element of `curves`, as pieces of the encoded message."""
     named = pb.Curve(
         run=curve.run,
         metric=curve.metric,
@@ -97,7 +97,10 @@ def _batches(curves: Sequence[Curve]) -> Iterator[list[Curve]]:
 
 
 def varints(columns: Sequence[Ints], *, signed: bool) -> list[Any]:
-    """Each column as a packed field's bytes; `signed`: zigzag, as of sint64, else none may be negative."""
+    """Return the bytes of each column as a packed field.
+
+    `signed`: encode as zigzag, as sint64 does. Otherwise no number may be negative.
+    """
     whole = np.concatenate(columns)
     numbers = ((whole << 1) ^ (whole >> 63) if signed else whole).view(np.uint64)
     most = _size(int(numbers.max(initial=0)))
@@ -113,7 +116,7 @@ def varints(columns: Sequence[Ints], *, signed: bool) -> list[Any]:
 
 
 def _inside(sizes: Any, most: int) -> Any:
-    """(N, most): which bytes belong to a number."""
+    """Return which bytes belong to a number, (N, most)."""
     inside = np.empty((len(sizes), most), dtype=bool)
     for byte in range(most):
         inside[:, byte] = sizes > byte
@@ -121,13 +124,15 @@ def _inside(sizes: Any, most: int) -> Any:
 
 
 def _size(number: int) -> int:
-    """Bytes of it as a varint."""
+    """Return the number of bytes of the varint."""
     return max(-(-number.bit_length() // 7), 1)
 
 
 def _spread(numbers: Any, sizes: Any, most: int) -> Any:
-    """(N, most) bytes of numbers of up to 56 bits: all groups of seven bits are moved to their bytes at once, halves
-    first, then quarters, then eighths. What is behind a number's size is 0."""
+    """Return the bytes, (N, most), of numbers of up to 56 bits; bytes beyond the size of a number are 0.
+
+    All groups of seven bits are moved to their bytes at once: halves first, then quarters, then eighths.
+    """
     wide = numbers
     for low, high, by in _MOVES:
         wide = (wide & low) | (wide & high) << by
@@ -136,7 +141,7 @@ def _spread(numbers: Any, sizes: Any, most: int) -> Any:
 
 
 def _byte_by_byte(numbers: Any, sizes: Any, most: int) -> Any:
-    """As `_spread`, of any numbers."""
+    """Return what `_spread` does, for numbers of any size."""
     table = np.empty((len(numbers), most), dtype=np.uint8)
     for byte in range(most):
         table[:, byte] = (numbers >> np.uint64(7 * byte)).astype(np.uint8) & 0x7F

@@ -1,4 +1,7 @@
-"""From where to where series reach: `series` knows; where it does not (rows from before it did), points are read."""
+"""Finds the range of steps of series.
+
+The table `series` has it; for rows from before it did, the points are read.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,25 @@ _UNKNOWN = -(1 << 63)
 async def extents(
     storage: Storage, project: str, runs: Sequence[str], metrics: Sequence[str], ranks: Sequence[int] = ()
 ) -> list[dict[str, Any]]:
-    """Rows of `series_extent.sql`, by run and metric. `ranks`: empty for all."""
+    """Return rows of `series_extent.sql`, sorted by run and metric. `ranks`: empty for all."""
     question = {"project": project, "runs": list(runs), "metrics": list(metrics), "ranks": list(ranks)}
     rows = await storage.rows("series_extent", settings=ONE_THREAD, **question)
     return sorted(rows, key=lambda row: (row["run"], row["metric"]))
 
 
 def known_span(row: Mapping[str, Any]) -> Span | None:
-    """Of a row of `series_extent.sql`; None: not known."""
+    """Return the range of a row of `series_extent.sql`; None where it is not known."""
     return None if row["low_step"] == _UNKNOWN else Span(row["low_step"], row["high_step"])
 
 
 def clip(span: Span, low: int, high: int) -> Span | None:
-    """What of it lies in the range; None: nothing."""
+    """Return the part of `span` from `low` to `high`; None where there is none."""
     found = Span(max(span.low, low), min(span.high, high))
     return found if found.low <= found.high else None
 
 
 async def span_of(storage: Storage, project: str, run: str, metric: str, low: int, high: int) -> Span | None:
-    """Of a metric, over all its ranks, within a range of steps; None: nothing is there."""
+    """Return the range of a metric over all its ranks, within a range of steps; None where it has no points there."""
     rows = await extents(storage, project, [run], [metric])
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""Curves of groups of runs: what runs of the same configuration have in common, and how far they differ."""
+"""Makes curves of groups of runs, which show what runs of one configuration have in common and how far they differ."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_RUNS, MAX_METRICS, MAX_FIELDS = 1000, 20, 4
 _FIELD = re.compile(r"(config)\.(.+)|(name|notes|tags|group|job_type|sweep_id)|(user)", re.DOTALL)
 
 Group = tuple[str, ...]
-"""The JSON of each field's value; empty: the run has none."""
+"""The JSON of the value of each field; empty where the run has none."""
 
 
 def check_fields(fields: Sequence[str]) -> list[tuple[str, str]]:
-    """(section, key) of each. Raises InvalidQuestionError."""
+    """Return the (section, key) of each field. Raises InvalidQuestionError."""
     if len(fields) > MAX_FIELDS:
         raise InvalidQuestionError(f"group_by: at most {MAX_FIELDS} fields, not {len(fields)}")
     found = []
@@ -44,7 +44,7 @@ async def group_curves(
     request: pb.GetGroupCurvesRequest,
     users: Mapping[str, str],
 ) -> pb.GetGroupCurvesResponse:
-    """`users`: of each run. Raises InvalidQuestionError."""
+    """Return the curves of groups. `users`: the user of each run. Raises InvalidQuestionError."""
     runs = check_list("runs", request.runs, MAX_RUNS)
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
     low, high = step_range(request)
@@ -91,7 +91,7 @@ async def _groups(
     fields: Sequence[tuple[str, str]],
     users: Mapping[str, str],
 ) -> dict[str, Group]:
-    """Of each run."""
+    """Return the group of each run."""
     sections = sorted({section for section, _ in fields if section != "user"})
     rows = await storage.rows("run_fields", project=project, runs=list(runs), sections=sections) if sections else []
     values = {(row["run"], row["section"], row["key"]): row["value"] for row in rows}
@@ -103,7 +103,10 @@ async def _groups(
 
 
 def _hull(extents: Sequence[Mapping[str, Any]], low: int, high: int) -> Span | None:
-    """From where to where any of the series reaches within the range; all of it where one does not know."""
+    """Return the range that covers all series within `low` to `high`.
+
+    Where the beginning of one series is not known, the range begins at `low`.
+    """
     if not extents:
         return None
     spans = [known_span(row) for row in extents]
@@ -114,7 +117,7 @@ def _hull(extents: Sequence[Mapping[str, Any]], low: int, high: int) -> Span | N
 
 
 def _pieces(columns: Mapping[str, Any]) -> list[tuple[int, str, int, int]]:
-    """Group number, metric, and the range of rows of each curve."""
+    """Return the group number, the metric, and the range of rows of each curve."""
     numbers, metrics = columns["number"].tolist(), columns["metric"].tolist()
     found: list[tuple[int, str, int, int]] = []
     start = 0

@@ -1,5 +1,7 @@
-"""Short series: their points are read in one query and put into buckets here, which is faster than the engine's
-aggregation when a bucket holds few points."""
+"""Reads short series: one query fetches their points, which are put into buckets here.
+
+This is faster than the engine's aggregation when a bucket holds few points.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ from runstream_query.storage import Storage
 Name = tuple[str, str]
 """run, metric"""
 _MAX_ROWS = 4_000_000
-"""That are read without a look at versions: more than points are read whole for an answer (`assemble.MAX_READ`)."""
+"""Rows that are read without a check of versions: more than are read whole for an answer (`assemble.MAX_READ`)."""
 
 
 async def read(
     storage: Storage, project: str, asked: Asked, names: Sequence[Name], started_us: Mapping[str, int]
 ) -> list[Curve]:
-    """A curve a rank of each series. `started_us`: by run, for a range of times."""
+    """Return a curve for each rank of each series. `started_us`: start of each run, for a range of times."""
     found: list[Curve] = []
     for runs, metrics in _rectangles(names):
         found += _curves(await points_of(storage, project, asked, runs, metrics, started_us), asked.buckets)
@@ -40,7 +42,7 @@ async def points_of(
     metrics: Sequence[str],
     started_us: Mapping[str, int],
 ) -> Points:
-    """Of all these metrics of these runs."""
+    """Return the points of all these metrics of these runs."""
     question: dict[str, Any] = {
         "project": project,
         "runs": list(runs),
@@ -50,7 +52,7 @@ async def points_of(
         "max_step": asked.max_step,
     }
     if not asked.by_time:
-        # Rows are seldom superseded, and not for long: when their parts are merged they are gone.
+        # Rows are seldom superseded, and never for long: superseded rows are gone when their parts are merged.
         found, repeated = arranged(await storage.table("curve_rows", **question, limit=_MAX_ROWS))
         if not repeated and len(found.step) < _MAX_ROWS:
             return found
@@ -66,7 +68,7 @@ async def points_of(
 
 
 def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
-    """Runs that are asked for the same metrics, together: conditions on columns are cheap, on pairs they are not."""
+    """Yield runs with the same metrics together: conditions on columns are cheap, conditions on pairs are not."""
     by_run: dict[str, list[str]] = defaultdict(list)
     for run, metric in names:
         by_run[run].append(metric)
@@ -78,8 +80,10 @@ def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _curves(points: Points, buckets: int) -> Iterator[Curve]:
-    """The ranks of one metric share their buckets' width; point by point where none has more points than buckets. All
-    series are put into buckets at once."""
+    """Yield the curves of points; all series are put into buckets at once.
+
+    The ranks of one metric share the width of their buckets. It is 1 where no rank has more points than buckets.
+    """
     if not points.runs:
         return
     steps, starts, counts = points.step, points.starts, points.counts
@@ -95,7 +99,7 @@ def _curves(points: Points, buckets: int) -> Iterator[Curve]:
 
 
 def _widths(points: Points, starts: Ints, buckets: int) -> Ints:
-    """Of each series."""
+    """Return the width of the buckets of each series."""
     named = list(zip(points.runs, points.metrics, strict=True))
     names = np.array([place for place, name in enumerate(named) if not place or name != named[place - 1]])
     lows = np.minimum.reduceat(points.step[starts], names).tolist()

@@ -1,4 +1,4 @@
-"""Questions of large jobs: how the ranks differ, which went wrong first, which are slow."""
+"""Answers requests about large jobs: how the ranks differ, which rank failed first, which ranks are slow."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAX_MAP_RANKS, MAX_MAP_BUCKETS = 4096, 2000
 MAX_WINDOW = 100_000
 _LAG_SLOWDOWN, _LAG_DEVIATION, _LAG_BEHIND = 1.1, 3.5, 0.1
 _MAD_TO_STD = 1.4826
-"""Of a normal distribution; 3.5 such deviations are Iglewicz and Hoaglin's outliers (1993)."""
+"""Ratio in a normal distribution; 3.5 such deviations mark outliers for Iglewicz and Hoaglin (1993)."""
 
 
 async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesRequest) -> pb.GetRankCurvesResponse:
-    """Raises InvalidQuestionError."""
+    """Return the curves of statistics over ranks. Raises InvalidQuestionError."""
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
     low, high = step_range(request)
     buckets = bucket_count(request.buckets)
@@ -76,7 +76,7 @@ def _fill(curve: pb.RankCurve, columns: dict[str, Any], percentiles: bool) -> No
 
 
 async def rank_map(storage: Storage, project: str, request: pb.GetRankMapRequest) -> pb.GetRankMapResponse:
-    """Raises InvalidQuestionError."""
+    """Return the means of each rank and bucket, (ranks, buckets). Raises InvalidQuestionError."""
     low, high = step_range(request)
     buckets = bucket_count(request.buckets, 200, MAX_MAP_BUCKETS)
     known = await storage.rows("ranks_of", project=project, run=request.run, metric=request.metric)
@@ -116,7 +116,7 @@ async def rank_map(storage: Storage, project: str, request: pb.GetRankMapRequest
 
 
 async def find_not_finite(storage: Storage, project: str, request: pb.FindNotFiniteRequest) -> pb.FindNotFiniteResponse:
-    """Raises InvalidQuestionError."""
+    """Return the first NaN or infinity of each metric. Raises InvalidQuestionError."""
     metrics = check_list("metrics", request.metrics, 1000) if request.metrics else []
     response = pb.FindNotFiniteResponse()
     for row in await storage.rows("not_finite", project=project, run=request.run, metrics=metrics):
@@ -135,7 +135,7 @@ async def find_not_finite(storage: Storage, project: str, request: pb.FindNotFin
 async def find_stragglers(
     storage: Storage, project: str, request: pb.FindStragglersRequest
 ) -> pb.FindStragglersResponse:
-    """Raises InvalidQuestionError."""
+    """Return how far each rank lags, the worst first. Raises InvalidQuestionError."""
     window = request.window or 100
     if not 2 <= window <= MAX_WINDOW:
         raise InvalidQuestionError(f"window is {window}: give 2 to {MAX_WINDOW} steps")
@@ -167,7 +167,7 @@ async def find_stragglers(
 async def _paces(
     storage: Storage, project: str, request: pb.FindStragglersRequest, metric: str, newest_step: int, window: int
 ) -> dict[int, float]:
-    """Rank to seconds a step; without ranks of which it cannot be told."""
+    """Return seconds a step by rank, without ranks for which they cannot be computed."""
     rows = await storage.rows(
         "step_times",
         project=project,
@@ -181,7 +181,10 @@ async def _paces(
 
 
 def judge(progress: Sequence[dict[str, Any]], paces: dict[int, float], window: int) -> list[pb.Straggler]:
-    """All ranks, the slowest first. Pure. `progress`: rank, last_step, last_us of each."""
+    """Return all ranks, those furthest behind first, then the slowest. Pure.
+
+    `progress`: rank, last_step and last_us of each rank. `paces`: seconds a step by rank. `window`: in steps.
+    """
     newest_step = max(row["last_step"] for row in progress)
     newest_us = max(row["last_us"] for row in progress)
     median = statistics.median(paces.values()) if paces else 0.0

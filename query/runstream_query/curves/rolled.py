@@ -1,9 +1,9 @@
-"""A long series from roll-ups where they are true, from its points everywhere else.
+"""Reads a long series from roll-ups where these are valid, and from its points everywhere else.
 
-A roll-up says what one part of `points` holds of a series, and a part never changes. So in a range of steps in which a
-series has points in one part only, and that part exists, its roll-ups are the answer. Where points of several parts
-meet (one may supersede the other), where a part has no roll-ups yet, and at the ends of the range that was asked for,
-the points themselves are read. What is found is the truth at the moment in which the parts were listed, or later.
+A roll-up says what one part of `points` holds of a series, and a part never changes. So where a series has points in
+one part only in a range of steps, and that part exists, the part's roll-ups are the answer. The points themselves are
+read in three cases: where points of several parts meet (one may supersede the other), where a part has no roll-ups yet,
+and at the ends of the requested range. The result is true at the moment in which the parts were listed, or later.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from runstream_query.curves.widths import GRID, unit_of
 from runstream_query.storage import ONE_THREAD, Storage
 
 _ATTEMPTS = 3
-"""Of finding the parts at rest. Merges end every few seconds; then the points are read."""
+"""Attempts to read while no part disappears. Merges end every few seconds; after the last attempt points are read."""
 _MAX_SPANS = 24
-"""Ranges that are read from points, each by a query of its own. Two or three are usual: a fresh end, a seam."""
+"""Ranges that are read from points, each by its own query. Two or three are usual: new points at the end, a seam."""
 ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Which, and what of it. Ranges are inclusive."""
+    """A series, and the requested part of it. Ranges are inclusive."""
 
     project: str
     run: str
@@ -43,7 +43,7 @@ class Series:
 
     @property
     def bounded(self) -> bool:
-        """Whether a range of times was asked for."""
+        """True when a range of times is requested."""
         return self.min_us > 0 or self.max_us < MAX_TIME_US
 
     @property
@@ -53,8 +53,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """Roll-ups of a part that can be used: cells of `width` steps, numbers `cells`. `covers`: the steps of its points
-    in them; no other part has a point there."""
+    """The usable roll-ups of one part: cells of `width` steps with the numbers `cells`.
+
+    `covers`: the steps of the part's points in these cells; no other part has a point there.
+    """
 
     part: str
     width: int
@@ -70,10 +72,10 @@ async def rolled_buckets(
     read_points: ReadPoints,
     remember: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None],
 ) -> list[Buckets] | None:
-    """The whole series in pieces that have no step in common; None: its points must be read, all of them.
+    """Return the series in pieces that share no step; None where all its points must be read.
 
-    `known`: rows of `rolled_series.sql` for this series; `read_points`: buckets from the points of a range; `remember`
-    is told of what the series was found to be made of: rows of `known`, and of `other_parts.sql`.
+    `known`: rows of `rolled_series.sql` for this series. `read_points`: returns the buckets of the points of a range.
+    `remember` is called with what the series is made of: rows of `known`, and of `other_parts.sql`.
     """
     usable = [row for row in known if _resolution(row["widths"], width)]
     for _ in range(_ATTEMPTS):
@@ -84,20 +86,20 @@ async def rolled_buckets(
         others = await storage.rows(
             "other_parts", settings=ONE_THREAD, **series.parameters, parts=parts, min_step=low, max_step=high
         )
-        # Whether the parts still exist is asked while their roll-ups are read: those do not change.
+        # Roll-ups do not change, so they are read while another query checks that the parts still exist.
         reading = asyncio.ensure_future(composed_buckets(storage, series, usable, others, width, read_points))
         alive = await parts_alive(storage, parts)
         if len(alive) == len(set(parts)):
             remember(usable, others)
             return await reading
         reading.cancel()
-        # A part was merged away meanwhile; what it became was not among the others, or came without roll-ups.
+        # A part was merged away meanwhile: the new part was not among `others`, or has no roll-ups yet.
         usable = [row for row in usable if row["part"] in alive]
     return None
 
 
 async def parts_alive(storage: Storage, parts: list[str]) -> set[str]:
-    """Which of these parts of `points` exist. Raises StorageError."""
+    """Return those of these parts of `points` that exist. Raises StorageError."""
     return {row["name"] for row in await storage.rows("parts_alive", settings=ONE_THREAD, parts=parts)}
 
 
@@ -109,7 +111,7 @@ async def composed_buckets(
     width: int,
     read_points: ReadPoints,
 ) -> list[Buckets] | None:
-    """As `rolled_buckets`, of a series that is made of these parts with roll-ups and of these others."""
+    """Return what `rolled_buckets` does, for a series whose parts with roll-ups and other parts are known."""
     resolved = [(row, _resolution(row["widths"], width)) for row in rolled]
     too_coarse = [row for row, finest in resolved if not finest]
     plan, rest = _plan(series.steps, [one for one in resolved if one[1]], [*others, *too_coarse])
@@ -117,14 +119,14 @@ async def composed_buckets(
 
 
 def _resolution(widths: list[int], wanted: int) -> int:
-    """The coarsest resolution whose cells fit into buckets of the wanted width; 0: none."""
+    """Return the coarsest resolution whose cells fit into buckets of the wanted width; 0 where there is none."""
     return max((width for width in widths if width <= unit_of(wanted)), default=0)
 
 
 def _plan(
     asked: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]
 ) -> tuple[list[Rolled], list[Span]]:
-    """Cells of parts where no other part has points, and where else there are points."""
+    """Return the cells of parts where no other part has points, and the other ranges that have points."""
     spans = [Span(row["first_step"], row["last_step"]) for row, _ in usable]
     foreign = [Span(row["first_step"], row["last_step"]) for row in others]
     found: list[Rolled] = []
@@ -142,7 +144,10 @@ def _plan(
 
 
 def _reach(free: Span, own: Span, width: int) -> Span:
-    """A cell at an end of the part's own points reaches beyond them, and yet holds nothing else's."""
+    """Return `free`, extended to whole cells where it ends with the part's own points.
+
+    A cell at such an end reaches beyond the points of the part, and still holds only points of the part.
+    """
     low = free.low // width * width if free.low == own.low else free.low
     high = (free.high // width + 1) * width - 1 if free.high == own.high else free.high
     return Span(low, high)
@@ -155,19 +160,22 @@ async def _read(
         return None
     reading = asyncio.ensure_future(_cells(storage, series, plan, width))
     if series.bounded:
-        # What lies across an end of the range of times is known when the cells are: the rest is read with it.
+        # Cells across an end of the range of times are known only when all cells are read; their points are read with
+        # the rest.
         _, edges = await reading
         rest = union([*rest, *edges])
         if len(rest) > _MAX_SPANS:
-            return None  # much of it is rewritten, or its times jump back and forth
+            return None  # much of the series is rewritten, or its times jump
     read = await asyncio.gather(*(read_points(span) for span in rest))
     found, _ = await reading
     return [buckets for buckets in (found, *read) if len(buckets)]
 
 
 async def _cells(storage: Storage, series: Series, plan: list[Rolled], width: int) -> tuple[Buckets, list[Span]]:
-    """The cells of a plan as pieces of buckets of the wanted width, without those that lie across an end of the range
-    of times: where those are."""
+    """Return the cells of a plan as buckets of the wanted width, and the ranges of cells that are left out.
+
+    Cells that lie across an end of the range of times are left out.
+    """
     pairs = sorted({(piece.part, piece.width) for piece in plan})
     parts = [part for part, _ in pairs]
     columns = await storage.columns(

@@ -1,6 +1,6 @@
-"""Smoothing of a curve's means, in order of x. Pure.
+"""Smooths the means of a curve in order of x. All functions are pure.
 
-NaN and infinities neither weigh nor spread: they are left out, and their place gets the smoothed value before them.
+NaN and infinities have no weight and do not spread: they are left out, and get the smoothed value before them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from runstream_query.errors import InvalidQuestionError
 Floats = NDArray[np.float64]
 MAX_EMA, MAX_SIGMA, MAX_WINDOW = 0.9999, 1000.0, 10_000
 _REACH = 3
-"""Standard deviations after which a normal kernel is cut off."""
+"""Standard deviations at which a normal kernel is cut off."""
 
 
 def check_smoothing(asked: pb.Smoothing) -> None:
-    """Raises InvalidQuestionError."""
+    """Raise InvalidQuestionError where the amount of smoothing is out of range."""
     amount = asked.amount
     if asked.kind == pb.Smoothing.KIND_EMA and not 0 <= amount <= MAX_EMA:
         raise InvalidQuestionError(f"smoothing.amount is {amount:g}: an EMA's weight is from 0 to {MAX_EMA}")
@@ -31,7 +31,7 @@ def check_smoothing(asked: pb.Smoothing) -> None:
 
 
 def smooth(values: Floats, asked: pb.Smoothing) -> Floats:
-    """(B,) to (B,). With `asked.log`, the logarithms of the positive values are smoothed."""
+    """Return the smoothed values, (B,) for (B,). With `asked.log`, the logarithms of positive values are smoothed."""
     usable = np.isfinite(values) & ((values > 0) | (not asked.log))
     numbers = np.log(values[usable]) if asked.log else values[usable]
     if not len(numbers):
@@ -51,8 +51,10 @@ def smooth(values: Floats, asked: pb.Smoothing) -> Floats:
 
 
 def ema(values: Floats, weight: float) -> Floats:
-    """m[i] = weight m[i-1] + (1 - weight) x[i], divided by 1 - weight^(i+1): the bias of beginning at 0 is taken out
-    (Kingma and Ba, Adam, 2014, section 3)."""
+    """Return the exponential moving average, without the bias of beginning at 0.
+
+    m[i] = weight m[i-1] + (1 - weight) x[i], divided by 1 - weight^(i+1): see Kingma and Ba, Adam, 2014, section 3.
+    """
     smoothed = np.empty_like(values)
     moment, debias = 0.0, 1.0
     for index, value in enumerate(values.tolist()):
@@ -63,8 +65,10 @@ def ema(values: Floats, weight: float) -> Floats:
 
 
 def gaussian(values: Floats, sigma: float) -> Floats:
-    """Mean with normal weights by distance in buckets; at the ends the kernel is cut off and its weights divided by
-    what is left of them."""
+    """Return the mean with normal weights by distance; `sigma` is in buckets.
+
+    At the ends the kernel is cut off, and the mean is divided by the sum of the weights that are left.
+    """
     if sigma <= 0:
         return values
     reach = min(math.ceil(_REACH * sigma), len(values) - 1)
@@ -73,7 +77,10 @@ def gaussian(values: Floats, sigma: float) -> Floats:
 
 
 def running_average(values: Floats, window: int) -> Floats:
-    """Mean over the `window` values around each (one more before than after where it is even), fewer at the ends."""
+    """Return the mean over the `window` values around each value; at the ends there are fewer.
+
+    An even window has one more value before than after.
+    """
     before, after = window // 2, (window - 1) // 2
     sums = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))

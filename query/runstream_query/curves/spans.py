@@ -1,4 +1,4 @@
-"""Arithmetic of step ranges, both ends inclusive. Pure."""
+"""Computes with ranges of steps, whose ends are both inclusive. All functions are pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Span(NamedTuple):
 
 
 def union(spans: Iterable[Span]) -> list[Span]:
-    """Sorted, without overlap; neighbours become one."""
+    """Return the ranges sorted and without overlap; neighbours become one range."""
     found: list[Span] = []
     for span in sorted(spans):
         if span.low > span.high:
@@ -25,7 +25,7 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 
 def subtract(span: Span, others: Sequence[Span]) -> list[Span]:
-    """What of `span` none of the others covers."""
+    """Return the parts of `span` that none of the others covers."""
     left, low = [], span.low
     for other in union(others):
         if other.high < low or other.low > span.high:
@@ -39,6 +39,9 @@ def subtract(span: Span, others: Sequence[Span]) -> list[Span]:
 
 
 def whole_cells(span: Span, width: int) -> Span | None:
-    """The numbers of the cells of `width` steps (cell 0 begins at step 0) that lie in `span` from end to end."""
+    """Return the numbers of the cells that lie in `span` from end to end; None where there are none.
+
+    Cells have `width` steps; cell 0 begins at step 0.
+    """
     first, last = -(-span.low // width), (span.high + 1) // width - 1
     return Span(first, last) if first <= last else None

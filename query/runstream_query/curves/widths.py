@@ -1,16 +1,19 @@
-"""How wide buckets are: few, round widths, on a fixed grid, so that curves of several runs share their buckets and a
-curve that grows keeps them."""
+"""Chooses the width of buckets: few, round widths on a fixed grid.
+
+So curves of several runs share their buckets, and a curve that grows keeps them.
+"""
 
 from __future__ import annotations
 
 GRID = 1 << 53
-"""Added to a step it makes every step positive (`limits.MAX_STEP`), so that division rounds down: the grid's origin."""
+"""The origin of the grid. Added to a step it makes the step positive (`limits.MAX_STEP`), so division rounds down."""
 
 
 def width_for(low: int, high: int, buckets: int) -> int:
-    """The smallest width of 1 to 8 and (4 to 7) times a power of two in which `low` to `high` touch at most `buckets`.
+    """Return the smallest round width with which `low` to `high` touch at most `buckets` buckets.
 
-    At most a quarter wider than need be; a multiple of a large power of two, which roll-ups have as theirs.
+    Round widths are 1 to 8, and 4 to 7 times a power of two. So the width is at most a quarter larger than necessary,
+    and a multiple of a large power of two, which is the width of roll-ups.
     """
     width = 1
     while touched(low, high, width) > buckets:
@@ -19,10 +22,10 @@ def width_for(low: int, high: int, buckets: int) -> int:
 
 
 def touched(low: int, high: int, width: int) -> int:
-    """How many buckets of the grid the steps from `low` to `high` (inclusive) reach into."""
+    """Return how many buckets of the grid the steps from `low` to `high` (inclusive) touch."""
     return (high + GRID) // width - (low + GRID) // width + 1
 
 
 def unit_of(width: int) -> int:
-    """The power of two that `width` is a small multiple of: every bucket begins at a multiple of it."""
+    """Return the power of two of which `width` is a small multiple: every bucket begins at a multiple of it."""
     return 1 << max(width.bit_length() - 3, 0)

@@ -1,1 +1,1 @@
-"""One module a topic: classes whose methods are those of `QueryService` that belong together."""
+"""Groups the methods of the services by topic: each module has a class with the methods that belong together."""

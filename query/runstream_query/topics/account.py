@@ -1,4 +1,4 @@
-"""Who the caller is, and the caller's own API keys."""
+"""Answers who the caller is, and manages the caller's own API keys."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Account:
 
 
 def _name(text: str) -> str:
-    """One line, without what cannot be seen. Raises InvalidQuestionError."""
+    """Return the name of a key without spaces around it. Raises InvalidQuestionError unless it is one line of text."""
     name = text.strip()
     if len(name) > _MAX_NAME:
         raise InvalidQuestionError(f"name: at most {_MAX_NAME} characters, not {len(name)}")

@@ -1,4 +1,4 @@
-"""What changes something: deleting, and how long a project keeps its runs."""
+"""Deletes runs, metrics and projects, and sets how long a project keeps its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between runs."""
+"""Compares runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points and curves."""
+"""Answers requests for points and curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of what is no scalar, histograms, tables and plots."""
+"""Answers requests for histograms, tables and plots, and for the keys of data that is not scalar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runstream_query.rich.tables import StoredTable, Tables, table_page
 from runstream_query.storage import Storage
 
 _MAX_PLOT_ROWS = 1_000_000
-"""Held in memory while a plot is made of them: some 100 MB."""
+"""Rows of a table that are drawn as a plot; they are held in memory meanwhile, some 100 MB."""
 
 
 class Distributions:
@@ -71,7 +71,7 @@ class Distributions:
                 "max_step": high,
             },
             request.columns or 200,
-            # What one asks for as logged is not rebinned, whatever it has.
+            # Raw histograms are not rebinned, however many bins they have.
             1 << 31 if request.raw else request.bins or 64,
             each_rank=request.each_rank or request.raw,
             raw=request.raw,

@@ -1,4 +1,4 @@
-"""What people change of runs and of their project, and who changed what."""
+"""Applies changes that people make to runs and to their project, and lists who changed what."""
 
 from __future__ import annotations
 

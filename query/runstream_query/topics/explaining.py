@@ -1,4 +1,4 @@
-"""What the runs' parameters have to do with their metrics."""
+"""Shows how the parameters of runs relate to their metrics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from runstream_query.topics.ranking import names_of, narrowed
 _MAX_AXES = 50
 _MAX_LINES = 10_000
 _AT_ONCE = 1
-"""Forests at once, so that pages that ask do not take the cores from each other."""
+"""Forests that are computed at once: several requests must not take the cores from each other."""
 
 
 class Explaining:
@@ -111,7 +111,7 @@ class Explaining:
         return response
 
     async def _config(self, project: str, runs: Sequence[str], keys: Sequence[str]) -> list[Column]:
-        """The columns of these keys, or of the most frequent ones."""
+        """Return the columns of these config keys, or of the most frequent ones where no key is given."""
         if not keys:
             rows = await self._storage.rows(
                 "config_fields", project=project, section="config", search="", pattern="", after="", limit=10_000
@@ -126,7 +126,7 @@ class Explaining:
 
 
 def _sample(runs: list[str], seed: int) -> list[str]:
-    """All, or a sample by the seed, in order."""
+    """Return all runs, or a sorted sample of MAX_RUNS runs that is chosen by the seed."""
     if len(runs) <= importance.MAX_RUNS:
         return runs
     chosen = np.random.default_rng(seed).choice(len(runs), importance.MAX_RUNS, replace=False)
@@ -134,7 +134,7 @@ def _sample(runs: list[str], seed: int) -> list[str]:
 
 
 def _values(column: values_of.Column, places: NDArray[np.int64]) -> list[Any]:
-    """None where missing."""
+    """Return the values at these places, None where a value is missing."""
     numbers = zip(column.numeric[places].tolist(), column.numbers[places].tolist(), strict=True)
     return [
         number if numeric else None if text in ("", "null") else parsed(text)

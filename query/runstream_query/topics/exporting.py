@@ -1,4 +1,4 @@
-"""Everything that is stored, as files."""
+"""Exports stored data as files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from runstream_query.storage import Storage
 
 _EPOCH = "epoch_column"
 _SUGGESTED_FROM = 10_000
-"""Metrics among which a name that is nearly the one that was asked for is looked for."""
+"""Metrics that are searched for a name similar to an unknown one."""
 
 
 class ListsRuns(Protocol):
-    """Who answers `ListRuns`: an export takes the runs that it finds."""
+    """Answers `ListRuns`; an export takes the runs that it returns."""
 
     async def ListRuns(  # noqa: N802
         self, principal: Principal, request: query_pb2.ListRunsRequest
@@ -74,7 +74,10 @@ class Exporting:
         return pb.GetExtentResponse(ranks=[pb.RankExtent(**row) for row in rows])
 
     async def _what(self, principal: Principal, request: Any) -> tuple[str, list[str]]:
-        """The project, and the runs by id; none: all of it. Raises InvalidQuestionError, UnknownNameError."""
+        """Return the project and the ids of the runs; no ids mean the whole project.
+
+        Raises InvalidQuestionError, UnknownNameError.
+        """
         export.check_count("runs", request.runs, export.MAX_RUNS)
         if request.runs and request.filter:
             raise InvalidQuestionError("runs and filter do not go together: name the runs, or filter them")
@@ -107,7 +110,10 @@ class Exporting:
             await self._lookup.known_runs(project, runs[start : start + 1000])
 
     async def _check_metrics(self, project: str, runs: list[str], metrics: Any) -> None:
-        """A name that no run has is a mistake; a pattern that none fits is an empty file."""
+        """Raise UnknownNameError where no run has a named metric.
+
+        A pattern may match no metric: the file is empty then.
+        """
         names = export.metric_filter(metrics)["metrics"]
         if not names:
             return
@@ -125,7 +131,10 @@ class Exporting:
     async def _export(
         self, name: str, kind: export.FileFormat, change: dict[str, str], **parameters: Any
     ) -> AsyncIterator[pb.ExportChunk]:
-        """Holds a message or two; the engine waits while the client does."""
+        """Yield the messages of an export.
+
+        Memory holds one or two messages: the engine waits while the client does not read.
+        """
         pieces = self._storage.stream(name, kind.engine, export.SETTINGS, change, **parameters)
         async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # an async generator
             async for chunk in export.chunks(pieces):

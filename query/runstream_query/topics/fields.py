@@ -1,4 +1,4 @@
-"""Which metrics and keys there are."""
+"""Lists the metrics and keys that exist."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fields:
             raise InvalidQuestionError(f"runs: at most {_MAX_RUNS}, not {len(runs)}; none: all of the project")
         (after,) = read_token(request, (str,)) or ("",)
         rows = await self._metrics(project, runs, request, after, size)
-        # A run that has metrics is there; of several, each is looked for.
+        # One run with metrics exists; of several runs, each must be checked.
         if runs and not after and (len(runs) > 1 or not rows):
             await self._lookup.known_runs(project, runs)
         response = pb.ListMetricsResponse()
@@ -57,7 +57,11 @@ class Fields:
     async def _metrics(
         self, project: str, runs: list[str], request: pb.ListMetricsRequest, after: str, size: int
     ) -> list[dict[str, Any]]:
-        """Of all runs of a project the values would be read by the million: only the names, and who has them."""
+        """Return one page of metrics.
+
+        For all runs of a project the values would be read by the million, so only the names and the number of runs are
+        read.
+        """
         if not runs:
             return await self._ask("metric_fields", request, after, size, project=project)
         if len(runs) == 1 and size <= metric_pages.MAX_PAGE:
@@ -89,7 +93,7 @@ class Fields:
         return response
 
     async def _summary(self, request: Any, project: str, after: str, limit: int) -> list[pb.FieldInfo]:
-        """Metrics and keys that were set, as one list by name."""
+        """Return metrics and keys that the user set in summaries, as one list sorted by name."""
         metrics, keys = await asyncio.gather(
             self._of_all(SERIES, "metric_fields", request, project, after, limit),
             self._of_all(FIELDS, "config_fields", request, project, after, limit, section="summary"),
@@ -111,13 +115,16 @@ class Fields:
     async def _of_all(
         self, table: str, name: str, request: Any, project: str, after: str, limit: int, **question: Any
     ) -> list[dict[str, Any]]:
-        """`_ask` of all runs of a project. Millions of keys are read for it: kept while they stay the same."""
+        """Return what `_ask` does, for all runs of a project.
+
+        This reads millions of keys, so the answer is kept while the data stays the same.
+        """
         asked = (name, request.search, request.regex, request.glob, after, limit, *question.values())
         read = partial(self._ask, name, request, after, limit, project=project, **question)
         return await self._lookup.tables.answer(project, table, asked, read)
 
     async def _ask(self, name: str, request: Any, after: str, limit: int, **question: Any) -> list[dict[str, Any]]:
-        """A file that takes search, pattern, after and limit."""
+        """Return the rows of an SQL file that takes search, pattern, after and limit."""
         if request.regex and request.glob:
             raise InvalidQuestionError("give regex or glob, not both")
         pattern = glob_regex(check_regex(request.glob)) if request.glob else check_regex(request.regex)

@@ -1,4 +1,4 @@
-"""Many runs: pages of them, and how many there are in each group."""
+"""Lists runs page by page, and counts runs by group."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Listing:
             fields=[*(key.field for key in order), *(shown.fields if shown else ())],
             sources=shown.sources if shown else (),
         )
-        # One more than the page: whether there is a next one.
+        # One more run than the page holds tells whether there is a next page.
         found = selection.page(order, after, size + 1).tolist()
         response = pb.ListRunsResponse(total=len(selection.places))
         rows = selection.table.rows(found[:size])
@@ -67,8 +67,10 @@ class Listing:
         return response
 
     async def _load(self, project: str, runs: Sequence[str], columns: Columns) -> tuple[Loaded, int]:
-        """Documents of the first of these runs, and of how many: so many as one answer carries. A few runs with
-        documents without end would keep a project's list from everybody else."""
+        """Return the documents of the first of these runs, and the number of runs that one answer can carry.
+
+        Without a limit, a few runs with endless documents would make the list of their project useless for everybody.
+        """
         try:
             loaded = await self._read(project, runs, columns, bounded=True)
         except StorageRefusedError as error:

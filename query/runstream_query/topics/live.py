@@ -1,4 +1,4 @@
-"""What arrives, as it arrives."""
+"""Streams new data while it arrives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Live:
 
 
 def _interest(request: pb.WatchRunsRequest) -> Interest:
-    """Raises InvalidQuestionError."""
+    """Return what a request watches. Raises InvalidQuestionError."""
     for what, values, most in (
         ("runs", request.runs, limits.MAX_RUNS),
         ("metrics", request.metrics, limits.MAX_METRICS),

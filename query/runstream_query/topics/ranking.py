@@ -1,4 +1,4 @@
-"""Which runs are best, by one objective or by several."""
+"""Finds the best runs by one objective or by several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runstream_query.storage import Storage
 _MAX_OBJECTIVES = 8
 _MAX_LAYERS = 20
 _MAX_FRONT = 10_000
-"""Runs in one answer."""
+"""Runs of the front in one answer."""
 
 
 class Ranking:
@@ -81,7 +81,7 @@ class Ranking:
 async def narrowed(
     storage: Storage, lookup: Lookup, project: str, request: Any, objectives: Sequence[Objective]
 ) -> Among:
-    """The runs that a request with `filter` and `sweep_id` asks for, to be judged by these objectives."""
+    """Return the runs of a request with `filter` and `sweep_id`, with the columns that the objectives need."""
     sources = [source for objective in objectives for source in objective.sources]
     selection = await select(
         storage, lookup, project, filter=request.filter, sweep=request.sweep_id, sources=list(dict.fromkeys(sources))
@@ -90,6 +90,6 @@ async def narrowed(
 
 
 async def names_of(storage: Storage, project: str, runs: list[str]) -> dict[str, str]:
-    """The display names of runs that have one."""
+    """Return the display names of runs, by run; runs without one are left out."""
     rows = await storage.rows("run_names", project=project, runs=runs) if runs else []
     return {row["run"]: row["name"] for row in rows}

@@ -1,4 +1,4 @@
-"""The ranks of a run: how they differ, which went wrong first, which are slow."""
+"""Answers requests about the ranks of a run: how they differ, which failed first, which are slow."""
 
 from __future__ import annotations
 

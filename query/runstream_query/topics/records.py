@@ -1,4 +1,4 @@
-"""Media, files, texts, alerts and the console."""
+"""Answers requests for media, files, texts, alerts and the console."""
 
 from __future__ import annotations
 

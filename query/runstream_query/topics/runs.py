@@ -1,4 +1,4 @@
-"""Who asks, projects, and one run."""
+"""Answers requests for the caller's identity, for projects, and for one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 
 _MAX_VERIFIED = 200
-"""Runs in one question: all their rows are read."""
+"""Runs of one request: all their rows are read."""
 
 
 class Runs:
@@ -48,7 +48,7 @@ class Runs:
         if request.large_values:
             marks = loaded.large.get(request.run, [])
             values = await large.read(self._storage, project, request.run, marks)
-            for value, mark in zip(run.large, marks, strict=False):  # none where the run is unreadable
+            for value, mark in zip(run.large, marks, strict=False):  # `large` is empty where the run is unreadable
                 value.value_json = values.get(mark, "")
         sizes = {request.run: run.world_size}
         described = await describe_streams(self._storage, project, sizes, await self._lookup.silent_us())
@@ -78,7 +78,7 @@ class Runs:
 
 
 async def describe_projects(storage: Storage, rows: Sequence[ProjectRow]) -> list[pb.Project]:
-    """Raises StorageError."""
+    """Return the messages of projects, in order. Raises StorageError."""
     names = [full_project(row.team, row.project) for row in rows]
     found = await storage.rows("projects", projects=names) if names else []
     known = {row["project"]: row for row in found}

@@ -1,4 +1,4 @@
-"""Saved views and reports."""
+"""Manages saved views and reports."""
 
 from __future__ import annotations
 

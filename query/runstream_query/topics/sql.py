@@ -1,4 +1,4 @@
-"""SQL by people and programs."""
+"""Answers SQL of people and programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHAPE = {
 }
 _MAX_ROWS_BYTES = 24 << 20
 _MAX_ARROW_BYTES = 60 << 20
-"""Of one answer: a message of gRPC's is at most 64 MiB, and rows are larger as values than as text."""
+"""Bytes of one answer: a gRPC message has 64 MiB at most, and rows take more space as values than as text."""
 
 
 class Sql:
@@ -71,7 +71,10 @@ class Sql:
 
 
 def _travelling(sql: str, name: str, value: str) -> str:
-    """A value as ClickHouse takes it over HTTP: escaped as in TSV, but what has elements, whose strings are quoted."""
+    """Return a parameter's value in the form that ClickHouse takes over HTTP.
+
+    It is escaped as in TSV, unless its type has elements: strings among elements are quoted by the caller.
+    """
     has_elements = re.search(rf"\{{\s*{re.escape(name)}\s*:\s*(?:Array|Map|Tuple)\b", sql)
     return value if has_elements else escaped(value)
 

@@ -1,4 +1,4 @@
-"""How a sweep stands: its trials, the best of them, how far it is."""
+"""Answers requests for the state of a sweep: its trials, the best of them, and its progress."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Standings:
         return [trial_message(row) for row in rows]
 
     async def _best(self, sweep: str) -> Sequence[TrialRow]:
-        """One trial, or the front of several objectives."""
+        """Return the best trial, or the front where there are several objectives."""
         objectives = (await self._entry(sweep)).definition.objectives
         if not objectives:
             raise InvalidQuestionError("the sweep has no metric: no trial is better than another")
@@ -140,7 +140,7 @@ class Standings:
         return [by_number[number] for _, number in ranked if number in by_number]
 
     async def _rate(self, row: SweepRow, size: int) -> tuple[float, float | None]:
-        """Trials an hour, and seconds until the last."""
+        """Return trials an hour, and seconds until the last trial ends; None where these are not known."""
         if row.started_us is None:
             return 0.0, None
         until = row.ended_us or now_us()

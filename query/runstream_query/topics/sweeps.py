@@ -1,4 +1,4 @@
-"""Sweeps: made, changed, commanded, listed."""
+"""Creates, changes, commands and lists sweeps."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def check_request_id(text: str) -> str:
 
 
 def _columns(definition: Definition) -> dict[str, Any]:
-    """Of a new sweep. Raises DefinitionError where nothing fulfils its constraints."""
+    """Return the columns of a new sweep. Raises DefinitionError where no parameters fulfil its constraints."""
     check_feasible(definition)
     size, is_limit = Grid(definition.space).size() if definition.method == "grid" else ("", False)
     return {
@@ -153,7 +153,7 @@ def _columns(definition: Definition) -> dict[str, Any]:
 
 
 def _unmade(team: str, project: str, user: str, columns: dict[str, Any]) -> Any:
-    """As a row, of a sweep that is only checked."""
+    """Return a row for a sweep that is only checked and not stored."""
     empty: dict[str, Any] = {state.value: 0 for state in Trial}
     empty |= {"created_us": 0, "started_us": 0, "ended_us": 0, "cost": 0.0, "trial_seconds": 0.0, "early_off": False}
     named = {"id": "", "team": team, "project": project, "state": "running", "reason": "", "created_by": user}

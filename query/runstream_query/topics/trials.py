@@ -1,4 +1,4 @@
-"""Agents and their trials: registered, leased, renewed, ended, added."""
+"""Registers agents, and leases, renews, ends and adds trials."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ class Trials:
         return pb.AddTrialsResponse(numbers=numbers)
 
     async def _configs(self, entry: Entry, runs: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The configurations of runs, flat. Raises UnknownNameError for one that is not there."""
+        """Return the flat configuration of each run. Raises UnknownNameError for a run that does not exist."""
         names = sorted({_run(run) for run in runs if run})
         if not names:
             return {}

@@ -1,1 +1,1 @@
-"""The HTTP side of the query service: the methods, sessions, media, and the page."""
+"""Serves the methods, sessions, media and the page over HTTP."""

@@ -1,4 +1,4 @@
-"""The methods over HTTP: `POST /api/v1/<Method>` with the request's JSON form, from the same definitions."""
+"""Serves the methods over HTTP: `POST /api/v1/<Method>` takes the JSON form of the request's message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runstream_query.web.guard import Guard
 from runstream_query.web.headers import HEADERS, failure
 
 PROTOBUF = "application/x-protobuf"
-"""Asked for in `accept`: the answer on gRPC's wire format. Errors are JSON all the same."""
+"""A client that names it in `accept` gets the response in gRPC's wire format. Errors are JSON all the same."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
     {
@@ -46,7 +46,10 @@ _DOCUMENT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; media-src data:; "
     "frame-ancestors 'self'"
 )
-"""Of a logged HTML page: no script, no form, an origin of its own, nothing fetched; shown within our page only."""
+"""The policy for a logged HTML page, which is shown only inside our page.
+
+It runs no script, sends no form, fetches nothing, and has an origin of its own.
+"""
 
 
 def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
@@ -65,8 +68,11 @@ def api_routes(desk: Desk, guard: Guard, media: MediaStore, sql: SqlRunner) -> l
 
 def _media_endpoint(desk: Desk, guard: Guard, media: MediaStore) -> Any:
     async def answer(request: Request) -> Response:
-        """One content. An attachment of no type that a browser would run, as it came from users; with `view=html` a
-        document that can do nothing."""
+        """Return one stored content.
+
+        Contents come from users, so a type that a browser would run becomes an attachment. With `view=html` a document
+        is shown under a policy that lets it do nothing.
+        """
         try:
             sha256 = request.path_params["sha256"]
             if not _SHA256.fullmatch(sha256):
@@ -116,7 +122,10 @@ def _endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
 
 
 def _stream_endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
-    """Server-sent events: each response is the data of a `message`; trouble in mid-stream is an `error`, the last."""
+    """Return an endpoint that streams server-sent events.
+
+    Each response is the data of a `message` event. An error in mid-stream is an `error` event, which is the last.
+    """
     request_class = GetMessageClass(descriptor.input_type)
 
     async def answer(request: Request) -> Response:
@@ -126,7 +135,7 @@ def _stream_endpoint(desk: Desk, guard: Guard, descriptor: Any) -> Any:
             question = request_class()
             await read_into(question, request, **_resumed(request, descriptor))
             responses = desk.stream(descriptor.name, credential, question)
-            first = await anext(responses, None)  # what is wrong with the question is a status, not an event
+            first = await anext(responses, None)  # an invalid request gets a status, not an event
         except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
@@ -152,13 +161,16 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
 
 
 def _event(response: Any) -> str:
-    """With its `id` where the response has an `event_id`: a browser sends the last one when it connects again."""
+    """Return the text of one event, with an `id` where the response has an `event_id`.
+
+    A browser sends the last `id` when it connects again.
+    """
     event_id = getattr(response, "event_id", "")
     return f"{f'id: {event_id}' + chr(10) if event_id else ''}data: {_json(response)}\n\n"
 
 
 def _resumed(request: Request, descriptor: Any) -> dict[str, Any]:
-    """The field `after`, from the header in which a browser sends the last event's id."""
+    """Return the field `after` from the header in which a browser sends the id of the last event."""
     last = request.headers.get("last-event-id", "")
     if last and "after" in descriptor.input_type.fields_by_name:
         return {"after": [last] if request.method == "GET" else last}

@@ -1,4 +1,4 @@
-"""The HTTP application, put together."""
+"""Puts the HTTP application together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page's files as the build left them: named by content, compressed beforehand, kept by browsers for ever."""
+"""Serves the files of the page as the build made them.
+
+Their names depend on their contents, so browsers may keep them for ever. They are compressed in advance.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from runstream_query.web.headers import SAFE
 
 BUILT = Path(__file__).with_name("built")
-"""Made by `query/page/build.py`, when the package is built."""
+"""The folder that `query/page/build.py` fills when the package is built."""
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -31,8 +34,11 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""No script but our own files; nothing that is text can become script (trusted types); nothing leaves the origin.
-Frames hold logged HTML pages, in a sandbox (`api.py`)."""
+"""The policy for the page.
+
+Only our own files are scripts, no text can become a script (trusted types), and nothing leaves the origin. Frames hold
+logged HTML pages, in a sandbox (`api.py`).
+"""
 _ENCODINGS = ((".br", "br"), (".gz", "gzip"))
 
 
@@ -40,18 +46,18 @@ _ENCODINGS = ((".br", "br"), (".gz", "gzip"))
 class _File:
     kind: str
     contents: dict[str, bytes]
-    """By encoding; "" is the plain one."""
+    """The bytes by encoding; "" is the uncompressed file."""
 
 
 class Assets:
-    """Holds all files in memory: well under a megabyte."""
+    """Serves all files from memory: they are well under a megabyte."""
 
     def __init__(self, folder: Path = BUILT) -> None:
         self._files = dict(_read(folder))
         self._index = self._files.pop("index.html", None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """For every path that no other route has: a file, or a view of the page."""
+        """Answer every path that no other route has: with a file, or with a view of the page."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)

@@ -1,4 +1,4 @@
-"""Requests into messages: JSON of a POST, or the URL's parameters of a GET."""
+"""Turns HTTP requests into messages: from the JSON of a POST, or from the URL parameters of a GET."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _MAX_DEPTH = 16
 
 
 async def read_into(question: Any, request: Request, **more: Any) -> None:
-    """Fill a message with the request's fields, and with `more`. For callers that are known: a megabyte of JSON takes a
-    second of a processor. Raises InvalidQuestionError, SlowBodyError, ClientGoneError."""
+    """Fill a message with the fields of a request, and with `more`.
+
+    The caller must be authenticated first: a megabyte of JSON takes a second of a processor. Raises
+    InvalidQuestionError, SlowBodyError, ClientGoneError.
+    """
     if request.method == "GET":
         fill(question, {**_parameters(request), **more})
         return
@@ -25,8 +28,10 @@ async def read_into(question: Any, request: Request, **more: Any) -> None:
 
 
 async def fields(request: Request, most: int = MAX_BYTES) -> dict[str, Any]:
-    """The fields of a JSON body of at most so many bytes. Raises InvalidQuestionError, SlowBodyError,
-    ClientGoneError."""
+    """Return the fields of a JSON body of at most `most` bytes.
+
+    Raises InvalidQuestionError, SlowBodyError, ClientGoneError.
+    """
     return _parsed(await read_body(request.receive, most))
 
 
@@ -48,10 +53,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def fill(question: Any, given: dict[str, Any]) -> None:
-    """Raises InvalidQuestionError naming the field."""
+    """Fill a message with the given fields. Raises InvalidQuestionError, which names the field."""
     known = question.DESCRIPTOR.fields_by_name
     for name in list(given):
-        # Of a GET each value is a list; only repeated fields keep it.
+        # Each value of a GET is a list; only repeated fields keep the list.
         if name in known and isinstance(given[name], list) and not known[name].is_repeated:
             given[name] = _scalar(known[name], given[name][-1]) if given[name] else None
     try:
@@ -67,7 +72,7 @@ def _scalar(field: Any, value: Any) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """Levels of nesting, counted without recursion; stops a little past the limit."""
+    """Return the levels of nesting; the count needs no recursion and stops just past the limit."""
     level, depth = [value], 0
     while level and depth <= _MAX_DEPTH:
         depth += 1

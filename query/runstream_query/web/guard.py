@@ -1,4 +1,4 @@
-"""Who asks over HTTP: an API key in a header, or a browser's session in a cookie that no other site can use."""
+"""Finds the credential of an HTTP request: an API key in a header, or a session in a cookie of this site only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from runstream_query.credentials import Credential, bearer
 from runstream_query.errors import ForeignRequestError
 
 PAGE_HEADER = "x-runstream-page"
-"""Only a page of this origin can send it: another's script would be asked for leave (CORS), which nobody gives."""
+"""Only a page of this origin can send this header: the server allows it to no other site (CORS)."""
 
 
 class Guard:
     def __init__(self, session_s: float) -> None:
-        """`session_s`: how long a browser keeps a session's cookie, seconds."""
+        """Create the guard. `session_s`: seconds for which a browser keeps the cookie of a session."""
         self._session_s = session_s
 
     def credential(self, request: Request) -> Credential:
-        """What the caller shows; a key goes before a session. Raises ForeignRequestError."""
+        """Return the credential of the caller; a key goes before a session. Raises ForeignRequestError."""
         if "authorization" in request.headers:
             return bearer(request.headers["authorization"])
         token = request.cookies.get(cookie_name(request), "")
@@ -29,7 +29,7 @@ class Guard:
         return Credential("session", token)
 
     def check_own(self, request: Request) -> None:
-        """Raises ForeignRequestError unless the request comes from a page of this server."""
+        """Raise ForeignRequestError unless the request comes from a page of this server."""
         origin = request.headers.get("origin")
         site = request.headers.get("sec-fetch-site", "same-origin")
         if (
@@ -40,7 +40,10 @@ class Guard:
             raise ForeignRequestError
 
     def remember(self, request: Request, response: Response, token: str) -> None:
-        """Strict: the page itself needs no cookie, and what it asks for comes from its own site."""
+        """Set the cookie of a session.
+
+        It is `SameSite=Strict`: the page itself needs no cookie, and the page's requests come from the same site.
+        """
         response.set_cookie(
             cookie_name(request),
             token,
@@ -58,9 +61,10 @@ class Guard:
 
 
 def cookie_name(request: Request) -> str:
-    """With the port: browsers do not tell cookies of one host's ports apart, and a demo runs beside a server.
+    """Return the name of the cookie, which contains the port over plain HTTP.
 
-    `__Host-` makes the browser refuse one that another (sub)domain or plain HTTP has set.
+    Browsers do not separate the cookies of two ports of one host, and a demo may run beside a server. `__Host-` makes
+    the browser refuse a cookie that another (sub)domain or plain HTTP has set.
     """
     if _is_secure(request):
         return "__Host-runstream"

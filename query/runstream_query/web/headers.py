@@ -1,4 +1,4 @@
-"""Headers that every answer has, and the answer for what went wrong."""
+"""Defines the headers of every response, and the response for an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""Of data: never kept by a cache, never shown as a page."""
+"""Headers of data: no cache keeps it, and no browser shows it as a page."""
 
 
 def failure(error: Exception) -> Response:

@@ -1,4 +1,7 @@
-"""Logging in and out: `POST /api/session` with a key or a one-time link, `DELETE /api/session`; `GET` says which."""
+"""Logs browsers in and out.
+
+`POST /api/session` takes a key or a one-time link, `DELETE /api/session` logs out, and `GET` says who is logged in.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,18 @@ from runstream_query.web.guard import Guard, cookie_name
 from runstream_query.web.headers import HEADERS, failure
 
 _ATTEMPTS, _WINDOW_S = 20, 60.0
-"""That fail, of one address. Keys cannot be guessed; this keeps a script from keeping the control database busy."""
+"""Failed attempts of one address, and seconds in which they count.
+
+Keys cannot be guessed; the limit keeps a script from loading the control database.
+"""
 _MAX_ADDRESSES = 10_000
 _MAX_LOGIN_BYTES = 4096
-"""The one body that is read of somebody unknown."""
+"""Bytes of the one body that is read of a caller who is not authenticated."""
 
 
 class Logins:
     def __init__(self, sessions: SessionStore, known: CachedAuthenticator, guard: Guard, session_s: float) -> None:
-        """`known` remembers sessions; one that is logged out it must forget."""
+        """Create the endpoints. `known` remembers sessions, and must forget a session that is logged out."""
         self._sessions = sessions
         self._known = known
         self._guard = guard
@@ -41,7 +47,7 @@ class Logins:
         ]
 
     async def _state(self, request: Request) -> Response:
-        """Who is logged in; no error where nobody is. The page asks at its start."""
+        """Return who is logged in. It is no error when nobody is, because the page asks when it starts."""
         try:
             who = await self._known.authenticate(request.cookies.get(cookie_name(request), ""))
         except AuthenticationError:
@@ -91,7 +97,7 @@ class Logins:
 
 
 class Attempts:
-    """At most `most` in each `window_s` by one name; bounded in how many names it knows."""
+    """Allows `most` attempts of one name in `window_s` seconds, and remembers a bounded number of names."""
 
     def __init__(self, most: int, window_s: float) -> None:
         self._most = most
@@ -99,7 +105,7 @@ class Attempts:
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def count(self, name: str) -> None:
-        """Raises TooManyAttemptsError."""
+        """Count an attempt. Raises TooManyAttemptsError."""
         now = time.monotonic()
         began, count = self._seen.get(name, (now, 0))
         if now - began >= self._window_s:
@@ -112,7 +118,7 @@ class Attempts:
             self._seen.popitem(last=False)
 
     def forgive(self, name: str) -> None:
-        """The last one was none: many people may come from one address."""
+        """Take back the last attempt, because it succeeded: many people may share one address."""
         began, count = self._seen.get(name, (0.0, 0))
         if count:
             self._seen[name] = (began, count - 1)
