@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from runstream_common.clickhouse import StorageUnavailableError
 from runstream_common.identity import version
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query.live import limits
@@ -14,6 +16,9 @@ from runstream_query.live.arrivals import Arrival, Seen, questions_of, ranges_of
 from runstream_query.live.entry import Entry, Piece, split
 from runstream_query.live.interest import Interest, regex, wanted_of
 from runstream_query.live.ring import Ring
+from runstream_query.live.states import States
+from runstream_query.lookup import Lookup
+from runstream_query.storage import Storage
 
 
 def arrival(batch: int, epoch: int = 1, run: str = "r", step: int | None = None) -> Arrival:
@@ -25,6 +30,35 @@ def arrival(batch: int, epoch: int = 1, run: str = "r", step: int | None = None)
 
 def piece(points: int, metric: str = "loss", run: str = "r", rank: int = 0) -> Piece:
     return Piece(run, metric, rank, np.arange(points), np.arange(points) / 2, np.arange(points))
+
+
+class _Away:
+    """A storage that fails so many times, and the rows of one run."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.state = "running"
+
+    async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
+        numbers = {"world_size": 1, "created_us": 1, "seen_us": 2, "finished_us": 3}
+        return [{"run": "r", "state": self.state, "user": "u", **numbers}]
+
+    async def rows(self, name: str, **question: Any) -> list[dict[str, Any]]:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise StorageUnavailableError("away")
+        return []
+
+
+async def test_a_change_that_could_not_be_told_is_told_later() -> None:
+    parts = _Away(0)
+    states = States(cast(Storage, parts), cast(Lookup, parts), "p")
+    assert [change.state for change in await states.look_after(["r"])] == ["running"]
+    parts.state, parts.failures = "finished", 1
+    with pytest.raises(StorageUnavailableError):
+        await states.changed(["r"])
+    assert [change.state for change in await states.changed(["r"])] == ["finished"]
+    assert await states.changed(["r"]) == []
 
 
 def test_a_batch_is_told_once_however_often_it_is_found() -> None:

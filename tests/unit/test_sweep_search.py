@@ -20,7 +20,7 @@ from runstream_query.sweeps.definition import Hyperband
 from runstream_query.sweeps.gaussian import Gaussian, scheduled, scores, thinned
 from runstream_query.sweeps.grid import Grid
 from runstream_query.sweeps.history import History, Result
-from runstream_query.sweeps.hyperband import Progress, hopeless
+from runstream_query.sweeps.hyperband import MAX_BRACKETS, Progress, hopeless
 from runstream_query.sweeps.tpe import Tpe
 from tests.support.long import LONG
 
@@ -306,6 +306,13 @@ def test_hyperband_judges_by_the_best_so_far_unless_strict() -> None:
     assert hopeless(Hyperband(brackets, 3.0, strict=False), False, trials, [1]) == {}
     assert set(hopeless(Hyperband(brackets, 3.0, strict=True), False, trials, [1])) == {1}
     assert set(hopeless(Hyperband(brackets, 3.0, strict=True), True, trials, [1, 2])) == {2}
+
+
+def test_hyperband_with_brackets_without_end_judges_at_the_last_that_is_used() -> None:
+    rule = Hyperband(tuple(range(1, 200)), 1.1, strict=True)
+    values = tuple(float(n) for n in range(MAX_BRACKETS))
+    trials = {n: Progress(150, tuple(value + n for value in values), float(n), 100.0 + n) for n in range(20)}
+    assert set(hopeless(rule, False, trials, range(20))) == {19}
 
 
 def test_hyperband_spares_the_only_one_and_those_that_logged_too_little() -> None:

@@ -50,15 +50,17 @@ class States:
         found: list[tuple[Any, dict[str, Any]]] = []
         for row in rows:
             before = self._known.get(row["run"])
-            self._known[row["run"]] = _state(row)
             if before is None:
                 found.append((pb.RunChange.KIND_NEW, row))
             elif before != _state(row):
                 found.append((pb.RunChange.KIND_STATE, row))
         gone = sorted({run for run in asked if run in self._known} - {row["run"] for row in rows})
+        changes = await self._changes(found)
+        # Remembered when they are told, and not before: the storage may have failed.
+        self._known.update({row["run"]: _state(row) for row in rows})
         for run in gone:
-            del self._known[run]
-        return [*await self._changes(found), *(pb.RunChange(kind=pb.RunChange.KIND_GONE, run=run) for run in gone)]
+            self._known.pop(run, None)
+        return [*changes, *(pb.RunChange(kind=pb.RunChange.KIND_GONE, run=run) for run in gone)]
 
     async def swept(self) -> list[pb.RunChange]:
         """Return the changes that no arrival announced."""

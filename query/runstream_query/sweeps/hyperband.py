@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 from runstream_query.sweeps.definition import Hyperband
 
+MAX_BRACKETS = 32
+"""How many brackets of an endless schedule are used. With eta = 3 the last is never reached; with an eta near 1 trials
+are judged at the last one for the rest of their lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -56,7 +60,7 @@ def hopeless(rule: Hyperband, maximize: bool, trials: Mapping[int, Progress], ru
 
 def _highest(rule: Hyperband, progress: Progress) -> int | None:
     """Return the index of the highest bracket reached; None if there is none."""
-    reached = [index for index, logs in enumerate(rule.brackets) if logs <= progress.logs]
+    reached = [index for index, logs in enumerate(rule.brackets[:MAX_BRACKETS]) if logs <= progress.logs]
     return reached[-1] if reached else None
 
 

@@ -21,7 +21,7 @@ from runstream_query.lookup import Lookup
 from runstream_query.storage import Storage
 from runstream_query.sweeps import results
 from runstream_query.sweeps.book import Book, Entry
-from runstream_query.sweeps.hyperband import Progress, hopeless
+from runstream_query.sweeps.hyperband import MAX_BRACKETS, Progress, hopeless
 
 LOG = structlog.get_logger()
 _EVERY_S = 1.0
@@ -31,8 +31,6 @@ _AWAITED = 1000
 _SLOWEST_S = 10.0
 """The longest pause between two looks at a trial whose run does not end, in seconds."""
 _REMEMBERED = 100_000
-_BRACKETS = 32
-"""How many brackets of an endless schedule are used: eta^32 logs are never reached."""
 
 
 class Keeper:
@@ -83,7 +81,8 @@ class Keeper:
     async def _collect(self) -> None:
         now = time.monotonic()
         rows = await self._store.awaiting_values(_AWAITED)
-        self._looked = {key: at for key, at in self._looked.items() if key in {(row.sweep, row.number) for row in rows}}
+        awaited = {(row.sweep, row.number) for row in rows}
+        self._looked = {key: at for key, at in self._looked.items() if key in awaited}
         by_sweep: dict[str, list[TrialRow]] = defaultdict(list)
         for row in rows:
             if self._looked.get((row.sweep, row.number), (0.0, 0.0))[0] <= now:
@@ -108,8 +107,14 @@ class Keeper:
     async def _judge_all(self) -> None:
         for row in await self._store.early_stopping():
             entry = await self._book.entry(row.id)
-            if entry is not None and entry.definition.hyperband is not None:
+            if entry is None or entry.definition.hyperband is None:
+                continue
+            try:
                 await self._judge(entry)
+            except (StorageError, ControlError):
+                raise
+            except Exception as error:  # noqa: BLE001  # one sweep that cannot be judged must not keep the others waiting
+                LOG.error("a sweep cannot be judged", sweep=row.id, exc_info=error)
 
     async def _judge(self, entry: Entry) -> None:
         rule, objective = entry.definition.hyperband, entry.definition.objectives[0]
@@ -126,7 +131,7 @@ class Keeper:
         """Return the progress of all trials; that of ended ones is read once."""
         rule, objective = entry.definition.hyperband, entry.definition.objectives[0]
         assert rule is not None
-        brackets = rule.brackets[:_BRACKETS]
+        brackets = rule.brackets[:MAX_BRACKETS]
         unknown = [row for row in trials if (entry.sweep, row.number) not in self._ended]
         found: dict[int, Progress] = {}
         for row in trials:
