@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -380,12 +381,11 @@ def test_a_page_token_belongs_to_its_question() -> None:
         read_token(other, (str, int, int))
 
 
-_OF_ALL = {"all_runs", "tables_with_parts"}
+_OF_ALL = {"all_runs", "listening", "tables_with_parts"}
 """Questions about the whole database."""
 
 
 async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack) -> None:
-    client = await connect(embedded.clickhouse.config)
     values: dict[str, Any] = {
         "Array(String)": ["x"],
         "Array(UInt32)": [1],
@@ -407,13 +407,15 @@ async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack
 
     files = sorted(FOLDER.glob("*.sql"))
     assert len(files) >= 10
-    for path in files:
-        text = sql(path.stem)
-        parameters = {name: values[kind] for name, kind in re.findall(r"\{(\w+):([^}]+)\}", text)}
-        inserted = text.find("INSERT INTO") >= 0
-        text = f"EXPLAIN {text[text.index('SELECT') :] if inserted else text}"
-        if "DELETE FROM" in text:
-            text = text.replace("EXPLAIN", "EXPLAIN AST", 1)
-        assert parameters or path.stem in _OF_ALL, f"{path.name} takes no parameters"
-        await client.query(text, parameters=parameters, settings={"prefer_column_name_to_alias": 1})
-    await client.close()
+    async with contextlib.AsyncExitStack() as held:
+        client = await connect(embedded.clickhouse.config)
+        held.push_async_callback(client.close)
+        for path in files:
+            text = sql(path.stem)
+            parameters = {name: values[kind] for name, kind in re.findall(r"\{(\w+):([^}]+)\}", text)}
+            inserted = text.find("INSERT INTO") >= 0
+            text = f"EXPLAIN {text[text.index('SELECT') :] if inserted else text}"
+            if "DELETE FROM" in text:
+                text = text.replace("EXPLAIN", "EXPLAIN AST", 1)
+            assert parameters or path.stem in _OF_ALL, f"{path.name} takes no parameters"
+            await client.query(text, parameters=parameters, settings={"prefer_column_name_to_alias": 1})
