@@ -42,7 +42,7 @@ def generate(out: Path) -> None:
             ]
             if protoc.main(arguments) != 0:
                 sys.exit(f"protoc failed on {source}")
-    for folder, text in ((
+    for folder, text in (
         (target, "The generated code of the contract: see proto/runstream/v1."),
         (target / "v1", "Version 1 of the contract."),
     ):
