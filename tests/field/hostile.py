@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 
 import runstream
 from runstream.api import Api
+from runstream.api.errors import NotFoundError
 from tests.field.wire import Client
+from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
 PROJECT = "hostile"
@@ -91,7 +93,13 @@ class Hostility:
         name = self.name("sdk")
         with warnings.catch_warnings(record=True):  # what the SDK says of such documents
             self._train(name, lot)
-        assert self._api.run(f"{PROJECT}/{name}").completeness["verdict"] == "complete", name
+        wait_for(lambda: self._verdict(name) == "complete", f"the verdict `complete` of {name}")  # behind Kafka later
+
+    def _verdict(self, name: str) -> str:
+        try:
+            return str(self._api.run(f"{PROJECT}/{name}").completeness["verdict"])
+        except NotFoundError:
+            return ""
 
     def _train(self, name: str, lot: list[tuple[str, Any]]) -> None:
         (first, value), rest = lot[0], lot[1:]
