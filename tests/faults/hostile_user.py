@@ -16,9 +16,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from runstream.api import Api
-from runstream.api.errors import NotFoundError
 from tests.field import hostile
-from tests.support.processes import wait_for
 
 _DOCUMENTS = 8
 """In a lot: they go into one run."""
@@ -53,9 +51,7 @@ def main() -> int:
 
     def by_sdk(lot: list[tuple[str, Any]]) -> None:
         user.by_sdk([_CERTAIN, *lot])
-        run = f"{hostile.PROJECT}/sdk-{user._runs}"
-        wait_for(lambda: _name_of(run) != "", "the run")  # behind Kafka comes the writer
-        name = _name_of(run)
+        name = Api().run(f"{hostile.PROJECT}/sdk-{user._runs}").name
         assert name == _KEPT, f"the run's name is {name!r}"
 
     json_texts = hostile.json_texts.map(lambda text: text.encode("utf-8", "backslashreplace").decode())
@@ -72,14 +68,6 @@ def main() -> int:
             print(f"{send.__name__}: {type(error).__name__}: {str(error)[:2000]}", file=sys.stderr)
             return 1
     return 0
-
-
-def _name_of(run: str) -> str:
-    """Empty while the server does not know the run."""
-    try:
-        return Api().run(run).name
-    except NotFoundError:
-        return ""
 
 
 def _play(lots: st.SearchStrategy[Any], send: Callable[[Any], None], seed: int, number: int) -> None:
