@@ -17,7 +17,7 @@ from demo_report import look_further, report, report_sweep
 from sweep_digits import CONFIG
 
 import runstream
-from runstream_common.process import until_told_to_end
+from runstream_common.service.os_process import until_told_to_end
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.up import KEY_FILE, Stack, UpConfig
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runstream_common.config import ConfigError, Env
+from runstream_common.service.config import ConfigError, Env
 
 _PART_BYTES = 5 << 20
 """The smallest part that S3 accepts."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runstream_common.config import ConfigError
+from runstream_common.service.config import ConfigError
 
 FILE = "up.json"
 

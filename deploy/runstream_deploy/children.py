@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import runstream_common
-from runstream_common.process import INSTANCE
+from runstream_common.service.os_process import INSTANCE
 
 RESTART_MIN_S, RESTART_MAX_S = 0.3, 10.0
 SETTLED_S = 30.0
@@ -113,7 +113,7 @@ class Child:
                 sys.executable,
                 "-P",  # `up` is started in a user's project folder, whose rich.py the services must not import
                 "-m",
-                "runstream_common.tether",
+                "runstream_common.service.tether",
                 str(self.tether.read_end),
                 self.module,
                 *self.arguments,

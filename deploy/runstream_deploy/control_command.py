@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from runstream_common.control import copies
-from runstream_common.control.errors import ControlError
+from runstream_control import copies
+from runstream_control.errors import ControlError
 from runstream_deploy.data_lock import OccupiedError, held_folder
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import psutil
 
-from runstream_common.config import split_address
+from runstream_common.service.config import split_address
 from runstream_deploy.addresses import Addresses
 
 LOCK_FILE = "up.lock"
 _LEFTOVERS_END_S = 8.0
 """The children of a killed `up` end by themselves within 5 s; those of older versions end when their drain is over."""
-_CHILDREN = ("runstream_common.tether", "--exit-with-parent")
+_CHILDREN = ("runstream_common.service.tether", "--exit-with-parent")
 """Parts of the command lines of an `up`'s children: of this version, and of older ones."""
 
 
@@ -130,7 +130,7 @@ def describe(process: psutil.Process) -> str:
         command = []
     if command and "python" in Path(command[0]).name:
         command = command[2:] if command[1:2] == ["-P"] else command[1:]
-    if command[:2] == ["-m", "runstream_common.tether"]:
+    if command[:2] == ["-m", "runstream_common.service.tether"]:
         command = command[3:]
     words = " ".join(command)[:160]
     parent = _up_above(process)

@@ -16,11 +16,11 @@ from typing import Any
 import grpc
 from google.protobuf.internal import api_implementation
 
-from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
-from runstream_common.control import copies
-from runstream_common.control.errors import ControlError
-from runstream_common.control.store import ControlStore
-from runstream_common.schema.runner import SchemaError, check_schema
+from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
+from runstream_control import copies
+from runstream_control.control_store import ControlStore
+from runstream_control.errors import ControlError
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.repair.parts import find_broken
 

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
-from runstream_common.config import ConfigError
-from runstream_common.control import copies
-from runstream_common.control.errors import AuthenticationError, ControlError, NotFoundError
-from runstream_common.control.sessions import LINK_LIFETIME_S, SessionStore, login_address
-from runstream_common.control.store import ControlStore
-from runstream_common.process import INSTANCE_HEADER, until_told_to_end
-from runstream_common.schema.runner import SchemaError, migrate
+from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.schema.migrator import SchemaError, migrate
+from runstream_common.service.config import ConfigError
+from runstream_common.service.os_process import INSTANCE_HEADER, until_told_to_end
+from runstream_control import copies
+from runstream_control.control_store import ControlStore
+from runstream_control.errors import AuthenticationError, ControlError, NotFoundError
+from runstream_control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
 from runstream_deploy.data_lock import OccupiedError, exclusive
@@ -231,7 +231,7 @@ class Stack:
 
     def _clickhouse(self) -> ClickHouseConfig:
         if self._config.clickhouse_url:
-            from runstream_common.config import Env
+            from runstream_common.service.config import Env
 
             return replace(ClickHouseConfig.from_env(Env()), url=self._config.clickhouse_url)
         return ClickHouseConfig(f"http://{self._config.addresses.clickhouse}/default", password=self._password)

@@ -10,10 +10,10 @@ import sys
 import structlog
 
 from runstream_common.bus.local import LocalBus
-from runstream_common.config import Env
-from runstream_common.metrics import Metrics
-from runstream_common.ops import OpsServer
-from runstream_common.service import run_service, until_end_or_failure
+from runstream_common.service.config import Env
+from runstream_common.service.health import OpsServer
+from runstream_common.service.lifecycle import run_service, until_end_or_failure
+from runstream_common.service.metrics import Metrics
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.parts import GatewayPart, WriterPart
 from runstream_ingestor.writer.config import WriterConfig

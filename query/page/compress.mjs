@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
-const folder = new URL("../runstream_query/web/built/", import.meta.url).pathname;
+const folder = new URL("../runstream_query/transport/http/built/", import.meta.url).pathname;
 let packed = 0;
 for (const name of readdirSync(folder, { recursive: true })) {
   const path = join(folder, name);

@@ -6,7 +6,7 @@ const service = process.env["RUNSTREAM_BASE_URL"] ?? "http://127.0.0.1:7461";
 export default defineConfig({
   base: "/",
   build: {
-    outDir: "../runstream_query/web/built",
+    outDir: "../runstream_query/transport/http/built",
     emptyOutDir: true,
     assetsDir: "api/page",
     assetsInlineLimit: 0,

@@ -7,33 +7,33 @@ import sys
 
 import structlog
 
-from runstream_common.clickhouse import StorageError, connect
-from runstream_common.clickhouse_raw import RawClickHouse
-from runstream_common.config import Env
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.sessions import SessionStore
-from runstream_common.control.store import ControlStore
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import StorageError, connect
+from runstream_common.clickhouse.raw import RawClickHouse
+from runstream_common.clickhouse.schema.migrator import check_schema
 from runstream_common.objects import MediaStore
-from runstream_common.ops import OpsServer, serve_app
-from runstream_common.process import settle_in
-from runstream_common.schema.runner import check_schema
-from runstream_common.service import run_service, until_end_or_failure
-from runstream_common.tls import grpc_port, http_options
-from runstream_query.admission import Admission
-from runstream_query.answers import Answers
+from runstream_common.service.config import Env
+from runstream_common.service.health import OpsServer, serve_app
+from runstream_common.service.lifecycle import run_service, until_end_or_failure
+from runstream_common.service.metrics import Metrics
+from runstream_common.service.os_process import settle_in
+from runstream_common.service.tls import grpc_port, http_options
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.control_store import ControlStore
+from runstream_control.sessions import SessionStore
+from runstream_query.base.storage import Storage
 from runstream_query.config import QueryConfig
-from runstream_query.credentials import Authenticators
-from runstream_query.damage import DamageWatch
-from runstream_query.deletion import Deletion, Janitor
-from runstream_query.rollups.keeper import RollupKeeper
-from runstream_query.rpc import Desk, make_server
-from runstream_query.selection.tables import Tables
-from runstream_query.sqlaccess.runner import SqlRunner
-from runstream_query.storage import Storage
-from runstream_query.web.app import make_app
-from runstream_query.web.guard import Guard
-from runstream_query.web.logins import Logins
+from runstream_query.curves.rollups.rollup_keeper import RollupKeeper
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion, Janitor
+from runstream_query.runs.selection.run_tables import RunTables
+from runstream_query.runs.verdict.damage_watch import DamageWatch
+from runstream_query.sqlaccess.sql_runner import SqlRunner
+from runstream_query.transport.credentials import Authenticators
+from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.http.app import make_app
+from runstream_query.transport.http.logins import Logins
+from runstream_query.transport.http.session_guard import SessionGuard
+from runstream_query.transport.request_queues import RequestQueues
 
 LOG = structlog.get_logger()
 _GOODBYE_S = 5
@@ -68,19 +68,19 @@ async def _serve(env: Env) -> None:
     client = await connect(config.clickhouse)
     await check_schema(client)
     metrics = Metrics(["query"])
-    admission = Admission(config.questions, config.sql, metrics)
+    admission = RequestQueues(config.questions, config.sql, metrics)
     storage = Storage(client, turns=admission.engine.of)
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
     sql = SqlRunner(raw, config.sql, admission.sql)
     # Replicas behind one address differ in how far they are, so none of their rows are kept in memory.
-    tables = Tables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
-    answers = Answers(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
+    tables = RunTables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
+    answers = QueryService(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
-    desk = Desk(answers, authenticators, metrics, admission)
+    desk = Dispatcher(answers, authenticators, metrics, admission)
     server = make_server(desk)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
@@ -93,7 +93,7 @@ async def _serve(env: Env) -> None:
             asyncio.create_task(RollupKeeper(Storage(client, priority=0), metrics, config.rollups_s).run())
         )
     ops = OpsServer(config.ops, metrics, {}, {"clickhouse": lambda: watch.problem}, config.ops_token)
-    guard = Guard(config.session_s)
+    guard = SessionGuard(config.session_s)
     logins = Logins(sessions, known_sessions, guard, config.session_s)
     await server.start()
     web, web_task, http_port = await serve_app(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runstream_common.clickhouse import ClickHouseConfig
-from runstream_common.config import Env
+from runstream_common.clickhouse.client import ClickHouseConfig
 from runstream_common.objects import MediaConfig
-from runstream_query.admission import QuestionLimits
-from runstream_query.selection.tables import MAX_BYTES
+from runstream_common.service.config import Env
+from runstream_query.runs.selection.run_tables import MAX_BYTES
 from runstream_query.sqlaccess.limits import SqlLimits
+from runstream_query.transport.request_queues import RequestLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class QueryConfig:
     tables_bytes: int = MAX_BYTES
     """Bytes of memory for the runs of recently queried projects."""
     sql: SqlLimits = SqlLimits()
-    questions: QuestionLimits = QuestionLimits()
+    questions: RequestLimits = RequestLimits()
     session_s: float = 30 * 86_400.0
     """Seconds for which a browser stays logged in."""
     tls_certificate: Path | None = None
@@ -67,9 +67,9 @@ class QueryConfig:
         )
 
 
-def _questions(env: Env) -> QuestionLimits:
-    usual = QuestionLimits()
-    return QuestionLimits(
+def _questions(env: Env) -> RequestLimits:
+    usual = RequestLimits()
+    return RequestLimits(
         per_user=env.integer("RUNSTREAM_QUERY_PER_USER", usual.per_user, 1, 1000),
         per_team=env.integer("RUNSTREAM_QUERY_PER_TEAM", usual.per_team, 1, 1000),
         in_all=env.integer("RUNSTREAM_QUERY_IN_ALL", usual.in_all, 1, 1000),

@@ -27,7 +27,8 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
-from runstream_common.control.store import ControlStore, Role
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Role
 from runstream_proto.v1 import export_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc

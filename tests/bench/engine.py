@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from runstream_common.clickhouse import ArrowInserter
+from runstream_common.clickhouse.client import ArrowInserter
 from tests.bench.load import rows_of
 
 ROWS = 500_000

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from runstream_query.sweeps import chance, definition
-from runstream_query.sweeps.gaussian import Gaussian
-from runstream_query.sweeps.history import History, Result
-from runstream_query.sweeps.space import Space
-from runstream_query.sweeps.tpe import Tpe
+from runstream_query.sweeps import definition
+from runstream_query.sweeps.search import random_search
+from runstream_query.sweeps.search.gaussian import Gaussian
+from runstream_query.sweeps.search.observations import Observations, Result
+from runstream_query.sweeps.search.tpe import Tpe
+from runstream_query.sweeps.search_space import SearchSpace
 
 Chosen = Mapping[str, Any]
 _A = np.array(
@@ -52,7 +53,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Chosen], float], dict[str, Any], float]] = 
 """Function (its minimum is 0), parameters, deviation of the noise on what is reported."""
 
 
-def space_of(name: str) -> Space:
+def space_of(name: str) -> SearchSpace:
     parameters = FUNCTIONS[name][1]
     return definition.read({"method": "random", "parameters": parameters}).space
 
@@ -62,7 +63,7 @@ def regret(name: str, method: str, seed: int, trials: int, parallel: int) -> flo
     function, _, noise = FUNCTIONS[name]
     space = space_of(name)
     if method == "random":
-        return min(function(next(chance.draws(space, seed, number))) for number in range(1, trials + 1))
+        return min(function(next(random_search.draws(space, seed, number))) for number in range(1, trials + 1))
     model = Gaussian(space, seed, False) if method == "bayes" else Tpe(space, seed, (False,))
     generator = np.random.default_rng(seed)
     results: list[Result] = []
@@ -71,7 +72,7 @@ def regret(name: str, method: str, seed: int, trials: int, parallel: int) -> flo
     while len(results) < trials:
         while len(pending) < parallel and number < trials:
             number += 1
-            chosen = model.suggest(number, History(tuple(results), tuple(pending)))
+            chosen = model.suggest(number, Observations(tuple(results), tuple(pending)))
             assert chosen is not None
             pending.append(chosen)
         ended = pending.pop(int(generator.integers(len(pending))))

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runstream_common.clickhouse import ArrowInserter, connect
+from runstream_common.clickhouse.client import ArrowInserter, connect
 from tests.bench.engine import engine_points_per_s
 from tests.bench.meters import CpuMeter, MemoryMeter
 from tests.support.kafka import KafkaCluster

@@ -73,7 +73,7 @@ def grid_start() -> dict[str, float]:
     import psutil
 
     from runstream_query.sweeps import definition
-    from runstream_query.sweeps.grid import Grid
+    from runstream_query.sweeps.search.grid import Grid
 
     text = json.dumps(_GRID)
     before = psutil.Process().memory_info().rss
@@ -86,20 +86,20 @@ def grid_start() -> dict[str, float]:
 
 
 def suggestions(count: int) -> dict[str, Any]:
-    from runstream_query.sweeps import chance
-    from runstream_query.sweeps.gaussian import Gaussian
-    from runstream_query.sweeps.history import History, Result
+    from runstream_query.sweeps.search import random_search
+    from runstream_query.sweeps.search.gaussian import Gaussian
+    from runstream_query.sweeps.search.observations import Observations, Result
 
     function, space = FUNCTIONS["hartmann6"][0], space_of("hartmann6")
     model = Gaussian(space, 1, False)
-    started = [next(chance.draws(space, 1, number)) for number in range(1, 501)]
+    started = [next(random_search.draws(space, 1, number)) for number in range(1, 501)]
     results = [Result(chosen, (function(chosen),)) for chosen in started]
-    pending = [next(chance.draws(space, 2, number)) for number in range(8)]
-    model.suggest(1000, History(results[:20], pending))  # the libraries are loaded
+    pending = [next(random_search.draws(space, 2, number)) for number in range(8)]
+    model.suggest(1000, Observations(results[:20], pending))  # the libraries are loaded
     times_ms = []
     for number in range(501, 501 + count):
         before = time.perf_counter()
-        chosen = model.suggest(number, History(tuple(results), tuple(pending)))
+        chosen = model.suggest(number, Observations(tuple(results), tuple(pending)))
         times_ms.append((time.perf_counter() - before) * 1000)
         assert chosen is not None
         pending.append(chosen)

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 from runstream.api import Api
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse.client import connect
 from runstream_ingestor.writer.decode import Decoded
 from runstream_ingestor.writer.replaced import losers
 from runstream_ingestor.writer.store import prepare

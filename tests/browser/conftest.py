@@ -70,7 +70,7 @@ def viewer(server: Server) -> str:
     command = [
         sys.executable,
         "-c",
-        "from runstream_common.control.cli import main; raise SystemExit(main())",
+        "from runstream_control.cli import main; raise SystemExit(main())",
         *options,
         "--role",
         "viewer",

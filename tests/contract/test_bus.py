@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.kafka import KafkaConsumer, KafkaPublisher
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.local import LocalBus
+from runstream_common.bus.message_headers import from_headers, to_headers
 from runstream_common.bus.protocol import (
     BatchRefusedError,
     BusClosedError,

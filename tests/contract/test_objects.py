@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.config import ConfigError, Env
 from runstream_common.objects import MediaConfig, MediaError, MediaMissingError, MediaStore
+from runstream_common.service.config import ConfigError, Env
 from tests.support.s3 import BUCKET, S3Server
 
 

@@ -17,12 +17,13 @@ import pytest
 
 from runstream.api import Api, NotFoundError, PermissionDeniedError
 from runstream.cli import main as command_line
-from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore, Role
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.tombstones import RUN_TABLES
 from runstream_common.objects import MediaConfig, MediaStore
-from runstream_common.tombstones import RUN_TABLES
-from runstream_query.deletion import Deletion
-from runstream_query.storage import Storage
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Role
+from runstream_query.base.storage import Storage
+from runstream_query.runs.deletion import Deletion
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 

@@ -20,7 +20,7 @@ import pytest
 
 from runstream.api import Api
 from runstream.cli import main as command_line
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse.client import connect
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 

@@ -15,7 +15,7 @@ import pytest
 
 from runstream.api import Api
 from runstream.cli import main as command_line
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse.client import connect
 from tests.e2e.die_often import value
 from tests.support.long import LONG
 from tests.support.stack import ServiceStack

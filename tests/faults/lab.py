@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runstream.api import Api
-from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore
-from runstream_common.schema import runner
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.schema import migrator
+from runstream_control.control_store import ControlStore
 from tests.faults import breakers
 from tests.faults.checker import Checker
 from tests.faults.codes import FOREIGN_LAB
@@ -281,13 +281,13 @@ class Lab:
 
     async def _prepare(self) -> str:
         client = await connect(self.clickhouse.config)
-        whole = runner.render
+        whole = migrator.render
         if self.sabotage.endswith(":plain_tables"):
-            breakers.plain_tables(runner)
+            breakers.plain_tables(migrator)
         try:
-            await runner.migrate(client)
+            await migrator.migrate(client)
         finally:
-            runner.render = whole
+            migrator.render = whole
             await client.close()
         store = ControlStore.open(self.control_url)
         await store.migrate()

@@ -35,7 +35,7 @@ _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
 _LOOP, _STORE, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "store", "decode"))
 _WAITS = "what could not be sent waits in the spool"
-_CLICKHOUSE = "runstream_common.clickhouse"
+_CLICKHOUSE = "runstream_common.clickhouse.client"
 _CONTROL = "control database damaged"
 _SETTLED = "a batch is settled by its ack, not when it is sent"
 _ACKED = "the ack comes after Kafka's"
@@ -68,25 +68,27 @@ GUARDS: tuple[Guard, ...] = (
     Guard("old sdk", 1, "every released format is read", "runstream_ingestor.shape", "newer_only"),
     Guard("disk full under kafka", DISK_LAB, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
     Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.documents", "fewer_documents"),
-    Guard("bytes flipped", 0, "a verdict names what is missing", "runstream_query.completeness", "no_gaps"),
+    Guard(
+        "bytes flipped", 0, "a verdict names what is missing", "runstream_query.runs.verdict.completeness", "no_gaps"
+    ),
     Guard("workers log", 0, "a forked child has a stream of its own", "runstream._run", "shared_stream"),
     Guard("daemon threads", 0, "a call that comes too late says so", "runstream._run", "silent_end"),
     Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.processes", "no_finish_at_exit"),
     Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
     Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),
-    Guard("kill up", UP_LAB, "services end with `up`", "runstream_common.tether", "no_tether"),
-    Guard(_CONTROL, UP_LAB, "a damaged one is refused", "runstream_common.control.copies", "no_check"),
-    Guard(_CONTROL, UP_LAB, "epochs of the copy are skipped", "runstream_common.control.copies", "same_epochs"),
+    Guard("kill up", UP_LAB, "services end with `up`", "runstream_common.service.tether", "no_tether"),
+    Guard(_CONTROL, UP_LAB, "a damaged one is refused", "runstream_control.copies", "no_check"),
+    Guard(_CONTROL, UP_LAB, "epochs of the copy are skipped", "runstream_control.copies", "same_epochs"),
     Guard("postgres away", FOREIGN_LAB, _WAITS, _SENDER, "trouble_is_the_end"),
     Guard("object storage failing", FOREIGN_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("key revoked", 0, _WAITS, _SENDER, "trouble_is_the_end"),
-    Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.completeness", "ledger_alone"),
+    Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.runs.verdict.completeness", "ledger_alone"),
     Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
     Guard(
         "hostile user", 1, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
     ),
     Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
-    Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse_protocol", "any_size"),
+    Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse.http_protocol", "any_size"),
     Guard("disk full under media", DISK_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("disk full under the spool", 1, "a segment has its room before it is mapped", _FILES, "no_room"),
 )

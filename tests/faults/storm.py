@@ -8,8 +8,8 @@ import sys
 
 from runstream_common.bus.kafka import KafkaConsumer
 from runstream_common.bus.kafka_config import KafkaConfig
-from runstream_common.config import Env
-from runstream_common.metrics import Metrics
+from runstream_common.service.config import Env
+from runstream_common.service.metrics import Metrics
 from runstream_ingestor.parts import WriterPart
 from runstream_ingestor.writer.config import WriterConfig
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse.client import connect
 from tests.support.stack import ServiceStack
 
 

@@ -16,21 +16,21 @@ from google.protobuf.message_factory import GetMessageClass
 
 from runstream.spool import format as spool_format
 from runstream.spool.reader import SpoolReader
-from runstream_common.bus.headers import from_headers, to_headers
+from runstream_common.bus.message_headers import from_headers, to_headers
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
-from runstream_common.clickhouse_protocol import BadRequestError, unpack
-from runstream_common.forms import form_fields
+from runstream_common.clickhouse.http_protocol import BadRequestError, unpack
+from runstream_common.clickhouse.multipart import form_fields
 from runstream_deploy.embedded.config import MAX_BODY_BYTES
 from runstream_deploy.embedded.request import parse_statement
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.store import prepare
 from runstream_proto.v1 import ingest_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.paging import read_token
-from runstream_query.rpc import METHODS, check_texts
-from runstream_query.web.forms import fields as form_of
-from runstream_query.web.forms import fill
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.paging import read_token
+from runstream_query.transport.grpc_server import METHODS, check_texts
+from runstream_query.transport.http.forms import fields as form_of
+from runstream_query.transport.http.forms import fill
 
 ORIGIN = Origin(
     "team", "project", "run", "writer-0001", 0, 1, 1_790_000_000_000_000, "user", 1, 0, 1_790_000_000_000_000
@@ -74,7 +74,7 @@ def http_question(data: bytes) -> None:
         check_texts(question)
         if "page_token" in question.DESCRIPTOR.fields_by_name:
             read_token(question, (int, str))
-    except InvalidQuestionError:
+    except InvalidRequestError:
         return
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.clickhouse import connect
-from runstream_common.control import tables
-from runstream_common.control.errors import ControlUnavailableError
-from runstream_common.control.store import ControlStore
+from runstream_common.clickhouse.client import connect
+from runstream_control import core_tables
+from runstream_control.control_store import ControlStore
+from runstream_control.errors import ControlUnavailableError
 from tests.integration.many_runs import asked
 from tests.integration.world import world
 from tests.support.postgres import postgres_url
@@ -51,7 +51,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     with pytest.raises(ControlUnavailableError, match="runstream migrate"):
         await store.check_schema()
     assert await store.migrate() == 0
-    assert await store.migrate() == tables.VERSION
+    assert await store.migrate() == core_tables.VERSION
     await store.check_schema()
     yield store
     await store.close()

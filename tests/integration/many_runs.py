@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 
 from runstream_common.bus.protocol import Origin
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.control.store import ControlStore, Principal, Resume
+from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import run_month, version
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.times import from_us
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.principal import Principal
 from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
 from runstream_ingestor.writer.store import Insert, to_insert
 from runstream_ingestor.writer.tables import to_table
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.answers import Answers
-from runstream_query.deletion import Deletion
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
 from tests.integration.reference import Run
 from tests.support.stack import ServiceStack
 
@@ -196,7 +197,7 @@ def summarised(
     metrics: dict[str, dict[tuple[int, int], float]], definitions: dict[str, tuple[str, str]]
 ) -> dict[str, float]:
     """Last values, mean over ranks, and what define_metric asks for."""
-    from runstream_query.definitions import find
+    from runstream_query.runs.definitions import find
 
     documents = {name: {"summary": kinds, "goal": goal} for name, (kinds, goal) in sorted(definitions.items())}
     summary: dict[str, float] = {}
@@ -226,7 +227,7 @@ _STORED: list[int] = []
 
 
 class Asked:
-    def __init__(self, answers: Answers, principal: Principal, client: Any, store: ControlStore) -> None:
+    def __init__(self, answers: QueryService, principal: Principal, client: Any, store: ControlStore) -> None:
         self.answers, self.principal, self.client, self.store = answers, principal, client, store
 
     async def pages(self, size: int, **question: Any) -> tuple[list[pb.Run], list[int]]:
@@ -276,6 +277,6 @@ async def asked(embedded: ServiceStack) -> AsyncIterator[Asked]:
             await insert(one.table, one.columns, one.data, one.token)
         _STORED.append(1)
     deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
-    yield Asked(Answers(storage, store, deletion), principal, client, store)
+    yield Asked(QueryService(storage, store, deletion), principal, client, store)
     await client.close()
     await store.close()

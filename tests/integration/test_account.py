@@ -10,14 +10,15 @@ import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 
-from runstream_common.control import own_keys
-from runstream_common.control.errors import AuthenticationError, NotFoundError, PermissionDeniedError
-from runstream_common.control.own_keys import OwnKeys
-from runstream_common.control.sessions import SessionStore
-from runstream_common.control.store import ControlStore, Role
 from runstream_common.times import now_us
+from runstream_control import user_api_keys
+from runstream_control.control_store import ControlStore
+from runstream_control.errors import AuthenticationError, NotFoundError, PermissionDeniedError
+from runstream_control.principal import Role
+from runstream_control.sessions import SessionStore
+from runstream_control.user_api_keys import UserApiKeys
 from runstream_proto.v1 import account_pb2_grpc as rpc
-from runstream_query.rpc import ACCOUNT_METHODS
+from runstream_query.transport.grpc_server import ACCOUNT_METHODS
 from tests.integration.test_query_service import HOSTILE, call
 from tests.integration.test_sessions import Browser
 from tests.support.stack import ServiceStack
@@ -49,7 +50,7 @@ def eve(embedded: ServiceStack) -> str:
 
 async def test_a_key_makes_another_of_the_same_user(store: ControlStore) -> None:
     who = await store.authenticate(await store.create_api_key("ann", "acme", Role.VIEWER))
-    keys = OwnKeys.beside(store)
+    keys = UserApiKeys.beside(store)
     secret, row = await keys.create(who, **{**CREATE, "name": "laptop"})
     made = await store.authenticate(secret)
     assert (made.user, made.roles, made.key_prefix) == ("ann", {"acme": Role.VIEWER}, row.prefix)
@@ -58,7 +59,7 @@ async def test_a_key_makes_another_of_the_same_user(store: ControlStore) -> None
 
 
 async def test_a_key_makes_none_that_outlives_it(store: ControlStore) -> None:
-    keys = OwnKeys.beside(store)
+    keys = UserApiKeys.beside(store)
     who = await store.authenticate(await store.create_api_key("ann", "acme"))
     secret, short = await keys.create(who, **{**CREATE, "lifetime_s": 3600})
     short_lived = await store.authenticate(secret)
@@ -69,7 +70,7 @@ async def test_a_key_makes_none_that_outlives_it(store: ControlStore) -> None:
 
 
 async def test_a_key_that_has_ended_makes_none_although_it_is_remembered(store: ControlStore) -> None:
-    keys = OwnKeys.beside(store)
+    keys = UserApiKeys.beside(store)
     who = await store.authenticate(await store.create_api_key("ann", "acme"))
     await keys.revoke(who, who.key_prefix)
     with pytest.raises(AuthenticationError):
@@ -77,7 +78,7 @@ async def test_a_key_that_has_ended_makes_none_although_it_is_remembered(store: 
 
 
 async def test_revoking_ends_the_key_and_what_was_opened_by_it(store: ControlStore) -> None:
-    keys, sessions = OwnKeys.beside(store), SessionStore.beside(store)
+    keys, sessions = UserApiKeys.beside(store), SessionStore.beside(store)
     who = await store.authenticate(await store.create_api_key("ann", "acme"))
     secret, row = await keys.create(who, **CREATE)
     token = await sessions.open_by_key(secret, 60)
@@ -91,7 +92,7 @@ async def test_revoking_ends_the_key_and_what_was_opened_by_it(store: ControlSto
 
 
 async def test_nobody_ends_or_sees_anothers_key(store: ControlStore) -> None:
-    keys = OwnKeys.beside(store)
+    keys = UserApiKeys.beside(store)
     ann = await store.authenticate(await store.create_api_key("ann", "acme"))
     chief = await store.authenticate(await store.create_api_key("bob", "acme", Role.ADMIN))
     with pytest.raises(NotFoundError):
@@ -102,8 +103,8 @@ async def test_nobody_ends_or_sees_anothers_key(store: ControlStore) -> None:
 
 
 async def test_a_loop_that_makes_keys_is_stopped(store: ControlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_keys, "MAX_VALID_KEYS", 4)
-    keys = OwnKeys.beside(store)
+    monkeypatch.setattr(user_api_keys, "MAX_VALID_KEYS", 4)
+    keys = UserApiKeys.beside(store)
     who = await store.authenticate(await store.create_api_key("ann", "acme"))
     await asyncio.gather(*(keys.create(who, **CREATE) for _ in range(3)))
     with pytest.raises(PermissionDeniedError, match="revoke some"):

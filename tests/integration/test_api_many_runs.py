@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from runstream.api import Api, IncompleteResultError, InvalidRequestError, NotFoundError, Objective
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.control.store import ControlStore, Resume
+from runstream_common.clickhouse.client import ArrowInserter, connect
+from runstream_control.control_store import ControlStore, Resume
 from tests.integration.many_runs import ManyRuns
 from tests.support.stack import ServiceStack
 

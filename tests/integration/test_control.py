@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from runstream_common.config import ConfigError
-from runstream_common.control import keys, saved_tables, sweep_tables
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.cli import main as key_command
-from runstream_common.control.errors import (
+from runstream_common.service.config import ConfigError
+from runstream_control import api_keys, saved_tables, sweep_tables
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.cli import main as key_command
+from runstream_control.control_store import ControlStore, DeletedRun, Resume, StreamBinding
+from runstream_control.errors import (
     AuthenticationError,
     ControlUnavailableError,
     InvalidNameError,
@@ -24,9 +25,9 @@ from runstream_common.control.errors import (
     RunExistsError,
     RunMissingError,
 )
-from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role, StreamBinding
-from runstream_common.control.sweeps.model import Registration
-from runstream_common.control.sweeps.store import SweepStore
+from runstream_control.principal import Principal, Role
+from runstream_control.sweeps.model import Registration
+from runstream_control.sweeps.sweep_store import SweepStore
 
 
 async def someone(store: ControlStore, team: str = "acme", role: Role = Role.MEMBER) -> Principal:
@@ -40,7 +41,7 @@ async def bind(store: ControlStore, who: Principal, writer: str = "writer-1", **
 
 async def test_a_key_is_shown_once_and_only_its_hash_is_kept(store: ControlStore) -> None:
     key = await store.bootstrap("acme", "ann")
-    assert key is not None and keys.prefix_of(key) is not None
+    assert key is not None and api_keys.prefix_of(key) is not None
     assert await store.bootstrap("acme", "ann") is None
     who = await store.authenticate(key)
     assert (who.user, who.default_team, who.can_write("acme"), who.can_read("other")) == ("ann", "acme", True, False)
@@ -161,7 +162,7 @@ async def test_two_processes_may_use_one_sqlite_database(tmp_path: Path) -> None
     key = await store.create_api_key("ann", "acme")
     script = (
         "import asyncio, sys\n"
-        "from runstream_common.control.store import ControlStore, Resume\n"
+        "from runstream_control.control_store import ControlStore, Resume\n"
         "async def main():\n"
         "    store = ControlStore.open(sys.argv[1])\n"
         "    who = await store.authenticate(sys.argv[2])\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.control import copies
-from runstream_common.control.copies import ControlDamagedError
-from runstream_common.control.store import ControlStore, Resume
+from runstream_control import copies
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.copies import ControlDamagedError
 from runstream_deploy.doctor import _control
 from tests.support.processes import free_port
 from tests.support.stack import clean_environment

@@ -12,9 +12,9 @@ import pytest
 
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.curves.ranks import judge
 from runstream_query.curves.smoothing import smooth
-from runstream_query.errors import InvalidQuestionError
 from tests.integration.world import World, mean_of, same
 
 RUNS = ["run-a", "run-b", "run-c"]
@@ -360,5 +360,5 @@ async def test_what_cannot_be_drawn_is_refused_with_its_reason(
     world: World, change: dict[str, object], words: str
 ) -> None:
     fields = {"project": world.project, "runs": ["run-a"], "metrics": ["loss"], **change}
-    with pytest.raises(InvalidQuestionError, match=words):
+    with pytest.raises(InvalidRequestError, match=words):
         await world.answers.GetCurves(world.principal, pb.GetCurvesRequest(**fields))  # type: ignore[arg-type]

@@ -17,15 +17,15 @@ from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.exceptions import DatabaseError
 from google.protobuf.message import DecodeError
 
-from runstream_common import failpoints
 from runstream_common.bus.cli import main as deadletter
-from runstream_common.bus.headers import to_headers
 from runstream_common.bus.kafka import KafkaConsumer, KafkaPublisher
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.local import LocalBus
+from runstream_common.bus.message_headers import to_headers
 from runstream_common.bus.protocol import BatchRefusedError, BusMessage, Origin, TooManyDeadLettersError
-from runstream_common.clickhouse import StorageRefusedError
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import StorageRefusedError
+from runstream_common.service import failpoints
+from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.loop import FlushLimits, Writer
 from runstream_proto.v1 import ingest_pb2 as pb

@@ -11,14 +11,15 @@ import pytest
 
 from runstream import Api
 from runstream.api import InvalidRequestError, NotFoundError, PermissionDeniedError
-from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore, Resume, Role
+from runstream_common.clickhouse.client import connect
 from runstream_common.objects import MediaConfig, MediaStore
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.principal import Role
 from runstream_proto.v1 import live_pb2, saved_pb2
-from runstream_query.answers import Answers
-from runstream_query.deletion import Deletion
-from runstream_query.editing.edits import Edits
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
+from runstream_query.runs.editing.edits import Edits
 from tests.integration.test_query_service import call
 from tests.integration.test_sessions import Browser
 from tests.support.ledger import Attempt, put
@@ -152,7 +153,7 @@ async def test_who_watches_is_told_of_a_change(place: Place) -> None:
     await place.begin("a")
     storage = Storage(place.client)
     media = MediaStore(MediaConfig((place.stack.folder / "media").absolute().as_uri()))
-    answers = Answers(storage, place.store, Deletion(place.client, storage, place.store, media))
+    answers = QueryService(storage, place.store, Deletion(place.client, storage, place.store, media))
     who = await place.store.authenticate(place.stack.key)
     watched = answers.WatchRuns(who, live_pb2.WatchRunsRequest(project=place.project, runs=["a"]))
     await anext(watched)
@@ -172,7 +173,7 @@ async def test_a_run_deleted_while_it_is_changed_stays_deleted(place: Place, mon
     storage = Storage(place.client)
     media = MediaStore(MediaConfig((place.stack.folder / "media").absolute().as_uri()))
     deletion = Deletion(place.client, storage, place.store, media)
-    answers = Answers(storage, place.store, deletion)
+    answers = QueryService(storage, place.store, deletion)
     who = await place.store.authenticate(place.stack.key)
     tags = Edits._tags
 

@@ -27,8 +27,8 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from runstream_common.clickhouse import connect
-from runstream_common.schema import runner
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.schema import migrator
 from tests.support.clickhouse import PASSWORD, EmbeddedClickHouse
 from tests.support.disks import small_disk, unmount
 
@@ -248,20 +248,20 @@ def test_what_was_answered_survives_sigkill(tmp_path: Path) -> None:
 
 async def test_migrations_apply_once_and_may_not_change(server: EmbeddedClickHouse) -> None:
     client = await connect(server.config)
-    with pytest.raises(runner.SchemaError, match="run `runstream migrate`"):
-        await runner.check_schema(client)
-    assert [migration.number for migration in await runner.migrate(client)] == [one.number for one in runner.load()]
-    assert await runner.migrate(client) == []
-    await runner.check_schema(client)
-    changed = [runner.Migration(1, "0001_initial.sql", "SELECT 1\n;\n")]
-    with pytest.raises(runner.SchemaError, match="other contents"):
-        await runner.migrate(client, migrations=changed)
+    with pytest.raises(migrator.SchemaError, match="run `runstream migrate`"):
+        await migrator.check_schema(client)
+    assert [migration.number for migration in await migrator.migrate(client)] == [one.number for one in migrator.load()]
+    assert await migrator.migrate(client) == []
+    await migrator.check_schema(client)
+    changed = [migrator.Migration(1, "0001_initial.sql", "SELECT 1\n;\n")]
+    with pytest.raises(migrator.SchemaError, match="other contents"):
+        await migrator.migrate(client, migrations=changed)
     await client.close()
 
 
 async def test_a_curve_by_step_reads_in_key_order_without_hash_or_join(server: EmbeddedClickHouse) -> None:
     client = await connect(server.config)
-    await runner.migrate(client)
+    await migrator.migrate(client)
     await client.command(
         "INSERT INTO points SELECT 'team/project', 'r', if(number % 2, 'loss', 'acc'), 0, number, 0.5, now64(6), "
         "number, "
@@ -281,12 +281,12 @@ async def test_a_curve_by_step_reads_in_key_order_without_hash_or_join(server: E
 
 
 def test_the_cluster_form_is_replicated() -> None:
-    (first, *_) = runner.load()[0].statements("prod")
+    (first, *_) = migrator.load()[0].statements("prod")
     assert "ON CLUSTER 'prod'" in first
     assert (
         "ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', version)" in first
     )
-    assert "{{" not in "".join(runner.load()[0].statements("prod")) + "".join(runner.load()[0].statements())
+    assert "{{" not in "".join(migrator.load()[0].statements("prod")) + "".join(migrator.load()[0].statements())
 
 
 def test_an_insert_that_finds_the_disk_full_is_no_success(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse.client import connect
 from tests.support.clickhouse import PASSWORD, EmbeddedClickHouse
 
 HEADERS = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": PASSWORD}

@@ -19,24 +19,24 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from runstream_common.clickhouse import connect
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.store import ControlStore, Resume
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import connect
 from runstream_common.objects import MediaConfig, MediaStore
+from runstream_common.service.metrics import Metrics
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.control_store import ControlStore, Resume
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
-from runstream_query import export
-from runstream_query.admission import EXPORT_SHARES, Admission, QuestionLimits
-from runstream_query.answers import Answers
-from runstream_query.credentials import Authenticators
-from runstream_query.deletion import Deletion
-from runstream_query.errors import InvalidQuestionError, UnknownNameError
-from runstream_query.export import metric_filter
-from runstream_query.rpc import Desk, make_server
+from runstream_query.base.errors import InvalidRequestError, UnknownNameError
+from runstream_query.base.storage import Storage
+from runstream_query.base.tail import Tail
+from runstream_query.export import file_parts
+from runstream_query.export.file_parts import metric_filter
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
-from runstream_query.storage import Storage
-from runstream_query.tail import Tail
+from runstream_query.transport.credentials import Authenticators
+from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.request_queues import EXPORT_SHARES, RequestLimits, RequestQueues
 from tests.integration.world import World, same
 from tests.support.stack import ServiceStack
 
@@ -137,7 +137,7 @@ async def test_a_filter_chooses_the_runs(world: World) -> None:
     check(READ[pb.EXPORT_FORMAT_ARROW](await exported(world, filter=chosen)), world, lambda run, *_: run != "run-b")
     with pytest.raises(UnknownNameError, match="no run is let through"):
         await exported(world, filter='{"id": "run-x"}')
-    with pytest.raises(InvalidQuestionError):
+    with pytest.raises(InvalidRequestError):
         await exported(world, filter='{"id": {"$near": 1}}')
 
 
@@ -177,7 +177,7 @@ async def test_counts_and_extents_are_those_of_the_rows(world: World) -> None:
     ],
 )
 async def test_bad_exports_are_told_what_to_do(world: World, fields: dict[str, Any], words: str) -> None:
-    with pytest.raises((InvalidQuestionError, UnknownNameError), match=words):
+    with pytest.raises((InvalidRequestError, UnknownNameError), match=words):
         await exported(world, **fields)
 
 
@@ -278,14 +278,14 @@ def test_no_more_exports_of_a_user_at_once_than_his_share(big: ServiceStack) -> 
 async def test_an_export_that_nobody_reads_gives_its_place_back(
     big: ServiceStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "TAKEN_WITHIN_S", 0.5)
+    monkeypatch.setattr(file_parts, "TAKEN_WITHIN_S", 0.5)
     client, store = await connect(big.clickhouse.config), ControlStore.open(big.control_url)
     storage, metrics = Storage(client), Metrics(["query"])
     media = MediaStore(MediaConfig((big.folder / "media").absolute().as_uri()))
-    answers = Answers(storage, store, Deletion(client, storage, store, media))
+    answers = QueryService(storage, store, Deletion(client, storage, store, media))
     authenticators = Authenticators({"key": CachedAuthenticator(store)})
-    admission = Admission(QuestionLimits(), SqlLimits(), metrics)
-    server = make_server(Desk(answers, authenticators, metrics, admission))
+    admission = RequestQueues(RequestLimits(), SqlLimits(), metrics)
+    server = make_server(Dispatcher(answers, authenticators, metrics, admission))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

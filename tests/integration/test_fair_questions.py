@@ -12,11 +12,12 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
-from runstream_common.control.store import ControlStore, Role
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Role
 from runstream_proto.v1 import export_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
-from runstream_query.admission import EXPORT_SHARES, QuestionLimits
+from runstream_query.transport.request_queues import EXPORT_SHARES, RequestLimits
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
 
@@ -106,7 +107,7 @@ def test_others_are_answered_while_the_questions_of_one_user_wait(embedded: Serv
 
 
 def test_more_than_a_user_may_have_waiting_are_refused_with_what_to_do(embedded: ServiceStack, keys: list[str]) -> None:
-    usual = QuestionLimits()
+    usual = RequestLimits()
     most = usual.waiting + usual.per_user
     with service(embedded) as theirs:
         asked = [

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
-from runstream_common.clickhouse import connect
-from runstream_common.metrics import CATALOGUE
+from runstream_common.clickhouse.client import connect
+from runstream_common.service.metrics import CATALOGUE
 from tests.support.grafana import TimeRange, with_macros, with_variables
 from tests.support.sql_front import Front
 from tests.support.stack import ServiceStack
@@ -220,7 +220,7 @@ def test_the_best_run_of_a_sweep_comes_first(front: Front, goal: str, best: str)
 
 
 def test_another_key_finds_no_project(front: Front) -> None:
-    from runstream_common.control.store import ControlStore
+    from runstream_control.control_store import ControlStore
 
     async def make() -> str:
         store = ControlStore.open(front.stack.control_url)

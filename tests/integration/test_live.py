@@ -15,23 +15,24 @@ from typing import Any
 
 import pytest
 
-from runstream_common.clickhouse import StorageUnavailableError, connect
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.errors import AuthenticationError
-from runstream_common.control.store import ControlStore, Principal, Resume
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import StorageUnavailableError, connect
 from runstream_common.objects import MediaConfig, MediaStore
+from runstream_common.service.metrics import Metrics
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.errors import AuthenticationError
+from runstream_control.principal import Principal
 from runstream_proto.v1 import ingest_pb2
 from runstream_proto.v1 import live_pb2 as pb
-from runstream_query import rpc
-from runstream_query.admission import Admission, QuestionLimits
-from runstream_query.answers import Answers
-from runstream_query.credentials import Authenticators, Credential
-from runstream_query.deletion import Deletion
-from runstream_query.errors import GoingAwayError, InvalidQuestionError, TooManyWatchersError
+from runstream_query.base.errors import GoingAwayError, InvalidRequestError, TooManyWatchersError
+from runstream_query.base.storage import Storage
 from runstream_query.live import limits
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
-from runstream_query.storage import Storage
+from runstream_query.transport import grpc_server
+from runstream_query.transport.credentials import Authenticators, Credential
+from runstream_query.transport.request_queues import RequestLimits, RequestQueues
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack
 
@@ -110,7 +111,7 @@ class World:
     client: Any
     store: ControlStore
     storage: CountingStorage
-    answers: Answers
+    answers: QueryService
     principal: Principal
     project: str
 
@@ -147,7 +148,7 @@ async def world(embedded: ServiceStack) -> AsyncIterator[World]:
     store = ControlStore.open(embedded.control_url)
     storage = CountingStorage(client)
     deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
-    answers = Answers(storage, store, deletion)
+    answers = QueryService(storage, store, deletion)
     principal = await store.authenticate(embedded.key)
     yield World(client, store, storage, answers, principal, f"live-{uuid.uuid4().hex[:8]}")
     await answers.close()
@@ -432,12 +433,14 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
 ) -> None:
     assert limits.HEARTBEAT_S <= 15.0
     monkeypatch.setattr(limits, "HEARTBEAT_S", 0.2)
-    monkeypatch.setattr(rpc, "RECHECK_S", 0.2)
+    monkeypatch.setattr(grpc_server, "RECHECK_S", 0.2)
     await world.begin("run")
     key = str(await world.store.create_api_key("guest", "main"))
     authenticators = Authenticators({"key": CachedAuthenticator(world.store, ttl_s=0.1)})
     metrics = Metrics(["query"])
-    desk = rpc.Desk(world.answers, authenticators, metrics, Admission(QuestionLimits(), SqlLimits(), metrics))
+    desk = grpc_server.Dispatcher(
+        world.answers, authenticators, metrics, RequestQueues(RequestLimits(), SqlLimits(), metrics)
+    )
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])
     watcher = await Watcher(desk.stream("WatchRuns", Credential("key", key), request)).begin()
     await watcher.wait(lambda: len(watcher.told) >= 4)
@@ -477,5 +480,5 @@ async def test_limits_are_told(world: World) -> None:
         ({"runs": [f"r{n}" for n in range(101)]}, "at most 100"),
         ({"console": True}, "name the runs"),
     ):
-        with pytest.raises(InvalidQuestionError, match=words):
+        with pytest.raises(InvalidRequestError, match=words):
             await anext(world.ask(**fields))  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ import pytest
 
 from runstream.api import Api
 from runstream.api.live import Watch
-from runstream_common.control.store import ControlStore
+from runstream_control.control_store import ControlStore
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from tests.e2e import log_live

@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
-from runstream_common.control.store import ControlStore, Role
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Role
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 from tests.support.stack import ServiceStack

@@ -14,15 +14,15 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
-from runstream_common.clickhouse import connect
-from runstream_common.control.saved import SavedStore
-from runstream_common.control.store import ControlStore, Resume
+from runstream_common.clickhouse.client import connect
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.saved import SavedStore
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.paging import fingerprint, make_token, read_token
-from runstream_query.rpc import METHODS
-from runstream_query.storage import FOLDER, sql
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.paging import fingerprint, make_token, read_token
+from runstream_query.base.storage import sql, sql_files
+from runstream_query.transport.grpc_server import METHODS
 from tests.support.stack import ServiceStack
 
 HOSTILE = {
@@ -377,7 +377,7 @@ def test_a_page_token_belongs_to_its_question() -> None:
     assert fingerprint(first) == fingerprint(again)
     assert read_token(again, (str, int, int)) == ["m", 0, 5]
     other = pb.GetHistoryRequest(project="p", run="b", metrics=["m"], page_token=token)
-    with pytest.raises(InvalidQuestionError):
+    with pytest.raises(InvalidRequestError):
         read_token(other, (str, int, int))
 
 
@@ -405,7 +405,7 @@ async def test_every_sql_file_is_understood_by_the_engine(embedded: ServiceStack
     }
     import re
 
-    files = sorted(FOLDER.glob("*.sql"))
+    files = sorted(sql_files().values())
     assert len(files) >= 10
     async with contextlib.AsyncExitStack() as held:
         client = await connect(embedded.clickhouse.config)

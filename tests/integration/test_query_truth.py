@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
 from tests.integration.world import World, mean_of, same
 
 

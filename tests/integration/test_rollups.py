@@ -13,24 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runstream_common import tombstones
 from runstream_common.bus.protocol import Origin
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.control.store import ControlStore, Principal, Resume
+from runstream_common.clickhouse import tombstones
+from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import version
-from runstream_common.metrics import Metrics
 from runstream_common.objects import MediaConfig, MediaStore
+from runstream_common.service.metrics import Metrics
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.principal import Principal
 from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
 from runstream_ingestor.writer.store import to_insert
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.answers import Answers
+from runstream_query.base.storage import Storage
 from runstream_query.curves import again, assemble
-from runstream_query.deletion import Deletion
-from runstream_query.rollups import plan
-from runstream_query.rollups.keeper import RollupKeeper
-from runstream_query.storage import Storage
+from runstream_query.curves.rollups import plan
+from runstream_query.curves.rollups.rollup_keeper import RollupKeeper
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
 from tests.support.long import LONG
 from tests.support.stack import ServiceStack
 
@@ -60,7 +61,7 @@ class Road:
 
     project: str
     storage: CountingStorage
-    answers: Answers
+    answers: QueryService
     keeper: RollupKeeper
     client: Any
     principal: Principal
@@ -157,7 +158,7 @@ async def road(
         parameters={"project": f"{TEAM}/{project}", "us": START_US},
     )
     keeper = RollupKeeper(storage, Metrics(["query"]), 1.0, min_points=200, settled_s=0)
-    yield Road(project, storage, Answers(storage, store, deletion), keeper, client, principal)
+    yield Road(project, storage, QueryService(storage, store, deletion), keeper, client, principal)
     await client.close()
     await store.close()
 
@@ -331,7 +332,7 @@ async def test_questions_while_parts_are_merged_and_rolled_up_are_answered_right
 
 
 async def test_what_is_kept_of_parts_that_are_gone_is_removed(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runstream_query.rollups.keeper._DEAD_FOR_S", 0.0)
+    monkeypatch.setattr("runstream_query.curves.rollups.rollup_keeper._DEAD_FOR_S", 0.0)
     await road.log(list(range(1000)), [1.0] * 1000)
     while await road.keeper.roll():
         pass

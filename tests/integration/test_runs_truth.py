@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 from tests.integration.many_runs import KEYS, METRICS, PROJECT, RUNS, VALUES, Asked
 from tests.integration.reference import OWN, group_key, matches, ordered, value_of
 
@@ -197,7 +197,7 @@ async def test_a_token_of_another_order_is_refused(asked: Asked) -> None:
     request = pb.ListRunsRequest(project=PROJECT, page_size=2, order=["config.lr"])
     request.page_token = (await asked.answers.ListRuns(asked.principal, request)).next_page_token
     request.order[:] = ["-config.lr"]
-    with pytest.raises(InvalidQuestionError, match="page_token"):
+    with pytest.raises(InvalidRequestError, match="page_token"):
         await asked.answers.ListRuns(asked.principal, request)
 
 

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from runstream_common.control import saved as saved_module
-from runstream_common.control.changes import ChangeStore, fold_tags
-from runstream_common.control.errors import (
+from runstream_control import saved as saved_module
+from runstream_control.changes import ChangeStore, fold_tags
+from runstream_control.control_store import ControlStore, DeletedRun, Resume
+from runstream_control.errors import (
     LimitReachedError,
     NotFoundError,
     PermissionDeniedError,
     StaleVersionError,
 )
-from runstream_common.control.saved import KEPT_US, SavedRow, SavedStore
-from runstream_common.control.saved_tables import saved
-from runstream_common.control.store import ControlStore, DeletedRun, Principal, Resume, Role
+from runstream_control.principal import Principal, Role
+from runstream_control.saved import KEPT_US, SavedRow, SavedStore
+from runstream_control.saved_tables import saved
 
 HERE = {"team": "acme", "project": "p"}
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
-from runstream_common.tombstones import Tombstone, purge
-from runstream_query.documents import load, make_run
-from runstream_query.selection.columns import parse_columns
-from runstream_query.selection.fields import parse_field
-from runstream_query.selection.loading import FIELDS as FIELDS_TABLE
-from runstream_query.selection.loading import SERIES, Source
-from runstream_query.selection.shown import Shown
-from runstream_query.selection.table import Table, read
-from runstream_query.selection.tables import Tables
-from runstream_query.storage import Storage
+from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.clickhouse.tombstones import Tombstone, purge
+from runstream_query.base.storage import Storage
+from runstream_query.runs.documents import load, make_run
+from runstream_query.runs.selection.field_choice import parse_columns
+from runstream_query.runs.selection.field_names import parse_field
+from runstream_query.runs.selection.loading import FIELDS as FIELDS_TABLE
+from runstream_query.runs.selection.loading import SERIES, Source
+from runstream_query.runs.selection.run_table import RunTable, read
+from runstream_query.runs.selection.run_tables import RunTables
+from runstream_query.runs.selection.shown import Shown
 from tests.integration.many_runs import CREATED_US, ManyRuns
 from tests.support.long import LONG
 from tests.support.stack import ServiceStack
@@ -69,7 +69,7 @@ async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
     await client.close()
 
 
-async def seen(tables: Tables, project: str) -> dict[str, Any]:
+async def seen(tables: RunTables, project: str) -> dict[str, Any]:
     table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
     runs = table.runs.to_pylist()
     whole = await tables.whole(project, runs, partial(load, tables._storage, project))
@@ -81,14 +81,14 @@ async def seen(tables: Tables, project: str) -> dict[str, Any]:
     return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
 
 
-async def keys(tables: Tables, project: str) -> list[dict[str, Any]]:
+async def keys(tables: RunTables, project: str) -> list[dict[str, Any]]:
     """The config's keys of all runs."""
     question = {"section": "config", "search": "", "pattern": "", "after": "", "limit": 1000}
     read = partial(tables._storage.rows, "config_fields", project=project, **question)
     return await tables.answer(project, FIELDS_TABLE, "config", read)
 
 
-def values(table: Table) -> list[Any]:
+def values(table: RunTable) -> list[Any]:
     columns = [*(table.column(field) for field in FIELDS), table.source(METRIC)]
     shown = [
         [(kind, size, names[1][code]) for kind, size, code in zip(c.kinds, c.sizes, names[0], strict=True)]
@@ -106,7 +106,7 @@ async def test_what_is_held_is_what_is_stored(client: Any, seed: int) -> None:
     inserts = ManyRuns(project, 24, seed=seed).inserts
     others = ManyRuns(f"beside-{seed}", 4, seed=seed + 50).inserts
     insert, storage = ArrowInserter(client), Counting(client)
-    held = Tables(storage)
+    held = RunTables(storage)
     deleted: set[str] = set()
     compared = 0
     pieces = [(project, one) for one in inserts] + [("", one) for one in others]
@@ -119,8 +119,8 @@ async def test_what_is_held_is_what_is_stored(client: Any, seed: int) -> None:
             deleted.add("run-003")
             await purge(client, [Tombstone(f"main/{project}", "run-003", 5)])
         found = await seen(held, f"main/{project}")
-        assert found == await seen(Tables(Storage(client)), f"main/{project}")
-        assert await keys(held, f"main/{project}") == await keys(Tables(Storage(client)), f"main/{project}")
+        assert found == await seen(RunTables(Storage(client)), f"main/{project}")
+        assert await keys(held, f"main/{project}") == await keys(RunTables(Storage(client)), f"main/{project}")
         compared += bool(found)
     assert compared > 5 and len(found) >= 23
     assert storage.reads["some"] > 0, "nothing was ever read by the runs that changed"
@@ -131,7 +131,7 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
     insert, storage = ArrowInserter(client), Counting(client)
     for one in runs.inserts:
         await insert(one.table, one.columns, one.data, one.token)
-    held = Tables(storage)
+    held = RunTables(storage)
     await keys(held, project)
     await keys(held, project)
     await seen(held, project)
@@ -156,8 +156,8 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
     storage.reads.clear()
     await seen(held, project)
     assert storage.reads["all"] == 0 and storage.reads["some"] == 2, "documents, and definitions"
-    assert await seen(held, project) == await seen(Tables(Storage(client)), project)
-    assert await keys(held, project) == await keys(Tables(Storage(client)), project)
+    assert await seen(held, project) == await seen(RunTables(Storage(client)), project)
+    assert await keys(held, project) == await keys(RunTables(Storage(client)), project)
     assert storage.asked["config_fields"], "what was kept is older than what was changed"
 
 
@@ -183,7 +183,7 @@ async def test_a_number_that_is_held_without_its_text_is_shown_as_the_document_h
         columns = parse_columns([f"{section}.{key}" for section in ("config", "summary") for key in names])
         shown = Shown.of(columns, 3)
         assert shown is not None
-        table = await read(Tables(Storage(client)), project, CREATED_US, shown.fields, shown.sources)
+        table = await read(RunTables(Storage(client)), project, CREATED_US, shown.fields, shown.sources)
         rows = table.rows(list(range(len(table))))
         documents = await load(Storage(client), project, table.runs.to_pylist(), columns=columns)
         loaded = shown.load(table, list(range(len(table))))
@@ -198,28 +198,28 @@ async def test_a_number_that_is_held_without_its_text_is_shown_as_the_document_h
 async def test_a_question_that_fails_half_way_leaves_nothing_wrong_behind(client: Any) -> None:
     project, runs = "main/held-fails", ManyRuns("held-fails", 10, seed=3)
     insert, storage = ArrowInserter(client), Counting(client)
-    held = Tables(storage)
+    held = RunTables(storage)
     for number, one in enumerate(runs.inserts):
         await insert(one.table, one.columns, one.data, one.token)
         storage.fail = ["select_fields", "select_metrics", "runs", "select_definitions"][number % 4]
         with contextlib.suppress(StorageUnavailableError):
             await seen(held, project)
         storage.fail = ""
-        assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+        assert await seen(held, project) == await seen(RunTables(Storage(client)), project)
 
 
 async def test_a_question_that_ends_at_any_of_its_reads_leaves_nothing_wrong_behind(client: Any) -> None:
     """As one does whose client goes away: with new runs there are reads after those of the runs that were known."""
     project, runs = "main/held-ends", ManyRuns("held-ends", 16, seed=11)
     insert, storage = ArrowInserter(client), Counting(client)
-    held, pick = Tables(storage), random.Random(1)
+    held, pick = RunTables(storage), random.Random(1)
     for one in runs.inserts:
         await insert(one.table, one.columns, one.data, one.token)
         storage.left = pick.randrange(1, 9)
         with contextlib.suppress(StorageUnavailableError):
             await seen(held, project)
         storage.left = -1
-        assert await seen(held, project) == await seen(Tables(Storage(client)), project)
+        assert await seen(held, project) == await seen(RunTables(Storage(client)), project)
 
 
 async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
@@ -228,9 +228,9 @@ async def test_many_ask_at_once_and_the_oldest_make_room(client: Any) -> None:
         for one in ManyRuns(name, 10, seed=2).inserts:
             await insert(one.table, one.columns, one.data, one.token)
     storage = Counting(client)
-    once = Tables(Storage(client))
+    once = RunTables(Storage(client))
     first = await seen(once, "main/held-a")
-    held = Tables(storage, max_bytes=int(1.5 * once.bytes))
+    held = RunTables(storage, max_bytes=int(1.5 * once.bytes))
     first, *others = await asyncio.gather(*(seen(held, "main/held-a") for _ in range(8)))
     assert all(other == first for other in others) and len(first) == 10
     read = storage.reads["all"]
@@ -248,10 +248,10 @@ async def test_a_project_that_is_too_large_alone_gives_up_columns_and_keeps_its_
     insert = ArrowInserter(client)
     for one in ManyRuns("held-large", 10, seed=6).inserts:
         await insert(one.table, one.columns, one.data, one.token)
-    once = Tables(Storage(client))
+    once = RunTables(Storage(client))
     table = await read(once, "main/held-large", CREATED_US, FIELDS, [METRIC])
     most = int(0.8 * once.bytes)
-    held = Tables(Storage(client), max_bytes=most)
+    held = RunTables(Storage(client), max_bytes=most)
     for _ in range(2):
         found = await read(held, "main/held-large", CREATED_US, FIELDS, [METRIC])
         assert held.size("main/held-large") == 10 and held.bytes <= most
@@ -262,7 +262,7 @@ async def test_where_replicas_answer_everything_is_read_for_each_question(client
     insert, storage = ArrowInserter(client), Counting(client)
     for one in ManyRuns("held-replicas", 6, seed=4).inserts:
         await insert(one.table, one.columns, one.data, one.token)
-    held = Tables(storage, trusted=False)
+    held = RunTables(storage, trusted=False)
     first = await seen(held, "main/held-replicas")
     storage.reads.clear()
     assert await seen(held, "main/held-replicas") == first

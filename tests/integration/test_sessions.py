@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.control.errors import AuthenticationError, LinkError, NotFoundError
-from runstream_common.control.sessions import SessionStore
-from runstream_common.control.store import ControlStore
-from runstream_query.errors import TooManyAttemptsError
-from runstream_query.web.logins import Attempts
+from runstream_control.control_store import ControlStore
+from runstream_control.errors import AuthenticationError, LinkError, NotFoundError
+from runstream_control.sessions import SessionStore
+from runstream_query.base.errors import TooManyAttemptsError
+from runstream_query.transport.http.logins import Attempts
 from tests.support.stack import ServiceStack
 
 

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from runstream.api import Api, IncompleteResultError, InvalidRequestError, NotFoundError, TooExpensiveError
 from runstream.cli import main
-from runstream_common.control.store import ControlStore
+from runstream_control.control_store import ControlStore
 from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_proto.v1 import sql_pb2 as pb
 from tests.support.processes import wait_for

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.clickhouse import connect
-from runstream_common.schema.runner import load
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.schema.migrator import load
 from runstream_query.sqlaccess import catalogue
 from runstream_query.sqlaccess.tenancy import OF_THE_SERVERS
 from tests.integration.test_sql_isolation import Teams

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore
+from runstream_common.clickhouse.client import connect
+from runstream_control.control_store import ControlStore
 from runstream_query.sqlaccess import catalogue
 from tests.support import two_teams
 from tests.support.stack import ServiceStack

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.control.store import ControlStore
-from runstream_common.control.sweeps.model import Ask, Cause, End, Outcome, Registration, State, SweepRow
-from runstream_common.control.sweeps.store import SweepStore
-from runstream_common.metrics import Metrics
+from runstream_common.service.metrics import Metrics
+from runstream_control.control_store import ControlStore
+from runstream_control.sweeps.model import Cause, LeaseRequest, Outcome, Registration, State, SweepRow, TrialEnd
+from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_ingestor.gateway.stops import Stops
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.sweeps.definition import parse
-from runstream_query.sweeps.grid import Grid
+from runstream_query.sweeps.search.grid import Grid
 
 FIELDS = {"host": "", "lease_s": 60, "failure_limit": 3, "failure_window_s": 60, "guard_off": True}
 
@@ -32,7 +32,7 @@ class Bench:
 
     async def lease(self, request_id: str) -> tuple[int, str, str]:
         """Number, lease and run of a trial."""
-        (answer,) = await self.store.lease(self.sweep, [Ask(self.agent, request_id, 1)], self._search)
+        (answer,) = await self.store.lease(self.sweep, [LeaseRequest(self.agent, request_id, 1)], self._search)
         (row,) = answer.trials
         return row.number, row.lease, row.run
 
@@ -76,7 +76,7 @@ async def test_a_pruned_trials_streams_are_told_once_and_no_others(bench: Bench)
 async def test_a_trial_that_runs_elsewhere_by_now_and_a_cancelled_one_are_told(bench: Bench) -> None:
     number, lease, run = await bench.lease("a")
     told = bench.listen(run)
-    failed = End(bench.agent, number, lease, Outcome.FAILED)
+    failed = TrialEnd(bench.agent, number, lease, Outcome.FAILED)
     await bench.store.end(bench.sweep, [failed], ())
     await bench.stops.turn()
     assert not told, "it waits in the pool: nobody else has it"

@@ -17,7 +17,7 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_proto.v1 import sweep_pb2 as pb
-from runstream_query.rpc import SWEEP_METHODS
+from runstream_query.transport.grpc_server import SWEEP_METHODS
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack, clean_environment
 from tests.support.sweeps import SweepClient, bowl, refused

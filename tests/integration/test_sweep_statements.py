@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, event
 
-from runstream_common.control.store import ControlStore, Role
-from runstream_common.control.sweeps.model import Ask, Drawn, Known, Proposal, Registration, Verdict
-from runstream_common.control.sweeps.store import SweepStore
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Role
+from runstream_control.sweeps.model import Drawn, Known, LeaseRequest, Proposal, Registration, Verdict
+from runstream_control.sweeps.sweep_store import SweepStore
 
 _FIELDS = {"host": "", "lease_s": 600.0, "failure_limit": 3, "failure_window_s": 60.0, "guard_off": False}
 _SWEEP = {"name": "", "description": "", "definition": "{}", "method": "random", "notes": "[]", "seed": 1, "size": ""}
@@ -37,7 +38,7 @@ async def _sweep(store: ControlStore, agents: int) -> tuple[SweepStore, str, lis
 
 async def test_what_agents_are_given_is_what_was_written(store: ControlStore) -> None:
     sweeps, sweep, agents = await _sweep(store, 20)
-    asks = [Ask(agent, f"request of {agent}", 2) for agent in agents]
+    asks = [LeaseRequest(agent, f"request of {agent}", 2) for agent in agents]
     answers = await sweeps.lease(sweep, asks, _Numbers())
     again = await sweeps.lease(sweep, asks, _Numbers())
     for ask, answer, repeated in zip(asks, answers, again, strict=True):
@@ -53,14 +54,14 @@ async def test_a_lease_finds_repeated_requests_and_expired_trials_by_index(store
     """No index suits that begins with the sweep: PostgreSQL would go through all its trials, or all under way."""
     sweeps, sweep, agents = await _sweep(store, 50)
     for turn in range(20):
-        await sweeps.lease(sweep, [Ask(agent, f"{turn} of {agent}", 4) for agent in agents], _Numbers())
+        await sweeps.lease(sweep, [LeaseRequest(agent, f"{turn} of {agent}", 4) for agent in agents], _Numbers())
     asked: list[tuple[str, object]] = []
 
     @event.listens_for(store._engine, "before_cursor_execute")
     def note(_c: object, _cursor: object, statement: str, parameters: object, *_rest: object) -> None:
         asked.append((statement, parameters))
 
-    await sweeps.lease(sweep, [Ask(agent, f"last of {agent}", 1) for agent in agents], _Numbers())
+    await sweeps.lease(sweep, [LeaseRequest(agent, f"last of {agent}", 1) for agent in agents], _Numbers())
     event.remove(store._engine, "before_cursor_execute", note)
     selects = [one for one in asked if one[0].startswith("SELECT") and "sweep_trials" in one[0]]
     with store._engine.connect() as connection:

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from runstream_common.control.store import Role
+from runstream_control.principal import Role
 from runstream_proto.v1 import sweep_pb2 as pb
 from tests.support.postgres import postgres_url
 from tests.support.processes import wait_for

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from runstream_common import tombstones
-from runstream_common.clickhouse import connect
-from runstream_common.metrics import Metrics
-from runstream_common.schema.runner import migrate
-from runstream_common.tombstones import Tombstone
+from runstream_common.clickhouse import tombstones
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.schema.migrator import migrate
+from runstream_common.clickhouse.tombstones import Tombstone
+from runstream_common.service.metrics import Metrics
 from runstream_deploy.doctor import _stored
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query import damage
-from runstream_query.completeness import describe_streams, judge
-from runstream_query.damage import DamageWatch
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
+from runstream_query.runs.verdict import damage_watch
+from runstream_query.runs.verdict.completeness import describe_streams, judge
+from runstream_query.runs.verdict.damage_watch import DamageWatch
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack
@@ -243,7 +243,7 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         metrics = Metrics(["query"])
         await DamageWatch(case.storage, metrics).look()
         aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
-        assert aside == len(await damage.detached(case.storage)) == int("put aside" in doctor.problem)
+        assert aside == len(await damage_watch.detached(case.storage)) == int("put aside" in doctor.problem)
         return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"
     finally:
         await client.close()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from runstream_common import tombstones
-from runstream_common.clickhouse import connect
+from runstream_common.clickhouse import tombstones
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.tombstones import Tombstone
 from runstream_common.document_proofs import NAMES
-from runstream_common.tombstones import Tombstone
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.integration.test_verdict_adversary import Case
 from tests.support.ledger import Attempt, put

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from runstream_common.clickhouse import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.rewrites import StoredRewrites
 from runstream_ingestor.writer.store import prepare, store
-from runstream_query import completeness
+from runstream_query.runs.verdict import completeness
 from tests.integration.test_verdict_adversary import Case
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from runstream_common import tombstones
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.metrics import Metrics
-from runstream_common.tombstones import Tombstone
+from runstream_common.clickhouse import tombstones
+from runstream_common.clickhouse.client import ArrowInserter, connect
+from runstream_common.clickhouse.tombstones import Tombstone
+from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.store import prepare, store

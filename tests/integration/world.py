@@ -15,18 +15,19 @@ import numpy as np
 import pytest
 
 from runstream_common.bus.protocol import Origin
-from runstream_common.clickhouse import ArrowInserter, connect
-from runstream_common.control.store import ControlStore, Principal, Resume
+from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import version
 from runstream_common.objects import MediaConfig, MediaStore
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.principal import Principal
 from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
 from runstream_ingestor.writer.documents import document_rows
 from runstream_ingestor.writer.store import Insert, to_insert
 from runstream_ingestor.writer.tables import to_table
-from runstream_query.answers import Answers
-from runstream_query.deletion import Deletion
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
+from runstream_query.methods.query_service import QueryService
+from runstream_query.runs.deletion import Deletion
 from tests.support.stack import ServiceStack
 
 SEEDS = range(1, 1 + int(os.environ.get("RUNSTREAM_TEST_WORLDS", "1")))
@@ -40,7 +41,7 @@ SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e-300]
 class World:
     """One project of random runs, and what must survive of them."""
 
-    answers: Answers
+    answers: QueryService
     principal: Principal
     project: str
     surviving: dict[tuple[str, str, int, int], tuple[int, float, int]] = field(default_factory=dict)
@@ -124,7 +125,7 @@ async def world(request: pytest.FixtureRequest, embedded: ServiceStack) -> Async
     principal = await store.authenticate(embedded.key)
     storage = Storage(client)
     deletion = Deletion(client, storage, store, MediaStore(MediaConfig("memory:///")))
-    world = World(Answers(storage, store, deletion), principal, f"truth-{seed}", client=client)
+    world = World(QueryService(storage, store, deletion), principal, f"truth-{seed}", client=client)
     if seed not in _SURVIVING:
         for run in ("run-a", "run-b", "run-c"):
             await store.bind_stream(

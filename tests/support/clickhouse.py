@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runstream_common.clickhouse import ClickHouseConfig
+from runstream_common.clickhouse.client import ClickHouseConfig
 from tests.support.processes import Service, free_port
 
 PASSWORD = "test-password"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
-from runstream_common.clickhouse import ArrowInserter
+from runstream_common.clickhouse.client import ArrowInserter
 from runstream_common.times import now_us
 from runstream_ingestor.writer.decode import Decoded, decode
 from runstream_ingestor.writer.rewrites import StoredRewrites

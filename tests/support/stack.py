@@ -7,9 +7,9 @@ import os
 import signal
 from pathlib import Path
 
-from runstream_common.clickhouse import connect
-from runstream_common.control.store import ControlStore, Resume
-from runstream_common.schema.runner import migrate
+from runstream_common.clickhouse.client import connect
+from runstream_common.clickhouse.schema.migrator import migrate
+from runstream_control.control_store import ControlStore, Resume
 from tests.support.clickhouse import EmbeddedClickHouse
 from tests.support.processes import Service, free_port
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstream_common.control.store import ControlStore
+from runstream_control.control_store import ControlStore
 
 MINE, THEIRS = "main", "rivals"
 SECRET = "their-secret"

@@ -17,18 +17,22 @@ import pytest
 
 import runstream
 from runstream.settings import setting_fields
-from runstream_common.metrics import markdown
+from runstream_common.service.metrics import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "runstream": ("sdk/runstream", {"runstream_proto"}),
     "runstream_proto": ("proto/runstream_proto", set()),
     "runstream_common": ("common/runstream_common", {"runstream_proto"}),
-    "runstream_ingestor": ("ingestor/runstream_ingestor", {"runstream_common", "runstream_proto"}),
-    "runstream_query": ("query/runstream_query", {"runstream_common", "runstream_proto"}),
+    "runstream_control": ("control/runstream_control", {"runstream_common", "runstream_proto"}),
+    "runstream_ingestor": (
+        "ingestor/runstream_ingestor",
+        {"runstream_common", "runstream_control", "runstream_proto"},
+    ),
+    "runstream_query": ("query/runstream_query", {"runstream_common", "runstream_control", "runstream_proto"}),
     "runstream_deploy": (
         "deploy/runstream_deploy",
-        {"runstream_common", "runstream_ingestor", "runstream_query", "runstream_proto"},
+        {"runstream_common", "runstream_control", "runstream_ingestor", "runstream_query", "runstream_proto"},
     ),
 }
 SENDER_ONLY = {"grpc", "google"}
@@ -82,7 +86,17 @@ def test_importing_and_logging_loads_neither_grpc_nor_numpy_nor_a_server(tmp_pat
     environment = {**os.environ, "RUNSTREAM_DIR": str(tmp_path), "RUNSTREAM_SILENT": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     imported, used = (set(names) for names in json.loads(done.stdout))
-    heavy = {"grpc", "google.protobuf", "numpy", "pandas", "runstream_proto", "runstream_common", "chdb", "asyncio"}
+    heavy = {
+        "grpc",
+        "google.protobuf",
+        "numpy",
+        "pandas",
+        "runstream_proto",
+        "runstream_common",
+        "runstream_control",
+        "chdb",
+        "asyncio",
+    }
     assert not heavy & used
     assert not {"json", "mmap", "subprocess"} & (imported - _bare_modules()), (
         "import runstream itself loads almost nothing"
@@ -129,7 +143,7 @@ def test_versions_agree() -> None:
 
 def test_the_metrics_page_is_the_catalogue() -> None:
     assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == markdown(), (
-        "run `python -m runstream_common.metrics > docs/metrics.md`"
+        "run `python -m runstream_common.service.metrics > docs/metrics.md`"
     )
 
 

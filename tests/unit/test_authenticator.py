@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.errors import AuthenticationError, ControlUnavailableError
-from runstream_common.control.store import Principal
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.errors import AuthenticationError, ControlUnavailableError
+from runstream_control.principal import Principal
 
 
 class Source:

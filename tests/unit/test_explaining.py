@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query import importance, pareto
-from runstream_query.comparing import MAX_COMPARED_LINES, differences, git_diff
-from runstream_query.parameters import make_column
-from runstream_query.selection.columns import glob_regex, parse_columns
+from runstream_query.analysis import importance, pareto
+from runstream_query.analysis.parameter_columns import make_column
+from runstream_query.runs.differences import MAX_COMPARED_LINES, differences, git_diff
+from runstream_query.runs.selection.field_choice import glob_regex, parse_columns
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 5])
@@ -35,7 +35,7 @@ def test_a_front_of_infinities_and_of_one_point() -> None:
     assert pareto.layers(np.empty((0, 2)), 1).tolist() == []
 
 
-def forest_of(seed: int = 3) -> tuple[list[importance.Importance], float]:
+def forest_of(seed: int = 3) -> tuple[list[importance.ParameterImportance], float]:
     generator = np.random.default_rng(0)
     count = 120
     lr = 10 ** generator.uniform(-5, -1, count)

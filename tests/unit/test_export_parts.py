@@ -26,9 +26,9 @@ from runstream_deploy.embedded.request import parse_statement
 from runstream_ingestor.shape import check_batch
 from runstream_ingestor.writer.decode import unpack
 from runstream_proto.v1 import ingest_pb2
-from runstream_query.errors import ClientGoneError
-from runstream_query.export import metric_filter
-from runstream_query.leaving import unless_gone
+from runstream_query.base.errors import ClientGoneError
+from runstream_query.export.file_parts import metric_filter
+from runstream_query.transport.client_gone import unless_gone
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "zstd", "lz4"])

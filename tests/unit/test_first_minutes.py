@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.clickhouse import ClickHouseConfig, StorageUnavailableError, connect
-from runstream_common.control.cli import _parser
+from runstream_common.clickhouse.client import ClickHouseConfig, StorageUnavailableError, connect
+from runstream_control.cli import _parser
 from tests.support.processes import free_port
 
 PROTO = Path(__file__).parents[2] / "proto"

@@ -8,12 +8,12 @@ import tracemalloc
 import pytest
 import zstandard
 
-from runstream_common.clickhouse_protocol import BadRequestError, unpack
-from runstream_common.forms import form_fields
+from runstream_common.clickhouse.http_protocol import BadRequestError, unpack
+from runstream_common.clickhouse.multipart import form_fields
 from runstream_proto.v1 import saved_pb2
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.large import MOST_IN_PAGE, MOST_KEYS_IN_PAGE, fitting
-from runstream_query.web.forms import fill
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.runs.large_values import MOST_IN_PAGE, MOST_KEYS_IN_PAGE, fitting
+from runstream_query.transport.http.forms import fill
 
 FORM = "multipart/form-data; boundary=B"
 MOST = 1 << 20
@@ -69,7 +69,7 @@ def test_a_form_that_costs_more_than_it_weighs_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("value", [10**400, [-(10**400)], {"a": 10**400}])
 def test_a_number_beyond_a_double_is_the_caller_s_mistake(value: object) -> None:
-    with pytest.raises(InvalidQuestionError, match="does not fit"):
+    with pytest.raises(InvalidRequestError, match="does not fit"):
         fill(saved_pb2.UpdateRunsRequest(), {"project": "p", "config": {"lr": value}})
 
 

@@ -8,17 +8,17 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from runstream_common.clickhouse import StorageUnavailableError
+from runstream_common.clickhouse.client import StorageUnavailableError
 from runstream_common.identity import version
 from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.base.storage import Storage
 from runstream_query.live import limits
 from runstream_query.live.arrivals import Arrival, Seen, questions_of, ranges_of
-from runstream_query.live.entry import Entry, Piece, split
+from runstream_query.live.entry import FeedEntry, Piece, split
 from runstream_query.live.interest import Interest, regex, wanted_of
 from runstream_query.live.ring import Ring
-from runstream_query.live.states import States
-from runstream_query.lookup import Lookup
-from runstream_query.storage import Storage
+from runstream_query.live.state_changes import StateChanges
+from runstream_query.runs.lookup import Lookup
 
 
 def arrival(batch: int, epoch: int = 1, run: str = "r", step: int | None = None) -> Arrival:
@@ -52,7 +52,7 @@ class _Away:
 
 async def test_a_change_that_could_not_be_told_is_told_later() -> None:
     parts = _Away(0)
-    states = States(cast(Storage, parts), cast(Lookup, parts), "p")
+    states = StateChanges(cast(Storage, parts), cast(Lookup, parts), "p")
     assert [change.state for change in await states.look_after(["r"])] == ["running"]
     parts.state, parts.failures = "finished", 1
     with pytest.raises(StorageUnavailableError):
@@ -110,9 +110,9 @@ def test_the_ring_keeps_the_newest_within_its_bound() -> None:
     ring = Ring()
     assert ring.has(0)
     assert not ring.has(1)
-    size = Entry(pieces=[piece(1000)]).bytes
+    size = FeedEntry(pieces=[piece(1000)]).bytes
     for _ in range(100):
-        ring.append(Entry(pieces=[piece(1000)]), 10 * size)
+        ring.append(FeedEntry(pieces=[piece(1000)]), 10 * size)
         assert ring.bytes <= 10 * size
     assert (ring.first, ring.last) == (91, 100)
     assert ring.has(90)
@@ -121,13 +121,13 @@ def test_the_ring_keeps_the_newest_within_its_bound() -> None:
     assert following is not None
     assert following.number == 91
     assert ring.after(100) is None
-    ring.append(Entry(pieces=[piece(100_000)]), 10 * size)
+    ring.append(FeedEntry(pieces=[piece(100_000)]), 10 * size)
     assert (ring.first, ring.last) == (101, 101), "one that is larger than the bound is kept alone"
 
 
 @pytest.mark.parametrize("sizes", [[10], [49_999, 2], [50_000], [60_000, 10], [120_000, 40_000, 7], [3] * 1000])
 def test_large_entries_are_split_and_lose_nothing(sizes: list[int]) -> None:
-    entry = Entry(pieces=[piece(size, f"m{n}") for n, size in enumerate(sizes)], runs=[pb.RunChange(run="r")])
+    entry = FeedEntry(pieces=[piece(size, f"m{n}") for n, size in enumerate(sizes)], runs=[pb.RunChange(run="r")])
     parts = list(split(entry))
     assert all(part.points <= limits.MAX_ENTRY_POINTS for part in parts)
     assert [len(part.runs) for part in parts] == [1] + [0] * (len(parts) - 1)
@@ -137,7 +137,7 @@ def test_large_entries_are_split_and_lose_nothing(sizes: list[int]) -> None:
 
 
 def test_each_watcher_gets_what_it_wants_and_no_more() -> None:
-    entry = Entry(
+    entry = FeedEntry(
         pieces=[piece(2, "train/loss"), piece(2, "val/loss"), piece(2, "train/loss", rank=3), piece(2, run="other")],
         runs=[pb.RunChange(run="r"), pb.RunChange(run="other")],
         fields=[pb.FieldChange(run="r", key="a")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstream_query.metric_pages import page
+from runstream_query.runs.metric_pages import page
 
 
 def row(metric: str, rank: int, step: int, version: int, value: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runstream_query.selection.parts import fresh_parts
+from runstream_query.runs.selection.changed_parts import fresh_parts
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from runstream import pieces
 from runstream.pieces import records_of
-from runstream_query.large import LargeValue
+from runstream_query.runs.large_values import LargeValue
 
 
 def field(value: Any, key: str = "k") -> dict[str, Any]:

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from runstream_proto.v1 import account_pb2, sweep_pb2
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.admission import EXPORT_SHARES, EXPORTS, FREE, RUN_SHARES, QuestionLimits
-from runstream_query.errors import NoPlaceError, status_of
-from runstream_query.places import Places, Shares
+from runstream_query.base.errors import NoPlaceError, status_of
+from runstream_query.base.fair_queue import FairQueue, QueueShares
+from runstream_query.transport.request_queues import EXPORT_SHARES, EXPORTS, FREE, RUN_SHARES, RequestLimits
 
-WIDE = Shares(per_user=9, per_team=9, in_all=9, wait_s=60)
+WIDE = QueueShares(per_user=9, per_team=9, in_all=9, wait_s=60)
 
 
 class Crowd:
     """Questions that run until they are told to end."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: FairQueue) -> None:
         self.places = places
         self.running: list[str] = []
         self.began: list[str] = []
@@ -62,8 +62,8 @@ async def settled() -> None:
 
 
 @contextlib.asynccontextmanager
-async def crowd(shares: Shares, everywhere: Counter[str] | None = None) -> AsyncIterator[Crowd]:
-    found = Crowd(Places(shares, everywhere=everywhere))
+async def crowd(shares: QueueShares, everywhere: Counter[str] | None = None) -> AsyncIterator[Crowd]:
+    found = Crowd(FairQueue(shares, everywhere=everywhere))
     yield found
     tasks = list(found._tasks)
     for task in tasks:
@@ -72,7 +72,7 @@ async def crowd(shares: Shares, everywhere: Counter[str] | None = None) -> Async
     assert_empty(found.places)
 
 
-def assert_empty(places: Places) -> None:
+def assert_empty(places: FairQueue) -> None:
     assert not places._users and not places._teams and not places._queues and not places._turns
 
 
@@ -153,7 +153,7 @@ async def test_who_has_places_in_another_pool_comes_after_who_has_none() -> None
 
 
 async def test_more_than_may_wait_are_refused_at_once_with_what_to_do() -> None:
-    async with crowd(Shares(per_user=1, per_team=9, in_all=9, waiting=2, noun="questions")) as questions:
+    async with crowd(QueueShares(per_user=1, per_team=9, in_all=9, waiting=2, noun="questions")) as questions:
         for _ in range(3):
             await questions.come("a")
         with pytest.raises(NoPlaceError, match="2 questions of this user wait already.*ask 1 at a time") as refused:
@@ -167,7 +167,7 @@ async def test_more_than_may_wait_are_refused_at_once_with_what_to_do() -> None:
 
 
 async def test_who_waits_too_long_is_told_for_whom() -> None:
-    places = Places(Shares(per_user=1, per_team=2, in_all=3, wait_s=0.01))
+    places = FairQueue(QueueShares(per_user=1, per_team=2, in_all=3, wait_s=0.01))
     async with places.of("a", "t"):
         with pytest.raises(NoPlaceError, match="this user has 1"):
             async with places.of("a", "t"):
@@ -184,7 +184,7 @@ async def test_who_waits_too_long_is_told_for_whom() -> None:
 
 
 async def test_a_place_of_a_cancelled_question_comes_free_also_of_one_that_waits() -> None:
-    async with crowd(Shares(per_user=1, per_team=1, in_all=1)) as questions:
+    async with crowd(QueueShares(per_user=1, per_team=1, in_all=1)) as questions:
         holder = await questions.come("a")
         waiter = await questions.come("a")
         await questions.come("b")
@@ -195,7 +195,7 @@ async def test_a_place_of_a_cancelled_question_comes_free_also_of_one_that_waits
 
 
 async def test_a_question_that_is_cancelled_when_its_turn_has_come_gives_it_on() -> None:
-    async with crowd(Shares(per_user=1, per_team=1, in_all=1)) as questions:
+    async with crowd(QueueShares(per_user=1, per_team=1, in_all=1)) as questions:
         holder = await questions.come("a")
         waiter = await questions.come("b")
         await questions.come("c")
@@ -214,7 +214,7 @@ _STEPS = st.lists(st.tuples(st.sampled_from(["come", "end", "cancel"]), st.integ
 def test_bounds_hold_and_no_place_stays_empty_while_somebody_may_have_it(
     steps: list[tuple[str, int]], per_user: int, per_team: int, in_all: int, data: st.DataObject
 ) -> None:
-    shares = Shares(per_user, per_team, in_all, data.draw(st.integers(0, min(in_all, per_team) - 1)), 5, 60)
+    shares = QueueShares(per_user, per_team, in_all, data.draw(st.integers(0, min(in_all, per_team) - 1)), 5, 60)
 
     async def play() -> None:
         async with crowd(shares) as questions:
@@ -251,9 +251,9 @@ def test_every_method_that_waits_for_no_place_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "shares", [QuestionLimits().shares(), QuestionLimits().engine_shares(), EXPORT_SHARES, RUN_SHARES]
+    "shares", [RequestLimits().shares(), RequestLimits().engine_shares(), EXPORT_SHARES, RUN_SHARES]
 )
-async def test_one_user_alone_never_has_all(shares: Shares) -> None:
+async def test_one_user_alone_never_has_all(shares: QueueShares) -> None:
     async with crowd(shares) as questions:
         for _ in range(shares.in_all):
             await questions.come("loud")

@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, f1_score, precision_recall_curve, roc_curve
 
 from runstream_proto.v1 import rich_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.rich import heatmap, plots
-from runstream_query.rich.merging import Binned, merge, spread, usable
+from runstream_query.rich.merging import MergedBins, merge, spread, usable
+from runstream_query.rich.row_page import RowPage
 from runstream_query.rich.rows import DamagedTableError, RowReader
-from runstream_query.rich.selection import Selection
 
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
 @st.composite
-def histograms(draw: Any) -> Binned:
+def histograms(draw: Any) -> MergedBins:
     edges = sorted(draw(st.lists(NUMBERS, min_size=2, max_size=12)))
     counts = draw(st.lists(st.integers(0, 10**6), min_size=len(edges) - 1, max_size=len(edges) - 1))
-    return Binned(np.array(edges), np.array(counts, dtype=float))
+    return MergedBins(np.array(edges), np.array(counts, dtype=float))
 
 
 def slowly_spread(edges: list[float], counts: list[float], target: list[float]) -> list[float]:
@@ -51,7 +51,7 @@ def slowly_spread(edges: list[float], counts: list[float], target: list[float]) 
 
 @given(st.lists(histograms(), min_size=1, max_size=6), st.integers(1, 20))
 @settings(max_examples=200)
-def test_merged_histograms_hold_every_count_where_plain_python_puts_it(found: list[Binned], bins: int) -> None:
+def test_merged_histograms_hold_every_count_where_plain_python_puts_it(found: list[MergedBins], bins: int) -> None:
     merged = merge(found, bins)
     assert 1 <= len(merged.counts) <= bins or merged.exact
     assert (np.diff(merged.edges) >= 0).all()
@@ -70,7 +70,7 @@ def test_merged_histograms_hold_every_count_where_plain_python_puts_it(found: li
 
 def test_equal_edges_are_added_exactly_and_nothing_is_reduced_without_need() -> None:
     edges = np.array([0.0, 0.1, 0.7, 3.0])
-    merged = merge([Binned(edges, np.array([1.0, 2.0, 3.0])), Binned(edges, np.array([10.0, 0.0, 0.5]))], 3)
+    merged = merge([MergedBins(edges, np.array([1.0, 2.0, 3.0])), MergedBins(edges, np.array([10.0, 0.0, 0.5]))], 3)
     assert merged.exact
     assert merged.edges.tolist() == edges.tolist()
     assert merged.counts.tolist() == [11.0, 2.0, 3.5]
@@ -93,16 +93,16 @@ def test_histograms_that_cannot_be_merged_are_told(edges: list[float], counts: l
 
 
 def test_the_largest_doubles_do_not_overflow() -> None:
-    widest = Binned(np.array([-1.7e308, 1.7e308]), np.array([8.0]))
+    widest = MergedBins(np.array([-1.7e308, 1.7e308]), np.array([8.0]))
     halves = spread(widest, np.array([-1.7e308, 0.0, 1.7e308]))
     assert halves.tolist() == [4.0, 4.0]
-    assert merge([widest, Binned(np.array([0.0, 0.0]), np.array([2.0]))], 4).counts.sum() == 10.0
+    assert merge([widest, MergedBins(np.array([0.0, 0.0]), np.array([2.0]))], 4).counts.sum() == 10.0
 
 
 def test_a_heat_map_has_too_many_bins_only_with_a_word() -> None:
     sheet = heatmap.Sheet(1000, each_rank=True)
-    many = [heatmap.Logged(rank, 0, 0, Binned(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
-    with pytest.raises(InvalidQuestionError, match="fewer columns"):
+    many = [heatmap.Logged(rank, 0, 0, MergedBins(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
+    with pytest.raises(InvalidRequestError, match="fewer columns"):
         sheet.add(many)
 
 
@@ -202,7 +202,7 @@ def test_all_pages_of_a_table_are_what_plain_python_filters_and_sorts(
     pages: list[tuple[int, list[Any]]] = []
     after = None
     while True:
-        selection = Selection("xyz", asked, wanted, size, after)
+        selection = RowPage("xyz", asked, wanted, size, after)
         for start in range(0, len(rows), piece):
             selection.take(rows[start : start + piece])
         page = selection.page()
@@ -222,7 +222,7 @@ def test_of_a_long_table_only_a_page_is_kept_in_memory(descending: bool) -> None
     order = [pb.TableOrder(column="n", descending=descending)]
     found, after = [], None
     for _ in range(4):
-        selection = Selection(["n"], [], order, 30, after)
+        selection = RowPage(["n"], [], order, 30, after)
         for start in range(0, 5000, 11):
             selection.take([[number] for number in numbers[start : start + 11]])
             assert len(selection._kept) < 100
@@ -233,7 +233,7 @@ def test_of_a_long_table_only_a_page_is_kept_in_memory(descending: bool) -> None
 
 
 def test_columns_say_what_they_hold() -> None:
-    selection = Selection(["n", "t", "m", "b", "mixed", "void"])
+    selection = RowPage(["n", "t", "m", "b", "mixed", "void"])
     picture = {"_type": "media", "sha256": "0" * 64}
     selection.take([[1, "a", picture, True, 1, None], ["Infinity", "b", None, False, "x", "NaN"], [None, "c"]])
     found = {column.name: (column.type, column.missing) for column in selection.columns()}
@@ -261,8 +261,8 @@ def test_columns_say_what_they_hold() -> None:
     ],
 )
 def test_filters_that_cannot_be_are_told(filters: list[Any], order: list[str], words: str) -> None:
-    with pytest.raises(InvalidQuestionError, match=words):
-        Selection(
+    with pytest.raises(InvalidRequestError, match=words):
+        RowPage(
             ["x"],
             [ParseDict(one, pb.TableFilter()) for one in filters],
             [pb.TableOrder(column=column) for column in order],
@@ -271,7 +271,7 @@ def test_filters_that_cannot_be_are_told(filters: list[Any], order: list[str], w
 
 def test_a_regex_that_explodes_elsewhere_is_answered_at_once() -> None:
     asked = ParseDict({"column": "x", "operator": "OPERATOR_REGEX", "value": "(a+)+$"}, pb.TableFilter())
-    selection = Selection(["x"], [asked])
+    selection = RowPage(["x"], [asked])
     started = time.monotonic()
     selection.take([["a" * 50_000 + "b"], ["a" * 10], [7], [None]])
     assert time.monotonic() - started < 2.0
@@ -369,5 +369,5 @@ def test_bars_have_their_labels_and_histograms_their_bins() -> None:
     ],
 )
 def test_plots_that_cannot_be_drawn_are_told(spec: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidQuestionError, match=words):
+    with pytest.raises(InvalidRequestError, match=words):
         drawn(spec, ["x", "y"], [])

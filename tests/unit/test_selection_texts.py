@@ -8,12 +8,12 @@ import random
 import numpy as np
 import pytest
 
-from runstream_query.selection import texts as of_json
-from runstream_query.selection.column import Column, missing, of_strings, of_texts, scattered
-from runstream_query.selection.conditions import meets
-from runstream_query.selection.fields import parse_field
-from runstream_query.selection.filters import parse_filter
-from runstream_query.selection.texts import BOOLEAN, LIST, MISSING, TEXT
+from runstream_query.runs.selection import json_texts as of_json
+from runstream_query.runs.selection.conditions import meets
+from runstream_query.runs.selection.field_column import FieldColumn, missing, of_strings, of_texts, scattered
+from runstream_query.runs.selection.field_names import parse_field
+from runstream_query.runs.selection.filters import parse_filter
+from runstream_query.runs.selection.json_texts import BOOLEAN, LIST, MISSING, TEXT
 
 PIECES = [
     "",
@@ -133,5 +133,5 @@ def test_a_text_of_each_runs_own_takes_little_more_than_its_letters() -> None:
 
 def test_what_nobody_has_takes_nothing() -> None:
     assert missing(1_000_000).bytes < 100
-    assert isinstance(missing(3).take(np.array([0, -1])), Column)
+    assert isinstance(missing(3).take(np.array([0, -1])), FieldColumn)
     assert parse_field("config.k").key == "k"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runstream_common.schema.runner import load
-from runstream_query.storage import FOLDER
+from runstream_common.clickhouse.schema.migrator import load
+from runstream_query.base.storage import sql_files
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+).*?ORDER BY \(?([^)\n]*)\)?", re.DOTALL)
 _FINAL = re.compile(
@@ -23,7 +23,7 @@ def keys_of_tables() -> dict[str, set[str]]:
     return {table: {word.strip() for word in keys.split(",")} for table, keys in _TABLE.findall(text)}
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sql")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(sql_files().values()), ids=lambda path: path.stem)
 def test_what_is_filtered_before_final_is_the_key_only(path: Path) -> None:
     """All versions of a row have one key. Any other condition there could take the newest version away, and an older
     one would be seen."""

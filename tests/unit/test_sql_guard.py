@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstream_common.clickhouse_protocol import BadRequestError
+from runstream_common.clickhouse.http_protocol import BadRequestError
 from runstream_common.identity import InvalidNameError
 from runstream_deploy.embedded.native import with_protocol_version
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.sqlaccess import client_settings, courtesies, guard, tenancy
-from runstream_query.sqlaccess.runner import words_of
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.sqlaccess import client_settings, sql_guard, tenancy, tool_queries
+from runstream_query.sqlaccess.sql_runner import words_of
 
 SELECT = """SelectWithUnionQuery (children 1)
  ExpressionList (children 1)
@@ -26,7 +26,7 @@ SELECT = """SelectWithUnionQuery (children 1)
 
 
 def judge(tree: str, canonical: str = "SELECT 1") -> None:
-    guard.check_syntax(canonical, tree, "default")
+    sql_guard.check_syntax(canonical, tree, "default")
 
 
 def test_an_ordinary_question_passes() -> None:
@@ -58,7 +58,7 @@ def test_an_ordinary_question_passes() -> None:
     ],
 )
 def test_what_is_not_on_a_list_is_refused(tree: str) -> None:
-    with pytest.raises(InvalidQuestionError):
+    with pytest.raises(InvalidRequestError):
         judge(tree)
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_on_a_list_is_refused(tree: str) -> None:
 def test_no_line_that_a_name_could_forge_is_taken_for_less_than_it_is(name: str) -> None:
     """A name with a line break adds lines; it cannot hide the table function that stands behind."""
     tree = SELECT.replace("TableIdentifier points_now", f"TableIdentifier {name}\n      Function url (children 1)")
-    with pytest.raises(InvalidQuestionError):
+    with pytest.raises(InvalidRequestError):
         judge(tree)
 
 
@@ -83,18 +83,18 @@ def test_no_line_that_a_name_could_forge_is_taken_for_less_than_it_is(name: str)
 )
 def test_prewhere_is_told_from_text_that_says_so(canonical: str, refused: bool) -> None:
     if refused:
-        with pytest.raises(InvalidQuestionError, match="PREWHERE"):
+        with pytest.raises(InvalidRequestError, match="PREWHERE"):
             judge(SELECT, canonical)
     else:
         judge(SELECT, canonical)
 
 
 def test_a_format_is_split_off_and_must_be_known() -> None:
-    assert guard.split_format("SELECT 1 FORMAT JSON") == ("SELECT 1", "JSON")
-    assert guard.split_format("SELECT ' FORMAT JSON'") == ("SELECT ' FORMAT JSON'", "")
-    assert guard.split_format("SELECT 1") == ("SELECT 1", "")
-    with pytest.raises(InvalidQuestionError, match="FORMAT Template"):
-        guard.split_format("SELECT 1 FORMAT Template")
+    assert sql_guard.split_format("SELECT 1 FORMAT JSON") == ("SELECT 1", "JSON")
+    assert sql_guard.split_format("SELECT ' FORMAT JSON'") == ("SELECT ' FORMAT JSON'", "")
+    assert sql_guard.split_format("SELECT 1") == ("SELECT 1", "")
+    with pytest.raises(InvalidRequestError, match="FORMAT Template"):
+        sql_guard.split_format("SELECT 1 FORMAT Template")
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_a_format_is_split_off_and_must_be_known() -> None:
 )
 def test_every_table_of_the_resolved_tree_is_judged(line: str, allowed: bool) -> None:
     if allowed:
-        guard.check_tables(line, "default")
+        sql_guard.check_tables(line, "default")
     else:
-        with pytest.raises(InvalidQuestionError):
-            guard.check_tables(line, "default")
+        with pytest.raises(InvalidRequestError):
+            sql_guard.check_tables(line, "default")
 
 
 def test_filters_cover_every_table_and_fail_closed() -> None:
@@ -160,14 +160,14 @@ def test_settings_of_a_client_are_taken_ignored_or_refused() -> None:
     "text", ["SHOW TABLES; DROP TABLE x", "SHOW TABLES LIKE 'x'", "SHOW CREATE TABLE points", "SELECT 1"]
 )
 def test_only_whole_known_texts_are_answered_out_of_courtesy(text: str) -> None:
-    assert courtesies.replacement(text, "default") is None
+    assert tool_queries.replacement(text, "default") is None
 
 
 def test_a_description_is_of_our_tables_only() -> None:
-    assert courtesies.replacement("DESCRIBE TABLE points_now", "db") == "DESCRIBE TABLE db.points_now"
+    assert tool_queries.replacement("DESCRIBE TABLE points_now", "db") == "DESCRIBE TABLE db.points_now"
     for name in ("system.tables", "schema_migrations", "default.points_now"):
-        with pytest.raises(InvalidQuestionError):
-            courtesies.replacement(f"DESCRIBE TABLE {name}", "db")
+        with pytest.raises(InvalidRequestError):
+            tool_queries.replacement(f"DESCRIBE TABLE {name}", "db")
 
 
 def test_words_of_the_engine_become_one_line() -> None:

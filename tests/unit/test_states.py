@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runstream_query.states import FACTS, with_state
+from runstream_query.runs.run_states import FACTS, with_state
 
 SILENT_US = 1000
 

@@ -11,7 +11,7 @@ import pytest
 
 from runstream_query.sweeps import definition, expressions
 from runstream_query.sweeps.errors import DefinitionError
-from runstream_query.sweeps.search import check_feasible, notes, uses_gaussian
+from runstream_query.sweeps.search.choice import check_feasible, notes, uses_gaussian
 
 LR = {"lr": {"min": 0.001, "max": 0.1}}
 NAN, INF = float("nan"), float("inf")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runstream_query.sweeps import chance, parameters
+from runstream_query.sweeps import parameters
 from runstream_query.sweeps.distributions import Distribution
+from runstream_query.sweeps.search import random_search
 
 DRAWS = 4000
 
@@ -21,7 +22,7 @@ def law(**config: Any) -> Distribution:
 
 
 def draws(found: Distribution, seed: int = 1) -> list[Any]:
-    return [found.at(chance.uniform(seed, number, 0, "x")) for number in range(DRAWS)]
+    return [found.at(random_search.uniform(seed, number, 0, "x")) for number in range(DRAWS)]
 
 
 CONTINUOUS: list[tuple[dict[str, Any], Any]] = [
@@ -127,7 +128,7 @@ def test_what_is_rounded_and_bounded_has_a_grid(config: dict[str, Any], grid: li
 
 
 def test_uniform_numbers_are_independent_of_each_other() -> None:
-    table = np.array([[chance.uniform(3, n, 0, name) for name in ("a", "b")] for n in range(2000)])
+    table = np.array([[random_search.uniform(3, n, 0, name) for name in ("a", "b")] for n in range(2000)])
     assert abs(np.corrcoef(table.T)[0, 1]) < 0.06
     assert abs(np.corrcoef(table[1:, 0], table[:-1, 0])[0, 1]) < 0.06
-    assert chance.uniform(1, 1, 0, "x") == 0.8108614345974718  # the same in every version
+    assert random_search.uniform(1, 1, 0, "x") == 0.8108614345974718  # the same in every version

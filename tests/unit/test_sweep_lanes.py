@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from runstream_query.sweeps.lanes import MOST, Lane
+from runstream_query.sweeps.group_commit import MOST, GroupCommit
 
 
 async def test_what_waits_is_carried_out_together_and_each_gets_its_own_answer() -> None:
@@ -18,7 +18,7 @@ async def test_what_waits_is_carried_out_together_and_each_gets_its_own_answer()
         await asyncio.sleep(0.01)
         return [2 * one for one in asked]
 
-    lane = Lane(double)
+    lane = GroupCommit(double)
     first = asyncio.create_task(lane.ask(0))
     while not groups:
         await asyncio.sleep(0)
@@ -35,7 +35,7 @@ async def test_those_who_come_one_shortly_after_the_other_are_waited_for() -> No
         groups.append(list(asked))
         return asked
 
-    lane = Lane(carry_out)
+    lane = GroupCommit(carry_out)
     tasks = []
     for number in range(50):
         tasks.append(asyncio.create_task(lane.ask(number)))
@@ -50,7 +50,7 @@ async def test_an_error_is_for_those_who_asked_and_the_next_are_served() -> None
             raise RuntimeError("no")
         return asked
 
-    lane = Lane(carry_out)
+    lane = GroupCommit(carry_out)
     with pytest.raises(RuntimeError):
         await lane.ask("bad")
     assert await lane.ask("good") == "good"
@@ -66,7 +66,7 @@ async def test_who_went_before_its_turn_is_not_served_and_who_went_later_is() ->
         served.extend(asked)
         return asked
 
-    lane = Lane(carry_out)
+    lane = GroupCommit(carry_out)
     under_way, waiting = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
     await began.wait()
     late = asyncio.create_task(lane.ask(3))

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from runstream_common.control.sweeps.model import Drawn
-from runstream_query.sweeps import chance, definition
-from runstream_query.sweeps.chance import Chance
+from runstream_control.sweeps.model import Drawn
+from runstream_query.sweeps import definition
 from runstream_query.sweeps.definition import Hyperband
-from runstream_query.sweeps.gaussian import Gaussian, scheduled, scores, thinned
-from runstream_query.sweeps.grid import Grid
-from runstream_query.sweeps.history import History, Result
-from runstream_query.sweeps.hyperband import MAX_BRACKETS, Progress, hopeless
-from runstream_query.sweeps.tpe import Tpe
+from runstream_query.sweeps.hyperband import MAX_BRACKETS, TrialProgress, hopeless
+from runstream_query.sweeps.search import random_search
+from runstream_query.sweeps.search.gaussian import Gaussian, scheduled, scores, thinned
+from runstream_query.sweeps.search.grid import Grid
+from runstream_query.sweeps.search.observations import Observations, Result
+from runstream_query.sweeps.search.random_search import RandomSearch
+from runstream_query.sweeps.search.tpe import Tpe
 from tests.support.long import LONG
 
 
-def read(parameters: dict[str, Any], method: str = "random", **keys: Any) -> definition.Definition:
+def read(parameters: dict[str, Any], method: str = "random", **keys: Any) -> definition.SweepDefinition:
     return definition.read({"method": method, "metric": {"name": "loss"}, "parameters": parameters, **keys})
 
 
@@ -112,18 +113,18 @@ def test_a_grid_leaves_out_what_is_known_already() -> None:
 
 def test_random_trials_depend_on_seed_and_number_only() -> None:
     space = read({"lr": {"min": 0.0, "max": 1.0}, "n": {"min": 1, "max": 100}}).space
-    together = configurations(Chance(space, 5).draw(1, 0, 20, unseen))
-    alone = [configurations(Chance(space, 5).draw(number, 0, 1, unseen))[0] for number in range(1, 21)]
+    together = configurations(RandomSearch(space, 5).draw(1, 0, 20, unseen))
+    alone = [configurations(RandomSearch(space, 5).draw(number, 0, 1, unseen))[0] for number in range(1, 21)]
     assert together == alone
-    assert configurations(Chance(space, 6).draw(1, 0, 20, unseen)) != together
+    assert configurations(RandomSearch(space, 6).draw(1, 0, 20, unseen)) != together
     fewer = read({"n": {"min": 1, "max": 100}}).space
-    assert [one["n"] for one in configurations(Chance(fewer, 5).draw(1, 0, 5, unseen))] == [
+    assert [one["n"] for one in configurations(RandomSearch(fewer, 5).draw(1, 0, 5, unseen))] == [
         one["n"] for one in together[:5]
     ]
 
 
 def test_random_search_tries_everything_before_anything_twice() -> None:
-    search = Chance(read({"a": {"values": ["x", "y", "z"]}, "b": {"min": 1, "max": 4}}).space, 1)
+    search = RandomSearch(read({"a": {"values": ["x", "y", "z"]}, "b": {"min": 1, "max": 4}}).space, 1)
     seen: dict[str, int] = {}
     for number in range(1, 25):
         (found,) = search.draw(number, 0, 1, lambda digest: digest in seen).proposals
@@ -141,7 +142,7 @@ def test_random_search_keeps_conditions_and_constraints() -> None:
         "width": {"min": 1, "max": 100},
     }
     space = read(config, constraints=["kind != 'cnn' or width * kernel <= 100"]).space
-    search = Chance(space, 1)
+    search = RandomSearch(space, 1)
     found = [configurations(search.draw(number, 0, 1, unseen))[0] for number in range(1, 101)]
     for one in found:
         assert ("kernel" in one) == (one["kind"] == "cnn")
@@ -175,7 +176,7 @@ def driven(model: Any, trials: int, parallel: int, function: Any) -> list[Result
         if len(pending) == parallel:
             chosen = pending.pop(0)
             results.append(Result(chosen, (function(chosen),)))
-        pending.append(model.suggest(number, History(tuple(results), tuple(pending))))
+        pending.append(model.suggest(number, Observations(tuple(results), tuple(pending))))
     return results
 
 
@@ -186,7 +187,7 @@ def test_models_find_what_chance_does_not(kind: str) -> None:
     for seed in (1, 2, 3) if LONG else (1,):
         model = Gaussian(space, seed, False) if kind == "gaussian" else Tpe(space, seed, (False,))
         found.append(min(result.values[0] for result in driven(model, 40, 8, bowl)))
-        by_chance.append(min(bowl(next(chance.draws(space, seed, number))) for number in range(1, 41)))
+        by_chance.append(min(bowl(next(random_search.draws(space, seed, number))) for number in range(1, 41)))
     assert statistics.median(found) < statistics.median(by_chance) / (2 if kind == "gaussian" else 1)
 
 
@@ -200,7 +201,7 @@ def test_models_repeat_themselves_and_a_new_one_goes_on_as_the_old(kind: str) ->
     old = make()
     results = driven(old, 25, 4, bowl)
     assert driven(make(), 25, 4, bowl) == results
-    history = History(tuple(results), (results[0].chosen,))
+    history = Observations(tuple(results), (results[0].chosen,))
     assert old.suggest(99, history) == make().suggest(99, history)  # as after a restart
     assert make().suggest(100, history) != make().suggest(99, history)
 
@@ -212,7 +213,7 @@ def test_agents_that_ask_at_once_are_sent_to_different_places(kind: str) -> None
     results = driven(model, 12, 1, bowl)
     pending: list[Any] = []
     for number in range(30, 36):
-        pending.append(model.suggest(number, History(tuple(results), tuple(pending))))
+        pending.append(model.suggest(number, Observations(tuple(results), tuple(pending))))
     points = np.array([[one[f"x{n}"] for n in range(3)] for one in pending])
     distances = [np.abs(a - b).max() for i, a in enumerate(points) for b in points[:i]]
     assert min(distances) > 1e-3
@@ -224,14 +225,14 @@ def test_a_gaussian_process_bears_what_results_are_in_practice() -> None:
     model = Gaussian(space, 1, True)
     results = []
     for number in range(1, 31):
-        chosen = model.suggest(number, History(tuple(results)))
+        chosen = model.suggest(number, Observations(tuple(results)))
         assert chosen is not None and chosen["x"] < 0.9 and chosen["fixed"] == 3
         value = {0: float("nan"), 1: float("inf"), 2: 1e30}.get(number % 7, 1.0 - abs(chosen["x"] - 0.5))
         results.append(Result(chosen, (value,)) if number % 5 else Result(chosen))
     same = [Result(result.chosen, (1.0,)) for result in results]
-    assert model.suggest(31, History(tuple(same))) is not None  # no spread at all
+    assert model.suggest(31, Observations(tuple(same))) is not None  # no spread at all
     stranger = Result({"x": 0.2}, (5.0,))  # added from elsewhere, without the other parameters
-    assert model.suggest(32, History((*results, stranger))) is not None
+    assert model.suggest(32, Observations((*results, stranger))) is not None
 
 
 def test_a_finite_space_is_not_suggested_twice() -> None:
@@ -239,7 +240,7 @@ def test_a_finite_space_is_not_suggested_twice() -> None:
     model = Gaussian(space, 1, False)
     results: list[Result] = []
     for number in range(1, 26):
-        chosen = model.suggest(number, History(tuple(results)))
+        chosen = model.suggest(number, Observations(tuple(results)))
         assert chosen is not None
         results.append(Result(chosen, (float(chosen["a"] + chosen["b"]),)))
     learned = [(result.chosen["a"], result.chosen["b"]) for result in results[model.starts_with :]]
@@ -266,7 +267,7 @@ def test_tpe_takes_conditions_and_several_objectives() -> None:
     model = Tpe(read(config, constraints=["x < 0.9"]).space, 1, (False, True))
     results: list[Result] = []
     for number in range(1, 31):
-        chosen = model.suggest(number, History(tuple(results)))
+        chosen = model.suggest(number, Observations(tuple(results)))
         assert chosen is not None and ("x" in chosen) == (chosen["kind"] == "a") != ("y" in chosen)
         assert chosen.get("x", 0) < 0.9
         cost = chosen.get("x", chosen.get("y"))
@@ -276,9 +277,9 @@ def test_tpe_takes_conditions_and_several_objectives() -> None:
 # Early stopping
 
 
-def logged(*values: float, brackets: tuple[int, ...]) -> Progress:
+def logged(*values: float, brackets: tuple[int, ...]) -> TrialProgress:
     at = tuple(values[bracket - 1] if bracket <= len(values) else None for bracket in brackets)
-    return Progress(len(values), at, min(values), max(values))
+    return TrialProgress(len(values), at, min(values), max(values))
 
 
 def test_hyperband_decides_as_the_table_says() -> None:
@@ -311,7 +312,7 @@ def test_hyperband_judges_by_the_best_so_far_unless_strict() -> None:
 def test_hyperband_with_brackets_without_end_judges_at_the_last_that_is_used() -> None:
     rule = Hyperband(tuple(range(1, 200)), 1.1, strict=True)
     values = tuple(float(n) for n in range(MAX_BRACKETS))
-    trials = {n: Progress(150, tuple(value + n for value in values), float(n), 100.0 + n) for n in range(20)}
+    trials = {n: TrialProgress(150, tuple(value + n for value in values), float(n), 100.0 + n) for n in range(20)}
     assert set(hopeless(rule, False, trials, range(20))) == {19}
 
 

@@ -12,7 +12,7 @@ from runstream_common.bus.dead_letters import DeadLetter, DeadLetterBox, read_le
 from runstream_common.bus.kafka import KafkaRepublisher
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import BusError
-from runstream_common.config import ConfigError, Env
+from runstream_common.service.config import ConfigError, Env
 from runstream_common.times import from_us
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from runstream_common.bus.headers import HEADER, to_headers
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
 from runstream_common.bus.kafka_topics import ensure_topic, partitions_of, reason_of
+from runstream_common.bus.message_headers import HEADER, to_headers
 from runstream_common.bus.protocol import BusError, Delivery, PoisonDelivery, Position, TooManyDeadLettersError
 from runstream_common.times import now_us
 

@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from runstream_common.bus.dead_letters import DeadLetterBox
-from runstream_common.bus.headers import from_headers, to_headers
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
 from runstream_common.bus.kafka_topics import ensure_topic, reason_of
+from runstream_common.bus.message_headers import from_headers, to_headers
 from runstream_common.bus.protocol import (
     BusClosedError,
     BusError,

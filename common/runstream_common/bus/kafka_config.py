@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runstream_common.config import ConfigError, Env
 from runstream_common.limits import MAX_BATCH_BYTES
+from runstream_common.service.config import ConfigError, Env
 
 TOPIC = "runstream.batches.v1"
 MAX_MESSAGE_BYTES = MAX_BATCH_BYTES + (64 << 10)

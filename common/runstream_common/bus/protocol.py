@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from runstream_common.errors import ReportedError
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -99,7 +101,7 @@ class Horizon:
     """Offset behind what this consumer has confirmed, without a gap."""
 
 
-class BusError(Exception):
+class BusError(ReportedError):
     """The bus failed to take or give a message. It is unknown whether the message is stored: send it again."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from runstream_common.clickhouse_protocol import BadRequestError, credentials
+from runstream_common.clickhouse.http_protocol import BadRequestError, credentials
 
 
 def check_access(query: Mapping[str, str], headers: Mapping[str, str], user: str, password: str) -> None:

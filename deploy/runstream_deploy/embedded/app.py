@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 
 from prometheus_client import generate_latest
 
-from runstream_common.clickhouse_protocol import BadRequestError, unpack
-from runstream_common.forms import form_fields
-from runstream_common.leaving import unless_gone
-from runstream_common.metrics import Metrics
-from runstream_common.process import instance_headers
+from runstream_common.clickhouse.http_protocol import BadRequestError, unpack
+from runstream_common.clickhouse.multipart import form_fields
+from runstream_common.service.disconnects import unless_gone
+from runstream_common.service.metrics import Metrics
+from runstream_common.service.os_process import instance_headers
 from runstream_deploy.embedded.access import check_access
 from runstream_deploy.embedded.config import BODY_TIMEOUT_S, MAX_BODY_BYTES, EmbeddedConfig
 from runstream_deploy.embedded.engine import Engine, EngineError

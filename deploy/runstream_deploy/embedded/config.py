@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runstream_common.config import ConfigError, split_address
+from runstream_common.service.config import ConfigError, split_address
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_QUERY_BYTES = 4 << 20

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from runstream_common.clickhouse_protocol import BadRequestError
+from runstream_common.clickhouse.http_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
 from runstream_deploy.embedded.execution import Answer, Execution
 from runstream_deploy.embedded.pipe import Pipe

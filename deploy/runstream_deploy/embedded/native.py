@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from runstream_common.clickhouse_protocol import BadRequestError
+from runstream_common.clickhouse.http_protocol import BadRequestError
 
 WITH_CUSTOM_SERIALIZATION = 54454
 """From this protocol version on, a flag before a column's data says whether it is serialized in a special way."""

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from runstream_common.clickhouse_protocol import CONTENT_TYPES
+from runstream_common.clickhouse.http_protocol import CONTENT_TYPES
 from runstream_deploy.embedded.config import SEND_TIMEOUT_S
 from runstream_deploy.embedded.engine import EngineError
 from runstream_deploy.embedded.execution import Answer, Execution

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runstream_common.clickhouse_protocol import PROTOCOL_ONLY, BadRequestError
+from runstream_common.clickhouse.http_protocol import PROTOCOL_ONLY, BadRequestError
 from runstream_deploy.embedded.config import MAX_QUERY_BYTES
 
 _COMMENT = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"

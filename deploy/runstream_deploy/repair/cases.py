@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runstream_common.bus.history import read_topic
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import Delivery, Origin
+from runstream_common.bus.topic_history import read_topic
 from runstream_common.identity import full_project
 from runstream_ingestor.writer.again import StoringAgain
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.completeness import describe_streams, judge
-from runstream_query.listening import Listening
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
+from runstream_query.runs.listening import Listening
+from runstream_query.runs.verdict.completeness import describe_streams, judge
 
 Run = tuple[str, str]
 """The pair (team/project, the run's id)."""

@@ -18,9 +18,9 @@ from typing import Any
 
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import BusError
-from runstream_common.clickhouse import ClickHouseConfig, StorageError, connect
-from runstream_common.config import ConfigError, Env
-from runstream_common.schema.runner import SchemaError, check_schema
+from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
+from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.repair.cases import (
     Case,
@@ -35,7 +35,7 @@ from runstream_deploy.repair.cases import (
 )
 from runstream_deploy.repair.parts import BrokenPart, find_broken, set_aside
 from runstream_ingestor.writer.again import StoringAgain
-from runstream_query.storage import Storage
+from runstream_query.base.storage import Storage
 
 
 @dataclass(slots=True)

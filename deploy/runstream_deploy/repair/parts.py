@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runstream_common.clickhouse import StorageRefusedError, classify
-from runstream_query.storage import Storage
+from runstream_common.clickhouse.client import StorageRefusedError, classify
+from runstream_query.base.storage import Storage
 
 _AS_IT_IS = {"async_insert": 0, "insert_deduplicate": 0, "mutations_sync": 2, "max_execution_time": 0}
 _NARROWER = (("project", "run"), ("metric",), ("key",))

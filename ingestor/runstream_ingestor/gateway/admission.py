@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.errors import AuthenticationError, ControlError
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.errors import AuthenticationError, ControlError
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 
 

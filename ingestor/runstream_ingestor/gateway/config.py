@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runstream_common import limits
-from runstream_common.config import Env
 from runstream_common.objects import MediaConfig
+from runstream_common.service.config import Env
 
 
 @dataclass(frozen=True, slots=True)

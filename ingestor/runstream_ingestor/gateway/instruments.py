@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstream_common.metrics import Metrics
+from runstream_common.service.metrics import Metrics
 
 
 class GatewayInstruments:

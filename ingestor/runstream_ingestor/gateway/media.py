@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
-from runstream_common.control.store import ControlStore, Principal
 from runstream_common.identity import full_project
 from runstream_common.limits import MAX_MEDIA_PART_BYTES
 from runstream_common.objects import MediaError, MediaStore
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Principal
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_proto.v1 import ingest_pb2 as pb
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 
 from runstream_common.limits import MAX_BATCH_BYTES
-from runstream_common.tls import NEWCOMERS, grpc_port
-from runstream_common.undecodable import RefuseUndecodable
+from runstream_common.service.malformed import RefuseMalformed
+from runstream_common.service.tls import NEWCOMERS, grpc_port
 from runstream_ingestor.gateway.admission import Admission
 from runstream_ingestor.gateway.config import GatewayConfig
 from runstream_ingestor.gateway.service import IngestService
@@ -29,7 +29,7 @@ class GatewayServer:
 
     def __init__(self, config: GatewayConfig, service: IngestService, admission: Admission) -> None:
         self._config = config
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=[admission, RefuseUndecodable()])
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=[admission, RefuseMalformed()])
         rpc.add_IngestServiceServicer_to_server(service, self._server)
         self.port = 0
 

@@ -10,8 +10,11 @@ import grpc
 import structlog
 
 from runstream_common.bus.protocol import Publisher
-from runstream_common.control.auth import CachedAuthenticator
-from runstream_common.control.errors import (
+from runstream_common.limits import MAX_WORLD_SIZE
+from runstream_common.objects import MediaError
+from runstream_control.auth import CachedAuthenticator
+from runstream_control.control_store import ControlStore, Resume
+from runstream_control.errors import (
     AuthenticationError,
     ControlError,
     InvalidNameError,
@@ -20,9 +23,7 @@ from runstream_common.control.errors import (
     RunExistsError,
     RunMissingError,
 )
-from runstream_common.control.store import ControlStore, Principal, Resume
-from runstream_common.limits import MAX_WORLD_SIZE
-from runstream_common.objects import MediaError
+from runstream_control.principal import Principal
 from runstream_ingestor.gateway.admission import api_key
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments

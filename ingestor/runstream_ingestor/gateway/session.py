@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from runstream_common.bus.protocol import BatchRefusedError, BusError, BusMessage, Origin, Publisher
-from runstream_common.control.store import StreamBinding
 from runstream_common.times import now_us
+from runstream_control.control_store import StreamBinding
 from runstream_ingestor import shape
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments

@@ -17,9 +17,9 @@ from typing import Any
 
 import structlog
 
-from runstream_common.control.errors import ControlError
-from runstream_common.control.sweeps.model import Cause
-from runstream_common.control.sweeps.questions import SweepQuestions
+from runstream_control.errors import ControlError
+from runstream_control.sweeps.model import Cause
+from runstream_control.sweeps.queries import SweepQueries
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_proto.v1 import ingest_pb2 as pb
 
@@ -41,7 +41,7 @@ class _Listener:
 
 
 class Stops:
-    def __init__(self, store: SweepQuestions, instruments: GatewayInstruments) -> None:
+    def __init__(self, store: SweepQueries, instruments: GatewayInstruments) -> None:
         self._store = store
         self._instruments = instruments
         self._listeners: dict[tuple[str, int], set[_Listener]] = defaultdict(set)

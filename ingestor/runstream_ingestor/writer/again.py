@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 
 from runstream_common.bus.protocol import Delivery
-from runstream_common.clickhouse import ArrowInserter
-from runstream_common.metrics import Metrics
+from runstream_common.clickhouse.client import ArrowInserter
+from runstream_common.service.metrics import Metrics
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.instruments import WriterInstruments

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runstream_common.clickhouse import ClickHouseConfig
-from runstream_common.config import Env
+from runstream_common.clickhouse.client import ClickHouseConfig
+from runstream_common.service.config import Env
 from runstream_ingestor.writer.loop import FlushLimits
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from runstream_common import document_proofs, limits, proofs, text
-from runstream_common.failpoints import passage
 from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
+from runstream_common.service.failpoints import passage
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import Decoded
 from runstream_proto.v1 import ingest_pb2 as pb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runstream_common.metrics import Metrics
+from runstream_common.service.metrics import Metrics
 
 
 class WriterInstruments:

@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from runstream_common.bus.protocol import Consumer, Horizon
-from runstream_common.clickhouse import classify
+from runstream_common.clickhouse.client import classify
 from runstream_common.listening import TABLE, VIEWS_CRASH_AFTER_US, Mark, Period, shortened, silent_before
-from runstream_common.logging import limited_warning
+from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
 
 LOG = structlog.get_logger()

@@ -18,9 +18,9 @@ from runstream_common.bus.protocol import (
     PoisonDelivery,
     TooManyDeadLettersError,
 )
-from runstream_common.clickhouse import StorageRefusedError
-from runstream_common.failpoints import passage
-from runstream_common.logging import limited_warning
+from runstream_common.clickhouse.client import StorageRefusedError
+from runstream_common.service.failpoints import passage
+from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.shape import ShapeError
 from runstream_ingestor.writer import documents, tables

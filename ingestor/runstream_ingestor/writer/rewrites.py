@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
-from runstream_common.clickhouse import StorageUnavailableError, classify
+from runstream_common.clickhouse.client import StorageUnavailableError, classify
 from runstream_common.identity import full_project, run_month
-from runstream_common.logging import limited_warning
+from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer.decode import Decoded
 from runstream_ingestor.writer.replaced import Losers, Rows, losers, stored_rows

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from runstream_common.clickhouse import StorageRefusedError, StorageUnavailableError
-from runstream_common.failpoints import InjectedFaultError, passage
+from runstream_common.clickhouse.client import StorageRefusedError, StorageUnavailableError
+from runstream_common.service.failpoints import InjectedFaultError, passage
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer import documents, tables
 from runstream_ingestor.writer.columns import points_table, series_table

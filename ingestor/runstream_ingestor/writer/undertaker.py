@@ -1,4 +1,4 @@
-"""Keep deleted rows deleted when batches are delivered again: see `runstream_common.tombstones`."""
+"""Keep deleted rows deleted when batches are delivered again: see `runstream_common.clickhouse.tombstones`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from runstream_common.clickhouse.tombstones import Tombstone, Tombstones, purge
 from runstream_common.identity import full_project
-from runstream_common.tombstones import Tombstone, Tombstones, purge
 from runstream_ingestor.writer.decode import Block, Decoded
 from runstream_ingestor.writer.instruments import WriterInstruments
 from runstream_ingestor.writer.store import Retry, until_done

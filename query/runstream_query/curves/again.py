@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.rolled import parts_alive
 from runstream_query.curves.spans import Span
-from runstream_query.storage import ONE_THREAD, Storage
 
 _MAX_SERIES = 1000
 _MAX_ASKED = 4

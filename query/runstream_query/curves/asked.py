@@ -9,8 +9,8 @@ from typing import Any
 
 from runstream_common.limits import MAX_STEP, MAX_TIME_US
 from runstream_proto.v1 import curves_pb2, query_pb2
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.curves.smoothing import check_smoothing
-from runstream_query.errors import InvalidQuestionError
 
 MAX_BUCKETS = 10_000
 MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
@@ -66,17 +66,17 @@ class Asked:
 
 
 def check(request: query_pb2.GetCurvesRequest) -> Asked:
-    """Check a request for curves. Raises InvalidQuestionError, which names the field."""
+    """Check a request for curves. Raises InvalidRequestError, which names the field."""
     runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
     if len(runs) * len(metrics) > MAX_SERIES:
-        raise InvalidQuestionError(
+        raise InvalidRequestError(
             f"{len(runs)} runs x {len(metrics)} metrics: at most {MAX_SERIES} series at once, ask in parts"
         )
     low, high = step_range(request)
     min_x, max_x = _x_range(request)
     by_metric = request.x_axis == curves_pb2.X_AXIS_METRIC
     if by_metric != bool(request.x_metric):
-        raise InvalidQuestionError("x_metric goes with x_axis X_AXIS_METRIC: give both or neither")
+        raise InvalidRequestError("x_metric goes with x_axis X_AXIS_METRIC: give both or neither")
     one = request.selection == query_pb2.RANK_SELECTION_ONE
     ranks = [request.rank] if one else sorted(set(request.ranks))
     smoothing = request.smoothing if request.smoothing.kind else None
@@ -100,33 +100,33 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
 
 
 def bucket_count(asked: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
-    """Return the number of buckets; 0 means the default. Raises InvalidQuestionError."""
+    """Return the number of buckets; 0 means the default. Raises InvalidRequestError."""
     if asked > most:
-        raise InvalidQuestionError(f"buckets is {asked}: at most {most}")
+        raise InvalidRequestError(f"buckets is {asked}: at most {most}")
     return asked or default
 
 
 def step_range(request: Any) -> tuple[int, int]:
-    """Return min_step and max_step, or the limits of all steps. Raises InvalidQuestionError when they are reversed."""
+    """Return min_step and max_step, or the limits of all steps. Raises InvalidRequestError when they are reversed."""
     low = request.min_step if request.HasField("min_step") else -MAX_STEP
     high = request.max_step if request.HasField("max_step") else MAX_STEP
     if low > high:
-        raise InvalidQuestionError(f"min_step {low} is greater than max_step {high}: swap them")
+        raise InvalidRequestError(f"min_step {low} is greater than max_step {high}: swap them")
     return max(low, -MAX_STEP), min(high, MAX_STEP)
 
 
 def check_list(what: str, values: Any, most: int) -> list[str]:
-    """Return the values sorted and without repetitions. Raises InvalidQuestionError unless there are 1 to `most`."""
+    """Return the values sorted and without repetitions. Raises InvalidRequestError unless there are 1 to `most`."""
     if not 1 <= len(values) <= most:
-        raise InvalidQuestionError(f"{what}: give 1 to {most}, not {len(values)}")
+        raise InvalidRequestError(f"{what}: give 1 to {most}, not {len(values)}")
     return sorted(set(values))
 
 
 def _columns(names: Iterable[str]) -> frozenset[str]:
-    """Return the named columns, or all where none is named. Raises InvalidQuestionError."""
+    """Return the named columns, or all where none is named. Raises InvalidRequestError."""
     wanted = frozenset(names)
     if unknown := sorted(wanted - COLUMNS):
-        raise InvalidQuestionError(f"columns: there is no {unknown[0]}; there are {', '.join(sorted(COLUMNS))}")
+        raise InvalidRequestError(f"columns: there is no {unknown[0]}; there are {', '.join(sorted(COLUMNS))}")
     return wanted or COLUMNS
 
 
@@ -134,7 +134,7 @@ def _x_range(request: query_pb2.GetCurvesRequest) -> tuple[float, float]:
     low = request.min_x if request.HasField("min_x") else -math.inf
     high = request.max_x if request.HasField("max_x") else math.inf
     if math.isnan(low) or math.isnan(high) or low > high:
-        raise InvalidQuestionError(f"min_x {low:g} and max_x {high:g}: give numbers, the smaller one first")
+        raise InvalidRequestError(f"min_x {low:g} and max_x {high:g}: give numbers, the smaller one first")
     if (low, high) != (-math.inf, math.inf) and request.x_axis in (0, curves_pb2.X_AXIS_STEP):
-        raise InvalidQuestionError("min_x and max_x go with another x_axis: for steps use min_step and max_step")
+        raise InvalidRequestError("min_x and max_x go with another x_axis: for steps use min_step and max_step")
     return low, high

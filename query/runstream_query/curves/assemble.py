@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves import by_metric, points
 from runstream_query.curves.again import Recent
 from runstream_query.curves.asked import Asked
@@ -15,7 +16,6 @@ from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.extents import extents, known_span
 from runstream_query.curves.spans import Span
-from runstream_query.storage import ONE_THREAD, Storage
 
 MAX_SHORT = 65_536
 """Points of the longest series that is read whole."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.again import Makeup, Recent
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
@@ -17,7 +18,6 @@ from runstream_query.curves.extents import clip
 from runstream_query.curves.rolled import ReadPoints, Series, composed_buckets, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
-from runstream_query.storage import ONE_THREAD, Storage
 
 _MAX_FETCHED = 65_536
 """Steps of the longest range whose points are fetched: sending them takes no longer than planning buckets takes."""

@@ -12,13 +12,13 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from runstream_query.base.errors import TooExpensiveError
+from runstream_query.base.storage import Storage
 from runstream_query.curves import points
 from runstream_query.curves.arranged import Points
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
-from runstream_query.errors import TooExpensiveError
-from runstream_query.storage import Storage
 
 MAX_POINTS = 5_000_000
 """Points that are joined for one answer."""

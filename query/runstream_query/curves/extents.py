@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.spans import Span
-from runstream_query.storage import ONE_THREAD, Storage
 
 _UNKNOWN = -(1 << 63)
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runstream_proto.v1 import curves_pb2 as pb
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.storage import Storage
 from runstream_query.curves.asked import bucket_count, check_list, step_range
 from runstream_query.curves.extents import clip, extents, known_span
 from runstream_query.curves.smoothing import check_smoothing, smooth
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.storage import Storage
 
 MAX_RUNS, MAX_METRICS, MAX_FIELDS = 1000, 20, 4
 _FIELD = re.compile(r"(config)\.(.+)|(name|notes|tags|group|job_type|sweep_id)|(user)", re.DOTALL)
@@ -24,14 +24,14 @@ Group = tuple[str, ...]
 
 
 def check_fields(fields: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the (section, key) of each field. Raises InvalidQuestionError."""
+    """Return the (section, key) of each field. Raises InvalidRequestError."""
     if len(fields) > MAX_FIELDS:
-        raise InvalidQuestionError(f"group_by: at most {MAX_FIELDS} fields, not {len(fields)}")
+        raise InvalidRequestError(f"group_by: at most {MAX_FIELDS} fields, not {len(fields)}")
     found = []
     for field in fields:
         match = _FIELD.fullmatch(field)
         if match is None:
-            raise InvalidQuestionError(
+            raise InvalidRequestError(
                 f"group_by: {field[:100]!r} is no field: give config.KEY, name, tags, group, job_type, sweep_id or user"
             )
         found.append(("config", match[2]) if match[1] else ("run", match[3]) if match[3] else ("user", ""))
@@ -44,7 +44,7 @@ async def group_curves(
     request: pb.GetGroupCurvesRequest,
     users: Mapping[str, str],
 ) -> pb.GetGroupCurvesResponse:
-    """Return the curves of groups. `users`: the user of each run. Raises InvalidQuestionError."""
+    """Return the curves of groups. `users`: the user of each run. Raises InvalidRequestError."""
     runs = check_list("runs", request.runs, MAX_RUNS)
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
     low, high = step_range(request)

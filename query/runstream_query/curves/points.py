@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from runstream_query.base.storage import Storage
 from runstream_query.curves.arranged import Points, arranged
 from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Ints, from_points
 from runstream_query.curves.curve import Curve
 from runstream_query.curves.widths import GRID, width_for
-from runstream_query.storage import Storage
 
 Name = tuple[str, str]
 """run, metric"""

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from runstream_proto.v1 import curves_pb2 as pb
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.paging import page_size
+from runstream_query.base.storage import Storage
 from runstream_query.curves.asked import bucket_count, check_list, step_range
 from runstream_query.curves.extents import span_of
 from runstream_query.curves.widths import GRID, width_for
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.paging import page_size
-from runstream_query.storage import Storage
 
 MAX_METRICS = 20
 MAX_MAP_RANKS, MAX_MAP_BUCKETS = 4096, 2000
@@ -25,7 +25,7 @@ _MAD_TO_STD = 1.4826
 
 
 async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesRequest) -> pb.GetRankCurvesResponse:
-    """Return the curves of statistics over ranks. Raises InvalidQuestionError."""
+    """Return the curves of statistics over ranks. Raises InvalidRequestError."""
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
     low, high = step_range(request)
     buckets = bucket_count(request.buckets)
@@ -76,7 +76,7 @@ def _fill(curve: pb.RankCurve, columns: dict[str, Any], percentiles: bool) -> No
 
 
 async def rank_map(storage: Storage, project: str, request: pb.GetRankMapRequest) -> pb.GetRankMapResponse:
-    """Return the means of each rank and bucket, (ranks, buckets). Raises InvalidQuestionError."""
+    """Return the means of each rank and bucket, (ranks, buckets). Raises InvalidRequestError."""
     low, high = step_range(request)
     buckets = bucket_count(request.buckets, 200, MAX_MAP_BUCKETS)
     known = await storage.rows("ranks_of", project=project, run=request.run, metric=request.metric)
@@ -116,7 +116,7 @@ async def rank_map(storage: Storage, project: str, request: pb.GetRankMapRequest
 
 
 async def find_not_finite(storage: Storage, project: str, request: pb.FindNotFiniteRequest) -> pb.FindNotFiniteResponse:
-    """Return the first NaN or infinity of each metric. Raises InvalidQuestionError."""
+    """Return the first NaN or infinity of each metric. Raises InvalidRequestError."""
     metrics = check_list("metrics", request.metrics, 1000) if request.metrics else []
     response = pb.FindNotFiniteResponse()
     for row in await storage.rows("not_finite", project=project, run=request.run, metrics=metrics):
@@ -135,10 +135,10 @@ async def find_not_finite(storage: Storage, project: str, request: pb.FindNotFin
 async def find_stragglers(
     storage: Storage, project: str, request: pb.FindStragglersRequest
 ) -> pb.FindStragglersResponse:
-    """Return how far each rank lags, the worst first. Raises InvalidQuestionError."""
+    """Return how far each rank lags, the worst first. Raises InvalidRequestError."""
     window = request.window or 100
     if not 2 <= window <= MAX_WINDOW:
-        raise InvalidQuestionError(f"window is {window}: give 2 to {MAX_WINDOW} steps")
+        raise InvalidRequestError(f"window is {window}: give 2 to {MAX_WINDOW} steps")
     limit = page_size(request.limit, 100, 10_000, "limit")
     metric = request.metric
     if not metric:

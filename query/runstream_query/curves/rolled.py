@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from runstream_common.limits import MAX_TIME_US
+from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.buckets import Buckets, from_columns
 from runstream_query.curves.extents import clip
 from runstream_query.curves.spans import Span, subtract, union, whole_cells
 from runstream_query.curves.widths import GRID, unit_of
-from runstream_query.storage import ONE_THREAD, Storage
 
 _ATTEMPTS = 3
 """Attempts to read while no part disappears. Merges end every few seconds; after the last attempt points are read."""

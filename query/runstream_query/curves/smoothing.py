@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runstream_proto.v1 import curves_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 
 Floats = NDArray[np.float64]
 MAX_EMA, MAX_SIGMA, MAX_WINDOW = 0.9999, 1000.0, 10_000
@@ -20,14 +20,14 @@ _REACH = 3
 
 
 def check_smoothing(asked: pb.Smoothing) -> None:
-    """Raise InvalidQuestionError where the amount of smoothing is out of range."""
+    """Raise InvalidRequestError where the amount of smoothing is out of range."""
     amount = asked.amount
     if asked.kind == pb.Smoothing.KIND_EMA and not 0 <= amount <= MAX_EMA:
-        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: an EMA's weight is from 0 to {MAX_EMA}")
+        raise InvalidRequestError(f"smoothing.amount is {amount:g}: an EMA's weight is from 0 to {MAX_EMA}")
     if asked.kind == pb.Smoothing.KIND_GAUSSIAN and not 0 <= amount <= MAX_SIGMA:
-        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: a standard deviation is from 0 to {MAX_SIGMA:g}")
+        raise InvalidRequestError(f"smoothing.amount is {amount:g}: a standard deviation is from 0 to {MAX_SIGMA:g}")
     if asked.kind == pb.Smoothing.KIND_RUNNING_AVERAGE and not 1 <= amount <= MAX_WINDOW:
-        raise InvalidQuestionError(f"smoothing.amount is {amount:g}: a window is of 1 to {MAX_WINDOW} buckets")
+        raise InvalidRequestError(f"smoothing.amount is {amount:g}: a window is of 1 to {MAX_WINDOW} buckets")
 
 
 def smooth(values: Floats, asked: pb.Smoothing) -> Floats:

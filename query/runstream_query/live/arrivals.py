@@ -92,7 +92,7 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PointsQuery:
     """Ranges that are queried at once, at most one of each epoch."""
 
     ranges: tuple[Range, ...]
@@ -114,7 +114,7 @@ class Question:
         return min(one.low_step for one in self.ranges), max(one.high_step for one in self.ranges)
 
 
-def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[Question]:
+def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[PointsQuery]:
     """Return all ranges in few queries.
 
     Each query has at most one range of an epoch; with `by_step` also only steps that lie near together.
@@ -134,7 +134,7 @@ def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[Question]:
     return [question for cluster in clusters for question in _rounds(cluster)]
 
 
-def _rounds(ranges: Sequence[Range]) -> list[Question]:
+def _rounds(ranges: Sequence[Range]) -> list[PointsQuery]:
     by_epoch: dict[int, list[Range]] = {}
     for one in sorted(ranges, key=lambda one: one.low):
         by_epoch.setdefault(one.epoch, []).append(one)
@@ -143,7 +143,8 @@ def _rounds(ranges: Sequence[Range]) -> list[Question]:
         by_epoch = {epoch: [_span(found)] for epoch, found in by_epoch.items()}  # some points come twice: no harm
         deepest = 1
     return [
-        Question(tuple(found[depth] for found in by_epoch.values() if depth < len(found))) for depth in range(deepest)
+        PointsQuery(tuple(found[depth] for found in by_epoch.values() if depth < len(found)))
+        for depth in range(deepest)
     ]
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_proto.v1 import rich_pb2 as rich
+from runstream_query.base.storage import Storage
 from runstream_query.live import limits
-from runstream_query.live.arrivals import Arrival, Question, questions_of, ranges_of
-from runstream_query.live.entry import Entry, Piece
+from runstream_query.live.arrivals import Arrival, PointsQuery, questions_of, ranges_of
+from runstream_query.live.entry import FeedEntry, Piece
 from runstream_query.live.interest import Wanted
 from runstream_query.rich.console import console_row
-from runstream_query.rich.keys import KINDS
-from runstream_query.storage import Storage
+from runstream_query.rich.rich_keys import KINDS
 
 
 class TooMuchError(Exception):
@@ -28,8 +28,8 @@ class Collector:
         self._storage = storage
         self._project = project
 
-    async def collect(self, run: str, arrivals: Sequence[Arrival], wanted: Wanted) -> Entry:
-        entry = Entry()
+    async def collect(self, run: str, arrivals: Sequence[Arrival], wanted: Wanted) -> FeedEntry:
+        entry = FeedEntry()
         with_points = [one for one in arrivals if one.points]
         with_documents = ranges_of(one for one in arrivals if one.documents)
         if with_points and (wanted.metrics or wanted.pattern):
@@ -41,7 +41,7 @@ class Collector:
                 await self._console(entry, run, question, wanted)
         return entry
 
-    async def _points(self, entry: Entry, run: str, question: Question, wanted: Wanted) -> None:
+    async def _points(self, entry: FeedEntry, run: str, question: PointsQuery, wanted: Wanted) -> None:
         low, high = question.steps
         columns = await self._storage.columns(
             "live_points",
@@ -66,7 +66,7 @@ class Collector:
             parts = (np.array(columns[name][start:end]) for name in ("step", "value", "time_us"))
             entry.pieces.append(Piece(run, str(metrics[start]), int(ranks[start]), *parts))
 
-    async def _records(self, entry: Entry, run: str, question: Question) -> None:
+    async def _records(self, entry: FeedEntry, run: str, question: PointsQuery) -> None:
         rows = await self._storage.rows(
             "live_records", project=self._project, run=run, limit=limits.MAX_RECORDS + 1, **question.parameters
         )
@@ -99,7 +99,7 @@ class Collector:
             else:
                 entry.keys.append(pb.KeyChange(run=run, key=row["name"], kind=KINDS[row["kind"]], step=row["step"]))
 
-    async def _console(self, entry: Entry, run: str, question: Question, wanted: Wanted) -> None:
+    async def _console(self, entry: FeedEntry, run: str, question: PointsQuery, wanted: Wanted) -> None:
         rows = await self._storage.rows(
             "live_console",
             project=self._project,

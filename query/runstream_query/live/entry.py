@@ -25,7 +25,7 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Entry:
+class FeedEntry:
     """What one poll found. `number` is its place in the feed."""
 
     number: int = 0
@@ -96,14 +96,14 @@ class Entry:
         return found
 
 
-def split(entry: Entry) -> Iterator[Entry]:
+def split(entry: FeedEntry) -> Iterator[FeedEntry]:
     """Yield the same content as entries of at most MAX_ENTRY_POINTS points; the first has all that is not a point."""
     first, rest = entry.pieces, [entry]
     entry.pieces, room = [], MAX_ENTRY_POINTS
     for piece in first:
         for part in _cut(piece, room):
             if len(part.steps) > room:
-                rest.append(Entry())
+                rest.append(FeedEntry())
                 room = MAX_ENTRY_POINTS
             rest[-1].pieces.append(part)
             room -= len(part.steps)

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 import structlog
 
-from runstream_common.clickhouse import StorageError
-from runstream_common.logging import limited_warning
+from runstream_common.clickhouse.client import StorageError
+from runstream_common.service.logging import limited_warning
 from runstream_proto.v1 import live_pb2 as pb
+from runstream_query.base.storage import Storage
 from runstream_query.live import limits
 from runstream_query.live.arrivals import Arrival, Seen
 from runstream_query.live.collector import Collector, TooMuchError
-from runstream_query.live.entry import Entry, split
+from runstream_query.live.entry import FeedEntry, split
 from runstream_query.live.interest import Interest, wanted_of
 from runstream_query.live.ring import Ring
-from runstream_query.live.states import States
-from runstream_query.lookup import Lookup
-from runstream_query.storage import Storage
+from runstream_query.live.state_changes import StateChanges
+from runstream_query.runs.lookup import Lookup
 
 LOG = structlog.get_logger()
 _COLUMNS = tuple(Arrival.__slots__)
@@ -62,7 +62,7 @@ class Feed:
         self._storage = storage
         self._collector = Collector(storage, project)
         self._lookup = lookup
-        self._states = States(storage, lookup, project)
+        self._states = StateChanges(storage, lookup, project)
         self._ring_bytes = ring_bytes
         self._interests: dict[Interest, _Held] = {}
         self._seen = Seen()
@@ -171,7 +171,7 @@ class Feed:
         await self._ask(limits.FAR_S if far else limits.NEAR_S)
         if far:
             self._far_s = now_s
-        entry = Entry()
+        entry = FeedEntry()
         try:
             await self._read(entry)
             await self._look_at_states(entry)
@@ -213,7 +213,7 @@ class Feed:
             if arrival.documents:
                 self._dirty.add(arrival.run)
 
-    async def _read(self, entry: Entry) -> None:
+    async def _read(self, entry: FeedEntry) -> None:
         """Move what is pending into the entry; what cannot be read now stays pending."""
         if sum(map(len, self._pending.values())) > limits.MAX_ARRIVALS:
             self._overrun[""] = "too much arrived while ClickHouse did not answer: load again what you show"
@@ -229,7 +229,7 @@ class Feed:
                 self._overrun[run] = f"{error}: load the run again"
             del self._pending[run]
 
-    async def _look_at_states(self, entry: Entry) -> None:
+    async def _look_at_states(self, entry: FeedEntry) -> None:
         now_s = time.monotonic()
         if self._dirty:
             entry.runs.extend(await self._states.changed(list(self._dirty)))
@@ -238,7 +238,7 @@ class Feed:
             entry.runs.extend(await self._states.swept())
             self._swept_s = now_s
 
-    def _add_resets(self, entry: Entry) -> None:
+    def _add_resets(self, entry: FeedEntry) -> None:
         now_s = time.monotonic()
         for run in list(self._overrun):
             if now_s - self._reset_s.get(run, -limits.RESET_EVERY_S) >= limits.RESET_EVERY_S:

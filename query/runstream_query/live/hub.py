@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 
 from runstream_proto.v1 import live_pb2 as pb
-from runstream_query.asker import ASKER
-from runstream_query.errors import GoingAwayError, TooManyWatchersError
+from runstream_query.base.caller import CALLER
+from runstream_query.base.errors import GoingAwayError, TooManyWatchersError
+from runstream_query.base.storage import Storage
 from runstream_query.live import limits
 from runstream_query.live.feed import Feed
 from runstream_query.live.interest import Interest
-from runstream_query.lookup import Lookup
-from runstream_query.storage import Storage
+from runstream_query.runs.lookup import Lookup
 
 
 class Hub:
@@ -129,7 +129,7 @@ class Hub:
 
         There is no await between its last look for watchers and its removal, so nobody joins a dead feed.
         """
-        ASKER.set(None)  # the feed is not work of the user who happened to watch first
+        CALLER.set(None)  # the feed is not work of the user who happened to watch first
         try:
             await feed.run()
         finally:

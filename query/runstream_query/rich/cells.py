@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runstream_proto.v1 import rich_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 
 Row = list[Any]
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -108,7 +108,7 @@ Test = Callable[[Any], bool]
 def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
     """Return a function that says which of some rows pass all filters.
 
-    Raise InvalidQuestionError that names the wrong filter.
+    Raise InvalidRequestError that names the wrong filter.
     """
     tests = [(place_of(columns, one.column), _test(one)) for one in filters if one.operator != _F.OPERATOR_REGEX]
     patterns = [(place_of(columns, one.column), _pattern(one)) for one in filters if one.operator == _F.OPERATOR_REGEX]
@@ -125,21 +125,21 @@ def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> C
 
 
 def place_of(columns: Sequence[str], name: str) -> int:
-    """Return the place of the column with this name. Raise InvalidQuestionError if there is none."""
+    """Return the place of the column with this name. Raise InvalidRequestError if there is none."""
     if name not in columns:
         shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
-        raise InvalidQuestionError(f"there is no column {name[:100]!r}; the table has {shown}")
+        raise InvalidRequestError(f"there is no column {name[:100]!r}; the table has {shown}")
     return list(columns).index(name)
 
 
 def _pattern(one: pb.TableFilter) -> str:
     pattern = one.value.string_value
     if not 0 < len(pattern) <= _MAX_PATTERN:
-        raise InvalidQuestionError(f"OPERATOR_REGEX on {one.column!r}: give a text of 1 to {_MAX_PATTERN} characters")
+        raise InvalidRequestError(f"OPERATOR_REGEX on {one.column!r}: give a text of 1 to {_MAX_PATTERN} characters")
     try:
         pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
     except pa.ArrowInvalid as error:
-        raise InvalidQuestionError(f"{pattern[:100]!r} is no RE2 expression: {error}") from error
+        raise InvalidRequestError(f"{pattern[:100]!r} is no RE2 expression: {error}") from error
     return pattern
 
 
@@ -150,15 +150,15 @@ def _test(one: pb.TableFilter) -> Test:
     if operator == _F.OPERATOR_PRESENT:
         return lambda cell: not missing(cell)
     if not one.HasField("value"):
-        raise InvalidQuestionError(f"the filter on {one.column!r} has no value")
+        raise InvalidRequestError(f"the filter on {one.column!r} has no value")
     if operator == _F.OPERATOR_IN:
         if one.value.WhichOneof("kind") != "list_value":
-            raise InvalidQuestionError(f"OPERATOR_IN on {one.column!r}: give a list")
+            raise InvalidRequestError(f"OPERATOR_IN on {one.column!r}: give a list")
         tests = [_equals(plain(value)) for value in one.value.list_value.values]
         return lambda cell: any(test(cell) for test in tests)
     wanted = plain(one.value)
     if isinstance(wanted, (list, dict)):
-        raise InvalidQuestionError(f"the filter on {one.column!r}: give a number, a text, true, false or null")
+        raise InvalidRequestError(f"the filter on {one.column!r}: give a number, a text, true, false or null")
     if operator == _F.OPERATOR_EQ:
         return _equals(wanted)
     if operator == _F.OPERATOR_NE:
@@ -166,7 +166,7 @@ def _test(one: pb.TableFilter) -> Test:
         return lambda cell: not equals(cell)
     if operator == _F.OPERATOR_CONTAINS:
         if not isinstance(wanted, str):
-            raise InvalidQuestionError(f"OPERATOR_CONTAINS on {one.column!r}: give a text")
+            raise InvalidRequestError(f"OPERATOR_CONTAINS on {one.column!r}: give a text")
         folded = wanted.casefold()
         return lambda cell: isinstance(cell, str) and folded in cell.casefold()
     return _compares(operator, wanted)
@@ -208,7 +208,7 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
 def _compares(operator: int, wanted: Any) -> Test:
     holds = _COMPARISONS.get(operator)
     if holds is None or wanted is None or isinstance(wanted, bool):
-        raise InvalidQuestionError("a comparison takes a number or a text")
+        raise InvalidRequestError("a comparison takes a number or a text")
     if isinstance(wanted, str):
         return lambda cell: isinstance(cell, str) and not missing(cell) and holds(cell, wanted)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runstream_common.clickhouse import StorageRefusedError
+from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_proto.v1 import rich_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.paging import make_token, page_size, read_token
-from runstream_query.storage import Storage
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.paging import make_token, page_size, read_token
+from runstream_query.base.storage import Storage
 
 MAX_PAGE = 10_000
 """The largest page, in lines of at most 8192 characters each."""
@@ -20,7 +20,7 @@ _BAD_PATTERN = 427
 
 
 async def console_page(storage: Storage, project: str, request: pb.GetConsoleRequest) -> pb.GetConsoleResponse:
-    """Return a page of the console's lines. Raise InvalidQuestionError, StorageError."""
+    """Return a page of the console's lines. Raise InvalidRequestError, StorageError."""
     size = page_size(request.page_size, 1000, MAX_PAGE)
     question = {"project": project, "run": request.run, **_filter(request)}
     place = read_token(request, _PLACE) or _begin(request.from_line)
@@ -32,7 +32,7 @@ async def console_page(storage: Storage, project: str, request: pb.GetConsoleReq
         count = await storage.rows("console_count", **question) if first_page else [{"lines": 0}]
     except StorageRefusedError as error:
         if error.code == _BAD_PATTERN:
-            raise InvalidQuestionError(f"{request.search[:100]!r} is no RE2 expression") from error
+            raise InvalidRequestError(f"{request.search[:100]!r} is no RE2 expression") from error
         raise
     response = pb.GetConsoleResponse(matching=count[0]["lines"])
     if len(rows) > size:
@@ -68,15 +68,15 @@ def _begin(text: str) -> list[Any] | None:
         if tuple(type(part) for part in place) != _PLACE or place[1] not in range(1 << 32) or place[4] < 0:
             raise ValueError
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidQuestionError("from_line is no ConsoleRow.place: give one as it came") from error
+        raise InvalidRequestError("from_line is no ConsoleRow.place: give one as it came") from error
     return list(place)
 
 
 def _filter(request: pb.GetConsoleRequest) -> dict[str, Any]:
     if request.output not in ("", "stdout", "stderr"):
-        raise InvalidQuestionError(f"output is {request.output[:50]!r}: stdout, stderr, or empty for both")
+        raise InvalidRequestError(f"output is {request.output[:50]!r}: stdout, stderr, or empty for both")
     if len(request.search) > MAX_SEARCH:
-        raise InvalidQuestionError(f"search has {len(request.search)} characters: at most {MAX_SEARCH}")
+        raise InvalidRequestError(f"search has {len(request.search)} characters: at most {MAX_SEARCH}")
     pattern = ""
     if request.regex and request.search:
         pattern = request.search if request.match_case else f"(?i){request.search}"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from runstream_proto.v1 import rich_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
-from runstream_query.rich.merging import Binned, merge, usable
-from runstream_query.storage import Storage
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.storage import Storage
+from runstream_query.rich.merging import MergedBins, merge, usable
 
 MAX_COLUMNS = 1000
 MAX_BINS = 1000
@@ -30,7 +30,7 @@ class Logged:
     rank: int
     step: int
     time_us: int
-    binned: Binned
+    binned: MergedBins
 
 
 class Sheet:
@@ -44,7 +44,7 @@ class Sheet:
         self.unusable = 0
 
     def add(self, logged: Sequence[Logged]) -> None:
-        """Add one column of neighbouring steps, or one a rank if each rank has its own. Raise InvalidQuestionError."""
+        """Add one column of neighbouring steps, or one a rank if each rank has its own. Raise InvalidRequestError."""
         by_rank: dict[int, list[Logged]] = defaultdict(list)
         for one in logged:
             if usable(one.binned.edges, one.binned.counts):
@@ -55,7 +55,7 @@ class Sheet:
             merged = merge([one.binned for one in found], self._bins)
             self._cells += len(merged.counts)
             if self._cells > MAX_CELLS:
-                raise InvalidQuestionError(
+                raise InvalidRequestError(
                     f"the heat maps have more than {MAX_CELLS} bins: ask for fewer columns, bins or ranks"
                 )
             self._columns[rank].append(
@@ -88,13 +88,13 @@ async def heat_maps(
     """Return heat maps of at most `columns` columns and `bins` bins.
 
     `question` holds the parameters of `histograms.sql`. With `raw` each histogram becomes a column. Raise
-    InvalidQuestionError if there is too much to read; StorageError.
+    InvalidRequestError if there is too much to read; StorageError.
     """
     found = await storage.columns("histogram_steps", **question)
     steps, counts = found["step"].astype(np.int64), found["histograms"].astype(np.int64)
     total = int(counts.sum())
     if total > (MAX_COLUMNS if raw else MAX_HISTOGRAMS):
-        raise InvalidQuestionError(
+        raise InvalidRequestError(
             f"{total} histograms lie in the range: at most {MAX_COLUMNS if raw else MAX_HISTOGRAMS} are read at once; "
             "narrow min_step, max_step or ranks"
         )
@@ -137,7 +137,7 @@ async def _read(
         part = {**question, "min_step": int(steps[start]), "max_step": int(steps[min(end, len(steps)) - 1])}
         rows = await storage.columns("histograms", **part)
         yield [
-            Logged(int(rank), int(step), int(time_us), Binned(np.asarray(edges, float), np.asarray(binned, float)))
+            Logged(int(rank), int(step), int(time_us), MergedBins(np.asarray(edges, float), np.asarray(binned, float)))
             for rank, step, edges, binned, time_us in zip(*rows.values(), strict=True)
         ]
         start = end

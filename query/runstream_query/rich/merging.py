@@ -13,7 +13,7 @@ _NEAR_OVERFLOW = 1e300
 
 
 @dataclass(frozen=True, slots=True)
-class Binned:
+class MergedBins:
     """A histogram.
 
     `edges` are (N+1,) and ascending; `counts` are (N,). The samples of a bin without width are all one number.
@@ -37,18 +37,18 @@ def usable(edges: Floats, counts: Floats) -> bool:
     )
 
 
-def merge(histograms: Sequence[Binned], bins: int) -> Binned:
+def merge(histograms: Sequence[MergedBins], bins: int) -> MergedBins:
     """Return the sum of at least one usable histogram in at most `bins` bins; the sum of all counts is conserved.
 
     If all have the same edges, and at most `bins` bins, their counts are added. Otherwise each is spread over common
     edges: the union of all edges, or if it is too large, `bins` bins of equal width from the lowest to the highest
     edge.
     """
-    same: dict[bytes, Binned] = {}
+    same: dict[bytes, MergedBins] = {}
     for histogram in histograms:
         name = histogram.edges.tobytes()
         known = same.get(name)
-        same[name] = Binned(histogram.edges, histogram.counts + known.counts if known else histogram.counts)
+        same[name] = MergedBins(histogram.edges, histogram.counts + known.counts if known else histogram.counts)
     groups = list(same.values())
     if len(groups) == 1 and len(groups[0].counts) <= bins:
         return groups[0]
@@ -56,10 +56,10 @@ def merge(histograms: Sequence[Binned], bins: int) -> Binned:
     counts = np.zeros(len(target) - 1)
     for group in groups:
         counts += spread(group, target)
-    return Binned(target, counts, exact=False)
+    return MergedBins(target, counts, exact=False)
 
 
-def spread(histogram: Binned, target: Floats) -> Floats:
+def spread(histogram: MergedBins, target: Floats) -> Floats:
     """Return the counts of a histogram over other edges, which must span at least its own.
 
     The samples of a bin are taken to lie evenly in it; a bin without width goes whole into one bin.
@@ -76,7 +76,7 @@ def spread(histogram: Binned, target: Floats) -> Floats:
     return result
 
 
-def _common_edges(groups: Sequence[Binned], bins: int) -> Floats:
+def _common_edges(groups: Sequence[MergedBins], bins: int) -> Floats:
     low = min(group.edges[0] for group in groups)
     high = max(group.edges[-1] for group in groups)
     if low == high:

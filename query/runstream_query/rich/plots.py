@@ -12,7 +12,7 @@ import numpy as np
 
 from runstream_common import text
 from runstream_proto.v1 import rich_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.rich.cells import Row, number, place_of
 
 MAX_POINTS = 20_000
@@ -33,7 +33,7 @@ class Drawing(Protocol):
 
 
 def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) -> Drawing:
-    """Return the drawing of a table's plot, and fill in type, title and fields. Raise InvalidQuestionError."""
+    """Return the drawing of a table's plot, and fill in type, title and fields. Raise InvalidRequestError."""
     spec = _spec(plot_json)
     response.type = str(spec.get("type", ""))
     response.title = str(spec.get("title") or "")
@@ -52,8 +52,8 @@ def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) 
             case "line" | "scatter" | "pr_curve" | "roc_curve":
                 return _Series(places["x"], places["y"], places.get("stroke"), response.type)
     except KeyError as error:
-        raise InvalidQuestionError(f"the plot says no {error}: read it with GetTable") from error
-    raise InvalidQuestionError(f"a plot of the type {response.type[:50]!r} is not known: read it with GetTable")
+        raise InvalidRequestError(f"the plot says no {error}: read it with GetTable") from error
+    raise InvalidRequestError(f"a plot of the type {response.type[:50]!r} is not known: read it with GetTable")
 
 
 def _spec(plot_json: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _spec(plot_json: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         spec = None
     if not isinstance(spec, dict) or not spec:
-        raise InvalidQuestionError("this key is a table that is not drawn: read it with GetTable")
+        raise InvalidRequestError("this key is a table that is not drawn: read it with GetTable")
     return spec
 
 
@@ -84,7 +84,7 @@ class _Series:
             xs.append(row[self._x])
             ys.append(_number(row[self._y]))
         if len(self._points) > MAX_SERIES:
-            raise InvalidQuestionError(f"the plot has more than {MAX_SERIES} lines: read it with GetTable")
+            raise InvalidRequestError(f"the plot has more than {MAX_SERIES} lines: read it with GetTable")
 
     def finish(self, response: pb.GetPlotResponse) -> None:
         every = max(-(-self._rows // MAX_POINTS), 1)
@@ -149,7 +149,7 @@ class _Confusion:
             self._classes.update(dict.fromkeys(pair))
             self._counts[pair] += 0.0 if math.isnan(value) else value
         if len(self._classes) > MAX_CLASSES:
-            raise InvalidQuestionError(f"the matrix has more than {MAX_CLASSES} classes: read it with GetTable")
+            raise InvalidRequestError(f"the matrix has more than {MAX_CLASSES} classes: read it with GetTable")
 
     def finish(self, response: pb.GetPlotResponse) -> None:
         response.confusion.CopyFrom(confusion(list(self._classes), self._counts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from runstream_common.clickhouse_protocol import PROTOCOL_ONLY, BadRequestError
+from runstream_common.clickhouse.http_protocol import PROTOCOL_ONLY, BadRequestError
 
 _TAKEN = re.compile(
     r"output_format_(?!schema)\w+|date_time_output_format|format_csv_delimiter|format_tsv_null_representation|"

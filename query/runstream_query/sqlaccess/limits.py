@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runstream_query.places import Shares
-from runstream_query.storage import PEOPLES_PRIORITY
+from runstream_query.base.fair_queue import QueueShares
+from runstream_query.base.storage import PEOPLES_PRIORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class SqlLimits:
     """How long a query waits for a place, in seconds; then it is refused."""
 
     @property
-    def shares(self) -> Shares:
-        return Shares(self.per_user, self.per_team, self.in_all, wait_s=self.wait_s)
+    def shares(self) -> QueueShares:
+        return QueueShares(self.per_user, self.per_team, self.in_all, wait_s=self.wait_s)
 
     def settings(self, seconds: float | None = None) -> dict[str, str]:
         """Return the settings of a query. `seconds` shortens its time if the caller asked for less."""

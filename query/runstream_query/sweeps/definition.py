@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runstream_query.names import nearest
-from runstream_query.sweeps import fields, space
+from runstream_query.base.names import nearest
+from runstream_query.sweeps import definition_fields
+from runstream_query.sweeps import search_space as space
 from runstream_query.sweeps.distributions import Continuous
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.limits import MAX_COMMAND, MAX_DESCRIPTION, MAX_NAME, MAX_OBJECTIVES
-from runstream_query.sweeps.space import Space
+from runstream_query.sweeps.search_space import SearchSpace
 
 METHODS = ("grid", "random", "bayes", "tpe")
 SUMMARIES = ("last", "min", "max", "mean", "best", "first")
@@ -36,7 +37,7 @@ _MACRO = re.compile(r"\$\{([^}]*)\}")
 
 
 @dataclass(frozen=True)
-class Objective:
+class SweepObjective:
     metric: str
     maximize: bool = False
     target: float | None = None
@@ -66,12 +67,12 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Definition:
+class SweepDefinition:
     config: Mapping[str, Any]
     """The configuration as it was given."""
     method: str
-    space: Space
-    objectives: tuple[Objective, ...]
+    space: SearchSpace
+    objectives: tuple[SweepObjective, ...]
     hyperband: Hyperband | None = None
     run_cap: int | None = None
     max_parallel: int | None = None
@@ -85,7 +86,7 @@ class Definition:
     notes: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Definition:
+def parse(text: str) -> SweepDefinition:
     """Parse a definition from its JSON text. Raise DefinitionError."""
     try:
         config = json.loads(text, object_pairs_hook=_once)
@@ -96,9 +97,9 @@ def parse(text: str) -> Definition:
         refuse("", "the definition is nested too deep")
 
 
-def read(config: Any) -> Definition:
+def read(config: Any) -> SweepDefinition:
     """Check a definition and return it parsed. Raise DefinitionError."""
-    config = fields.mapping("the definition", config)
+    config = definition_fields.mapping("the definition", config)
     method = _method(config)
     _check_keys(config)
     found = space.read(config)
@@ -110,21 +111,23 @@ def read(config: Any) -> Definition:
     if method == "grid":
         _check_grid(found)
     _check_command(config.get("command"))
-    return Definition(
+    return SweepDefinition(
         config=config,
         method=method,
         space=found,
         objectives=objectives,
         hyperband=_hyperband(config.get("early_terminate"), objectives),
-        run_cap=fields.integer("run_cap", config["run_cap"], 1) if "run_cap" in config else None,
-        max_parallel=fields.integer("max_parallel", config["max_parallel"], 1) if "max_parallel" in config else None,
-        retries=fields.integer("retries", config.get("retries", 0), 0, 100),
+        run_cap=definition_fields.integer("run_cap", config["run_cap"], 1) if "run_cap" in config else None,
+        max_parallel=definition_fields.integer("max_parallel", config["max_parallel"], 1)
+        if "max_parallel" in config
+        else None,
+        retries=definition_fields.integer("retries", config.get("retries", 0), 0, 100),
         budget=_budget(config.get("budget")),
-        seed=fields.integer("seed", config["seed"], 0) if "seed" in config else None,
-        name=fields.text("name", config.get("name") or "", MAX_NAME),
-        description=fields.text("description", config.get("description") or "", MAX_DESCRIPTION),
-        team=fields.text("entity", config.get("entity") or "", 64),
-        project=fields.text("project", config.get("project") or "", 128),
+        seed=definition_fields.integer("seed", config["seed"], 0) if "seed" in config else None,
+        name=definition_fields.text("name", config.get("name") or "", MAX_NAME),
+        description=definition_fields.text("description", config.get("description") or "", MAX_DESCRIPTION),
+        team=definition_fields.text("entity", config.get("entity") or "", 64),
+        project=definition_fields.text("project", config.get("project") or "", 128),
         notes=tuple(_notes(found)),
     )
 
@@ -146,31 +149,31 @@ def _method(config: Mapping[str, Any]) -> str:
             "method",
             "custom is W&B's for searches of your own: use grid, random, bayes or tpe, or drive trials by ask/tell",
         )
-    return fields.one_of("method", config["method"], METHODS)
+    return definition_fields.one_of("method", config["method"], METHODS)
 
 
 def _check_keys(config: Mapping[str, Any]) -> None:
     for key in ("job", "image_uri", "scheduler"):
         if key in config:
             refuse(key, "belongs to W&B Launch, which is not here: give program or command, and start agents yourself")
-    fields.only("", config, _KEYS)
+    definition_fields.only("", config, _KEYS)
     controller = config.get("controller")
-    if controller is not None and fields.mapping("controller", controller).get("type", "cloud") != "cloud":
+    if controller is not None and definition_fields.mapping("controller", controller).get("type", "cloud") != "cloud":
         refuse("controller.type", "is local: here the server searches; leave it out")
     if "kind" in config:
-        fields.one_of("kind", config["kind"], ("sweep",))
+        definition_fields.one_of("kind", config["kind"], ("sweep",))
     if "program" in config and config["program"] is not None:
-        fields.text("program", config["program"], 4096)
+        definition_fields.text("program", config["program"], 4096)
 
 
-def _objectives(config: Mapping[str, Any]) -> tuple[Objective, ...]:
+def _objectives(config: Mapping[str, Any]) -> tuple[SweepObjective, ...]:
     if "metrics" not in config:
         return (_objective("metric", config["metric"]),) if config.get("metric") is not None else ()
     if "metric" in config:
         refuse("metrics", "is there beside metric: use one of them")
     given = config["metrics"]
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_OBJECTIVES:
-        refuse("metrics", f"is {fields.shown(given)}: give a list of 1 to {MAX_OBJECTIVES} metrics")
+        refuse("metrics", f"is {definition_fields.shown(given)}: give a list of 1 to {MAX_OBJECTIVES} metrics")
     found = [_objective(f"metrics[{index}]", entry) for index, entry in enumerate(given)]
     for index, objective in enumerate(found):
         if objective.metric in [other.metric for other in found[:index]]:
@@ -178,26 +181,26 @@ def _objectives(config: Mapping[str, Any]) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def _objective(path: str, config: Any) -> Objective:
-    config = fields.mapping(path, config)
+def _objective(path: str, config: Any) -> SweepObjective:
+    config = definition_fields.mapping(path, config)
     if "name" not in config:
         refuse(f"{path}.name", "is missing: name the metric that the program logs")
-    fields.only(path, config, ("name", "goal", "target", "summary", "impute", "impute_while_running"))
-    name = fields.text(f"{path}.name", config["name"], 1024)
+    definition_fields.only(path, config, ("name", "goal", "target", "summary", "impute", "impute_while_running"))
+    name = definition_fields.text(f"{path}.name", config["name"], 1024)
     if not name:
         refuse(f"{path}.name", "is empty: name the metric that the program logs")
-    goal = fields.one_of(f"{path}.goal", config.get("goal", "minimize"), ("minimize", "maximize"))
+    goal = definition_fields.one_of(f"{path}.goal", config.get("goal", "minimize"), ("minimize", "maximize"))
     target = config.get("target")
     summary = config.get("summary")
-    return Objective(
+    return SweepObjective(
         metric=name,
         maximize=goal == "maximize",
-        target=None if target is None else float(fields.number(f"{path}.target", target)),
-        summary="" if summary is None else fields.one_of(f"{path}.summary", summary, SUMMARIES),
+        target=None if target is None else float(definition_fields.number(f"{path}.target", target)),
+        summary="" if summary is None else definition_fields.one_of(f"{path}.summary", summary, SUMMARIES),
     )
 
 
-def _check_grid(found: Space) -> None:
+def _check_grid(found: SearchSpace) -> None:
     for parameter in found.parameters:
         if parameter.distribution.count is None:
             wide = isinstance(parameter.distribution, Continuous) and parameter.distribution.law == "uniform"
@@ -205,27 +208,27 @@ def _check_grid(found: Space) -> None:
             refuse(parameter.path, f"has no end of values, and a grid tries all: {fix}; or use method: random")
 
 
-def _hyperband(config: Any, objectives: tuple[Objective, ...]) -> Hyperband | None:
+def _hyperband(config: Any, objectives: tuple[SweepObjective, ...]) -> Hyperband | None:
     path = "early_terminate"
     if config is None:
         return None
-    config = fields.mapping(path, config)
+    config = definition_fields.mapping(path, config)
     if not objectives:
         refuse("metric", "is missing: early_terminate compares trials by it")
-    fields.one_of(f"{path}.type", config.get("type"), ("hyperband",))
-    fields.only(path, config, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
-    eta = fields.number(f"{path}.eta", config.get("eta", 3))
+    definition_fields.one_of(f"{path}.type", config.get("type"), ("hyperband",))
+    definition_fields.only(path, config, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
+    eta = definition_fields.number(f"{path}.eta", config.get("eta", 3))
     if eta <= 1:
         refuse(f"{path}.eta", f"is {eta}: the best 1/eta go on, so give a number above 1")
-    strict = fields.truth(f"{path}.strict", config.get("strict", False))
+    strict = definition_fields.truth(f"{path}.strict", config.get("strict", False))
     if "min_iter" in config and "max_iter" not in config:
-        first = fields.integer(f"{path}.min_iter", config["min_iter"], 1)
+        first = definition_fields.integer(f"{path}.min_iter", config["min_iter"], 1)
         brackets = [int(first * eta**power) for power in range(100) if first * eta**power < 2**53]
     elif "max_iter" in config and "min_iter" not in config:
         if "s" not in config:
             refuse(f"{path}.s", "is missing: with max_iter it says how many brackets there are")
-        last = fields.integer(f"{path}.max_iter", config["max_iter"], 1)
-        count = fields.integer(f"{path}.s", config["s"], 1, 100)
+        last = definition_fields.integer(f"{path}.max_iter", config["max_iter"], 1)
+        count = definition_fields.integer(f"{path}.s", config["s"], 1, 100)
         brackets = [int(last / eta**power) for power in range(1, count + 1) if last / eta**power >= 1]
         if not brackets:
             refuse(
@@ -239,13 +242,13 @@ def _hyperband(config: Any, objectives: tuple[Objective, ...]) -> Hyperband | No
 def _budget(config: Any) -> Budget:
     if config is None:
         return Budget()
-    config = fields.mapping("budget", config)
-    fields.only("budget", config, ("wall_time", "trial_time", "cost"))
+    config = definition_fields.mapping("budget", config)
+    definition_fields.only("budget", config, ("wall_time", "trial_time", "cost"))
     times = {
-        key: fields.duration_s(f"budget.{key}", config[key]) if key in config else None
+        key: definition_fields.duration_s(f"budget.{key}", config[key]) if key in config else None
         for key in ("wall_time", "trial_time")
     }
-    cost = float(fields.positive("budget.cost", config["cost"])) if "cost" in config else None
+    cost = float(definition_fields.positive("budget.cost", config["cost"])) if "cost" in config else None
     return Budget(times["wall_time"], times["trial_time"], cost)
 
 
@@ -253,11 +256,14 @@ def _check_command(command: Any) -> None:
     if command is None:
         return
     if not isinstance(command, list) or not 1 <= len(command) <= MAX_COMMAND:
-        refuse("command", f"is {fields.shown(command)}: give a list of words, such as [python, train.py, ${{args}}]")
+        refuse(
+            "command",
+            f"is {definition_fields.shown(command)}: give a list of words, such as [python, train.py, ${{args}}]",
+        )
     for index, word in enumerate(command):
         path = f"command[{index}]"
         if isinstance(word, bool) or not isinstance(word, str | int | float):
-            refuse(path, f"is {fields.shown(word)}: give a word")
+            refuse(path, f"is {definition_fields.shown(word)}: give a word")
         for macro in _MACRO.findall(str(word)):
             name, colon, variable = macro.partition(":")
             if macro in MACROS or (name == "envvar" and colon and variable):
@@ -266,7 +272,7 @@ def _check_command(command: Any) -> None:
             refuse(path, f"there is no macro ${{{macro}}}{nearest(macro, known)}; macros: {', '.join(known)}")
 
 
-def _notes(found: Space) -> list[str]:
+def _notes(found: SearchSpace) -> list[str]:
     notes = []
     for parameter in found.parameters:
         law = parameter.distribution

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 
 
-class DefinitionError(InvalidQuestionError):
+class DefinitionError(InvalidRequestError):
     """A definition is wrong: `path` names the place in it, such as `parameters.lr.min`; the message says what to do."""
 
     def __init__(self, path: str, words: str) -> None:

@@ -19,7 +19,7 @@ are judged at the last one for the rest of their lives."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrialProgress:
     """What a trial logged of the metric: finite values only. `low` and `high` are the extremes of all of them."""
 
     logs: int
@@ -35,7 +35,9 @@ def threshold(values: Iterable[float], eta: float, maximize: bool) -> float:
     return ranked[min(int(len(ranked) / eta), len(ranked) - 1)]
 
 
-def hopeless(rule: Hyperband, maximize: bool, trials: Mapping[int, Progress], running: Iterable[int]) -> dict[int, str]:
+def hopeless(
+    rule: Hyperband, maximize: bool, trials: Mapping[int, TrialProgress], running: Iterable[int]
+) -> dict[int, str]:
     """Return the running trials that must stop, each with the reason."""
     stop: dict[int, str] = {}
     limits: dict[int, tuple[float, int]] = {}
@@ -58,11 +60,11 @@ def hopeless(rule: Hyperband, maximize: bool, trials: Mapping[int, Progress], ru
     return stop
 
 
-def _highest(rule: Hyperband, progress: Progress) -> int | None:
+def _highest(rule: Hyperband, progress: TrialProgress) -> int | None:
     """Return the index of the highest bracket reached; None if there is none."""
     reached = [index for index, logs in enumerate(rule.brackets[:MAX_BRACKETS]) if logs <= progress.logs]
     return reached[-1] if reached else None
 
 
-def _at(progress: Progress, bracket: int) -> float | None:
+def _at(progress: TrialProgress, bracket: int) -> float | None:
     return progress.at[bracket] if bracket < len(progress.at) else None

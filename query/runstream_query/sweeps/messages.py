@@ -6,23 +6,23 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runstream_common.control.sweeps.model import (
+from runstream_control.sweeps.model import (
+    AgentOrder,
     AgentRow,
-    Answer,
     Cause,
     FreshTrial,
-    Order,
+    LeaseAnswer,
     Outcome,
     State,
+    StoredTrial,
     SweepRow,
-    Trial,
     TrialRow,
     Value,
     Verdict,
 )
 from runstream_proto.v1 import sweep_pb2 as pb
-from runstream_query.documents import timestamp
-from runstream_query.sweeps.definition import Definition
+from runstream_query.runs.documents import timestamp
+from runstream_query.sweeps.definition import SweepDefinition
 
 STATES = {
     State.RUNNING: pb.SWEEP_STATE_RUNNING,
@@ -31,7 +31,7 @@ STATES = {
     State.CANCELLED: pb.SWEEP_STATE_CANCELLED,
 }
 STATE_NAMES = {number: state for state, number in STATES.items()}
-TRIAL_STATES = {state: pb.TrialState.Value(f"TRIAL_STATE_{state.name}") for state in Trial}
+TRIAL_STATES = {state: pb.TrialState.Value(f"TRIAL_STATE_{state.name}") for state in StoredTrial}
 TRIAL_STATE_NAMES = {number: state for state, number in TRIAL_STATES.items()}
 _VALUE_STATES = {
     Value.NONE: pb.VALUE_STATE_UNSPECIFIED,
@@ -59,7 +59,7 @@ HEARTBEATS = 3
 """Heartbeats in the life of a lease."""
 
 
-def sweep_message(row: SweepRow, definition: Definition, *, whole: bool = True) -> pb.Sweep:
+def sweep_message(row: SweepRow, definition: SweepDefinition, *, whole: bool = True) -> pb.Sweep:
     """Return the message of a sweep; `whole` includes the definition."""
     size, is_limit = _size(row)
     message = pb.Sweep(
@@ -86,7 +86,7 @@ def sweep_message(row: SweepRow, definition: Definition, *, whole: bool = True) 
         trial_seconds=row.trial_seconds,
         notes=json.loads(row.notes),
     )
-    for state in Trial:
+    for state in StoredTrial:
         setattr(message.counts, state.value, getattr(row, state.value))
     for objective in definition.objectives:
         message.objectives.add(
@@ -104,7 +104,7 @@ def _size(row: SweepRow) -> tuple[int, bool]:
     return size, bool(row.size_is_limit)
 
 
-def in_force(row: SweepRow, definition: Definition) -> dict[str, Any]:
+def in_force(row: SweepRow, definition: SweepDefinition) -> dict[str, Any]:
     """Return the configuration in force: as given, with the changes since."""
     config = dict(definition.config)
     changed: dict[str, Any] = {"name": row.name, "description": row.description, "retries": row.retries}
@@ -125,7 +125,7 @@ def trial_message(row: TrialRow | FreshTrial, place: int = 0) -> pb.Trial:
     return pb.Trial(
         sweep=row.sweep,
         number=row.number,
-        state=TRIAL_STATES[Trial(row.state)],
+        state=TRIAL_STATES[StoredTrial(row.state)],
         parameters_json=row.parameters,
         run=row.run,
         attempt=row.attempt,
@@ -162,7 +162,7 @@ def agent_message(row: AgentRow, running: Mapping[str, int]) -> pb.Agent:
     )
 
 
-def lease_message(answer: Answer, retry_after_s: float) -> pb.LeaseTrialsResponse:
+def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsResponse:
     message = pb.LeaseTrialsResponse(**said(answer))
     if answer.verdict is not Verdict.GO and answer.verdict is not Verdict.STOP:
         message.retry_after_s = retry_after_s
@@ -176,13 +176,13 @@ def lease_message(answer: Answer, retry_after_s: float) -> pb.LeaseTrialsRespons
     return message
 
 
-def said(answer: Answer) -> dict[str, Any]:
+def said(answer: LeaseAnswer) -> dict[str, Any]:
     """Return what an agent must do: the fields verdict, cause and reason, which several responses have."""
     fields: dict[str, Any] = {"verdict": VERDICTS[answer.verdict], "reason": answer.reason}
     return {**fields, "cause": CAUSES[answer.cause]} if answer.cause is not None else fields
 
 
-def order_message(order: Order) -> pb.StopOrder:
+def order_message(order: AgentOrder) -> pb.StopOrder:
     return pb.StopOrder(number=order.number, cause=CAUSES[order.cause], reason=order.reason)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runstream_query.names import nearest
-from runstream_query.sweeps import fields
+from runstream_query.base.names import nearest
+from runstream_query.sweeps import definition_fields
 from runstream_query.sweeps.distributions import Beta, Choice, Continuous, Distribution, Normal, Quantised, Steps
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.expressions import Expression
@@ -21,7 +21,7 @@ Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ParameterReader:
     name: str
     """The flat name: `optimizer.lr` if it is nested."""
     keys: tuple[str, ...]
@@ -44,12 +44,12 @@ def read(path: str, config: Config) -> Distribution:
         kind = _default(path, config)
     elif not isinstance(kind, str) or kind not in _READERS:
         near = nearest(kind, _READERS) if isinstance(kind, str) else ""
-        refuse(f"{path}.distribution", f"is {fields.shown(kind)}{near}: use one of {', '.join(_READERS)}")
+        refuse(f"{path}.distribution", f"is {definition_fields.shown(kind)}{near}: use one of {', '.join(_READERS)}")
     reader, needed, optional = _READERS[kind]
     for key in needed:
         if key not in config:
             refuse(f"{path}.{key}", f"is missing: {kind} needs {', '.join(needed)}")
-    fields.only(path, config, (*needed, *optional, "distribution", "when"))
+    definition_fields.only(path, config, (*needed, *optional, "distribution", "when"))
     law = reader(path, config)
     _check_values(path, law)
     return law
@@ -86,7 +86,7 @@ def _default(path: str, config: Config) -> str:
                 refuse(f"{path}.{key}", "is missing: a range needs min and max")
         if "q" in config:
             refuse(f"{path}.q", "needs a distribution that is rounded: add `distribution: q_uniform`, or use step")
-        bounds = [fields.number(f"{path}.{key}", config[key]) for key in ("min", "max")]
+        bounds = [definition_fields.number(f"{path}.{key}", config[key]) for key in ("min", "max")]
         return "int_uniform" if all(isinstance(bound, int) for bound in bounds) else "uniform"
     return refuse(path, "says not what it may be: give value, values, min and max, distribution, or parameters")
 
@@ -98,7 +98,7 @@ def _constant(path: str, config: Config) -> Distribution:
 def _categorical(path: str, config: Config) -> Distribution:
     values = config["values"]
     if not isinstance(values, list) or not values:
-        refuse(f"{path}.values", f"is {fields.shown(values)}: give a list of at least one value")
+        refuse(f"{path}.values", f"is {definition_fields.shown(values)}: give a list of at least one value")
     if len(values) > MAX_VALUES:
         refuse(f"{path}.values", f"has {len(values)} values: at most {MAX_VALUES}; use min, max and step")
     checked = [_plain(f"{path}.values[{index}]", value) for index, value in enumerate(values)]
@@ -106,7 +106,9 @@ def _categorical(path: str, config: Config) -> Distribution:
     for index, value in enumerate(checked):
         first = seen.setdefault(json.dumps(value, sort_keys=True), index)
         if first != index:
-            refuse(f"{path}.values[{index}]", f"is {fields.shown(value)} again, as values[{first}]: say it once")
+            refuse(
+                f"{path}.values[{index}]", f"is {definition_fields.shown(value)} again, as values[{first}]: say it once"
+            )
     ordered = len(checked) > 2 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in checked)
     ordered = ordered and (sorted(checked) == checked or sorted(checked, reverse=True) == checked)
     return Choice(tuple(checked), _probabilities(path, config, len(checked)), ordered)
@@ -118,8 +120,8 @@ def _probabilities(path: str, config: Config, count: int) -> tuple[float, ...] |
     if given is None:
         return None
     if not isinstance(given, list) or len(given) != count:
-        refuse(where, f"is {fields.shown(given)}: give one number for each of the {count} values")
-    numbers = [float(fields.number(f"{where}[{index}]", value)) for index, value in enumerate(given)]
+        refuse(where, f"is {definition_fields.shown(given)}: give one number for each of the {count} values")
+    numbers = [float(definition_fields.number(f"{where}[{index}]", value)) for index, value in enumerate(given)]
     if min(numbers) < 0:
         refuse(f"{where}[{numbers.index(min(numbers))}]", f"is {min(numbers)}: a probability is at least 0")
     if abs(math.fsum(numbers) - 1) > 1e-6:
@@ -128,14 +130,14 @@ def _probabilities(path: str, config: Config, count: int) -> tuple[float, ...] |
 
 
 def _range(path: str, config: Config) -> tuple[int | float, int | float]:
-    low, high = (fields.number(f"{path}.{key}", config[key]) for key in ("min", "max"))
+    low, high = (definition_fields.number(f"{path}.{key}", config[key]) for key in ("min", "max"))
     if low > high:
         refuse(f"{path}.min", f"is {low}, above max ({high}): swap them")
     return low, high
 
 
 def _step(path: str, config: Config, low: int | float, high: int | float) -> Steps:
-    return Steps.between(low, high, fields.positive(f"{path}.step", config["step"]))
+    return Steps.between(low, high, definition_fields.positive(f"{path}.step", config["step"]))
 
 
 def _int_uniform(path: str, config: Config) -> Distribution:
@@ -185,8 +187,8 @@ def _log(law: str, values: bool) -> Callable[[str, Config], Continuous]:
 
 def _normal(log: bool) -> Callable[[str, Config], Normal]:
     def read_normal(path: str, config: Config) -> Normal:
-        mu = float(fields.number(f"{path}.mu", config.get("mu", 0.0)))
-        sigma = float(fields.number(f"{path}.sigma", config.get("sigma", 1.0)))
+        mu = float(definition_fields.number(f"{path}.mu", config.get("mu", 0.0)))
+        sigma = float(definition_fields.number(f"{path}.sigma", config.get("sigma", 1.0)))
         if sigma < 0:
             refuse(f"{path}.sigma", f"is {sigma}: a standard deviation is at least 0")
         if log and abs(mu) > _LARGEST_EXPONENT:
@@ -197,13 +199,13 @@ def _normal(log: bool) -> Callable[[str, Config], Normal]:
 
 
 def _beta(path: str, config: Config) -> Beta:
-    a, b = (float(fields.positive(f"{path}.{key}", config.get(key, 1.0))) for key in ("a", "b"))
+    a, b = (float(definition_fields.positive(f"{path}.{key}", config.get(key, 1.0))) for key in ("a", "b"))
     return Beta(a, b)
 
 
 def _quantised(reader: Callable[[str, Config], Any]) -> Callable[[str, Config], Distribution]:
     def read_quantised(path: str, config: Config) -> Distribution:
-        quantum = fields.positive(f"{path}.q", config.get("q", 1))
+        quantum = definition_fields.positive(f"{path}.q", config.get("q", 1))
         return Quantised(reader(path, config), quantum)
 
     return read_quantised

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runstream_common import text
-from runstream_common.control.sweeps.model import TrialRow
 from runstream_common.times import now_us
-from runstream_query import definitions
-from runstream_query.lookup import Lookup
-from runstream_query.storage import Storage
-from runstream_query.sweeps.definition import SUMMARIES, Objective
+from runstream_control.sweeps.model import TrialRow
+from runstream_query.base.storage import Storage
+from runstream_query.runs import definitions
+from runstream_query.runs.lookup import Lookup
+from runstream_query.sweeps.definition import SUMMARIES, SweepObjective
 
 UNKNOWN_AFTER_US = 60_000_000
 """How long ago a trial ended if no run of it is taken to exist, in microseconds.
@@ -26,7 +26,7 @@ _METRICS = 1000
 
 
 async def read(
-    storage: Storage, lookup: Lookup, project: str, objectives: Sequence[Objective], trials: Sequence[TrialRow]
+    storage: Storage, lookup: Lookup, project: str, objectives: Sequence[SweepObjective], trials: Sequence[TrialRow]
 ) -> dict[int, Sequence[float] | str]:
     """Return by trial its values, one an objective, or a text that says why there are none. Raise StorageError.
 
@@ -59,7 +59,7 @@ def _is_ready(trial: TrialRow, state: str | None) -> bool:
 
 
 async def _summaries(
-    storage: Storage, project: str, objectives: Sequence[Objective], runs: list[str]
+    storage: Storage, project: str, objectives: Sequence[SweepObjective], runs: list[str]
 ) -> dict[str, dict[int, float]]:
     """Return by run, and by index of the objective, its value."""
     fields: dict[str, dict[str, dict[str, Any]]] = {run: {"summary": {}, "definition": {}} for run in runs}
@@ -93,7 +93,7 @@ async def _summaries(
 
 
 def _kind(
-    objective: Objective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, Any]
+    objective: SweepObjective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Return the metric behind an objective, and which of its values counts.
 
@@ -112,7 +112,7 @@ def _kind(
 
 
 def _value(
-    objective: Objective,
+    objective: SweepObjective,
     run: str,
     metric: str,
     kind: str,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runstream_proto.v1 import sweep_pb2 as pb
-from runstream_query.errors import InvalidQuestionError
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.sweeps import definition as definitions
-from runstream_query.sweeps import fields
+from runstream_query.sweeps import definition_fields
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.limits import MAX_DESCRIPTION, MAX_NAME
 
@@ -23,11 +23,11 @@ _MAKE_ANOTHER = (
 
 
 def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns to set. `now` is the configuration in force. Raise DefinitionError, InvalidQuestionError."""
+    """Return the columns to set. `now` is the configuration in force. Raise DefinitionError, InvalidRequestError."""
     if not request.definition_json:
         return _of_fields(request)
     if len(request.ListFields()) > 2:
-        raise InvalidQuestionError("definition_json says all that is to change: leave the other fields out")
+        raise InvalidRequestError("definition_json says all that is to change: leave the other fields out")
     return _of_definition(request.definition_json, now)
 
 
@@ -64,15 +64,15 @@ def _first_difference(path: str, now: Any, wanted: Any) -> str:
 def _of_fields(request: pb.UpdateSweepRequest) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if request.HasField("name"):
-        found["name"] = fields.text("name", request.name, MAX_NAME)
+        found["name"] = definition_fields.text("name", request.name, MAX_NAME)
     if request.HasField("description"):
-        found["description"] = fields.text("description", request.description, MAX_DESCRIPTION)
+        found["description"] = definition_fields.text("description", request.description, MAX_DESCRIPTION)
     if request.HasField("run_cap"):
-        found["run_cap"] = fields.integer("run_cap", request.run_cap, 0) or None
+        found["run_cap"] = definition_fields.integer("run_cap", request.run_cap, 0) or None
     if request.HasField("max_parallel"):
-        found["max_parallel"] = fields.integer("max_parallel", request.max_parallel, 0) or None
+        found["max_parallel"] = definition_fields.integer("max_parallel", request.max_parallel, 0) or None
     if request.HasField("retries"):
-        found["retries"] = fields.integer("retries", request.retries, 0, 100)
+        found["retries"] = definition_fields.integer("retries", request.retries, 0, 100)
     if request.HasField("wall_time_s"):
         found["wall_time_s"] = _limit("wall_time_s", request.wall_time_s)
     if request.HasField("trial_time_s"):
@@ -85,6 +85,6 @@ def _of_fields(request: pb.UpdateSweepRequest) -> dict[str, Any]:
 
 
 def _limit(name: str, value: float) -> float | None:
-    if fields.number(name, value) < 0:
-        raise InvalidQuestionError(f"{name} is {value}: give a number above 0, or 0 for no limit")
+    if definition_fields.number(name, value) < 0:
+        raise InvalidRequestError(f"{name} is {value}: give a number above 0, or 0 for no limit")
     return value or None

@@ -152,7 +152,7 @@ def _watch(client: Client, sweep: str, top: int, interval_s: float) -> None:
             seen = view.look(client, sweep, top)
     import rich.live
 
-    with rich.live.Live(view.rich_view(seen, rich), auto_refresh=False) as live:
+    with rich.live.LiveMethods(view.rich_view(seen, rich), auto_refresh=False) as live:
         while not seen.over:
             time.sleep(interval_s)
             seen = view.look(client, sweep, top)

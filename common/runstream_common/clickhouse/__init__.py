@@ -1,0 +1,1 @@
+"""Speak to ClickHouse: clients, its HTTP protocol, the schema and tombstones."""

@@ -1,0 +1,1 @@
+"""Run a service: configuration, logs, metrics, health, TLS, and how its process begins and ends."""

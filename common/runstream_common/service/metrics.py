@@ -1,0 +1,257 @@
+"""The metrics catalogue as code: what each service measures, and which knob it tells you to turn.
+
+`python -m runstream_common.service.metrics` prints it as Markdown; a test holds `docs/metrics.md` to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1e2, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    name: str
+    kind: str
+    """counter | gauge | histogram"""
+    meaning: str
+    knob: str = ""
+    """What to check or change when the value is not as it should be."""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = _SECONDS
+
+    @property
+    def service(self) -> str:
+        return self.name.split("_")[1]
+
+
+CATALOGUE: tuple[MetricSpec, ...] = (
+    MetricSpec("runstream_gateway_streams_open", "gauge", "Streams open now.", "RUNSTREAM_GATEWAY_MAX_STREAMS"),
+    MetricSpec(
+        "runstream_gateway_streams_refused_total",
+        "counter",
+        "Streams not let in, by status.",
+        "unauthenticated: somebody's key; resource_exhausted: more gateways",
+        ("reason",),
+    ),
+    MetricSpec("runstream_gateway_batches_received_total", "counter", "Batches that passed the checks."),
+    MetricSpec("runstream_gateway_bytes_received_total", "counter", "Bytes of those batches."),
+    MetricSpec("runstream_gateway_points_received_total", "counter", "Scalar points in them."),
+    MetricSpec("runstream_gateway_batches_acked_total", "counter", "Batches stored for good on the bus."),
+    MetricSpec(
+        "runstream_gateway_batches_rejected_total",
+        "counter",
+        "Batches refused for good, by reason.",
+        "a client with a defect: see the log line",
+        ("reason",),
+    ),
+    MetricSpec(
+        "runstream_gateway_stops_told_total",
+        "counter",
+        "Streams told that their sweep's trial is to stop, by cause.",
+        "",
+        ("cause",),
+    ),
+    MetricSpec("runstream_gateway_media_stored_total", "counter", "Files put into object storage; repeats are not."),
+    MetricSpec("runstream_gateway_media_bytes_total", "counter", "Bytes of those files.", "RUNSTREAM_MAX_MEDIA_MB"),
+    MetricSpec(
+        "runstream_gateway_publish_seconds",
+        "histogram",
+        "From received to stored for good on the bus (embedded: in ClickHouse).",
+        "the bus: brokers, or ClickHouse's inserts",
+    ),
+    MetricSpec(
+        "runstream_writer_rows_written_total", "counter", "Rows inserted, by table; repeats count.", "", ("table",)
+    ),
+    MetricSpec("runstream_writer_batches_written_total", "counter", "Batches stored."),
+    MetricSpec("runstream_writer_insert_seconds", "histogram", "One flush into ClickHouse.", "ClickHouse's disks"),
+    MetricSpec(
+        "runstream_writer_rows_per_insert",
+        "histogram",
+        "Points in one flush.",
+        "small: RUNSTREAM_WRITER_MAX_AGE_S up",
+        (),
+        _ROWS,
+    ),
+    MetricSpec("runstream_writer_decode_seconds", "histogram", "Decoding what one poll brought."),
+    MetricSpec(
+        "runstream_writer_freshness_seconds",
+        "histogram",
+        "Age of the oldest batch of a flush when it is stored, since the gateway got it.",
+        "more writers, or ClickHouse",
+    ),
+    MetricSpec(
+        "runstream_writer_insert_retries_total", "counter", "Inserts repeated with the same bytes.", "ClickHouse"
+    ),
+    MetricSpec(
+        "runstream_writer_points_rejected_total",
+        "counter",
+        "Points put aside, by reason: table rejects.",
+        "",
+        ("reason",),
+    ),
+    MetricSpec(
+        "runstream_writer_batches_put_aside_total",
+        "counter",
+        "Whole batches put aside, by reason.",
+        "runstream deadletter list; the log line names the run",
+        ("reason",),
+    ),
+    MetricSpec(
+        "runstream_writer_batches_deleted_total", "counter", "Batches of deleted runs that were delivered, and dropped."
+    ),
+    MetricSpec("runstream_writer_paused", "gauge", "1: nothing is fetched, ClickHouse does not keep up.", "ClickHouse"),
+    MetricSpec("runstream_writer_lag_messages", "gauge", "Messages on the bus behind this writer.", "more writers"),
+    MetricSpec(
+        "runstream_query_requests_total",
+        "counter",
+        "Requests answered, by method and status.",
+        "",
+        ("method", "status"),
+    ),
+    MetricSpec("runstream_query_seconds", "histogram", "From request to answer, by method.", "ClickHouse", ("method",)),
+    MetricSpec("runstream_query_parts_rolled_total", "counter", "Parts of points whose long series were rolled up."),
+    MetricSpec(
+        "runstream_query_parts_put_aside",
+        "gauge",
+        "Parts of tables that the engine could not read and put aside: runs lack their rows.",
+        "runstream repair --all --dry-run",
+    ),
+    MetricSpec(
+        "runstream_query_roll_seconds",
+        "histogram",
+        "Rolling up one part; until then its curves are read from points.",
+        "RUNSTREAM_ROLLUPS_S",
+    ),
+    MetricSpec(
+        "runstream_query_streams_open",
+        "gauge",
+        "Answers that go on by themselves and are open now, by method.",
+        "resource_exhausted among the requests: more instances",
+        ("method",),
+    ),
+    MetricSpec(
+        "runstream_query_places_taken",
+        "gauge",
+        "Places taken now, by pool: questions, runs (reads of one run), exports, sql, engine (queries to ClickHouse).",
+        "RUNSTREAM_QUERY_IN_ALL, RUNSTREAM_QUERY_ENGINE, RUNSTREAM_SQL_IN_ALL",
+        ("pool",),
+    ),
+    MetricSpec(
+        "runstream_query_places_waiting",
+        "gauge",
+        "Questions that wait for a place now, by pool.",
+        "one user's load, or more instances",
+        ("pool",),
+    ),
+    MetricSpec(
+        "runstream_query_places_seconds", "histogram", "Wait for a place that came, by pool.", "as above", ("pool",)
+    ),
+    MetricSpec(
+        "runstream_query_places_refused_total",
+        "counter",
+        "Questions refused, by pool and reason: too many of one user were waiting, or no place came in time.",
+        "waiting: a program that does not wait for answers; time: more instances",
+        ("pool", "reason"),
+    ),
+    MetricSpec(
+        "runstream_query_sweep_leases_total",
+        "counter",
+        "Calls for trials of sweeps answered, by verdict.",
+        "wait, again: agents without work; fewer of them, or max_parallel up",
+        ("verdict",),
+    ),
+    MetricSpec(
+        "runstream_query_sweep_leases_together",
+        "histogram",
+        "Calls for trials that one transaction answered.",
+        "",
+        (),
+        (1, 2, 4, 8, 16, 32, 64, 128, 256),
+    ),
+    MetricSpec(
+        "runstream_query_sweep_trials_ended_total",
+        "counter",
+        "Ends of trials that agents said, by outcome.",
+        "failed: the program; its trials' messages",
+        ("outcome",),
+    ),
+    MetricSpec("runstream_query_sweep_trials_pruned_total", "counter", "Trials told to stop early."),
+    MetricSpec(
+        "runstream_query_sweep_suggestion_seconds",
+        "histogram",
+        "A model's search for one trial, by method.",
+        "fewer parameters, or random search",
+        ("method",),
+    ),
+    MetricSpec(
+        "runstream_clickhouse_queries_total",
+        "counter",
+        "Queries of the embedded engine, by kind and outcome.",
+        "",
+        ("kind", "outcome"),
+    ),
+    MetricSpec("runstream_clickhouse_query_seconds", "histogram", "Seconds a query ran.", "--threads", ("kind",)),
+    MetricSpec("runstream_clickhouse_bytes_in_total", "counter", "Bytes of request bodies."),
+    MetricSpec("runstream_clickhouse_running", "gauge", "Queries running now.", "--threads"),
+)
+_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+class Metrics:
+    """The instruments of one process, made from the catalogue; `registry` is what `/metrics` shows."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        wanted = set(services)
+        self._instruments: dict[str, Any] = {
+            spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted
+        }
+        self._labelled: dict[tuple[str, ...], Any] = {}
+
+    def counter(self, name: str, **labels: str) -> Counter:
+        return self._of(name, Counter, labels)  # type: ignore[no-any-return]
+
+    def gauge(self, name: str, **labels: str) -> Gauge:
+        return self._of(name, Gauge, labels)  # type: ignore[no-any-return]
+
+    def histogram(self, name: str, **labels: str) -> Histogram:
+        return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
+
+    def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+        key = (name, kind.__name__, *labels, *labels.values())
+        if key not in self._labelled:
+            self._labelled[key] = self._find(name, kind, labels)
+        return self._labelled[key]
+
+    def _find(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+        instrument = self._instruments[name]
+        if not isinstance(instrument, kind):
+            raise TypeError(f"{name} is no {kind.__name__}")
+        return cast(Any, instrument).labels(**labels) if labels else instrument
+
+
+def _make(spec: MetricSpec, registry: CollectorRegistry) -> Any:
+    extra = {"buckets": spec.buckets} if spec.kind == "histogram" else {}
+    return _KINDS[spec.kind](spec.name, spec.meaning, spec.labels, registry=registry, **extra)
+
+
+def markdown() -> str:
+    """Return the catalogue as a Markdown page."""
+    lines = ["# Metrics", "", "Generated by `python -m runstream_common.service.metrics`.", ""]
+    lines += ["| name | kind | labels | meaning | what to turn |", "|---|---|---|---|---|"]
+    for spec in CATALOGUE:
+        lines.append(f"| `{spec.name}` | {spec.kind} | {', '.join(spec.labels)} | {spec.meaning} | {spec.knob} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,1 @@
+"""Relate runs to each other: objectives, Pareto fronts, the importance of parameters."""

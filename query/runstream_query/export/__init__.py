@@ -1,0 +1,1 @@
+"""Cut exported rows into files and messages."""

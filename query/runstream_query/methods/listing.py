@@ -1,0 +1,132 @@
+"""Lists runs page by page, and counts runs by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runstream_common.clickhouse.client import StorageRefusedError
+from runstream_control.principal import Principal
+from runstream_proto.v1 import query_pb2 as pb
+from runstream_query.base.errors import EXPENSIVE_CODES, InvalidRequestError
+from runstream_query.base.paging import make_token, page_size, read_token
+from runstream_query.base.storage import Storage
+from runstream_query.runs import large_values
+from runstream_query.runs.documents import STATE_NAMES, Loaded, load, make_run, to_value
+from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.selection.field_choice import ALL, FieldChoice, parse_columns
+from runstream_query.runs.selection.field_column import FieldColumn
+from runstream_query.runs.selection.field_names import Field, Kind
+from runstream_query.runs.selection.ordering import parse_order
+from runstream_query.runs.selection.reading import parse_fields, select, value_of
+from runstream_query.runs.selection.select import check_place
+from runstream_query.runs.selection.shown import Shown
+
+_MAX_GROUP_FIELDS = 4
+_MAX_GROUP_METRICS = 20
+_MAX_GROUPS = 1000
+
+
+class ListingMethods:
+    def __init__(self, storage: Storage, lookup: Lookup) -> None:
+        self._storage = storage
+        self._lookup = lookup
+
+    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        size = page_size(request.page_size, 50, 1000)
+        order, columns = parse_order(request.order), parse_columns(request.fields)
+        after = read_token(request, lambda place: check_place(place, len(order)))
+        shown = Shown.of(columns, self._lookup.tables.size(project))
+        selection = await select(
+            self._storage,
+            self._lookup,
+            project,
+            filter=request.filter,
+            search=request.search,
+            state=STATE_NAMES.get(request.state, ""),
+            fields=[*(key.field for key in order), *(shown.fields if shown else ())],
+            sources=shown.sources if shown else (),
+        )
+        # One more run than the page holds tells whether there is a next page.
+        found = selection.page(order, after, size + 1).tolist()
+        response = pb.ListRunsResponse(total=len(selection.places))
+        rows = selection.table.rows(found[:size])
+        runs = [str(row["run"]) for row in rows]
+        if shown:
+            loaded = shown.load(selection.table, found[:size])
+        else:
+            loaded, carried = await self._load(project, runs, columns)
+            rows = rows[:carried]
+        response.runs.extend(make_run(project, row, loaded) for row in rows)
+        if len(found) > len(rows):
+            response.next_page_token = make_token(request, selection.place_of(found[len(rows) - 1], order))
+        return response
+
+    async def _load(self, project: str, runs: Sequence[str], columns: FieldChoice) -> tuple[Loaded, int]:
+        """Return the documents of the first of these runs, and the number of runs that one answer can carry.
+
+        Without a limit, a few runs with endless documents would make the list of their project useless for everybody.
+        """
+        try:
+            loaded = await self._read(project, runs, columns, bounded=True)
+        except StorageRefusedError as error:
+            if error.code not in EXPENSIVE_CODES:
+                raise
+            rows = await self._storage.rows(
+                "page_sizes", project=project, runs=list(runs), longest=large_values.LONGEST_IN_LIST
+            )
+            sizes = {row["run"]: (row["keys"], row["bytes"]) for row in rows}
+            runs = runs[: large_values.fitting(sizes.get(run, (0, 0)) for run in runs)]
+            loaded = await self._read(project, runs, columns, bounded=False)
+        return loaded, large_values.fitting(map(loaded.weight, runs))
+
+    async def _read(self, project: str, runs: Sequence[str], columns: FieldChoice, bounded: bool) -> Loaded:
+        if columns == ALL:
+            read = partial(load, self._storage, project, bounded=bounded)
+            return await self._lookup.tables.whole(project, runs, read)
+        return await load(self._storage, project, runs, columns=columns, bounded=bounded)
+
+    async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:  # noqa: N802
+        project = await self._lookup.project(principal, request.team, request.project)
+        by = parse_fields(request.by, "by", _MAX_GROUP_FIELDS)
+        if len(request.metrics) > _MAX_GROUP_METRICS:
+            raise InvalidRequestError(f"metrics: at most {_MAX_GROUP_METRICS}, not {len(request.metrics)}")
+        if len(set(by)) < len(by):
+            raise InvalidRequestError("by: name each field once")
+        if not all(request.metrics):
+            raise InvalidRequestError("metrics: a name is empty")
+        metrics = [Field(Kind.SUMMARY, metric) for metric in request.metrics]
+        selection = await select(
+            self._storage,
+            self._lookup,
+            project,
+            filter=request.filter,
+            search=request.search,
+            fields=[*by, *metrics],
+        )
+        limit = page_size(request.limit, 100, _MAX_GROUPS, "limit")
+        groups = selection.groups(by)
+        response = pb.CountRunsResponse(total=len(selection.places), group_count=len(groups))
+        for found in groups[:limit]:
+            group = response.groups.add(runs=len(found.members))
+            group.values.extend(to_value(value_of(*key)) for key in found.keys)
+            for field in metrics:
+                group.metrics.append(_statistics(field.key, selection.table.column(field), found.members))
+        return response
+
+
+def _statistics(metric: str, column: FieldColumn, members: NDArray[np.int64]) -> pb.MetricStatistics:
+    values = column.numbers[members][column.numeric[members]]
+    finite = values[np.isfinite(values)]
+    statistics = pb.MetricStatistics(
+        metric=metric, runs=len(finite), not_finite=len(values) - len(finite),
+        mean=np.nan, std=np.nan, min=np.nan, max=np.nan,
+    )  # fmt: skip
+    if len(finite):
+        statistics.mean, statistics.min, statistics.max = finite.mean(), finite.min(), finite.max()
+        statistics.std = finite.std(ddof=1) if len(finite) > 1 else 0.0
+    return statistics

@@ -1,0 +1,81 @@
+"""Checks the names in a request: the caller's project, its runs and metrics. Errors suggest similar names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runstream_control.control_store import ControlStore
+from runstream_control.principal import Principal
+from runstream_query.base.errors import UnknownNameError
+from runstream_query.base.names import Names, nearest
+from runstream_query.base.storage import Storage
+from runstream_query.runs.listening import Listening
+from runstream_query.runs.run_states import with_state
+from runstream_query.runs.selection.run_tables import RunTables
+
+
+class Lookup:
+    """Looks up names for all topics. All methods raise QueryError, StorageError, ControlError."""
+
+    def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: RunTables) -> None:
+        """Create the lookup.
+
+        `crash_after_s`: a run that did not finish, and from which nothing was heard for so many seconds while the
+        server listened, counts as crashed.
+        """
+        self.tables = tables
+        self._storage = storage
+        self._names = Names(store)
+        self._listening = Listening(storage, int(crash_after_s * 1e6))
+
+    def team(self, principal: Principal, team: str) -> str:
+        """Return the team, or the caller's default team for an empty name. The caller may read it."""
+        return self._names.team(principal, team)
+
+    async def project(self, principal: Principal, team: str, project: str) -> str:
+        """Return `team/project`. The project exists and the caller may read it."""
+        return await self._names.project(principal, team, project)
+
+    async def team_project(self, principal: Principal, team: str, project: str) -> tuple[str, str]:
+        """Return what `project` returns as two names, team and project."""
+        name, _, rest = (await self._names.project(principal, team, project)).partition("/")
+        return name, rest
+
+    async def silent_us(self) -> int:
+        """Return the time, microseconds since 1970, since which a run that did not finish must have been heard from."""
+        return await self._listening.heard_since()
+
+    async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
+        """Return rows of `runs.sql` with their `state`. `question`: parameters of that file."""
+        silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
+        rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
+        return with_state(rows, silent_us)
+
+    async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the rows of these runs. Raises UnknownNameError, which names the first run that does not exist."""
+        rows = await self.run_rows(project, runs=list(runs), limit=len(runs))
+        known = {row["run"] for row in rows}
+        for run in runs:
+            if run not in known:
+                others = await self.run_rows(project, limit=1000)
+                raise UnknownNameError(
+                    f"there is no run {run[:130]!r} in {project}{nearest(run, (row['run'] for row in others))}"
+                )
+        return rows
+
+    async def explain_nothing(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
+        """Raise UnknownNameError where a run or metric is unknown. Call it after an empty result.
+
+        It returns where all names are known: then the range of the request is empty, which is no error.
+        """
+        await self.known_runs(project, runs)
+        rows = await self._storage.rows(
+            "last_values", project=project, runs=list(runs), search="", after="", limit=10_000
+        )
+        known = {row["metric"] for row in rows}
+        for metric in metrics:
+            if metric not in known:
+                raise UnknownNameError(
+                    f"there is no metric {metric[:100]!r} in {', '.join(runs[:3])}{nearest(metric, known)}"
+                )

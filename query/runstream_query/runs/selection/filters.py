@@ -1,0 +1,178 @@
+"""Parse and check filters in W&B's query language, from JSON text to a tree.
+
+What each operator means is written in docs/query.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runstream_query.base.errors import InvalidRequestError
+from runstream_query.runs.selection.field_names import Field, Kind, parse_field
+
+MAX_FILTER_CHARACTERS = 65_536
+"""About a thousand run ids fit into one $in."""
+MAX_TESTS = 256
+MAX_DEPTH = 16
+BAD_REGEX = "the regular expression does not compile, or is too large: write it as RE2 has it"
+MAX_REGEX_CHARACTERS = 512
+"""RE2 takes time in proportion to pattern and text, and refuses a pattern that would need much memory."""
+COMPARISONS = ("$gt", "$gte", "$lt", "$lte")
+OPERATORS = ("$eq", "$ne", *COMPARISONS, "$in", "$nin", "$exists", "$regex", "$not")
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One operator on one field.
+
+    `$ne`, `$nin` and `$not` become a Not of the others; `$eq` becomes `$in` of one value.
+    """
+
+    field: Field
+    operator: str
+    """One of $in, $gt, $gte, $lt, $lte, $exists and $regex."""
+    operand: Any
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: Condition
+
+
+Condition = Test | All | Any_ | Not
+
+
+def parse_filter(text: str) -> Condition:
+    """Parse a filter; an empty text gives a condition that all runs meet. Raise InvalidRequestError."""
+    if len(text) > MAX_FILTER_CHARACTERS:
+        raise InvalidRequestError(f"filter: at most {MAX_FILTER_CHARACTERS} characters, not {len(text)}")
+    if not text.strip():
+        return All(())
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"filter is no JSON: {error}") from error
+    condition = _document(document, 1)
+    if (count := sum(1 for _ in tests(condition))) > MAX_TESTS:
+        raise InvalidRequestError(f"filter: at most {MAX_TESTS} comparisons, not {count}")
+    return condition
+
+
+def tests(condition: Condition) -> list[Test]:
+    """Return all comparisons in the condition."""
+    match condition:
+        case Test():
+            return [condition]
+        case Not(part):
+            return tests(part)
+        case All(parts) | Any_(parts):
+            return [test for part in parts for test in tests(part)]
+
+
+def _document(document: Any, depth: int) -> Condition:
+    if not isinstance(document, dict):
+        raise InvalidRequestError('filter: give an object such as {"config.lr": {"$lt": 0.1}}')
+    if depth > MAX_DEPTH:
+        raise InvalidRequestError(f"filter: at most {MAX_DEPTH} levels")
+    return All(tuple(_entry(str(name), value, depth) for name, value in document.items()))
+
+
+def _entry(name: str, value: Any, depth: int) -> Condition:
+    if name == "$not":
+        return Not(_document(value, depth + 1))
+    if name in ("$and", "$or", "$nor"):
+        if not isinstance(value, list) or not value:
+            raise InvalidRequestError(f"filter: {name} needs a list of objects")
+        parts = tuple(_document(part, depth + 1) for part in value)
+        return All(parts) if name == "$and" else Any_(parts) if name == "$or" else Not(Any_(parts))
+    if name.startswith("$"):
+        raise InvalidRequestError(
+            f"filter: there is no operator {name[:50]!r} at this place; use $and, $or, $nor, $not, or name a field"
+        )
+    return _field(parse_field(name), value, depth)
+
+
+def _field(field: Field, value: Any, depth: int) -> Condition:
+    if not isinstance(value, dict):
+        return _test(field, "$eq", value, depth)
+    if not value or not all(isinstance(key, str) and key.startswith("$") for key in value):
+        raise InvalidRequestError(
+            f"filter: {field} is compared with an object; use operators ($eq, $lt, ...), and dotted keys for what is "
+            "nested: config.model.depth"
+        )
+    return All(tuple(_test(field, operator, operand, depth) for operator, operand in value.items()))
+
+
+def _test(field: Field, operator: str, operand: Any, depth: int) -> Condition:
+    match operator:
+        case "$not":
+            if depth >= MAX_DEPTH:
+                raise InvalidRequestError(f"filter: at most {MAX_DEPTH} levels")
+            return Not(_field(field, operand, depth + 1))
+        case "$eq":
+            return Test(field, "$in", (_operand(field, operator, operand),))
+        case "$ne":
+            return Not(Test(field, "$in", (_operand(field, operator, operand),)))
+        case "$in" | "$nin":
+            if not isinstance(operand, list):
+                raise InvalidRequestError(f"filter: {operator} needs a list")
+            test = Test(field, "$in", tuple(_operand(field, operator, item) for item in operand))
+            return test if operator == "$in" else Not(test)
+        case "$exists":
+            if not isinstance(operand, bool):
+                raise InvalidRequestError("filter: $exists needs true or false")
+            test = Test(field, operator, None)
+            return test if operand else Not(test)
+        case "$regex":
+            return Test(field, operator, check_regex(operand))
+    if operator not in COMPARISONS:
+        raise InvalidRequestError(f"filter: there is no operator {operator[:50]!r}; use one of {', '.join(OPERATORS)}")
+    found = _operand(field, operator, operand)
+    if isinstance(found, bool) or not isinstance(found, (int, float, str)):
+        raise InvalidRequestError(f"filter: {operator} compares with a number or a text, not with {operand!r:.50}")
+    return Test(field, operator, found)
+
+
+def check_regex(pattern: Any) -> str:
+    if not isinstance(pattern, str) or len(pattern) > MAX_REGEX_CHARACTERS:
+        raise InvalidRequestError(f"a regular expression is a text of at most {MAX_REGEX_CHARACTERS} characters")
+    if "\0" in pattern:
+        raise InvalidRequestError("a regular expression holds no NUL")
+    return pattern
+
+
+def _operand(field: Field, operator: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        raise InvalidRequestError(f"filter: {operator} on {field} cannot compare with an object")
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidRequestError(f"filter: {field} is compared with a text that holds NUL")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 1 << 1023:
+        raise InvalidRequestError(f"filter: {field} is compared with a number that is too large")
+    if field.kind is Kind.TIME and isinstance(value, str):
+        return _seconds(field, value)
+    if field.kind is Kind.OWN and value in ("", []):
+        return None
+    return value
+
+
+def _seconds(field: Field, text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"filter: {field} is compared with {text[:50]!r}: give ISO 8601 (2026-01-31T12:00:00) or seconds since 1970"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,1 @@
+"""Draw the next trials of a sweep: grid, random search and models."""
