@@ -16,8 +16,8 @@ from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailable
 from runstream_common.clickhouse.tombstones import Tombstone, purge
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import load, make_run
-from runstream_query.runs.selection.field_choice import parse_columns
-from runstream_query.runs.selection.field_names import parse_field
+from runstream_query.runs.field_choice import parse_columns
+from runstream_query.runs.field_names import parse_field
 from runstream_query.runs.selection.loading import FIELDS as FIELDS_TABLE
 from runstream_query.runs.selection.loading import SERIES, Source
 from runstream_query.runs.selection.run_table import RunTable, read

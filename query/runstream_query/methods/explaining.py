@@ -20,11 +20,11 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
 from runstream_query.methods.ranking import names_of, narrowed
+from runstream_query.runs.field_names import Kind
 from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.run_query import parse_fields, select
 from runstream_query.runs.selection import field_column as values_of
-from runstream_query.runs.selection.field_names import Kind
 from runstream_query.runs.selection.ordering import parse_order
-from runstream_query.runs.selection.reading import parse_fields, select
 
 _MAX_AXES = 50
 _MAX_LINES = 10_000

@@ -16,12 +16,12 @@ from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values
 from runstream_query.runs.documents import STATE_NAMES, Loaded, load, make_run, to_value
+from runstream_query.runs.field_choice import ALL, FieldChoice, parse_columns
+from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import ALL, FieldChoice, parse_columns
+from runstream_query.runs.run_query import parse_fields, select, value_of
 from runstream_query.runs.selection.field_column import FieldColumn
-from runstream_query.runs.selection.field_names import Field, Kind
 from runstream_query.runs.selection.ordering import parse_order
-from runstream_query.runs.selection.reading import parse_fields, select, value_of
 from runstream_query.runs.selection.select import check_place
 from runstream_query.runs.selection.shown import Shown
 

@@ -16,9 +16,9 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import make_runs
+from runstream_query.runs.field_choice import parse_columns
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import parse_columns
-from runstream_query.runs.selection.reading import select
+from runstream_query.runs.run_query import select
 
 _MAX_OBJECTIVES = 8
 _MAX_LAYERS = 20

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from runstream_common.text import parsed
 from runstream_query.runs.documents import Loaded
-from runstream_query.runs.selection.field_choice import FieldChoice
+from runstream_query.runs.field_choice import FieldChoice
+from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.selection.field_column import FieldColumn
-from runstream_query.runs.selection.field_names import Field, Kind
 from runstream_query.runs.selection.loading import FIELDS, Source
 from runstream_query.runs.selection.run_table import RunTable
 

@@ -13,9 +13,9 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_common.text import parsed
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.storage import Storage
+from runstream_query.runs.field_names import Field, parse_field
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.selection.field_column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
-from runstream_query.runs.selection.field_names import Field, parse_field
 from runstream_query.runs.selection.filters import BAD_REGEX, All, Condition, Test, parse_filter, tests
 from runstream_query.runs.selection.loading import Source
 from runstream_query.runs.selection.run_table import RunTable, read

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from runstream_query.base.errors import InvalidRequestError
-from runstream_query.runs.selection.field_names import Field, Kind, parse_field
+from runstream_query.runs.field_names import Field, Kind, parse_field
 
 MAX_COLUMNS = 1000
 MAX_NAMED = 40
