@@ -41,6 +41,7 @@ _SETTLED = "a batch is settled by its ack, not when it is sent"
 _ACKED = "the ack comes after Kafka's"
 _COMMITTED = "offsets are committed after the insert"
 _REPEATED = "an insert is repeated until it is answered"
+_LISTENS = "silence counts only while the server listens"
 _KEYED = "the natural key makes a row one"
 _VERSIONED = "versions are epoch and number"
 
@@ -75,6 +76,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard("daemon threads", 0, "a call that comes too late says so", "runstream._run", "silent_end"),
     Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.processes", "no_finish_at_exit"),
     Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
+    Guard("nobody listens", 0, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
+    Guard("nobody listens", 1, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),
     Guard("kill up", UP_LAB, "services end with `up`", "runstream_common.service.tether", "no_tether"),
     Guard(_CONTROL, UP_LAB, "a damaged one is refused", "runstream_control.copies", "no_check"),
