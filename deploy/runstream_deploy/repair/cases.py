@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ _BATCHES_AT_ONCE = 64
 _POINTS_AT_ONCE = 500_000
 _CRASH_AFTER_US = 300_000_000
 _BAD = (pb.Completeness.VERDICT_INCOMPLETE, pb.Completeness.VERDICT_DAMAGED)
+_OPEN = pb.Completeness.VERDICT_OPEN
 
 
 class UnknownRunError(Exception):
@@ -43,7 +45,12 @@ class Case:
     topic: set[tuple[str, int]] = field(default_factory=set)
     """The batches that the topic still holds, as (writer, batch)."""
     spools: int = 0
-    """The number of streams that wait in the spool folder."""
+    """The number of streams of ended processes that wait in the spool folder."""
+
+    @property
+    def is_open(self) -> bool:
+        """True when a process has not said its last word: it lives, or it is dead and its words wait in a spool."""
+        return self.found.verdict == _OPEN
 
     @property
     def path(self) -> str:
@@ -59,7 +66,10 @@ class Case:
 
 
 async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
-    """Return the runs that are incomplete or damaged: of all runs, or this one. Raise StorageError, UnknownRunError."""
+    """Return the runs that are incomplete, damaged or open: of all runs, or this one.
+
+    Raise StorageError, UnknownRunError.
+    """
     sizes: dict[str, dict[str, int]] = defaultdict(dict)
     for row in await storage.rows("all_runs"):
         if only in (None, (row["project"], row["run"])):
@@ -74,10 +84,11 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
             some = {name: runs[name] for name in names[start : start + _RUNS_AT_ONCE]}
             described = await describe_streams(storage, project, some, await listening.heard_since())
             verdicts = await judge(storage, project, described)
-            bad = {run: Case(project, run, found) for run, found in verdicts.items() if found.verdict in _BAD}
-            for row in await storage.rows("ledger", project=project, runs=list(bad)) if bad else ():
-                bad[row["run"]].ledger.add((row["writer"], row["batch"]))
-            cases += bad.values()
+            found = {run: Case(project, run, said) for run, said in verdicts.items() if said.verdict in (*_BAD, _OPEN)}
+            bad = [run for run, case in found.items() if not case.is_open]
+            for row in await storage.rows("ledger", project=project, runs=bad) if bad else ():
+                found[row["run"]].ledger.add((row["writer"], row["batch"]))
+            cases += found.values()
     return cases
 
 
@@ -92,9 +103,14 @@ async def look_on_topic(config: KafkaConfig, cases: Iterable[Case]) -> None:
 
 
 def look_in_spool(folder: Path, cases: Iterable[Case]) -> None:
-    """Note in each case how many of its streams wait in a spool folder of this machine."""
+    """Note in each case how many of its streams wait in a spool folder of this machine.
+
+    Streams of living processes do not count: their sender sends them.
+    """
     wanted = {(case.project, case.run): case for case in cases}
     for meta in folder.glob("streams/*/meta.json"):
+        if _is_locked(meta.with_name("lock")):
+            continue
         try:
             said = json.loads(meta.read_text(encoding="utf-8"))
             place, team = (said["project"], said["run"]), said["team"]
@@ -131,7 +147,7 @@ def sentences(case: Case, topic: str, spool: Path) -> list[str]:
         lines.append(
             f"  missing: records {gap.first_record} to {gap.last_record} of rank {gap.rank}, writer {gap.writer_id}"
         )
-    if topic:
+    if topic and not case.is_open:
         held, more = len(case.topic & case.ledger), len(case.topic - case.ledger)
         lines.append(f"  on the topic {topic}: {held} of {len(case.ledger)} batches that were stored, {more} others")
     if case.spools:
@@ -139,6 +155,18 @@ def sentences(case: Case, topic: str, spool: Path) -> list[str]:
     if not case.can_be_replayed:
         lines.append("  nothing here holds it: see the spools of the machines that trained (`runstream status`)")
     return lines
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether the process that writes the stream holds its lock, which is the SDK's sign that it lives."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _run_of(origin: Origin) -> Run:

@@ -1,8 +1,8 @@
 """`runstream repair`: report what runs lack, and store again what the topic or this machine's spool still holds.
 
 The command works on the databases, beside the services. It takes RUNSTREAM_CLICKHOUSE_* and RUNSTREAM_KAFKA_* as the
-services do, or the data folder of a running `runstream up`. Exit status 0: every run is complete or still open; 1: a
-run lacks something.
+services do, or the data folder of a running `runstream up`. Exit status 0: every run is complete, or open and nothing
+of it waits here; 1: a run lacks something.
 """
 
 from __future__ import annotations
@@ -113,9 +113,11 @@ class _Repair:
 
     async def _look(self, only: Run | None) -> list[Case]:
         cases = await find_cases(self._storage, only)
-        if cases and self._kafka:
-            await look_on_topic(self._kafka, cases)
         look_in_spool(self._spool, cases)
+        cases = [case for case in cases if case.spools or not case.is_open]
+        lacking = [case for case in cases if not case.is_open]
+        if lacking and self._kafka:
+            await look_on_topic(self._kafka, lacking)
         return cases
 
     async def carry_out(self, plan: _Plan, only: Run | None) -> int:
