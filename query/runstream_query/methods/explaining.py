@@ -111,11 +111,8 @@ class ExplanationMethods:
     async def _config(self, project: str, runs: Sequence[str], keys: Sequence[str]) -> list[ParameterColumn]:
         """Return the columns of these config keys, or of the most frequent ones where no key is given."""
         if not keys:
-            rows = await self._storage.rows(
-                "config_fields", project=project, section="config", search="", pattern="", after="", limit=10_000
-            )
-            rows.sort(key=lambda row: (-row["runs"], row["key"]))
-            keys = [row["key"] for row in rows[: importance.MAX_PARAMETERS]]
+            rows = await self._storage.rows("frequent_config", project=project, limit=importance.MAX_PARAMETERS)
+            keys = [row["key"] for row in rows]
         table: dict[str, dict[str, Any]] = {key: {} for key in keys}
         found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
         for row in found:

@@ -55,12 +55,11 @@ class ListingMethods:
         found = selection.page(order, after, size + 1).tolist()
         response = pb.ListRunsResponse(total=len(selection.places))
         rows = selection.table.rows(found[:size])
-        runs = [str(row["run"]) for row in rows]
         if shown:
-            loaded = shown.load(selection.table, found[:size])
+            loaded, carried = shown.load(selection.table, found[:size])
         else:
-            loaded, carried = await self._load(project, runs, columns)
-            rows = rows[:carried]
+            loaded, carried = await self._load(project, [str(row["run"]) for row in rows], columns)
+        rows = rows[:carried]
         response.runs.extend(make_run(project, row, loaded) for row in rows)
         if len(found) > len(rows):
             response.next_page_token = make_token(request, selection.place_of(found[len(rows) - 1], order))

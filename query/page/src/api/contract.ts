@@ -407,10 +407,13 @@ export interface GetAccountRequest {
 
 export interface GetBestTrialsRequest {
   sweep: string;
+  page_size: number;
+  page_token: string;
 }
 
 export interface GetBestTrialsResponse {
   trials: Trial[];
+  next_page_token: string;
 }
 
 export interface GetConsoleRequest {
@@ -571,6 +574,7 @@ export interface GetParetoFrontResponse {
   runs: ParetoRun[];
   compared: Int64;
   left_out: Int64;
+  found: Int64;
 }
 
 export interface GetPlotRequest {

@@ -34,7 +34,7 @@ export function Front({ team, project, filter, objectives, ask }: { team: string
     <div class="pair">
       <Scatter rows={made.rows} x={made.x} y={made.y} logX={false} logY={false} shades={made.shades} kept={made.kept} strong={made.strong} line={made.line} label="Pareto front" />
       <div>
-        <p class="quiet">{count(made.front.length, "run")} on the front of {data.compared}; {data.left_out} miss one of the metrics. Shown: the best {LAYERS} layers.</p>
+        <p class="quiet">{count(made.front.length, "run")} on the front of {data.compared}; {data.left_out} miss one of the metrics. Shown: the best {LAYERS} layers{Number(data.found) > data.runs.length && `, the first ${data.runs.length.toLocaleString("en-US")} of their ${Number(data.found).toLocaleString("en-US")} runs`}.</p>
         <div class="scrolled">
           <table class="plain-table dense">
             <thead><tr><th scope="col">Run</th>{objectives.map((one) => <th key={one.metric} scope="col" class="right">{one.metric}</th>)}</tr></thead>

@@ -76,8 +76,8 @@ function useBest(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
   const { data } = useAnswer(
     wanted.length ? `best ${wanted.map((sweep) => `${sweep.id}:${endedOf(sweep.counts)}`).join()}` : null,
     async (signal) => {
-      const answers = await Promise.all(wanted.map((sweep) => call("GetBestTrials", { sweep: sweep.id }, signal).catch(() => ({ trials: [] }))));
-      return new Map(wanted.map((sweep, at) => [sweep.id, textOf(sweep, answers[at]!.trials)]));
+      const answers = await Promise.all(wanted.map((sweep) => call("GetBestTrials", { sweep: sweep.id }, signal).catch(() => ({ trials: [], next_page_token: "" }))));
+      return new Map(wanted.map((sweep, at) => [sweep.id, textOf(sweep, answers[at]!.trials, answers[at]!.next_page_token !== "")]));
     },
     0,
     true,
@@ -85,7 +85,7 @@ function useBest(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
   return data ?? new Map();
 }
 
-function textOf(sweep: Sweep, best: Parameters<typeof valueOf>[0][]): string {
+function textOf(sweep: Sweep, best: Parameters<typeof valueOf>[0][], more: boolean): string {
   if (!best[0]) return "";
-  return sweep.objectives.length > 1 ? `${best.length} on the front` : formatNumber(valueOf(best[0], 0));
+  return sweep.objectives.length > 1 ? `${best.length}${more ? "+" : ""} on the front` : formatNumber(valueOf(best[0], 0));
 }

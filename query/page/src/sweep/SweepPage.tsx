@@ -176,8 +176,19 @@ function Course({ trials, rows, objective, link }: { trials: readonly Trial[]; r
 }
 
 function useFront(sweep: Sweep, busy: boolean): readonly Trial[] {
-  const { data } = useAnswer(sweep.objectives.length > 1 ? `front of ${sweep.id}` : null, (signal) => call("GetBestTrials", { sweep: sweep.id }, signal), busy ? LIVE_MS : STILL_MS, true);
-  return data?.trials ?? [];
+  const { data } = useAnswer(sweep.objectives.length > 1 ? `front of ${sweep.id}` : null, (signal) => wholeFront(sweep.id, signal), busy ? LIVE_MS : STILL_MS, true);
+  return data ?? [];
+}
+
+async function wholeFront(sweep: string, signal: AbortSignal): Promise<Trial[]> {
+  const trials: Trial[] = [];
+  let token = "";
+  do {
+    const page = await call("GetBestTrials", { sweep, page_token: token }, signal);
+    trials.push(...page.trials);
+    token = page.next_page_token;
+  } while (token);
+  return trials;
 }
 
 function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials: readonly Trial[]; busy: boolean }) {

@@ -42,6 +42,8 @@ class Source:
     """For a definition: the names that match the metric; the one that takes precedence comes first."""
     slot: int = 0
     """For POINTS, which value of the metric: minimum, maximum, mean or first."""
+    longest: int = 0
+    """For FIELDS, at most this many bytes of a value: a longer one comes as a mark of its size. 0: it comes whole."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,11 @@ def _questions(sources: Sequence[Source], few: int) -> Iterator[tuple[str, Seque
 
     A query has at most `few` sources; a query of extremes has four for each metric, and always at least one metric.
     """
-    for some in _parts([one for one in sources if one.table == FIELDS and one.section != "definition"], few):
-        yield "select_fields", some, {"sections": [one.section for one in some], "keys": [one.name for one in some]}
+    documents = [one for one in sources if one.table == FIELDS and one.section != "definition"]
+    for longest in {one.longest for one in documents}:
+        for some in _parts([one for one in documents if one.longest == longest], few):
+            keys = {"sections": [one.section for one in some], "keys": [one.name for one in some]}
+            yield "select_fields", some, {**keys, "longest": longest}
     for some in _parts([one for one in sources if one.table == SERIES], few):
         yield "select_metrics", some, {"metrics": [one.name for one in some]}
     for some in _parts([one for one in sources if one.section == "definition"], few):
