@@ -12,7 +12,7 @@ ANSWERS = (query_pb2.GetCurvesResponse.DESCRIPTOR, curves_pb2.GetGroupCurvesResp
 """The large answers; the page reads all others as JSON."""
 _HEAD = """// Made by query/page/contract.py from proto/runstream/v1: do not edit.
 import type { PbfReader } from "pbf";
-import { doubles, joined, NONE, wholes } from "./packed";
+import { doubles, joined, NONE, wholes } from "./packedColumns";
 """
 _READ = {
     FieldDescriptor.TYPE_STRING: "readString",

@@ -2,8 +2,8 @@ import { render } from "preact";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/parts.css";
-import { start as startKeyboard } from "./app/keyboard";
-import { start as startLocation } from "./app/location";
+import { start as startKeyboard } from "./state/shortcuts";
+import { start as startLocation } from "./state/route";
 import { App, preload } from "./app/App";
 
 startLocation();

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import { PbfReader, PbfWriter } from "pbf";
 import { type Curve, readCurve } from "../src/api/wire";
-import { curvesOf } from "../src/chart/curves";
-import { readLook } from "../src/chart/look";
+import { curvesOf } from "../src/chart/curveRequests";
+import { readLook } from "../src/chart/chartOptions";
 import { quoted } from "../src/chart/export";
-import { logTicks, WHOLE, xRange, yRange } from "../src/chart/scales";
-import { lineOf } from "../src/chart/series";
+import { logTicks, WHOLE, xRange, yRange } from "../src/chart/axes";
+import { lineOf } from "../src/chart/lines";
 import { escaped, svgOf, ticks } from "../src/chart/svg";
 
 const CURVE = {

@@ -4,7 +4,7 @@ import { colorsOf, difference, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
 import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number, ranksSeen } from "../src/lib/format";
 import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
-import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/query";
+import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/urlQuery";
 import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
 import { smooth } from "../src/lib/smooth";
 

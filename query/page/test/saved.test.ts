@@ -1,11 +1,11 @@
 import { Lexer } from "marked";
 import { describe, expect, it } from "vitest";
 import type { Run } from "../src/api/contract";
-import { countTags, fieldChange, type Fields, tagChange, tagsBack, tagsOf } from "../src/edit/changes";
-import { blockOf, parseSpec } from "../src/report/spec";
-import { decoded, ownPicture, safeHref } from "../src/report/text";
+import { countTags, fieldChange, type Fields, tagChange, tagsBack, tagsOf } from "../src/edit/runChanges";
+import { blockOf, parseSpec } from "../src/report/blockSpec";
+import { decoded, ownPicture, safeHref } from "../src/report/markdownText";
 import CORPUS from "../../../tests/browser/corpus.json";
-import { contentOf, queryOf, sameView } from "../src/saved/view";
+import { contentOf, queryOf, sameView } from "../src/saved/viewQuery";
 
 const BASE = "https://runs.example/acme/p";
 const run = (id: string, ...tags: string[]) => ({ id, tags }) as Run;

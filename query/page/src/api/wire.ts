@@ -1,6 +1,6 @@
 // Made by query/page/contract.py from proto/runstream/v1: do not edit.
 import type { PbfReader } from "pbf";
-import { doubles, joined, NONE, wholes } from "./packed";
+import { doubles, joined, NONE, wholes } from "./packedColumns";
 
 export interface Curve {
   run: string;

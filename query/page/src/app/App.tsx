@@ -2,29 +2,29 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { checkSession, loggedIn } from "../api/client";
-import { Help } from "../ui/Help";
+import { Help } from "./ShortcutsDialog";
 import { Toasts } from "../ui/toasts";
-import { ErrorNote, Loading } from "../ui/states";
-import { Home } from "../pages/Home";
-import { Login } from "../pages/Login";
+import { ErrorNote, Loading } from "../ui/feedback";
+import { Home } from "../pages/HomePage";
+import { Login } from "../pages/LoginPage";
 import { Away, TopBar } from "./TopBar";
-import { place } from "./location";
-import { user } from "./user";
+import { place } from "../state/route";
+import { user } from "../state/user";
 
 type View = ComponentType<{ team: string; project: string; rest: string[] }>;
 const VIEWS: Record<string, () => Promise<{ default: View }>> = {
-  charts: () => import("../pages/Workspace"),
-  table: () => import("../pages/RunsTable"),
-  compare: () => import("../pages/Compare"),
-  runs: () => import("../pages/Run"),
-  explore: () => import("../pages/Explore"),
-  sweeps: () => import("../pages/Sweeps"),
-  reports: () => import("../pages/Reports"),
-  views: () => import("../pages/OpenView"),
+  charts: () => import("../pages/WorkspacePage"),
+  table: () => import("../pages/RunsTablePage"),
+  compare: () => import("../pages/ComparePage"),
+  runs: () => import("../pages/RunPage"),
+  explore: () => import("../pages/ExplorePage"),
+  sweeps: () => import("../pages/SweepsPage"),
+  reports: () => import("../pages/ReportsPage"),
+  views: () => import("../pages/SavedViewPage"),
 };
 
 /** Views of who is logged in, at `/~/NAME`: no team has such a name. */
-const OWN_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/Keys") };
+const OWN_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/ApiKeysPage") };
 
 /** The code of the view that the URL means is fetched while it is asked who is logged in. */
 export function preload(): void {

@@ -3,10 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { awaySince, logOut } from "../api/client";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { helpOpen } from "./keyboard";
-import { go, path, place } from "./location";
-import { choose, dark } from "./theme";
-import { user } from "./user";
+import { helpOpen } from "../state/shortcuts";
+import { go, path, place } from "../state/route";
+import { choose, dark } from "../state/theme";
+import { user } from "../state/user";
 
 export function TopBar() {
   const [team, project, view, run] = place.value.parts;

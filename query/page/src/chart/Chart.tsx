@@ -2,14 +2,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { dark } from "../app/theme";
+import { dark } from "../state/theme";
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
 import { drawLines } from "./draw";
-import { hoverAt } from "./hover";
+import { hoverAt } from "./hoverSync";
 import { followPointer, type Pointer } from "./pointer";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./scales";
-import type { Line, XAxis } from "./series";
+import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
+import type { Line, XAxis } from "./lines";
 
 export interface ChartProps {
   lines: readonly Line[];

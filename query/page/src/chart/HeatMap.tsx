@@ -1,6 +1,6 @@
 // Columns of cells in colours, on a canvas: histograms over steps, ranks over steps.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { dark } from "../app/theme";
+import { dark } from "../state/theme";
 import { formatTick } from "../lib/format";
 
 export interface Cell {

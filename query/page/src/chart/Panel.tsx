@@ -5,7 +5,7 @@ import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { Dialog } from "../ui/Dialog";
 import { Chart } from "./Chart";
-import type { Look } from "./look";
+import type { Look } from "./chartOptions";
 import { useCurves } from "./useCurves";
 import { useGroupCurves } from "./useGroupCurves";
 import { exportCsv, exportPng, exportSvg } from "./export";

@@ -1,7 +1,7 @@
 // Drawing lines on a uPlot canvas: each line has steps of its own, so uPlot keeps axes, cursor and zoom, and this the ink.
 import type uPlot from "uplot";
 import { lowerBound } from "../lib/range";
-import type { Line } from "./series";
+import type { Line } from "./lines";
 
 /** A spike is so many times higher than the band usually is. */
 const SPIKE = 6;

@@ -1,5 +1,5 @@
 // A panel as a file: its picture, as pixels or as paths, or its numbers.
-import type { Line } from "./series";
+import type { Line } from "./lines";
 import type { Drawing } from "./svg";
 
 export async function exportPng(panel: Element, name: string): Promise<void> {

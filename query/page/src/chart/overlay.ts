@@ -1,8 +1,8 @@
 // What a pointer changes of a chart, on canvases above it: the curves below are not drawn again.
 import type uPlot from "uplot";
 import { drawStrong } from "./draw";
-import type { Pointed } from "./pointed";
-import type { Line } from "./series";
+import type { Pointed } from "./nearestPoints";
+import type { Line } from "./lines";
 
 const DOT_PX = 3.5;
 const STRONG_DOT_PX = 5;

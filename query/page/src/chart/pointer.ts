@@ -1,10 +1,10 @@
 // What a chart shows of the pointer, over itself or over another chart: written once a frame, nothing read from the page.
 import type uPlot from "uplot";
-import { type Hover, hoverAt, onHover } from "./hover";
+import { type Hover, hoverAt, onHover } from "./hoverSync";
 import { Overlay } from "./overlay";
-import { pointedAt } from "./pointed";
-import type { Line, XAxis } from "./series";
-import { Tip } from "./tip";
+import { pointedAt } from "./nearestPoints";
+import type { Line, XAxis } from "./lines";
+import { Tip } from "./tooltip";
 
 export interface Pointer {
   /** A run that is pointed at elsewhere on the page: its line stands out. */

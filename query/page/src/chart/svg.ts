@@ -1,8 +1,8 @@
 // A panel as an SVG document: real paths from the data, at the size in which it is seen. Pure.
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./scales";
-import type { Line, XAxis } from "./series";
+import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
+import type { Line, XAxis } from "./lines";
 
 export interface Drawing {
   title: string;

@@ -4,9 +4,9 @@ import type { ApiError } from "../api/client";
 import type { Run } from "../api/contract";
 import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
-import { curvesOf } from "./curves";
-import { follow, streaming } from "./live";
-import { type Line, lineOf, smoothedLine, type XAxis } from "./series";
+import { curvesOf } from "./curveRequests";
+import { follow, streaming } from "./liveUpdates";
+import { type Line, lineOf, smoothedLine, type XAxis } from "./lines";
 
 export interface PanelQuery {
   team: string;

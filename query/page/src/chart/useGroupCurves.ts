@@ -1,12 +1,12 @@
 // The lines of one panel when runs are grouped: a mean and a band for each group.
 import { useMemo } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { useAnswer } from "../api/use";
+import { useAnswer } from "../api/useQuery";
 import { colorsOf } from "../lib/colors";
 import { count } from "../lib/format";
 import { extent } from "../lib/range";
-import { groupCurvesOf } from "./curves";
-import { groupLine, type Line, smoothedLine } from "./series";
+import { groupCurvesOf } from "./curveRequests";
+import { groupLine, type Line, smoothedLine } from "./lines";
 import type { PanelLines, PanelQuery } from "./useCurves";
 
 const LIVE_MS = 3000;

@@ -3,10 +3,10 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
 import { count } from "../lib/format";
-import { attempt } from "../saved/saved";
+import { attempt } from "../saved/savedItems";
 import { Dialog } from "../ui/Dialog";
 import { toast } from "../ui/toasts";
-import { countTags, fieldChange, fieldsOf, type RunChange, tagChange, tagsBack, tagsOf } from "./changes";
+import { countTags, fieldChange, fieldsOf, type RunChange, tagChange, tagsBack, tagsOf } from "./runChanges";
 import "../styles/saved.css";
 
 interface EditProps {

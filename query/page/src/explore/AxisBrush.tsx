@@ -2,7 +2,7 @@
 import { type BrushBehavior, brushY, type D3BrushEvent } from "d3-brush";
 import { select } from "d3-selection";
 import { useEffect, useRef } from "preact/hooks";
-import type { Scale } from "./scales";
+import type { Scale } from "./plotScales";
 
 const HALF = 13;
 

@@ -1,9 +1,9 @@
 // Which parameters matter: the share of a random forest's prediction, and correlations, as bars.
 import type { ParameterImportance, RunObjective } from "../api/contract";
 import { ApiError, call } from "../api/client";
-import { useAnswer } from "../api/use";
+import { useAnswer } from "../api/useQuery";
 import { count, formatNumber, number } from "../lib/format";
-import { Loading } from "../ui/states";
+import { Loading } from "../ui/feedback";
 
 const LIVE_MS = 15_000;
 const SHOWN = 20;

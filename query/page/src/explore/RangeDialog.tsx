@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { Dialog } from "../ui/Dialog";
 import { type Brushes, type Ends, endsOf, rangeOf } from "./brushes";
-import type { Column } from "./columns";
+import type { Column } from "./plotColumns";
 
 export function RangeDialog(props: { axes: readonly Column[]; brushes: Brushes; set: (brushes: Brushes) => void; close: () => void }) {
   const { axes, brushes } = props;

@@ -1,6 +1,6 @@
 // Which rows are chosen by ranges on axes; the ranges in the URL: `brush=config.lr:0.001:0.1`. Pure.
 import { extent } from "../lib/range";
-import type { Column } from "./columns";
+import type { Column } from "./plotColumns";
 
 /** By field; both ends belong to it. */
 export type Brushes = ReadonlyMap<string, readonly [number, number]>;

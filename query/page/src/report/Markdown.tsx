@@ -2,7 +2,7 @@
 import { Lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren, JSX, VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { decoded, ownPicture, safeHref } from "./text";
+import { decoded, ownPicture, safeHref } from "./markdownText";
 
 /** A block of code of which somebody knows more; null: none. */
 export type Block = (language: string, text: string, key: string) => VNode | null;

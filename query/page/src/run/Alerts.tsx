@@ -1,12 +1,12 @@
 // What a run called for attention with: newest first, as it comes.
 import { call } from "../api/client";
 import type { AlertItem } from "../api/contract";
-import { useNewest } from "../api/useNewest";
-import { place, setQuery } from "../app/location";
+import { useNewest } from "../api/useNewestFirst";
+import { place, setQuery } from "../state/route";
 import { formatAgo, formatTime } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { Choice } from "../pages/Toolbar";
-import { Empty, ErrorNote, Loading } from "../ui/states";
+import type { RunViewProps } from "../pages/RunPage";
+import { Choice } from "../workspace/ChartToolbar";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import "../styles/rich.css";
 
 const LIVE_MS = 2000;

@@ -2,13 +2,13 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call } from "../api/client";
 import type { ConsoleRow, GetConsoleRequest } from "../api/contract";
-import { place, setQuery } from "../app/location";
+import { place, setQuery } from "../state/route";
 import { piecesOf } from "../lib/ansi";
 import { count } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { rowsOf } from "../table/window";
+import type { RunViewProps } from "../pages/RunPage";
+import { rowsOf } from "../lib/virtualList";
 import { Icon } from "../ui/Icon";
-import { Empty, ErrorNote, Loading } from "../ui/states";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import "../styles/console.css";
 
 const LINE = 18;

@@ -1,9 +1,9 @@
 // Files that a run saved, and its code.
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
+import { useAnswer } from "../api/useQuery";
 import { formatBytes } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { Empty, ErrorNote, Loading } from "../ui/states";
+import type { RunViewProps } from "../pages/RunPage";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import "../styles/rich.css";
 
 export default function Files({ run }: RunViewProps) {

@@ -1,11 +1,11 @@
 // Distributions over steps: a heat map for each key.
 import type { HeatMap as Map_, Key } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
+import { useAnswer } from "../api/useQuery";
 import { type Cell, HeatMap } from "../chart/HeatMap";
 import { count, formatNumber, number } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { ErrorNote, Loading } from "../ui/states";
+import type { RunViewProps } from "../pages/RunPage";
+import { ErrorNote, Loading } from "../ui/feedback";
 import "../styles/rich.css";
 import "../styles/charts.css";
 

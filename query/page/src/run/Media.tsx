@@ -1,11 +1,11 @@
 // Images, sound, video and pages by key, at one step.
 import type { MediaItem } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { place, setQuery } from "../app/location";
+import { useAnswer } from "../api/useQuery";
+import { place, setQuery } from "../state/route";
 import { formatBytes } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { ErrorNote, Empty, Loading } from "../ui/states";
+import type { RunViewProps } from "../pages/RunPage";
+import { ErrorNote, Empty, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { StepSlider } from "../ui/StepSlider";
 import "../styles/rich.css";

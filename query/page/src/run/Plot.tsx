@@ -2,16 +2,16 @@
 import { useMemo, useState } from "preact/hooks";
 import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { setQuery } from "../app/location";
+import { useAnswer } from "../api/useQuery";
+import { setQuery } from "../state/route";
 import { Chart } from "../chart/Chart";
 import { heatColor } from "../chart/HeatMap";
-import type { Line } from "../chart/series";
-import { dark } from "../app/theme";
+import type { Line } from "../chart/lines";
+import { dark } from "../state/theme";
 import { PALETTE } from "../lib/colors";
 import { formatNumber, number } from "../lib/format";
 import type { Range } from "../lib/range";
-import { ErrorNote, Loading } from "../ui/states";
+import { ErrorNote, Loading } from "../ui/feedback";
 import { StepSlider } from "../ui/StepSlider";
 import "../styles/charts.css";
 

@@ -2,16 +2,16 @@
 import { useMemo } from "preact/hooks";
 import type { GetRankMapResponse } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { path, place, setQuery } from "../app/location";
+import { useAnswer } from "../api/useQuery";
+import { path, place, setQuery } from "../state/route";
 import { type Cell, HeatMap, HeatScale } from "../chart/HeatMap";
 import { formatDuration, formatNumber, number } from "../lib/format";
 import { extent } from "../lib/range";
 import { isSystem } from "../lib/panels";
-import { Card } from "../pages/Overview";
-import type { RunViewProps } from "../pages/Run";
-import { NameInput } from "../pages/Toolbar";
-import { ErrorNote, Loading } from "../ui/states";
+import { Card } from "./Overview";
+import type { RunViewProps } from "../pages/RunPage";
+import { NameInput } from "../workspace/ChartToolbar";
+import { ErrorNote, Loading } from "../ui/feedback";
 import "../styles/rich.css";
 import "../styles/charts.css";
 

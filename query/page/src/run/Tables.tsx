@@ -2,13 +2,13 @@
 import { useState } from "preact/hooks";
 import type { Json, JsonValue, Key } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { path, place, setQuery } from "../app/location";
+import { useAnswer } from "../api/useQuery";
+import { path, place, setQuery } from "../state/route";
 import { count, formatValue } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { Choice } from "../pages/Toolbar";
+import type { RunViewProps } from "../pages/RunPage";
+import { Choice } from "../workspace/ChartToolbar";
 import { Icon } from "../ui/Icon";
-import { ErrorNote, Loading } from "../ui/states";
+import { ErrorNote, Loading } from "../ui/feedback";
 import { StepSlider } from "../ui/StepSlider";
 import { Plot } from "./Plot";
 import "../styles/rich.css";

@@ -2,11 +2,11 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Key, TextPoint } from "../api/contract";
-import { useNewest } from "../api/useNewest";
+import { useNewest } from "../api/useNewestFirst";
 import { count, formatNumber } from "../lib/format";
 import { naturally } from "../lib/panels";
-import type { RunViewProps } from "../pages/Run";
-import { ErrorNote, Loading } from "../ui/states";
+import type { RunViewProps } from "../pages/RunPage";
+import { ErrorNote, Loading } from "../ui/feedback";
 import "../styles/rich.css";
 
 const LIVE_MS = 2000;

@@ -1,7 +1,7 @@
 // Asks for a name, and, where that is open, for whom.
 import { useState } from "preact/hooks";
 import { Dialog } from "../ui/Dialog";
-import { newId } from "./saved";
+import { newId } from "./savedItems";
 
 export function NameDialog(props: { title: string; name: string; shared?: boolean; act: (name: string, shared: boolean, id: string) => Promise<unknown>; close: () => void }) {
   const [name, setName] = useState(props.name);

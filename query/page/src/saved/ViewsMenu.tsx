@@ -2,16 +2,16 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved, SavedKind } from "../api/contract";
-import { useAnswer } from "../api/use";
-import { path, place, setQuery } from "../app/location";
-import { changing } from "../app/rights";
-import { user } from "../app/user";
+import { useAnswer } from "../api/useQuery";
+import { path, place, setQuery } from "../state/route";
+import { changing } from "../state/permissions";
+import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { toast } from "../ui/toasts";
 import { NameDialog } from "./NameDialog";
-import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "./saved";
-import { contentOf, MOST_CHARACTERS, queryOf, sameView } from "./view";
+import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "./savedItems";
+import { contentOf, MOST_CHARACTERS, queryOf, sameView } from "./viewQuery";
 import "../styles/saved.css";
 
 const AGAIN_MS = 30_000;

@@ -2,12 +2,12 @@
 import { useState } from "preact/hooks";
 import type { Sweep } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { path } from "../app/location";
+import { useAnswer } from "../api/useQuery";
+import { path } from "../state/route";
 import { formatAgo, formatNumber } from "../lib/format";
-import { ErrorNote, Loading } from "../ui/states";
-import { FirstSweep } from "./Commands";
-import { endedOf, SweepStateMark, totalOf } from "./states";
+import { ErrorNote, Loading } from "../ui/feedback";
+import { FirstSweep } from "./GettingStarted";
+import { endedOf, SweepStateMark, totalOf } from "./stateBadges";
 import { valueOf } from "./trials";
 
 const PAGE = 100;

@@ -1,14 +1,14 @@
 // Every trial: state, values, parameters, tries, how long, why it failed. Only what is seen is made.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
-import { place, setQuery } from "../app/location";
-import type { Column, Rows } from "../explore/columns";
-import { textOf } from "../explore/columns";
+import { place, setQuery } from "../state/route";
+import type { Column, Rows } from "../explore/plotColumns";
+import { textOf } from "../explore/plotColumns";
 import { count, formatDuration, formatNumber, number } from "../lib/format";
-import { Card } from "../pages/Overview";
-import { rowsOf } from "../table/window";
+import { Card } from "../run/Overview";
+import { rowsOf } from "../lib/virtualList";
 import { Icon } from "../ui/Icon";
-import { TRIAL_STATES, TrialStateMark } from "./states";
+import { TRIAL_STATES, TrialStateMark } from "./stateBadges";
 import { ordered } from "./trials";
 
 const ROW = 32;

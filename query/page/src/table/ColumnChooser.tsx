@@ -1,6 +1,6 @@
 // Which columns: all that the project's runs have, searched.
 import { useState } from "preact/hooks";
-import { withColumn } from "./columns";
+import { withColumn } from "./runColumns";
 import { matcher } from "../lib/panels";
 import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";

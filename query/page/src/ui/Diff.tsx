@@ -1,5 +1,5 @@
 // A unified diff, its lines in colours.
-import { Copy } from "./Copy";
+import { Copy } from "./CopyButton";
 
 const KINDS: Record<string, string> = { "+": "added", "-": "removed", "@": "place" };
 

@@ -1,0 +1,138 @@
+// The tooltip of a chart. It changes once a frame: its elements are made once, of sizes that no text changes, and written
+// only where something is different, so that a frame lays out some words and no table.
+import { formatDuration, formatNumber } from "../lib/format";
+import { around, type Entry, type Pointed } from "./nearestPoints";
+import type { XAxis } from "./lines";
+
+const SHOWN = 12;
+const LABEL_PX = 160;
+const WIDEST_PX = 440;
+/** Around the columns: mark, gaps between them, padding and border. */
+const AROUND_PX = 8 + 3 * 8 + 22;
+/** From the pointer: nearer or farther, and the tip moves. It rests between, easier to read. */
+const APART_PX = [14, 120] as const;
+const MOVED_PX = 50;
+const EDGE_PX = 8;
+/** Windows narrower than this have no room for the bands. */
+const NARROW_PX = 600;
+
+/** Where the chart is. All CSS pixels. */
+export interface Frame {
+  /** Of the chart, from the window's left. */
+  left: number;
+  windowWidth: number;
+  /** Of a digit of the tip's font. */
+  digit: number;
+}
+
+interface Row {
+  element: HTMLElement;
+  mark: HTMLElement;
+  value: Text;
+  label: Text;
+  spread: Text;
+  color: string;
+}
+
+const NOTHING = { value: 0, label: 0, spread: 0 };
+
+export class Tip {
+  readonly element = element("div", "tip curves");
+  private readonly title = this.element.appendChild(element("p")).appendChild(new Text());
+  private readonly body = this.element.appendChild(element("table")).appendChild(element("tbody"));
+  private readonly more = element("p", "quiet");
+  private readonly hidden = this.more.appendChild(new Text());
+  private readonly rows: Row[] = [];
+  /** Characters that the columns have room for: they grow while the tip is shown, so that it does not tremble. */
+  private room = { ...NOTHING };
+  private width = 0;
+  /** From the chart's left. */
+  private left = NaN;
+
+  show(pointed: Pointed, axis: XAxis, frame: Frame): void {
+    const entries = around(pointed, SHOWN);
+    const room = { ...this.room };
+    write(this.title, titleOf(pointed, axis));
+    entries.forEach((entry, i) => this.fill(this.rows[i] ?? this.row(), entry, entry === pointed.nearest, room));
+    for (let i = 0; i < this.rows.length; i++) place(this.rows[i]!.element, this.body, i < entries.length);
+    place(this.more, this.element, pointed.entries.length > entries.length);
+    write(this.hidden, `and ${pointed.entries.length - entries.length} more`);
+    this.widen(room, frame);
+    this.move(pointed.left, frame);
+  }
+
+  hide(): void {
+    this.element.remove();
+    this.room = { ...NOTHING };
+    this.left = NaN;
+  }
+
+  /** To the side where there is more room, within the window. */
+  private move(pointer: number, { left, windowWidth }: Frame): void {
+    const toRight = left + pointer < windowWidth / 2;
+    const apart = toRight ? this.left - pointer : pointer - this.left - this.width;
+    if (apart >= APART_PX[0] && apart <= APART_PX[1]) return;
+    const wanted = toRight ? pointer + MOVED_PX : pointer - MOVED_PX - this.width;
+    const at = Math.round(Math.max(Math.min(wanted, windowWidth - EDGE_PX - this.width - left), EDGE_PX - left));
+    if (at !== this.left) this.element.style.left = `${(this.left = at)}px`;
+  }
+
+  private row(): Row {
+    const cells = ["", "numeric", "clip", "quiet numeric"].map((name) => element("td", name));
+    const row = element("tr");
+    row.append(...cells);
+    const [mark, value, label, spread] = [cells[0]!.appendChild(element("i")), ...cells.slice(1).map((cell) => cell.appendChild(new Text()))] as [HTMLElement, Text, Text, Text];
+    const made = { element: row, mark, value, label, spread, color: "" };
+    this.rows.push(made);
+    return made;
+  }
+
+  private fill(row: Row, { line, at, value }: Entry, strong: boolean, room: typeof this.room): void {
+    row.element.classList.toggle("strong", strong);
+    if (row.color !== line.color) row.mark.style.background = row.color = line.color;
+    room.value = Math.max(room.value, write(row.value, formatNumber(value)));
+    room.label = Math.max(room.label, write(row.label, line.note ? `${line.label} · ${line.note}` : line.label));
+    room.spread = Math.max(room.spread, write(row.spread, spreadOf(line, at)));
+  }
+
+  private widen(room: typeof this.room, { windowWidth, digit }: Frame): void {
+    if (room.value === this.room.value && room.label === this.room.label && room.spread === this.room.spread) return;
+    this.room = room;
+    const px = (characters: number) => (characters ? Math.ceil((characters + 1) * digit) : 0);
+    const value = px(room.value);
+    const spread = windowWidth < NARROW_PX ? 0 : px(room.spread);
+    const most = Math.min(WIDEST_PX, windowWidth - 2 * EDGE_PX) - AROUND_PX - value - spread;
+    const label = Math.max(Math.min(px(room.label), LABEL_PX, most), 0);
+    const { style } = this.element;
+    style.width = `${(this.width = AROUND_PX + value + label + spread)}px`;
+    style.setProperty("--columns", `8px ${value}px ${label}px ${spread}px`);
+  }
+}
+
+function titleOf({ x, entries }: Pointed, axis: XAxis): string {
+  const { line, at } = entries[0]!;
+  const where = { step: () => "", time: () => formatDuration(x), wall: () => new Date(x * 1000).toLocaleString(), metric: () => formatNumber(x) }[axis]();
+  return `${where ? `${where} · ` : ""}step ${formatNumber(line.steps[at]!)}`;
+}
+
+function spreadOf(line: Entry["line"], at: number): string {
+  const wrong = line.wrong[at]! > 0 ? `${formatNumber(line.wrong[at]!)} not finite` : "";
+  const band = line.lows[at] !== line.highs[at] && Number.isFinite(line.lows[at]!) ? `${formatNumber(line.lows[at]!, 4)} … ${formatNumber(line.highs[at]!, 4)}` : "";
+  return [band, wrong].filter(Boolean).join(", ");
+}
+
+function element(name: string, className = ""): HTMLElement {
+  const made = document.createElement(name);
+  made.className = className;
+  return made;
+}
+
+/** How many characters it has now. */
+function write(node: Text, text: string): number {
+  if (node.data !== text) node.data = text;
+  return text.length;
+}
+
+function place(child: HTMLElement, parent: HTMLElement, there: boolean): void {
+  if (there !== (child.parentNode === parent)) there ? parent.append(child) : child.remove();
+}

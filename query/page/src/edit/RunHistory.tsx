@@ -1,0 +1,46 @@
+// Who changed a run by hand, and what.
+import { call } from "../api/client";
+import type { Change, JsonValue, Run } from "../api/contract";
+import { useAnswer } from "../api/useQuery";
+import { formatAgo, formatTime, formatValue } from "../lib/format";
+import { Card } from "../run/Overview";
+
+const SHOWN = 20;
+
+/** Nothing where nobody did. */
+export function History({ run }: { run: Run }) {
+  const request = { team: run.team, project: run.project, subject: run.id, page_size: SHOWN };
+  // What the run says of itself differs after a change: then it is asked again.
+  const said = [run.name, run.notes, run.group, run.tags].join("\n");
+  const { data } = useAnswer(`changes ${JSON.stringify(request)} ${said}`, (signal) => call("ListChanges", request, signal), 0, true);
+  const changes = data?.changes.filter((one) => one.what === "run") ?? [];
+  if (!changes.length) return null;
+  return (
+    <Card title="Changed by hand">
+      <table class="values">
+        <tbody>
+          {changes.map((one, at) => (
+            <tr key={at}>
+              <th scope="row" title={formatTime(one.time)}>{one.user}, {formatAgo(one.time)}</th>
+              <td>{wordsOf(one)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {data!.next_page_token && <p class="quiet">and earlier ones: ListChanges has them all</p>}
+    </Card>
+  );
+}
+
+function wordsOf(change: Change): string {
+  return Object.entries(change.change ?? {}).map(([name, value]) => `${NAMES[name] ?? name} ${text(value)}`.trim()).join("; ");
+}
+
+const NAMES: Record<string, string> = { add_tags: "tags +", remove_tags: "tags −", tags: "tags", deleted: "deleted", remove_config: "config −", remove_summary: "summary −" };
+
+function text(value: JsonValue): string {
+  if (value === true) return "";
+  if (Array.isArray(value)) return value.map(formatValue).join(", ") || "none";
+  if (value && typeof value === "object") return Object.entries(value).map(([key, one]) => `${key} = ${formatValue(one)}`).join(", ");
+  return formatValue(value) || "none";
+}

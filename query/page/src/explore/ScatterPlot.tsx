@@ -1,0 +1,152 @@
+// One column against another: a point for each run or trial, perhaps with a line (a front, the best so far).
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { go } from "../state/route";
+import { dark } from "../state/theme";
+import { ink, opacity, prepared } from "./canvas";
+import type { Column, Rows } from "./plotColumns";
+import { Tip } from "./ParallelCoordinates";
+import { NO_SHADE, ramp } from "./colorRamp";
+import { type Scale, scaleOf } from "./plotScales";
+import { useWidth } from "./useWidth";
+
+const LEFT = 58;
+const RIGHT = 14;
+const TOP = 22;
+const BOTTOM = 42;
+const NEAR_PX = 18;
+
+export interface ScatterProps {
+  rows: Rows;
+  x: Column;
+  y: Column;
+  logX: boolean;
+  logY: boolean;
+  shades: Uint8Array;
+  /** 0: drawn faint, and not found by the pointer. */
+  kept: Uint8Array;
+  /** Corners, in values. */
+  line?: readonly (readonly [number, number])[];
+  /** Rows with a ring. */
+  strong?: ReadonlySet<number>;
+  /** Said in the tooltip beside x and y. */
+  also?: readonly Column[];
+  label: string;
+  height?: number;
+}
+
+export function Scatter(props: ScatterProps) {
+  const { rows, x, y } = props;
+  const height = props.height ?? 300;
+  const [host, width] = useWidth();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [hover, setHover] = useState<{ row: number; x: number; y: number } | null>(null);
+  const isDark = dark.value;
+  const scales = useMemo(() => {
+    const horizontal = scaleOf(x, props.logX, LEFT, Math.max(width - RIGHT, LEFT + 10), 64, 0.04);
+    const vertical = scaleOf(y, props.logY, height - BOTTOM, TOP, 34, 0.06);
+    return { horizontal, vertical, xs: Float32Array.from(x.values, horizontal.at), ys: Float32Array.from(y.values, vertical.at) };
+  }, [x, y, props.logX, props.logY, width, height]);
+  useEffect(() => {
+    const ctx = prepared(canvas.current, width, height);
+    if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, ramp(isDark), hover?.row ?? -1);
+  }, [scales, props.shades, props.kept, props.line, props.strong, isDark, hover?.row]);
+  const look = (event: PointerEvent) => {
+    const box = canvas.current!.getBoundingClientRect();
+    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
+    let found = -1;
+    let least = NEAR_PX;
+    for (let row = 0; row < scales.xs.length; row++) {
+      if (!props.kept[row]) continue;
+      const distance = Math.hypot(scales.xs[row]! - px, scales.ys[row]! - py);
+      if (distance < least) [least, found] = [distance, row];
+    }
+    setHover(found < 0 ? null : { row: found, x: px, y: py });
+  };
+  const open = () => hover && rows.links[hover.row] && go(rows.links[hover.row]!);
+  const said = [x, y, ...(props.also ?? [])].filter((column, at, all) => all.indexOf(column) === at);
+  return (
+    <div class="scatter" ref={host} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
+      <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} role="img" aria-label={`${props.label}: ${y.title} over ${x.title}`} />
+      {hover && <Tip rows={rows} axes={said} row={hover.row} x={hover.x} y={hover.y} width={width} />}
+    </div>
+  );
+}
+
+interface Scales {
+  /** Of the picture, pixels. */
+  width: number;
+  height: number;
+  horizontal: Scale;
+  vertical: Scale;
+  xs: Float32Array;
+  ys: Float32Array;
+}
+
+function draw(ctx: CanvasRenderingContext2D, element: HTMLElement, props: ScatterProps, scales: Scales, colors: readonly string[], hovered: number): void {
+  drawAxes(ctx, element, scales);
+  drawTitles(ctx, element, props, scales);
+  const { xs, ys } = scales;
+  const count = xs.length;
+  const radius = count > 2000 ? 2.5 : count > 300 ? 3 : 4;
+  if (props.line) drawLine(ctx, element, props.line, scales);
+  const dot = (row: number, size: number) => {
+    ctx.beginPath();
+    ctx.arc(xs[row]!, ys[row]!, size, 0, 2 * Math.PI);
+  };
+  const quiet = ink(element, "--field");
+  for (const kept of [0, 1]) {
+    ctx.globalAlpha = kept ? Math.max(opacity(count), 0.5) : 0.18;
+    for (let row = 0; row < count; row++) {
+      if (props.kept[row] !== kept || Number.isNaN(xs[row]!) || Number.isNaN(ys[row]!)) continue;
+      ctx.fillStyle = !kept || props.shades[row] === NO_SHADE ? quiet : colors[props.shades[row]!]!;
+      dot(row, radius);
+      ctx.fill();
+    }
+  }
+  ctx.globalAlpha = 1;
+  ctx.strokeStyle = ink(element, "--ink");
+  for (const row of [...(props.strong ?? []), ...(hovered >= 0 ? [hovered] : [])]) {
+    ctx.lineWidth = row === hovered ? 2 : 1.2;
+    dot(row, radius + 2);
+    ctx.stroke();
+  }
+}
+
+function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizontal, vertical, width, height }: Scales): void {
+  ctx.font = `11px ${getComputedStyle(element).fontFamily}`;
+  ctx.fillStyle = ink(element, "--quiet");
+  ctx.strokeStyle = ink(element, "--grid");
+  ctx.lineWidth = 1;
+  ctx.textAlign = "right";
+  ctx.textBaseline = "middle";
+  for (const tick of vertical.ticks) {
+    ctx.beginPath();
+    ctx.moveTo(LEFT, tick.at);
+    ctx.lineTo(width - RIGHT, tick.at);
+    ctx.stroke();
+    ctx.fillText(clipped(tick.text, 8), LEFT - 7, tick.at);
+  }
+  ctx.textAlign = "center";
+  for (const tick of horizontal.ticks) ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
+}
+
+function drawTitles(ctx: CanvasRenderingContext2D, element: HTMLElement, { x, y }: ScatterProps, { width, height }: Scales): void {
+  ctx.fillStyle = ink(element, "--quiet");
+  ctx.textAlign = "left";
+  ctx.fillText(clipped(y.title, 60), 8, 8);
+  ctx.textAlign = "right";
+  ctx.fillText(clipped(x.title, 60), width - RIGHT, height - 8);
+}
+
+function drawLine(ctx: CanvasRenderingContext2D, element: HTMLElement, line: readonly (readonly [number, number])[], { horizontal, vertical }: Scales): void {
+  ctx.strokeStyle = ink(element, "--accent");
+  ctx.lineWidth = 1.8;
+  ctx.beginPath();
+  for (const [x, y] of line) ctx.lineTo(horizontal.at(x), vertical.at(y));
+  ctx.stroke();
+}
+
+function clipped(text: string, most: number): string {
+  const letters = [...text];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
+}

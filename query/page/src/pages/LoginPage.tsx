@@ -1,0 +1,71 @@
+// Logging in: with an API key, or by the one-time link after the # of the URL. The view that was asked for comes after.
+import { useEffect, useState } from "preact/hooks";
+import { logIn } from "../api/client";
+import { go, place } from "../state/route";
+import { user } from "../state/user";
+import { Icon } from "../ui/Icon";
+
+export function Login() {
+  const link = place.value.parts[0] === "login" ? place.value.hash : "";
+  const [key, setKey] = useState("");
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(Boolean(link));
+
+  async function enter(secret: { key: string } | { link: string }): Promise<void> {
+    setBusy(true);
+    setError("");
+    try {
+      user.value = null;
+      await logIn(secret);
+      if (place.value.parts[0] === "login") go("/", true);
+    } catch (problem) {
+      setError((problem as Error).message);
+      setBusy(false);
+    }
+  }
+  useEffect(() => {
+    document.title = "Log in · runstream";
+    if (!link) return;
+    history.replaceState(null, "", "/login"); // used up: not to be bookmarked
+    void enter({ link });
+  }, []);
+
+  return (
+    <main class="login">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void enter({ key: key.trim() });
+        }}
+      >
+        <h1 class="brand large">
+          <Icon name="stream" size={22} />
+          <span>runstream</span>
+        </h1>
+        <label for="key">API key</label>
+        <input
+          id="key"
+          type="password"
+          autocomplete="current-password"
+          placeholder="rs_…"
+          required
+          autofocus
+          value={key}
+          aria-describedby={error ? "login-error" : "login-help"}
+          onInput={(event) => setKey(event.currentTarget.value)}
+        />
+        {error && (
+          <p id="login-error" class="form-error" role="alert">
+            {error.charAt(0).toUpperCase() + error.slice(1)}.
+          </p>
+        )}
+        <button class="button primary" type="submit" disabled={busy}>
+          {busy ? "Logging in…" : "Log in"}
+        </button>
+        <p id="login-help" class="quiet">
+          <code>runstream up</code> prints a link that logs you in. Where the server runs, <code>runstream key create --team TEAM</code> makes a key and <code>runstream key link PREFIX</code> another link.
+        </p>
+      </form>
+    </main>
+  );
+}

@@ -1,0 +1,147 @@
+// One run: its head, and a view of it in each tab.
+import type { ComponentType } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Key, KeyKind, Run } from "../api/contract";
+import { ApiError, call } from "../api/client";
+import { useAnswer } from "../api/useQuery";
+import { path } from "../state/route";
+import { changing } from "../state/permissions";
+import { formatDuration, formatTime, number, ranksSeen } from "../lib/format";
+import { isSystem } from "../lib/panels";
+import { RunDialog } from "../edit/EditDialogs";
+import { Copy } from "../ui/CopyButton";
+import { Icon } from "../ui/Icon";
+import { Menu, MenuItem } from "../ui/Menu";
+import { Empty, ErrorNote, Loading, State } from "../ui/feedback";
+import { Charts } from "../workspace/ChartSections";
+import { deleteRuns } from "../project/deletion";
+import type { ProjectProps } from "../project/ProjectFrame";
+import { Overview } from "../run/Overview";
+import "../styles/run.css";
+
+const LIVE_MS = 2000;
+
+export interface RunViewProps {
+  run: Run;
+}
+
+interface Tab {
+  title: string;
+  /** Whether there is something to see, or may come. */
+  shown: (run: Run, kinds: ReadonlySet<KeyKind>) => boolean;
+  load?: () => Promise<{ default: ComponentType<RunViewProps & { keys: readonly Key[] }> }>;
+}
+
+const always = () => true;
+const kind = (...wanted: KeyKind[]) => (_run: Run, kinds: ReadonlySet<KeyKind>) => wanted.some((one) => kinds.has(one));
+const TABS: Record<string, Tab> = {
+  "": { title: "Charts", shown: always },
+  overview: { title: "Overview", shown: always },
+  console: { title: "Console", shown: always, load: () => import("../run/Console") },
+  system: { title: "System", shown: always },
+  ranks: { title: "Ranks", shown: (run) => run.world_size > 1, load: () => import("../run/Ranks") },
+  media: { title: "Media", shown: kind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
+  distributions: { title: "Distributions", shown: kind("KEY_KIND_HISTOGRAM"), load: () => import("../run/Histograms") },
+  tables: { title: "Tables", shown: kind("KEY_KIND_TABLE", "KEY_KIND_PLOT"), load: () => import("../run/Tables") },
+  texts: { title: "Texts", shown: kind("KEY_KIND_TEXT"), load: () => import("../run/Texts") },
+  alerts: { title: "Alerts", shown: always, load: () => import("../run/Alerts") },
+  files: { title: "Files", shown: always, load: () => import("../run/Files") },
+};
+
+export default function RunPage({ team, project, rest }: ProjectProps) {
+  const [id = "", tab = ""] = rest;
+  const [live, setLive] = useState(true);
+  const { data: run, error, refresh } = useAnswer(`run ${team}/${project}/${id}`, (signal) => call("GetRun", { team, project, run: id }, signal), live ? LIVE_MS : 0, true);
+  const keys = useAnswer(`keys ${team}/${project}/${id}`, (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal), live ? LIVE_MS * 3 : 0);
+  useEffect(() => {
+    document.title = `${run?.name ?? id} · ${project} · runstream`;
+    if (run) setLive(run.state === "RUN_STATE_RUNNING");
+  }, [run?.name, run?.state, id]);
+  if (error && (!run || error.code === "NOT_FOUND")) return <Gone error={error} team={team} project={project} retry={refresh} />;
+  if (!run || run.id !== id) return <Loading />;
+  const tabName = Object.hasOwn(TABS, tab) ? tab : "";
+  const kinds = new Set(keys.data?.keys.map((key) => key.kind));
+  return (
+    <div class="run">
+      <Head run={run} changed={refresh} />
+      <Tabs run={run} kinds={kinds} current={tabName} />
+      {tabName === "" ? <RunCharts run={run} /> : tabName === "overview" ? <Overview run={run} /> : tabName === "system" ? <SystemCharts run={run} /> : <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />}
+    </div>
+  );
+}
+
+function Tabs({ run, kinds, current }: RunViewProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the row of tabs is wider than the screen.
+    const chosen = nav.current!.querySelector<HTMLElement>("[aria-current]");
+    if (chosen) nav.current!.scrollLeft = chosen.offsetLeft - (nav.current!.clientWidth - chosen.offsetWidth) / 2;
+  }, [current]);
+  return (
+    <nav class="tabs" aria-label="Views of the run" ref={nav}>
+      {Object.entries(TABS).filter(([name, one]) => name === current || one.shown(run, kinds)).map(([name, { title }]) => (
+        <a key={name} href={path(run.team, run.project, "runs", run.id, ...(name ? [name] : []))} aria-current={name === current ? "page" : undefined}>{title}</a>
+      ))}
+    </nav>
+  );
+}
+
+function LazyTab(props: { load: NonNullable<Tab["load"]>; run: Run; keys: readonly Key[] | undefined }) {
+  const [view, setView] = useState<{ component: ComponentType<RunViewProps & { keys: readonly Key[] }> }>();
+  useEffect(() => {
+    void props.load().then((module) => setView({ component: module.default }));
+  }, [props.load]);
+  if (!view || !props.keys) return <Loading />;
+  return <view.component run={props.run} keys={props.keys} />;
+}
+
+function Gone({ error, team, project, retry }: { error: ApiError; team: string; project: string; retry: () => void }) {
+  if (error.code !== "NOT_FOUND") return <ErrorNote error={error} retry={retry} />;
+  return (
+    <Empty title="This run is not there">
+      <p>{error.message}. It may have been deleted.</p>
+      <p class="row"><a class="button" href={path(team, project)}>The project's runs</a></p>
+    </Empty>
+  );
+}
+
+function Head({ run, changed }: { run: Run; changed: () => void }) {
+  const [editing, setEditing] = useState(false);
+  const ranks = ranksSeen(run.world_size, run.streams ?? []);
+  return (
+    <header class="run-head">
+      <h1 class="clip" title={run.name}>{run.name}</h1>
+      <State state={run.state} />
+      <span class="quiet numeric">{formatDuration(number(run.duration_s))}</span>
+      {ranks && <span class={ranks.includes(" of ") ? "warn-text" : "quiet"} title={ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined}>{ranks}</span>}
+      <span class="quiet wide-only">{run.user}, {formatTime(run.created)}</span>
+      <span class="tags wide-only">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span>
+      <span class="grow" />
+      <span class="quiet id wide-only">{run.id}</span>
+      <Copy text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
+      <button class="icon-button" onClick={() => setEditing(true)} aria-label="Edit name, notes, tags" title="Edit name, notes, tags" {...changing(run.team)}><Icon name="edit" /></button>
+      <Menu label="More about this run" button={<Icon name="more" />}>
+        <MenuItem danger {...changing(run.team)} act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}>Delete this run</MenuItem>
+      </Menu>
+      {editing && <RunDialog run={run} changed={changed} close={() => setEditing(false)} />}
+    </header>
+  );
+}
+
+function RunCharts({ run }: RunViewProps) {
+  return <OneRun run={run} keep={notSystem} />;
+}
+
+function SystemCharts({ run }: RunViewProps) {
+  return <OneRun run={run} keep={isSystem} system />;
+}
+
+const notSystem = (metric: string) => !isSystem(metric);
+const OWN = "#2f74d0";
+
+function OneRun(props: { run: Run; keep: (metric: string) => boolean; system?: boolean }) {
+  const { run } = props;
+  const runs = useMemo(() => [run], [run.id, run.state, run.name]);
+  const colors = useMemo(() => new Map([[run.id, OWN]]), [run.id]);
+  return <Charts team={run.team} project={run.project} runs={runs} colors={colors} keep={props.keep} ranked={run.world_size > 1} system={props.system ?? false} />;
+}

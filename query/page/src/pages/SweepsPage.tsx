@@ -1,0 +1,17 @@
+// The sweeps of a project, and one of them.
+import { SweepList } from "../sweep/SweepList";
+import { SweepPage } from "../sweep/SweepDetails";
+import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import "../styles/run.css";
+import "../styles/table.css";
+import "../styles/charts.css";
+import "../styles/explore.css";
+
+export default function Sweeps({ team, project, rest }: ProjectProps) {
+  const [id] = rest;
+  return (
+    <ProjectFrame team={team} project={project} tab="Sweeps">
+      {id ? <SweepPage key={id} team={team} project={project} id={id} /> : <SweepList team={team} project={project} />}
+    </ProjectFrame>
+  );
+}

@@ -1,0 +1,160 @@
+// The live blocks of a report: curves and tables of runs, as the charts and the table draw them.
+import { useMemo, useState } from "preact/hooks";
+import { call } from "../api/client";
+import type { Run } from "../api/contract";
+import { useAnswer } from "../api/useQuery";
+import { path } from "../state/route";
+import { type Look, readLook } from "../chart/chartOptions";
+import { Panel, type PanelActions } from "../chart/Panel";
+import { colorsOf } from "../lib/colors";
+import { naturally } from "../lib/panels";
+import { columnOf, valuesOf } from "../table/runColumns";
+import { filterOf } from "../project/filters";
+import { State } from "../ui/feedback";
+import { isPattern, parseSpec, type Spec, SpecError } from "./blockSpec";
+import "../styles/charts.css";
+
+const AGAIN_MS = 3000;
+const MOST_PANELS = 24;
+
+interface Place {
+  team: string;
+  project: string;
+}
+
+/** What a fenced block means; null: it is code like any other. */
+export function liveBlock(place: Place) {
+  return (language: string, text: string, key: string) => {
+    if (language !== "panel" && language !== "runs") return null;
+    return <Live key={key} {...place} table={language === "runs"} text={text} />;
+  };
+}
+
+function Live({ team, project, table, text }: Place & { table: boolean; text: string }) {
+  const parsed = useMemo(() => read(text), [text]);
+  if (parsed instanceof SpecError) return <p class="block-error" role="note">{table ? "runs" : "panel"}: {parsed.message}</p>;
+  return table ? <RunsBlock team={team} project={project} spec={parsed} /> : <PanelBlock team={team} project={project} spec={parsed} />;
+}
+
+function read(text: string): Spec | SpecError {
+  try {
+    return parseSpec(text);
+  } catch (error) {
+    return error as SpecError;
+  }
+}
+
+/** The runs that a block names or finds, in its order. */
+function useRunsOf(place: Place, spec: Spec, fields: string[]) {
+  const named = spec.runs.length ? [{ $or: [{ id: { $in: spec.runs } }, { displayName: { $in: spec.runs } }] }] : [];
+  const found = filterOf(spec.conditions);
+  const parts = [...named, ...(found ? [JSON.parse(found) as object] : [])];
+  const filter = !parts.length ? "" : JSON.stringify(parts.length === 1 ? parts[0] : { $and: parts });
+  const size = spec.runs.length ? Math.max(spec.runs.length, spec.limit) : spec.limit;
+  const request = { ...place, filter, search: spec.search, order: spec.order ? [spec.order] : [], fields, page_size: Math.min(size, 100) };
+  const answer = useAnswer(`block ${JSON.stringify(request)}`, (signal) => call("ListRuns", request, signal), AGAIN_MS, true);
+  const runs = useMemo(() => {
+    const all = answer.data?.runs ?? [];
+    if (!spec.runs.length || spec.order) return all;
+    const at = (run: Run) => Math.min(...[run.id, run.name].map((name) => spec.runs.indexOf(name)).filter((one) => one >= 0));
+    return [...all].sort((a, b) => at(a) - at(b));
+  }, [answer.data, spec]);
+  return { ...answer, runs };
+}
+
+function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
+  const { runs, error, waiting } = useRunsOf({ team, project }, spec, ["none"]);
+  const metrics = useMetricsOf({ team, project }, spec, runs);
+  const ids = runs.map((run) => run.id).join("\n");
+  const colors = useMemo(() => colorsOf(ids ? ids.split("\n") : []), [ids]);
+  const [zoom, setZoom] = useState<readonly [number, number] | null>(null);
+  const [full, setFull] = useState<string | null>(null);
+  const [flipped, setFlipped] = useState<ReadonlySet<string>>(new Set());
+  const look = useMemo((): Look => ({ ...readLook(spec.look), flipped, ...(zoom ? { zoom: [zoom[0], zoom[1]] as [number, number] } : {}) }), [spec, zoom, flipped]);
+  const act = useMemo((): PanelActions => ({
+    zoom: setZoom,
+    open: setFull,
+    log: (metric) => setFlipped((before) => new Set(before.has(metric) ? [...before].filter((one) => one !== metric) : [...before, metric])),
+    pin: () => undefined,
+    resize: () => undefined,
+  }), []);
+  if (!spec.metrics.length) return <p class="block-error" role="note">panel: name what it draws, as in metrics: train/loss</p>;
+  if (error && !runs.length) return <p class="block-error" role="note">panel: {error.message}</p>;
+  if (!waiting && !runs.length) return <p class="block-error" role="note">panel: no run of the project is meant by this</p>;
+  return (
+    <figure class="report-panel">
+      {spec.title && <figcaption>{spec.title}</figcaption>}
+      <div class="grid">
+        {metrics.map((metric) => (
+          <Panel key={metric} team={team} project={project} metric={metric} runs={runs} colors={colors} look={look} act={act} full={full === metric} pinned={false} strong={null} by={spec.group} fixed={spec.height} />
+        ))}
+      </div>
+      {!spec.group && (
+        <ul class="legend">
+          {runs.map((run) => (
+            <li key={run.id} class="clip">
+              <i class="swatch" style={{ background: colors.get(run.id) ?? "#888" }} />
+              <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a>
+            </li>
+          ))}
+        </ul>
+      )}
+    </figure>
+  );
+}
+
+/** Names as they are, patterns as the metrics that these runs have. */
+function useMetricsOf(place: Place, spec: Spec, runs: readonly Run[]): string[] {
+  const patterns = spec.metrics.filter(isPattern);
+  const ids = runs.map((run) => run.id);
+  const { data } = useAnswer(
+    patterns.length && ids.length ? `block metrics ${JSON.stringify([place, patterns, ids])}` : null,
+    async (signal) => {
+      const answers = await Promise.all(patterns.map((glob) => call("ListMetrics", { ...place, runs: ids, glob, page_size: MOST_PANELS }, signal)));
+      return new Map(patterns.map((glob, at) => [glob, answers[at]!.metrics.map((one) => one.name).sort(naturally)]));
+    },
+    0,
+    true,
+  );
+  const names = spec.metrics.flatMap((name) => (isPattern(name) ? (data?.get(name) ?? []) : [name]));
+  return [...new Set(names)].slice(0, MOST_PANELS);
+}
+
+const FIRST_COLUMNS = ["created_at", "duration", "tags"];
+
+function RunsBlock({ team, project, spec }: Place & { spec: Spec }) {
+  const names = spec.columns.length ? spec.columns.filter((name) => name !== "name") : FIRST_COLUMNS;
+  const wanted = names.filter((name) => /^(config|summary)\./.test(name));
+  const { runs, error, waiting } = useRunsOf({ team, project }, spec, wanted.length ? wanted : ["none"]);
+  const columns = names.map(columnOf);
+  if (error && !runs.length) return <p class="block-error" role="note">runs: {error.message}</p>;
+  if (!waiting && !runs.length) return <p class="block-error" role="note">runs: no run of the project is meant by this</p>;
+  return (
+    <figure class="report-panel">
+      {spec.title && <figcaption>{spec.title}</figcaption>}
+      <div class="scrolled" tabIndex={0} role="region" aria-label={spec.title || "Runs"}>
+        <table class="plain-table dense">
+          <thead>
+            <tr>
+              <th scope="col">Name</th>
+              {columns.map((column) => <th key={column.field} scope="col" class={column.numeric ? "right" : ""}>{column.title}</th>)}
+            </tr>
+          </thead>
+          <tbody>
+            {runs.map((run) => <RunRow key={run.id} run={run} columns={columns} />)}
+          </tbody>
+        </table>
+      </div>
+    </figure>
+  );
+}
+
+function RunRow({ run, columns }: { run: Run; columns: ReturnType<typeof columnOf>[] }) {
+  const values = useMemo(() => valuesOf(run), [run]);
+  return (
+    <tr>
+      <td><State state={run.state} bare /> <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a></td>
+      {columns.map((column) => <td key={column.field} class={column.numeric ? "right numeric" : ""}>{column.text(run, values)}</td>)}
+    </tr>
+  );
+}

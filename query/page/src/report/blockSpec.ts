@@ -1,0 +1,135 @@
+// Live blocks of a report: ```panel draws curves, ```runs a table; lines of `name: value` inside say of what. Pure.
+import { type Condition, fromText, OPERATORS, type Operator } from "../project/filters";
+
+export interface Spec {
+  title: string;
+  /** Names, or patterns with * and ?. */
+  metrics: string[];
+  /** Ids or names; empty: those that `conditions`, `search` and `order` find. */
+  runs: string[];
+  conditions: Condition[];
+  search: string;
+  order: string;
+  limit: number;
+  group: string;
+  height: number;
+  /** Fields, of a table. */
+  columns: string[];
+  /** As in the URL of the charts. */
+  look: URLSearchParams;
+}
+
+export class SpecError extends Error {}
+
+const MOST_LINES = 100;
+export const MOST_RUNS = 100;
+const NAMES = ["title", "metrics", "runs", "filter", "search", "sort", "limit", "group", "columns", "smoothing", "x", "zoom", "log", "outliers", "ranks", "band", "height"];
+
+/** Throws SpecError with one sentence that says which line, and what to write. */
+export function parseSpec(text: string): Spec {
+  const spec: Spec = { title: "", metrics: [], runs: [], conditions: [], search: "", order: "", limit: 10, group: "", height: 260, columns: [], look: new URLSearchParams() };
+  const lines = text.split("\n");
+  if (lines.length > MOST_LINES) throw new SpecError(`a block has at most ${MOST_LINES} lines`);
+  lines.forEach((line, at) => {
+    if (!line.trim() || line.trim().startsWith("#")) return;
+    const match = /^\s*([a-z]+)\s*:\s*(.*?)\s*$/.exec(line);
+    if (!match || !NAMES.includes(match[1]!)) throw new SpecError(`line ${at + 1}: write one of ${NAMES.join(", ")}, a colon, and its value`);
+    try {
+      take(spec, match[1]!, match[2]!);
+    } catch (error) {
+      throw new SpecError(`line ${at + 1}: ${(error as Error).message}`);
+    }
+  });
+  return spec;
+}
+
+function take(spec: Spec, name: string, value: string): void {
+  switch (name) {
+    case "title": spec.title = value; break;
+    case "metrics": spec.metrics.push(...list(value)); break;
+    case "runs": spec.runs.push(...list(value)); break;
+    case "columns": spec.columns.push(...list(value)); break;
+    case "filter": spec.conditions.push(condition(value)); break;
+    case "search": spec.search = value; break;
+    case "sort": spec.order = value; break;
+    case "group": spec.group = value; break;
+    case "limit": spec.limit = whole(value, 1, MOST_RUNS); break;
+    case "height": spec.height = whole(value, 150, 900); break;
+    case "smoothing": spec.look.set("smooth", String(numeric(value, 0, 0.999))); break;
+    case "zoom": spec.look.set("zoom", range(value)); break;
+    case "x": if (["step", "time", "wall"].includes(value)) spec.look.set("x", value); else spec.look.set("xm", value); break;
+    case "log": if (yes(value)) spec.look.set("log", "1"); break;
+    case "outliers": if (!yes(value)) spec.look.set("robust", "1"); break;
+    case "ranks": spec.look.set("ranks", choice(value, ["mean", "each"])); break;
+    case "band": spec.look.set("band", choice(value, ["range", "std"])); break;
+  }
+}
+
+function list(value: string): string[] {
+  return value.split(",").map((part) => part.trim()).filter(Boolean);
+}
+
+const WRITTEN: [string, Operator][] = [["one of", "one of"], ["contains", "contains"], ["matches", "matches"], ["exists", "exists"], ["!=", "≠"], ["<=", "≤"], [">=", "≥"], ["≠", "≠"], ["≤", "≤"], ["≥", "≥"], ["=", "="], ["<", "<"], [">", ">"]];
+
+/** `config.lr > 0.1`, or as it stands in a URL: `config.lr ~ > ~ 0.1`. */
+function condition(text: string): Condition {
+  const found = fromText(text);
+  if (found) return found;
+  const match = /^(\S+)\s+(.*)$/s.exec(text);
+  for (const [words, operator] of match ? WRITTEN : []) {
+    const rest = match![2]!;
+    if (rest === words || rest.startsWith(`${words} `)) return { field: match![1]!, operator, value: rest.slice(words.length).trim() || (operator === "exists" ? "yes" : "") };
+  }
+  throw new Error(`a filter is a field, one of ${Object.keys(OPERATORS).join(" ")}, and a value: config.lr > 0.1`);
+}
+
+function numeric(value: string, low: number, high: number): number {
+  const found = value === "" ? NaN : Number(value);
+  if (!(found >= low && found <= high)) throw new Error(`a number from ${low} to ${high}, not ${value || "nothing"}`);
+  return found;
+}
+
+function whole(value: string, low: number, high: number): number {
+  return Math.round(numeric(value, low, high));
+}
+
+function range(value: string): string {
+  const parts = value.split(":").map((part) => (part.trim() === "" ? NaN : Number(part)));
+  if (parts.length !== 2 || !parts.every(Number.isFinite) || parts[0]! >= parts[1]!) throw new Error("a range is two numbers: 100:2000");
+  return parts.join(":");
+}
+
+function yes(value: string): boolean {
+  return choice(value, ["yes", "no"]) === "yes";
+}
+
+function choice(value: string, choices: string[]): string {
+  if (!choices.includes(value)) throw new Error(`one of ${choices.join(", ")}, not ${value || "nothing"}`);
+  return value;
+}
+
+/** A block that draws what a panel of the charts shows. `shown`: ids of the runs, where they were chosen by hand. */
+export function blockOf(metric: string, query: URLSearchParams, shown: readonly string[] | null): string {
+  const lines = [`metrics: ${metric}`];
+  const add = (name: string, value: string | null) => value && lines.push(`${name}: ${value}`);
+  if (shown?.length) add("runs", shown.join(", "));
+  else {
+    for (const text of query.getAll("f")) add("filter", text);
+    add("search", query.get("find"));
+    add("sort", query.get("sort"));
+  }
+  add("group", query.get("group"));
+  add("smoothing", query.get("smooth"));
+  add("x", query.get("xm") ?? query.get("x"));
+  add("zoom", query.get("zoom"));
+  if ((query.get("log") === "1") !== query.getAll("flip").includes(metric)) add("log", "yes");
+  if (query.get("robust") === "1") add("outliers", "no");
+  add("ranks", query.get("ranks"));
+  add("band", query.get("band"));
+  return ["```panel", ...lines, "```", ""].join("\n");
+}
+
+/** Whether a name is a pattern. */
+export function isPattern(name: string): boolean {
+  return /[*?]/.test(name);
+}

@@ -1,0 +1,215 @@
+// What a run is: its facts, config, summary, completeness, processes, environment.
+import type { ComponentChildren } from "preact";
+import { useMemo, useState } from "preact/hooks";
+import type { CompletenessVerdict, Json, JsonValue, Run } from "../api/contract";
+import { path } from "../state/route";
+import { count, formatAgo, formatDuration, formatTime, formatValue, number } from "../lib/format";
+import { flatten } from "../lib/flatten";
+import { matcher } from "../lib/panels";
+import { History } from "../edit/RunHistory";
+import { Diff } from "../ui/Diff";
+import { State } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
+import type { RunViewProps } from "../pages/RunPage";
+
+export function Overview({ run }: RunViewProps) {
+  const { git_diff: diff, ...environment } = split(run.environment);
+  return (
+    <div class="overview">
+      <div class="masonry">
+      <Card title="Run">
+        <dl class="facts">
+          <Fact name="State"><State state={run.state} /></Fact>
+          {run.notes && <Fact name="Notes"><span class="prose">{run.notes}</span></Fact>}
+          <Fact name="Started">{formatTime(run.created)} by {run.user}</Fact>
+          <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
+          <Fact name="Last sign of life">{formatAgo(run.heartbeat)}</Fact>
+          {run.tags.length > 0 && <Fact name="Tags"><span class="tags">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span></Fact>}
+          {run.group && <Fact name="Group">{run.group}</Fact>}
+          {run.job_type && <Fact name="Job type">{run.job_type}</Fact>}
+          {run.sweep_id && <Fact name="Sweep"><a href={path(run.team, run.project, "sweeps", run.sweep_id)}>{run.sweep_id}</a></Fact>}
+          <Fact name="Id"><code>{run.id}</code></Fact>
+        </dl>
+      </Card>
+      <Complete run={run} />
+      <History run={run} />
+      <Values title="Config" values={run.config} none="No config: give one to init(config=...)" />
+      <Values title="Summary" values={run.summary} none="Nothing logged yet" />
+      </div>
+      <Processes run={run} />
+      <Values title="Environment" values={environment as Json} none="Not captured" wide />
+      {diff && (
+        <Card title="Uncommitted changes" wide>
+          <Diff text={diff} label="git diff" />
+        </Card>
+      )}
+    </div>
+  );
+}
+
+function split(environment: Json | undefined): Json & { git_diff?: string } {
+  const { git_diff, diff, ...rest } = environment ?? {};
+  const text = [git_diff, diff].find((value) => typeof value === "string" && value);
+  return text ? { ...rest, git_diff: text as string } : (rest as Json);
+}
+
+export function Card({ title, children, wide, tools }: { title: string; children: ComponentChildren; wide?: boolean; tools?: ComponentChildren }) {
+  return (
+    <section class={wide ? "info wide" : "info"} aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        <span class="grow" />
+        {tools}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+const SHOWN = 100;
+
+function Values(props: { title: string; values: Json | undefined; none: string; wide?: boolean }) {
+  const rows = useMemo(() => [...flatten(props.values)], [props.values]);
+  const [search, setSearch] = useState("");
+  const [all, setAll] = useState(false);
+  const test = matcher(search);
+  const found = rows.filter(([key]) => test(key));
+  const tools = rows.length > 12 && (
+    <div class="field">
+      <Icon name="search" size={14} />
+      <input type="search" placeholder={`Search ${rows.length} keys`} aria-label={`Search ${props.title}`} value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+    </div>
+  );
+  return (
+    <Card title={props.title} wide={props.wide ?? false} tools={tools}>
+      {!rows.length ? (
+        <p class="quiet">{props.none}.</p>
+      ) : (
+        <table class="values">
+          <tbody>
+            {found.slice(0, all ? undefined : SHOWN).map(([key, value]) => (
+              <tr key={key}>
+                <th scope="row">{key}</th>
+                <td class={typeof value === "number" ? "numeric" : ""}><Value value={value} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {found.length > SHOWN && !all && <button class="link" onClick={() => setAll(true)}>Show all {found.length}</button>}
+    </Card>
+  );
+}
+
+const LONG = 300;
+
+export function Value({ value }: { value: JsonValue | undefined }) {
+  const [open, setOpen] = useState(false);
+  const text = formatValue(value);
+  if (text.length <= LONG) return <>{text}</>;
+  return (
+    <>
+      {open ? text : `${text.slice(0, LONG)}… `}
+      <button class="link" onClick={() => setOpen(!open)}>{open ? " less" : "more"}</button>
+    </>
+  );
+}
+
+const VERDICTS: Record<CompletenessVerdict, [string, string, string]> = {
+  VERDICT_UNSPECIFIED: ["Unknown", "quiet", ""],
+  VERDICT_COMPLETE: ["Complete", "good", "Everything that was logged is stored."],
+  VERDICT_INCOMPLETE: ["Incomplete", "bad", "Every process has finished, but records are missing."],
+  VERDICT_DAMAGED: ["Damaged", "bad", "What was stored is missing, changed, or cannot be read."],
+  VERDICT_OPEN: ["Open", "warn", "A process has not finished: it may still send."],
+};
+
+function Complete({ run }: { run: Run }) {
+  const found = run.completeness;
+  if (!found) return null;
+  const [name, kind, meaning] = VERDICTS[found.verdict];
+  const rows: [string, string][] = [
+    ["Logged", found.points_logged],
+    ["Received", found.points_received],
+    ["Stored", found.points_stored],
+    ["Rejected", found.points_rejected],
+    ["Dropped by the SDK", found.points_dropped],
+  ];
+  return (
+    <Card title="Completeness">
+      <p><span class={`state ${kind}`}><i aria-hidden="true" />{name}</span></p>
+      <p class="quiet">{meaning}</p>
+      {found.findings.slice(0, 20).map((finding) => <p key={finding}>{finding}</p>)}
+      {found.computed_by ? (
+        <p class="quiet">
+          {count(Number(found.rows_counted), "row")} of points counted,{" "}
+          {Number(found.rows_proved).toLocaleString("en-US")} proved by their digests;{" "}
+          {count(Number(found.documents_counted), "row")} of everything else,{" "}
+          {Number(found.documents_proved).toLocaleString("en-US")} proved; at {found.computed}, by {found.computed_by}
+        </p>
+      ) : null}
+      <table class="values">
+        <tbody>
+          {rows.filter(([title, value]) => value !== "0" || title === "Stored").map(([title, value]) => (
+            <tr key={title}>
+              <th scope="row">{title}</th>
+              <td class="numeric">{count(Number(value), "point")}</td>
+            </tr>
+          ))}
+          {found.missing.slice(0, 20).map((gap) => (
+            <tr key={`${gap.writer_id} ${gap.first_record}`}>
+              <th scope="row">Missing, rank {gap.rank}</th>
+              <td class="numeric">records {gap.first_record} to {gap.last_record}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Card>
+  );
+}
+
+const PROCESSES_SHOWN = 64;
+
+function Processes({ run }: { run: Run }) {
+  const streams = run.streams ?? [];
+  const last = new Map(run.last_steps.map((one) => [one.rank, one.step]));
+  return (
+    <Card title={`Processes (${streams.length})`} wide>
+      <div class="scrolled">
+        <table class="plain-table dense">
+          <thead>
+            <tr>
+              <th scope="col" class="right">Rank</th>
+              <th scope="col">State</th>
+              <th scope="col">Host</th>
+              <th scope="col" class="right">Last step</th>
+              <th scope="col" class="right">Stored</th>
+              <th scope="col" class="right">Heard of</th>
+            </tr>
+          </thead>
+          <tbody>
+            {streams.slice(0, PROCESSES_SHOWN).map((stream) => (
+              <tr key={stream.writer_id}>
+                <td class="right numeric">{stream.rank}</td>
+                <td><State state={stream.state} /></td>
+                <td>{stream.host}</td>
+                <td class="right numeric">{last.get(stream.rank) ?? "–"}</td>
+                <td class="right numeric">{Number(stream.completeness?.points_stored ?? 0).toLocaleString("en-US")}</td>
+                <td class="right numeric">{formatAgo(stream.heartbeat)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {streams.length > PROCESSES_SHOWN && <p class="quiet">and {streams.length - PROCESSES_SHOWN} more</p>}
+    </Card>
+  );
+}

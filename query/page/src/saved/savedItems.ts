@@ -1,0 +1,48 @@
+// What is saved of a project, views and reports: the acts that all who show it share.
+import { call } from "../api/client";
+import type { Saved } from "../api/contract";
+import { path } from "../state/route";
+import { toast } from "../ui/toasts";
+
+/** Sent twice, a creation makes one: the page chooses the name. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
+export function placeOf(saved: Saved): { team: string; project: string; id: string } {
+  return { team: saved.team, project: saved.project, id: saved.id };
+}
+
+export function addressOf(saved: Saved, ...rest: string[]): string {
+  return path(saved.team, saved.project, saved.kind === "SAVED_KIND_REPORT" ? "reports" : "views", saved.id, ...rest);
+}
+
+/** Deletes at once; the note that says so takes it back. */
+export async function deleteSaved(saved: Saved, changed: () => void): Promise<void> {
+  const undo = () => void attempt(async () => {
+    await call("RestoreSaved", placeOf(saved));
+    changed();
+  });
+  await attempt(async () => {
+    await call("DeleteSaved", placeOf(saved));
+    changed();
+    toast(`${saved.name} deleted`, { undo });
+  });
+}
+
+/** Says what went wrong; whether it went right. */
+export async function attempt(act: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    const text = (error as Error).message;
+    toast(text.charAt(0).toUpperCase() + text.slice(1), { forMs: 7000 });
+    return false;
+  }
+}
+
+export function copyAddress(address: string, what: string): void {
+  void navigator.clipboard.writeText(location.origin + address).then(() => toast(`Link to ${what} copied`));
+}

@@ -1,0 +1,86 @@
+// The best configuration to take away, and the top K.
+import type { Objective, Sweep, Trial } from "../api/contract";
+import { setQuery } from "../state/route";
+import { formatNumber, formatValue } from "../lib/format";
+import { yamlOf } from "../lib/yaml";
+import { Card } from "../run/Overview";
+import { Code } from "../ui/feedback";
+import { Copy } from "../ui/CopyButton";
+import { fullName } from "./GettingStarted";
+import { parametersOf, valueOf } from "./trials";
+
+export const TOP_KS = [5, 10, 20, 50, 100] as const;
+
+export interface TrialsProps {
+  sweep: Sweep;
+  trials: readonly Trial[];
+  /** Where a trial's run is; empty: it has none. */
+  link: (trial: Trial) => string;
+}
+
+export function BestCard({ sweep, trials, link }: TrialsProps) {
+  const best = trials[0];
+  if (!best) return <Card title="Best configuration"><p class="quiet">No trial has a value yet.</p></Card>;
+  const several = sweep.objectives.length > 1;
+  return (
+    <Card title={several ? "First of the front" : "Best configuration"} tools={<Copy text={yamlOf(best.parameters_json)} label="Copy the configuration as YAML" />}>
+      <p class="best-values">
+        {sweep.objectives.map((objective, at) => (
+          <span key={objective.metric}><b class="numeric">{formatNumber(valueOf(best, at))}</b> <span class="quiet">{objective.metric}</span></span>
+        ))}
+        <TrialLink trial={best} link={link} />
+      </p>
+      <Code text={yamlOf(best.parameters_json)} label="best configuration" />
+      <p class="quiet">In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code></p>
+    </Card>
+  );
+}
+
+/** `names`: of the parameters to show. */
+export function TopCard({ sweep, trials, link, k, front, names }: TrialsProps & { k: number; front: ReadonlySet<string>; names: readonly string[] }) {
+  const tools = (
+    <select class="select" aria-label="How many of the best" value={k} onChange={(event) => setQuery({ k: event.currentTarget.value === "10" ? null : event.currentTarget.value })}>
+      {TOP_KS.map((one) => <option key={one} value={one}>Top {one}</option>)}
+    </select>
+  );
+  const several = sweep.objectives.length > 1;
+  return (
+    <Card title={several ? "Pareto front, then the best" : `Top ${k}`} wide tools={tools}>
+      {!trials.length ? <p class="quiet">No trial has a value yet.</p> : (
+        <div class="scrolled" tabIndex={0} role="region" aria-label="The best trials">
+          <table class="plain-table dense top-table">
+            <thead>
+              <tr>
+                <th scope="col">{several ? "Trial, ● on the front" : "Trial"}</th>
+                {sweep.objectives.map((one) => <th key={one.metric} scope="col" class="right">{goalOf(one)}</th>)}
+                {names.map((name) => <th key={name} scope="col" class="right">{name}</th>)}
+              </tr>
+            </thead>
+            <tbody>
+              {trials.map((trial, place) => {
+                const parameters = parametersOf(trial);
+                return (
+                  <tr key={trial.number}>
+                    <th scope="row"><span class="place numeric">{several ? (front.has(trial.number) ? "●" : "") : place + 1}</span><TrialLink trial={trial} link={link} /></th>
+                    {sweep.objectives.map((one, at) => <td key={one.metric} class="right numeric strong">{formatNumber(valueOf(trial, at))}</td>)}
+                    {names.map((name) => <td key={name} class="right numeric clip" title={formatValue(parameters.get(name))}>{formatValue(parameters.get(name))}</td>)}
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  );
+}
+
+function goalOf(objective: Objective): string {
+  return `${objective.metric} ${objective.maximize ? "↑" : "↓"}`;
+}
+
+export function TrialLink({ trial, link }: { trial: Trial; link: (trial: Trial) => string }) {
+  const address = link(trial);
+  const name = `trial ${trial.number}`;
+  return address ? <a href={address}>{name}</a> : <span>{name}</span>;
+}

@@ -1,0 +1,205 @@
+// One sweep: how far it is, its best, what matters, and every trial. Asked for again while something goes on.
+import { useEffect, useMemo } from "preact/hooks";
+import type { Objective, RunObjective, Sweep, SweepSummary, Trial } from "../api/contract";
+import { call } from "../api/client";
+import { useAnswer } from "../api/useQuery";
+import { path, place, setQuery } from "../state/route";
+import { ParallelCard, ScatterCard } from "../explore/ExplorerCards";
+import { Importance } from "../explore/Importance";
+import { columnOf, finiteOf, type Rows, varies } from "../explore/plotColumns";
+import { stairs } from "../explore/paretoLine";
+import { shadesOf } from "../explore/colorRamp";
+import { Scatter } from "../explore/ScatterPlot";
+import { type First, useView } from "../explore/exploreView";
+import { readNumber } from "../lib/urlQuery";
+import { Card } from "../run/Overview";
+import { Copy } from "../ui/CopyButton";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { BestCard, TopCard } from "./BestTrials";
+import { fullName, StartAgent } from "./GettingStarted";
+import { Controls } from "./SweepControls";
+import { History } from "./SweepHistory";
+import { Progress } from "./SweepProgress";
+import { SweepStateMark, totalOf } from "./stateBadges";
+import { courseOf, fieldOf, logsOf, rowsOf, valueOf } from "./trials";
+import { TrialTable } from "./TrialTable";
+import { useTrials } from "./useTrials";
+
+const LIVE_MS = 2500;
+const STILL_MS = 15_000;
+const MOST_AXES = 10;
+
+export function SweepPage({ team, project, id }: { team: string; project: string; id: string }) {
+  const k = readNumber(place.value.query.get("k"), 10, 1, 100);
+  const sweep = useAnswer(`sweep ${id}`, (signal) => call("GetSweep", { sweep: id }, signal), STILL_MS, false);
+  const busy = isBusy(sweep.data);
+  const summary = useAnswer(`sweep summary ${id} ${k}`, (signal) => call("GetSweepSummary", { sweep: id, top: k }, signal), busy ? LIVE_MS : STILL_MS, true);
+  const now = useMemo(() => sweep.data && { ...sweep.data, ...(summary.data?.sweep?.id === id ? { ...summary.data.sweep, definition_json: sweep.data.definition_json } : {}) }, [sweep.data, summary.data, id]);
+  useEffect(() => {
+    document.title = `${now?.name || id} · ${project} · runstream`;
+    if (now && sweep.data && now.state !== sweep.data.state) sweep.refresh();
+  }, [now?.name, now?.state, id]);
+  const error = sweep.error ?? summary.error;
+  if (error?.code === "NOT_FOUND" || (now && (now.team !== team || now.project !== project))) {
+    return (
+      <Empty title="This sweep is not there">
+        <p>There is no sweep <code>{id}</code> in {team}/{project}. It may have been deleted.</p>
+        <p class="row"><a class="button" href={path(team, project, "sweeps")}>The project's sweeps</a></p>
+      </Empty>
+    );
+  }
+  if (error && (!now || !summary.data)) return <ErrorNote error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
+  if (!now || summary.data?.sweep?.id !== id) return <Loading />;
+  const refresh = () => (sweep.refresh(), summary.refresh());
+  return (
+    <div class="sweep">
+      <header class="run-head">
+        <h2 class="clip" title={now.name || now.id}>{now.name || `Sweep ${now.id}`}</h2>
+        <SweepStateMark state={now.state} idle={summary.data.agents === "0"} />
+        <span class="quiet wide-only">{now.method}, by {now.created_by}</span>
+        <Copy text={fullName(now)} label="Copy the sweep's path" />
+        <span class="grow" />
+        <Controls sweep={now} refresh={refresh} />
+      </header>
+      {now.description && <p class="sweep-description prose">{now.description}</p>}
+      <div class="overview">
+        <Progress sweep={now} summary={summary.data} />
+        {totalOf(now.counts) === 0 ? (
+          <Card title="Start an agent" wide><StartAgent sweep={now} /></Card>
+        ) : (
+          <Results sweep={now} summary={summary.data} busy={busy} k={k} />
+        )}
+        <History sweep={now} />
+      </div>
+    </div>
+  );
+}
+
+function isBusy(sweep: Sweep | undefined): boolean {
+  return sweep?.state === "SWEEP_STATE_RUNNING" || Number(sweep?.counts?.running ?? 0) > 0;
+}
+
+function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSummary; busy: boolean; k: number }) {
+  const all = totalOf(sweep.counts);
+  const { trials, more, waiting, error } = useTrials(sweep.id, busy || Number(summary.values_pending) > 0, all);
+  const hasRuns = useHasRuns(sweep, busy);
+  const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
+  const objectives = sweep.objectives;
+  const rows = useMemo(() => rowsOf(trials, objectives, link, logsOf(sweep.definition_json)), [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json]);
+  const first = useMemo(() => firstOf(rows, objectives.length), [rows, objectives.length]);
+  const minimize = (field: string) => !objectives.find((_, at) => fieldOf(at) === field)?.maximize;
+  const view = useView(rows, first, minimize);
+  const fields = rows.columns.map(({ field, title }) => ({ field, title }));
+  const pick = (key: string) => setQuery({ sx: `config.${key}`, sy: fieldOf(0) });
+  if (waiting) return error ? <p class="form-error">{error.message}</p> : <Loading small />;
+  const objective = objectives[0];
+  const shared = { rows, view, fields, what: "trial" };
+  return (
+    <>
+      {error && <p class="form-error">{error.message}: what you see is what was said last.</p>}
+      {summary.agents === "0" && sweep.state === "SWEEP_STATE_RUNNING" && <Card title="No agent works on it now" wide><StartAgent sweep={sweep} /></Card>}
+      {objective && (
+        <div class="pair">
+          <Course trials={trials} rows={rows} objective={objective} link={link} />
+          <BestCard sweep={sweep} trials={summary.best} link={link} />
+        </div>
+      )}
+      {objectives.length > 1 && <Front sweep={sweep} rows={rows} trials={trials} busy={busy} />}
+      <ParallelCard {...shared} />
+      <div class="pair">
+        <ScatterCard {...shared} />
+        {objective && (
+          <Card title={`What matters for ${objective.metric}`}>
+            {hasRuns ? (
+              <Importance team={sweep.team} project={sweep.project} sweep={sweep.id} objective={runObjective(objective)} live={busy} finite={finiteOf(rows, fieldOf(0))} pick={pick} />
+            ) : (
+              <p class="quiet">Its trials logged no runs: importance is computed from runs.</p>
+            )}
+          </Card>
+        )}
+      </div>
+      {objective && <Top sweep={sweep} summary={summary} k={k} link={link} busy={busy} rows={rows} />}
+      <TrialTable trials={trials} rows={rows} objectives={objectives} kept={view.kept} more={more} all={all} />
+    </>
+  );
+}
+
+/** Parameters that vary, then the objectives; the first that varies against the first objective. */
+function firstOf(rows: Rows, objectives: number): First {
+  const parameters = rows.columns.slice(0, rows.columns.length - objectives);
+  const varying = parameters.filter(varies);
+  const values = rows.columns.slice(parameters.length).map((column) => column.field);
+  const shown = (varying.length ? varying : parameters).map((column) => column.field);
+  return { axes: [...shown.slice(0, MOST_AXES - values.length), ...values], color: values[0] ?? "", x: shown[0] ?? "", y: values[0] ?? shown[1] ?? "" };
+}
+
+/** Programs that drive trials themselves may log none. */
+function useHasRuns(sweep: Sweep, busy: boolean): boolean {
+  const { data } = useAnswer(
+    `runs of ${sweep.id}`,
+    (signal) => call("ListRuns", { team: sweep.team, project: sweep.project, filter: JSON.stringify({ sweep: sweep.id }), page_size: 1, fields: ["none"] }, signal),
+    busy ? STILL_MS / 3 : 0,
+    true,
+  );
+  return Number(data?.total ?? 0) > 0;
+}
+
+/** As nearly as runs can say what the sweep read: see "Results" in docs/sweeps.md. */
+export function runObjective(objective: Objective): RunObjective {
+  const suffix = objective.summary ? null : /^(.+)\.(last|min|max|mean|best)$/.exec(objective.metric);
+  const kind = objective.summary || (suffix?.[2] ?? "last");
+  const best = objective.maximize ? "max" : "min";
+  const aggregates = { min: "AGGREGATE_MIN", max: "AGGREGATE_MAX", mean: "AGGREGATE_MEAN" } as const;
+  const aggregate = aggregates[(kind === "best" ? best : kind) as keyof typeof aggregates] ?? "AGGREGATE_LAST";
+  return { metric: suffix?.[1] ?? objective.metric, aggregate, goal: objective.maximize ? "GOAL_MAXIMIZE" : "GOAL_MINIMIZE", at: "", at_goal: "GOAL_UNSPECIFIED" };
+}
+
+function Course({ trials, rows, objective, link }: { trials: readonly Trial[]; rows: Rows; objective: Objective; link: (trial: Trial) => string }) {
+  const logY = place.value.query.get("course") === "log";
+  const made = useMemo(() => {
+    const course = courseOf(trials, objective.maximize);
+    const own: Rows = { ids: course.trials.map((trial) => trial.number), names: course.trials.map((trial) => `trial ${trial.number}`), links: course.trials.map(link), columns: [] };
+    const y = { ...columnOf("y", objective.metric, [...course.values]), values: course.values };
+    return { course, own, x: columnOf("x", "trials that ended", course.trials.map((_, at) => at + 1)), y, shades: shadesOf(y, !objective.maximize, course.trials.length), kept: new Uint8Array(course.trials.length).fill(1) };
+  }, [trials, rows, objective.metric, objective.maximize]);
+  const canLog = made.course.values.some(Number.isFinite) && made.course.values.every((value) => !Number.isFinite(value) || value > 0);
+  const tools = canLog && <button class="toggle" aria-pressed={logY} onClick={() => setQuery({ course: logY ? null : "log" })}>Log</button>;
+  return (
+    <Card title={`Best ${objective.metric} so far`} tools={tools}>
+      {made.course.best.length ? (
+        <Scatter rows={made.own} x={made.x} y={made.y} logX={false} logY={logY && canLog} shades={made.shades} kept={made.kept} line={made.course.best} label="Best so far" height={260} />
+      ) : (
+        <p class="quiet">No trial has a value yet. The first appears here by itself.</p>
+      )}
+    </Card>
+  );
+}
+
+function useFront(sweep: Sweep, busy: boolean): readonly Trial[] {
+  const { data } = useAnswer(sweep.objectives.length > 1 ? `front of ${sweep.id}` : null, (signal) => call("GetBestTrials", { sweep: sweep.id }, signal), busy ? LIVE_MS : STILL_MS, true);
+  return data?.trials ?? [];
+}
+
+function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials: readonly Trial[]; busy: boolean }) {
+  const front = useFront(sweep, busy);
+  const [a, b] = sweep.objectives;
+  const x = rows.columns.find((column) => column.field === fieldOf(0))!;
+  const y = rows.columns.find((column) => column.field === fieldOf(1))!;
+  const shades = useMemo(() => shadesOf(x, !a!.maximize, trials.length), [x]);
+  const kept = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
+  const numbers = new Set(front.map((trial) => trial.number));
+  const strong = useMemo(() => new Set(trials.flatMap((trial, at) => (numbers.has(trial.number) ? [at] : []))), [trials, front]);
+  const line = useMemo(() => (sweep.objectives.length === 2 ? stairs(front.map((trial) => [valueOf(trial, 0), valueOf(trial, 1)] as const), a!.maximize) : []), [front]);
+  return (
+    <Card title={`${b!.metric} against ${a!.metric}`} wide>
+      <Scatter rows={rows} x={x} y={y} logX={false} logY={false} shades={shades} kept={kept} strong={strong} line={line} label="Pareto front" />
+      <p class="quiet">Ringed: the front. No trial is better than these in every metric.</p>
+    </Card>
+  );
+}
+
+function Top({ sweep, summary, k, link, busy, rows }: { sweep: Sweep; summary: SweepSummary; k: number; link: (trial: Trial) => string; busy: boolean; rows: Rows }) {
+  const names = rows.columns.filter((column) => column.field.startsWith("config.") && varies(column)).map((column) => column.title);
+  const front = new Set(useFront(sweep, busy).map((trial) => trial.number));
+  return <TopCard sweep={sweep} trials={summary.best} link={link} k={k} front={front} names={names} />;
+}

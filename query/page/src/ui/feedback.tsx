@@ -1,0 +1,77 @@
+// What stands where there is nothing yet, nothing at all, or trouble.
+import type { ComponentChildren } from "preact";
+import { ApiError } from "../api/client";
+import type { RunState } from "../api/contract";
+import { Copy } from "./CopyButton";
+
+export function Loading({ small = false }: { small?: boolean }) {
+  return (
+    <div class={small ? "loading small" : "loading"} role="status">
+      <span class="spinner" aria-hidden="true" />
+      <span class="quiet">Loading</span>
+    </div>
+  );
+}
+
+export function ErrorNote({ error, retry }: { error: Error; retry?: () => void }) {
+  const code = error instanceof ApiError ? error.code : "";
+  const text = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  return (
+    <div class="note error" role="alert">
+      <h2>{TITLES[code] ?? "That did not work"}</h2>
+      <p>{/[.?!]$/.test(text) ? text : `${text}.`}</p>
+      <p class="row">
+        {retry && <button class="button" onClick={retry}>Try again</button>}
+        <a class="button plain" href="/">Home</a>
+      </p>
+    </div>
+  );
+}
+
+const TITLES: Record<string, string> = {
+  NOT_FOUND: "Not found",
+  PERMISSION_DENIED: "Not yours to see",
+  UNAVAILABLE: "The server is away",
+  RESOURCE_EXHAUSTED: "Too much at once",
+};
+
+export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <div class="note">
+      <h2>{title}</h2>
+      {children}
+    </div>
+  );
+}
+
+export function Code({ text, label }: { text: string; label: string }) {
+  return (
+    <div class="code">
+      <pre tabIndex={0} aria-label={label}>{text}</pre>
+      <Copy text={text} label={`Copy ${label}`} />
+    </div>
+  );
+}
+
+const STATES: Record<RunState, [string, string]> = {
+  RUN_STATE_UNSPECIFIED: ["unknown", "quiet"],
+  RUN_STATE_RUNNING: ["running", "running"],
+  RUN_STATE_FINISHED: ["finished", "good"],
+  RUN_STATE_FAILED: ["failed", "bad"],
+  RUN_STATE_CRASHED: ["crashed", "bad"],
+  RUN_STATE_PREEMPTED: ["preempted", "warn"],
+};
+
+export function stateName(state: RunState): string {
+  return STATES[state][0];
+}
+
+export function State({ state, bare = false }: { state: RunState; bare?: boolean }) {
+  const [name, kind] = STATES[state];
+  return (
+    <span class={`state ${kind}`} title={bare ? name : undefined}>
+      <i aria-hidden="true" />
+      <span class={bare ? "unseen" : ""}>{name}</span>
+    </span>
+  );
+}

@@ -1,0 +1,86 @@
+// Tools over the charts; what they set is in the URL.
+import type { ComponentChildren } from "preact";
+import { setQuery } from "../state/route";
+import type { Look } from "../chart/chartOptions";
+import { formatDuration, formatNumber } from "../lib/format";
+import { Icon } from "../ui/Icon";
+
+export function Toolbar({ look, search, ranked, by, metrics, copyLink, tools }: { look: Look; search: string; ranked: boolean; by: string; metrics: readonly string[]; copyLink: () => void; tools?: ComponentChildren }) {
+  return (
+    <div class="toolbar" role="toolbar" aria-label="Charts">
+      {tools}
+      <div class="field grow">
+        <Icon name="search" size={14} />
+        <input id="metric-search" type="search" placeholder="Search metrics: loss, grad.*norm" aria-label="Search metrics by regular expression" value={search} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
+      </div>
+      {!by && <Choice
+        label="X axis"
+        value={look.axis}
+        options={{ step: "Step", time: "Relative time", wall: "Wall time", ...(metrics.length ? { metric: "A metric" } : {}) } as Record<Look["axis"], string>}
+        set={(axis) => setQuery({ x: axis === "step" || axis === "metric" ? null : axis, xm: axis === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null, zoom: null })}
+      />}
+      {look.axis === "metric" && <NameInput label="Metric of the x axis" value={look.xMetric} names={metrics} set={(name) => setQuery({ xm: name, zoom: null })} />}
+      {ranked && <Choice label="Ranks" value={look.eachRank ? "each" : "mean"} options={{ mean: "Mean of ranks", each: "Each rank" }} set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })} />}
+      {by && (
+        <span class="toggle on" title="Runs are grouped">
+          By {by}
+          <select class="bare" aria-label="Band of a group" value={look.band} onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}>
+            <option value="range">min – max</option>
+            <option value="std">mean ± std</option>
+          </select>
+          <button aria-label="Do not group" onClick={() => setQuery({ group: null, band: null })}><Icon name="close" size={12} /></button>
+        </span>
+      )}
+      <label class="slider" title="Exponential moving average; the raw curve stays, faint">
+        <span>Smoothing</span>
+        <input type="range" min="0" max="0.99" step="0.01" value={look.smoothing} onInput={(event) => setQuery({ smooth: Number(event.currentTarget.value) || null })} />
+        <output class="numeric">{look.smoothing.toFixed(2)}</output>
+      </label>
+      <button class="toggle" aria-pressed={look.log} onClick={() => setQuery({ log: !look.log })} title="Logarithmic y axes (l)">Log</button>
+      <button class="toggle" aria-pressed={look.robust} onClick={() => setQuery({ robust: !look.robust })} title="Fit the y axes to all but the outermost values (o)">No outliers</button>
+      {look.zoom && (
+        <button class="toggle on" onClick={() => setQuery({ zoom: null })} title="Zoom out (z), or double-click a chart">
+          {zoomText(look)} <Icon name="close" size={12} />
+        </button>
+      )}
+      <button class="icon-button" onClick={copyLink} aria-label="Copy a link to this view" title="Copy a link to this view (c)">
+        <Icon name="link" />
+      </button>
+    </div>
+  );
+}
+
+function zoomText(look: Look): string {
+  const [low, high] = look.zoom!;
+  if (look.axis === "step") return `${formatNumber(Math.ceil(low))} – ${formatNumber(Math.floor(high))}`;
+  if (look.axis === "metric") return `${formatNumber(low)} – ${formatNumber(high)}`;
+  if (look.axis === "time") return `${formatDuration(low)} – ${formatDuration(high)}`;
+  return `${new Date(low * 1000).toLocaleTimeString()} – ${new Date(high * 1000).toLocaleTimeString()}`;
+}
+
+export function Choice<T extends string>(props: { label: string; value: T; options: Record<T, string>; set: (value: T) => void }) {
+  return (
+    <select class="select" aria-label={props.label} title={props.label} value={props.value} onChange={(event) => props.set(event.currentTarget.value as T)}>
+      {(Object.entries(props.options) as [T, string][]).map(([value, text]) => (
+        <option key={value} value={value}>{text}</option>
+      ))}
+    </select>
+  );
+}
+
+/** A name with suggestions; taken when it is one of them. */
+export function NameInput(props: { label: string; value: string; names: readonly string[]; set: (name: string) => void }) {
+  const id = props.label.replaceAll(" ", "-");
+  return (
+    <>
+      <input
+        class="text-input name-input"
+        aria-label={props.label}
+        list={id}
+        value={props.value}
+        onChange={(event) => props.names.includes(event.currentTarget.value) && props.set(event.currentTarget.value)}
+      />
+      <datalist id={id}>{props.names.slice(0, 1000).map((name) => <option key={name} value={name} />)}</datalist>
+    </>
+  );
+}

@@ -1,0 +1,84 @@
+// The runs beside the charts: search, colour, what is shown.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Run } from "../api/contract";
+import { path, place, setQuery } from "../state/route";
+import { PALETTE } from "../lib/colors";
+import { count, formatAgo } from "../lib/format";
+import { Icon } from "../ui/Icon";
+import { Menu } from "../ui/Menu";
+import { State } from "../ui/feedback";
+import { setColor, switchRun } from "../project/ProjectFrame";
+
+/** Rows that are made at once: more than a screen has. */
+const AT_ONCE = 60;
+
+export function RunList(props: {
+  runs: readonly Run[];
+  total: number;
+  shown: readonly Run[];
+  colors: ReadonlyMap<string, string>;
+  hover: (run: string | null) => void;
+  close: () => void;
+}) {
+  const search = place.value.query.get("find") ?? "";
+  const filtered = place.value.query.getAll("f").length;
+  const [made, setMade] = useState(AT_ONCE);
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const observer = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && setMade((n) => n + AT_ONCE), { rootMargin: "300px" });
+    observer.observe(end.current!);
+    return () => observer.disconnect();
+  }, [made < props.runs.length]);
+  const shown = new Set(props.shown.map((run) => run.id));
+  return (
+    <aside class="run-list" aria-label="Runs">
+      <header>
+        <div class="field">
+          <Icon name="search" size={14} />
+          <input type="search" placeholder="Search runs" aria-label="Search runs" value={search} onInput={(event) => setQuery({ find: event.currentTarget.value })} />
+        </div>
+        <button class="icon-button narrow-only" onClick={props.close} aria-label="Close the list"><Icon name="close" /></button>
+      </header>
+      <p class="quiet list-note">
+        {count(props.total, "run")}, {props.shown.length} shown
+        {filtered > 0 && <a href={tableAddress()}>{count(filtered, "filter")}</a>}
+        {place.value.query.has("run") && <button class="link" onClick={() => setQuery({ run: null })}>show the first</button>}
+        {(place.value.query.has("on") || place.value.query.has("off")) && <button class="link" onClick={() => setQuery({ on: null, off: null })}>reset</button>}
+      </p>
+      <ul>
+        {props.runs.slice(0, made).map((run, at) => (
+          <li key={run.id} class={shown.has(run.id) ? "" : "off"} onPointerEnter={() => props.hover(run.id)} onPointerLeave={() => props.hover(null)}>
+            <button class="icon-button small" role="switch" aria-checked={shown.has(run.id)} aria-label={`Show ${run.name}`} onClick={() => switchRun(run.id, !shown.has(run.id), at)}>
+              <Icon name={shown.has(run.id) ? "eye" : "closed"} size={14} />
+            </button>
+            <ColorMenu run={run} color={props.colors.get(run.id)} />
+            <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>{run.name}</a>
+            <State state={run.state} bare />
+            <span class="quiet numeric when">{formatAgo(run.created)}</span>
+          </li>
+        ))}
+      </ul>
+      <div ref={end} />
+      {props.total > props.runs.length && <p class="quiet list-note">The first {props.runs.length}: search or filter to find others.</p>}
+    </aside>
+  );
+}
+
+function tableAddress(): string {
+  const [team = "", project = ""] = place.value.parts;
+  return path(team, project, "table") + location.search;
+}
+
+export function ColorMenu({ run, color }: { run: Run; color: string | undefined }) {
+  const [custom] = useState(() => PALETTE.map((_, at) => at));
+  return (
+    <Menu label={`Colour of ${run.name}`} button={<i class="swatch" style={color ? { background: color } : {}} />} class="small">
+      <div class="swatches">
+        {custom.map((at) => (
+          <button key={at} class="swatch" style={{ background: PALETTE[at] }} aria-label={`Colour ${at + 1}`} onClick={() => setColor(run.id, at)} />
+        ))}
+        <button class="link" onClick={() => setColor(run.id, null)}>its own</button>
+      </div>
+    </Menu>
+  );
+}
