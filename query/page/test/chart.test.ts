@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
 import { PbfReader, PbfWriter } from "pbf";
 import { type Curve, readCurve } from "../src/api/wire";
-import { curvesOf } from "../src/chart/curveRequests";
-import { readLook } from "../src/chart/chartOptions";
-import { quoted } from "../src/chart/export";
 import { logTicks, WHOLE, xRange, yRange } from "../src/chart/axes";
+import { readLook } from "../src/chart/chartOptions";
+import { curvesOf } from "../src/chart/curveRequests";
+import { quoted } from "../src/chart/export";
 import { lineOf } from "../src/chart/lines";
 import { escaped, svgOf, ticks } from "../src/chart/svg";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Axis, Objective, Trial } from "../src/api/contract";
 import { chosen, endsOf, rangeOf, readBrushes, withBrush, writeBrushes } from "../src/explore/brushes";
-import { canBeLog, columnOf, columnOfAxis, textOf, varies } from "../src/explore/plotColumns";
-import { stairs } from "../src/explore/paretoLine";
 import { NO_SHADE, SHADES, shadesOf } from "../src/explore/colorRamp";
+import { stairs } from "../src/explore/paretoLine";
+import { canBeLog, columnOf, columnOfAxis, textOf, varies } from "../src/explore/plotColumns";
 import { scaleOf } from "../src/explore/plotScales";
 import { yamlOf } from "../src/lib/yaml";
 import { courseOf, isSettled, logsOf, merged, ordered, rowsOf } from "../src/sweep/trials";

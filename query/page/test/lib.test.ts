@@ -1,12 +1,12 @@
 import { piecesOf } from "../src/lib/ansi";
-import { describe, expect, it } from "vitest";
 import { colorsOf, difference, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
 import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number, ranksSeen } from "../src/lib/format";
 import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
-import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/urlQuery";
 import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
 import { smooth } from "../src/lib/smooth";
+import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/urlQuery";
+import { describe, expect, it } from "vitest";
 
 describe("numbers", () => {
   it.each([

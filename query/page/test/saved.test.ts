@@ -4,8 +4,8 @@ import type { Run } from "../src/api/contract";
 import { countTags, fieldChange, type Fields, tagChange, tagsBack, tagsOf } from "../src/edit/runChanges";
 import { blockOf, parseSpec } from "../src/report/blockSpec";
 import { decoded, ownPicture, safeHref } from "../src/report/markdownText";
-import CORPUS from "../../../tests/browser/corpus.json";
 import { contentOf, queryOf, sameView } from "../src/saved/viewQuery";
+import CORPUS from "../../../tests/browser/corpus.json";
 
 const BASE = "https://runs.example/acme/p";
 const run = (id: string, ...tags: string[]) => ({ id, tags }) as Run;

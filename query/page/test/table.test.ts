@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { FieldInfo, Run } from "../src/api/contract";
-import { columnOf, firstColumns, valuesOf, withColumn } from "../src/table/runColumns";
+import { rowsOf, windowOf } from "../src/lib/virtualList";
 import { type Condition, filterOf, fromText, toText } from "../src/project/filters";
 import { questionOf } from "../src/project/runQuery";
-import { rowsOf, windowOf } from "../src/lib/virtualList";
+import { columnOf, firstColumns, valuesOf, withColumn } from "../src/table/runColumns";
 
 describe("filters", () => {
   const conditions: Condition[] = [

@@ -1,7 +1,7 @@
 // Curves for panels: what many panels want at one time becomes few requests.
 import { PbfReader } from "pbf";
 import { ApiError, callWire } from "../api/client";
-import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
+import type { GetCurvesRequest, XAxis as ContractAxis } from "../api/contract";
 import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesResponse } from "../api/wire";
 import type { Range } from "../lib/range";
 import type { XAxis } from "./lines";

@@ -3,9 +3,8 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
 import { count } from "../lib/format";
-import { attempt } from "../saved/savedItems";
 import { Dialog } from "../ui/Dialog";
-import { toast } from "../ui/toasts";
+import { toast, withErrorToast } from "../ui/toasts";
 import { countTags, fieldChange, fieldsOf, type RunChange, tagChange, tagsBack, tagsOf } from "./runChanges";
 import "../styles/saved.css";
 
@@ -16,11 +15,11 @@ interface EditProps {
 
 async function send(run: Run, change: RunChange, back: readonly RunChange[], done: string, changed: () => void): Promise<boolean> {
   const place = { team: run.team, project: run.project };
-  const undo = () => void attempt(async () => {
+  const undo = () => void withErrorToast(async () => {
     for (const one of back) await call("UpdateRuns", { ...place, ...one });
     changed();
   });
-  return attempt(async () => {
+  return withErrorToast(async () => {
     await call("UpdateRuns", { ...place, ...change });
     changed();
     toast(done, { undo });

@@ -3,7 +3,7 @@ import { call } from "../api/client";
 import type { Change, JsonValue, Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
 import { formatAgo, formatTime, formatValue } from "../lib/format";
-import { Card } from "../run/Overview";
+import { Card } from "../ui/Card";
 
 const SHOWN = 20;
 

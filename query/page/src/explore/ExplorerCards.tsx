@@ -1,15 +1,15 @@
 // Parallel coordinates and a scatter plot of the same rows, with the tools that shape them; what they set is in the URL.
 import { useState } from "preact/hooks";
-import { setQuery } from "../state/route";
 import { count } from "../lib/format";
-import { Card } from "../run/Overview";
+import { setQuery } from "../state/route";
 import { ColumnChooser } from "../table/ColumnChooser";
+import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
-import { canBeLog, type Column, type Rows, titleOf } from "./plotColumns";
+import type { View } from "./exploreView";
 import { Parallel } from "./ParallelCoordinates";
+import { canBeLog, type Column, type Rows, titleOf } from "./plotColumns";
 import { RangeDialog } from "./RangeDialog";
 import { Scatter } from "./ScatterPlot";
-import type { View } from "./exploreView";
 
 /** `fields`: all that may be an axis; `what`: the singular of what is shown, "trial". */
 export interface ExplorerProps {

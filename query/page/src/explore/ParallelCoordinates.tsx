@@ -2,15 +2,15 @@
 // Lines are on canvases, so that thousands stay smooth: all of them, faint, drawn once; those that are chosen; the one
 // under the pointer. Axes and ranges are SVG.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { dark } from "../state/theme";
 import { go } from "../state/route";
-import { formatNumber } from "../lib/format";
+import { dark } from "../state/theme";
 import { AxisBrush } from "./AxisBrush";
 import { type Brushes, chosen, withBrush } from "./brushes";
 import { ink, opacity, prepared } from "./canvas";
-import { canBeLog, type Column, type Rows, textOf } from "./plotColumns";
 import { NO_SHADE, ramp, SHADES } from "./colorRamp";
+import { canBeLog, type Column, type Rows } from "./plotColumns";
 import { scaleOf } from "./plotScales";
+import { PointTooltip } from "./PointTooltip";
 import { useWidth } from "./useWidth";
 
 const HEIGHT = 300;
@@ -99,7 +99,7 @@ export function Parallel(props: ParallelProps) {
               </g>
             ))}
           </svg>
-          {hover && <Tip rows={rows} axes={axes} row={hover.row} x={hover.x} y={hover.y} width={width} />}
+          {hover && <PointTooltip rows={rows} axes={axes} row={hover.row} x={hover.x} y={hover.y} width={width} />}
         </div>
       </div>
     </div>
@@ -177,23 +177,6 @@ function nearestLine(lanes: readonly Lane[], kept: Uint8Array, x: number, y: num
     if (distance < least) [least, found] = [distance, row];
   }
   return found;
-}
-
-export function Tip(props: { rows: Rows; axes: readonly Column[]; row: number; x: number; y: number; width: number }) {
-  const { rows, row, x } = props;
-  const side = x > props.width / 2 ? { right: `${props.width - x + 14}px` } : { left: `${x + 14}px` };
-  return (
-    <div class="tip" style={{ ...side, top: `${Math.max(props.y - 20, 0)}px` }}>
-      <p class="clip">{rows.names[row]}</p>
-      <table>
-        <tbody>
-          {props.axes.slice(0, 14).map((axis) => (
-            <tr key={axis.field}><td class="clip">{axis.title}</td><td class="numeric clip">{textOf(axis, row, formatNumber)}</td></tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
 }
 
 function shortened(text: string): string {

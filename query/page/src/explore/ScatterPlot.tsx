@@ -3,10 +3,10 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { go } from "../state/route";
 import { dark } from "../state/theme";
 import { ink, opacity, prepared } from "./canvas";
-import type { Column, Rows } from "./plotColumns";
-import { Tip } from "./ParallelCoordinates";
 import { NO_SHADE, ramp } from "./colorRamp";
+import type { Column, Rows } from "./plotColumns";
 import { type Scale, scaleOf } from "./plotScales";
+import { PointTooltip } from "./PointTooltip";
 import { useWidth } from "./useWidth";
 
 const LEFT = 58;
@@ -67,7 +67,7 @@ export function Scatter(props: ScatterProps) {
   return (
     <div class="scatter" ref={host} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
       <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} role="img" aria-label={`${props.label}: ${y.title} over ${x.title}`} />
-      {hover && <Tip rows={rows} axes={said} row={hover.row} x={hover.x} y={hover.y} width={width} />}
+      {hover && <PointTooltip rows={rows} axes={said} row={hover.row} x={hover.x} y={hover.y} width={width} />}
     </div>
   );
 }

@@ -1,14 +1,15 @@
 // My API keys: made (shown once), listed, ended.
 import { useEffect, useState } from "preact/hooks";
-import type { ApiKey, CreateApiKeyResponse } from "../api/contract";
 import { call } from "../api/client";
+import type { ApiKey, CreateApiKeyResponse } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
+import { formatAgo, formatDay, formatTime } from "../lib/format";
 import { place, setQuery } from "../state/route";
 import { user } from "../state/user";
-import { formatAgo, formatDay, formatTime } from "../lib/format";
-import { Sure } from "../sweep/SweepControls";
+import { CodeBlock } from "../ui/CodeBlock";
+import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { Dialog } from "../ui/Dialog";
-import { Code, ErrorNote, Loading } from "../ui/feedback";
+import { ErrorNote, Loading } from "../ui/feedback";
 import { toast } from "../ui/toasts";
 import "../styles/run.css";
 import "../styles/explore.css";
@@ -60,10 +61,10 @@ export default function Keys() {
       </section>
       {made && <Secret made={made} close={() => setMade(null)} />}
       {ending && (
-        <Sure title={`Revoke ${ending.name || ending.prefix}?`} yes="Revoke the key" close={() => setEnding(null)} act={() => void end(ending)}>
+        <ConfirmDialog title={`Revoke ${ending.name || ending.prefix}?`} confirm="Revoke the key" close={() => setEnding(null)} act={() => void end(ending)}>
           Programs that log with it are refused within 15 seconds; what they keep on disk is not lost, and can be sent with another key. This cannot be taken back.
           {ending.current && <b> It is the key of this session: you will be logged out.</b>}
-        </Sure>
+        </ConfirmDialog>
       )}
     </div>
   );
@@ -139,9 +140,9 @@ function Secret({ made, close }: { made: CreateApiKeyResponse; close: () => void
   return (
     <Dialog title={`The key ${made.key!.name}`} close={close}>
       <p><b>Copy it now:</b> it is shown this once, and nobody can show it again.</p>
-      <Code text={made.secret} label="API key" />
+      <CodeBlock text={made.secret} label="API key" />
       <p>Or both lines for a shell:</p>
-      <Code text={shell} label="shell commands" />
+      <CodeBlock text={shell} label="shell commands" />
       {made.key!.expires && <p class="quiet">Valid until {formatTime(made.key!.expires)}.</p>}
       <p class="dialog-actions"><button class="button primary" onClick={close}>I have it</button></p>
     </Dialog>

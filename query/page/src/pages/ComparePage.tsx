@@ -1,18 +1,21 @@
 // Some runs side by side: what differs in config and summary, and their curves.
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
-import type { Difference, Run } from "../api/contract";
 import { call } from "../api/client";
+import type { Difference, Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path, place, setQuery } from "../state/route";
 import { compared, flatten, type Row } from "../lib/flatten";
 import { count, formatDuration, number } from "../lib/format";
-import { Empty, ErrorNote, Loading, State } from "../ui/feedback";
-import { Charts } from "../workspace/ChartSections";
+import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import { useColors } from "../project/runColors";
+import { path, place, setQuery } from "../state/route";
+import { Card } from "../ui/Card";
 import { Diff } from "../ui/Diff";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
-import { Card, Value } from "../run/Overview";
-import { ProjectFrame, type ProjectProps, useColors } from "../project/ProjectFrame";
+import { LongValue } from "../ui/LongValue";
+import { RunStateBadge } from "../ui/RunStateBadge";
+import { Charts } from "../workspace/ChartSections";
 import "../styles/run.css";
 
 const MOST = 20;
@@ -60,7 +63,7 @@ function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyM
         <tbody>
           <tr>
             <th scope="row">State</th>
-            {runs.map((run) => <td key={run.id}><State state={run.state} /></td>)}
+            {runs.map((run) => <td key={run.id}><RunStateBadge state={run.state} /></td>)}
           </tr>
           <tr>
             <th scope="row">Duration</th>
@@ -104,7 +107,7 @@ function Group({ title, runs, rows, all }: { title: string; runs: readonly Run[]
         <tr key={row.key}>
           <th scope="row" class="clip" title={row.key}>{row.key}</th>
           {row.values.map((value, at) => (
-            <td key={runs[at]!.id} class={row.differs && JSON.stringify(value) !== JSON.stringify(row.values[0]) ? "changed numeric" : "numeric"}><Value value={value} /></td>
+            <td key={runs[at]!.id} class={row.differs && JSON.stringify(value) !== JSON.stringify(row.values[0]) ? "changed numeric" : "numeric"}><LongValue value={value} /></td>
           ))}
         </tr>
       ))}

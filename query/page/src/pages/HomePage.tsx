@@ -1,12 +1,14 @@
 // Projects by team, and what is running now.
 import { useEffect } from "preact/hooks";
-import type { Project, Run } from "../api/contract";
 import { call } from "../api/client";
+import type { Project, Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
+import { count, formatAgo, formatDuration } from "../lib/format";
+import { FirstRun } from "../project/FirstRun";
 import { path } from "../state/route";
 import { user } from "../state/user";
-import { count, formatAgo, formatDuration } from "../lib/format";
-import { Code, Empty, ErrorNote, Loading, State } from "../ui/feedback";
+import { ErrorNote, Loading } from "../ui/feedback";
+import { RunStateBadge } from "../ui/RunStateBadge";
 
 const LOOKED_AT = 8; // projects whose running runs are asked for: those with the latest sign of life
 const RECENT_MS = 15 * 60_000;
@@ -99,7 +101,7 @@ function RunCard({ run }: { run: Run }) {
     <li>
       <a class="card" href={path(run.team, run.project, "runs", run.id)}>
         <span class="card-head">
-          <State state={run.state} bare />
+          <RunStateBadge state={run.state} bare />
           <b class="clip">{run.name}</b>
         </span>
         <span class="quiet clip">{run.team}/{run.project}</span>
@@ -109,26 +111,6 @@ function RunCard({ run }: { run: Run }) {
         </span>
       </a>
     </li>
-  );
-}
-
-/** What to do when there is nothing yet: the code, with this server's address. */
-export function FirstRun({ project = "my-project" }: { project?: string }) {
-  const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key you logged in with, or runstream key create`;
-  const code = `import runstream
-
-run = runstream.init(project=${JSON.stringify(project)}, config={"lr": 0.1})
-for step in range(100):
-    run.log({"train/loss": 1 / (1 + step * run.config["lr"])})
-run.finish()`;
-  return (
-    <Empty title="Log your first run">
-      <p>In a shell where you train:</p>
-      <Code text={shell} label="shell commands" />
-      <p>In your training script:</p>
-      <Code text={code} label="training script" />
-      <p class="quiet">It appears here by itself, within two seconds of the first point.</p>
-    </Empty>
   );
 }
 

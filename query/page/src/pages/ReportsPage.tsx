@@ -4,21 +4,21 @@ import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { go, path } from "../state/route";
-import { changing } from "../state/permissions";
-import { user } from "../state/user";
 import { formatAgo } from "../lib/format";
+import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import { liveBlock } from "../report/LiveBlock";
+import { Markdown } from "../report/Markdown";
 import { About } from "../report/ProjectDescription";
 import type { EditorProps } from "../report/ReportEditor";
-import { Markdown } from "../report/Markdown";
-import { liveBlock } from "../report/LiveBlock";
-import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "../saved/savedItems";
+import { addressOf, copyAddress, deleteSaved, placeOf } from "../saved/savedItems";
+import { changing } from "../state/permissions";
+import { go, path } from "../state/route";
+import { user } from "../state/user";
 import { ChangeLink } from "../ui/EditLink";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
-import { toast } from "../ui/toasts";
-import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import { toast, withErrorToast } from "../ui/toasts";
 import "../styles/report.css";
 import "../styles/saved.css";
 
@@ -89,7 +89,7 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
     return (
       <Empty title={`${report.name} was deleted`}>
         <p>It can be restored for 30 days.</p>
-        <p class="row"><button class="button" {...changing(team)} onClick={() => void attempt(() => call("RestoreSaved", placeOf(report))).then(refresh)}>Restore it</button></p>
+        <p class="row"><button class="button" {...changing(team)} onClick={() => void withErrorToast(() => call("RestoreSaved", placeOf(report))).then(refresh)}>Restore it</button></p>
       </Empty>
     );
   }
@@ -113,7 +113,7 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
 }
 
 function ReportMenu({ report, changed }: { report: Saved; changed: () => void }) {
-  const share = () => attempt(async () => {
+  const share = () => withErrorToast(async () => {
     await call("UpdateSaved", { ...placeOf(report), version: report.version, shared: !report.shared });
     toast(report.shared ? "Yours alone" : "Shared with the team");
   }).then(changed);

@@ -1,35 +1,33 @@
 // One run: its head, and a view of it in each tab.
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Key, KeyKind, Run } from "../api/contract";
 import { ApiError, call } from "../api/client";
+import type { Key, KeyKind, Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path } from "../state/route";
-import { changing } from "../state/permissions";
+import { RunDialog } from "../edit/EditDialogs";
 import { formatDuration, formatTime, number, ranksSeen } from "../lib/format";
 import { isSystem } from "../lib/panels";
-import { RunDialog } from "../edit/EditDialogs";
-import { Copy } from "../ui/CopyButton";
-import { Icon } from "../ui/Icon";
-import { Menu, MenuItem } from "../ui/Menu";
-import { Empty, ErrorNote, Loading, State } from "../ui/feedback";
-import { Charts } from "../workspace/ChartSections";
 import { deleteRuns } from "../project/deletion";
 import type { ProjectProps } from "../project/ProjectFrame";
 import { Overview } from "../run/Overview";
+import type { RunProps, RunTabProps } from "../run/tabProps";
+import { changing } from "../state/permissions";
+import { path } from "../state/route";
+import { Copy } from "../ui/CopyButton";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
+import { Menu, MenuItem } from "../ui/Menu";
+import { RunStateBadge } from "../ui/RunStateBadge";
+import { Charts } from "../workspace/ChartSections";
 import "../styles/run.css";
 
 const LIVE_MS = 2000;
-
-export interface RunViewProps {
-  run: Run;
-}
 
 interface Tab {
   title: string;
   /** Whether there is something to see, or may come. */
   shown: (run: Run, kinds: ReadonlySet<KeyKind>) => boolean;
-  load?: () => Promise<{ default: ComponentType<RunViewProps & { keys: readonly Key[] }> }>;
+  load?: () => Promise<{ default: ComponentType<RunTabProps> }>;
 }
 
 const always = () => true;
@@ -70,7 +68,7 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
   );
 }
 
-function Tabs({ run, kinds, current }: RunViewProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
+function Tabs({ run, kinds, current }: RunProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
   const nav = useRef<HTMLElement>(null);
   useEffect(() => {
     // On a phone the row of tabs is wider than the screen.
@@ -87,7 +85,7 @@ function Tabs({ run, kinds, current }: RunViewProps & { kinds: ReadonlySet<KeyKi
 }
 
 function LazyTab(props: { load: NonNullable<Tab["load"]>; run: Run; keys: readonly Key[] | undefined }) {
-  const [view, setView] = useState<{ component: ComponentType<RunViewProps & { keys: readonly Key[] }> }>();
+  const [view, setView] = useState<{ component: ComponentType<RunTabProps> }>();
   useEffect(() => {
     void props.load().then((module) => setView({ component: module.default }));
   }, [props.load]);
@@ -111,7 +109,7 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
   return (
     <header class="run-head">
       <h1 class="clip" title={run.name}>{run.name}</h1>
-      <State state={run.state} />
+      <RunStateBadge state={run.state} />
       <span class="quiet numeric">{formatDuration(number(run.duration_s))}</span>
       {ranks && <span class={ranks.includes(" of ") ? "warn-text" : "quiet"} title={ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined}>{ranks}</span>}
       <span class="quiet wide-only">{run.user}, {formatTime(run.created)}</span>
@@ -128,11 +126,11 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
   );
 }
 
-function RunCharts({ run }: RunViewProps) {
+function RunCharts({ run }: RunProps) {
   return <OneRun run={run} keep={notSystem} />;
 }
 
-function SystemCharts({ run }: RunViewProps) {
+function SystemCharts({ run }: RunProps) {
   return <OneRun run={run} keep={isSystem} system />;
 }
 

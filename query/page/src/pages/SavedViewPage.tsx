@@ -2,12 +2,13 @@
 import { useEffect } from "preact/hooks";
 import { call } from "../api/client";
 import { useAnswer } from "../api/useQuery";
-import { go, path } from "../state/route";
-import { changing } from "../state/permissions";
-import { attempt, placeOf } from "../saved/savedItems";
-import { queryOf } from "../saved/viewQuery";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import type { ProjectProps } from "../project/ProjectFrame";
+import { placeOf } from "../saved/savedItems";
+import { queryOf } from "../saved/viewQuery";
+import { changing } from "../state/permissions";
+import { go, path } from "../state/route";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { withErrorToast } from "../ui/toasts";
 
 export default function OpenView({ team, project, rest }: ProjectProps) {
   const id = rest[0] ?? "";
@@ -21,7 +22,7 @@ export default function OpenView({ team, project, rest }: ProjectProps) {
   if (view?.deleted) {
     return (
       <Empty title={`${view.name} was deleted`}>
-        <p class="row"><button class="button" {...changing(team)} onClick={() => void attempt(() => call("RestoreSaved", placeOf(view))).then(refresh)}>Restore it</button></p>
+        <p class="row"><button class="button" {...changing(team)} onClick={() => void withErrorToast(() => call("RestoreSaved", placeOf(view))).then(refresh)}>Restore it</button></p>
       </Empty>
     );
   }

@@ -1,15 +1,17 @@
 // The project's charts, with its runs beside them.
 import { useState } from "preact/hooks";
-import { useShortcut } from "../state/shortcuts";
-import { place } from "../state/route";
-import { Icon } from "../ui/Icon";
-import { ErrorNote, Loading } from "../ui/feedback";
-import { Charts } from "../workspace/ChartSections";
 import { isDoomed } from "../project/deletion";
-import { FirstRun } from "./HomePage";
-import { chosenRuns, ProjectFrame, type ProjectProps, useColors, useRuns } from "../project/ProjectFrame";
-import { ViewsMenu } from "../saved/ViewsMenu";
+import { FirstRun } from "../project/FirstRun";
+import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import { useColors } from "../project/runColors";
 import { questionOf } from "../project/runQuery";
+import { chosenRuns, useRuns } from "../project/runSelection";
+import { ViewsMenu } from "../saved/ViewsMenu";
+import { place } from "../state/route";
+import { useShortcut } from "../state/shortcuts";
+import { ErrorNote, Loading } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
+import { Charts } from "../workspace/ChartSections";
 import { RunList } from "../workspace/RunList";
 
 const toggleList = () => document.querySelector<HTMLButtonElement>("#list-button")?.click();

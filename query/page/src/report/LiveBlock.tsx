@@ -3,14 +3,14 @@ import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path } from "../state/route";
 import { type Look, readLook } from "../chart/chartOptions";
 import { Panel, type PanelActions } from "../chart/Panel";
 import { colorsOf } from "../lib/colors";
 import { naturally } from "../lib/panels";
-import { columnOf, valuesOf } from "../table/runColumns";
 import { filterOf } from "../project/filters";
-import { State } from "../ui/feedback";
+import { path } from "../state/route";
+import { columnOf, valuesOf } from "../table/runColumns";
+import { RunStateBadge } from "../ui/RunStateBadge";
 import { isPattern, parseSpec, type Spec, SpecError } from "./blockSpec";
 import "../styles/charts.css";
 
@@ -153,7 +153,7 @@ function RunRow({ run, columns }: { run: Run; columns: ReturnType<typeof columnO
   const values = useMemo(() => valuesOf(run), [run]);
   return (
     <tr>
-      <td><State state={run.state} bare /> <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a></td>
+      <td><RunStateBadge state={run.state} bare /> <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a></td>
       {columns.map((column) => <td key={column.field} class={column.numeric ? "right numeric" : ""}>{column.text(run, values)}</td>)}
     </tr>
   );

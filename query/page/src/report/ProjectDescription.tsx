@@ -3,8 +3,7 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import { useAnswer } from "../api/useQuery";
 import { changing } from "../state/permissions";
-import { attempt } from "../saved/savedItems";
-import { toast } from "../ui/toasts";
+import { toast, withErrorToast } from "../ui/toasts";
 import { Markdown } from "./Markdown";
 
 const MOST = 16_000;
@@ -16,7 +15,7 @@ export function About({ team, project }: { team: string; project: string }) {
   }, 0, true);
   const [draft, setDraft] = useState<string | null>(null);
   if (data === undefined) return null;
-  const set = (description: string, done: string, undo?: string) => attempt(async () => {
+  const set = (description: string, done: string, undo?: string) => withErrorToast(async () => {
     await call("UpdateProject", { team, project, description });
     setDraft(null);
     refresh();

@@ -3,12 +3,12 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { go, path } from "../state/route";
 import { formatAgo } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { ProjectFrame } from "../project/ProjectFrame";
-import { addressOf, attempt, newId, placeOf } from "../saved/savedItems";
-import { toast } from "../ui/toasts";
+import { addressOf, newId, placeOf } from "../saved/savedItems";
+import { go, path } from "../state/route";
+import { toast, withErrorToast } from "../ui/toasts";
 import { type Draft, keepDraft, readDraft } from "./draft";
 import { liveBlock } from "./LiveBlock";
 import { Markdown } from "./Markdown";
@@ -95,7 +95,7 @@ export function Editor({ team, project, report }: EditorProps) {
     setVersion(saved?.version ?? "0");
     setRecovered(null);
   };
-  const theirs = () => attempt(async () => {
+  const theirs = () => withErrorToast(async () => {
     const found = await call("GetSaved", placeOf(saved!));
     take(found);
     setName(found.name);

@@ -1,5 +1,5 @@
 // Live blocks of a report: ```panel draws curves, ```runs a table; lines of `name: value` inside say of what. Pure.
-import { type Condition, fromText, OPERATORS, type Operator } from "../project/filters";
+import { type Condition, fromText, type Operator, OPERATORS } from "../project/filters";
 
 export interface Spec {
   title: string;

@@ -2,11 +2,11 @@
 import { call } from "../api/client";
 import type { AlertItem } from "../api/contract";
 import { useNewest } from "../api/useNewestFirst";
-import { place, setQuery } from "../state/route";
 import { formatAgo, formatTime } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
-import { Choice } from "../workspace/ChartToolbar";
+import { place, setQuery } from "../state/route";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { Select } from "../ui/Select";
+import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
 const LIVE_MS = 2000;
@@ -14,7 +14,7 @@ const PAGE = 100;
 const LEVELS = { "": "All levels", error: "Errors", warn: "Warnings", info: "Notes" };
 const KINDS: Record<string, [string, string]> = { error: ["error", "bad"], warn: ["warning", "warn"], info: ["note", "good"] };
 
-export default function Alerts({ run }: RunViewProps) {
+export default function Alerts({ run }: RunProps) {
   const level = Object.hasOwn(LEVELS, place.value.query.get("level") ?? "") ? (place.value.query.get("level") ?? "") : "";
   const request = { team: run.team, project: run.project, run: run.id, levels: level ? [level] : [], page_size: PAGE };
   const { items, error, older } = useNewest<AlertItem>(
@@ -32,7 +32,7 @@ export default function Alerts({ run }: RunViewProps) {
   return (
     <div class="rich">
       <div class="table-tools">
-        <Choice label="Level" value={level} options={LEVELS} set={(next) => setQuery({ level: next })} />
+        <Select label="Level" value={level} options={LEVELS} set={(next) => setQuery({ level: next })} />
       </div>
       {!items.length ? (
         <Empty title={level ? "None of this level" : "No alerts"}>

@@ -2,13 +2,13 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call } from "../api/client";
 import type { ConsoleRow, GetConsoleRequest } from "../api/contract";
-import { place, setQuery } from "../state/route";
 import { piecesOf } from "../lib/ansi";
 import { count } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
 import { rowsOf } from "../lib/virtualList";
-import { Icon } from "../ui/Icon";
+import { place, setQuery } from "../state/route";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
+import type { RunProps } from "./tabProps";
 import "../styles/console.css";
 
 const LINE = 18;
@@ -26,7 +26,7 @@ interface Lines {
   error?: ApiError;
 }
 
-export default function Console({ run }: RunViewProps) {
+export default function Console({ run }: RunProps) {
   const { query } = place.value;
   const search = query.get("grep") ?? "";
   const output = query.get("out") ?? "";

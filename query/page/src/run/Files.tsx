@@ -2,11 +2,11 @@
 import { call } from "../api/client";
 import { useAnswer } from "../api/useQuery";
 import { formatBytes } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
-export default function Files({ run }: RunViewProps) {
+export default function Files({ run }: RunProps) {
   const { data, error, refresh } = useAnswer(`files ${run.team}/${run.project}/${run.id}`, (signal) => call("ListFiles", { team: run.team, project: run.project, run: run.id, page_size: 10_000 }, signal), run.state === "RUN_STATE_RUNNING" ? 5000 : 0, true);
   if (error && !data) return <ErrorNote error={error} retry={refresh} />;
   if (!data) return <Loading />;

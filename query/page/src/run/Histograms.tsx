@@ -1,15 +1,15 @@
 // Distributions over steps: a heat map for each key.
-import type { HeatMap as Map_, Key } from "../api/contract";
 import { call } from "../api/client";
+import type { HeatMap as Map_ } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
 import { type Cell, HeatMap } from "../chart/HeatMap";
 import { count, formatNumber, number } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
 import { ErrorNote, Loading } from "../ui/feedback";
+import type { RunProps, RunTabProps } from "./tabProps";
 import "../styles/rich.css";
 import "../styles/charts.css";
 
-export default function Histograms({ run, keys }: RunViewProps & { keys: readonly Key[] }) {
+export default function Histograms({ run, keys }: RunTabProps) {
   return (
     <div class="rich wide-grid">
       {keys.filter((key) => key.kind === "KEY_KIND_HISTOGRAM").map((key) => <One key={key.name} run={run} name={key.name} />)}
@@ -17,7 +17,7 @@ export default function Histograms({ run, keys }: RunViewProps & { keys: readonl
   );
 }
 
-function One({ run, name }: RunViewProps & { name: string }) {
+function One({ run, name }: RunProps & { name: string }) {
   const request = { team: run.team, project: run.project, run: run.id, key: name };
   const { data, error, refresh } = useAnswer(`histogram ${JSON.stringify(request)}`, (signal) => call("GetHistograms", request, signal), run.state === "RUN_STATE_RUNNING" ? 4000 : 0, true);
   const map = data?.heat_maps[0];

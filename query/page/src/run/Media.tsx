@@ -1,18 +1,18 @@
 // Images, sound, video and pages by key, at one step.
-import type { MediaItem } from "../api/contract";
 import { call } from "../api/client";
+import type { MediaItem } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { place, setQuery } from "../state/route";
 import { formatBytes } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
-import { ErrorNote, Empty, Loading } from "../ui/feedback";
+import { place, setQuery } from "../state/route";
+import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { StepSlider } from "../ui/StepSlider";
+import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
 const MOST = 500;
 
-export default function Media({ run }: RunViewProps) {
+export default function Media({ run }: RunProps) {
   const at = place.value.query.get("at");
   const request = { team: run.team, project: run.project, run: run.id, page_size: MOST, at_step: at ?? String(Number.MAX_SAFE_INTEGER) };
   const { data, error, refresh } = useAnswer(`media ${JSON.stringify(request)}`, (signal) => call("ListMedia", request, signal), run.state === "RUN_STATE_RUNNING" ? 3000 : 0, true);

@@ -1,25 +1,27 @@
 // What a run is: its facts, config, summary, completeness, processes, environment.
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import type { CompletenessVerdict, Json, JsonValue, Run } from "../api/contract";
-import { path } from "../state/route";
-import { count, formatAgo, formatDuration, formatTime, formatValue, number } from "../lib/format";
-import { flatten } from "../lib/flatten";
-import { matcher } from "../lib/panels";
+import type { CompletenessVerdict, Json, Run } from "../api/contract";
 import { History } from "../edit/RunHistory";
+import { flatten } from "../lib/flatten";
+import { count, formatAgo, formatDuration, formatTime, number } from "../lib/format";
+import { matcher } from "../lib/panels";
+import { path } from "../state/route";
+import { Card } from "../ui/Card";
 import { Diff } from "../ui/Diff";
-import { State } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
-import type { RunViewProps } from "../pages/RunPage";
+import { LongValue } from "../ui/LongValue";
+import { RunStateBadge } from "../ui/RunStateBadge";
+import type { RunProps } from "./tabProps";
 
-export function Overview({ run }: RunViewProps) {
+export function Overview({ run }: RunProps) {
   const { git_diff: diff, ...environment } = split(run.environment);
   return (
     <div class="overview">
       <div class="masonry">
       <Card title="Run">
         <dl class="facts">
-          <Fact name="State"><State state={run.state} /></Fact>
+          <Fact name="State"><RunStateBadge state={run.state} /></Fact>
           {run.notes && <Fact name="Notes"><span class="prose">{run.notes}</span></Fact>}
           <Fact name="Started">{formatTime(run.created)} by {run.user}</Fact>
           <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
@@ -51,19 +53,6 @@ function split(environment: Json | undefined): Json & { git_diff?: string } {
   const { git_diff, diff, ...rest } = environment ?? {};
   const text = [git_diff, diff].find((value) => typeof value === "string" && value);
   return text ? { ...rest, git_diff: text as string } : (rest as Json);
-}
-
-export function Card({ title, children, wide, tools }: { title: string; children: ComponentChildren; wide?: boolean; tools?: ComponentChildren }) {
-  return (
-    <section class={wide ? "info wide" : "info"} aria-label={title}>
-      <header>
-        <h2>{title}</h2>
-        <span class="grow" />
-        {tools}
-      </header>
-      {children}
-    </section>
-  );
 }
 
 function Fact({ name, children }: { name: string; children: ComponentChildren }) {
@@ -99,7 +88,7 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
             {found.slice(0, all ? undefined : SHOWN).map(([key, value]) => (
               <tr key={key}>
                 <th scope="row">{key}</th>
-                <td class={typeof value === "number" ? "numeric" : ""}><Value value={value} /></td>
+                <td class={typeof value === "number" ? "numeric" : ""}><LongValue value={value} /></td>
               </tr>
             ))}
           </tbody>
@@ -107,20 +96,6 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
       )}
       {found.length > SHOWN && !all && <button class="link" onClick={() => setAll(true)}>Show all {found.length}</button>}
     </Card>
-  );
-}
-
-const LONG = 300;
-
-export function Value({ value }: { value: JsonValue | undefined }) {
-  const [open, setOpen] = useState(false);
-  const text = formatValue(value);
-  if (text.length <= LONG) return <>{text}</>;
-  return (
-    <>
-      {open ? text : `${text.slice(0, LONG)}… `}
-      <button class="link" onClick={() => setOpen(!open)}>{open ? " less" : "more"}</button>
-    </>
   );
 }
 
@@ -199,7 +174,7 @@ function Processes({ run }: { run: Run }) {
             {streams.slice(0, PROCESSES_SHOWN).map((stream) => (
               <tr key={stream.writer_id}>
                 <td class="right numeric">{stream.rank}</td>
-                <td><State state={stream.state} /></td>
+                <td><RunStateBadge state={stream.state} /></td>
                 <td>{stream.host}</td>
                 <td class="right numeric">{last.get(stream.rank) ?? "–"}</td>
                 <td class="right numeric">{Number(stream.completeness?.points_stored ?? 0).toLocaleString("en-US")}</td>

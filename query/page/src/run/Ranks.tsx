@@ -1,23 +1,23 @@
 // Which rank: a heat map of one metric over ranks and steps, the first that went NaN, who lags.
 import { useMemo } from "preact/hooks";
-import type { GetRankMapResponse } from "../api/contract";
 import { call } from "../api/client";
+import type { GetRankMapResponse } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path, place, setQuery } from "../state/route";
 import { type Cell, HeatMap, HeatScale } from "../chart/HeatMap";
 import { formatDuration, formatNumber, number } from "../lib/format";
-import { extent } from "../lib/range";
 import { isSystem } from "../lib/panels";
-import { Card } from "./Overview";
-import type { RunViewProps } from "../pages/RunPage";
-import { NameInput } from "../workspace/ChartToolbar";
+import { extent } from "../lib/range";
+import { path, place, setQuery } from "../state/route";
+import { Card } from "../ui/Card";
 import { ErrorNote, Loading } from "../ui/feedback";
+import { NameInput } from "../ui/NameInput";
+import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 import "../styles/charts.css";
 
 const LIVE_MS = 4000;
 
-export default function Ranks({ run }: RunViewProps) {
+export default function Ranks({ run }: RunProps) {
   const who = { team: run.team, project: run.project, run: run.id };
   const live = run.state === "RUN_STATE_RUNNING" ? LIVE_MS : 0;
   const names = useAnswer(`rank metrics ${JSON.stringify(who)}`, (signal) => call("ListMetrics", { ...who, page_size: 10_000 }, signal), 0);

@@ -1,21 +1,21 @@
 // Logged tables, page by page, sorted by the server; plots that are tables drawn in some way.
 import { useState } from "preact/hooks";
-import type { Json, JsonValue, Key } from "../api/contract";
 import { call } from "../api/client";
+import type { Json, JsonValue } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path, place, setQuery } from "../state/route";
 import { count, formatValue } from "../lib/format";
-import type { RunViewProps } from "../pages/RunPage";
-import { Choice } from "../workspace/ChartToolbar";
-import { Icon } from "../ui/Icon";
+import { path, place, setQuery } from "../state/route";
 import { ErrorNote, Loading } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
+import { Select } from "../ui/Select";
 import { StepSlider } from "../ui/StepSlider";
 import { Plot } from "./Plot";
+import type { RunTabProps } from "./tabProps";
 import "../styles/rich.css";
 
 const PAGE = 100;
 
-export default function Tables({ run, keys }: RunViewProps & { keys: readonly Key[] }) {
+export default function Tables({ run, keys }: RunTabProps) {
   const { query } = place.value;
   const own = keys.filter((key) => key.kind === "KEY_KIND_TABLE" || key.kind === "KEY_KIND_PLOT");
   const key = own.find((one) => one.name === query.get("key")) ?? own[0]!;
@@ -26,7 +26,7 @@ export default function Tables({ run, keys }: RunViewProps & { keys: readonly Ke
   return (
     <div class="rich">
       <div class="table-tools">
-        <Choice label="Table" value={key.name} options={options} set={(name) => setQuery({ key: name, at: null }, false)} />
+        <Select label="Table" value={key.name} options={options} set={(name) => setQuery({ key: name, at: null }, false)} />
         {key.kind === "KEY_KIND_PLOT" && <button class="toggle" aria-pressed={asTable} onClick={() => setQuery({ rows: !asTable })}>Rows</button>}
       </div>
       {asTable ? <Rows key={key.name} who={who} /> : <Plot key={key.name} who={who} />}

@@ -5,15 +5,15 @@ import type { Key, TextPoint } from "../api/contract";
 import { useNewest } from "../api/useNewestFirst";
 import { count, formatNumber } from "../lib/format";
 import { naturally } from "../lib/panels";
-import type { RunViewProps } from "../pages/RunPage";
 import { ErrorNote, Loading } from "../ui/feedback";
+import type { RunProps, RunTabProps } from "./tabProps";
 import "../styles/rich.css";
 
 const LIVE_MS = 2000;
 const PAGE = 10;
 const MOST_KEYS = 50;
 
-export default function Texts({ run, keys }: RunViewProps & { keys: readonly Key[] }) {
+export default function Texts({ run, keys }: RunTabProps) {
   const own = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => naturally(a.name, b.name));
   return (
     <div class="rich">
@@ -23,7 +23,7 @@ export default function Texts({ run, keys }: RunViewProps & { keys: readonly Key
   );
 }
 
-function TextPanel({ run, logged }: RunViewProps & { logged: Key }) {
+function TextPanel({ run, logged }: RunProps & { logged: Key }) {
   const [until, setUntil] = useState("");
   const key = logged.name;
   const request = { team: run.team, project: run.project, run: run.id, keys: [key], newest_first: true, page_size: PAGE, ...(until && { max_step: until }) };

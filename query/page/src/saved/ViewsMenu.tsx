@@ -3,14 +3,14 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved, SavedKind } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { path, place, setQuery } from "../state/route";
 import { changing } from "../state/permissions";
+import { path, place, setQuery } from "../state/route";
 import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { toast } from "../ui/toasts";
+import { toast, withErrorToast } from "../ui/toasts";
 import { NameDialog } from "./NameDialog";
-import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "./savedItems";
+import { addressOf, copyAddress, deleteSaved, placeOf } from "./savedItems";
 import { contentOf, MOST_CHARACTERS, queryOf, sameView } from "./viewQuery";
 import "../styles/saved.css";
 
@@ -27,7 +27,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
   const changed = known !== undefined && own.data !== undefined && !sameView(own.data.content, content);
   const base = path(team, project, ...(kind === "SAVED_KIND_TABLE" ? ["table"] : []));
 
-  const save = (name: string, shared: boolean, id: string) => attempt(async () => {
+  const save = (name: string, shared: boolean, id: string) => withErrorToast(async () => {
     if (content.length > MOST_CHARACTERS) throw new Error("this view says too much to be saved: choose fewer runs, colours or columns");
     const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
     setQuery({ view: made.id });
@@ -35,7 +35,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
     setAsking(null);
     toast(`Saved as ${made.name}${made.shared ? ", for the team" : ""}`);
   });
-  const update = (view: Saved, change: Partial<Saved>, done: string) => attempt(async () => {
+  const update = (view: Saved, change: Partial<Saved>, done: string) => withErrorToast(async () => {
     await call("UpdateSaved", { ...placeOf(view), version: view.version, ...change });
     refresh();
     setAsking(null);

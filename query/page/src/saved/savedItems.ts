@@ -2,7 +2,7 @@
 import { call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { path } from "../state/route";
-import { toast } from "../ui/toasts";
+import { toast, withErrorToast } from "../ui/toasts";
 
 /** Sent twice, a creation makes one: the page chooses the name. */
 export function newId(): string {
@@ -20,27 +20,15 @@ export function addressOf(saved: Saved, ...rest: string[]): string {
 
 /** Deletes at once; the note that says so takes it back. */
 export async function deleteSaved(saved: Saved, changed: () => void): Promise<void> {
-  const undo = () => void attempt(async () => {
+  const undo = () => void withErrorToast(async () => {
     await call("RestoreSaved", placeOf(saved));
     changed();
   });
-  await attempt(async () => {
+  await withErrorToast(async () => {
     await call("DeleteSaved", placeOf(saved));
     changed();
     toast(`${saved.name} deleted`, { undo });
   });
-}
-
-/** Says what went wrong; whether it went right. */
-export async function attempt(act: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await act();
-    return true;
-  } catch (error) {
-    const text = (error as Error).message;
-    toast(text.charAt(0).toUpperCase() + text.slice(1), { forMs: 7000 });
-    return false;
-  }
 }
 
 export function copyAddress(address: string, what: string): void {

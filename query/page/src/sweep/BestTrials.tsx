@@ -1,10 +1,10 @@
 // The best configuration to take away, and the top K.
 import type { Objective, Sweep, Trial } from "../api/contract";
-import { setQuery } from "../state/route";
 import { formatNumber, formatValue } from "../lib/format";
 import { yamlOf } from "../lib/yaml";
-import { Card } from "../run/Overview";
-import { Code } from "../ui/feedback";
+import { setQuery } from "../state/route";
+import { Card } from "../ui/Card";
+import { CodeBlock } from "../ui/CodeBlock";
 import { Copy } from "../ui/CopyButton";
 import { fullName } from "./GettingStarted";
 import { parametersOf, valueOf } from "./trials";
@@ -30,7 +30,7 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
         ))}
         <TrialLink trial={best} link={link} />
       </p>
-      <Code text={yamlOf(best.parameters_json)} label="best configuration" />
+      <CodeBlock text={yamlOf(best.parameters_json)} label="best configuration" />
       <p class="quiet">In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code></p>
     </Card>
   );

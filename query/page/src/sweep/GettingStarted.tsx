@@ -1,6 +1,7 @@
 // What to paste: to make a sweep, to work on it, to take its best away.
 import type { Sweep } from "../api/contract";
-import { Code, Empty } from "../ui/feedback";
+import { CodeBlock } from "../ui/CodeBlock";
+import { Empty } from "../ui/feedback";
 
 const KEY = "   # an API key: see My API keys, in the menu at the top right";
 
@@ -18,9 +19,9 @@ runstream sweep sweep.yaml --project ${project} --entity ${team}`;
   return (
     <Empty title="Make your first sweep">
       <p>Say what to search in <code>sweep.yaml</code>; in <code>train.py</code>, <code>runstream.init().config</code> has the values of each trial:</p>
-      <Code text={yaml} label="sweep.yaml" />
+      <CodeBlock text={yaml} label="sweep.yaml" />
       <p>Make it, and start as many agents as you like with the command that it prints:</p>
-      <Code text={shell} label="shell commands" />
+      <CodeBlock text={shell} label="shell commands" />
       <p class="quiet">W&amp;B's sweep configurations work as they are. The sweep appears here by itself.</p>
     </Empty>
   );
@@ -41,7 +42,7 @@ runstream.agent("${fullName(sweep)}", train)   # train(): your function; it call
   return (
     <>
       <p>{hasProgram(sweep) ? "On each machine that is to work on it, beside the program:" : "The sweep names no program: work on it with a function."}</p>
-      {hasProgram(sweep) ? <Code text={shell} label="commands that start an agent" /> : <Code text={code} label="code that starts an agent" />}
+      {hasProgram(sweep) ? <CodeBlock text={shell} label="commands that start an agent" /> : <CodeBlock text={code} label="code that starts an agent" />}
       <p class="quiet">Several agents share the sweep; one that dies gives its trial back.</p>
     </>
   );

@@ -2,15 +2,15 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
-import { go, path } from "../state/route";
-import { mayWrite } from "../state/permissions";
 import { count } from "../lib/format";
-import { Dialog } from "../ui/Dialog";
+import { mayWrite } from "../state/permissions";
+import { go, path } from "../state/route";
+import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { toast } from "../ui/toasts";
-import { command, ordersFor } from "./sweepCommands";
 import { totalOf } from "./stateBadges";
+import { command, ordersFor } from "./sweepCommands";
 
 const NAMES = { pause: "Pause", resume: "Resume", stop: "Stop", cancel: "Cancel…" } as const;
 const HINTS = {
@@ -49,28 +49,17 @@ export function Controls({ sweep, refresh }: { sweep: Sweep; refresh: () => void
         <MenuItem danger act={() => setAsking("delete")}>Delete this sweep…</MenuItem>
       </Menu>
       {asking === "cancel" && (
-        <Sure title="Cancel this sweep?" yes="Cancel the sweep" close={() => setAsking(null)} act={() => (setAsking(null), void command(sweep.id, "cancel", refresh))}>
+        <ConfirmDialog title="Cancel this sweep?" confirm="Cancel the sweep" close={() => setAsking(null)} act={() => (setAsking(null), void command(sweep.id, "cancel", refresh))}>
           {Number(sweep.counts?.running ?? 0) > 0 ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and ` : "No new trial begins, and "}
           the sweep cannot be resumed. What was logged stays.
-        </Sure>
+        </ConfirmDialog>
       )}
       {asking === "delete" && (
-        <Sure title="Delete this sweep?" yes="Delete the sweep" close={() => setAsking(null)} act={() => void remove()}>
+        <ConfirmDialog title="Delete this sweep?" confirm="Delete the sweep" close={() => setAsking(null)} act={() => void remove()}>
           Its {count(totalOf(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay, with all that they logged.
-        </Sure>
+        </ConfirmDialog>
       )}
     </>
   );
 }
 
-export function Sure(props: { title: string; yes: string; close: () => void; act: () => void; children: preact.ComponentChildren }) {
-  return (
-    <Dialog title={props.title} close={props.close}>
-      <p>{props.children}</p>
-      <p class="dialog-actions">
-        <button class="button" onClick={props.close}>Keep it</button>
-        <button class="button danger" onClick={props.act}>{props.yes}</button>
-      </p>
-    </Dialog>
-  );
-}

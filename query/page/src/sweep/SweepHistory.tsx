@@ -1,9 +1,9 @@
 // Who changed what about a sweep.
-import type { Sweep } from "../api/contract";
 import { call } from "../api/client";
+import type { Sweep } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
 import { formatAgo, formatTime } from "../lib/format";
-import { Card } from "../run/Overview";
+import { Card } from "../ui/Card";
 
 export function History({ sweep }: { sweep: Sweep }) {
   const { data } = useAnswer(`changes of ${sweep.id} ${sweep.state}`, (signal) => call("ListSweepChanges", { sweep: sweep.id, page_size: 20 }, signal), 0, true);

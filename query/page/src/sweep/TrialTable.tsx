@@ -1,12 +1,11 @@
 // Every trial: state, values, parameters, tries, how long, why it failed. Only what is seen is made.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
-import { place, setQuery } from "../state/route";
-import type { Column, Rows } from "../explore/plotColumns";
-import { textOf } from "../explore/plotColumns";
+import { type Column, type Rows, textOf } from "../explore/plotColumns";
 import { count, formatDuration, formatNumber, number } from "../lib/format";
-import { Card } from "../run/Overview";
 import { rowsOf } from "../lib/virtualList";
+import { place, setQuery } from "../state/route";
+import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
 import { TRIAL_STATES, TrialStateMark } from "./stateBadges";
 import { ordered } from "./trials";

@@ -1,6 +1,6 @@
 // A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
-import { canBeLog, columnOf, type Column, type Rows } from "../explore/plotColumns";
+import { canBeLog, type Column, columnOf, type Rows } from "../explore/plotColumns";
 import { flatten } from "../lib/flatten";
 import { number } from "../lib/format";
 

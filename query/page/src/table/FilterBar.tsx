@@ -1,9 +1,9 @@
 // Conditions as chips, and a form for one more.
 import { useState } from "preact/hooks";
+import { type Condition, type Operator, OPERATORS, toText } from "../project/filters";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
-import { type Condition, OPERATORS, type Operator, toText } from "../project/filters";
 
 export function FilterBar({ conditions, fields }: { conditions: readonly Condition[]; fields: readonly string[] }) {
   const put = (next: readonly Condition[]) => setQuery({ f: next.map(toText) }, false);

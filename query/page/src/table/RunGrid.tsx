@@ -1,13 +1,12 @@
 // A table of any number of runs and columns of which only what is seen is made. Its own scroll area; head and name stay.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
+import { rowsOf, windowOf } from "../lib/virtualList";
+import { ColorMenu } from "../project/ColorMenu";
 import { path } from "../state/route";
 import { Icon } from "../ui/Icon";
-import { State } from "../ui/feedback";
-import { ColorMenu } from "../workspace/RunList";
-import type { Column } from "./runColumns";
-import { valuesOf } from "./runColumns";
-import { rowsOf, windowOf } from "../lib/virtualList";
+import { RunStateBadge } from "../ui/RunStateBadge";
+import { type Column, valuesOf } from "./runColumns";
 
 const ROW = 32;
 const NAME = 280;
@@ -115,7 +114,7 @@ function Row(props: GridProps & { run: Run; at: number; visible: readonly Column
             <Icon name={shown ? "eye" : "closed"} size={14} />
           </button>
           <ColorMenu run={run} color={props.colors.get(run.id)} />
-          <State state={run.state} bare />
+          <RunStateBadge state={run.state} bare />
           <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>{run.name}</a>
         </div>
       </th>

@@ -1,8 +1,6 @@
 // What stands where there is nothing yet, nothing at all, or trouble.
 import type { ComponentChildren } from "preact";
 import { ApiError } from "../api/client";
-import type { RunState } from "../api/contract";
-import { Copy } from "./CopyButton";
 
 export function Loading({ small = false }: { small?: boolean }) {
   return (
@@ -44,34 +42,3 @@ export function Empty({ title, children }: { title: string; children: ComponentC
   );
 }
 
-export function Code({ text, label }: { text: string; label: string }) {
-  return (
-    <div class="code">
-      <pre tabIndex={0} aria-label={label}>{text}</pre>
-      <Copy text={text} label={`Copy ${label}`} />
-    </div>
-  );
-}
-
-const STATES: Record<RunState, [string, string]> = {
-  RUN_STATE_UNSPECIFIED: ["unknown", "quiet"],
-  RUN_STATE_RUNNING: ["running", "running"],
-  RUN_STATE_FINISHED: ["finished", "good"],
-  RUN_STATE_FAILED: ["failed", "bad"],
-  RUN_STATE_CRASHED: ["crashed", "bad"],
-  RUN_STATE_PREEMPTED: ["preempted", "warn"],
-};
-
-export function stateName(state: RunState): string {
-  return STATES[state][0];
-}
-
-export function State({ state, bare = false }: { state: RunState; bare?: boolean }) {
-  const [name, kind] = STATES[state];
-  return (
-    <span class={`state ${kind}`} title={bare ? name : undefined}>
-      <i aria-hidden="true" />
-      <span class={bare ? "unseen" : ""}>{name}</span>
-    </span>
-  );
-}

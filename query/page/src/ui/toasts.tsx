@@ -43,3 +43,15 @@ export function Toasts() {
     </div>
   );
 }
+
+/** Run an action. Show its error as a toast. Return whether it succeeded. */
+export async function withErrorToast(action: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    const text = (error as Error).message;
+    toast(text.charAt(0).toUpperCase() + text.slice(1), { forMs: 7000 });
+    return false;
+  }
+}

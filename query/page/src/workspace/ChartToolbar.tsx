@@ -1,9 +1,11 @@
 // Tools over the charts; what they set is in the URL.
 import type { ComponentChildren } from "preact";
-import { setQuery } from "../state/route";
 import type { Look } from "../chart/chartOptions";
 import { formatDuration, formatNumber } from "../lib/format";
+import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
+import { NameInput } from "../ui/NameInput";
+import { Select } from "../ui/Select";
 
 export function Toolbar({ look, search, ranked, by, metrics, copyLink, tools }: { look: Look; search: string; ranked: boolean; by: string; metrics: readonly string[]; copyLink: () => void; tools?: ComponentChildren }) {
   return (
@@ -13,14 +15,14 @@ export function Toolbar({ look, search, ranked, by, metrics, copyLink, tools }: 
         <Icon name="search" size={14} />
         <input id="metric-search" type="search" placeholder="Search metrics: loss, grad.*norm" aria-label="Search metrics by regular expression" value={search} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
       </div>
-      {!by && <Choice
+      {!by && <Select
         label="X axis"
         value={look.axis}
         options={{ step: "Step", time: "Relative time", wall: "Wall time", ...(metrics.length ? { metric: "A metric" } : {}) } as Record<Look["axis"], string>}
         set={(axis) => setQuery({ x: axis === "step" || axis === "metric" ? null : axis, xm: axis === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null, zoom: null })}
       />}
       {look.axis === "metric" && <NameInput label="Metric of the x axis" value={look.xMetric} names={metrics} set={(name) => setQuery({ xm: name, zoom: null })} />}
-      {ranked && <Choice label="Ranks" value={look.eachRank ? "each" : "mean"} options={{ mean: "Mean of ranks", each: "Each rank" }} set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })} />}
+      {ranked && <Select label="Ranks" value={look.eachRank ? "each" : "mean"} options={{ mean: "Mean of ranks", each: "Each rank" }} set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })} />}
       {by && (
         <span class="toggle on" title="Runs are grouped">
           By {by}
@@ -58,29 +60,3 @@ function zoomText(look: Look): string {
   return `${new Date(low * 1000).toLocaleTimeString()} – ${new Date(high * 1000).toLocaleTimeString()}`;
 }
 
-export function Choice<T extends string>(props: { label: string; value: T; options: Record<T, string>; set: (value: T) => void }) {
-  return (
-    <select class="select" aria-label={props.label} title={props.label} value={props.value} onChange={(event) => props.set(event.currentTarget.value as T)}>
-      {(Object.entries(props.options) as [T, string][]).map(([value, text]) => (
-        <option key={value} value={value}>{text}</option>
-      ))}
-    </select>
-  );
-}
-
-/** A name with suggestions; taken when it is one of them. */
-export function NameInput(props: { label: string; value: string; names: readonly string[]; set: (name: string) => void }) {
-  const id = props.label.replaceAll(" ", "-");
-  return (
-    <>
-      <input
-        class="text-input name-input"
-        aria-label={props.label}
-        list={id}
-        value={props.value}
-        onChange={(event) => props.names.includes(event.currentTarget.value) && props.set(event.currentTarget.value)}
-      />
-      <datalist id={id}>{props.names.slice(0, 1000).map((name) => <option key={name} value={name} />)}</datalist>
-    </>
-  );
-}

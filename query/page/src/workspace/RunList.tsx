@@ -1,13 +1,12 @@
 // The runs beside the charts: search, colour, what is shown.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
-import { path, place, setQuery } from "../state/route";
-import { PALETTE } from "../lib/colors";
 import { count, formatAgo } from "../lib/format";
+import { ColorMenu } from "../project/ColorMenu";
+import { switchRun } from "../project/runSelection";
+import { path, place, setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
-import { Menu } from "../ui/Menu";
-import { State } from "../ui/feedback";
-import { setColor, switchRun } from "../project/ProjectFrame";
+import { RunStateBadge } from "../ui/RunStateBadge";
 
 /** Rows that are made at once: more than a screen has. */
 const AT_ONCE = 60;
@@ -53,7 +52,7 @@ export function RunList(props: {
             </button>
             <ColorMenu run={run} color={props.colors.get(run.id)} />
             <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>{run.name}</a>
-            <State state={run.state} bare />
+            <RunStateBadge state={run.state} bare />
             <span class="quiet numeric when">{formatAgo(run.created)}</span>
           </li>
         ))}
@@ -69,16 +68,3 @@ function tableAddress(): string {
   return path(team, project, "table") + location.search;
 }
 
-export function ColorMenu({ run, color }: { run: Run; color: string | undefined }) {
-  const [custom] = useState(() => PALETTE.map((_, at) => at));
-  return (
-    <Menu label={`Colour of ${run.name}`} button={<i class="swatch" style={color ? { background: color } : {}} />} class="small">
-      <div class="swatches">
-        {custom.map((at) => (
-          <button key={at} class="swatch" style={{ background: PALETTE[at] }} aria-label={`Colour ${at + 1}`} onClick={() => setColor(run.id, at)} />
-        ))}
-        <button class="link" onClick={() => setColor(run.id, null)}>its own</button>
-      </div>
-    </Menu>
-  );
-}

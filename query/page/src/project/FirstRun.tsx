@@ -1,0 +1,22 @@
+import { CodeBlock } from "../ui/CodeBlock";
+import { Empty } from "../ui/feedback";
+
+/** What to do when there is nothing yet: the code, with this server's address. */
+export function FirstRun({ project = "my-project" }: { project?: string }) {
+  const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key you logged in with, or runstream key create`;
+  const code = `import runstream
+
+run = runstream.init(project=${JSON.stringify(project)}, config={"lr": 0.1})
+for step in range(100):
+    run.log({"train/loss": 1 / (1 + step * run.config["lr"])})
+run.finish()`;
+  return (
+    <Empty title="Log your first run">
+      <p>In a shell where you train:</p>
+      <CodeBlock text={shell} label="shell commands" />
+      <p>In your training script:</p>
+      <CodeBlock text={code} label="training script" />
+      <p class="quiet">It appears here by itself, within two seconds of the first point.</p>
+    </Empty>
+  );
+}

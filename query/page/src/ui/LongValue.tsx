@@ -1,0 +1,18 @@
+// A config or summary value; a long one is cut and can be opened.
+import { useState } from "preact/hooks";
+import type { JsonValue } from "../api/contract";
+import { formatValue } from "../lib/format";
+
+const LONG = 300;
+
+export function LongValue({ value }: { value: JsonValue | undefined }) {
+  const [open, setOpen] = useState(false);
+  const text = formatValue(value);
+  if (text.length <= LONG) return <>{text}</>;
+  return (
+    <>
+      {open ? text : `${text.slice(0, LONG)}… `}
+      <button class="link" onClick={() => setOpen(!open)}>{open ? " less" : "more"}</button>
+    </>
+  );
+}
