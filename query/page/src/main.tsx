@@ -2,9 +2,9 @@ import { render } from "preact";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/parts.css";
-import { start as startKeyboard } from "./state/shortcuts";
-import { start as startLocation } from "./state/route";
 import { App, preload } from "./app/App";
+import { start as startLocation } from "./state/route";
+import { start as startKeyboard } from "./state/shortcuts";
 
 startLocation();
 startKeyboard();

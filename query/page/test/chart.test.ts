@@ -1,5 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
 import { PbfReader, PbfWriter } from "pbf";
+import { describe, expect, it, vi } from "vitest";
 import { type Curve, readCurve } from "../src/api/wire";
 import { logTicks, WHOLE, xRange, yRange } from "../src/chart/axes";
 import { readLook } from "../src/chart/chartOptions";
@@ -32,13 +32,21 @@ describe("a line", () => {
     expect(yRange([line], [0, 5], { log: false, robust: false })![1]).toBeLessThan(2);
     expect(yRange([], [0, 1], { log: false, robust: false })).toBeNull();
   });
-  it("of one point has room on the x axis", () => expect(xRange([lineOf({ ...CURVE, first_steps: Float64Array.of(7) } as Curve, "step", LOOK)], null)).not.toEqual([7, 7]));
+  it("of one point has room on the x axis", () =>
+    expect(xRange([lineOf({ ...CURVE, first_steps: Float64Array.of(7) } as Curve, "step", LOOK)], null)).not.toEqual([
+      7, 7,
+    ]));
 });
 
 describe("ticks", () => {
   it("of steps are whole", () => expect(WHOLE.every(Number.isInteger)).toBe(true));
   it("of a logarithmic axis lie within it and are few", () => {
-    for (const range of [[1e-7, 1e5], [0.9, 5], [1, 1e300], [3, 4]] as const) {
+    for (const range of [
+      [1e-7, 1e5],
+      [0.9, 5],
+      [1, 1e300],
+      [3, 4],
+    ] as const) {
       const ticks = logTicks(range);
       expect(ticks.length).toBeLessThanOrEqual(9);
       expect(ticks.every((tick) => tick >= range[0] && tick <= range[1])).toBe(true);
@@ -64,7 +72,16 @@ describe("CSV", () => {
 });
 
 describe("SVG", () => {
-  const drawing = { title: "loss", axis: "step", log: false, robust: false, zoom: null, width: 400, height: 250, colors: { ink: "#000", quiet: "#555", grid: "#ddd", surface: "#fff" } } as const;
+  const drawing = {
+    title: "loss",
+    axis: "step",
+    log: false,
+    robust: false,
+    zoom: null,
+    width: 400,
+    height: 250,
+    colors: { ink: "#000", quiet: "#555", grid: "#ddd", surface: "#fff" },
+  } as const;
   it("has a path of the data that breaks at NaN, its band, and a cross where values are not finite", () => {
     const text = svgOf({ ...drawing, lines: [lineOf(CURVE, "step", LOOK)] });
     expect(text.match(/<circle /g)).toHaveLength(2); // 1 and 3 stand alone
@@ -76,10 +93,14 @@ describe("SVG", () => {
   });
   it("holds no markup of a name, and no character that XML forbids", () => {
     const evil = `</title><script>alert(1)</script>"' onload='x'&\u0000\ud800`;
-    const text = svgOf({ ...drawing, title: evil, lines: [lineOf(CURVE, "step", { ...LOOK, label: evil, color: '"><script>' })] });
+    const text = svgOf({
+      ...drawing,
+      title: evil,
+      lines: [lineOf(CURVE, "step", { ...LOOK, label: evil, color: '"><script>' })],
+    });
     expect(text).not.toContain("<script");
     expect(text).not.toContain("\u0000");
-    expect(escaped("\ud800<a b=\"c\">&'")).toBe("\ufffd&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
+    expect(escaped('\ud800<a b="c">&\'')).toBe("\ufffd&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
   });
   it("has ticks that are round and within the range", () => {
     expect(ticks([0, 2000], 5, WHOLE)).toEqual([0, 500, 1000, 1500, 2000]);
@@ -111,10 +132,23 @@ describe("asking for curves", () => {
     const end = new AbortController();
     let open = 0;
     const { addEventListener, removeEventListener } = end.signal;
-    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => (open++, addEventListener.apply(end.signal, rest));
-    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => (open--, removeEventListener.apply(end.signal, rest));
+    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => (
+      open++, addEventListener.apply(end.signal, rest)
+    );
+    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => (
+      open--, removeEventListener.apply(end.signal, rest)
+    );
     vi.stubGlobal("fetch", async () => new Response(new Uint8Array()));
-    const want = { team: "a", project: "b", runs: ["r"], axis: "step", xMetric: "", range: null, buckets: 10, eachRank: false } as const;
+    const want = {
+      team: "a",
+      project: "b",
+      runs: ["r"],
+      axis: "step",
+      xMetric: "",
+      range: null,
+      buckets: 10,
+      eachRank: false,
+    } as const;
     for (let round = 0; round < 3; round++) {
       const found = await Promise.all(["x", "y"].map((metric) => curvesOf({ ...want, metric }, end.signal)));
       expect(found).toEqual([[], []]);

@@ -30,15 +30,34 @@ describe("columns", () => {
     expect(varies(columnOf("a", "a", [0, 1]))).toBe(true);
   });
   it("come from the API with NaN and infinities", () => {
-    const axis = { field: "summary.loss", kind: "AXIS_KIND_LOG", categories: [], values: [1, "NaN", "Infinity"], min: 1, max: 1 } as Axis;
+    const axis = {
+      field: "summary.loss",
+      kind: "AXIS_KIND_LOG",
+      categories: [],
+      values: [1, "NaN", "Infinity"],
+      min: 1,
+      max: 1,
+    } as Axis;
     const column = columnOfAxis(axis);
     expect([column.title, column.log, ...column.values]).toEqual(["loss", true, 1, NaN, Infinity]);
   });
 });
 
 describe("ranges as fields", () => {
-  const numbers = { field: "x", title: "x", kind: "number", categories: [], values: Float64Array.of(1, NaN, 5), log: false } as const;
-  const kinds = { ...numbers, kind: "category", categories: ["a", "b", "c"], values: Float64Array.of(0, 1, 2) } as const;
+  const numbers = {
+    field: "x",
+    title: "x",
+    kind: "number",
+    categories: [],
+    values: Float64Array.of(1, NaN, 5),
+    log: false,
+  } as const;
+  const kinds = {
+    ...numbers,
+    kind: "category",
+    categories: ["a", "b", "c"],
+    values: Float64Array.of(0, 1, 2),
+  } as const;
   const times = { ...numbers, kind: "time", values: Float64Array.of(1.79e9, 1.8e9) } as const;
   it("have ends that may be open", () => {
     expect(rangeOf(numbers, ["2", ""])).toEqual([2, 5]);
@@ -50,7 +69,11 @@ describe("ranges as fields", () => {
   it("come back as they were written", () => {
     const [from, to] = rangeOf(kinds, ["1", "2"]) as [number, number];
     expect([...chosen([kinds], new Map([["x", [from, to]]]), 3)]).toEqual([0, 1, 1]);
-    for (const [column, ends] of [[kinds, ["1", "2"]], [numbers, ["-1e-7", "0.3"]], [times, ["2026-09-22T10:00:01", "2026-09-22T10:00:02"]]] as const) {
+    for (const [column, ends] of [
+      [kinds, ["1", "2"]],
+      [numbers, ["-1e-7", "0.3"]],
+      [times, ["2026-09-22T10:00:01", "2026-09-22T10:00:02"]],
+    ] as const) {
       const written = readBrushes(writeBrushes(new Map([["x", rangeOf(column, ends) as [number, number]]])));
       expect(endsOf(column, written.get("x")).map(Number)).toEqual(ends.map(Number));
       if (column.kind === "time") expect(endsOf(column, written.get("x"))).toEqual(ends);
@@ -67,7 +90,16 @@ describe("brushes", () => {
   });
   it("choose the rows within all of them; NaN is in none", () => {
     const columns = [columnOf("a", "a", [1, 2, undefined, 3]), columnOf("b", "b", [1, 1, 1, 9])];
-    expect([...chosen(columns, new Map([["a", [1, 3]], ["b", [0, 2]]] as const), 4)]).toEqual([1, 1, 0, 0]);
+    expect([
+      ...chosen(
+        columns,
+        new Map([
+          ["a", [1, 3]],
+          ["b", [0, 2]],
+        ] as const),
+        4,
+      ),
+    ]).toEqual([1, 1, 0, 0]);
     expect([...chosen(columns, new Map([["elsewhere", [5, 6]]] as const), 4)]).toEqual([1, 1, 1, 1]);
   });
 });
@@ -82,14 +114,22 @@ describe("scales", () => {
     expect(log.ticks.length).toBeLessThanOrEqual(5);
   });
   it("have the values themselves as ticks where they are few, with room for each", () => {
-    const sizes = columnOf("a", "a", Array.from({ length: 40 }, (_, i) => [16, 32, 64, 128][i % 4]!));
+    const sizes = columnOf(
+      "a",
+      "a",
+      Array.from({ length: 40 }, (_, i) => [16, 32, 64, 128][i % 4]!),
+    );
     expect(scaleOf(sizes, false, 300, 0, 26).ticks.map((tick) => tick.text)).toEqual(["16", "32", "64", "128"]);
     expect(scaleOf(sizes, false, 30, 0, 26).ticks.map((tick) => tick.text)).toEqual(["16", "128"]);
   });
   it("stand with one value, with none, and with many categories", () => {
     expect(Number.isFinite(scaleOf(columnOf("a", "a", [5]), false, 0, 100, 20).at(5))).toBe(true);
     expect(scaleOf(columnOf("a", "a", []), true, 0, 100, 20).at(NaN)).toBeNaN();
-    const many = columnOf("a", "a", Array.from({ length: 1000 }, (_, i) => `c${i}`));
+    const many = columnOf(
+      "a",
+      "a",
+      Array.from({ length: 1000 }, (_, i) => `c${i}`),
+    );
     expect(scaleOf(many, false, 0, 100, 10).ticks.length).toBeLessThanOrEqual(10);
   });
 });
@@ -107,15 +147,44 @@ describe("shades", () => {
 
 describe("a front", () => {
   it("is drawn as stairs", () => {
-    expect(stairs([[3, 1], [1, 3], [2, 2], [NaN, 0]], false)).toEqual([[1, 3], [2, 3], [2, 2], [3, 2], [3, 1]]);
-    expect(stairs([[1, 3], [3, 1]], true)).toEqual([[1, 3], [1, 1], [3, 1]]);
+    expect(
+      stairs(
+        [
+          [3, 1],
+          [1, 3],
+          [2, 2],
+          [NaN, 0],
+        ],
+        false,
+      ),
+    ).toEqual([
+      [1, 3],
+      [2, 3],
+      [2, 2],
+      [3, 2],
+      [3, 1],
+    ]);
+    expect(
+      stairs(
+        [
+          [1, 3],
+          [3, 1],
+        ],
+        true,
+      ),
+    ).toEqual([
+      [1, 3],
+      [1, 1],
+      [3, 1],
+    ]);
     expect(stairs([], true)).toEqual([]);
   });
 });
 
 describe("YAML", () => {
   it("reads back as the same values", () => {
-    const json = '{"lr": 1e-05, "big": 12345678901234567890, "one": 1.0, "n": 3, "model": {"depth": 2, "layers": [1, {"a": true}]}, "name": "yes", "path": "a/b-c", "none": null, "empty": {}}';
+    const json =
+      '{"lr": 1e-05, "big": 12345678901234567890, "one": 1.0, "n": 3, "model": {"depth": 2, "layers": [1, {"a": true}]}, "name": "yes", "path": "a/b-c", "none": null, "empty": {}}';
     expect(yamlOf(json).trimEnd().split("\n")).toEqual([
       "lr: 1.0e-05",
       "big: 12345678901234567890",
@@ -133,16 +202,31 @@ describe("YAML", () => {
     ]);
   });
   it("quotes whatever might be something else", () => {
-    expect(yamlOf('{"a: b": "- x\\n# y", "1": "<script>\\u2028"}')).toBe('"1": "<script>\\u2028"\n"a: b": "- x\\n# y"\n');
+    expect(yamlOf('{"a: b": "- x\\n# y", "1": "<script>\\u2028"}')).toBe(
+      '"1": "<script>\\u2028"\n"a: b": "- x\\n# y"\n',
+    );
     expect(yamlOf("{}")).toBe("{}\n");
   });
 });
 
 function trial(number: number, values: Trial["values"], changes: Partial<Trial> = {}): Trial {
   return {
-    sweep: "s", number: String(number), state: "TRIAL_STATE_FINISHED", parameters_json: `{"lr": ${number}}`, run: `r${number}`, attempt: 1, agent: "",
-    value_state: values.length ? "VALUE_STATE_KNOWN" : "VALUE_STATE_UNSPECIFIED", values, exit_code: 0, message: "", duration_s: 1, cost: 0, place: "0",
-    ended: new Date(1e12 + number * 1000).toISOString(), ...changes,
+    sweep: "s",
+    number: String(number),
+    state: "TRIAL_STATE_FINISHED",
+    parameters_json: `{"lr": ${number}}`,
+    run: `r${number}`,
+    attempt: 1,
+    agent: "",
+    value_state: values.length ? "VALUE_STATE_KNOWN" : "VALUE_STATE_UNSPECIFIED",
+    values,
+    exit_code: 0,
+    message: "",
+    duration_s: 1,
+    cost: 0,
+    place: "0",
+    ended: new Date(1e12 + number * 1000).toISOString(),
+    ...changes,
   };
 }
 
@@ -155,20 +239,46 @@ describe("trials", () => {
   it("are replaced by newer ones; nothing new is the same list", () => {
     const known = [trial(1, [1]), trial(2, [2])];
     expect(merged(known, [trial(2, [2])])).toBe(known);
-    expect(merged(known, [trial(10, [3]), trial(2, [9])]).map((one) => [one.number, one.values[0]])).toEqual([["1", 1], ["2", 9], ["10", 3]]);
+    expect(merged(known, [trial(10, [3]), trial(2, [9])]).map((one) => [one.number, one.values[0]])).toEqual([
+      ["1", 1],
+      ["2", 9],
+      ["10", 3],
+    ]);
   });
   it("are columns of parameters, then of objectives", () => {
     const objectives = [{ metric: "loss", maximize: false, summary: "" }] as Objective[];
-    const rows = rowsOf([trial(1, [5]), trial(2, ["NaN"]), trial(3, [], { parameters_json: '{"model": {"depth": "x"}}' })], objectives, (one) => one.run);
+    const rows = rowsOf(
+      [trial(1, [5]), trial(2, ["NaN"]), trial(3, [], { parameters_json: '{"model": {"depth": "x"}}' })],
+      objectives,
+      (one) => one.run,
+    );
     expect(rows.columns.map((column) => column.field)).toEqual(["config.lr", "config.model.depth", "value.0"]);
     expect([...rows.columns[2]!.values]).toEqual([5, NaN, NaN]);
     expect(rows.links).toEqual(["r1", "r2", "r3"]);
   });
   it("have logarithmic axes where the definition draws so, whatever was drawn", () => {
-    const logs = logsOf('{"parameters": {"lr": {"distribution": "log_uniform_values", "min": 1, "max": 2}, "p": {"min": 0, "max": 1}, "b": {"values": [1, 1000]}, "m": {"parameters": {"w": {"distribution": "q_log_uniform", "min": 0, "max": 9}}}}}');
-    expect([...logs]).toEqual([["lr", true], ["p", false], ["m.w", true]]);
-    const rows = rowsOf([trial(1, [], { parameters_json: '{"lr": 1, "p": 0.001, "b": 1}' }), trial(2, [], { parameters_json: '{"lr": 2, "p": 1, "b": 1000}' })], [], () => "", logs);
-    expect(rows.columns.map((column) => [column.title, column.log])).toEqual([["b", true], ["lr", true], ["p", false]]);
+    const logs = logsOf(
+      '{"parameters": {"lr": {"distribution": "log_uniform_values", "min": 1, "max": 2}, "p": {"min": 0, "max": 1}, "b": {"values": [1, 1000]}, "m": {"parameters": {"w": {"distribution": "q_log_uniform", "min": 0, "max": 9}}}}}',
+    );
+    expect([...logs]).toEqual([
+      ["lr", true],
+      ["p", false],
+      ["m.w", true],
+    ]);
+    const rows = rowsOf(
+      [
+        trial(1, [], { parameters_json: '{"lr": 1, "p": 0.001, "b": 1}' }),
+        trial(2, [], { parameters_json: '{"lr": 2, "p": 1, "b": 1000}' }),
+      ],
+      [],
+      () => "",
+      logs,
+    );
+    expect(rows.columns.map((column) => [column.title, column.log])).toEqual([
+      ["b", true],
+      ["lr", true],
+      ["p", false],
+    ]);
     expect(logsOf("{}").size).toBe(0);
   });
   it("have a best so far that NaN, failed and running ones do not touch", () => {
@@ -181,8 +291,18 @@ describe("trials", () => {
       trial(6, [], { state: "TRIAL_STATE_RUNNING" }),
       trial(7, [4]),
     ];
-    expect(courseOf(list, false).best).toEqual([[2, 5], [5, 5], [5, 3], [6, 3]]);
-    expect(courseOf(list, true).best).toEqual([[2, 5], [4, 5], [4, 7], [6, 7]]);
+    expect(courseOf(list, false).best).toEqual([
+      [2, 5],
+      [5, 5],
+      [5, 3],
+      [6, 3],
+    ]);
+    expect(courseOf(list, true).best).toEqual([
+      [2, 5],
+      [4, 5],
+      [4, 7],
+      [6, 7],
+    ]);
     expect(courseOf([], true).best).toEqual([]);
   });
   it("are ordered with NaN last in both directions", () => {

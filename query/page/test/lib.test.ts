@@ -1,3 +1,4 @@
+import { describe, expect, it } from "vitest";
 import { piecesOf } from "../src/lib/ansi";
 import { colorsOf, difference, PALETTE } from "../src/lib/colors";
 import { compared, flatten } from "../src/lib/flatten";
@@ -6,16 +7,32 @@ import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
 import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
 import { smooth } from "../src/lib/smooth";
 import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/urlQuery";
-import { describe, expect, it } from "vitest";
 
 describe("numbers", () => {
   it.each([
-    [0, "0"], [0.03125, "0.03125"], [1234567, "1,234,567"], [-1.5, "−1.5"], [1 / 3, "0.33333"], [1e-7, "1e−7"], [12345.678, "12,346"],
-    [-0.5, "−0.5"], [NaN, "NaN"], [Infinity, "∞"], [-Infinity, "−∞"], [2.5e12, "2,500,000,000,000"], [2.5e-300, "2.5e−300"], [1e300, "1e300"],
+    [0, "0"],
+    [0.03125, "0.03125"],
+    [1234567, "1,234,567"],
+    [-1.5, "−1.5"],
+    [1 / 3, "0.33333"],
+    [1e-7, "1e−7"],
+    [12345.678, "12,346"],
+    [-0.5, "−0.5"],
+    [NaN, "NaN"],
+    [Infinity, "∞"],
+    [-Infinity, "−∞"],
+    [2.5e12, "2,500,000,000,000"],
+    [2.5e-300, "2.5e−300"],
+    [1e300, "1e300"],
   ])("%d reads %s", (value, text) => expect(formatNumber(value)).toBe(text.replace("2,500,000,000,000", "2.5e12")));
   it("say which ranks have reported", () => {
     const streams = [{ rank: 0 }, { rank: 0 }, { rank: 3 }];
-    expect([ranksSeen(1, streams), ranksSeen(4, streams), ranksSeen(2, streams), ranksSeen(4, [])]).toEqual(["", "2 of 4 ranks", "2 ranks", "4 ranks"]);
+    expect([ranksSeen(1, streams), ranksSeen(4, streams), ranksSeen(2, streams), ranksSeen(4, [])]).toEqual([
+      "",
+      "2 of 4 ranks",
+      "2 ranks",
+      "4 ranks",
+    ]);
   });
   it("are numbers again from the API's JSON", () => {
     expect(number("Infinity")).toBe(Infinity);
@@ -23,10 +40,25 @@ describe("numbers", () => {
     expect(number(undefined)).toBeNaN();
   });
   it("are short on axes", () => {
-    expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual(["0", "1500", "20k", "3M", "0.25", "2e−5", "−40"]);
+    expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual([
+      "0",
+      "1500",
+      "20k",
+      "3M",
+      "0.25",
+      "2e−5",
+      "−40",
+    ]);
   });
   it("are durations, ages and sizes", () => {
-    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual(["2.1 µs", "7.7 ms", "4 s", "1 m 15 s", "1 h", "1 d 1 h"]);
+    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual([
+      "2.1 µs",
+      "7.7 ms",
+      "4 s",
+      "1 m 15 s",
+      "1 h",
+      "1 d 1 h",
+    ]);
     const now = Date.parse("2026-01-02T00:00:00Z");
     expect(formatAgo("2026-01-01T23:59:30Z", now)).toBe("30 s ago");
     expect(formatAgo(undefined)).toBe("–");
@@ -39,8 +71,18 @@ describe("smoothing", () => {
   it("begins with the first value itself", () => expect(smooth(xs, [5, 5, 5], 0.9, 3)[0]).toBe(5));
   it("changes nothing at 0", () => expect([...smooth(xs, [1, 4, 2], 0, 3)]).toEqual([1, 4, 2]));
   it("does not depend on how dense the curve is", () => {
-    const dense = smooth(xs, xs.map((x) => x), 0.8, 1000);
-    const sparse = smooth(xs.filter((_, i) => i % 5 === 0), xs.filter((_, i) => i % 5 === 0), 0.8, 1000);
+    const dense = smooth(
+      xs,
+      xs.map((x) => x),
+      0.8,
+      1000,
+    );
+    const sparse = smooth(
+      xs.filter((_, i) => i % 5 === 0),
+      xs.filter((_, i) => i % 5 === 0),
+      0.8,
+      1000,
+    );
     expect(Math.abs(dense.at(-5)! - sparse.at(-1)!)).toBeLessThan(10);
   });
   it("leaves NaN where it is, and goes on after it", () => {
@@ -76,7 +118,10 @@ describe("ranges", () => {
 
 describe("panels", () => {
   it("are in sections by prefix, pinned first, system last", () => {
-    const sections = sectionsOf(["train/loss", "lr", "system/node0/cpu", "val/acc", "train/acc", "system/node0/gpu.0"], ["val/acc"]);
+    const sections = sectionsOf(
+      ["train/loss", "lr", "system/node0/cpu", "val/acc", "train/acc", "system/node0/gpu.0"],
+      ["val/acc"],
+    );
     expect(sections.map((one) => one.name)).toEqual([PINNED, "Charts", "train", "system/node0"]);
     expect(sections[2]!.metrics).toEqual(["train/acc", "train/loss"]);
   });
@@ -92,7 +137,12 @@ describe("panels", () => {
 
 describe("the URL", () => {
   it("holds what differs from the defaults, and keeps the rest", () => {
-    const query = withChanges(new URLSearchParams("q=loss&pin=a&pin=b"), { q: null, pin: ["b/c"], log: true, smooth: 0.5 });
+    const query = withChanges(new URLSearchParams("q=loss&pin=a&pin=b"), {
+      q: null,
+      pin: ["b/c"],
+      log: true,
+      smooth: 0.5,
+    });
     expect(toText(query)).toBe("?pin=b/c&log=1&smooth=0.5");
     expect(toText(withChanges(query, { pin: [], log: false, smooth: null }))).toBe("");
   });
@@ -133,13 +183,19 @@ describe("colours", () => {
 describe("config", () => {
   it("is flat, and compared key by key", () => {
     const rows = compared([flatten({ a: { b: 1, c: {} }, list: [1] }), flatten({ a: { b: 2, c: {} } })]);
-    expect(rows.map((row) => [row.key, row.differs])).toEqual([["a.b", true], ["a.c", false], ["list", true]]);
+    expect(rows.map((row) => [row.key, row.differs])).toEqual([
+      ["a.b", true],
+      ["a.c", false],
+      ["list", true],
+    ]);
   });
 });
 
 function contrast(a: string, b: string): number {
   const light = (color: string) => {
-    const parts = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    const parts = [1, 3, 5]
+      .map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * parts[0]! + 0.7152 * parts[1]! + 0.0722 * parts[2]!;
   };
   const [x, y] = [light(a), light(b)];
@@ -148,8 +204,15 @@ function contrast(a: string, b: string): number {
 
 describe("console lines", () => {
   it("keep colours, and lose everything else that a terminal would do", () => {
-    expect(piecesOf("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([{ text: "bad", look: "c1 bold" }, { text: " ", look: "" }, { text: "plain", look: "" }]);
-    expect(piecesOf("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([{ text: "true", look: "" }, { text: "indexed[", look: "c9" }]);
+    expect(piecesOf("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([
+      { text: "bad", look: "c1 bold" },
+      { text: " ", look: "" },
+      { text: "plain", look: "" },
+    ]);
+    expect(piecesOf("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([
+      { text: "true", look: "" },
+      { text: "indexed[", look: "c9" },
+    ]);
     expect(piecesOf("")).toEqual([]);
   });
 });

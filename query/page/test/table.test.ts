@@ -29,7 +29,8 @@ describe("filters", () => {
   });
   it("go through the URL unchanged, and what is none is left out", () => {
     for (const one of conditions) expect(fromText(toText(one))).toEqual(one);
-    for (const bad of ["", "a", "a ~ evil ~ b", " ~ = ~ x", "a ~ = ~ b ~ c", "a ~ __proto__ ~ x", "a ~ toString ~ x"]) expect(fromText(bad)).toBeNull();
+    for (const bad of ["", "a", "a ~ evil ~ b", " ~ = ~ x", "a ~ = ~ b ~ c", "a ~ __proto__ ~ x", "a ~ toString ~ x"])
+      expect(fromText(bad)).toBeNull();
     const query = new URLSearchParams();
     for (const one of conditions) query.append("f", toText(one));
     query.append("f", "broken");
@@ -38,15 +39,32 @@ describe("filters", () => {
 });
 
 describe("columns", () => {
-  const field = (name: string, runs: number, min?: number, max?: number) => ({ field: name, runs: String(runs), kinds: ["number"], metric: false, ...(min === undefined ? {} : { min, max }) }) as FieldInfo;
+  const field = (name: string, runs: number, min?: number, max?: number) =>
+    ({
+      field: name,
+      runs: String(runs),
+      kinds: ["number"],
+      metric: false,
+      ...(min === undefined ? {} : { min, max }),
+    }) as FieldInfo;
   it("are at first what varies and what most runs have, no system metrics", () => {
-    const found = firstColumns([field("config.seed", 9, 1, 1), field("config.lr", 5, 0.1, 0.2), field("summary.loss", 9), field("summary.system/cpu", 9)]);
+    const found = firstColumns([
+      field("config.seed", 9, 1, 1),
+      field("config.lr", 5, 0.1, 0.2),
+      field("summary.loss", 9),
+      field("summary.system/cpu", 9),
+    ]);
     expect(found.slice(-2)).toEqual(["config.lr", "summary.loss"]);
     expect(found).not.toContain("summary.system/cpu");
     expect(found).not.toContain("config.seed");
   });
   it("are put where others of their kind are", () => {
-    expect(withColumn(["user", "config.a", "summary.x"], "config.b")).toEqual(["user", "config.a", "config.b", "summary.x"]);
+    expect(withColumn(["user", "config.a", "summary.x"], "config.b")).toEqual([
+      "user",
+      "config.a",
+      "config.b",
+      "summary.x",
+    ]);
     expect(withColumn(["user"], "summary.x")).toEqual(["user", "summary.x"]);
   });
   it("show nested values by their dotted name", () => {

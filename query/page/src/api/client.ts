@@ -66,7 +66,13 @@ async function send(url: string, method: string, body: unknown, signal?: AbortSi
 }
 
 /** An answer that is no refusal; its body is still on the way. */
-async function answerOf(url: string, method: string, body: unknown, signal?: AbortSignal, accept = JSON_TYPE): Promise<Response> {
+async function answerOf(
+  url: string,
+  method: string,
+  body: unknown,
+  signal?: AbortSignal,
+  accept = JSON_TYPE,
+): Promise<Response> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response: Response;
   try {
@@ -84,7 +90,11 @@ async function answerOf(url: string, method: string, body: unknown, signal?: Abo
   return response;
 }
 
-async function bodyOf<K extends "text" | "arrayBuffer">(response: Response, kind: K, signal?: AbortSignal): Promise<Awaited<ReturnType<Response[K]>>> {
+async function bodyOf<K extends "text" | "arrayBuffer">(
+  response: Response,
+  kind: K,
+  signal?: AbortSignal,
+): Promise<Awaited<ReturnType<Response[K]>>> {
   try {
     return (await response[kind]()) as Awaited<ReturnType<Response[K]>>;
   } catch (error) {

@@ -52,7 +52,11 @@ export function useNewest<T>(
       } catch (problem) {
         if (own.signal.aborted) return;
         const error = problem instanceof ApiError ? problem : new ApiError("INTERNAL", String(problem));
-        setFound((before) => ({ ...(before.key === key ? before : { items: new Map<string, T>(), next: "" }), key, error }));
+        setFound((before) => ({
+          ...(before.key === key ? before : { items: new Map<string, T>(), next: "" }),
+          key,
+          error,
+        }));
       }
       if (everyMs && loggedIn.value && !own.signal.aborted) timer = setTimeout(turn, everyMs);
     };
@@ -65,7 +69,8 @@ export function useNewest<T>(
   const older = () => {
     if (busy.current) return;
     busy.current = true;
-    asking.current(found.next, end.current.signal)
+    asking
+      .current(found.next, end.current.signal)
       .then((page) => take(page, false))
       .catch(() => undefined) // pressed again, it asks again
       .finally(() => (busy.current = false));

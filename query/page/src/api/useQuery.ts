@@ -43,7 +43,10 @@ export function useAnswer<T>(
         if (end.signal.aborted) return;
         failures += 1;
         const known = error instanceof ApiError ? error : new ApiError("INTERNAL", String(error));
-        setState((before) => ({ key, ...(before.key === key || keep ? { data: before.data } : {}), error: known }) as typeof before);
+        setState(
+          (before) =>
+            ({ key, ...(before.key === key || keep ? { data: before.data } : {}), error: known }) as typeof before,
+        );
       }
       const again = failures && awaySince.value ? Math.min(500 * 2 ** failures, SLOWEST_MS) : everyMs;
       if (again && !end.signal.aborted && loggedIn.value) timer = setTimeout(turn, again);

@@ -2,14 +2,14 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { checkSession, loggedIn } from "../api/client";
-import { Help } from "./ShortcutsDialog";
-import { Toasts } from "../ui/toasts";
-import { ErrorNote, Loading } from "../ui/feedback";
 import { Home } from "../pages/HomePage";
 import { Login } from "../pages/LoginPage";
-import { Away, TopBar } from "./TopBar";
 import { place } from "../state/route";
 import { user } from "../state/user";
+import { ErrorNote, Loading } from "../ui/feedback";
+import { Toasts } from "../ui/toasts";
+import { Help } from "./ShortcutsDialog";
+import { Away, TopBar } from "./TopBar";
 
 type View = ComponentType<{ team: string; project: string; rest: string[] }>;
 const VIEWS: Record<string, () => Promise<{ default: View }>> = {
@@ -50,7 +50,9 @@ export function App() {
   if (loggedIn.value === false) return <Login />;
   return (
     <>
-      <a class="skip" href="#main">Skip to the content</a>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
       <TopBar />
       <Away />
       <main id="main" tabIndex={-1}>
@@ -65,7 +67,8 @@ export function App() {
 function Routed() {
   const [team = "", project = "", view = "charts", ...rest] = place.value.parts;
   if (!team || team === "login") return <Home />;
-  if (team === "~" && Object.hasOwn(OWN_VIEWS, project)) return <Lazy key={project} load={OWN_VIEWS[project]!} team="" project="" rest={[]} />;
+  if (team === "~" && Object.hasOwn(OWN_VIEWS, project))
+    return <Lazy key={project} load={OWN_VIEWS[project]!} team="" project="" rest={[]} />;
   if (!project) return <Home team={team} />;
   const load = Object.hasOwn(VIEWS, view) ? VIEWS[view] : undefined;
   if (!load) return <ErrorNote error={new Error(`there is no view ${view}`)} />;
@@ -73,12 +76,26 @@ function Routed() {
   return <Lazy key={`${view}`} load={load} team={known} project={project} rest={rest} />;
 }
 
-function Lazy({ load, ...props }: { load: () => Promise<{ default: View }>; team: string; project: string; rest: string[] }) {
+function Lazy({
+  load,
+  ...props
+}: {
+  load: () => Promise<{ default: View }>;
+  team: string;
+  project: string;
+  rest: string[];
+}) {
   const [view, setView] = useState<{ component: View }>();
   const [error, setError] = useState<Error>();
   useEffect(() => {
     load().then((module) => setView({ component: module.default }), setError);
   }, [load]);
-  if (error) return <ErrorNote error={new Error("a part of the page did not load: was the server updated? Reload the page.")} retry={() => location.reload()} />;
+  if (error)
+    return (
+      <ErrorNote
+        error={new Error("a part of the page did not load: was the server updated? Reload the page.")}
+        retry={() => location.reload()}
+      />
+    );
   return view ? <view.component {...props} /> : <Loading />;
 }

@@ -8,7 +8,9 @@ export function Help() {
       <dl class="keys">
         {[...shortcuts.value, { key: "?", what: "These shortcuts" }].map((one) => (
           <div key={one.key}>
-            <dt><kbd>{one.key}</kbd></dt>
+            <dt>
+              <kbd>{one.key}</kbd>
+            </dt>
             <dd>{one.what}</dd>
           </div>
         ))}

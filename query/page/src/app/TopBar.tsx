@@ -1,12 +1,12 @@
 // The bar on top: where one is, the server's state, theme, who is logged in.
 import { useEffect, useState } from "preact/hooks";
 import { awaySince, logOut } from "../api/client";
-import { Icon } from "../ui/Icon";
-import { Menu, MenuItem } from "../ui/Menu";
-import { helpOpen } from "../state/shortcuts";
 import { go, path, place } from "../state/route";
+import { helpOpen } from "../state/shortcuts";
 import { choose, dark } from "../state/theme";
 import { user } from "../state/user";
+import { Icon } from "../ui/Icon";
+import { Menu, MenuItem } from "../ui/Menu";
 
 export function TopBar() {
   const [team, project, view, run] = place.value.parts;
@@ -23,14 +23,31 @@ export function TopBar() {
         {(view === "runs" || view === "sweeps") && run && <a href={path(shown!, project!, view, run)}>{run}</a>}
       </nav>
       <span class="grow" />
-      <button class="icon-button" onClick={() => choose(dark.value ? "light" : "dark")} aria-label={dark.value ? "Light theme" : "Dark theme"} title={dark.value ? "Light theme" : "Dark theme"}>
+      <button
+        class="icon-button"
+        onClick={() => choose(dark.value ? "light" : "dark")}
+        aria-label={dark.value ? "Light theme" : "Dark theme"}
+        title={dark.value ? "Light theme" : "Dark theme"}
+      >
         <Icon name={dark.value ? "sun" : "moon"} />
       </button>
-      <button class="icon-button wide-only" onClick={() => (helpOpen.value = true)} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
+      <button
+        class="icon-button wide-only"
+        onClick={() => (helpOpen.value = true)}
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts (?)"
+      >
         <Icon name="keyboard" />
       </button>
       {user.value && (
-        <Menu label={`Account of ${user.value.user}`} button={<span class="avatar" aria-hidden="true">{[...user.value.user][0]?.toUpperCase()}</span>}>
+        <Menu
+          label={`Account of ${user.value.user}`}
+          button={
+            <span class="avatar" aria-hidden="true">
+              {[...user.value.user][0]?.toUpperCase()}
+            </span>
+          }
+        >
           <p class="menu-note">
             <b>{user.value.user}</b>
             <br />
@@ -64,7 +81,8 @@ export function Away() {
   if (since === null || seconds < 1) return null;
   return (
     <div class="away" role="status">
-      The server has not answered for {seconds} s. What you see is what it said last; it is asked again until it answers.
+      The server has not answered for {seconds} s. What you see is what it said last; it is asked again until it
+      answers.
     </div>
   );
 }

@@ -2,14 +2,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { dark } from "../state/theme";
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
+import { dark } from "../state/theme";
+import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
 import { drawLines } from "./draw";
 import { hoverAt } from "./hoverSync";
-import { followPointer, type Pointer } from "./pointer";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
 import type { Line, XAxis } from "./lines";
+import { followPointer, type Pointer } from "./pointer";
 
 export interface ChartProps {
   lines: readonly Line[];
@@ -78,7 +78,11 @@ function dataOf(props: ChartProps): uPlot.AlignedData {
   return [[...x], [...y]];
 }
 
-function options(latest: { current: ChartProps }, element: HTMLElement, pointer: { current: Pointer | null }): uPlot.Options {
+function options(
+  latest: { current: ChartProps },
+  element: HTMLElement,
+  pointer: { current: Pointer | null },
+): uPlot.Options {
   const { axis, log } = latest.current;
   const style = getComputedStyle(element);
   const ink = style.getPropertyValue("--quiet").trim();
@@ -105,7 +109,9 @@ function options(latest: { current: ChartProps }, element: HTMLElement, pointer:
         space: axis === "wall" ? 70 : 60,
         ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
         ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-        ...(axis === "time" ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) } : {}),
+        ...(axis === "time"
+          ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
+          : {}),
       },
       {
         stroke: ink,
@@ -113,9 +119,15 @@ function options(latest: { current: ChartProps }, element: HTMLElement, pointer:
         grid,
         ticks: { show: false },
         gap: 6,
-        size: (u, values) => Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
+        size: (u, values) =>
+          Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
         values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
-        ...(log ? { splits: (u: uPlot) => logTicks([u.scales["y"]!.min!, u.scales["y"]!.max!]), filter: (_u: uPlot, splits: number[]) => splits } : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
+        ...(log
+          ? {
+              splits: (u: uPlot) => logTicks([u.scales["y"]!.min!, u.scales["y"]!.max!]),
+              filter: (_u: uPlot, splits: number[]) => splits,
+            }
+          : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
       },
     ],
     series: [{}, { paths: () => null, points: { show: false } }],

@@ -1,7 +1,7 @@
 // Columns of cells in colours, on a canvas: histograms over steps, ranks over steps.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { dark } from "../state/theme";
 import { formatTick } from "../lib/format";
+import { dark } from "../state/theme";
 
 export interface Cell {
   x0: number;
@@ -58,7 +58,8 @@ export function HeatMap(props: HeatMapProps) {
     ctx.font = `11px ${style.fontFamily}`;
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    for (const [value, text] of labels(props)) ctx.fillText(text, LEFT - 8, Math.min(Math.max(toY(value), 7), height - BOTTOM - 5));
+    for (const [value, text] of labels(props))
+      ctx.fillText(text, LEFT - 8, Math.min(Math.max(toY(value), 7), height - BOTTOM - 5));
     ctx.textAlign = "center";
     for (let i = 0; i <= 4; i++) {
       const value = props.x[0] + ((props.x[1] - props.x[0]) * i) / 4;
@@ -75,15 +76,34 @@ export function HeatMap(props: HeatMapProps) {
   };
   return (
     <div class="heat-map" role="img" aria-label={props.label}>
-      <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} onPointerMove={look} onPointerLeave={() => setTip(null)} />
-      {tip && <div class="tip fixed" style={tip.left > width / 2 ? { right: `${width - tip.left + 12}px`, top: `${tip.top}px` } : { left: `${tip.left + 12}px`, top: `${tip.top}px` }}>{tip.text}</div>}
+      <canvas
+        ref={canvas}
+        style={{ width: `${width}px`, height: `${height}px` }}
+        onPointerMove={look}
+        onPointerLeave={() => setTip(null)}
+      />
+      {tip && (
+        <div
+          class="tip fixed"
+          style={
+            tip.left > width / 2
+              ? { right: `${width - tip.left + 12}px`, top: `${tip.top}px` }
+              : { left: `${tip.left + 12}px`, top: `${tip.top}px` }
+          }
+        >
+          {tip.text}
+        </div>
+      )}
     </div>
   );
 }
 
 /** Places on the y axis and what stands there. */
 function labels({ rows, y }: HeatMapProps): [number, string][] {
-  if (!rows) return [0, 1, 2, 3, 4].map((i) => y[0] + ((y[1] - y[0]) * i) / 4).map((value) => [value, formatTick(Number(value.toPrecision(3)))]);
+  if (!rows)
+    return [0, 1, 2, 3, 4]
+      .map((i) => y[0] + ((y[1] - y[0]) * i) / 4)
+      .map((value) => [value, formatTick(Number(value.toPrecision(3)))]);
   const every = Math.ceil(rows.length / 12);
   return rows.flatMap((name, i) => (i % every ? [] : [[i + 0.5, name]])) as [number, string][];
 }
@@ -92,11 +112,17 @@ function labels({ rows, y }: HeatMapProps): [number, string][] {
 export function HeatScale({ low, high }: { low: string; high: string }) {
   const isDark = dark.value;
   const stops = [0.06, 0.3, 0.55, 0.8, 1].map((share) => heatColor(share, isDark)).join(", ");
-  return <span class="heat-scale">{low} <i role="img" aria-label="to" style={{ background: `linear-gradient(to right, ${stops})` }} /> {high}</span>;
+  return (
+    <span class="heat-scale">
+      {low} <i role="img" aria-label="to" style={{ background: `linear-gradient(to right, ${stops})` }} /> {high}
+    </span>
+  );
 }
 
 /** From the background to full: one hue, so that it reads without colour, too. */
 export function heatColor(heat: number, isDark: boolean): string {
   const share = Math.min(Math.max(heat, 0), 1);
-  return isDark ? `oklch(${0.24 + 0.62 * share} ${0.03 + 0.11 * share} ${255 - 60 * share})` : `oklch(${0.97 - 0.6 * share} ${0.02 + 0.13 * share} ${230 + 35 * share})`;
+  return isDark
+    ? `oklch(${0.24 + 0.62 * share} ${0.03 + 0.11 * share} ${255 - 60 * share})`
+    : `oklch(${0.97 - 0.6 * share} ${0.02 + 0.13 * share} ${230 + 35 * share})`;
 }

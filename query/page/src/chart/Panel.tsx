@@ -1,14 +1,14 @@
 // A panel of the workspace: title, tools, chart; drawn and fetched only while it is on the screen.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
+import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { Dialog } from "../ui/Dialog";
 import { Chart } from "./Chart";
 import type { Look } from "./chartOptions";
+import { exportCsv, exportPng, exportSvg } from "./export";
 import { useCurves } from "./useCurves";
 import { useGroupCurves } from "./useGroupCurves";
-import { exportCsv, exportPng, exportSvg } from "./export";
 
 export interface PanelProps {
   team: string;
@@ -48,17 +48,43 @@ export function Panel(props: PanelProps) {
   const tools = (
     <span class="panel-tools">
       {!props.fixed && (
-        <button class="icon-button small" onClick={() => act.pin(metric)} aria-pressed={props.pinned} aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`} title={props.pinned ? "Unpin" : "Pin"}>
+        <button
+          class="icon-button small"
+          onClick={() => act.pin(metric)}
+          aria-pressed={props.pinned}
+          aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`}
+          title={props.pinned ? "Unpin" : "Pin"}
+        >
           <Icon name="pin" size={14} />
         </button>
       )}
-      <button class="icon-button small" onClick={() => act.open(metric)} aria-label={`${metric} on the full screen`} title="Full screen">
+      <button
+        class="icon-button small"
+        onClick={() => act.open(metric)}
+        aria-label={`${metric} on the full screen`}
+        title="Full screen"
+      >
         <Icon name="full" size={14} />
       </button>
       <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
-        <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>Logarithmic</MenuItem>
+        <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>
+          Logarithmic
+        </MenuItem>
         <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
-        <MenuItem act={() => void exportSvg(frame.current!, { title: metric, lines: latest.current, axis: props.by ? "step" : look.axis, log: isLog(look, metric), robust: look.robust, zoom: look.zoom })}>Save as SVG</MenuItem>
+        <MenuItem
+          act={() =>
+            void exportSvg(frame.current!, {
+              title: metric,
+              lines: latest.current,
+              axis: props.by ? "step" : look.axis,
+              log: isLog(look, metric),
+              robust: look.robust,
+              zoom: look.zoom,
+            })
+          }
+        >
+          Save as SVG
+        </MenuItem>
         <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
         {act.block && <MenuItem act={() => act.block!(metric)}>Copy for a report</MenuItem>}
       </Menu>
@@ -66,9 +92,16 @@ export function Panel(props: PanelProps) {
   );
   const latest = useRef<ReturnType<typeof useCurves>["lines"]>([]);
   return (
-    <article class="panel" ref={frame} style={{ gridColumn: `span ${width}`, height: `${height}px` }} aria-label={metric}>
+    <article
+      class="panel"
+      ref={frame}
+      style={{ gridColumn: `span ${width}`, height: `${height}px` }}
+      aria-label={metric}
+    >
       <header>
-        <h3 class="clip" title={metric}>{metric}</h3>
+        <h3 class="clip" title={metric}>
+          {metric}
+        </h3>
         {tools}
       </header>
       <PanelBody {...props} seen={seen && !props.full} buckets={BUCKETS} keep={latest} />
@@ -82,7 +115,9 @@ export function Panel(props: PanelProps) {
   );
 }
 
-function PanelBody(props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } }) {
+function PanelBody(
+  props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } },
+) {
   const { look, act } = props;
   const query = {
     team: props.team,
@@ -107,7 +142,15 @@ function PanelBody(props: PanelProps & { seen: boolean; buckets: number; keep: {
   return (
     <div class={waiting && empty ? "panel-body busy" : "panel-body"}>
       {empty ? (
-        <p class="panel-note">{error ? error.message : waiting ? "" : look.zoom ? "No points in this range: double-click to see all" : "None of the visible runs has it"}</p>
+        <p class="panel-note">
+          {error
+            ? error.message
+            : waiting
+              ? ""
+              : look.zoom
+                ? "No points in this range: double-click to see all"
+                : "None of the visible runs has it"}
+        </p>
       ) : (
         <Chart
           lines={lines}
@@ -117,19 +160,38 @@ function PanelBody(props: PanelProps & { seen: boolean; buckets: number; keep: {
           zoom={look.zoom}
           onZoom={act.zoom}
           label={`${props.metric}: ${lines.length} curves`}
-          strong={props.strong === null ? null : (lines.find((line) => line.id.startsWith(`${props.strong}\n`))?.id ?? null)}
+          strong={
+            props.strong === null ? null : (lines.find((line) => line.id.startsWith(`${props.strong}\n`))?.id ?? null)
+          }
         />
       )}
       {props.by && !empty && (
         <ul class="legend">
-          {lines.slice(0, 8).map((line) => <li key={line.id} class="clip"><i class="swatch" style={{ background: line.color }} />{line.label}</li>)}
+          {lines.slice(0, 8).map((line) => (
+            <li key={line.id} class="clip">
+              <i class="swatch" style={{ background: line.color }} />
+              {line.label}
+            </li>
+          ))}
           {lines.length > 8 && <li class="quiet">and {lines.length - 8} more</li>}
         </ul>
       )}
-      {empty && !waiting && look.zoom && <button class="link" onClick={() => act.zoom(null)}>See all</button>}
-      {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && <p class="panel-note over">No value is positive: a logarithmic axis shows none</p>}
-      {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && <p class="panel-note over">Only NaN or infinite values</p>}
-      {error && !empty && <span class="panel-stale" title={error.message}>not up to date</span>}
+      {empty && !waiting && look.zoom && (
+        <button class="link" onClick={() => act.zoom(null)}>
+          See all
+        </button>
+      )}
+      {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && (
+        <p class="panel-note over">No value is positive: a logarithmic axis shows none</p>
+      )}
+      {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && (
+        <p class="panel-note over">Only NaN or infinite values</p>
+      )}
+      {error && !empty && (
+        <span class="panel-stale" title={error.message}>
+          not up to date
+        </span>
+      )}
     </div>
   );
 }
@@ -147,7 +209,11 @@ function Grip(props: { metric: string; width: number; height: number; resize: Pa
     const from = { x: event.clientX, y: event.clientY };
     grip.setPointerCapture(event.pointerId);
     const size = (moved: PointerEvent): [number, number] => [
-      clamp(Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - from.x) / column), 1, 4),
+      clamp(
+        Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - from.x) / column),
+        1,
+        4,
+      ),
       clamp(Math.round((props.height + moved.clientY - from.y) / 10) * 10, 150, 900),
     ];
     const move = (moved: PointerEvent) => {
@@ -164,12 +230,19 @@ function Grip(props: { metric: string; width: number; height: number; resize: Pa
     grip.addEventListener("pointerup", up);
   };
   const key = (event: KeyboardEvent) => {
-    const change = ({ ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<string, [number, number]>)[event.key];
+    const change = (
+      { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<
+        string,
+        [number, number]
+      >
+    )[event.key];
     if (!change) return;
     event.preventDefault();
     props.resize(props.metric, clamp(props.width + change[0], 1, 4), clamp(props.height + change[1], 150, 900));
   };
-  return <button class="grip" aria-label={`Resize ${props.metric}: arrow keys`} onPointerDown={begin} onKeyDown={key} />;
+  return (
+    <button class="grip" aria-label={`Resize ${props.metric}: arrow keys`} onPointerDown={begin} onKeyDown={key} />
+  );
 }
 
 function clamp(value: number, low: number, high: number): number {
@@ -179,7 +252,9 @@ function clamp(value: number, low: number, high: number): number {
 function useSeen(element: { current: Element | null }): boolean {
   const [seen, setSeen] = useState(false);
   useEffect(() => {
-    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), { rootMargin: "150px" });
+    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), {
+      rootMargin: "150px",
+    });
     observer.observe(element.current!);
     return () => observer.disconnect();
   }, []);

@@ -23,12 +23,14 @@ export function yRange(lines: readonly Line[], x: Range, options: { log: boolean
 }
 
 /** Distances between ticks for whole numbers, such as steps. */
-export const WHOLE = [1, 2, 5].flatMap((digit) => Array.from({ length: 16 }, (_, power) => digit * 10 ** power)).sort((a, b) => a - b);
+export const WHOLE = [1, 2, 5]
+  .flatMap((digit) => Array.from({ length: 16 }, (_, power) => digit * 10 ** power))
+  .sort((a, b) => a - b);
 
 /** Distances for durations, in seconds. */
 export const DURATIONS = [
-  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200,
-  86_400, 172_800, 604_800, 1_209_600, 2_592_000,
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
+  10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000,
 ];
 
 /** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between where there are few. */

@@ -1,6 +1,7 @@
 // How the charts of a view look: read from the URL's query.
-import { readChoice, readNumber, readRange } from "../lib/urlQuery";
+
 import type { Range } from "../lib/range";
+import { readChoice, readNumber, readRange } from "../lib/urlQuery";
 import type { XAxis } from "./lines";
 
 export interface Look {

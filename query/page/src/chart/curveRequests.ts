@@ -1,7 +1,7 @@
 // Curves for panels: what many panels want at one time becomes few requests.
 import { PbfReader } from "pbf";
 import { ApiError, callWire } from "../api/client";
-import type { GetCurvesRequest, XAxis as ContractAxis } from "../api/contract";
+import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
 import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesResponse } from "../api/wire";
 import type { Range } from "../lib/range";
 import type { XAxis } from "./lines";
@@ -40,7 +40,15 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** Curves of groups of runs: those whose fields have the same values. Rejects with ApiError. */
 export async function groupCurvesOf(want: Want, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
   const { team, project, metric, buckets, range } = want;
-  const request = { team, project, runs: [...want.runs], metrics: [metric], group_by: [by], buckets, ...(range && cut("step", range)) };
+  const request = {
+    team,
+    project,
+    runs: [...want.runs],
+    metrics: [metric],
+    group_by: [by],
+    buckets,
+    ...(range && cut("step", range)),
+  };
   return (await callWire("GetGroupCurves", request, whole(readGetGroupCurvesResponse), signal)).curves;
 }
 
@@ -104,10 +112,17 @@ function whole<T>(read: (pbf: PbfReader, end: number) => T): (body: Uint8Array) 
 }
 
 function cut(axis: XAxis, [low, high]: Range): Partial<GetCurvesRequest> {
-  return axis === "step" ? { min_step: String(Math.floor(low)), max_step: String(Math.ceil(high)) } : { min_x: low, max_x: high };
+  return axis === "step"
+    ? { min_step: String(Math.floor(low)), max_step: String(Math.ceil(high)) }
+    : { min_x: low, max_x: high };
 }
 
-async function fetchCurves(want: Want, runs: readonly string[], metrics: string[], signal: AbortSignal): Promise<Curve[]> {
+async function fetchCurves(
+  want: Want,
+  runs: readonly string[],
+  metrics: string[],
+  signal: AbortSignal,
+): Promise<Curve[]> {
   const request: Partial<GetCurvesRequest> = {
     team: want.team,
     project: want.project,

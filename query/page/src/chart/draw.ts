@@ -6,7 +6,11 @@ import type { Line } from "./lines";
 /** A spike is so many times higher than the band usually is. */
 const SPIKE = 6;
 /** Of a line that stands out, canvas pixels: hairlines beside each other are as thick as a stroke. */
-const THICK = [[0, 0], [1, 0], [0, 1]] as const;
+const THICK = [
+  [0, 0],
+  [1, 0],
+  [0, 1],
+] as const;
 /** Points of a panel up to which lines are strokes of full width: a software canvas draws hairlines 20 times faster. */
 const FEW_POINTS = 700;
 /** Buckets nearer together than this, CSS pixels, have bands of upright bars: 10 times faster, and the same picture. */
@@ -35,7 +39,13 @@ export function drawLines(u: uPlot, lines: readonly Line[]): void {
 }
 
 /** One of the lines again, on a canvas of the same size above the others: these fade into `surface`, it is thicker. */
-export function drawStrong(ctx: CanvasRenderingContext2D, u: uPlot, lines: readonly Line[], line: Line, surface: string): void {
+export function drawStrong(
+  ctx: CanvasRenderingContext2D,
+  u: uPlot,
+  lines: readonly Line[],
+  line: Line,
+  surface: string,
+): void {
   const fine = line.xs.length > FEW_POINTS / 4;
   inside(u, ctx, fine, (pen) => {
     ctx.fillStyle = surface;
@@ -100,7 +110,7 @@ function drawBand(pen: Pen, line: Line, alpha: number): void {
   const floored = { ...pen, y };
   ctx.fillStyle = line.color;
   ctx.globalAlpha = alpha * (line.smoothed ? 0.6 : 1);
-  const dense = (u.bbox.width / devicePixelRatio) < (to - from) * DENSE_PX;
+  const dense = u.bbox.width / devicePixelRatio < (to - from) * DENSE_PX;
   (dense ? fillBars : fillBand)(floored, line, from, to);
   drawSpikes(floored, line, from, to);
   ctx.globalAlpha = 1;

@@ -32,7 +32,16 @@ export function exportCsv(name: string, lines: readonly Line[]): void {
   const rows = ["run,note,step,x,mean,min,max,not_finite"];
   for (const line of lines) {
     for (let i = 0; i < line.xs.length; i++) {
-      const cells = [quoted(line.label), quoted(line.note ?? ""), line.steps[i], line.xs[i], line.ys[i], line.lows[i], line.highs[i], line.wrong[i]];
+      const cells = [
+        quoted(line.label),
+        quoted(line.note ?? ""),
+        line.steps[i],
+        line.xs[i],
+        line.ys[i],
+        line.lows[i],
+        line.highs[i],
+        line.wrong[i],
+      ];
       rows.push(cells.join(","));
     }
   }

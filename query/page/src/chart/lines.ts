@@ -27,7 +27,11 @@ export interface Line {
   dots?: boolean;
 }
 
-export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: string; color: string; note?: string }): Line {
+export function lineOf(
+  curve: Curve,
+  axis: XAxis,
+  look: { id: string; label: string; color: string; note?: string },
+): Line {
   const { first_steps: steps, mins: lows, maxs: highs } = curve;
   let banded = false;
   for (let i = 0; i < lows.length && !banded; i++) banded = lows[i] !== highs[i];
@@ -46,12 +50,27 @@ export function lineOf(curve: Curve, axis: XAxis, look: { id: string; label: str
 }
 
 /** Mean of a group's runs; its band is what any of them had, or with `std` one standard deviation to both sides. */
-export function groupLine(curve: GroupCurve, band: "range" | "std", look: Pick<Line, "id" | "label" | "color" | "note">): Line {
+export function groupLine(
+  curve: GroupCurve,
+  band: "range" | "std",
+  look: Pick<Line, "id" | "label" | "color" | "note">,
+): Line {
   const ys = curve.means;
   const { stds, steps } = curve;
   const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : curve.mins;
   const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : curve.maxs;
-  return { ...look, steps, xs: steps, ys, lows, highs, wrong: new Float64Array(ys.length), banded: true, usualHeight: usualGap(lows, highs), smoothed: null };
+  return {
+    ...look,
+    steps,
+    xs: steps,
+    ys,
+    lows,
+    highs,
+    wrong: new Float64Array(ys.length),
+    banded: true,
+    usualHeight: usualGap(lows, highs),
+    smoothed: null,
+  };
 }
 
 /** The same line, smoothed over its part of the whole x axis. */
@@ -60,6 +79,9 @@ export function smoothedLine(line: Line, amount: number, span: number): Line {
 }
 
 function usualGap(lows: Float64Array, highs: Float64Array): number {
-  const gaps = highs.map((high, i) => high - lows[i]!).filter((gap) => Number.isFinite(gap)).sort();
+  const gaps = highs
+    .map((high, i) => high - lows[i]!)
+    .filter((gap) => Number.isFinite(gap))
+    .sort();
   return gaps[Math.floor(gaps.length * 0.8)] ?? 0;
 }

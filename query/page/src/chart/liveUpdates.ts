@@ -78,7 +78,8 @@ function open(): void {
 function hear(told: WatchRunsResponse, everything: boolean): void {
   const points = new Set(told.points.map((one) => `${one.run}\n${one.metric}`));
   for (const interest of interests) {
-    if (everything || told.reset || interest.runs.some((run) => points.has(`${run}\n${interest.metric}`))) interest.changed();
+    if (everything || told.reset || interest.runs.some((run) => points.has(`${run}\n${interest.metric}`)))
+      interest.changed();
   }
 }
 
@@ -88,7 +89,13 @@ function addressOf(all: readonly Interest[]): string {
   if (!one) return "";
   const runs = [...new Set(all.flatMap((interest) => interest.runs))].sort();
   const metrics = [...new Set(all.map((interest) => interest.metric))].sort();
-  if (!runs.length || runs.length > MOST_RUNS || metrics.length > MOST_METRICS || metrics.some((name) => /[*?]/.test(name))) return "";
+  if (
+    !runs.length ||
+    runs.length > MOST_RUNS ||
+    metrics.length > MOST_METRICS ||
+    metrics.some((name) => /[*?]/.test(name))
+  )
+    return "";
   const query = new URLSearchParams({ team: one.team, project: one.project });
   for (const run of runs) query.append("runs", run);
   for (const metric of metrics) query.append("metrics", metric);

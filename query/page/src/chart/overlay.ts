@@ -1,8 +1,8 @@
 // What a pointer changes of a chart, on canvases above it: the curves below are not drawn again.
 import type uPlot from "uplot";
 import { drawStrong } from "./draw";
-import type { Pointed } from "./nearestPoints";
 import type { Line } from "./lines";
+import type { Pointed } from "./nearestPoints";
 
 const DOT_PX = 3.5;
 const STRONG_DOT_PX = 5;
@@ -54,7 +54,13 @@ export class Overlay {
       if (!Number.isFinite(y) || y < top || y > top + height) continue;
       ctx.fillStyle = entry.line.color;
       ctx.beginPath();
-      ctx.arc(left + u.valToPos(entry.line.xs[entry.at]!, "x") * devicePixelRatio, y, (entry === pointed.nearest ? STRONG_DOT_PX : DOT_PX) * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.arc(
+        left + u.valToPos(entry.line.xs[entry.at]!, "x") * devicePixelRatio,
+        y,
+        (entry === pointed.nearest ? STRONG_DOT_PX : DOT_PX) * devicePixelRatio,
+        0,
+        2 * Math.PI,
+      );
       ctx.fill();
       ctx.stroke();
     }

@@ -1,9 +1,9 @@
 // What a chart shows of the pointer, over itself or over another chart: written once a frame, nothing read from the page.
 import type uPlot from "uplot";
 import { type Hover, hoverAt, onHover } from "./hoverSync";
-import { Overlay } from "./overlay";
-import { pointedAt } from "./nearestPoints";
 import type { Line, XAxis } from "./lines";
+import { pointedAt } from "./nearestPoints";
+import { Overlay } from "./overlay";
 import { Tip } from "./tooltip";
 
 export interface Pointer {
@@ -15,7 +15,11 @@ export interface Pointer {
 }
 
 /** `parent`: as large as the chart, above it. `latest`: what is drawn now. */
-export function followPointer(u: uPlot, parent: HTMLElement, latest: () => { lines: readonly Line[]; axis: XAxis }): Pointer {
+export function followPointer(
+  u: uPlot,
+  parent: HTMLElement,
+  latest: () => { lines: readonly Line[]; axis: XAxis },
+): Pointer {
   const overlay = new Overlay(u, parent);
   const tip = new Tip();
   const mark = document.createElement("div");

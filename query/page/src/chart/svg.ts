@@ -59,7 +59,12 @@ export function svgOf(drawing: Drawing): string {
 export function escaped(text: string): string {
   // eslint-disable-next-line no-control-regex
   const allowed = text.replace(/\p{Cs}/gu, "\ufffd").replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd");
-  return allowed.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;").replaceAll("'", "&#39;");
+  return allowed
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
 }
 
 function frameOf({ width, height, log }: Drawing, x: Range, y: Range): Frame {
@@ -67,7 +72,10 @@ function frameOf({ width, height, log }: Drawing, x: Range, y: Range): Frame {
   const share = (value: number, [low, high]: Range) => (value - low) / (high - low || 1);
   const logs: Range = [Math.log10(y[0]), Math.log10(y[1])];
   return {
-    left, top, right, bottom,
+    left,
+    top,
+    right,
+    bottom,
     x: (value) => left + share(value, x) * (right - left),
     y: (value) => bottom - (log ? share(Math.log10(value), logs) : share(value, y)) * (bottom - top),
   };
@@ -75,13 +83,23 @@ function frameOf({ width, height, log }: Drawing, x: Range, y: Range): Frame {
 
 function axes({ axis, log, colors }: Drawing, frame: Frame, x: Range, y: Range): string[] {
   const quiet = `fill="${escaped(colors.quiet)}"`;
-  const across = ticks(x, (frame.right - frame.left) / 80, axis === "step" ? WHOLE : axis === "time" ? DURATIONS : undefined);
+  const across = ticks(
+    x,
+    (frame.right - frame.left) / 80,
+    axis === "step" ? WHOLE : axis === "time" ? DURATIONS : undefined,
+  );
   const up = log ? logTicks(y) : ticks(y, (frame.bottom - frame.top) / 34);
   const grid = up.map((tick) => `M${px(frame.left)} ${px(frame.y(tick))}H${px(frame.right)}`).join("");
   return [
     `<path d="${grid}" stroke="${escaped(colors.grid)}" fill="none"/>`,
-    ...up.map((tick) => `<text x="${frame.left - 8}" y="${px(frame.y(tick) + 4)}" text-anchor="end" ${quiet}>${formatTick(tick)}</text>`),
-    ...across.map((tick) => `<text x="${px(frame.x(tick))}" y="${frame.bottom + 16}" text-anchor="middle" ${quiet}>${escaped(tickText(tick, axis, x[1] - x[0]))}</text>`),
+    ...up.map(
+      (tick) =>
+        `<text x="${frame.left - 8}" y="${px(frame.y(tick) + 4)}" text-anchor="end" ${quiet}>${formatTick(tick)}</text>`,
+    ),
+    ...across.map(
+      (tick) =>
+        `<text x="${px(frame.x(tick))}" y="${frame.bottom + 16}" text-anchor="middle" ${quiet}>${escaped(tickText(tick, axis, x[1] - x[0]))}</text>`,
+    ),
   ];
 }
 
@@ -96,28 +114,36 @@ function tickText(tick: number, axis: XAxis, span: number): string {
 export function ticks([low, high]: Range, wanted: number, distances?: readonly number[]): number[] {
   const least = (high - low) / Math.max(wanted, 1);
   const power = 10 ** Math.floor(Math.log10(least));
-  const distance = (distances ?? [1, 2, 5, 10].map((digit) => digit * power)).find((one) => one >= least * 0.999) ?? least;
+  const distance =
+    (distances ?? [1, 2, 5, 10].map((digit) => digit * power)).find((one) => one >= least * 0.999) ?? least;
   const found: number[] = [];
-  for (let at = Math.ceil(low / distance); at * distance <= high && found.length < 100; at++) found.push(Number((at * distance).toPrecision(12)));
+  for (let at = Math.ceil(low / distance); at * distance <= high && found.length < 100; at++)
+    found.push(Number((at * distance).toPrecision(12)));
   return found;
 }
 
 function band(line: Line, frame: Frame, lines: number): string[] {
   if (!line.banded) return [];
-  const edge = (values: Float64Array, at: number) => `${px(frame.x(line.xs[at]!))} ${px(inside(frame.y(values[at]!), frame))}`;
+  const edge = (values: Float64Array, at: number) =>
+    `${px(frame.x(line.xs[at]!))} ${px(inside(frame.y(values[at]!), frame))}`;
   const paths = runs(line.xs.length, (at) => Number.isFinite(line.lows[at]!)).map(([from, to]) => {
     const up = Array.from({ length: to - from }, (_, i) => edge(line.highs, from + i));
     const down = Array.from({ length: to - from }, (_, i) => edge(line.lows, to - 1 - i));
     return `M${up.concat(down).join("L")}Z`;
   });
-  return [`<path d="${paths.join("")}" fill="${escaped(line.color)}" fill-opacity="${(0.2 / Math.pow(lines, 0.3)).toFixed(3)}"/>`];
+  return [
+    `<path d="${paths.join("")}" fill="${escaped(line.color)}" fill-opacity="${(0.2 / Math.pow(lines, 0.3)).toFixed(3)}"/>`,
+  ];
 }
 
 function curve(line: Line, frame: Frame): string[] {
   const color = escaped(line.color);
   const found = [];
-  if (line.smoothed) found.push(...strokes(line, line.ys, frame, `stroke="${color}" stroke-opacity="0.28" fill="none"`, color));
-  found.push(...strokes(line, line.smoothed ?? line.ys, frame, `stroke="${color}" stroke-width="1.5" fill="none"`, color));
+  if (line.smoothed)
+    found.push(...strokes(line, line.ys, frame, `stroke="${color}" stroke-opacity="0.28" fill="none"`, color));
+  found.push(
+    ...strokes(line, line.smoothed ?? line.ys, frame, `stroke="${color}" stroke-width="1.5" fill="none"`, color),
+  );
   const y = frame.bottom - 5;
   const wrong = [...line.wrong].flatMap((count, at) => (count ? [px(frame.x(line.xs[at]!))] : []));
   const crosses = [...new Set(wrong)].map((x) => `M${x} ${y}m-3 -3l6 6m0 -6l-6 6`);
@@ -128,12 +154,18 @@ function curve(line: Line, frame: Frame): string[] {
 /** NaN breaks the line; a value alone is a dot, as all values of a scatter plot are. */
 function strokes(line: Line, ys: Float64Array, frame: Frame, style: string, color: string): string[] {
   const at = (i: number) => `${px(frame.x(line.xs[i]!))} ${px(frame.y(ys[i]!))}`;
-  const dot = (i: number) => `<circle cx="${px(frame.x(line.xs[i]!))}" cy="${px(frame.y(ys[i]!))}" r="2.2" fill="${color}"/>`;
+  const dot = (i: number) =>
+    `<circle cx="${px(frame.x(line.xs[i]!))}" cy="${px(frame.y(ys[i]!))}" r="2.2" fill="${color}"/>`;
   const pieces = runs(line.xs.length, (i) => Number.isFinite(ys[i]!) && Number.isFinite(frame.y(ys[i]!)));
   const long = line.dots ? [] : pieces.filter(([from, to]) => to - from > 1);
   const alone = line.dots ? pieces : pieces.filter(([from, to]) => to - from === 1);
-  const path = long.map(([from, to]) => `M${Array.from({ length: to - from }, (_, i) => at(from + i)).join("L")}`).join("");
-  return [...(path ? [`<path d="${path}" ${style}/>`] : []), ...alone.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => dot(from + i)))];
+  const path = long
+    .map(([from, to]) => `M${Array.from({ length: to - from }, (_, i) => at(from + i)).join("L")}`)
+    .join("");
+  return [
+    ...(path ? [`<path d="${path}" ${style}/>`] : []),
+    ...alone.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => dot(from + i))),
+  ];
 }
 
 function legend(line: Line, y: number, ink: string): string {

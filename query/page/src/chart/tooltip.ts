@@ -1,8 +1,8 @@
 // The tooltip of a chart. It changes once a frame: its elements are made once, of sizes that no text changes, and written
 // only where something is different, so that a frame lays out some words and no table.
 import { formatDuration, formatNumber } from "../lib/format";
-import { around, type Entry, type Pointed } from "./nearestPoints";
 import type { XAxis } from "./lines";
+import { around, type Entry, type Pointed } from "./nearestPoints";
 
 const SHOWN = 12;
 const LABEL_PX = 160;
@@ -81,7 +81,10 @@ export class Tip {
     const cells = ["", "numeric", "clip", "quiet numeric"].map((name) => element("td", name));
     const row = element("tr");
     row.append(...cells);
-    const [mark, value, label, spread] = [cells[0]!.appendChild(element("i")), ...cells.slice(1).map((cell) => cell.appendChild(new Text()))] as [HTMLElement, Text, Text, Text];
+    const [mark, value, label, spread] = [
+      cells[0]!.appendChild(element("i")),
+      ...cells.slice(1).map((cell) => cell.appendChild(new Text())),
+    ] as [HTMLElement, Text, Text, Text];
     const made = { element: row, mark, value, label, spread, color: "" };
     this.rows.push(made);
     return made;
@@ -111,13 +114,21 @@ export class Tip {
 
 function titleOf({ x, entries }: Pointed, axis: XAxis): string {
   const { line, at } = entries[0]!;
-  const where = { step: () => "", time: () => formatDuration(x), wall: () => new Date(x * 1000).toLocaleString(), metric: () => formatNumber(x) }[axis]();
+  const where = {
+    step: () => "",
+    time: () => formatDuration(x),
+    wall: () => new Date(x * 1000).toLocaleString(),
+    metric: () => formatNumber(x),
+  }[axis]();
   return `${where ? `${where} · ` : ""}step ${formatNumber(line.steps[at]!)}`;
 }
 
 function spreadOf(line: Entry["line"], at: number): string {
   const wrong = line.wrong[at]! > 0 ? `${formatNumber(line.wrong[at]!)} not finite` : "";
-  const band = line.lows[at] !== line.highs[at] && Number.isFinite(line.lows[at]!) ? `${formatNumber(line.lows[at]!, 4)} … ${formatNumber(line.highs[at]!, 4)}` : "";
+  const band =
+    line.lows[at] !== line.highs[at] && Number.isFinite(line.lows[at]!)
+      ? `${formatNumber(line.lows[at]!, 4)} … ${formatNumber(line.highs[at]!, 4)}`
+      : "";
   return [band, wrong].filter(Boolean).join(", ");
 }
 

@@ -5,8 +5,8 @@ import type { Run } from "../api/contract";
 import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
 import { curvesOf } from "./curveRequests";
-import { follow, streaming } from "./liveUpdates";
 import { type Line, lineOf, smoothedLine, type XAxis } from "./lines";
+import { follow, streaming } from "./liveUpdates";
 
 export interface PanelQuery {
   team: string;
@@ -37,9 +37,19 @@ const SURE_MS = 20_000;
 
 export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const { team, project, runs, metric, zoom, axis } = query;
-  const ids = runs.map((run) => run.id).sort().join("\n");
-  const living = runs.filter((run) => run.state === "RUN_STATE_RUNNING").map((run) => run.id).sort().join("\n");
-  const [drawn, setDrawn] = useState<{ axis: XAxis; curves: ReadonlyMap<string, Curve[]> }>({ axis, curves: new Map() });
+  const ids = runs
+    .map((run) => run.id)
+    .sort()
+    .join("\n");
+  const living = runs
+    .filter((run) => run.state === "RUN_STATE_RUNNING")
+    .map((run) => run.id)
+    .sort()
+    .join("\n");
+  const [drawn, setDrawn] = useState<{ axis: XAxis; curves: ReadonlyMap<string, Curve[]> }>({
+    axis,
+    curves: new Map(),
+  });
   const [error, setError] = useState<ApiError>();
   const [waiting, setWaiting] = useState(true);
   const range = zoom ? zoom.join(":") : "";
@@ -53,7 +63,16 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let due = false;
     let askedAt = 0;
-    const want = { team, project, metric, axis, xMetric: query.xMetric, range: zoom, buckets: query.buckets, eachRank: query.eachRank };
+    const want = {
+      team,
+      project,
+      metric,
+      axis,
+      xMetric: query.xMetric,
+      range: zoom,
+      buckets: query.buckets,
+      eachRank: query.eachRank,
+    };
     const ask = async (wanted: string, all: boolean) => {
       try {
         const found = await curvesOf({ ...want, runs: wanted.split("\n") }, end.signal);
@@ -93,13 +112,24 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     };
   }, [seen, team, project, metric, ids, living, axis, query.xMetric, range, query.buckets, query.eachRank]);
 
-  const lines = useMemo(() => (drawn.axis === axis ? build(query, drawn.curves) : []), [drawn, ids, axis, query.smoothing, query.colors]);
+  const lines = useMemo(
+    () => (drawn.axis === axis ? build(query, drawn.curves) : []),
+    [drawn, ids, axis, query.smoothing, query.colors],
+  );
   return { lines, error, waiting };
 }
 
-function merged(before: ReadonlyMap<string, Curve[]>, asked: readonly string[], found: readonly Curve[]): Map<string, Curve[]> {
+function merged(
+  before: ReadonlyMap<string, Curve[]>,
+  asked: readonly string[],
+  found: readonly Curve[],
+): Map<string, Curve[]> {
   const next = new Map(before);
-  for (const run of asked) next.set(run, found.filter((curve) => curve.run === run));
+  for (const run of asked)
+    next.set(
+      run,
+      found.filter((curve) => curve.run === run),
+    );
   return next;
 }
 
@@ -108,8 +138,14 @@ function build(query: PanelQuery, curves: ReadonlyMap<string, Curve[]>): Line[] 
   for (const run of [...query.runs].reverse()) {
     const own = curves.get(run.id) ?? [];
     own.forEach((curve, place) => {
-      const color = query.eachRank && query.runs.length === 1 ? shade(place, own.length) : (query.colors.get(run.id) ?? "#888");
-      const look = { id: `${run.id}\n${curve.rank}`, label: run.name, color, ...(query.eachRank ? { note: `rank ${curve.rank}` } : {}) };
+      const color =
+        query.eachRank && query.runs.length === 1 ? shade(place, own.length) : (query.colors.get(run.id) ?? "#888");
+      const look = {
+        id: `${run.id}\n${curve.rank}`,
+        label: run.name,
+        color,
+        ...(query.eachRank ? { note: `rank ${curve.rank}` } : {}),
+      };
       lines.push(lineOf(curve, query.axis, look));
     });
   }

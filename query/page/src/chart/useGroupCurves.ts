@@ -17,7 +17,12 @@ export function useGroupCurves(query: PanelQuery, by: string, band: "range" | "s
   const living = query.runs.some((run) => run.state === "RUN_STATE_RUNNING");
   const want = { ...query, runs, range: query.axis === "step" ? query.zoom : null };
   const key = JSON.stringify([want.team, want.project, runs, want.metric, want.range, want.buckets, by]);
-  const { data, error, waiting } = useAnswer(seen && by && runs.length ? key : null, (signal) => groupCurvesOf(want, by, signal), living ? LIVE_MS : 0, true);
+  const { data, error, waiting } = useAnswer(
+    seen && by && runs.length ? key : null,
+    (signal) => groupCurvesOf(want, by, signal),
+    living ? LIVE_MS : 0,
+    true,
+  );
   const lines = useMemo(() => build(data ?? [], band, query.smoothing), [data, band, query.smoothing]);
   const missing = error instanceof ApiError && error.code === "NOT_FOUND";
   return { lines, error: missing ? undefined : error, waiting: waiting && !missing };
@@ -28,7 +33,12 @@ function build(curves: readonly Parameters<typeof groupLine>[0][], band: "range"
   const colors = colorsOf(labels);
   const lines = curves.map((curve, at) => {
     const label = labels[at]!;
-    return groupLine(curve, band, { id: label, label, color: colors.get(label)!, note: count(curve.runs.length, "run") });
+    return groupLine(curve, band, {
+      id: label,
+      label,
+      color: colors.get(label)!,
+      note: count(curve.runs.length, "run"),
+    });
   });
   const span = extent(lines.map((line) => line.xs));
   return lines.map((line) => smoothedLine(line, smoothing, span ? span[1] - span[0] : 1));

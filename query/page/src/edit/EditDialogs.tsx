@@ -13,12 +13,19 @@ interface EditProps {
   close: () => void;
 }
 
-async function send(run: Run, change: RunChange, back: readonly RunChange[], done: string, changed: () => void): Promise<boolean> {
+async function send(
+  run: Run,
+  change: RunChange,
+  back: readonly RunChange[],
+  done: string,
+  changed: () => void,
+): Promise<boolean> {
   const place = { team: run.team, project: run.project };
-  const undo = () => void withErrorToast(async () => {
-    for (const one of back) await call("UpdateRuns", { ...place, ...one });
-    changed();
-  });
+  const undo = () =>
+    void withErrorToast(async () => {
+      for (const one of back) await call("UpdateRuns", { ...place, ...one });
+      changed();
+    });
   return withErrorToast(async () => {
     await call("UpdateRuns", { ...place, ...change });
     changed();
@@ -43,7 +50,8 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
     if (!change) return close();
     setBusy(true);
     const touched = runs.filter((run) => change.runs!.includes(run.id));
-    if (await send(runs[0]!, change, tagsBack(touched), `Tags of ${count(touched.length, "run")} changed`, changed)) close();
+    if (await send(runs[0]!, change, tagsBack(touched), `Tags of ${count(touched.length, "run")} changed`, changed))
+      close();
     setBusy(false);
   };
   return (
@@ -51,7 +59,13 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
       <form class="stack" onSubmit={(event) => void submit(event)}>
         <label class="stack">
           <span>Add tags, with commas between them</span>
-          <input class="text-input" autofocus value={more} onInput={(event) => setMore(event.currentTarget.value)} placeholder="baseline, paper" />
+          <input
+            class="text-input"
+            autofocus
+            value={more}
+            onInput={(event) => setMore(event.currentTarget.value)}
+            placeholder="baseline, paper"
+          />
         </label>
         {known.length > 0 && (
           <ul class="tag-list">
@@ -72,8 +86,12 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
           </ul>
         )}
         <p class="row">
-          <button class="button primary" disabled={busy}>Save</button>
-          <button type="button" class="button plain" onClick={close}>Cancel</button>
+          <button class="button primary" disabled={busy}>
+            Save
+          </button>
+          <button type="button" class="button plain" onClick={close}>
+            Cancel
+          </button>
         </p>
       </form>
     </Dialog>
@@ -89,7 +107,12 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
   const [busy, setBusy] = useState(false);
   const submit = async (event: Event) => {
     event.preventDefault();
-    const after = { name: name.trim(), notes, group: group.trim(), tags: tags === before.tags.join(", ") ? before.tags : tagsOf(tags) };
+    const after = {
+      name: name.trim(),
+      notes,
+      group: group.trim(),
+      tags: tags === before.tags.join(", ") ? before.tags : tagsOf(tags),
+    };
     const change = fieldChange(run.id, before, after);
     if (!change) return close();
     setBusy(true);
@@ -100,13 +123,46 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
   return (
     <Dialog title="Edit the run" close={close}>
       <form class="stack" onSubmit={(event) => void submit(event)}>
-        <label class="stack"><span>Name</span><input class="text-input" required maxLength={256} value={name} onInput={(event) => setName(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Notes</span><textarea class="text-area" rows={6} maxLength={65536} value={notes} onInput={(event) => setNotes(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Tags, with commas between them</span><input class="text-input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Group</span><input class="text-input" maxLength={128} value={group} onInput={(event) => setGroup(event.currentTarget.value)} /></label>
+        <label class="stack">
+          <span>Name</span>
+          <input
+            class="text-input"
+            required
+            maxLength={256}
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <label class="stack">
+          <span>Notes</span>
+          <textarea
+            class="text-area"
+            rows={6}
+            maxLength={65536}
+            value={notes}
+            onInput={(event) => setNotes(event.currentTarget.value)}
+          />
+        </label>
+        <label class="stack">
+          <span>Tags, with commas between them</span>
+          <input class="text-input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
+        </label>
+        <label class="stack">
+          <span>Group</span>
+          <input
+            class="text-input"
+            maxLength={128}
+            value={group}
+            onInput={(event) => setGroup(event.currentTarget.value)}
+          />
+        </label>
         <p class="row">
-          <button class="button primary" disabled={busy || !name.trim()}>Save</button>
-          <button type="button" class="button plain" onClick={close}>Cancel</button>
+          <button class="button primary" disabled={busy || !name.trim()}>
+            Save
+          </button>
+          <button type="button" class="button plain" onClick={close}>
+            Cancel
+          </button>
         </p>
       </form>
     </Dialog>

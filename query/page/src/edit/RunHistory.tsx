@@ -12,7 +12,12 @@ export function History({ run }: { run: Run }) {
   const request = { team: run.team, project: run.project, subject: run.id, page_size: SHOWN };
   // What the run says of itself differs after a change: then it is asked again.
   const said = [run.name, run.notes, run.group, run.tags].join("\n");
-  const { data } = useAnswer(`changes ${JSON.stringify(request)} ${said}`, (signal) => call("ListChanges", request, signal), 0, true);
+  const { data } = useAnswer(
+    `changes ${JSON.stringify(request)} ${said}`,
+    (signal) => call("ListChanges", request, signal),
+    0,
+    true,
+  );
   const changes = data?.changes.filter((one) => one.what === "run") ?? [];
   if (!changes.length) return null;
   return (
@@ -21,7 +26,9 @@ export function History({ run }: { run: Run }) {
         <tbody>
           {changes.map((one, at) => (
             <tr key={at}>
-              <th scope="row" title={formatTime(one.time)}>{one.user}, {formatAgo(one.time)}</th>
+              <th scope="row" title={formatTime(one.time)}>
+                {one.user}, {formatAgo(one.time)}
+              </th>
               <td>{wordsOf(one)}</td>
             </tr>
           ))}
@@ -33,14 +40,26 @@ export function History({ run }: { run: Run }) {
 }
 
 function wordsOf(change: Change): string {
-  return Object.entries(change.change ?? {}).map(([name, value]) => `${NAMES[name] ?? name} ${text(value)}`.trim()).join("; ");
+  return Object.entries(change.change ?? {})
+    .map(([name, value]) => `${NAMES[name] ?? name} ${text(value)}`.trim())
+    .join("; ");
 }
 
-const NAMES: Record<string, string> = { add_tags: "tags +", remove_tags: "tags −", tags: "tags", deleted: "deleted", remove_config: "config −", remove_summary: "summary −" };
+const NAMES: Record<string, string> = {
+  add_tags: "tags +",
+  remove_tags: "tags −",
+  tags: "tags",
+  deleted: "deleted",
+  remove_config: "config −",
+  remove_summary: "summary −",
+};
 
 function text(value: JsonValue): string {
   if (value === true) return "";
   if (Array.isArray(value)) return value.map(formatValue).join(", ") || "none";
-  if (value && typeof value === "object") return Object.entries(value).map(([key, one]) => `${key} = ${formatValue(one)}`).join(", ");
+  if (value && typeof value === "object")
+    return Object.entries(value)
+      .map(([key, one]) => `${key} = ${formatValue(one)}`)
+      .join(", ");
   return formatValue(value) || "none";
 }

@@ -5,7 +5,14 @@ export type RunChange = Partial<Omit<UpdateRunsRequest, "team" | "project">>;
 
 /** Tags written with commas between them: each once. */
 export function tagsOf(text: string): string[] {
-  return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+  return [
+    ...new Set(
+      text
+        .split(",")
+        .map((tag) => tag.trim())
+        .filter(Boolean),
+    ),
+  ];
 }
 
 /** Tags of some runs, and how many of the runs have each; the most frequent first. */
@@ -17,9 +24,15 @@ export function countTags(runs: readonly Run[]): [string, number][] {
 
 /** One change for all runs; null where nothing changes. */
 export function tagChange(runs: readonly Run[], add: readonly string[], remove: readonly string[]): RunChange | null {
-  const touched = runs.filter((run) => add.some((tag) => !run.tags.includes(tag)) || remove.some((tag) => run.tags.includes(tag)));
+  const touched = runs.filter(
+    (run) => add.some((tag) => !run.tags.includes(tag)) || remove.some((tag) => run.tags.includes(tag)),
+  );
   if (!touched.length) return null;
-  return { runs: touched.map((run) => run.id), ...(add.length ? { add_tags: [...add] } : {}), ...(remove.length ? { remove_tags: [...remove] } : {}) };
+  return {
+    runs: touched.map((run) => run.id),
+    ...(add.length ? { add_tags: [...add] } : {}),
+    ...(remove.length ? { remove_tags: [...remove] } : {}),
+  };
 }
 
 /** What gives runs back the tags that they had: one change for all that had the same. */

@@ -25,7 +25,12 @@ export function AxisBrush(props: {
       const pixels = event.selection as [number, number] | null;
       move(pixels && [scale.back(pixels[1]), scale.back(pixels[0])], event.type === "end");
     };
-    const made = brushY().extent([[-HALF, 0], [HALF, props.height]]).on("brush end", heard);
+    const made = brushY()
+      .extent([
+        [-HALF, 0],
+        [HALF, props.height],
+      ])
+      .on("brush end", heard);
     brush.current = made;
     element.call(made);
     return () => {
@@ -35,7 +40,9 @@ export function AxisBrush(props: {
   }, [props.height]);
   useEffect(() => {
     const element = select<SVGGElement, unknown>(group.current!);
-    const pixels = props.range?.map((value) => clamp(props.scale.at(value), props.height)).sort((a, b) => a - b) as [number, number] | undefined;
+    const pixels = props.range?.map((value) => clamp(props.scale.at(value), props.height)).sort((a, b) => a - b) as
+      | [number, number]
+      | undefined;
     brush.current?.move(element, pixels && pixels[1] > pixels[0] ? pixels : null);
   }, [props.range?.[0], props.range?.[1], props.scale, props.height]);
   return <g class="brush" ref={group} />;

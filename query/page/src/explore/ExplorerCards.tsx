@@ -7,7 +7,7 @@ import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
 import type { View } from "./exploreView";
 import { Parallel } from "./ParallelCoordinates";
-import { canBeLog, type Column, type Rows, titleOf } from "./plotColumns";
+import { type Column, canBeLog, type Rows, titleOf } from "./plotColumns";
 import { RangeDialog } from "./RangeDialog";
 import { Scatter } from "./ScatterPlot";
 
@@ -29,9 +29,18 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
           {view.keptCount.toLocaleString("en-US")} of {count(rows.ids.length, what)} <Icon name="close" size={12} />
         </button>
       )}
-      <FieldSelect label="Colour by" value={view.color?.field ?? ""} fields={fields} set={(field) => setQuery({ by: field })} />
-      <button class="button plain" onClick={() => setRanging(true)}>Ranges</button>
-      <button class="button plain" onClick={() => setChoosing(true)}><Icon name="columns" size={14} /> Axes</button>
+      <FieldSelect
+        label="Colour by"
+        value={view.color?.field ?? ""}
+        fields={fields}
+        set={(field) => setQuery({ by: field })}
+      />
+      <button class="button plain" onClick={() => setRanging(true)}>
+        Ranges
+      </button>
+      <button class="button plain" onClick={() => setChoosing(true)}>
+        <Icon name="columns" size={14} /> Axes
+      </button>
     </span>
   );
   return (
@@ -39,10 +48,24 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
       {view.axes.length < 2 ? (
         <p class="quiet">Choose two axes or more.</p>
       ) : (
-        <Parallel rows={rows} axes={view.axes} isLog={view.isLog} flipLog={view.flipLog} brushes={view.brushes} setBrushes={view.setBrushes} shades={view.shades} label="Lines over axes" />
+        <Parallel
+          rows={rows}
+          axes={view.axes}
+          isLog={view.isLog}
+          flipLog={view.flipLog}
+          brushes={view.brushes}
+          setBrushes={view.setBrushes}
+          shades={view.shades}
+          label="Lines over axes"
+        />
       )}
-      <p class="quiet">Drag along an axis to choose a range, click beside it to let go; <i>Ranges</i> takes them as numbers. Strong colours are the better ones by {view.color?.title ?? "nothing yet"}.</p>
-      {ranging && <RangeDialog axes={view.axes} brushes={view.brushes} set={view.setBrushes} close={() => setRanging(false)} />}
+      <p class="quiet">
+        Drag along an axis to choose a range, click beside it to let go; <i>Ranges</i> takes them as numbers. Strong
+        colours are the better ones by {view.color?.title ?? "nothing yet"}.
+      </p>
+      {ranging && (
+        <RangeDialog axes={view.axes} brushes={view.brushes} set={view.setBrushes} close={() => setRanging(false)} />
+      )}
       {choosing && (
         <ColumnChooser
           fields={fields.map((one) => one.field)}
@@ -59,31 +82,78 @@ export function ScatterCard({ rows, view, fields, what }: ExplorerProps) {
   const { x, y } = view;
   const tools = (
     <span class="tools">
-      <FieldSelect label="Vertical axis" value={y?.field ?? ""} fields={fields} set={(field) => setQuery({ sy: field })} />
+      <FieldSelect
+        label="Vertical axis"
+        value={y?.field ?? ""}
+        fields={fields}
+        set={(field) => setQuery({ sy: field })}
+      />
       {y && <LogToggle column={y} view={view} />}
       <span class="quiet">over</span>
-      <FieldSelect label="Horizontal axis" value={x?.field ?? ""} fields={fields} set={(field) => setQuery({ sx: field })} />
+      <FieldSelect
+        label="Horizontal axis"
+        value={x?.field ?? ""}
+        fields={fields}
+        set={(field) => setQuery({ sx: field })}
+      />
       {x && <LogToggle column={x} view={view} />}
     </span>
   );
   return (
     <Card title="Scatter" tools={tools}>
-      {x && y ? <Scatter rows={rows} x={x} y={y} logX={view.isLog(x)} logY={view.isLog(y)} shades={view.shades} kept={view.kept} label={`Every ${what}`} /> : <p class="quiet">Choose two axes.</p>}
+      {x && y ? (
+        <Scatter
+          rows={rows}
+          x={x}
+          y={y}
+          logX={view.isLog(x)}
+          logY={view.isLog(y)}
+          shades={view.shades}
+          kept={view.kept}
+          label={`Every ${what}`}
+        />
+      ) : (
+        <p class="quiet">Choose two axes.</p>
+      )}
     </Card>
   );
 }
 
 function LogToggle({ column, view }: { column: Column; view: View }) {
   if (!canBeLog(column)) return null;
-  return <button class="toggle" aria-pressed={view.isLog(column)} aria-label={`Log ${column.title}`} onClick={() => view.flipLog(column)}>Log</button>;
+  return (
+    <button
+      class="toggle"
+      aria-pressed={view.isLog(column)}
+      aria-label={`Log ${column.title}`}
+      onClick={() => view.flipLog(column)}
+    >
+      Log
+    </button>
+  );
 }
 
-export function FieldSelect(props: { label: string; value: string; fields: readonly { field: string; title: string }[]; set: (field: string) => void }) {
+export function FieldSelect(props: {
+  label: string;
+  value: string;
+  fields: readonly { field: string; title: string }[];
+  set: (field: string) => void;
+}) {
   const known = props.fields.some((one) => one.field === props.value);
   return (
-    <select class="select field-select" aria-label={props.label} title={props.label} value={props.value} onChange={(event) => props.set(event.currentTarget.value)}>
+    <select
+      class="select field-select"
+      aria-label={props.label}
+      title={props.label}
+      value={props.value}
+      onChange={(event) => props.set(event.currentTarget.value)}
+    >
       {!known && <option value={props.value}>{props.value ? titleOf(props.value) : "–"}</option>}
-      {props.fields.map(({ field, title }) => <option key={field} value={field}>{title}</option>)}
+      {props.fields.map(({ field, title }) => (
+        <option key={field} value={field}>
+          {title}
+        </option>
+      ))}
     </select>
   );
 }

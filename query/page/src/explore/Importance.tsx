@@ -1,6 +1,7 @@
 // Which parameters matter: the share of a random forest's prediction, and correlations, as bars.
-import type { ParameterImportance, RunObjective } from "../api/contract";
+
 import { ApiError, call } from "../api/client";
+import type { ParameterImportance, RunObjective } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
 import { count, formatNumber, number } from "../lib/format";
 import { Loading } from "../ui/feedback";
@@ -25,8 +26,19 @@ export interface ImportanceProps {
 
 export function Importance({ team, project, sweep = "", filter = "", objective, live, finite, pick }: ImportanceProps) {
   const request = { team, project, sweep_id: sweep, filter, objective };
-  const { data, error } = useAnswer(finite === null || finite < FEWEST ? null : `importance ${JSON.stringify(request)}`, (signal) => call("GetImportance", request, signal), live ? LIVE_MS : 0, true);
-  if (finite !== null && finite < FEWEST) return <p class="quiet">It takes {FEWEST} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"} {finite || "none"}.</p>;
+  const { data, error } = useAnswer(
+    finite === null || finite < FEWEST ? null : `importance ${JSON.stringify(request)}`,
+    (signal) => call("GetImportance", request, signal),
+    live ? LIVE_MS : 0,
+    true,
+  );
+  if (finite !== null && finite < FEWEST)
+    return (
+      <p class="quiet">
+        It takes {FEWEST} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"}{" "}
+        {finite || "none"}.
+      </p>
+    );
   if (error && !data) return <p class="quiet">{tooFew(error)}</p>;
   if (!data) return <Loading small />;
   if (!data.parameters.length) return <p class="quiet">No parameter has two values: there is nothing to compare.</p>;
@@ -36,13 +48,30 @@ export function Importance({ team, project, sweep = "", filter = "", objective, 
       <div class="scrolled">
         <table class="importance">
           <thead>
-            <tr><th scope="col">Parameter</th><th scope="col">Importance</th><th scope="col" title="Spearman's rank correlation with the metric: towards +1 the metric grows with the parameter">Correlation</th></tr>
+            <tr>
+              <th scope="col">Parameter</th>
+              <th scope="col">Importance</th>
+              <th
+                scope="col"
+                title="Spearman's rank correlation with the metric: towards +1 the metric grows with the parameter"
+              >
+                Correlation
+              </th>
+            </tr>
           </thead>
-          <tbody>{data.parameters.slice(0, SHOWN).map((one) => <Bar key={one.key} one={one} pick={pick} />)}</tbody>
+          <tbody>
+            {data.parameters.slice(0, SHOWN).map((one) => (
+              <Bar key={one.key} one={one} pick={pick} />
+            ))}
+          </tbody>
         </table>
       </div>
       <p class="quiet">
-        From {count(Number(data.runs), "run")}; a random forest predicts {score < 0.1 ? "no better than their mean: the shares say little" : `unseen runs with R² ${formatNumber(score, 2)}`}.
+        From {count(Number(data.runs), "run")}; a random forest predicts{" "}
+        {score < 0.1
+          ? "no better than their mean: the shares say little"
+          : `unseen runs with R² ${formatNumber(score, 2)}`}
+        .
       </p>
     </>
   );
@@ -55,13 +84,28 @@ function Bar({ one, pick }: { one: ParameterImportance; pick: (key: string) => v
   const half = Math.min(Math.abs(correlation), 1) * 50;
   return (
     <tr>
-      <th scope="row"><button class="link clip" title={`${one.key}: show it against the metric`} onClick={() => pick(one.key)}>{one.key}</button></th>
+      <th scope="row">
+        <button class="link clip" title={`${one.key}: show it against the metric`} onClick={() => pick(one.key)}>
+          {one.key}
+        </button>
+      </th>
       <td>
-        <span class="bar"><i style={{ width: `${Math.min(share, 1) * 100}%` }} /></span>
-        <span class="numeric" title={`± ${formatNumber(spread * 100, 2)} %`}>{formatNumber(share * 100, 3)} %</span>
+        <span class="bar">
+          <i style={{ width: `${Math.min(share, 1) * 100}%` }} />
+        </span>
+        <span class="numeric" title={`± ${formatNumber(spread * 100, 2)} %`}>
+          {formatNumber(share * 100, 3)} %
+        </span>
       </td>
       <td>
-        <span class="bar middle">{!Number.isNaN(correlation) && <i class={correlation < 0 ? "minus" : ""} style={{ width: `${half}%`, left: `${correlation < 0 ? 50 - half : 50}%` }} />}</span>
+        <span class="bar middle">
+          {!Number.isNaN(correlation) && (
+            <i
+              class={correlation < 0 ? "minus" : ""}
+              style={{ width: `${half}%`, left: `${correlation < 0 ? 50 - half : 50}%` }}
+            />
+          )}
+        </span>
         <span class="numeric">{Number.isNaN(correlation) ? "–" : formatNumber(correlation, 2)}</span>
       </td>
     </tr>

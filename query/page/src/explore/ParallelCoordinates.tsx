@@ -8,9 +8,9 @@ import { AxisBrush } from "./AxisBrush";
 import { type Brushes, chosen, withBrush } from "./brushes";
 import { ink, opacity, prepared } from "./canvas";
 import { NO_SHADE, ramp, SHADES } from "./colorRamp";
-import { canBeLog, type Column, type Rows } from "./plotColumns";
-import { scaleOf } from "./plotScales";
 import { PointTooltip } from "./PointTooltip";
+import { type Column, canBeLog, type Rows } from "./plotColumns";
+import { scaleOf } from "./plotScales";
 import { useWidth } from "./useWidth";
 
 const HEIGHT = 300;
@@ -34,7 +34,11 @@ export interface ParallelProps {
 export function Parallel(props: ParallelProps) {
   const { rows, axes, brushes } = props;
   const [host, room] = useWidth();
-  const [back, canvas, front] = [useRef<HTMLCanvasElement>(null), useRef<HTMLCanvasElement>(null), useRef<HTMLCanvasElement>(null)];
+  const [back, canvas, front] = [
+    useRef<HTMLCanvasElement>(null),
+    useRef<HTMLCanvasElement>(null),
+    useRef<HTMLCanvasElement>(null),
+  ];
   const [hover, setHover] = useState<{ row: number; x: number; y: number } | null>(null);
   const moving = useRef<Brushes | null>(null);
   const frame = useRef(0);
@@ -46,7 +50,15 @@ export function Parallel(props: ParallelProps) {
 
   const draw = () => {
     const ctx = prepared(canvas.current, width, HEIGHT + BOTTOM);
-    if (ctx) drawChosen(ctx, canvas.current!, lanes, chosen(axes, moving.current ?? brushes, count), props.shades, ramp(isDark));
+    if (ctx)
+      drawChosen(
+        ctx,
+        canvas.current!,
+        lanes,
+        chosen(axes, moving.current ?? brushes, count),
+        props.shades,
+        ramp(isDark),
+      );
   };
   useEffect(() => {
     const ctx = prepared(back.current, width, HEIGHT + BOTTOM);
@@ -79,23 +91,68 @@ export function Parallel(props: ParallelProps) {
       <div class="scrolled" tabIndex={0} role="region" aria-label={props.label}>
         <div class="parallel-heads" style={{ width: `${width}px` }}>
           {lanes.map(({ column, x }) => (
-            <div key={column.field} class="axis-head" style={{ left: `${x - NARROWEST / 2}px`, width: `${NARROWEST}px` }}>
-              <span class="clip" title={column.title}>{column.title}</span>
-              {canBeLog(column) && <button aria-pressed={props.isLog(column)} aria-label={`log axis of ${column.title}`} onClick={() => props.flipLog(column)}>log</button>}
+            <div
+              key={column.field}
+              class="axis-head"
+              style={{ left: `${x - NARROWEST / 2}px`, width: `${NARROWEST}px` }}
+            >
+              <span class="clip" title={column.title}>
+                {column.title}
+              </span>
+              {canBeLog(column) && (
+                <button
+                  aria-pressed={props.isLog(column)}
+                  aria-label={`log axis of ${column.title}`}
+                  onClick={() => props.flipLog(column)}
+                >
+                  log
+                </button>
+              )}
             </div>
           ))}
         </div>
-        <div class="parallel-plot" style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
-          {[back, canvas, front].map((one, at) => <canvas key={at} ref={one} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />)}
-          <svg width={width} height={HEIGHT + BOTTOM} role="img" aria-label={`${props.label}: ${count} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
+        <div
+          class="parallel-plot"
+          style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }}
+          onPointerMove={look}
+          onPointerLeave={() => setHover(null)}
+          onClick={open}
+        >
+          {[back, canvas, front].map((one, at) => (
+            <canvas key={at} ref={one} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />
+          ))}
+          <svg
+            width={width}
+            height={HEIGHT + BOTTOM}
+            role="img"
+            aria-label={`${props.label}: ${count} lines over ${axes.map((axis) => axis.title).join(", ")}`}
+          >
             {lanes.map((lane, at) => (
               <g key={lane.column.field} transform={`translate(${lane.x},6)`}>
                 <line class="axis-line" y2={PLOT} />
                 {lane.scale.ticks.map((tick) => (
-                  <text key={tick.at} class="axis-text" x={at === lanes.length - 1 ? 7 : -7} y={tick.at} text-anchor={at === lanes.length - 1 ? "start" : "end"} dominant-baseline="middle">{shortened(tick.text)}</text>
+                  <text
+                    key={tick.at}
+                    class="axis-text"
+                    x={at === lanes.length - 1 ? 7 : -7}
+                    y={tick.at}
+                    text-anchor={at === lanes.length - 1 ? "start" : "end"}
+                    dominant-baseline="middle"
+                  >
+                    {shortened(tick.text)}
+                  </text>
                 ))}
-                {lane.missing && <text class="axis-text" y={PLOT + 20} text-anchor="middle">none</text>}
-                <AxisBrush height={PLOT} scale={lane.scale} range={brushes.get(lane.column.field)} move={(range, done) => move(lane.column.field, range, done)} />
+                {lane.missing && (
+                  <text class="axis-text" y={PLOT + 20} text-anchor="middle">
+                    none
+                  </text>
+                )}
+                <AxisBrush
+                  height={PLOT}
+                  scale={lane.scale}
+                  range={brushes.get(lane.column.field)}
+                  move={(range, done) => move(lane.column.field, range, done)}
+                />
               </g>
             ))}
           </svg>
@@ -137,9 +194,17 @@ function drawAll(ctx: CanvasRenderingContext2D, element: Element, lanes: readonl
 }
 
 /** By shade, the best on top. Lines of one shade are one path. */
-function drawChosen(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], kept: Uint8Array, shades: Uint8Array, colors: readonly string[]): void {
+function drawChosen(
+  ctx: CanvasRenderingContext2D,
+  element: Element,
+  lanes: readonly Lane[],
+  kept: Uint8Array,
+  shades: Uint8Array,
+  colors: readonly string[],
+): void {
   const byShade: number[][] = Array.from({ length: SHADES + 1 }, () => []);
-  for (let row = 0; row < kept.length; row++) if (kept[row]) byShade[shades[row] === NO_SHADE ? 0 : shades[row]! + 1]!.push(row);
+  for (let row = 0; row < kept.length; row++)
+    if (kept[row]) byShade[shades[row] === NO_SHADE ? 0 : shades[row]! + 1]!.push(row);
   ctx.lineJoin = "round";
   ctx.lineWidth = 1.3;
   ctx.globalAlpha = opacity(byShade.reduce((sum, rows) => sum + rows.length, 0));
@@ -165,7 +230,13 @@ function trace(ctx: CanvasRenderingContext2D, lanes: readonly Lane[], row: numbe
 }
 
 function nearestLine(lanes: readonly Lane[], kept: Uint8Array, x: number, y: number): number {
-  const right = Math.min(Math.max(lanes.findIndex((lane) => lane.x >= x), 1), lanes.length - 1);
+  const right = Math.min(
+    Math.max(
+      lanes.findIndex((lane) => lane.x >= x),
+      1,
+    ),
+    lanes.length - 1,
+  );
   const [a, b] = [lanes[right - 1], lanes[right]];
   if (!a || !b || x < a.x - NEAR_PX || x > b.x + NEAR_PX) return -1;
   const share = Math.min(Math.max((x - a.x) / (b.x - a.x || 1), 0), 1);

@@ -2,7 +2,14 @@
 import { formatNumber } from "../lib/format";
 import { type Column, type Rows, textOf } from "./plotColumns";
 
-export function PointTooltip(props: { rows: Rows; axes: readonly Column[]; row: number; x: number; y: number; width: number }) {
+export function PointTooltip(props: {
+  rows: Rows;
+  axes: readonly Column[];
+  row: number;
+  x: number;
+  y: number;
+  width: number;
+}) {
   const { rows, row, x } = props;
   const side = x > props.width / 2 ? { right: `${props.width - x + 14}px` } : { left: `${x + 14}px` };
   return (
@@ -11,7 +18,10 @@ export function PointTooltip(props: { rows: Rows; axes: readonly Column[]; row: 
       <table>
         <tbody>
           {props.axes.slice(0, 14).map((axis) => (
-            <tr key={axis.field}><td class="clip">{axis.title}</td><td class="numeric clip">{textOf(axis, row, formatNumber)}</td></tr>
+            <tr key={axis.field}>
+              <td class="clip">{axis.title}</td>
+              <td class="numeric clip">{textOf(axis, row, formatNumber)}</td>
+            </tr>
           ))}
         </tbody>
       </table>

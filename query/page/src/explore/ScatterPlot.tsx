@@ -4,9 +4,9 @@ import { go } from "../state/route";
 import { dark } from "../state/theme";
 import { ink, opacity, prepared } from "./canvas";
 import { NO_SHADE, ramp } from "./colorRamp";
+import { PointTooltip } from "./PointTooltip";
 import type { Column, Rows } from "./plotColumns";
 import { type Scale, scaleOf } from "./plotScales";
-import { PointTooltip } from "./PointTooltip";
 import { useWidth } from "./useWidth";
 
 const LEFT = 58;
@@ -44,7 +44,12 @@ export function Scatter(props: ScatterProps) {
   const scales = useMemo(() => {
     const horizontal = scaleOf(x, props.logX, LEFT, Math.max(width - RIGHT, LEFT + 10), 64, 0.04);
     const vertical = scaleOf(y, props.logY, height - BOTTOM, TOP, 34, 0.06);
-    return { horizontal, vertical, xs: Float32Array.from(x.values, horizontal.at), ys: Float32Array.from(y.values, vertical.at) };
+    return {
+      horizontal,
+      vertical,
+      xs: Float32Array.from(x.values, horizontal.at),
+      ys: Float32Array.from(y.values, vertical.at),
+    };
   }, [x, y, props.logX, props.logY, width, height]);
   useEffect(() => {
     const ctx = prepared(canvas.current, width, height);
@@ -66,7 +71,12 @@ export function Scatter(props: ScatterProps) {
   const said = [x, y, ...(props.also ?? [])].filter((column, at, all) => all.indexOf(column) === at);
   return (
     <div class="scatter" ref={host} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
-      <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} role="img" aria-label={`${props.label}: ${y.title} over ${x.title}`} />
+      <canvas
+        ref={canvas}
+        style={{ width: `${width}px`, height: `${height}px` }}
+        role="img"
+        aria-label={`${props.label}: ${y.title} over ${x.title}`}
+      />
       {hover && <PointTooltip rows={rows} axes={said} row={hover.row} x={hover.x} y={hover.y} width={width} />}
     </div>
   );
@@ -82,7 +92,14 @@ interface Scales {
   ys: Float32Array;
 }
 
-function draw(ctx: CanvasRenderingContext2D, element: HTMLElement, props: ScatterProps, scales: Scales, colors: readonly string[], hovered: number): void {
+function draw(
+  ctx: CanvasRenderingContext2D,
+  element: HTMLElement,
+  props: ScatterProps,
+  scales: Scales,
+  colors: readonly string[],
+  hovered: number,
+): void {
   drawAxes(ctx, element, scales);
   drawTitles(ctx, element, props, scales);
   const { xs, ys } = scales;
@@ -112,7 +129,11 @@ function draw(ctx: CanvasRenderingContext2D, element: HTMLElement, props: Scatte
   }
 }
 
-function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizontal, vertical, width, height }: Scales): void {
+function drawAxes(
+  ctx: CanvasRenderingContext2D,
+  element: HTMLElement,
+  { horizontal, vertical, width, height }: Scales,
+): void {
   ctx.font = `11px ${getComputedStyle(element).fontFamily}`;
   ctx.fillStyle = ink(element, "--quiet");
   ctx.strokeStyle = ink(element, "--grid");
@@ -127,10 +148,16 @@ function drawAxes(ctx: CanvasRenderingContext2D, element: HTMLElement, { horizon
     ctx.fillText(clipped(tick.text, 8), LEFT - 7, tick.at);
   }
   ctx.textAlign = "center";
-  for (const tick of horizontal.ticks) ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
+  for (const tick of horizontal.ticks)
+    ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
 }
 
-function drawTitles(ctx: CanvasRenderingContext2D, element: HTMLElement, { x, y }: ScatterProps, { width, height }: Scales): void {
+function drawTitles(
+  ctx: CanvasRenderingContext2D,
+  element: HTMLElement,
+  { x, y }: ScatterProps,
+  { width, height }: Scales,
+): void {
   ctx.fillStyle = ink(element, "--quiet");
   ctx.textAlign = "left";
   ctx.fillText(clipped(y.title, 60), 8, 8);
@@ -138,7 +165,12 @@ function drawTitles(ctx: CanvasRenderingContext2D, element: HTMLElement, { x, y 
   ctx.fillText(clipped(x.title, 60), width - RIGHT, height - 8);
 }
 
-function drawLine(ctx: CanvasRenderingContext2D, element: HTMLElement, line: readonly (readonly [number, number])[], { horizontal, vertical }: Scales): void {
+function drawLine(
+  ctx: CanvasRenderingContext2D,
+  element: HTMLElement,
+  line: readonly (readonly [number, number])[],
+  { horizontal, vertical }: Scales,
+): void {
   ctx.strokeStyle = ink(element, "--accent");
   ctx.lineWidth = 1.8;
   ctx.beginPath();

@@ -49,7 +49,10 @@ export function endsOf(column: Column, range: readonly [number, number] | undefi
   if (column.kind === "time") return [localTime(range[0]), localTime(range[1])];
   if (column.kind === "number") return [short(range[0]), short(range[1])];
   const last = column.categories.length - 1;
-  return [String(Math.min(Math.max(Math.ceil(range[0]), 0), last)), String(Math.min(Math.max(Math.floor(range[1]), 0), last))];
+  return [
+    String(Math.min(Math.max(Math.ceil(range[0]), 0), last)),
+    String(Math.min(Math.max(Math.floor(range[1]), 0), last)),
+  ];
 }
 
 /** An end that is empty is the column's own; null: there is no bound at all. A category's range reaches half-way to the next. */
@@ -57,7 +60,10 @@ export function rangeOf(column: Column, [from, to]: Ends): readonly [number, num
   if (!from && !to) return null;
   const all = extent([column.values]) ?? [0, 0];
   const value = (text: string) => (column.kind === "time" ? Date.parse(text) / 1000 : Number(text));
-  const [low, high] = [from ? value(from) : Math.min(all[0], value(to)), to ? value(to) : Math.max(all[1], value(from))];
+  const [low, high] = [
+    from ? value(from) : Math.min(all[0], value(to)),
+    to ? value(to) : Math.max(all[1], value(from)),
+  ];
   if (!Number.isFinite(low) || !Number.isFinite(high)) return null; // half a date
   if (low > high) return "reversed";
   return column.kind === "category" ? [low - 0.4, high + 0.4] : [low, high];

@@ -1,7 +1,11 @@
 // What the pictures on canvases share.
 
 /** A cleared canvas of this size in CSS pixels, sharp on the screen; null where there is no size yet. */
-export function prepared(canvas: HTMLCanvasElement | null, width: number, height: number): CanvasRenderingContext2D | null {
+export function prepared(
+  canvas: HTMLCanvasElement | null,
+  width: number,
+  height: number,
+): CanvasRenderingContext2D | null {
   if (!canvas || width <= 0 || height <= 0) return null;
   const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
   if (canvas.width !== w || canvas.height !== h) {

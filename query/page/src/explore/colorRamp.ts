@@ -1,6 +1,7 @@
 // Colours from the worst to the best: quiet to strong, in lightness too, so that it reads without colour. Pure.
-import type { Column } from "./plotColumns";
+
 import { extent } from "../lib/range";
+import type { Column } from "./plotColumns";
 
 export const SHADES = 24;
 

@@ -51,7 +51,9 @@ export function columnOf(field: string, title: string, given: readonly (JsonValu
   const text = (value: JsonValue) => (typeof value === "string" ? value : JSON.stringify(value));
   const categories = [...new Set(present.map((value) => text(value!)))].sort(naturally);
   const places = new Map(categories.map((name, at) => [name, at]));
-  const values = Float64Array.from(given, (value) => (value === undefined || value === null ? NaN : places.get(text(value))!));
+  const values = Float64Array.from(given, (value) =>
+    value === undefined || value === null ? NaN : places.get(text(value))!,
+  );
   return { field, title, kind: "category", categories, values, log: false };
 }
 
@@ -68,7 +70,11 @@ function spansDecades(values: Float64Array): boolean {
 
 /** Whether a logarithm of it says something: every finite value is above 0. */
 export function canBeLog(column: Column): boolean {
-  return column.kind === "number" && column.values.some(Number.isFinite) && column.values.every((value) => !Number.isFinite(value) || value > 0);
+  return (
+    column.kind === "number" &&
+    column.values.some(Number.isFinite) &&
+    column.values.every((value) => !Number.isFinite(value) || value > 0)
+  );
 }
 
 /** How many rows have a finite value. */

@@ -23,13 +23,21 @@ export function scaleOf(column: Column, log: boolean, from: number, to: number, 
     const scale = scaleTime([new Date(domain[0] * 1000), new Date(domain[1] * 1000)], [from, to]);
     const format = scale.tickFormat(amount);
     const ticks = scale.ticks(amount).map((tick) => ({ at: scale(tick), text: format(tick) }));
-    return { at: (value) => finite(scale(new Date(value * 1000))), back: (pixel) => scale.invert(pixel).getTime() / 1000, ticks };
+    return {
+      at: (value) => finite(scale(new Date(value * 1000))),
+      back: (pixel) => scale.invert(pixel).getTime() / 1000,
+      ticks,
+    };
   }
   const scale = isLog ? scaleLog(domain, [from, to]) : scaleLinear(domain, [from, to]);
   const few = fewValues(column, isLog);
   const chosen = few ? spaced(few, scale, space) : isLog ? thinned(scale.ticks(amount), amount) : scale.ticks(amount);
   const ticks = chosen.map((tick) => ({ at: scale(tick), text: formatTick(tick) }));
-  return { at: (value) => (isLog && value <= 0 ? NaN : finite(scale(value))), back: (pixel) => scale.invert(pixel), ticks };
+  return {
+    at: (value) => (isLog && value <= 0 ? NaN : finite(scale(value))),
+    back: (pixel) => scale.invert(pixel),
+    ticks,
+  };
 }
 
 function categories(column: Column, from: number, to: number, space: number): Scale {

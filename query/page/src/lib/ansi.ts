@@ -20,7 +20,11 @@ export function piecesOf(line: string): Piece[] {
   let at = 0;
   const put = (text: string) => {
     const clean = text.replace(CONTROL, "");
-    if (clean) pieces.push({ text: clean, look: [color >= 0 ? `c${color}` : "", bold ? "bold" : "", dim ? "dim" : ""].filter(Boolean).join(" ") });
+    if (clean)
+      pieces.push({
+        text: clean,
+        look: [color >= 0 ? `c${color}` : "", bold ? "bold" : "", dim ? "dim" : ""].filter(Boolean).join(" "),
+      });
   };
   for (const match of line.matchAll(ESCAPE)) {
     put(line.slice(at, match.index));

@@ -3,8 +3,22 @@
 
 /** Readable on both backgrounds: tested for 3:1 against white and against the dark theme. */
 export const PALETTE = [
-  "#2f74d0", "#d9532c", "#1f9363", "#b0449d", "#a87f14", "#7561d6", "#0f91a6", "#d6456e",
-  "#6a8a1e", "#98623c", "#4a86b8", "#c4641a", "#3f9e4d", "#9c4fd0", "#87796a", "#c2478a",
+  "#2f74d0",
+  "#d9532c",
+  "#1f9363",
+  "#b0449d",
+  "#a87f14",
+  "#7561d6",
+  "#0f91a6",
+  "#d6456e",
+  "#6a8a1e",
+  "#98623c",
+  "#4a86b8",
+  "#c4641a",
+  "#3f9e4d",
+  "#9c4fd0",
+  "#87796a",
+  "#c2478a",
 ] as const;
 
 export function hash(text: string): number {
@@ -21,7 +35,10 @@ const CLEARLY = 0.12;
 const STRIDE = 5;
 
 /** `runs` oldest first, as the list has them from below. `chosen`: places in the palette that the user gave to runs. */
-export function colorsOf(runs: readonly string[], chosen: ReadonlyMap<string, number> = new Map()): Map<string, string> {
+export function colorsOf(
+  runs: readonly string[],
+  chosen: ReadonlyMap<string, number> = new Map(),
+): Map<string, string> {
   const taken = new Set<number>(chosen.values());
   const colors = new Map<string, string>();
   const before: number[] = [];

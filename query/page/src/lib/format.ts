@@ -23,7 +23,12 @@ export function formatNumber(value: number, digits = 5): string {
 export function formatTick(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
+  for (const [unit, name] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const) {
     if (size >= unit * (unit === 1e3 ? 10 : 1) && size < 1e15) return minus(`${trim(value / unit, 4)}${name}`);
   }
   if (size < 1e-3 || size >= 1e15) return trimExponent(value.toExponential(2));

@@ -23,7 +23,11 @@ function lines(value: object, indent: string): string[] {
       return nested ? [`${indent}- ${nested[0]!.trimStart()}`, ...nested.slice(1)] : [`${indent}- ${scalar(item)}`];
     });
   }
-  return Object.entries(value).flatMap(([key, item]: [string, unknown]) => (isNested(item) ? [`${indent}${text(key)}:`, ...lines(item, `${indent}  `)] : [`${indent}${text(key)}: ${scalar(item)}`]));
+  return Object.entries(value).flatMap(([key, item]: [string, unknown]) =>
+    isNested(item)
+      ? [`${indent}${text(key)}:`, ...lines(item, `${indent}  `)]
+      : [`${indent}${text(key)}: ${scalar(item)}`],
+  );
 }
 
 function isNested(value: unknown): value is object {
@@ -45,6 +49,12 @@ function float(json: string): string {
 
 /** Plain where nothing else can be meant; else in double quotes, as JSON writes it. */
 function text(value: string): string {
-  const plain = /^[A-Za-z][A-Za-z0-9_./-]*$/.test(value) && !/^(y|n|yes|no|on|off|true|false|null|nan|inf)$/i.test(value);
-  return plain ? value : JSON.stringify(value).replace(/[\u007f-\u009f\u2028\u2029\ufeff]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const plain =
+    /^[A-Za-z][A-Za-z0-9_./-]*$/.test(value) && !/^(y|n|yes|no|on|off|true|false|null|nan|inf)$/i.test(value);
+  return plain
+    ? value
+    : JSON.stringify(value).replace(
+        /[\u007f-\u009f\u2028\u2029\ufeff]/g,
+        (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      );
 }

@@ -23,7 +23,11 @@ const MOST = 20;
 export default function Compare({ team, project }: ProjectProps) {
   const { query } = place.value;
   const ids = query.getAll("run").slice(0, MOST);
-  const { data: runs, error, refresh } = useAnswer(
+  const {
+    data: runs,
+    error,
+    refresh,
+  } = useAnswer(
     ids.length ? `compare ${team}/${project} ${ids.join(" ")}` : null,
     (signal) => Promise.all(ids.map((run) => call("GetRun", { team, project, run, omit_completeness: true }, signal))),
     5000,
@@ -33,7 +37,11 @@ export default function Compare({ team, project }: ProjectProps) {
   const body = !ids.length ? (
     <Empty title="Choose runs to compare">
       <p>Tick some in the table of runs, then press Compare.</p>
-      <p class="row"><a class="button" href={path(team, project, "table")}>To the runs</a></p>
+      <p class="row">
+        <a class="button" href={path(team, project, "table")}>
+          To the runs
+        </a>
+      </p>
     </Empty>
   ) : error && !runs ? (
     <ErrorNote error={error} retry={refresh} />
@@ -48,14 +56,20 @@ export default function Compare({ team, project }: ProjectProps) {
       <Charts team={team} project={project} runs={runs} colors={colors} />
     </>
   );
-  return <ProjectFrame team={team} project={project} tab="Compare">{body}</ProjectFrame>;
+  return (
+    <ProjectFrame team={team} project={project} tab="Compare">
+      {body}
+    </ProjectFrame>
+  );
 }
 
 function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyMap<string, string>; all: boolean }) {
   const config = useMemo(() => compared(runs.map((run) => flatten(run.config))), [runs]);
   const summary = useMemo(() => compared(runs.map((run) => flatten(run.summary))), [runs]);
   const tools = (
-    <button class="toggle" aria-pressed={!all} onClick={() => setQuery({ all: !all })}>Only differences</button>
+    <button class="toggle" aria-pressed={!all} onClick={() => setQuery({ all: !all })}>
+      Only differences
+    </button>
   );
   return (
     <Card title={`${runs.length} runs`} wide tools={tools}>
@@ -63,11 +77,19 @@ function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyM
         <tbody>
           <tr>
             <th scope="row">State</th>
-            {runs.map((run) => <td key={run.id}><RunStateBadge state={run.state} /></td>)}
+            {runs.map((run) => (
+              <td key={run.id}>
+                <RunStateBadge state={run.state} />
+              </td>
+            ))}
           </tr>
           <tr>
             <th scope="row">Duration</th>
-            {runs.map((run) => <td key={run.id} class="numeric">{formatDuration(number(run.duration_s))}</td>)}
+            {runs.map((run) => (
+              <td key={run.id} class="numeric">
+                {formatDuration(number(run.duration_s))}
+              </td>
+            ))}
           </tr>
         </tbody>
         <Group title="Config" runs={runs} rows={config} all={all} />
@@ -77,7 +99,15 @@ function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyM
   );
 }
 
-function Sheet({ runs, colors, children }: { runs: readonly Run[]; colors: ReadonlyMap<string, string>; children: ComponentChildren }) {
+function Sheet({
+  runs,
+  colors,
+  children,
+}: {
+  runs: readonly Run[];
+  colors: ReadonlyMap<string, string>;
+  children: ComponentChildren;
+}) {
   return (
     <div class="scrolled">
       <table class="compare">
@@ -98,16 +128,39 @@ function Sheet({ runs, colors, children }: { runs: readonly Run[]; colors: Reado
   );
 }
 
-function Group({ title, runs, rows, all }: { title: string; runs: readonly Run[]; rows: readonly Row[]; all: boolean }) {
+function Group({
+  title,
+  runs,
+  rows,
+  all,
+}: {
+  title: string;
+  runs: readonly Run[];
+  rows: readonly Row[];
+  all: boolean;
+}) {
   const differing = rows.filter((row) => row.differs);
   return (
     <tbody>
-      <tr class="group"><th colSpan={runs.length + 1} scope="colgroup">{title} <span class="quiet">{all ? count(rows.length, "key") : count(differing.length, "difference")}</span></th></tr>
+      <tr class="group">
+        <th colSpan={runs.length + 1} scope="colgroup">
+          {title} <span class="quiet">{all ? count(rows.length, "key") : count(differing.length, "difference")}</span>
+        </th>
+      </tr>
       {(all ? rows : differing).map((row) => (
         <tr key={row.key}>
-          <th scope="row" class="clip" title={row.key}>{row.key}</th>
+          <th scope="row" class="clip" title={row.key}>
+            {row.key}
+          </th>
           {row.values.map((value, at) => (
-            <td key={runs[at]!.id} class={row.differs && JSON.stringify(value) !== JSON.stringify(row.values[0]) ? "changed numeric" : "numeric"}><LongValue value={value} /></td>
+            <td
+              key={runs[at]!.id}
+              class={
+                row.differs && JSON.stringify(value) !== JSON.stringify(row.values[0]) ? "changed numeric" : "numeric"
+              }
+            >
+              <LongValue value={value} />
+            </td>
           ))}
         </tr>
       ))}
@@ -115,19 +168,40 @@ function Group({ title, runs, rows, all }: { title: string; runs: readonly Run[]
   );
 }
 
-const PARTS = [["Environment", "environment"], ["Packages", "packages"], ["Variables", "variables"], ["Git", "git"]] as const;
+const PARTS = [
+  ["Environment", "environment"],
+  ["Packages", "packages"],
+  ["Variables", "variables"],
+  ["Git", "git"],
+] as const;
 
 /** Asked of the server, which compares what the list of runs leaves out. Folded: there are hundreds of packages. */
-function Surroundings(props: { team: string; project: string; runs: readonly Run[]; colors: ReadonlyMap<string, string>; all: boolean }) {
+function Surroundings(props: {
+  team: string;
+  project: string;
+  runs: readonly Run[];
+  colors: ReadonlyMap<string, string>;
+  all: boolean;
+}) {
   const { team, project, runs, all } = props;
   const ids = runs.map((run) => run.id);
   const open = place.value.query.get("where") === "1";
-  const { data, error } = useAnswer(`surroundings ${team}/${project} ${ids.join(" ")} ${all}`, (signal) => call("CompareRuns", { team, project, runs: ids, all }, signal), 0, true);
+  const { data, error } = useAnswer(
+    `surroundings ${team}/${project} ${ids.join(" ")} ${all}`,
+    (signal) => call("CompareRuns", { team, project, runs: ids, all }, signal),
+    0,
+    true,
+  );
   if (error && !data) return <ErrorNote error={error} />;
   if (!data) return null;
   const parts = PARTS.map(([title, part]) => ({ title, rows: data[part].map(rowOf) }));
-  const told = parts.map(({ title, rows }) => ({ title, differing: rows.filter((row) => row.differs).length })).filter((one) => one.differing);
-  const notes = [...told.map((one) => `${one.title} ${one.differing}`), ...(data.git_diffs.length ? ["uncommitted changes"] : [])];
+  const told = parts
+    .map(({ title, rows }) => ({ title, differing: rows.filter((row) => row.differs).length }))
+    .filter((one) => one.differing);
+  const notes = [
+    ...told.map((one) => `${one.title} ${one.differing}`),
+    ...(data.git_diffs.length ? ["uncommitted changes"] : []),
+  ];
   return (
     <section class="info wide surroundings" aria-label="Where they ran">
       <button class="fold" aria-expanded={open} onClick={() => setQuery({ where: !open })}>
@@ -138,9 +212,15 @@ function Surroundings(props: { team: string; project: string; runs: readonly Run
       {open && (
         <>
           <Sheet runs={runs} colors={props.colors}>
-            {parts.filter(({ rows }) => rows.length).map(({ title, rows }) => <Group key={title} title={title} runs={runs} rows={rows} all={all} />)}
+            {parts
+              .filter(({ rows }) => rows.length)
+              .map(({ title, rows }) => (
+                <Group key={title} title={title} runs={runs} rows={rows} all={all} />
+              ))}
           </Sheet>
-          {data.git_diffs.map((diff) => <Uncommitted key={diff.run} runs={runs} run={diff.run} text={diff.unified_diff} cut={diff.truncated} />)}
+          {data.git_diffs.map((diff) => (
+            <Uncommitted key={diff.run} runs={runs} run={diff.run} text={diff.unified_diff} cut={diff.truncated} />
+          ))}
         </>
       )}
     </section>

@@ -18,7 +18,11 @@ export function Home({ team }: { team?: string }) {
     document.title = team ? `${team} · runstream` : "runstream";
   }, [team]);
   const known = team === "-" ? user.value!.default_team : team;
-  const { data, error, refresh } = useAnswer(`projects ${known ?? ""}`, (signal) => call("ListProjects", { team: known ?? "" }, signal), 5000);
+  const { data, error, refresh } = useAnswer(
+    `projects ${known ?? ""}`,
+    (signal) => call("ListProjects", { team: known ?? "" }, signal),
+    5000,
+  );
   if (error && !data) return <ErrorNote error={error} retry={refresh} />;
   if (!data) return <Loading />;
   const projects = [...data.projects].sort((a, b) => activity(b) - activity(a));
@@ -47,16 +51,24 @@ function Projects({ projects }: { projects: Project[] }) {
       <thead>
         <tr>
           <th scope="col">Project</th>
-          <th scope="col" class="right">Runs</th>
-          <th scope="col" class="right">Last activity</th>
-          <th scope="col" class="right wide-only">Created</th>
+          <th scope="col" class="right">
+            Runs
+          </th>
+          <th scope="col" class="right">
+            Last activity
+          </th>
+          <th scope="col" class="right wide-only">
+            Created
+          </th>
         </tr>
       </thead>
       <tbody>
         {projects.map((project) => (
           <tr key={project.name}>
             <td>
-              <a class="strong" href={path(project.team, project.name)}>{project.name}</a>
+              <a class="strong" href={path(project.team, project.name)}>
+                {project.name}
+              </a>
               {project.description && <span class="quiet about-line">{firstLine(project.description)}</span>}
             </td>
             <td class="right numeric">{Number(project.runs).toLocaleString("en-US")}</td>
@@ -77,7 +89,11 @@ function Running({ projects }: { projects: Project[] }) {
     async (signal) => {
       const answers = await Promise.all(
         lively.map((project) =>
-          call("ListRuns", { team: project.team, project: project.name, state: "RUN_STATE_RUNNING", page_size: 10, fields: ["none"] }, signal),
+          call(
+            "ListRuns",
+            { team: project.team, project: project.name, state: "RUN_STATE_RUNNING", page_size: 10, fields: ["none"] },
+            signal,
+          ),
         ),
       );
       return answers.flatMap((answer) => answer.runs);
@@ -88,9 +104,13 @@ function Running({ projects }: { projects: Project[] }) {
   if (!data?.length) return null;
   return (
     <section class="block" aria-label="Running now">
-      <h2 class="title">Running now <span class="quiet">{count(data.length, "run")}</span></h2>
+      <h2 class="title">
+        Running now <span class="quiet">{count(data.length, "run")}</span>
+      </h2>
       <ul class="cards">
-        {data.map((run) => <RunCard key={`${run.team}/${run.project}/${run.id}`} run={run} />)}
+        {data.map((run) => (
+          <RunCard key={`${run.team}/${run.project}/${run.id}`} run={run} />
+        ))}
       </ul>
     </section>
   );
@@ -104,7 +124,9 @@ function RunCard({ run }: { run: Run }) {
           <RunStateBadge state={run.state} bare />
           <b class="clip">{run.name}</b>
         </span>
-        <span class="quiet clip">{run.team}/{run.project}</span>
+        <span class="quiet clip">
+          {run.team}/{run.project}
+        </span>
         <span class="quiet numeric">
           {formatDuration(run.duration_s as number)}
           {run.world_size > 1 && ` · ${count(run.world_size, "rank")}`}
@@ -117,7 +139,10 @@ function RunCard({ run }: { run: Run }) {
 /** Of a description in Markdown, as plain text. */
 function firstLine(text: string): string {
   const line = text.split("\n").find((one) => one.trim()) ?? "";
-  return line.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*_`#>]+/g, "").trim();
+  return line
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/[*_`#>]+/g, "")
+    .trim();
 }
 
 function activity(project: Project): number {

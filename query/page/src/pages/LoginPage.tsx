@@ -63,7 +63,9 @@ export function Login() {
           {busy ? "Logging in…" : "Log in"}
         </button>
         <p id="login-help" class="quiet">
-          <code>runstream up</code> prints a link that logs you in. Where the server runs, <code>runstream key create --team TEAM</code> makes a key and <code>runstream key link PREFIX</code> another link.
+          <code>runstream up</code> prints a link that logs you in. Where the server runs,{" "}
+          <code>runstream key create --team TEAM</code> makes a key and <code>runstream key link PREFIX</code> another
+          link.
         </p>
       </form>
     </main>

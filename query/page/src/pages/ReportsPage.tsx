@@ -32,9 +32,17 @@ export default function Reports({ team, project, rest }: ProjectProps) {
 }
 
 function List({ team, project }: { team: string; project: string }) {
-  const { data, error, refresh } = useAnswer(`reports ${team}/${project}`, (signal) => call("ListSaved", { team, project, kind: "SAVED_KIND_REPORT" }, signal), AGAIN_MS);
+  const { data, error, refresh } = useAnswer(
+    `reports ${team}/${project}`,
+    (signal) => call("ListSaved", { team, project, kind: "SAVED_KIND_REPORT" }, signal),
+    AGAIN_MS,
+  );
   const reports = [...(data?.saved ?? [])].sort((a, b) => (b.updated ?? "").localeCompare(a.updated ?? ""));
-  const make = <ChangeLink team={team} class="button primary" href={path(team, project, "reports", "new")}>New report</ChangeLink>;
+  const make = (
+    <ChangeLink team={team} class="button primary" href={path(team, project, "reports", "new")}>
+      New report
+    </ChangeLink>
+  );
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
       <div class="narrow">
@@ -50,23 +58,40 @@ function List({ team, project }: { team: string; project: string }) {
           </Empty>
         ) : (
           <section class="block">
-            <div class="list-head"><h2 class="title">Reports</h2><span class="grow" />{make}</div>
+            <div class="list-head">
+              <h2 class="title">Reports</h2>
+              <span class="grow" />
+              {make}
+            </div>
             <table class="plain-table">
               <thead>
                 <tr>
                   <th scope="col">Report</th>
-                  <th scope="col" class="wide-only">By</th>
-                  <th scope="col" class="right">Changed</th>
-                  <th scope="col"><span class="unseen">More</span></th>
+                  <th scope="col" class="wide-only">
+                    By
+                  </th>
+                  <th scope="col" class="right">
+                    Changed
+                  </th>
+                  <th scope="col">
+                    <span class="unseen">More</span>
+                  </th>
                 </tr>
               </thead>
               <tbody>
                 {reports.map((report) => (
                   <tr key={report.id}>
-                    <td><a class="strong" href={addressOf(report)}>{report.name}</a>{!report.shared && <span class="quiet"> · yours alone</span>}</td>
+                    <td>
+                      <a class="strong" href={addressOf(report)}>
+                        {report.name}
+                      </a>
+                      {!report.shared && <span class="quiet"> · yours alone</span>}
+                    </td>
                     <td class="wide-only">{report.owner}</td>
                     <td class="right numeric">{formatAgo(report.updated)}</td>
-                    <td class="right"><ReportMenu report={report} changed={refresh} /></td>
+                    <td class="right">
+                      <ReportMenu report={report} changed={refresh} />
+                    </td>
                   </tr>
                 ))}
               </tbody>
@@ -79,7 +104,16 @@ function List({ team, project }: { team: string; project: string }) {
 }
 
 function OneReport({ team, project, id, edit }: { team: string; project: string; id: string; edit: boolean }) {
-  const { data: report, error, refresh } = useAnswer(`report ${team}/${project}/${id}`, (signal) => call("GetSaved", { team, project, id }, signal), edit ? 0 : AGAIN_MS, true);
+  const {
+    data: report,
+    error,
+    refresh,
+  } = useAnswer(
+    `report ${team}/${project}/${id}`,
+    (signal) => call("GetSaved", { team, project, id }, signal),
+    edit ? 0 : AGAIN_MS,
+    true,
+  );
   useEffect(() => {
     if (report) document.title = `${report.name} · ${project} · runstream`;
   }, [report?.name]);
@@ -89,7 +123,15 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
     return (
       <Empty title={`${report.name} was deleted`}>
         <p>It can be restored for 30 days.</p>
-        <p class="row"><button class="button" {...changing(team)} onClick={() => void withErrorToast(() => call("RestoreSaved", placeOf(report))).then(refresh)}>Restore it</button></p>
+        <p class="row">
+          <button
+            class="button"
+            {...changing(team)}
+            onClick={() => void withErrorToast(() => call("RestoreSaved", placeOf(report))).then(refresh)}
+          >
+            Restore it
+          </button>
+        </p>
       </Empty>
     );
   }
@@ -100,9 +142,15 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
         <header>
           <h1>{report.name}</h1>
           <p class="quiet report-line">
-            <span>{report.owner}, changed {formatAgo(report.updated)}{report.updated_by !== report.owner && ` by ${report.updated_by}`}{!report.shared && " · yours alone"}</span>
+            <span>
+              {report.owner}, changed {formatAgo(report.updated)}
+              {report.updated_by !== report.owner && ` by ${report.updated_by}`}
+              {!report.shared && " · yours alone"}
+            </span>
             <span class="grow" />
-            <ChangeLink team={team} class="button" href={addressOf(report, "edit")}>Edit</ChangeLink>
+            <ChangeLink team={team} class="button" href={addressOf(report, "edit")}>
+              Edit
+            </ChangeLink>
             <ReportMenu report={report} changed={refresh} />
           </p>
         </header>
@@ -113,16 +161,23 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
 }
 
 function ReportMenu({ report, changed }: { report: Saved; changed: () => void }) {
-  const share = () => withErrorToast(async () => {
-    await call("UpdateSaved", { ...placeOf(report), version: report.version, shared: !report.shared });
-    toast(report.shared ? "Yours alone" : "Shared with the team");
-  }).then(changed);
+  const share = () =>
+    withErrorToast(async () => {
+      await call("UpdateSaved", { ...placeOf(report), version: report.version, shared: !report.shared });
+      toast(report.shared ? "Yours alone" : "Shared with the team");
+    }).then(changed);
   const leave = () => (isOpen(report) ? go(path(report.team, report.project, "reports")) : changed());
   return (
     <Menu label={`More about ${report.name}`} button={<Icon name="more" />}>
       <MenuItem act={() => copyAddress(addressOf(report), report.name)}>Copy the link</MenuItem>
-      {report.owner === user.value?.user && <MenuItem checked={report.shared} {...changing(report.team)} act={() => void share()}>Shared with the team</MenuItem>}
-      <MenuItem danger {...changing(report.team)} act={() => void deleteSaved(report, leave)}>Delete</MenuItem>
+      {report.owner === user.value?.user && (
+        <MenuItem checked={report.shared} {...changing(report.team)} act={() => void share()}>
+          Shared with the team
+        </MenuItem>
+      )}
+      <MenuItem danger {...changing(report.team)} act={() => void deleteSaved(report, leave)}>
+        Delete
+      </MenuItem>
     </Menu>
   );
 }

@@ -31,7 +31,10 @@ interface Tab {
 }
 
 const always = () => true;
-const kind = (...wanted: KeyKind[]) => (_run: Run, kinds: ReadonlySet<KeyKind>) => wanted.some((one) => kinds.has(one));
+const kind =
+  (...wanted: KeyKind[]) =>
+  (_run: Run, kinds: ReadonlySet<KeyKind>) =>
+    wanted.some((one) => kinds.has(one));
 const TABS: Record<string, Tab> = {
   "": { title: "Charts", shown: always },
   overview: { title: "Overview", shown: always },
@@ -49,13 +52,27 @@ const TABS: Record<string, Tab> = {
 export default function RunPage({ team, project, rest }: ProjectProps) {
   const [id = "", tab = ""] = rest;
   const [live, setLive] = useState(true);
-  const { data: run, error, refresh } = useAnswer(`run ${team}/${project}/${id}`, (signal) => call("GetRun", { team, project, run: id }, signal), live ? LIVE_MS : 0, true);
-  const keys = useAnswer(`keys ${team}/${project}/${id}`, (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal), live ? LIVE_MS * 3 : 0);
+  const {
+    data: run,
+    error,
+    refresh,
+  } = useAnswer(
+    `run ${team}/${project}/${id}`,
+    (signal) => call("GetRun", { team, project, run: id }, signal),
+    live ? LIVE_MS : 0,
+    true,
+  );
+  const keys = useAnswer(
+    `keys ${team}/${project}/${id}`,
+    (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal),
+    live ? LIVE_MS * 3 : 0,
+  );
   useEffect(() => {
     document.title = `${run?.name ?? id} · ${project} · runstream`;
     if (run) setLive(run.state === "RUN_STATE_RUNNING");
   }, [run?.name, run?.state, id]);
-  if (error && (!run || error.code === "NOT_FOUND")) return <Gone error={error} team={team} project={project} retry={refresh} />;
+  if (error && (!run || error.code === "NOT_FOUND"))
+    return <Gone error={error} team={team} project={project} retry={refresh} />;
   if (!run || run.id !== id) return <Loading />;
   const tabName = Object.hasOwn(TABS, tab) ? tab : "";
   const kinds = new Set(keys.data?.keys.map((key) => key.kind));
@@ -63,7 +80,15 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
     <div class="run">
       <Head run={run} changed={refresh} />
       <Tabs run={run} kinds={kinds} current={tabName} />
-      {tabName === "" ? <RunCharts run={run} /> : tabName === "overview" ? <Overview run={run} /> : tabName === "system" ? <SystemCharts run={run} /> : <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />}
+      {tabName === "" ? (
+        <RunCharts run={run} />
+      ) : tabName === "overview" ? (
+        <Overview run={run} />
+      ) : tabName === "system" ? (
+        <SystemCharts run={run} />
+      ) : (
+        <LazyTab key={tabName} load={TABS[tabName]!.load!} run={run} keys={keys.data?.keys} />
+      )}
     </div>
   );
 }
@@ -77,9 +102,17 @@ function Tabs({ run, kinds, current }: RunProps & { kinds: ReadonlySet<KeyKind>;
   }, [current]);
   return (
     <nav class="tabs" aria-label="Views of the run" ref={nav}>
-      {Object.entries(TABS).filter(([name, one]) => name === current || one.shown(run, kinds)).map(([name, { title }]) => (
-        <a key={name} href={path(run.team, run.project, "runs", run.id, ...(name ? [name] : []))} aria-current={name === current ? "page" : undefined}>{title}</a>
-      ))}
+      {Object.entries(TABS)
+        .filter(([name, one]) => name === current || one.shown(run, kinds))
+        .map(([name, { title }]) => (
+          <a
+            key={name}
+            href={path(run.team, run.project, "runs", run.id, ...(name ? [name] : []))}
+            aria-current={name === current ? "page" : undefined}
+          >
+            {title}
+          </a>
+        ))}
     </nav>
   );
 }
@@ -98,7 +131,11 @@ function Gone({ error, team, project, retry }: { error: ApiError; team: string; 
   return (
     <Empty title="This run is not there">
       <p>{error.message}. It may have been deleted.</p>
-      <p class="row"><a class="button" href={path(team, project)}>The project's runs</a></p>
+      <p class="row">
+        <a class="button" href={path(team, project)}>
+          The project's runs
+        </a>
+      </p>
     </Empty>
   );
 }
@@ -108,18 +145,51 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
   const ranks = ranksSeen(run.world_size, run.streams ?? []);
   return (
     <header class="run-head">
-      <h1 class="clip" title={run.name}>{run.name}</h1>
+      <h1 class="clip" title={run.name}>
+        {run.name}
+      </h1>
       <RunStateBadge state={run.state} />
       <span class="quiet numeric">{formatDuration(number(run.duration_s))}</span>
-      {ranks && <span class={ranks.includes(" of ") ? "warn-text" : "quiet"} title={ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined}>{ranks}</span>}
-      <span class="quiet wide-only">{run.user}, {formatTime(run.created)}</span>
-      <span class="tags wide-only">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span>
+      {ranks && (
+        <span
+          class={ranks.includes(" of ") ? "warn-text" : "quiet"}
+          title={
+            ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined
+          }
+        >
+          {ranks}
+        </span>
+      )}
+      <span class="quiet wide-only">
+        {run.user}, {formatTime(run.created)}
+      </span>
+      <span class="tags wide-only">
+        {run.tags.map((tag) => (
+          <span class="tag" key={tag}>
+            {tag}
+          </span>
+        ))}
+      </span>
       <span class="grow" />
       <span class="quiet id wide-only">{run.id}</span>
       <Copy text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
-      <button class="icon-button" onClick={() => setEditing(true)} aria-label="Edit name, notes, tags" title="Edit name, notes, tags" {...changing(run.team)}><Icon name="edit" /></button>
+      <button
+        class="icon-button"
+        onClick={() => setEditing(true)}
+        aria-label="Edit name, notes, tags"
+        title="Edit name, notes, tags"
+        {...changing(run.team)}
+      >
+        <Icon name="edit" />
+      </button>
       <Menu label="More about this run" button={<Icon name="more" />}>
-        <MenuItem danger {...changing(run.team)} act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}>Delete this run</MenuItem>
+        <MenuItem
+          danger
+          {...changing(run.team)}
+          act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}
+        >
+          Delete this run
+        </MenuItem>
       </Menu>
       {editing && <RunDialog run={run} changed={changed} close={() => setEditing(false)} />}
     </header>
@@ -141,5 +211,15 @@ function OneRun(props: { run: Run; keep: (metric: string) => boolean; system?: b
   const { run } = props;
   const runs = useMemo(() => [run], [run.id, run.state, run.name]);
   const colors = useMemo(() => new Map([[run.id, OWN]]), [run.id]);
-  return <Charts team={run.team} project={run.project} runs={runs} colors={colors} keep={props.keep} ranked={run.world_size > 1} system={props.system ?? false} />;
+  return (
+    <Charts
+      team={run.team}
+      project={run.project}
+      runs={runs}
+      colors={colors}
+      keep={props.keep}
+      ranked={run.world_size > 1}
+      system={props.system ?? false}
+    />
+  );
 }

@@ -17,9 +17,9 @@ import { go, path, place, setQuery } from "../state/route";
 import { useShortcut } from "../state/shortcuts";
 import { ColumnChooser } from "../table/ColumnChooser";
 import { FilterBar } from "../table/FilterBar";
-import { columnOf, firstColumns, PLAIN_FIELDS } from "../table/runColumns";
 import { Grid } from "../table/RunGrid";
 import { Groups } from "../table/RunGroups";
+import { columnOf, firstColumns, PLAIN_FIELDS } from "../table/runColumns";
 import { usePages } from "../table/useRunPages";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
@@ -27,7 +27,18 @@ import "../styles/table.css";
 
 const NO_COLUMN = "-";
 const MOST_COMPARED = 20;
-const FILTER_FIELDS = ["state", "displayName", "tags", "user", "group", "jobType", "createdAt", "duration", "host", "notes"];
+const FILTER_FIELDS = [
+  "state",
+  "displayName",
+  "tags",
+  "user",
+  "group",
+  "jobType",
+  "createdAt",
+  "duration",
+  "host",
+  "notes",
+];
 
 const focusSearch = () => document.querySelector<HTMLInputElement>("#run-search")?.focus();
 
@@ -35,9 +46,17 @@ export default function RunsTable({ team, project }: ProjectProps) {
   const { query } = place.value;
   const question = useMemo(() => questionOf(query), [query]);
   const { search, conditions, filter, order, by } = question;
-  const fields = useAnswer(`fields ${team}/${project}`, (signal) => call("ListFields", { team, project, page_size: 10_000 }, signal), 15_000, true);
+  const fields = useAnswer(
+    `fields ${team}/${project}`,
+    (signal) => call("ListFields", { team, project, page_size: 10_000 }, signal),
+    15_000,
+    true,
+  );
   const given = query.getAll("col");
-  const names = useMemo(() => (given.length ? given.filter((name) => name !== NO_COLUMN) : firstColumns(fields.data?.fields ?? [])), [given.join("\n"), fields.data]);
+  const names = useMemo(
+    () => (given.length ? given.filter((name) => name !== NO_COLUMN) : firstColumns(fields.data?.fields ?? [])),
+    [given.join("\n"), fields.data],
+  );
   const columns = useMemo(() => names.map(columnOf), [names]);
   const wanted = names.filter((name) => /^(config|summary)\./.test(name));
   const pages = usePages({ team, project, ...requestOf(question), fields: wanted.length ? wanted : ["none"] });
@@ -58,7 +77,8 @@ export default function RunsTable({ team, project }: ProjectProps) {
     last.current = run;
     setChosen(next);
   };
-  const address = (view: string[]) => path(team, project, ...view) + toText(withChanges(new URLSearchParams(), { run: picked.map((run) => run.id) }));
+  const address = (view: string[]) =>
+    path(team, project, ...view) + toText(withChanges(new URLSearchParams(), { run: picked.map((run) => run.id) }));
   const picked = runs.filter((run) => chosen.has(run.id));
   const nothing = !pages.waiting && !runs.length && !pages.error;
   return (
@@ -67,22 +87,60 @@ export default function RunsTable({ team, project }: ProjectProps) {
         <ViewsMenu team={team} project={project} kind="SAVED_KIND_TABLE" />
         <div class="field">
           <Icon name="search" size={14} />
-          <input id="run-search" type="search" placeholder="Search runs" aria-label="Search runs" value={search} onInput={(event) => setQuery({ find: event.currentTarget.value })} />
+          <input
+            id="run-search"
+            type="search"
+            placeholder="Search runs"
+            aria-label="Search runs"
+            value={search}
+            onInput={(event) => setQuery({ find: event.currentTarget.value })}
+          />
         </div>
-        <FilterBar conditions={conditions} fields={[...FILTER_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]} />
-        <select class="select" aria-label="Group by" value={by} onChange={(event) => setQuery({ group: event.currentTarget.value }, false)}>
+        <FilterBar
+          conditions={conditions}
+          fields={[...FILTER_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]}
+        />
+        <select
+          class="select"
+          aria-label="Group by"
+          value={by}
+          onChange={(event) => setQuery({ group: event.currentTarget.value }, false)}
+        >
           <option value="">Not grouped</option>
-          {["state", "group", "user", "jobType", "tags"].map((name) => <option key={name} value={name}>By {name}</option>)}
-          {fields.data?.fields.filter((one) => one.field.startsWith("config.")).slice(0, 300).map((one) => <option key={one.field} value={one.field}>By {one.field}</option>)}
+          {["state", "group", "user", "jobType", "tags"].map((name) => (
+            <option key={name} value={name}>
+              By {name}
+            </option>
+          ))}
+          {fields.data?.fields
+            .filter((one) => one.field.startsWith("config."))
+            .slice(0, 300)
+            .map((one) => (
+              <option key={one.field} value={one.field}>
+                By {one.field}
+              </option>
+            ))}
         </select>
-        <button class="button plain" onClick={() => setChoosing(true)}><Icon name="columns" /> Columns</button>
+        <button class="button plain" onClick={() => setChoosing(true)}>
+          <Icon name="columns" /> Columns
+        </button>
         <span class="grow" />
         {picked.length > 0 && (
           <>
             <span class="quiet">{picked.length} chosen</span>
-            <button class="button" disabled={picked.length < 2 || picked.length > MOST_COMPARED} onClick={() => go(address(["compare"]))}>Compare</button>
-            <button class="button" onClick={() => go(address([]))}>Chart</button>
-            <button class="button" {...changing(team)} onClick={() => setTagging(true)}><Icon name="tag" size={14} /> Tag</button>
+            <button
+              class="button"
+              disabled={picked.length < 2 || picked.length > MOST_COMPARED}
+              onClick={() => go(address(["compare"]))}
+            >
+              Compare
+            </button>
+            <button class="button" onClick={() => go(address([]))}>
+              Chart
+            </button>
+            <button class="button" {...changing(team)} onClick={() => setTagging(true)}>
+              <Icon name="tag" size={14} /> Tag
+            </button>
             <button
               class="button danger"
               {...changing(team)}
@@ -93,13 +151,23 @@ export default function RunsTable({ team, project }: ProjectProps) {
             >
               <Icon name="trash" size={14} /> Delete
             </button>
-            <button class="link" onClick={() => setChosen(new Set())}>None</button>
+            <button class="link" onClick={() => setChosen(new Set())}>
+              None
+            </button>
           </>
         )}
         <span class="quiet numeric">{count(pages.total, "run")}</span>
       </div>
       {by && !pages.error ? (
-        <Groups team={team} project={project} by={by} filter={filter} search={search} columns={names} conditions={conditions} />
+        <Groups
+          team={team}
+          project={project}
+          by={by}
+          filter={filter}
+          search={search}
+          columns={names}
+          conditions={conditions}
+        />
       ) : pages.error ? (
         <ErrorNote error={pages.error} retry={pages.refresh} />
       ) : pages.waiting && !runs.length ? (
@@ -109,7 +177,11 @@ export default function RunsTable({ team, project }: ProjectProps) {
       ) : nothing ? (
         <Empty title="No run matches">
           <p>No run of this project has all that.</p>
-          <p class="row"><button class="button" onClick={() => setQuery({ find: null, f: null })}>Clear search and filters</button></p>
+          <p class="row">
+            <button class="button" onClick={() => setQuery({ find: null, f: null })}>
+              Clear search and filters
+            </button>
+          </p>
         </Empty>
       ) : (
         <Grid
@@ -126,7 +198,9 @@ export default function RunsTable({ team, project }: ProjectProps) {
           more={pages.more}
         />
       )}
-      {tagging && picked.length > 0 && <TagDialog runs={picked} changed={pages.refresh} close={() => setTagging(false)} />}
+      {tagging && picked.length > 0 && (
+        <TagDialog runs={picked} changed={pages.refresh} close={() => setTagging(false)} />
+      )}
       {choosing && (
         <ColumnChooser
           fields={[...PLAIN_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]}

@@ -1,7 +1,8 @@
 // The sweeps of a project, and one of them.
-import { SweepList } from "../sweep/SweepList";
-import { SweepPage } from "../sweep/SweepDetails";
+
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
+import { SweepPage } from "../sweep/SweepDetails";
+import { SweepList } from "../sweep/SweepList";
 import "../styles/run.css";
 import "../styles/table.css";
 import "../styles/charts.css";

@@ -39,8 +39,25 @@ export default function Workspace({ team, project }: ProjectProps) {
         <FirstRun project={project} />
       ) : (
         <div class={listed ? "workspace" : "workspace alone"}>
-          {listed && <RunList runs={listedRuns} total={Number(runs.data.total)} shown={shown} colors={colors} hover={setStrong} close={() => setListed(false)} />}
-          <Charts team={team} project={project} runs={shown} colors={colors} strong={strong} by={question.by} tools={<ViewsMenu team={team} project={project} kind="SAVED_KIND_CHARTS" />} />
+          {listed && (
+            <RunList
+              runs={listedRuns}
+              total={Number(runs.data.total)}
+              shown={shown}
+              colors={colors}
+              hover={setStrong}
+              close={() => setListed(false)}
+            />
+          )}
+          <Charts
+            team={team}
+            project={project}
+            runs={shown}
+            colors={colors}
+            strong={strong}
+            by={question.by}
+            tools={<ViewsMenu team={team} project={project} kind="SAVED_KIND_CHARTS" />}
+          />
         </div>
       )}
     </ProjectFrame>

@@ -8,12 +8,24 @@ import { setColor } from "./runColors";
 export function ColorMenu({ run, color }: { run: Run; color: string | undefined }) {
   const [custom] = useState(() => PALETTE.map((_, at) => at));
   return (
-    <Menu label={`Colour of ${run.name}`} button={<i class="swatch" style={color ? { background: color } : {}} />} class="small">
+    <Menu
+      label={`Colour of ${run.name}`}
+      button={<i class="swatch" style={color ? { background: color } : {}} />}
+      class="small"
+    >
       <div class="swatches">
         {custom.map((at) => (
-          <button key={at} class="swatch" style={{ background: PALETTE[at] }} aria-label={`Colour ${at + 1}`} onClick={() => setColor(run.id, at)} />
+          <button
+            key={at}
+            class="swatch"
+            style={{ background: PALETTE[at] }}
+            aria-label={`Colour ${at + 1}`}
+            onClick={() => setColor(run.id, at)}
+          />
         ))}
-        <button class="link" onClick={() => setColor(run.id, null)}>its own</button>
+        <button class="link" onClick={() => setColor(run.id, null)}>
+          its own
+        </button>
       </div>
     </Menu>
   );

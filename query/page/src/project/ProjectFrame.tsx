@@ -13,13 +13,20 @@ export interface ProjectProps {
 
 const KEPT = ["on", "off", "run", "color", "find", "f", "sort", "group"];
 
-export function ProjectFrame(props: { team: string; project: string; tab: string; children: ComponentChildren; tools?: ComponentChildren }) {
+export function ProjectFrame(props: {
+  team: string;
+  project: string;
+  tab: string;
+  children: ComponentChildren;
+  tools?: ComponentChildren;
+}) {
   useEffect(() => {
     document.title = `${props.project} · runstream`;
   }, [props.project]);
   const kept = new URLSearchParams();
   for (const name of KEPT) for (const value of place.value.query.getAll(name)) kept.append(name, value);
-  const address = (view: string) => path(props.team, props.project, ...(view ? [view] : [])) + toText(withChanges(kept, {}));
+  const address = (view: string) =>
+    path(props.team, props.project, ...(view ? [view] : [])) + toText(withChanges(kept, {}));
   const tab = (name: string, view: string, icon: IconName) => (
     <a href={address(view)} aria-current={props.tab === name ? "page" : undefined}>
       <Icon name={icon} />
@@ -28,7 +35,9 @@ export function ProjectFrame(props: { team: string; project: string; tab: string
   );
   return (
     <div class="project">
-      <h1 class="unseen">{props.project}: {props.tab}</h1>
+      <h1 class="unseen">
+        {props.project}: {props.tab}
+      </h1>
       <nav class="tabs" aria-label="Views of the project">
         {tab("Charts", "", "chart")}
         {tab("Runs", "table", "table")}

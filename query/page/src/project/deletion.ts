@@ -2,8 +2,8 @@
 import { signal } from "@preact/signals";
 import { call, callLast } from "../api/client";
 import type { Run } from "../api/contract";
-import { go } from "../state/route";
 import { count } from "../lib/format";
+import { go } from "../state/route";
 import { toast } from "../ui/toasts";
 
 /** `team/project/run` of those that are about to be deleted: lists leave them out. */

@@ -35,7 +35,9 @@ export function fromText(text: string): Condition | null {
 /** The API's filter, a JSON text; empty where there is no condition. */
 export function filterOf(conditions: readonly Condition[]): string {
   if (!conditions.length) return "";
-  const parts = conditions.map(({ field, operator, value }) => ({ [field]: { [OPERATORS[operator]]: operand(operator, value) } }));
+  const parts = conditions.map(({ field, operator, value }) => ({
+    [field]: { [OPERATORS[operator]]: operand(operator, value) },
+  }));
   return JSON.stringify(parts.length === 1 ? parts[0] : { $and: parts });
 }
 

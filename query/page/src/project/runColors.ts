@@ -14,8 +14,13 @@ export function useColors(runs: readonly Run[]): Map<string, string> {
       const at = text.lastIndexOf(":");
       chosen.set(text.slice(0, at), Number(text.slice(at + 1)) || 0);
     }
-    const oldest = [...runs].sort((a, b) => (a.created ?? "").localeCompare(b.created ?? "") || a.id.localeCompare(b.id));
-    return colorsOf(oldest.map((run) => run.id), chosen);
+    const oldest = [...runs].sort(
+      (a, b) => (a.created ?? "").localeCompare(b.created ?? "") || a.id.localeCompare(b.id),
+    );
+    return colorsOf(
+      oldest.map((run) => run.id),
+      chosen,
+    );
   }, [ids, given]);
 }
 

@@ -12,8 +12,17 @@ export interface RunQuestion {
 }
 
 export function questionOf(query: URLSearchParams): RunQuestion {
-  const conditions = query.getAll("f").map(fromText).filter((one) => one !== null);
-  return { search: query.get("find") ?? "", conditions, filter: filterOf(conditions), order: query.get("sort") ?? "", by: query.get("group") ?? "" };
+  const conditions = query
+    .getAll("f")
+    .map(fromText)
+    .filter((one) => one !== null);
+  return {
+    search: query.get("find") ?? "",
+    conditions,
+    filter: filterOf(conditions),
+    order: query.get("sort") ?? "",
+    by: query.get("group") ?? "",
+  };
 }
 
 export function requestOf(question: RunQuestion): Partial<ListRunsRequest> {

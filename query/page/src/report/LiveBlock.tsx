@@ -32,8 +32,17 @@ export function liveBlock(place: Place) {
 
 function Live({ team, project, table, text }: Place & { table: boolean; text: string }) {
   const parsed = useMemo(() => read(text), [text]);
-  if (parsed instanceof SpecError) return <p class="block-error" role="note">{table ? "runs" : "panel"}: {parsed.message}</p>;
-  return table ? <RunsBlock team={team} project={project} spec={parsed} /> : <PanelBlock team={team} project={project} spec={parsed} />;
+  if (parsed instanceof SpecError)
+    return (
+      <p class="block-error" role="note">
+        {table ? "runs" : "panel"}: {parsed.message}
+      </p>
+    );
+  return table ? (
+    <RunsBlock team={team} project={project} spec={parsed} />
+  ) : (
+    <PanelBlock team={team} project={project} spec={parsed} />
+  );
 }
 
 function read(text: string): Spec | SpecError {
@@ -51,12 +60,25 @@ function useRunsOf(place: Place, spec: Spec, fields: string[]) {
   const parts = [...named, ...(found ? [JSON.parse(found) as object] : [])];
   const filter = !parts.length ? "" : JSON.stringify(parts.length === 1 ? parts[0] : { $and: parts });
   const size = spec.runs.length ? Math.max(spec.runs.length, spec.limit) : spec.limit;
-  const request = { ...place, filter, search: spec.search, order: spec.order ? [spec.order] : [], fields, page_size: Math.min(size, 100) };
-  const answer = useAnswer(`block ${JSON.stringify(request)}`, (signal) => call("ListRuns", request, signal), AGAIN_MS, true);
+  const request = {
+    ...place,
+    filter,
+    search: spec.search,
+    order: spec.order ? [spec.order] : [],
+    fields,
+    page_size: Math.min(size, 100),
+  };
+  const answer = useAnswer(
+    `block ${JSON.stringify(request)}`,
+    (signal) => call("ListRuns", request, signal),
+    AGAIN_MS,
+    true,
+  );
   const runs = useMemo(() => {
     const all = answer.data?.runs ?? [];
     if (!spec.runs.length || spec.order) return all;
-    const at = (run: Run) => Math.min(...[run.id, run.name].map((name) => spec.runs.indexOf(name)).filter((one) => one >= 0));
+    const at = (run: Run) =>
+      Math.min(...[run.id, run.name].map((name) => spec.runs.indexOf(name)).filter((one) => one >= 0));
     return [...all].sort((a, b) => at(a) - at(b));
   }, [answer.data, spec]);
   return { ...answer, runs };
@@ -70,23 +92,65 @@ function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
   const [zoom, setZoom] = useState<readonly [number, number] | null>(null);
   const [full, setFull] = useState<string | null>(null);
   const [flipped, setFlipped] = useState<ReadonlySet<string>>(new Set());
-  const look = useMemo((): Look => ({ ...readLook(spec.look), flipped, ...(zoom ? { zoom: [zoom[0], zoom[1]] as [number, number] } : {}) }), [spec, zoom, flipped]);
-  const act = useMemo((): PanelActions => ({
-    zoom: setZoom,
-    open: setFull,
-    log: (metric) => setFlipped((before) => new Set(before.has(metric) ? [...before].filter((one) => one !== metric) : [...before, metric])),
-    pin: () => undefined,
-    resize: () => undefined,
-  }), []);
-  if (!spec.metrics.length) return <p class="block-error" role="note">panel: name what it draws, as in metrics: train/loss</p>;
-  if (error && !runs.length) return <p class="block-error" role="note">panel: {error.message}</p>;
-  if (!waiting && !runs.length) return <p class="block-error" role="note">panel: no run of the project is meant by this</p>;
+  const look = useMemo(
+    (): Look => ({
+      ...readLook(spec.look),
+      flipped,
+      ...(zoom ? { zoom: [zoom[0], zoom[1]] as [number, number] } : {}),
+    }),
+    [spec, zoom, flipped],
+  );
+  const act = useMemo(
+    (): PanelActions => ({
+      zoom: setZoom,
+      open: setFull,
+      log: (metric) =>
+        setFlipped(
+          (before) => new Set(before.has(metric) ? [...before].filter((one) => one !== metric) : [...before, metric]),
+        ),
+      pin: () => undefined,
+      resize: () => undefined,
+    }),
+    [],
+  );
+  if (!spec.metrics.length)
+    return (
+      <p class="block-error" role="note">
+        panel: name what it draws, as in metrics: train/loss
+      </p>
+    );
+  if (error && !runs.length)
+    return (
+      <p class="block-error" role="note">
+        panel: {error.message}
+      </p>
+    );
+  if (!waiting && !runs.length)
+    return (
+      <p class="block-error" role="note">
+        panel: no run of the project is meant by this
+      </p>
+    );
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}
       <div class="grid">
         {metrics.map((metric) => (
-          <Panel key={metric} team={team} project={project} metric={metric} runs={runs} colors={colors} look={look} act={act} full={full === metric} pinned={false} strong={null} by={spec.group} fixed={spec.height} />
+          <Panel
+            key={metric}
+            team={team}
+            project={project}
+            metric={metric}
+            runs={runs}
+            colors={colors}
+            look={look}
+            act={act}
+            full={full === metric}
+            pinned={false}
+            strong={null}
+            by={spec.group}
+            fixed={spec.height}
+          />
         ))}
       </div>
       {!spec.group && (
@@ -110,7 +174,9 @@ function useMetricsOf(place: Place, spec: Spec, runs: readonly Run[]): string[] 
   const { data } = useAnswer(
     patterns.length && ids.length ? `block metrics ${JSON.stringify([place, patterns, ids])}` : null,
     async (signal) => {
-      const answers = await Promise.all(patterns.map((glob) => call("ListMetrics", { ...place, runs: ids, glob, page_size: MOST_PANELS }, signal)));
+      const answers = await Promise.all(
+        patterns.map((glob) => call("ListMetrics", { ...place, runs: ids, glob, page_size: MOST_PANELS }, signal)),
+      );
       return new Map(patterns.map((glob, at) => [glob, answers[at]!.metrics.map((one) => one.name).sort(naturally)]));
     },
     0,
@@ -127,8 +193,18 @@ function RunsBlock({ team, project, spec }: Place & { spec: Spec }) {
   const wanted = names.filter((name) => /^(config|summary)\./.test(name));
   const { runs, error, waiting } = useRunsOf({ team, project }, spec, wanted.length ? wanted : ["none"]);
   const columns = names.map(columnOf);
-  if (error && !runs.length) return <p class="block-error" role="note">runs: {error.message}</p>;
-  if (!waiting && !runs.length) return <p class="block-error" role="note">runs: no run of the project is meant by this</p>;
+  if (error && !runs.length)
+    return (
+      <p class="block-error" role="note">
+        runs: {error.message}
+      </p>
+    );
+  if (!waiting && !runs.length)
+    return (
+      <p class="block-error" role="note">
+        runs: no run of the project is meant by this
+      </p>
+    );
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}
@@ -137,11 +213,17 @@ function RunsBlock({ team, project, spec }: Place & { spec: Spec }) {
           <thead>
             <tr>
               <th scope="col">Name</th>
-              {columns.map((column) => <th key={column.field} scope="col" class={column.numeric ? "right" : ""}>{column.title}</th>)}
+              {columns.map((column) => (
+                <th key={column.field} scope="col" class={column.numeric ? "right" : ""}>
+                  {column.title}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
-            {runs.map((run) => <RunRow key={run.id} run={run} columns={columns} />)}
+            {runs.map((run) => (
+              <RunRow key={run.id} run={run} columns={columns} />
+            ))}
           </tbody>
         </table>
       </div>
@@ -153,8 +235,14 @@ function RunRow({ run, columns }: { run: Run; columns: ReturnType<typeof columnO
   const values = useMemo(() => valuesOf(run), [run]);
   return (
     <tr>
-      <td><RunStateBadge state={run.state} bare /> <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a></td>
-      {columns.map((column) => <td key={column.field} class={column.numeric ? "right numeric" : ""}>{column.text(run, values)}</td>)}
+      <td>
+        <RunStateBadge state={run.state} bare /> <a href={path(run.team, run.project, "runs", run.id)}>{run.name}</a>
+      </td>
+      {columns.map((column) => (
+        <td key={column.field} class={column.numeric ? "right numeric" : ""}>
+          {column.text(run, values)}
+        </td>
+      ))}
     </tr>
   );
 }

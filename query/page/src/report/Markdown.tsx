@@ -34,7 +34,13 @@ function blocks(tokens: readonly Token[], block: Block, depth: number): Componen
     const said = `${language}\n${code.text}`;
     const nth = seen.get(said) ?? 0;
     seen.set(said, nth + 1);
-    return block(language, code.text, `${nth} ${said}`) ?? <pre key={at} tabIndex={0}><code>{code.text}</code></pre>;
+    return (
+      block(language, code.text, `${nth} ${said}`) ?? (
+        <pre key={at} tabIndex={0}>
+          <code>{code.text}</code>
+        </pre>
+      )
+    );
   });
 }
 
@@ -70,7 +76,11 @@ function Shown({ token, block, depth }: { token: Token; block: Block; depth: num
 }
 
 function List({ list, block, depth }: { list: Tokens.List; block: Block; depth: number }) {
-  const items = list.items.map((item, at) => <li key={at} class={item.task ? "task" : undefined}>{blocks(item.tokens, block, depth + 1)}</li>);
+  const items = list.items.map((item, at) => (
+    <li key={at} class={item.task ? "task" : undefined}>
+      {blocks(item.tokens, block, depth + 1)}
+    </li>
+  ));
   return list.ordered ? <ol start={Number(list.start) || 1}>{items}</ol> : <ul>{items}</ul>;
 }
 
@@ -80,10 +90,24 @@ function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
     <div class="scrolled" tabIndex={0} role="region" aria-label="Table">
       <table class="plain-table">
         <thead>
-          <tr>{table.header.map((cell, at) => <th key={at} scope="col" class={align(at)}>{inline(cell.tokens, depth + 1)}</th>)}</tr>
+          <tr>
+            {table.header.map((cell, at) => (
+              <th key={at} scope="col" class={align(at)}>
+                {inline(cell.tokens, depth + 1)}
+              </th>
+            ))}
+          </tr>
         </thead>
         <tbody>
-          {table.rows.map((row, y) => <tr key={y}>{row.map((cell, at) => <td key={at} class={align(at)}>{inline(cell.tokens, depth + 1)}</td>)}</tr>)}
+          {table.rows.map((row, y) => (
+            <tr key={y}>
+              {row.map((cell, at) => (
+                <td key={at} class={align(at)}>
+                  {inline(cell.tokens, depth + 1)}
+                </td>
+              ))}
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>
@@ -113,7 +137,11 @@ function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element 
     case "br":
       return <br />;
     case "checkbox":
-      return <span class="box" role="img" aria-label={(token as Tokens.Generic)["checked"] ? "done" : "to do"}>{(token as Tokens.Generic)["checked"] ? "☑" : "☐"}</span>;
+      return (
+        <span class="box" role="img" aria-label={(token as Tokens.Generic)["checked"] ? "done" : "to do"}>
+          {(token as Tokens.Generic)["checked"] ? "☑" : "☐"}
+        </span>
+      );
     case "link":
       return <Link link={token as Tokens.Link}>{inside()}</Link>;
     case "image":
@@ -128,7 +156,15 @@ function Link({ link, children }: { link: Tokens.Link; children: ComponentChildr
   if (href === null) return <>{link.raw}</>;
   const own = new URL(href, location.href).origin === location.origin;
   const title = link.title ? decoded(link.title) : undefined;
-  return own ? <a href={href} title={title}>{children}</a> : <a href={href} title={title} target="_blank" rel="noopener noreferrer">{children}</a>;
+  return own ? (
+    <a href={href} title={title}>
+      {children}
+    </a>
+  ) : (
+    <a href={href} title={title} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
 }
 
 function Picture({ image }: { image: Tokens.Image }) {
@@ -136,5 +172,9 @@ function Picture({ image }: { image: Tokens.Image }) {
   if (ownPicture(href, location.href)) return <img src={href} alt={decoded(image.text)} loading="lazy" />;
   const link = safeHref(href, location.href);
   if (link === null) return <>{image.raw}</>;
-  return <a href={link} target="_blank" rel="noopener noreferrer">{decoded(image.text) || "picture"}</a>;
+  return (
+    <a href={link} target="_blank" rel="noopener noreferrer">
+      {decoded(image.text) || "picture"}
+    </a>
+  );
 }

@@ -9,29 +9,44 @@ import { Markdown } from "./Markdown";
 const MOST = 16_000;
 
 export function About({ team, project }: { team: string; project: string }) {
-  const { data, refresh } = useAnswer(`about ${team}/${project}`, async (signal) => {
-    const { projects } = await call("ListProjects", { team }, signal);
-    return projects.find((one) => one.name === project)?.description ?? "";
-  }, 0, true);
+  const { data, refresh } = useAnswer(
+    `about ${team}/${project}`,
+    async (signal) => {
+      const { projects } = await call("ListProjects", { team }, signal);
+      return projects.find((one) => one.name === project)?.description ?? "";
+    },
+    0,
+    true,
+  );
   const [draft, setDraft] = useState<string | null>(null);
   if (data === undefined) return null;
-  const set = (description: string, done: string, undo?: string) => withErrorToast(async () => {
-    await call("UpdateProject", { team, project, description });
-    setDraft(null);
-    refresh();
-    toast(done, undo === undefined ? {} : { undo: () => void set(undo, "As it was") });
-  });
+  const set = (description: string, done: string, undo?: string) =>
+    withErrorToast(async () => {
+      await call("UpdateProject", { team, project, description });
+      setDraft(null);
+      refresh();
+      toast(done, undo === undefined ? {} : { undo: () => void set(undo, "As it was") });
+    });
   if (draft !== null) {
     return (
       <section class="block about" aria-label="About the project">
         <form class="stack" onSubmit={(event) => (event.preventDefault(), void set(draft, "Description saved", data))}>
           <label class="stack">
             <span>What this project is (Markdown)</span>
-            <textarea class="text-area" rows={8} autofocus maxLength={MOST} value={draft} onInput={(event) => setDraft(event.currentTarget.value)} />
+            <textarea
+              class="text-area"
+              rows={8}
+              autofocus
+              maxLength={MOST}
+              value={draft}
+              onInput={(event) => setDraft(event.currentTarget.value)}
+            />
           </label>
           <p class="row">
             <button class="button primary">Save</button>
-            <button type="button" class="button plain" onClick={() => setDraft(null)}>Cancel</button>
+            <button type="button" class="button plain" onClick={() => setDraft(null)}>
+              Cancel
+            </button>
           </p>
         </form>
       </section>
@@ -40,7 +55,9 @@ export function About({ team, project }: { team: string; project: string }) {
   return (
     <section class="block about" aria-label="About the project">
       {data && <Markdown text={data} />}
-      <button class={data ? "link" : "link quiet"} {...changing(team)} onClick={() => setDraft(data)}>{data ? "Edit the description" : "Describe this project"}</button>
+      <button class={data ? "link" : "link quiet"} {...changing(team)} onClick={() => setDraft(data)}>
+        {data ? "Edit the description" : "Describe this project"}
+      </button>
     </section>
   );
 }

@@ -27,7 +27,9 @@ export function Editor({ team, project, report }: EditorProps) {
   const key = `${team}/${project}/${report?.id ?? "new"}`;
   const [saved, setSaved] = useState(report);
   const [draft] = useState(() => readDraft(key));
-  const [recovered, setRecovered] = useState<Draft | null>(draft && (draft.content !== report?.content || draft.name !== report?.name) ? draft : null);
+  const [recovered, setRecovered] = useState<Draft | null>(
+    draft && (draft.content !== report?.content || draft.name !== report?.name) ? draft : null,
+  );
   const [name, setName] = useState(draft?.name ?? report?.name ?? "");
   const [content, setContent] = useState(draft?.content ?? report?.content ?? "");
   const [shared, setShared] = useState(report?.shared ?? true);
@@ -62,13 +64,28 @@ export function Editor({ team, project, report }: EditorProps) {
     setBusy(true);
     try {
       if (!saved || how === "copy") {
-        const made = await call("CreateSaved", { team, project, kind: "SAVED_KIND_REPORT", name: how === "copy" ? `${name} (copy)`.slice(0, 128) : name, content, shared, id: how === "copy" ? newId() : id });
+        const made = await call("CreateSaved", {
+          team,
+          project,
+          kind: "SAVED_KIND_REPORT",
+          name: how === "copy" ? `${name} (copy)`.slice(0, 128) : name,
+          content,
+          shared,
+          id: how === "copy" ? newId() : id,
+        });
         keepDraft(key, null);
         take(made);
         setName(made.name);
         go(addressOf(made, "edit"), true);
       } else {
-        take(await call("UpdateSaved", { ...placeOf(saved), name, content, ...(how === "overwrite" ? { overwrite: true } : { version }) }));
+        take(
+          await call("UpdateSaved", {
+            ...placeOf(saved),
+            name,
+            content,
+            ...(how === "overwrite" ? { overwrite: true } : { version }),
+          }),
+        );
       }
       toast("Saved");
     } catch (error) {
@@ -95,49 +112,104 @@ export function Editor({ team, project, report }: EditorProps) {
     setVersion(saved?.version ?? "0");
     setRecovered(null);
   };
-  const theirs = () => withErrorToast(async () => {
-    const found = await call("GetSaved", placeOf(saved!));
-    take(found);
-    setName(found.name);
-    setContent(found.content);
-  });
+  const theirs = () =>
+    withErrorToast(async () => {
+      const found = await call("GetSaved", placeOf(saved!));
+      take(found);
+      setName(found.name);
+      setContent(found.content);
+    });
 
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
-      <form class="editor" onSubmit={(event) => (event.preventDefault(), void save())} onKeyDown={(event) => saveKey(event, () => void save())}>
+      <form
+        class="editor"
+        onSubmit={(event) => (event.preventDefault(), void save())}
+        onKeyDown={(event) => saveKey(event, () => void save())}
+      >
         <div class="editor-head">
-          <input class="text-input report-name" aria-label="Name of the report" placeholder="Name of the report" maxLength={128} required value={name} onInput={(event) => setName(event.currentTarget.value)} />
-          <button class="button primary" disabled={busy || (!dirty && saved !== null)}>{busy ? "Saving" : dirty || !saved ? "Save" : "Saved"}</button>
-          <a class="button" href={saved ? addressOf(saved) : path(team, project, "reports")}>{dirty ? "Leave" : "Done"}</a>
+          <input
+            class="text-input report-name"
+            aria-label="Name of the report"
+            placeholder="Name of the report"
+            maxLength={128}
+            required
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+          <button class="button primary" disabled={busy || (!dirty && saved !== null)}>
+            {busy ? "Saving" : dirty || !saved ? "Save" : "Saved"}
+          </button>
+          <a class="button" href={saved ? addressOf(saved) : path(team, project, "reports")}>
+            {dirty ? "Leave" : "Done"}
+          </a>
         </div>
         <div class="editor-tools">
           <span class="narrow-tabs" role="tablist" aria-label="Text or preview">
             {(["write", "preview"] as const).map((one) => (
-              <button key={one} type="button" role="tab" class="toggle" aria-selected={tab === one} onClick={() => setTab(one)}>{one === "write" ? "Write" : "Preview"}</button>
+              <button
+                key={one}
+                type="button"
+                role="tab"
+                class="toggle"
+                aria-selected={tab === one}
+                onClick={() => setTab(one)}
+              >
+                {one === "write" ? "Write" : "Preview"}
+              </button>
             ))}
           </span>
-          <button type="button" class="button plain" onClick={() => insert(panelText(metric))}>Insert a panel</button>
-          <button type="button" class="button plain" onClick={() => insert(RUNS)}>Insert runs</button>
-          {!saved && <label class="check"><input type="checkbox" checked={shared} onChange={(event) => setShared(event.currentTarget.checked)} /> Share it with the team</label>}
+          <button type="button" class="button plain" onClick={() => insert(panelText(metric))}>
+            Insert a panel
+          </button>
+          <button type="button" class="button plain" onClick={() => insert(RUNS)}>
+            Insert runs
+          </button>
+          {!saved && (
+            <label class="check">
+              <input type="checkbox" checked={shared} onChange={(event) => setShared(event.currentTarget.checked)} />{" "}
+              Share it with the team
+            </label>
+          )}
         </div>
         {recovered && (
           <p class="editor-note" role="status">
-            This is your text of {formatAgo(new Date(recovered.savedAt).toISOString())}, which was not saved. <button type="button" class="link" onClick={drop}>Drop it</button>
+            This is your text of {formatAgo(new Date(recovered.savedAt).toISOString())}, which was not saved.{" "}
+            <button type="button" class="link" onClick={drop}>
+              Drop it
+            </button>
           </p>
         )}
         {conflict && (
           <div class="editor-note bad" role="alert">
             <p>{conflict.charAt(0).toUpperCase() + conflict.slice(1)}.</p>
             <p class="row">
-              <a class="button" href={addressOf(saved!)} target="_blank">See theirs</a>
-              <button type="button" class="button" onClick={() => void save("copy")}>Save mine as a copy</button>
-              <button type="button" class="button" onClick={() => void theirs()}>Drop mine, take theirs</button>
-              <button type="button" class="button danger" onClick={() => void save("overwrite")}>Overwrite theirs</button>
+              <a class="button" href={addressOf(saved!)} target="_blank">
+                See theirs
+              </a>
+              <button type="button" class="button" onClick={() => void save("copy")}>
+                Save mine as a copy
+              </button>
+              <button type="button" class="button" onClick={() => void theirs()}>
+                Drop mine, take theirs
+              </button>
+              <button type="button" class="button danger" onClick={() => void save("overwrite")}>
+                Overwrite theirs
+              </button>
             </p>
           </div>
         )}
         <div class={`editor-sides ${tab}`}>
-          <textarea ref={area} class="text-area" aria-label="Text of the report, in Markdown" placeholder={PLACEHOLDER} maxLength={MOST_CHARACTERS} spellcheck value={content} onInput={(event) => setContent(event.currentTarget.value)} />
+          <textarea
+            ref={area}
+            class="text-area"
+            aria-label="Text of the report, in Markdown"
+            placeholder={PLACEHOLDER}
+            maxLength={MOST_CHARACTERS}
+            spellcheck
+            value={content}
+            onInput={(event) => setContent(event.currentTarget.value)}
+          />
           <section class="report preview" aria-label="Preview" tabIndex={0}>
             {seen.trim() ? <Markdown text={seen} block={block} /> : <p class="quiet">What you write appears here.</p>}
           </section>
@@ -147,7 +219,8 @@ export function Editor({ team, project, report }: EditorProps) {
   );
 }
 
-const PLACEHOLDER = "## What was tried\n\nText in Markdown. A block that begins with ```panel draws curves, one that begins with ```runs a table of runs.";
+const PLACEHOLDER =
+  "## What was tried\n\nText in Markdown. A block that begins with ```panel draws curves, one that begins with ```runs a table of runs.";
 const RUNS = "```runs\nsort: -created_at\nlimit: 5\ncolumns: created_at, duration, tags\n```\n";
 
 function panelText(metric: string): string {
@@ -172,7 +245,9 @@ function useSettled(value: string): string {
 
 /** For the block that is inserted: one that will draw something. */
 function useFirstMetric(team: string, project: string): string {
-  const { data } = useAnswer(`first metric ${team}/${project}`, (signal) => call("ListMetrics", { team, project, page_size: 200 }, signal));
+  const { data } = useAnswer(`first metric ${team}/${project}`, (signal) =>
+    call("ListMetrics", { team, project, page_size: 200 }, signal),
+  );
   const names = data?.metrics.map((one) => one.name).filter((name) => !isSystem(name)) ?? [];
   return names.find((name) => /loss/i.test(name)) ?? names[0] ?? "loss";
 }

@@ -1,5 +1,5 @@
 // Live blocks of a report: ```panel draws curves, ```runs a table; lines of `name: value` inside say of what. Pure.
-import { type Condition, fromText, type Operator, OPERATORS } from "../project/filters";
+import { type Condition, fromText, OPERATORS, type Operator } from "../project/filters";
 
 export interface Spec {
   title: string;
@@ -23,17 +23,48 @@ export class SpecError extends Error {}
 
 const MOST_LINES = 100;
 export const MOST_RUNS = 100;
-const NAMES = ["title", "metrics", "runs", "filter", "search", "sort", "limit", "group", "columns", "smoothing", "x", "zoom", "log", "outliers", "ranks", "band", "height"];
+const NAMES = [
+  "title",
+  "metrics",
+  "runs",
+  "filter",
+  "search",
+  "sort",
+  "limit",
+  "group",
+  "columns",
+  "smoothing",
+  "x",
+  "zoom",
+  "log",
+  "outliers",
+  "ranks",
+  "band",
+  "height",
+];
 
 /** Throws SpecError with one sentence that says which line, and what to write. */
 export function parseSpec(text: string): Spec {
-  const spec: Spec = { title: "", metrics: [], runs: [], conditions: [], search: "", order: "", limit: 10, group: "", height: 260, columns: [], look: new URLSearchParams() };
+  const spec: Spec = {
+    title: "",
+    metrics: [],
+    runs: [],
+    conditions: [],
+    search: "",
+    order: "",
+    limit: 10,
+    group: "",
+    height: 260,
+    columns: [],
+    look: new URLSearchParams(),
+  };
   const lines = text.split("\n");
   if (lines.length > MOST_LINES) throw new SpecError(`a block has at most ${MOST_LINES} lines`);
   lines.forEach((line, at) => {
     if (!line.trim() || line.trim().startsWith("#")) return;
     const match = /^\s*([a-z]+)\s*:\s*(.*?)\s*$/.exec(line);
-    if (!match || !NAMES.includes(match[1]!)) throw new SpecError(`line ${at + 1}: write one of ${NAMES.join(", ")}, a colon, and its value`);
+    if (!match || !NAMES.includes(match[1]!))
+      throw new SpecError(`line ${at + 1}: write one of ${NAMES.join(", ")}, a colon, and its value`);
     try {
       take(spec, match[1]!, match[2]!);
     } catch (error) {
@@ -45,31 +76,83 @@ export function parseSpec(text: string): Spec {
 
 function take(spec: Spec, name: string, value: string): void {
   switch (name) {
-    case "title": spec.title = value; break;
-    case "metrics": spec.metrics.push(...list(value)); break;
-    case "runs": spec.runs.push(...list(value)); break;
-    case "columns": spec.columns.push(...list(value)); break;
-    case "filter": spec.conditions.push(condition(value)); break;
-    case "search": spec.search = value; break;
-    case "sort": spec.order = value; break;
-    case "group": spec.group = value; break;
-    case "limit": spec.limit = whole(value, 1, MOST_RUNS); break;
-    case "height": spec.height = whole(value, 150, 900); break;
-    case "smoothing": spec.look.set("smooth", String(numeric(value, 0, 0.999))); break;
-    case "zoom": spec.look.set("zoom", range(value)); break;
-    case "x": if (["step", "time", "wall"].includes(value)) spec.look.set("x", value); else spec.look.set("xm", value); break;
-    case "log": if (yes(value)) spec.look.set("log", "1"); break;
-    case "outliers": if (!yes(value)) spec.look.set("robust", "1"); break;
-    case "ranks": spec.look.set("ranks", choice(value, ["mean", "each"])); break;
-    case "band": spec.look.set("band", choice(value, ["range", "std"])); break;
+    case "title":
+      spec.title = value;
+      break;
+    case "metrics":
+      spec.metrics.push(...list(value));
+      break;
+    case "runs":
+      spec.runs.push(...list(value));
+      break;
+    case "columns":
+      spec.columns.push(...list(value));
+      break;
+    case "filter":
+      spec.conditions.push(condition(value));
+      break;
+    case "search":
+      spec.search = value;
+      break;
+    case "sort":
+      spec.order = value;
+      break;
+    case "group":
+      spec.group = value;
+      break;
+    case "limit":
+      spec.limit = whole(value, 1, MOST_RUNS);
+      break;
+    case "height":
+      spec.height = whole(value, 150, 900);
+      break;
+    case "smoothing":
+      spec.look.set("smooth", String(numeric(value, 0, 0.999)));
+      break;
+    case "zoom":
+      spec.look.set("zoom", range(value));
+      break;
+    case "x":
+      if (["step", "time", "wall"].includes(value)) spec.look.set("x", value);
+      else spec.look.set("xm", value);
+      break;
+    case "log":
+      if (yes(value)) spec.look.set("log", "1");
+      break;
+    case "outliers":
+      if (!yes(value)) spec.look.set("robust", "1");
+      break;
+    case "ranks":
+      spec.look.set("ranks", choice(value, ["mean", "each"]));
+      break;
+    case "band":
+      spec.look.set("band", choice(value, ["range", "std"]));
+      break;
   }
 }
 
 function list(value: string): string[] {
-  return value.split(",").map((part) => part.trim()).filter(Boolean);
+  return value
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
 }
 
-const WRITTEN: [string, Operator][] = [["one of", "one of"], ["contains", "contains"], ["matches", "matches"], ["exists", "exists"], ["!=", "≠"], ["<=", "≤"], [">=", "≥"], ["≠", "≠"], ["≤", "≤"], ["≥", "≥"], ["=", "="], ["<", "<"], [">", ">"]];
+const WRITTEN: [string, Operator][] = [
+  ["one of", "one of"],
+  ["contains", "contains"],
+  ["matches", "matches"],
+  ["exists", "exists"],
+  ["!=", "≠"],
+  ["<=", "≤"],
+  [">=", "≥"],
+  ["≠", "≠"],
+  ["≤", "≤"],
+  ["≥", "≥"],
+  ["=", "="],
+  ["<", "<"],
+  [">", ">"],
+];
 
 /** `config.lr > 0.1`, or as it stands in a URL: `config.lr ~ > ~ 0.1`. */
 function condition(text: string): Condition {
@@ -78,7 +161,12 @@ function condition(text: string): Condition {
   const match = /^(\S+)\s+(.*)$/s.exec(text);
   for (const [words, operator] of match ? WRITTEN : []) {
     const rest = match![2]!;
-    if (rest === words || rest.startsWith(`${words} `)) return { field: match![1]!, operator, value: rest.slice(words.length).trim() || (operator === "exists" ? "yes" : "") };
+    if (rest === words || rest.startsWith(`${words} `))
+      return {
+        field: match![1]!,
+        operator,
+        value: rest.slice(words.length).trim() || (operator === "exists" ? "yes" : ""),
+      };
   }
   throw new Error(`a filter is a field, one of ${Object.keys(OPERATORS).join(" ")}, and a value: config.lr > 0.1`);
 }
@@ -95,7 +183,8 @@ function whole(value: string, low: number, high: number): number {
 
 function range(value: string): string {
   const parts = value.split(":").map((part) => (part.trim() === "" ? NaN : Number(part)));
-  if (parts.length !== 2 || !parts.every(Number.isFinite) || parts[0]! >= parts[1]!) throw new Error("a range is two numbers: 100:2000");
+  if (parts.length !== 2 || !parts.every(Number.isFinite) || parts[0]! >= parts[1]!)
+    throw new Error("a range is two numbers: 100:2000");
   return parts.join(":");
 }
 

@@ -12,10 +12,16 @@ import "../styles/rich.css";
 const LIVE_MS = 2000;
 const PAGE = 100;
 const LEVELS = { "": "All levels", error: "Errors", warn: "Warnings", info: "Notes" };
-const KINDS: Record<string, [string, string]> = { error: ["error", "bad"], warn: ["warning", "warn"], info: ["note", "good"] };
+const KINDS: Record<string, [string, string]> = {
+  error: ["error", "bad"],
+  warn: ["warning", "warn"],
+  info: ["note", "good"],
+};
 
 export default function Alerts({ run }: RunProps) {
-  const level = Object.hasOwn(LEVELS, place.value.query.get("level") ?? "") ? (place.value.query.get("level") ?? "") : "";
+  const level = Object.hasOwn(LEVELS, place.value.query.get("level") ?? "")
+    ? (place.value.query.get("level") ?? "")
+    : "";
   const request = { team: run.team, project: run.project, run: run.id, levels: level ? [level] : [], page_size: PAGE };
   const { items, error, older } = useNewest<AlertItem>(
     JSON.stringify(request),
@@ -36,14 +42,24 @@ export default function Alerts({ run }: RunProps) {
       </div>
       {!items.length ? (
         <Empty title={level ? "None of this level" : "No alerts"}>
-          <p>Send one from training: <code>run.alert("loss is NaN", level="ERROR")</code>.</p>
+          <p>
+            Send one from training: <code>run.alert("loss is NaN", level="ERROR")</code>.
+          </p>
         </Empty>
       ) : (
         <ol class="alerts" aria-label="Alerts">
-          {items.map((alert) => <Alert key={`${alert.writer_id} ${alert.number}`} alert={alert} ranked={run.world_size > 1} />)}
+          {items.map((alert) => (
+            <Alert key={`${alert.writer_id} ${alert.number}`} alert={alert} ranked={run.world_size > 1} />
+          ))}
         </ol>
       )}
-      {older && <p><button class="button plain" onClick={older}>Show older ones</button></p>}
+      {older && (
+        <p>
+          <button class="button plain" onClick={older}>
+            Show older ones
+          </button>
+        </p>
+      )}
     </div>
   );
 }
@@ -54,11 +70,16 @@ function Alert({ alert, ranked }: { alert: AlertItem; ranked: boolean }) {
   return (
     <li class={`info wide alert ${kind}`}>
       <header>
-        <span class={`state ${kind}`}><i aria-hidden="true" />{name}</span>
+        <span class={`state ${kind}`}>
+          <i aria-hidden="true" />
+          {name}
+        </span>
         <h2>{alert.title}</h2>
         <span class="grow" />
         {ranked && <span class="quiet">rank {alert.rank}</span>}
-        <time class="quiet numeric" dateTime={at} title={formatTime(at)}>{formatAgo(at)}</time>
+        <time class="quiet numeric" dateTime={at} title={formatTime(at)}>
+          {formatAgo(at)}
+        </time>
       </header>
       {alert.text && <p class="prose">{alert.text}</p>}
     </li>

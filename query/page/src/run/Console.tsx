@@ -49,18 +49,45 @@ export default function Console({ run }: RunProps) {
       <div class="table-tools" role="toolbar" aria-label="Console">
         <div class="field">
           <Icon name="search" size={14} />
-          <input type="search" placeholder="Search lines" aria-label="Search lines" value={search} onInput={(event) => setQuery({ grep: event.currentTarget.value })} />
+          <input
+            type="search"
+            placeholder="Search lines"
+            aria-label="Search lines"
+            value={search}
+            onInput={(event) => setQuery({ grep: event.currentTarget.value })}
+          />
         </div>
-        <button class="toggle" aria-pressed={regex} onClick={() => setQuery({ re: !regex })} title="The search is a regular expression (RE2)">.*</button>
-        <select class="select" aria-label="Output" value={output} onChange={(event) => setQuery({ out: event.currentTarget.value })}>
+        <button
+          class="toggle"
+          aria-pressed={regex}
+          onClick={() => setQuery({ re: !regex })}
+          title="The search is a regular expression (RE2)"
+        >
+          .*
+        </button>
+        <select
+          class="select"
+          aria-label="Output"
+          value={output}
+          onChange={(event) => setQuery({ out: event.currentTarget.value })}
+        >
           <option value="">Both outputs</option>
           <option>stdout</option>
           <option>stderr</option>
         </select>
         {ranks.length > 1 && (
-          <select class="select" aria-label="Rank" value={rank} onChange={(event) => setQuery({ rank: event.currentTarget.value })}>
+          <select
+            class="select"
+            aria-label="Rank"
+            value={rank}
+            onChange={(event) => setQuery({ rank: event.currentTarget.value })}
+          >
             <option value="">All ranks</option>
-            {ranks.map((one) => <option key={one} value={one}>Rank {one}</option>)}
+            {ranks.map((one) => (
+              <option key={one} value={one}>
+                Rank {one}
+              </option>
+            ))}
           </select>
         )}
         <span class="grow" />
@@ -72,7 +99,11 @@ export default function Console({ run }: RunProps) {
         <ErrorNote error={lines.error} />
       ) : !lines.rows.length ? (
         <Empty title={search || output || rank ? "No line matches" : "Nothing was printed"}>
-          <p>{search || output || rank ? "Change the search or the filters." : "What the run prints appears here, as it comes. RUNSTREAM_CONSOLE=off switches that off."}</p>
+          <p>
+            {search || output || rank
+              ? "Change the search or the filters."
+              : "What the run prints appears here, as it comes. RUNSTREAM_CONSOLE=off switches that off."}
+          </p>
         </Empty>
       ) : (
         <Paper lines={lines} older={older} ranked={ranks.length > 1 && rank === ""} />
@@ -105,7 +136,12 @@ function useLines(request: Partial<GetConsoleRequest>, live: boolean): [Lines | 
         if (!last) return await begin();
         if (document.visibilityState !== "hidden") {
           const answer = await call("GetConsole", { ...request, forward: true, from_line: last }, end.signal);
-          if (answer.lines.length) setState((before) => ({ ...before, rows: [...before.rows, ...answer.lines].slice(-MOST), matching: before.matching + answer.lines.length }));
+          if (answer.lines.length)
+            setState((before) => ({
+              ...before,
+              rows: [...before.rows, ...answer.lines].slice(-MOST),
+              matching: before.matching + answer.lines.length,
+            }));
         }
       } catch {
         // The bar on top says it when the server is away.
@@ -122,7 +158,13 @@ function useLines(request: Partial<GetConsoleRequest>, live: boolean): [Lines | 
     if (busy.current || !latest.current.older || latest.current.rows.length >= MOST) return;
     busy.current = true;
     call("GetConsole", { ...request, page_token: latest.current.older })
-      .then((answer) => setState((before) => (before.key === key ? { ...before, rows: [...answer.lines, ...before.rows], older: answer.next_page_token } : before)))
+      .then((answer) =>
+        setState((before) =>
+          before.key === key
+            ? { ...before, rows: [...answer.lines, ...before.rows], older: answer.next_page_token }
+            : before,
+        ),
+      )
       .catch(() => undefined) // scrolling asks again
       .finally(() => (busy.current = false));
   };
@@ -154,9 +196,21 @@ function Paper({ lines, older, ranked }: { lines: Lines; older: () => void; rank
     <div class="paper" ref={area} onScroll={scrolled} tabIndex={0} role="log" aria-label="Console" aria-live="off">
       <div style={{ height: `${part.before}px` }} />
       {lines.rows.slice(part.from, part.to).map((row) => (
-        <div class={row.output === "stderr" ? "line stderr" : "line"} key={row.place} title={`${row.output}, rank ${row.rank}, ${new Date(Number(row.time_us) / 1000).toLocaleString()}`}>
+        <div
+          class={row.output === "stderr" ? "line stderr" : "line"}
+          key={row.place}
+          title={`${row.output}, rank ${row.rank}, ${new Date(Number(row.time_us) / 1000).toLocaleString()}`}
+        >
           {ranked && <span class="rank">{row.rank}</span>}
-          {piecesOf(row.text).map((piece, i) => (piece.look ? <span key={i} class={piece.look}>{piece.text}</span> : piece.text))}
+          {piecesOf(row.text).map((piece, i) =>
+            piece.look ? (
+              <span key={i} class={piece.look}>
+                {piece.text}
+              </span>
+            ) : (
+              piece.text
+            ),
+          )}
         </div>
       ))}
       <div style={{ height: `${part.after}px` }} />

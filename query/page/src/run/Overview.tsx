@@ -19,24 +19,48 @@ export function Overview({ run }: RunProps) {
   return (
     <div class="overview">
       <div class="masonry">
-      <Card title="Run">
-        <dl class="facts">
-          <Fact name="State"><RunStateBadge state={run.state} /></Fact>
-          {run.notes && <Fact name="Notes"><span class="prose">{run.notes}</span></Fact>}
-          <Fact name="Started">{formatTime(run.created)} by {run.user}</Fact>
-          <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
-          <Fact name="Last sign of life">{formatAgo(run.heartbeat)}</Fact>
-          {run.tags.length > 0 && <Fact name="Tags"><span class="tags">{run.tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}</span></Fact>}
-          {run.group && <Fact name="Group">{run.group}</Fact>}
-          {run.job_type && <Fact name="Job type">{run.job_type}</Fact>}
-          {run.sweep_id && <Fact name="Sweep"><a href={path(run.team, run.project, "sweeps", run.sweep_id)}>{run.sweep_id}</a></Fact>}
-          <Fact name="Id"><code>{run.id}</code></Fact>
-        </dl>
-      </Card>
-      <Complete run={run} />
-      <History run={run} />
-      <Values title="Config" values={run.config} none="No config: give one to init(config=...)" />
-      <Values title="Summary" values={run.summary} none="Nothing logged yet" />
+        <Card title="Run">
+          <dl class="facts">
+            <Fact name="State">
+              <RunStateBadge state={run.state} />
+            </Fact>
+            {run.notes && (
+              <Fact name="Notes">
+                <span class="prose">{run.notes}</span>
+              </Fact>
+            )}
+            <Fact name="Started">
+              {formatTime(run.created)} by {run.user}
+            </Fact>
+            <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
+            <Fact name="Last sign of life">{formatAgo(run.heartbeat)}</Fact>
+            {run.tags.length > 0 && (
+              <Fact name="Tags">
+                <span class="tags">
+                  {run.tags.map((tag) => (
+                    <span class="tag" key={tag}>
+                      {tag}
+                    </span>
+                  ))}
+                </span>
+              </Fact>
+            )}
+            {run.group && <Fact name="Group">{run.group}</Fact>}
+            {run.job_type && <Fact name="Job type">{run.job_type}</Fact>}
+            {run.sweep_id && (
+              <Fact name="Sweep">
+                <a href={path(run.team, run.project, "sweeps", run.sweep_id)}>{run.sweep_id}</a>
+              </Fact>
+            )}
+            <Fact name="Id">
+              <code>{run.id}</code>
+            </Fact>
+          </dl>
+        </Card>
+        <Complete run={run} />
+        <History run={run} />
+        <Values title="Config" values={run.config} none="No config: give one to init(config=...)" />
+        <Values title="Summary" values={run.summary} none="Nothing logged yet" />
       </div>
       <Processes run={run} />
       <Values title="Environment" values={environment as Json} none="Not captured" wide />
@@ -75,7 +99,13 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
   const tools = rows.length > 12 && (
     <div class="field">
       <Icon name="search" size={14} />
-      <input type="search" placeholder={`Search ${rows.length} keys`} aria-label={`Search ${props.title}`} value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
+      <input
+        type="search"
+        placeholder={`Search ${rows.length} keys`}
+        aria-label={`Search ${props.title}`}
+        value={search}
+        onInput={(event) => setSearch(event.currentTarget.value)}
+      />
     </div>
   );
   return (
@@ -88,13 +118,19 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
             {found.slice(0, all ? undefined : SHOWN).map(([key, value]) => (
               <tr key={key}>
                 <th scope="row">{key}</th>
-                <td class={typeof value === "number" ? "numeric" : ""}><LongValue value={value} /></td>
+                <td class={typeof value === "number" ? "numeric" : ""}>
+                  <LongValue value={value} />
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
       )}
-      {found.length > SHOWN && !all && <button class="link" onClick={() => setAll(true)}>Show all {found.length}</button>}
+      {found.length > SHOWN && !all && (
+        <button class="link" onClick={() => setAll(true)}>
+          Show all {found.length}
+        </button>
+      )}
     </Card>
   );
 }
@@ -120,9 +156,16 @@ function Complete({ run }: { run: Run }) {
   ];
   return (
     <Card title="Completeness">
-      <p><span class={`state ${kind}`}><i aria-hidden="true" />{name}</span></p>
+      <p>
+        <span class={`state ${kind}`}>
+          <i aria-hidden="true" />
+          {name}
+        </span>
+      </p>
       <p class="quiet">{meaning}</p>
-      {found.findings.slice(0, 20).map((finding) => <p key={finding}>{finding}</p>)}
+      {found.findings.slice(0, 20).map((finding) => (
+        <p key={finding}>{finding}</p>
+      ))}
       {found.computed_by ? (
         <p class="quiet">
           {count(Number(found.rows_counted), "row")} of points counted,{" "}
@@ -133,16 +176,20 @@ function Complete({ run }: { run: Run }) {
       ) : null}
       <table class="values">
         <tbody>
-          {rows.filter(([title, value]) => value !== "0" || title === "Stored").map(([title, value]) => (
-            <tr key={title}>
-              <th scope="row">{title}</th>
-              <td class="numeric">{count(Number(value), "point")}</td>
-            </tr>
-          ))}
+          {rows
+            .filter(([title, value]) => value !== "0" || title === "Stored")
+            .map(([title, value]) => (
+              <tr key={title}>
+                <th scope="row">{title}</th>
+                <td class="numeric">{count(Number(value), "point")}</td>
+              </tr>
+            ))}
           {found.missing.slice(0, 20).map((gap) => (
             <tr key={`${gap.writer_id} ${gap.first_record}`}>
               <th scope="row">Missing, rank {gap.rank}</th>
-              <td class="numeric">records {gap.first_record} to {gap.last_record}</td>
+              <td class="numeric">
+                records {gap.first_record} to {gap.last_record}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -162,19 +209,29 @@ function Processes({ run }: { run: Run }) {
         <table class="plain-table dense">
           <thead>
             <tr>
-              <th scope="col" class="right">Rank</th>
+              <th scope="col" class="right">
+                Rank
+              </th>
               <th scope="col">State</th>
               <th scope="col">Host</th>
-              <th scope="col" class="right">Last step</th>
-              <th scope="col" class="right">Stored</th>
-              <th scope="col" class="right">Heard of</th>
+              <th scope="col" class="right">
+                Last step
+              </th>
+              <th scope="col" class="right">
+                Stored
+              </th>
+              <th scope="col" class="right">
+                Heard of
+              </th>
             </tr>
           </thead>
           <tbody>
             {streams.slice(0, PROCESSES_SHOWN).map((stream) => (
               <tr key={stream.writer_id}>
                 <td class="right numeric">{stream.rank}</td>
-                <td><RunStateBadge state={stream.state} /></td>
+                <td>
+                  <RunStateBadge state={stream.state} />
+                </td>
                 <td>{stream.host}</td>
                 <td class="right numeric">{last.get(stream.rank) ?? "–"}</td>
                 <td class="right numeric">{Number(stream.completeness?.points_stored ?? 0).toLocaleString("en-US")}</td>

@@ -1,16 +1,16 @@
 // A plot as its table says: lines, points, bars, a histogram, a confusion matrix, PR and ROC curves.
 import { useMemo, useState } from "preact/hooks";
-import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
 import { call } from "../api/client";
+import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { setQuery } from "../state/route";
 import { Chart } from "../chart/Chart";
 import { heatColor } from "../chart/HeatMap";
 import type { Line } from "../chart/lines";
-import { dark } from "../state/theme";
 import { PALETTE } from "../lib/colors";
 import { formatNumber, number } from "../lib/format";
 import type { Range } from "../lib/range";
+import { setQuery } from "../state/route";
+import { dark } from "../state/theme";
 import { ErrorNote, Loading } from "../ui/feedback";
 import { StepSlider } from "../ui/StepSlider";
 import "../styles/charts.css";
@@ -24,7 +24,12 @@ interface Who {
 }
 
 export function Plot({ who }: { who: Who }) {
-  const { data, error, refresh } = useAnswer(`plot ${JSON.stringify(who)}`, (signal) => call("GetPlot", who, signal), 0, true);
+  const { data, error, refresh } = useAnswer(
+    `plot ${JSON.stringify(who)}`,
+    (signal) => call("GetPlot", who, signal),
+    0,
+    true,
+  );
   if (error && !data) return <ErrorNote error={error} retry={refresh} />;
   if (!data) return <Loading />;
   return (
@@ -32,7 +37,11 @@ export function Plot({ who }: { who: Who }) {
       <header>
         <h2>{data.title || who.key}</h2>
         <span class="grow" />
-        <StepSlider steps={data.steps.map(Number)} value={who.step === undefined ? null : Number(who.step)} set={(step) => setQuery({ at: step })} />
+        <StepSlider
+          steps={data.steps.map(Number)}
+          value={who.step === undefined ? null : Number(who.step)}
+          set={(step) => setQuery({ at: step })}
+        />
       </header>
       <Drawn plot={data} name={who.key} />
       {data.thinned && <p class="quiet">Thinned evenly to 20,000 points a series.</p>}
@@ -52,9 +61,25 @@ function Curves({ plot, name }: { plot: GetPlotResponse; name: string }) {
   const lines = useMemo(() => plot.series.map((series, at) => lineOf(series, at, plot.type)), [plot]);
   return (
     <>
-      <div class="plot"><Chart lines={lines} axis="metric" log={false} robust={false} zoom={zoom} onZoom={setZoom} label={`${name}: ${plot.type}`} /></div>
+      <div class="plot">
+        <Chart
+          lines={lines}
+          axis="metric"
+          log={false}
+          robust={false}
+          zoom={zoom}
+          onZoom={setZoom}
+          label={`${name}: ${plot.type}`}
+        />
+      </div>
       <ul class="legend">
-        {lines.map((line) => <li key={line.id}><i class="swatch" style={{ background: line.color }} />{line.label}{line.note && ` (${line.note})`}</li>)}
+        {lines.map((line) => (
+          <li key={line.id}>
+            <i class="swatch" style={{ background: line.color }} />
+            {line.label}
+            {line.note && ` (${line.note})`}
+          </li>
+        ))}
       </ul>
     </>
   );
@@ -65,8 +90,28 @@ function lineOf(series: PlotSeries, at: number, type: string): Line {
   if (type === "scatter") order.sort((a, b) => a[0] - b[0]);
   const xs = Float64Array.from(order, ([x]) => x);
   const ys = Float64Array.from(order, ([, y]) => y);
-  const area = type === "pr_curve" ? `average precision ${formatNumber(number(series.area), 4)}` : type === "roc_curve" ? `area ${formatNumber(number(series.area), 4)}` : "";
-  return { id: `${at}`, label: series.name || "all", note: area, color: PALETTE[at % PALETTE.length]!, xs, steps: xs, ys, lows: ys, highs: ys, wrong: new Float64Array(xs.length), banded: false, usualHeight: 0, smoothed: null, dots: type === "scatter" };
+  const area =
+    type === "pr_curve"
+      ? `average precision ${formatNumber(number(series.area), 4)}`
+      : type === "roc_curve"
+        ? `area ${formatNumber(number(series.area), 4)}`
+        : "";
+  return {
+    id: `${at}`,
+    label: series.name || "all",
+    note: area,
+    color: PALETTE[at % PALETTE.length]!,
+    xs,
+    steps: xs,
+    ys,
+    lows: ys,
+    highs: ys,
+    wrong: new Float64Array(xs.length),
+    banded: false,
+    usualHeight: 0,
+    smoothed: null,
+    dots: type === "scatter",
+  };
 }
 
 interface Bar {
@@ -77,11 +122,16 @@ interface Bar {
 const MOST_BARS = 200;
 
 function barsOf(all: readonly PlotSeries[]): Bar[] {
-  return all.flatMap((series) => series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(number(series.xs[i])), value: number(y) })));
+  return all.flatMap((series) =>
+    series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(number(series.xs[i])), value: number(y) })),
+  );
 }
 
 function barsOfBins(bins: PlotBins): Bar[] {
-  return bins.counts.map((value, i) => ({ name: `${formatNumber(number(bins.edges[i]), 3)} … ${formatNumber(number(bins.edges[i + 1]), 3)}`, value: number(value) }));
+  return bins.counts.map((value, i) => ({
+    name: `${formatNumber(number(bins.edges[i]), 3)} … ${formatNumber(number(bins.edges[i + 1]), 3)}`,
+    value: number(value),
+  }));
 }
 
 function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
@@ -91,8 +141,12 @@ function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
       <tbody>
         {bars.slice(0, MOST_BARS).map((bar, i) => (
           <tr key={i}>
-            <th scope="row" class="clip">{bar.name}</th>
-            <td><i style={{ width: `${(Math.abs(bar.value) / most) * 100}%` }} /></td>
+            <th scope="row" class="clip">
+              {bar.name}
+            </th>
+            <td>
+              <i style={{ width: `${(Math.abs(bar.value) / most) * 100}%` }} />
+            </td>
             <td class="right numeric">{formatNumber(bar.value)}</td>
           </tr>
         ))}
@@ -109,11 +163,22 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
   const isDark = dark.value;
   return (
     <>
-      <p class="quiet">Rows: what it was. Columns: what was predicted. Accuracy {formatNumber(number(matrix.accuracy), 4)} of {formatNumber(number(matrix.total))}.</p>
+      <p class="quiet">
+        Rows: what it was. Columns: what was predicted. Accuracy {formatNumber(number(matrix.accuracy), 4)} of{" "}
+        {formatNumber(number(matrix.total))}.
+      </p>
       <div class="scrolled" tabIndex={0} role="region" aria-label="Confusion matrix">
         <table class="confusion">
           <thead>
-            <tr><td />{classes.map((name) => <th key={name} scope="col">{name}</th>)}<th scope="col">Recall</th></tr>
+            <tr>
+              <td />
+              {classes.map((name) => (
+                <th key={name} scope="col">
+                  {name}
+                </th>
+              ))}
+              <th scope="col">Recall</th>
+            </tr>
           </thead>
           <tbody>
             {classes.map((name, i) => (
@@ -122,7 +187,16 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
                 {classes.map((other, j) => {
                   const value = number(matrix.counts[i * matrix.classes.length + j]);
                   const heat = value / most;
-                  return <td key={other} class={heat > 0.55 ? "numeric full" : "numeric"} style={{ background: value ? heatColor(0.1 + 0.9 * heat, isDark) : "" }} title={`${name} taken for ${other}: ${value}`}>{value || ""}</td>;
+                  return (
+                    <td
+                      key={other}
+                      class={heat > 0.55 ? "numeric full" : "numeric"}
+                      style={{ background: value ? heatColor(0.1 + 0.9 * heat, isDark) : "" }}
+                      title={`${name} taken for ${other}: ${value}`}
+                    >
+                      {value || ""}
+                    </td>
+                  );
                 })}
                 <td class="numeric quiet">{formatNumber(number(matrix.scores[i]?.recall), 3)}</td>
               </tr>

@@ -17,7 +17,9 @@ export default function Texts({ run, keys }: RunTabProps) {
   const own = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => naturally(a.name, b.name));
   return (
     <div class="rich">
-      {own.slice(0, MOST_KEYS).map((key) => <TextPanel key={key.name} run={run} logged={key} />)}
+      {own.slice(0, MOST_KEYS).map((key) => (
+        <TextPanel key={key.name} run={run} logged={key} />
+      ))}
       {own.length > MOST_KEYS && <p class="quiet">and {own.length - MOST_KEYS} more keys</p>}
     </div>
   );
@@ -26,7 +28,15 @@ export default function Texts({ run, keys }: RunTabProps) {
 function TextPanel({ run, logged }: RunProps & { logged: Key }) {
   const [until, setUntil] = useState("");
   const key = logged.name;
-  const request = { team: run.team, project: run.project, run: run.id, keys: [key], newest_first: true, page_size: PAGE, ...(until && { max_step: until }) };
+  const request = {
+    team: run.team,
+    project: run.project,
+    run: run.id,
+    keys: [key],
+    newest_first: true,
+    page_size: PAGE,
+    ...(until && { max_step: until }),
+  };
   const { items, error, older } = useNewest<TextPoint>(
     JSON.stringify(request),
     async (page_token, signal) => {
@@ -45,20 +55,42 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
         <span class="quiet numeric">{count(Number(logged.count), "text")}</span>
         <label class="quiet up-to">
           up to step
-          <input class="text-input numeric" type="number" step={1} value={until} placeholder={logged.last_step} onInput={(event) => setUntil(whole(event.currentTarget.value))} />
+          <input
+            class="text-input numeric"
+            type="number"
+            step={1}
+            value={until}
+            placeholder={logged.last_step}
+            onInput={(event) => setUntil(whole(event.currentTarget.value))}
+          />
         </label>
       </header>
-      {error && !items ? <ErrorNote error={error} /> : !items ? <Loading small /> : !items.length ? <p class="quiet">None up to this step.</p> : (
+      {error && !items ? (
+        <ErrorNote error={error} />
+      ) : !items ? (
+        <Loading small />
+      ) : !items.length ? (
+        <p class="quiet">None up to this step.</p>
+      ) : (
         <dl class="texts">
           {items.map((text) => (
             <div key={`${text.step} ${text.rank}`}>
-              <dt class="quiet numeric">step {formatNumber(Number(text.step))}{run.world_size > 1 && ` · rank ${text.rank}`}</dt>
-              <dd><LongText text={text.text} /></dd>
+              <dt class="quiet numeric">
+                step {formatNumber(Number(text.step))}
+                {run.world_size > 1 && ` · rank ${text.rank}`}
+              </dt>
+              <dd>
+                <LongText text={text.text} />
+              </dd>
             </div>
           ))}
         </dl>
       )}
-      {older && <button class="link" onClick={older}>Show earlier steps</button>}
+      {older && (
+        <button class="link" onClick={older}>
+          Show earlier steps
+        </button>
+      )}
     </section>
   );
 }
@@ -71,7 +103,11 @@ function LongText({ text }: { text: string }) {
   return (
     <>
       <pre class="logged">{long && !open ? `${text.slice(0, LONG)}…` : text}</pre>
-      {long && <button class="link" onClick={() => setOpen(!open)}>{open ? "Show less" : `Show all ${count(text.length, "character")}`}</button>}
+      {long && (
+        <button class="link" onClick={() => setOpen(!open)}>
+          {open ? "Show less" : `Show all ${count(text.length, "character")}`}
+        </button>
+      )}
     </>
   );
 }

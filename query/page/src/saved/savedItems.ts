@@ -7,7 +7,9 @@ import { toast, withErrorToast } from "../ui/toasts";
 /** Sent twice, a creation makes one: the page chooses the name. */
 export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_");
 }
 
 export function placeOf(saved: Saved): { team: string; project: string; id: string } {
@@ -20,10 +22,11 @@ export function addressOf(saved: Saved, ...rest: string[]): string {
 
 /** Deletes at once; the note that says so takes it back. */
 export async function deleteSaved(saved: Saved, changed: () => void): Promise<void> {
-  const undo = () => void withErrorToast(async () => {
-    await call("RestoreSaved", placeOf(saved));
-    changed();
-  });
+  const undo = () =>
+    void withErrorToast(async () => {
+      await call("RestoreSaved", placeOf(saved));
+      changed();
+    });
   await withErrorToast(async () => {
     await call("DeleteSaved", placeOf(saved));
     changed();

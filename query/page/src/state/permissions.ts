@@ -33,5 +33,10 @@ export function mayWrite(team: string): boolean {
 
 /** For buttons that change something: off, with the reason, for who may only read. */
 export function changing(team: string): { disabled?: true; title?: string } {
-  return rights(team) === false ? { disabled: true, title: `You may read what is in team ${team === "-" ? account.value!.default_team : team}, not change it: ask who manages it for the role "member"` } : {};
+  return rights(team) === false
+    ? {
+        disabled: true,
+        title: `You may read what is in team ${team === "-" ? account.value!.default_team : team}, not change it: ask who manages it for the role "member"`,
+      }
+    : {};
 }

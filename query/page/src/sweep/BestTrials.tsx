@@ -20,40 +20,78 @@ export interface TrialsProps {
 
 export function BestCard({ sweep, trials, link }: TrialsProps) {
   const best = trials[0];
-  if (!best) return <Card title="Best configuration"><p class="quiet">No trial has a value yet.</p></Card>;
+  if (!best)
+    return (
+      <Card title="Best configuration">
+        <p class="quiet">No trial has a value yet.</p>
+      </Card>
+    );
   const several = sweep.objectives.length > 1;
   return (
-    <Card title={several ? "First of the front" : "Best configuration"} tools={<Copy text={yamlOf(best.parameters_json)} label="Copy the configuration as YAML" />}>
+    <Card
+      title={several ? "First of the front" : "Best configuration"}
+      tools={<Copy text={yamlOf(best.parameters_json)} label="Copy the configuration as YAML" />}
+    >
       <p class="best-values">
         {sweep.objectives.map((objective, at) => (
-          <span key={objective.metric}><b class="numeric">{formatNumber(valueOf(best, at))}</b> <span class="quiet">{objective.metric}</span></span>
+          <span key={objective.metric}>
+            <b class="numeric">{formatNumber(valueOf(best, at))}</b> <span class="quiet">{objective.metric}</span>
+          </span>
         ))}
         <TrialLink trial={best} link={link} />
       </p>
       <CodeBlock text={yamlOf(best.parameters_json)} label="best configuration" />
-      <p class="quiet">In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code></p>
+      <p class="quiet">
+        In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code>
+      </p>
     </Card>
   );
 }
 
 /** `names`: of the parameters to show. */
-export function TopCard({ sweep, trials, link, k, front, names }: TrialsProps & { k: number; front: ReadonlySet<string>; names: readonly string[] }) {
+export function TopCard({
+  sweep,
+  trials,
+  link,
+  k,
+  front,
+  names,
+}: TrialsProps & { k: number; front: ReadonlySet<string>; names: readonly string[] }) {
   const tools = (
-    <select class="select" aria-label="How many of the best" value={k} onChange={(event) => setQuery({ k: event.currentTarget.value === "10" ? null : event.currentTarget.value })}>
-      {TOP_KS.map((one) => <option key={one} value={one}>Top {one}</option>)}
+    <select
+      class="select"
+      aria-label="How many of the best"
+      value={k}
+      onChange={(event) => setQuery({ k: event.currentTarget.value === "10" ? null : event.currentTarget.value })}
+    >
+      {TOP_KS.map((one) => (
+        <option key={one} value={one}>
+          Top {one}
+        </option>
+      ))}
     </select>
   );
   const several = sweep.objectives.length > 1;
   return (
     <Card title={several ? "Pareto front, then the best" : `Top ${k}`} wide tools={tools}>
-      {!trials.length ? <p class="quiet">No trial has a value yet.</p> : (
+      {!trials.length ? (
+        <p class="quiet">No trial has a value yet.</p>
+      ) : (
         <div class="scrolled" tabIndex={0} role="region" aria-label="The best trials">
           <table class="plain-table dense top-table">
             <thead>
               <tr>
                 <th scope="col">{several ? "Trial, ● on the front" : "Trial"}</th>
-                {sweep.objectives.map((one) => <th key={one.metric} scope="col" class="right">{goalOf(one)}</th>)}
-                {names.map((name) => <th key={name} scope="col" class="right">{name}</th>)}
+                {sweep.objectives.map((one) => (
+                  <th key={one.metric} scope="col" class="right">
+                    {goalOf(one)}
+                  </th>
+                ))}
+                {names.map((name) => (
+                  <th key={name} scope="col" class="right">
+                    {name}
+                  </th>
+                ))}
               </tr>
             </thead>
             <tbody>
@@ -61,9 +99,20 @@ export function TopCard({ sweep, trials, link, k, front, names }: TrialsProps & 
                 const parameters = parametersOf(trial);
                 return (
                   <tr key={trial.number}>
-                    <th scope="row"><span class="place numeric">{several ? (front.has(trial.number) ? "●" : "") : place + 1}</span><TrialLink trial={trial} link={link} /></th>
-                    {sweep.objectives.map((one, at) => <td key={one.metric} class="right numeric strong">{formatNumber(valueOf(trial, at))}</td>)}
-                    {names.map((name) => <td key={name} class="right numeric clip" title={formatValue(parameters.get(name))}>{formatValue(parameters.get(name))}</td>)}
+                    <th scope="row">
+                      <span class="place numeric">{several ? (front.has(trial.number) ? "●" : "") : place + 1}</span>
+                      <TrialLink trial={trial} link={link} />
+                    </th>
+                    {sweep.objectives.map((one, at) => (
+                      <td key={one.metric} class="right numeric strong">
+                        {formatNumber(valueOf(trial, at))}
+                      </td>
+                    ))}
+                    {names.map((name) => (
+                      <td key={name} class="right numeric clip" title={formatValue(parameters.get(name))}>
+                        {formatValue(parameters.get(name))}
+                      </td>
+                    ))}
                   </tr>
                 );
               })}

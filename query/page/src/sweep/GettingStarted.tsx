@@ -18,7 +18,10 @@ export RUNSTREAM_API_KEY=...${KEY}
 runstream sweep sweep.yaml --project ${project} --entity ${team}`;
   return (
     <Empty title="Make your first sweep">
-      <p>Say what to search in <code>sweep.yaml</code>; in <code>train.py</code>, <code>runstream.init().config</code> has the values of each trial:</p>
+      <p>
+        Say what to search in <code>sweep.yaml</code>; in <code>train.py</code>, <code>runstream.init().config</code>{" "}
+        has the values of each trial:
+      </p>
       <CodeBlock text={yaml} label="sweep.yaml" />
       <p>Make it, and start as many agents as you like with the command that it prints:</p>
       <CodeBlock text={shell} label="shell commands" />
@@ -41,8 +44,16 @@ runstream agent ${fullName(sweep)}`;
 runstream.agent("${fullName(sweep)}", train)   # train(): your function; it calls runstream.init()`;
   return (
     <>
-      <p>{hasProgram(sweep) ? "On each machine that is to work on it, beside the program:" : "The sweep names no program: work on it with a function."}</p>
-      {hasProgram(sweep) ? <CodeBlock text={shell} label="commands that start an agent" /> : <CodeBlock text={code} label="code that starts an agent" />}
+      <p>
+        {hasProgram(sweep)
+          ? "On each machine that is to work on it, beside the program:"
+          : "The sweep names no program: work on it with a function."}
+      </p>
+      {hasProgram(sweep) ? (
+        <CodeBlock text={shell} label="commands that start an agent" />
+      ) : (
+        <CodeBlock text={code} label="code that starts an agent" />
+      )}
       <p class="quiet">Several agents share the sweep; one that dies gives its trial back.</p>
     </>
   );

@@ -46,20 +46,34 @@ export function Controls({ sweep, refresh }: { sweep: Sweep; refresh: () => void
         </button>
       ))}
       <Menu label="More about this sweep" button={<Icon name="more" />}>
-        <MenuItem danger act={() => setAsking("delete")}>Delete this sweep…</MenuItem>
+        <MenuItem danger act={() => setAsking("delete")}>
+          Delete this sweep…
+        </MenuItem>
       </Menu>
       {asking === "cancel" && (
-        <ConfirmDialog title="Cancel this sweep?" confirm="Cancel the sweep" close={() => setAsking(null)} act={() => (setAsking(null), void command(sweep.id, "cancel", refresh))}>
-          {Number(sweep.counts?.running ?? 0) > 0 ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and ` : "No new trial begins, and "}
+        <ConfirmDialog
+          title="Cancel this sweep?"
+          confirm="Cancel the sweep"
+          close={() => setAsking(null)}
+          act={() => (setAsking(null), void command(sweep.id, "cancel", refresh))}
+        >
+          {Number(sweep.counts?.running ?? 0) > 0
+            ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and `
+            : "No new trial begins, and "}
           the sweep cannot be resumed. What was logged stays.
         </ConfirmDialog>
       )}
       {asking === "delete" && (
-        <ConfirmDialog title="Delete this sweep?" confirm="Delete the sweep" close={() => setAsking(null)} act={() => void remove()}>
-          Its {count(totalOf(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay, with all that they logged.
+        <ConfirmDialog
+          title="Delete this sweep?"
+          confirm="Delete the sweep"
+          close={() => setAsking(null)}
+          act={() => void remove()}
+        >
+          Its {count(totalOf(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay, with
+          all that they logged.
         </ConfirmDialog>
       )}
     </>
   );
 }
-

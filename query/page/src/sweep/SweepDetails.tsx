@@ -17,12 +17,12 @@ import { Copy } from "../ui/CopyButton";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
 import { BestCard, TopCard } from "./BestTrials";
 import { fullName, StartAgent } from "./GettingStarted";
-import { SweepStateMark, totalOf } from "./stateBadges";
 import { Controls } from "./SweepControls";
 import { History } from "./SweepHistory";
 import { Progress } from "./SweepProgress";
-import { courseOf, fieldOf, logsOf, rowsOf, valueOf } from "./trials";
+import { SweepStateMark, totalOf } from "./stateBadges";
 import { TrialTable } from "./TrialTable";
+import { courseOf, fieldOf, logsOf, rowsOf, valueOf } from "./trials";
 import { useTrials } from "./useTrials";
 
 const LIVE_MS = 2500;
@@ -33,8 +33,22 @@ export function SweepPage({ team, project, id }: { team: string; project: string
   const k = readNumber(place.value.query.get("k"), 10, 1, 100);
   const sweep = useAnswer(`sweep ${id}`, (signal) => call("GetSweep", { sweep: id }, signal), STILL_MS, false);
   const busy = isBusy(sweep.data);
-  const summary = useAnswer(`sweep summary ${id} ${k}`, (signal) => call("GetSweepSummary", { sweep: id, top: k }, signal), busy ? LIVE_MS : STILL_MS, true);
-  const now = useMemo(() => sweep.data && { ...sweep.data, ...(summary.data?.sweep?.id === id ? { ...summary.data.sweep, definition_json: sweep.data.definition_json } : {}) }, [sweep.data, summary.data, id]);
+  const summary = useAnswer(
+    `sweep summary ${id} ${k}`,
+    (signal) => call("GetSweepSummary", { sweep: id, top: k }, signal),
+    busy ? LIVE_MS : STILL_MS,
+    true,
+  );
+  const now = useMemo(
+    () =>
+      sweep.data && {
+        ...sweep.data,
+        ...(summary.data?.sweep?.id === id
+          ? { ...summary.data.sweep, definition_json: sweep.data.definition_json }
+          : {}),
+      },
+    [sweep.data, summary.data, id],
+  );
   useEffect(() => {
     document.title = `${now?.name || id} · ${project} · runstream`;
     if (now && sweep.data && now.state !== sweep.data.state) sweep.refresh();
@@ -43,20 +57,31 @@ export function SweepPage({ team, project, id }: { team: string; project: string
   if (error?.code === "NOT_FOUND" || (now && (now.team !== team || now.project !== project))) {
     return (
       <Empty title="This sweep is not there">
-        <p>There is no sweep <code>{id}</code> in {team}/{project}. It may have been deleted.</p>
-        <p class="row"><a class="button" href={path(team, project, "sweeps")}>The project's sweeps</a></p>
+        <p>
+          There is no sweep <code>{id}</code> in {team}/{project}. It may have been deleted.
+        </p>
+        <p class="row">
+          <a class="button" href={path(team, project, "sweeps")}>
+            The project's sweeps
+          </a>
+        </p>
       </Empty>
     );
   }
-  if (error && (!now || !summary.data)) return <ErrorNote error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
+  if (error && (!now || !summary.data))
+    return <ErrorNote error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
   if (!now || summary.data?.sweep?.id !== id) return <Loading />;
   const refresh = () => (sweep.refresh(), summary.refresh());
   return (
     <div class="sweep">
       <header class="run-head">
-        <h2 class="clip" title={now.name || now.id}>{now.name || `Sweep ${now.id}`}</h2>
+        <h2 class="clip" title={now.name || now.id}>
+          {now.name || `Sweep ${now.id}`}
+        </h2>
         <SweepStateMark state={now.state} idle={summary.data.agents === "0"} />
-        <span class="quiet wide-only">{now.method}, by {now.created_by}</span>
+        <span class="quiet wide-only">
+          {now.method}, by {now.created_by}
+        </span>
         <Copy text={fullName(now)} label="Copy the sweep's path" />
         <span class="grow" />
         <Controls sweep={now} refresh={refresh} />
@@ -65,7 +90,9 @@ export function SweepPage({ team, project, id }: { team: string; project: string
       <div class="overview">
         <Progress sweep={now} summary={summary.data} />
         {totalOf(now.counts) === 0 ? (
-          <Card title="Start an agent" wide><StartAgent sweep={now} /></Card>
+          <Card title="Start an agent" wide>
+            <StartAgent sweep={now} />
+          </Card>
         ) : (
           <Results sweep={now} summary={summary.data} busy={busy} k={k} />
         )}
@@ -85,7 +112,10 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   const hasRuns = useHasRuns(sweep, busy);
   const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
   const objectives = sweep.objectives;
-  const rows = useMemo(() => rowsOf(trials, objectives, link, logsOf(sweep.definition_json)), [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json]);
+  const rows = useMemo(
+    () => rowsOf(trials, objectives, link, logsOf(sweep.definition_json)),
+    [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json],
+  );
   const first = useMemo(() => firstOf(rows, objectives.length), [rows, objectives.length]);
   const minimize = (field: string) => !objectives.find((_, at) => fieldOf(at) === field)?.maximize;
   const view = useView(rows, first, minimize);
@@ -97,7 +127,11 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   return (
     <>
       {error && <p class="form-error">{error.message}: what you see is what was said last.</p>}
-      {summary.agents === "0" && sweep.state === "SWEEP_STATE_RUNNING" && <Card title="No agent works on it now" wide><StartAgent sweep={sweep} /></Card>}
+      {summary.agents === "0" && sweep.state === "SWEEP_STATE_RUNNING" && (
+        <Card title="No agent works on it now" wide>
+          <StartAgent sweep={sweep} />
+        </Card>
+      )}
       {objective && (
         <div class="pair">
           <Course trials={trials} rows={rows} objective={objective} link={link} />
@@ -111,7 +145,15 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
         {objective && (
           <Card title={`What matters for ${objective.metric}`}>
             {hasRuns ? (
-              <Importance team={sweep.team} project={sweep.project} sweep={sweep.id} objective={runObjective(objective)} live={busy} finite={finiteOf(rows, fieldOf(0))} pick={pick} />
+              <Importance
+                team={sweep.team}
+                project={sweep.project}
+                sweep={sweep.id}
+                objective={runObjective(objective)}
+                live={busy}
+                finite={finiteOf(rows, fieldOf(0))}
+                pick={pick}
+              />
             ) : (
               <p class="quiet">Its trials logged no runs: importance is computed from runs.</p>
             )}
@@ -130,14 +172,30 @@ function firstOf(rows: Rows, objectives: number): First {
   const varying = parameters.filter(varies);
   const values = rows.columns.slice(parameters.length).map((column) => column.field);
   const shown = (varying.length ? varying : parameters).map((column) => column.field);
-  return { axes: [...shown.slice(0, MOST_AXES - values.length), ...values], color: values[0] ?? "", x: shown[0] ?? "", y: values[0] ?? shown[1] ?? "" };
+  return {
+    axes: [...shown.slice(0, MOST_AXES - values.length), ...values],
+    color: values[0] ?? "",
+    x: shown[0] ?? "",
+    y: values[0] ?? shown[1] ?? "",
+  };
 }
 
 /** Programs that drive trials themselves may log none. */
 function useHasRuns(sweep: Sweep, busy: boolean): boolean {
   const { data } = useAnswer(
     `runs of ${sweep.id}`,
-    (signal) => call("ListRuns", { team: sweep.team, project: sweep.project, filter: JSON.stringify({ sweep: sweep.id }), page_size: 1, fields: ["none"] }, signal),
+    (signal) =>
+      call(
+        "ListRuns",
+        {
+          team: sweep.team,
+          project: sweep.project,
+          filter: JSON.stringify({ sweep: sweep.id }),
+          page_size: 1,
+          fields: ["none"],
+        },
+        signal,
+      ),
     busy ? STILL_MS / 3 : 0,
     true,
   );
@@ -151,23 +209,72 @@ export function runObjective(objective: Objective): RunObjective {
   const best = objective.maximize ? "max" : "min";
   const aggregates = { min: "AGGREGATE_MIN", max: "AGGREGATE_MAX", mean: "AGGREGATE_MEAN" } as const;
   const aggregate = aggregates[(kind === "best" ? best : kind) as keyof typeof aggregates] ?? "AGGREGATE_LAST";
-  return { metric: suffix?.[1] ?? objective.metric, aggregate, goal: objective.maximize ? "GOAL_MAXIMIZE" : "GOAL_MINIMIZE", at: "", at_goal: "GOAL_UNSPECIFIED" };
+  return {
+    metric: suffix?.[1] ?? objective.metric,
+    aggregate,
+    goal: objective.maximize ? "GOAL_MAXIMIZE" : "GOAL_MINIMIZE",
+    at: "",
+    at_goal: "GOAL_UNSPECIFIED",
+  };
 }
 
-function Course({ trials, rows, objective, link }: { trials: readonly Trial[]; rows: Rows; objective: Objective; link: (trial: Trial) => string }) {
+function Course({
+  trials,
+  rows,
+  objective,
+  link,
+}: {
+  trials: readonly Trial[];
+  rows: Rows;
+  objective: Objective;
+  link: (trial: Trial) => string;
+}) {
   const logY = place.value.query.get("course") === "log";
   const made = useMemo(() => {
     const course = courseOf(trials, objective.maximize);
-    const own: Rows = { ids: course.trials.map((trial) => trial.number), names: course.trials.map((trial) => `trial ${trial.number}`), links: course.trials.map(link), columns: [] };
+    const own: Rows = {
+      ids: course.trials.map((trial) => trial.number),
+      names: course.trials.map((trial) => `trial ${trial.number}`),
+      links: course.trials.map(link),
+      columns: [],
+    };
     const y = { ...columnOf("y", objective.metric, [...course.values]), values: course.values };
-    return { course, own, x: columnOf("x", "trials that ended", course.trials.map((_, at) => at + 1)), y, shades: shadesOf(y, !objective.maximize, course.trials.length), kept: new Uint8Array(course.trials.length).fill(1) };
+    return {
+      course,
+      own,
+      x: columnOf(
+        "x",
+        "trials that ended",
+        course.trials.map((_, at) => at + 1),
+      ),
+      y,
+      shades: shadesOf(y, !objective.maximize, course.trials.length),
+      kept: new Uint8Array(course.trials.length).fill(1),
+    };
   }, [trials, rows, objective.metric, objective.maximize]);
-  const canLog = made.course.values.some(Number.isFinite) && made.course.values.every((value) => !Number.isFinite(value) || value > 0);
-  const tools = canLog && <button class="toggle" aria-pressed={logY} onClick={() => setQuery({ course: logY ? null : "log" })}>Log</button>;
+  const canLog =
+    made.course.values.some(Number.isFinite) &&
+    made.course.values.every((value) => !Number.isFinite(value) || value > 0);
+  const tools = canLog && (
+    <button class="toggle" aria-pressed={logY} onClick={() => setQuery({ course: logY ? null : "log" })}>
+      Log
+    </button>
+  );
   return (
     <Card title={`Best ${objective.metric} so far`} tools={tools}>
       {made.course.best.length ? (
-        <Scatter rows={made.own} x={made.x} y={made.y} logX={false} logY={logY && canLog} shades={made.shades} kept={made.kept} line={made.course.best} label="Best so far" height={260} />
+        <Scatter
+          rows={made.own}
+          x={made.x}
+          y={made.y}
+          logX={false}
+          logY={logY && canLog}
+          shades={made.shades}
+          kept={made.kept}
+          line={made.course.best}
+          label="Best so far"
+          height={260}
+        />
       ) : (
         <p class="quiet">No trial has a value yet. The first appears here by itself.</p>
       )}
@@ -176,7 +283,12 @@ function Course({ trials, rows, objective, link }: { trials: readonly Trial[]; r
 }
 
 function useFront(sweep: Sweep, busy: boolean): readonly Trial[] {
-  const { data } = useAnswer(sweep.objectives.length > 1 ? `front of ${sweep.id}` : null, (signal) => call("GetBestTrials", { sweep: sweep.id }, signal), busy ? LIVE_MS : STILL_MS, true);
+  const { data } = useAnswer(
+    sweep.objectives.length > 1 ? `front of ${sweep.id}` : null,
+    (signal) => call("GetBestTrials", { sweep: sweep.id }, signal),
+    busy ? LIVE_MS : STILL_MS,
+    true,
+  );
   return data?.trials ?? [];
 }
 
@@ -188,18 +300,57 @@ function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials
   const shades = useMemo(() => shadesOf(x, !a!.maximize, trials.length), [x]);
   const kept = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
   const numbers = new Set(front.map((trial) => trial.number));
-  const strong = useMemo(() => new Set(trials.flatMap((trial, at) => (numbers.has(trial.number) ? [at] : []))), [trials, front]);
-  const line = useMemo(() => (sweep.objectives.length === 2 ? stairs(front.map((trial) => [valueOf(trial, 0), valueOf(trial, 1)] as const), a!.maximize) : []), [front]);
+  const strong = useMemo(
+    () => new Set(trials.flatMap((trial, at) => (numbers.has(trial.number) ? [at] : []))),
+    [trials, front],
+  );
+  const line = useMemo(
+    () =>
+      sweep.objectives.length === 2
+        ? stairs(
+            front.map((trial) => [valueOf(trial, 0), valueOf(trial, 1)] as const),
+            a!.maximize,
+          )
+        : [],
+    [front],
+  );
   return (
     <Card title={`${b!.metric} against ${a!.metric}`} wide>
-      <Scatter rows={rows} x={x} y={y} logX={false} logY={false} shades={shades} kept={kept} strong={strong} line={line} label="Pareto front" />
+      <Scatter
+        rows={rows}
+        x={x}
+        y={y}
+        logX={false}
+        logY={false}
+        shades={shades}
+        kept={kept}
+        strong={strong}
+        line={line}
+        label="Pareto front"
+      />
       <p class="quiet">Ringed: the front. No trial is better than these in every metric.</p>
     </Card>
   );
 }
 
-function Top({ sweep, summary, k, link, busy, rows }: { sweep: Sweep; summary: SweepSummary; k: number; link: (trial: Trial) => string; busy: boolean; rows: Rows }) {
-  const names = rows.columns.filter((column) => column.field.startsWith("config.") && varies(column)).map((column) => column.title);
+function Top({
+  sweep,
+  summary,
+  k,
+  link,
+  busy,
+  rows,
+}: {
+  sweep: Sweep;
+  summary: SweepSummary;
+  k: number;
+  link: (trial: Trial) => string;
+  busy: boolean;
+  rows: Rows;
+}) {
+  const names = rows.columns
+    .filter((column) => column.field.startsWith("config.") && varies(column))
+    .map((column) => column.title);
   const front = new Set(useFront(sweep, busy).map((trial) => trial.number));
   return <TopCard sweep={sweep} trials={summary.best} link={link} k={k} front={front} names={names} />;
 }

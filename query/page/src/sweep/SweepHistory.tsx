@@ -6,13 +6,24 @@ import { formatAgo, formatTime } from "../lib/format";
 import { Card } from "../ui/Card";
 
 export function History({ sweep }: { sweep: Sweep }) {
-  const { data } = useAnswer(`changes of ${sweep.id} ${sweep.state}`, (signal) => call("ListSweepChanges", { sweep: sweep.id, page_size: 20 }, signal), 0, true);
+  const { data } = useAnswer(
+    `changes of ${sweep.id} ${sweep.state}`,
+    (signal) => call("ListSweepChanges", { sweep: sweep.id, page_size: 20 }, signal),
+    0,
+    true,
+  );
   if (!data?.changes.length) return null;
   return (
     <Card title="History" wide>
       <ul class="history">
         {data.changes.map((change, at) => (
-          <li key={at}><span class="quiet" title={formatTime(change.time)}>{formatAgo(change.time)}</span> <b>{change.action}</b> by {change.author}{change.detail && <span class="quiet">: {change.detail}</span>}</li>
+          <li key={at}>
+            <span class="quiet" title={formatTime(change.time)}>
+              {formatAgo(change.time)}
+            </span>{" "}
+            <b>{change.action}</b> by {change.author}
+            {change.detail && <span class="quiet">: {change.detail}</span>}
+          </li>
         ))}
       </ul>
     </Card>

@@ -7,31 +7,50 @@ export function Progress({ sweep, summary }: { sweep: Sweep; summary: SweepSumma
   const size = Number(sweep.size);
   const whole = Math.max(size, totalOf(sweep.counts) - Number(sweep.counts?.added ?? 0), 1);
   const ended = endedOf(sweep.counts);
-  const amounts = COUNTS.map((name) => [name, Number(sweep.counts?.[name] ?? 0)] as const).filter(([, amount]) => amount > 0);
-  const said = amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trial yet";
+  const amounts = COUNTS.map((name) => [name, Number(sweep.counts?.[name] ?? 0)] as const).filter(
+    ([, amount]) => amount > 0,
+  );
+  const said =
+    amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trial yet";
   const rate = number(summary.trials_per_hour);
   const pending = Number(summary.values_pending);
   const missing = Number(summary.values_missing);
   return (
     <section class="sweep-progress" aria-label="Progress">
       <div class="progress" role="img" aria-label={`${ended} of ${size ? `${size} ` : ""}trials have ended: ${said}`}>
-        {amounts.map(([name, amount]) => <i key={name} class={name} style={{ width: `${(amount / whole) * 100}%` }} />)}
+        {amounts.map(([name, amount]) => (
+          <i key={name} class={name} style={{ width: `${(amount / whole) * 100}%` }} />
+        ))}
       </div>
       <ul class="progress-facts">
         <li>
-          <b class="numeric">{ended.toLocaleString("en-US")}</b> {size ? `of ${sweep.size_is_limit ? "at most " : ""}${size.toLocaleString("en-US")} trials` : "trials, without end"}
+          <b class="numeric">{ended.toLocaleString("en-US")}</b>{" "}
+          {size
+            ? `of ${sweep.size_is_limit ? "at most " : ""}${size.toLocaleString("en-US")} trials`
+            : "trials, without end"}
         </li>
-        {amounts.map(([name, amount]) => <li key={name}><i class={`mark ${name}`} aria-hidden="true" /><span class="numeric">{amount.toLocaleString("en-US")}</span> {name}</li>)}
+        {amounts.map(([name, amount]) => (
+          <li key={name}>
+            <i class={`mark ${name}`} aria-hidden="true" />
+            <span class="numeric">{amount.toLocaleString("en-US")}</span> {name}
+          </li>
+        ))}
         {Number(sweep.counts?.added ?? 0) > 0 && <li>{count(Number(sweep.counts!.added), "result")} from elsewhere</li>}
         {rate > 0 && <li class="quiet">{formatNumber(rate, 3)} an hour</li>}
         {summary.eta_s !== undefined && <li class="quiet">about {formatDuration(number(summary.eta_s))} left</li>}
-        {sweep.state !== "SWEEP_STATE_FINISHED" && sweep.state !== "SWEEP_STATE_CANCELLED" && <li class="quiet">{count(Number(summary.agents), "agent")} at work</li>}
+        {sweep.state !== "SWEEP_STATE_FINISHED" && sweep.state !== "SWEEP_STATE_CANCELLED" && (
+          <li class="quiet">{count(Number(summary.agents), "agent")} at work</li>
+        )}
         {pending > 0 && <li class="quiet">{count(pending, "value")} on the way</li>}
         {missing > 0 && <li class="warn-text">{count(missing, "trial")} never logged the metric</li>}
         {sweep.started && <li class="quiet wide-only">since {formatTime(sweep.started)}</li>}
       </ul>
       {sweep.reason && <p class="quiet">{sweep.reason}</p>}
-      {sweep.notes.map((note) => <p class="quiet" key={note}>{note}</p>)}
+      {sweep.notes.map((note) => (
+        <p class="quiet" key={note}>
+          {note}
+        </p>
+      ))}
     </section>
   );
 }

@@ -27,9 +27,14 @@ export function TrialTable(props: TrialTableProps) {
   const { query } = place.value;
   const state = query.get("state") ?? "";
   const order = query.get("order") ?? "";
-  const columns = useMemo(() => allColumns(trials, rows, props.objectives.length), [trials, rows, props.objectives.length]);
+  const columns = useMemo(
+    () => allColumns(trials, rows, props.objectives.length),
+    [trials, rows, props.objectives.length],
+  );
   const shown = useMemo(() => {
-    const among = trials.map((_, at) => at).filter((at) => props.kept[at] && (!state || TRIAL_STATES[trials[at]!.state][0] === state));
+    const among = trials
+      .map((_, at) => at)
+      .filter((at) => props.kept[at] && (!state || TRIAL_STATES[trials[at]!.state][0] === state));
     const by = columns.find((column) => column.field === order.replace(/^-/, ""));
     return by ? ordered(by.values, order.startsWith("-"), among) : among.reverse();
   }, [trials, columns, props.kept, state, order]);
@@ -42,30 +47,66 @@ export function TrialTable(props: TrialTableProps) {
   const states = [...new Set(trials.map((trial) => trial.state))];
   const tools = (
     <span class="tools">
-      <span class="quiet numeric">{count(shown.length, "trial")}{shown.length < props.all && ` of ${props.all.toLocaleString("en-US")}`}</span>
-      <select class="select" aria-label="Trials in this state" value={state} onChange={(event) => setQuery({ state: event.currentTarget.value })}>
+      <span class="quiet numeric">
+        {count(shown.length, "trial")}
+        {shown.length < props.all && ` of ${props.all.toLocaleString("en-US")}`}
+      </span>
+      <select
+        class="select"
+        aria-label="Trials in this state"
+        value={state}
+        onChange={(event) => setQuery({ state: event.currentTarget.value })}
+      >
         <option value="">All states</option>
-        {(Object.keys(TRIAL_STATES) as TrialState[]).filter((one) => states.includes(one) || TRIAL_STATES[one][0] === state).map((one) => <option key={one}>{TRIAL_STATES[one][0]}</option>)}
+        {(Object.keys(TRIAL_STATES) as TrialState[])
+          .filter((one) => states.includes(one) || TRIAL_STATES[one][0] === state)
+          .map((one) => (
+            <option key={one}>{TRIAL_STATES[one][0]}</option>
+          ))}
       </select>
     </span>
   );
   return (
     <Card title="Trials" wide tools={tools}>
-      {props.more && <p class="quiet">The first {trials.length.toLocaleString("en-US")} of {props.all.toLocaleString("en-US")}: <code>runstream.Sweep(id).top(k)</code> and SQL reach all.</p>}
-      <div class="trial-area" ref={area} tabIndex={0} role="region" aria-label="Table of trials" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      {props.more && (
+        <p class="quiet">
+          The first {trials.length.toLocaleString("en-US")} of {props.all.toLocaleString("en-US")}:{" "}
+          <code>runstream.Sweep(id).top(k)</code> and SQL reach all.
+        </p>
+      )}
+      <div
+        class="trial-area"
+        ref={area}
+        tabIndex={0}
+        role="region"
+        aria-label="Table of trials"
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      >
         <table class="runs-table trial-table" aria-rowcount={shown.length + 1}>
           <thead>
             <tr>
               <Head column={columns[0]!} order={order} />
               <th scope="col">State</th>
-              {columns.slice(1).map((column) => <Head key={column.field} column={column} order={order} />)}
+              {columns.slice(1).map((column) => (
+                <Head key={column.field} column={column} order={order} />
+              ))}
               <th scope="col">What happened</th>
             </tr>
           </thead>
           <tbody>
-            {part.before > 0 && <tr aria-hidden="true"><td style={{ height: `${part.before}px` }} /></tr>}
-            {shown.slice(part.from, part.to).map((at) => <Row key={trials[at]!.number} trial={trials[at]!} at={at} columns={columns} link={rows.links[at]!} />)}
-            {part.after > 0 && <tr aria-hidden="true"><td style={{ height: `${part.after}px` }} /></tr>}
+            {part.before > 0 && (
+              <tr aria-hidden="true">
+                <td style={{ height: `${part.before}px` }} />
+              </tr>
+            )}
+            {shown.slice(part.from, part.to).map((at) => (
+              <Row key={trials[at]!.number} trial={trials[at]!} at={at} columns={columns} link={rows.links[at]!} />
+            ))}
+            {part.after > 0 && (
+              <tr aria-hidden="true">
+                <td style={{ height: `${part.after}px` }} />
+              </tr>
+            )}
           </tbody>
         </table>
       </div>
@@ -77,12 +118,25 @@ function Row({ trial, at, columns, link }: { trial: Trial; at: number; columns: 
   return (
     <tr>
       <th scope="row">{link ? <a href={link}>{trial.number}</a> : trial.number}</th>
-      <td><TrialStateMark state={trial.state} /></td>
+      <td>
+        <TrialStateMark state={trial.state} />
+      </td>
       {columns.slice(1).map((column) => {
-        const text = column.field === "duration" ? formatDuration(column.values[at]!) : column.field.startsWith("value.") && Number.isNaN(column.values[at]!) ? valueText(trial) : textOf(column, at, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
-        return <td key={column.field} class="right numeric clip" title={text.length > 10 ? text : undefined}>{text}</td>;
+        const text =
+          column.field === "duration"
+            ? formatDuration(column.values[at]!)
+            : column.field.startsWith("value.") && Number.isNaN(column.values[at]!)
+              ? valueText(trial)
+              : textOf(column, at, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
+        return (
+          <td key={column.field} class="right numeric clip" title={text.length > 10 ? text : undefined}>
+            {text}
+          </td>
+        );
       })}
-      <td class="clip reason" title={reasonOf(trial)}>{reasonOf(trial)}</td>
+      <td class="clip reason" title={reasonOf(trial)}>
+        {reasonOf(trial)}
+      </td>
     </tr>
   );
 }
@@ -93,7 +147,12 @@ function valueText(trial: Trial): string {
 }
 
 function reasonOf(trial: Trial): string {
-  const exit = trial.state === "TRIAL_STATE_FAILED" && trial.exit_code ? (trial.exit_code < 0 ? `ended by signal ${-trial.exit_code}` : `exit status ${trial.exit_code}`) : "";
+  const exit =
+    trial.state === "TRIAL_STATE_FAILED" && trial.exit_code
+      ? trial.exit_code < 0
+        ? `ended by signal ${-trial.exit_code}`
+        : `exit status ${trial.exit_code}`
+      : "";
   return [exit, trial.message].filter(Boolean).join(": ");
 }
 
@@ -113,7 +172,14 @@ function Head({ column, order }: { column: Column; order: string }) {
 
 /** Number, objectives, parameters, tries, duration. */
 function allColumns(trials: readonly Trial[], rows: Rows, objectives: number): Column[] {
-  const plain = (field: string, title: string, read: (trial: Trial) => number): Column => ({ field, title, kind: "number", categories: [], values: Float64Array.from(trials, read), log: false });
+  const plain = (field: string, title: string, read: (trial: Trial) => number): Column => ({
+    field,
+    title,
+    kind: "number",
+    categories: [],
+    values: Float64Array.from(trials, read),
+    log: false,
+  });
   const parameters = rows.columns.slice(0, rows.columns.length - objectives);
   return [
     plain("number", "Trial", (trial) => Number(trial.number)),

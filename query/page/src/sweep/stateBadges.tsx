@@ -22,19 +22,31 @@ export const TRIAL_STATES: Record<TrialState, [string, string]> = {
 
 export function SweepStateMark({ state, idle = false }: { state: SweepState; idle?: boolean }) {
   const [name, kind] = idle && state === "SWEEP_STATE_RUNNING" ? ["waiting for agents", "warn"] : SWEEPS[state];
-  return <span class={`state ${kind}`}><i aria-hidden="true" /><span>{name}</span></span>;
+  return (
+    <span class={`state ${kind}`}>
+      <i aria-hidden="true" />
+      <span>{name}</span>
+    </span>
+  );
 }
 
 export function TrialStateMark({ state }: { state: TrialState }) {
   const [name, kind] = TRIAL_STATES[state];
-  return <span class={`state ${kind}`}><i aria-hidden="true" /><span>{name}</span></span>;
+  return (
+    <span class={`state ${kind}`}>
+      <i aria-hidden="true" />
+      <span>{name}</span>
+    </span>
+  );
 }
 
 /** In the order of the bar. */
 export const COUNTS = ["finished", "pruned", "failed", "cancelled", "running", "queued"] as const;
 
 export function endedOf(counts: TrialCounts | undefined): number {
-  return counts ? Number(counts.finished) + Number(counts.pruned) + Number(counts.failed) + Number(counts.cancelled) : 0;
+  return counts
+    ? Number(counts.finished) + Number(counts.pruned) + Number(counts.failed) + Number(counts.cancelled)
+    : 0;
 }
 
 export function totalOf(counts: TrialCounts | undefined): number {

@@ -1,12 +1,16 @@
 // A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
-import { canBeLog, type Column, columnOf, type Rows } from "../explore/plotColumns";
+import { type Column, canBeLog, columnOf, type Rows } from "../explore/plotColumns";
 import { flatten } from "../lib/flatten";
 import { number } from "../lib/format";
 
 /** Nothing of it will change: it has ended, and its value is known, or known to be missing. */
 export function isSettled(trial: Trial): boolean {
-  return trial.state !== "TRIAL_STATE_QUEUED" && trial.state !== "TRIAL_STATE_RUNNING" && trial.value_state !== "VALUE_STATE_PENDING";
+  return (
+    trial.state !== "TRIAL_STATE_QUEUED" &&
+    trial.state !== "TRIAL_STATE_RUNNING" &&
+    trial.value_state !== "VALUE_STATE_PENDING"
+  );
 }
 
 /** By number, ascending; `fresh` replaces what was known. The same list where nothing is new. */
@@ -40,7 +44,8 @@ export function logsOf(definitionJson: string): ReadonlyMap<string, boolean> {
     for (const [key, one] of Object.entries(parameters as Record<string, Record<string, unknown> | undefined>)) {
       const name = prefix ? `${prefix}.${key}` : key;
       if (one?.["parameters"]) walk(name, one["parameters"]);
-      else if (typeof one?.["distribution"] === "string" && "min" in one) found.set(name, /log/.test(one["distribution"]));
+      else if (typeof one?.["distribution"] === "string" && "min" in one)
+        found.set(name, /log/.test(one["distribution"]));
       else if (one && "min" in one) found.set(name, false);
     }
   };
@@ -49,11 +54,20 @@ export function logsOf(definitionJson: string): ReadonlyMap<string, boolean> {
 }
 
 /** Parameters in natural order, then the objectives. `link`: where a trial's run is; `logs`: see `logsOf`. */
-export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[], link: (trial: Trial) => string, logs: ReadonlyMap<string, boolean> = new Map()): Rows {
+export function rowsOf(
+  trials: readonly Trial[],
+  objectives: readonly Objective[],
+  link: (trial: Trial) => string,
+  logs: ReadonlyMap<string, boolean> = new Map(),
+): Rows {
   const parameters = trials.map(parametersOf);
   const names = [...new Set(parameters.flatMap((one) => [...one.keys()]))];
   const columns: Column[] = names.map((name) => {
-    const column = columnOf(`config.${name}`, name, parameters.map((one) => one.get(name)));
+    const column = columnOf(
+      `config.${name}`,
+      name,
+      parameters.map((one) => one.get(name)),
+    );
     return { ...column, log: logs.has(name) ? logs.get(name)! && canBeLog(column) : column.log };
   });
   objectives.forEach((objective, at) => {
@@ -72,7 +86,13 @@ export function fieldOf(objective: number): string {
   return `value.${objective}`;
 }
 
-const ENDED: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_FAILED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_CANCELLED", "TRIAL_STATE_ADDED"];
+const ENDED: readonly TrialState[] = [
+  "TRIAL_STATE_FINISHED",
+  "TRIAL_STATE_FAILED",
+  "TRIAL_STATE_PRUNED",
+  "TRIAL_STATE_CANCELLED",
+  "TRIAL_STATE_ADDED",
+];
 const GOOD: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_ADDED"];
 
 export interface Course {

@@ -33,14 +33,17 @@ export function useTrials(sweep: string, live: boolean, total: number): Trials {
         const lacking = !known.more && known.trials.length !== Math.min(total, MOST_TRIALS);
         const next = known.waiting ? await all(sweep, end.signal) : await changed(sweep, known, lacking, end.signal);
         known = { ...next, waiting: false, error: undefined, sweep };
-        setState((before) => (before.sweep === sweep && before.trials === known.trials && !before.waiting && !before.error ? before : known));
+        setState((before) =>
+          before.sweep === sweep && before.trials === known.trials && !before.waiting && !before.error ? before : known,
+        );
       } catch (error) {
         if (end.signal.aborted) return;
         known = { ...known, error: error instanceof ApiError ? error : new ApiError("INTERNAL", String(error)) };
         setState(known);
       }
       const wait = awaySince.value ? AWAY_MS : EVERY_MS;
-      if (!end.signal.aborted && (live || known.error || known.trials.some((trial) => !isSettled(trial)))) timer = setTimeout(turn, wait);
+      if (!end.signal.aborted && (live || known.error || known.trials.some((trial) => !isSettled(trial))))
+        timer = setTimeout(turn, wait);
     };
     void turn();
     return () => {
@@ -55,21 +58,34 @@ async function all(sweep: string, signal: AbortSignal): Promise<Pick<Trials, "tr
   const trials: Trial[] = [];
   let token = "";
   do {
-    const answer = await call("ListTrials", { sweep, page_size: PAGE, page_token: token, order: "ORDER_NUMBER" }, signal);
+    const answer = await call(
+      "ListTrials",
+      { sweep, page_size: PAGE, page_token: token, order: "ORDER_NUMBER" },
+      signal,
+    );
     trials.push(...answer.trials);
     token = answer.next_page_token;
   } while (token && trials.length < MOST_TRIALS);
   return { trials, more: token !== "" };
 }
 
-async function changed(sweep: string, known: Pick<Trials, "trials" | "more">, lacking: boolean, signal: AbortSignal): Promise<Pick<Trials, "trials" | "more">> {
-  const open = known.trials.filter((trial) => !isSettled(trial)).map((trial) => trial.number).slice(-PAGE);
+async function changed(
+  sweep: string,
+  known: Pick<Trials, "trials" | "more">,
+  lacking: boolean,
+  signal: AbortSignal,
+): Promise<Pick<Trials, "trials" | "more">> {
+  const open = known.trials
+    .filter((trial) => !isSettled(trial))
+    .map((trial) => trial.number)
+    .slice(-PAGE);
   const last = known.trials.at(-1)?.number ?? "0";
   const [again, newest] = await Promise.all([
     open.length ? call("ListTrials", { sweep, numbers: open, page_size: PAGE }, signal) : { trials: [] },
     known.more ? { trials: [] } : call("ListTrials", { sweep, order: "ORDER_NEWEST", page_size: 100 }, signal),
   ]);
   const fresh = newest.trials.filter((trial) => Number(trial.number) > Number(last));
-  if ((fresh.length === newest.trials.length && fresh.length === 100) || (lacking && !fresh.length)) return all(sweep, signal); // many at once
+  if ((fresh.length === newest.trials.length && fresh.length === 100) || (lacking && !fresh.length))
+    return all(sweep, signal); // many at once
   return { trials: merged(known.trials, [...again.trials, ...fresh]), more: known.more };
 }

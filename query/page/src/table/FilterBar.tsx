@@ -1,6 +1,6 @@
 // Conditions as chips, and a form for one more.
 import { useState } from "preact/hooks";
-import { type Condition, type Operator, OPERATORS, toText } from "../project/filters";
+import { type Condition, OPERATORS, type Operator, toText } from "../project/filters";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
@@ -11,13 +11,28 @@ export function FilterBar({ conditions, fields }: { conditions: readonly Conditi
     <div class="filters">
       {conditions.map((one, at) => (
         <span class="chip" key={toText(one)}>
-          <span class="clip"><b>{one.field}</b> {one.operator} {one.value}</span>
-          <button class="icon-button small" aria-label={`Remove the filter on ${one.field}`} onClick={() => put(conditions.filter((_, i) => i !== at))}>
+          <span class="clip">
+            <b>{one.field}</b> {one.operator} {one.value}
+          </span>
+          <button
+            class="icon-button small"
+            aria-label={`Remove the filter on ${one.field}`}
+            onClick={() => put(conditions.filter((_, i) => i !== at))}
+          >
             <Icon name="close" size={12} />
           </button>
         </span>
       ))}
-      <Menu label="Add a filter" button={<span class="menu-word"><Icon name="sliders" size={14} /> Filter</span>} stays class="wide">
+      <Menu
+        label="Add a filter"
+        button={
+          <span class="menu-word">
+            <Icon name="sliders" size={14} /> Filter
+          </span>
+        }
+        stays
+        class="wide"
+      >
         <NewCondition fields={fields} add={(one) => put([...conditions, one])} />
       </Menu>
     </div>
@@ -38,16 +53,47 @@ function NewCondition({ fields, add }: { fields: readonly string[]; add: (condit
         setValue("");
       }}
     >
-      <label>Field<input class="text-input" list="filter-fields" required autofocus value={field} placeholder="config.lr" onInput={(event) => setField(event.currentTarget.value)} /></label>
-      <datalist id="filter-fields">{fields.slice(0, 2000).map((name) => <option key={name} value={name} />)}</datalist>
+      <label>
+        Field
+        <input
+          class="text-input"
+          list="filter-fields"
+          required
+          autofocus
+          value={field}
+          placeholder="config.lr"
+          onInput={(event) => setField(event.currentTarget.value)}
+        />
+      </label>
+      <datalist id="filter-fields">
+        {fields.slice(0, 2000).map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
       <label>
         Condition
-        <select class="select" value={operator} onChange={(event) => setOperator(event.currentTarget.value as Operator)}>
-          {Object.keys(OPERATORS).map((name) => <option key={name}>{name}</option>)}
+        <select
+          class="select"
+          value={operator}
+          onChange={(event) => setOperator(event.currentTarget.value as Operator)}
+        >
+          {Object.keys(OPERATORS).map((name) => (
+            <option key={name}>{name}</option>
+          ))}
         </select>
       </label>
-      <label>Value<input class="text-input" value={value} placeholder={operator === "exists" ? "yes or no" : operator === "one of" ? "a, b, c" : ""} onInput={(event) => setValue(event.currentTarget.value)} /></label>
-      <button class="button primary" type="submit">Add</button>
+      <label>
+        Value
+        <input
+          class="text-input"
+          value={value}
+          placeholder={operator === "exists" ? "yes or no" : operator === "one of" ? "a, b, c" : ""}
+          onInput={(event) => setValue(event.currentTarget.value)}
+        />
+      </label>
+      <button class="button primary" type="submit">
+        Add
+      </button>
     </form>
   );
 }

@@ -34,7 +34,12 @@ export function Grid(props: GridProps) {
     let due = false;
     const look = () => {
       due = false;
-      setView({ top: element.scrollTop, left: element.scrollLeft, width: element.clientWidth, height: element.clientHeight });
+      setView({
+        top: element.scrollTop,
+        left: element.scrollLeft,
+        width: element.clientWidth,
+        height: element.clientHeight,
+      });
     };
     const soon = () => {
       if (!due) requestAnimationFrame(look);
@@ -59,36 +64,69 @@ export function Grid(props: GridProps) {
   const width = NAME + widths.reduce((sum, one) => sum + one, 0);
   return (
     <div class="grid-area" ref={area} tabIndex={0} role="region" aria-label="Table of runs">
-      <table class="runs-table" style={{ width: `${width}px` }} aria-rowcount={props.total + 1} aria-colcount={columns.length + 1}>
+      <table
+        class="runs-table"
+        style={{ width: `${width}px` }}
+        aria-rowcount={props.total + 1}
+        aria-colcount={columns.length + 1}
+      >
         <colgroup>
           <col style={{ width: `${NAME}px` }} />
           {part.before > 0 && <col style={{ width: `${part.before}px` }} />}
-          {visible.map((column) => <col key={column.field} style={{ width: `${column.width}px` }} />)}
+          {visible.map((column) => (
+            <col key={column.field} style={{ width: `${column.width}px` }} />
+          ))}
           {part.after > 0 && <col style={{ width: `${part.after}px` }} />}
         </colgroup>
         <thead>
           <tr aria-rowindex={1}>
             <Head field="name" title="Name" {...props} first />
             {part.before > 0 && <td />}
-            {visible.map((column) => <Head key={column.field} {...column} {...props} />)}
+            {visible.map((column) => (
+              <Head key={column.field} {...column} {...props} />
+            ))}
             {part.after > 0 && <td />}
           </tr>
         </thead>
         <tbody>
-          {rows.before > 0 && <tr aria-hidden="true"><td style={{ height: `${rows.before}px` }} /></tr>}
+          {rows.before > 0 && (
+            <tr aria-hidden="true">
+              <td style={{ height: `${rows.before}px` }} />
+            </tr>
+          )}
           {runs.slice(rows.from, rows.to).map((run, i) => (
-            <Row key={run.id} run={run} at={rows.from + i} visible={visible} before={part.before > 0} after={part.after > 0} {...props} />
+            <Row
+              key={run.id}
+              run={run}
+              at={rows.from + i}
+              visible={visible}
+              before={part.before > 0}
+              after={part.after > 0}
+              {...props}
+            />
           ))}
-          {rows.after > 0 && <tr aria-hidden="true"><td style={{ height: `${rows.after}px` }} /></tr>}
+          {rows.after > 0 && (
+            <tr aria-hidden="true">
+              <td style={{ height: `${rows.after}px` }} />
+            </tr>
+          )}
         </tbody>
       </table>
     </div>
   );
 }
 
-function Head(props: { field: string; title: string; numeric?: boolean; first?: boolean; order: string; setOrder: (order: string) => void }) {
+function Head(props: {
+  field: string;
+  title: string;
+  numeric?: boolean;
+  first?: boolean;
+  order: string;
+  setOrder: (order: string) => void;
+}) {
   const { field, order } = props;
-  const direction = order === `-${field}` ? "descending" : order === field || order === `+${field}` ? "ascending" : undefined;
+  const direction =
+    order === `-${field}` ? "descending" : order === field || order === `+${field}` ? "ascending" : undefined;
   const next = direction === "descending" ? `+${field}` : direction === "ascending" ? "" : `-${field}`;
   return (
     <th scope="col" class={`${props.first ? "first" : ""} ${props.numeric ? "right" : ""}`} aria-sort={direction}>
@@ -109,20 +147,47 @@ function Row(props: GridProps & { run: Run; at: number; visible: readonly Column
     <tr aria-rowindex={at + 2} class={chosen ? "chosen" : ""}>
       <th scope="row" class="first">
         <div class="name-cell">
-          <input type="checkbox" checked={chosen} aria-label={`Choose ${run.name}`} onClick={(event) => props.choose(run.id, event.currentTarget.checked, event.shiftKey)} />
-          <button class="icon-button small" role="switch" aria-checked={shown} aria-label={`Show ${run.name} in charts`} title="Show in charts" onClick={() => props.show(run.id, !shown, at)}>
+          <input
+            type="checkbox"
+            checked={chosen}
+            aria-label={`Choose ${run.name}`}
+            onClick={(event) => props.choose(run.id, event.currentTarget.checked, event.shiftKey)}
+          />
+          <button
+            class="icon-button small"
+            role="switch"
+            aria-checked={shown}
+            aria-label={`Show ${run.name} in charts`}
+            title="Show in charts"
+            onClick={() => props.show(run.id, !shown, at)}
+          >
             <Icon name={shown ? "eye" : "closed"} size={14} />
           </button>
           <ColorMenu run={run} color={props.colors.get(run.id)} />
           <RunStateBadge state={run.state} bare />
-          <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>{run.name}</a>
+          <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>
+            {run.name}
+          </a>
         </div>
       </th>
       {props.before && <td />}
       {props.visible.map((column) => {
-        if (column.field === "tags") return <td key={column.field} class="clip"><Tags tags={run.tags} /></td>;
+        if (column.field === "tags")
+          return (
+            <td key={column.field} class="clip">
+              <Tags tags={run.tags} />
+            </td>
+          );
         const text = column.text(run, values);
-        return <td key={column.field} class={column.numeric ? "right numeric clip" : "clip"} title={text.length > 12 ? text : undefined}>{text}</td>;
+        return (
+          <td
+            key={column.field}
+            class={column.numeric ? "right numeric clip" : "clip"}
+            title={text.length > 12 ? text : undefined}
+          >
+            {text}
+          </td>
+        );
       })}
       {props.after && <td />}
     </tr>
@@ -132,7 +197,11 @@ function Row(props: GridProps & { run: Run; at: number; visible: readonly Column
 function Tags({ tags }: { tags: readonly string[] }) {
   return (
     <span class="tags one-line" title={tags.join(", ")}>
-      {tags.map((tag) => <span class="tag" key={tag}>{tag}</span>)}
+      {tags.map((tag) => (
+        <span class="tag" key={tag}>
+          {tag}
+        </span>
+      ))}
     </span>
   );
 }

@@ -1,7 +1,7 @@
 // The columns of the table of runs. Pure.
 import type { FieldInfo, JsonValue, Run } from "../api/contract";
-import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
 import { flatten } from "../lib/flatten";
+import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
 import { isSystem } from "../lib/panels";
 
 /** `field` as filters and orders name it. */
@@ -47,15 +47,27 @@ export function columnOf(field: string): Column {
 
 /** Before anybody chose: the config that most runs have and that varies, and what most runs end with. */
 export function firstColumns(fields: readonly FieldInfo[]): string[] {
-  const most = (list: FieldInfo[]) => list.sort((a, b) => Number(b.runs) - Number(a.runs)).slice(0, AT_FIRST).map((one) => one.field);
-  const config = fields.filter((one) => one.field.startsWith("config.") && !(one.kinds.length === 1 && one.kinds[0] === "number" && one.min === one.max));
-  const summary = fields.filter((one) => one.field.startsWith("summary.") && !isSystem(one.field.slice("summary.".length)));
+  const most = (list: FieldInfo[]) =>
+    list
+      .sort((a, b) => Number(b.runs) - Number(a.runs))
+      .slice(0, AT_FIRST)
+      .map((one) => one.field);
+  const config = fields.filter(
+    (one) =>
+      one.field.startsWith("config.") && !(one.kinds.length === 1 && one.kinds[0] === "number" && one.min === one.max),
+  );
+  const summary = fields.filter(
+    (one) => one.field.startsWith("summary.") && !isSystem(one.field.slice("summary.".length)),
+  );
   return [...ALWAYS, ...most(config), ...most(summary)];
 }
 
 export function valuesOf(run: Run): RunValues {
   const values = new Map<string, JsonValue>();
-  for (const [section, document] of [["config", run.config], ["summary", run.summary]] as const) {
+  for (const [section, document] of [
+    ["config", run.config],
+    ["summary", run.summary],
+  ] as const) {
     for (const [key, value] of flatten(document)) values.set(`${section}.${key}`, value);
   }
   return values;

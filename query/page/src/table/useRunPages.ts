@@ -19,7 +19,13 @@ const WATCHED = 3;
 
 export function usePages(question: Partial<ListRunsRequest>): Pages {
   const key = JSON.stringify(question);
-  const [state, setState] = useState<{ key: string; pages: Run[][]; next: string; total: number; error?: ApiError | undefined }>({ key: "", pages: [], next: "", total: 0 });
+  const [state, setState] = useState<{
+    key: string;
+    pages: Run[][];
+    next: string;
+    total: number;
+    error?: ApiError | undefined;
+  }>({ key: "", pages: [], next: "", total: 0 });
   const [round, setRound] = useState(0);
   const latest = useRef(state);
   latest.current = state;
@@ -42,14 +48,27 @@ export function usePages(question: Partial<ListRunsRequest>): Pages {
         }
         setState((before) => {
           const beyond = before.key === key && before.pages.length > pages.length && token;
-          return { key, pages: beyond ? [...pages, ...before.pages.slice(pages.length)] : pages, next: beyond ? before.next : token, total };
+          return {
+            key,
+            pages: beyond ? [...pages, ...before.pages.slice(pages.length)] : pages,
+            next: beyond ? before.next : token,
+            total,
+          };
         });
       } catch (error) {
         if (end.signal.aborted) return;
-        setState((before) => ({ ...(before.key === key ? before : { pages: [], next: "", total: 0 }), key, error: error as ApiError }));
+        setState((before) => ({
+          ...(before.key === key ? before : { pages: [], next: "", total: 0 }),
+          key,
+          error: error as ApiError,
+        }));
         if (!awaySince.value) return;
       }
-      if (!end.signal.aborted) timer = setTimeout(() => (document.visibilityState === "hidden" ? (timer = setTimeout(read, AGAIN_MS)) : void read()), AGAIN_MS);
+      if (!end.signal.aborted)
+        timer = setTimeout(
+          () => (document.visibilityState === "hidden" ? (timer = setTimeout(read, AGAIN_MS)) : void read()),
+          AGAIN_MS,
+        );
     };
     void read();
     return () => {
@@ -63,12 +82,25 @@ export function usePages(question: Partial<ListRunsRequest>): Pages {
     if (!next || busy.current || latest.current.key !== key) return;
     busy.current = true;
     call("ListRuns", { ...question, page_size: PAGE, page_token: next })
-      .then((answer) => setState((before) => (before.key === key && before.next === next ? { ...before, pages: [...before.pages, answer.runs], next: answer.next_page_token } : before)))
+      .then((answer) =>
+        setState((before) =>
+          before.key === key && before.next === next
+            ? { ...before, pages: [...before.pages, answer.runs], next: answer.next_page_token }
+            : before,
+        ),
+      )
       .catch(() => undefined) // the next scroll asks again
       .finally(() => (busy.current = false));
   }, [key]);
 
   const seen = new Set<string>();
   const runs = state.pages.flat().filter((run) => !seen.has(run.id) && seen.add(run.id));
-  return { runs, total: state.total, error: state.key === key ? state.error : undefined, waiting: state.key !== key, more, refresh: () => setRound((n) => n + 1) };
+  return {
+    runs,
+    total: state.total,
+    error: state.key === key ? state.error : undefined,
+    waiting: state.key !== key,
+    more,
+    refresh: () => setRound((n) => n + 1),
+  };
 }

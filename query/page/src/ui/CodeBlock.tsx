@@ -4,7 +4,9 @@ import { Copy } from "./CopyButton";
 export function CodeBlock({ text, label }: { text: string; label: string }) {
   return (
     <div class="code">
-      <pre tabIndex={0} aria-label={label}>{text}</pre>
+      <pre tabIndex={0} aria-label={label}>
+        {text}
+      </pre>
       <Copy text={text} label={`Copy ${label}`} />
     </div>
   );

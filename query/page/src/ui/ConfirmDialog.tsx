@@ -2,13 +2,23 @@
 import type { ComponentChildren } from "preact";
 import { Dialog } from "./Dialog";
 
-export function ConfirmDialog(props: { title: string; confirm: string; close: () => void; act: () => void; children: ComponentChildren }) {
+export function ConfirmDialog(props: {
+  title: string;
+  confirm: string;
+  close: () => void;
+  act: () => void;
+  children: ComponentChildren;
+}) {
   return (
     <Dialog title={props.title} close={props.close}>
       <p>{props.children}</p>
       <p class="dialog-actions">
-        <button class="button" onClick={props.close}>Keep it</button>
-        <button class="button danger" onClick={props.act}>{props.confirm}</button>
+        <button class="button" onClick={props.close}>
+          Keep it
+        </button>
+        <button class="button danger" onClick={props.act}>
+          {props.confirm}
+        </button>
       </p>
     </Dialog>
   );

@@ -3,7 +3,13 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./Icon";
 
-export function Dialog(props: { title: string; close: () => void; children: ComponentChildren; class?: string; actions?: ComponentChildren }) {
+export function Dialog(props: {
+  title: string;
+  close: () => void;
+  children: ComponentChildren;
+  class?: string;
+  actions?: ComponentChildren;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (

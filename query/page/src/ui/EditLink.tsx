@@ -4,5 +4,13 @@ import { changing } from "../state/permissions";
 
 export function ChangeLink(props: { team: string; href: string; class: string; children: ComponentChildren }) {
   const off = changing(props.team);
-  return off.disabled ? <button class={props.class} {...off}>{props.children}</button> : <a class={props.class} href={props.href}>{props.children}</a>;
+  return off.disabled ? (
+    <button class={props.class} {...off}>
+      {props.children}
+    </button>
+  ) : (
+    <a class={props.class} href={props.href}>
+      {props.children}
+    </a>
+  );
 }

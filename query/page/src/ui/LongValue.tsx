@@ -12,7 +12,9 @@ export function LongValue({ value }: { value: JsonValue | undefined }) {
   return (
     <>
       {open ? text : `${text.slice(0, LONG)}… `}
-      <button class="link" onClick={() => setOpen(!open)}>{open ? " less" : "more"}</button>
+      <button class="link" onClick={() => setOpen(!open)}>
+        {open ? " less" : "more"}
+      </button>
     </>
   );
 }

@@ -2,7 +2,13 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-export function Menu(props: { label: string; button: ComponentChildren; children: ComponentChildren; class?: string; stays?: boolean }) {
+export function Menu(props: {
+  label: string;
+  button: ComponentChildren;
+  children: ComponentChildren;
+  class?: string;
+  stays?: boolean;
+}) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -25,7 +31,14 @@ export function Menu(props: { label: string; button: ComponentChildren; children
   }, [open]);
   return (
     <div class={`menu ${props.class ?? ""}`} ref={root}>
-      <button class="icon-button" aria-label={props.label} title={props.label} aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
+      <button
+        class="icon-button"
+        aria-label={props.label}
+        title={props.label}
+        aria-expanded={open}
+        aria-haspopup="true"
+        onClick={() => setOpen(!open)}
+      >
         {props.button}
       </button>
       {open && (
@@ -37,9 +50,22 @@ export function Menu(props: { label: string; button: ComponentChildren; children
   );
 }
 
-export function MenuItem(props: { act: () => void; children: ComponentChildren; checked?: boolean; danger?: boolean; disabled?: boolean; title?: string }) {
+export function MenuItem(props: {
+  act: () => void;
+  children: ComponentChildren;
+  checked?: boolean;
+  danger?: boolean;
+  disabled?: boolean;
+  title?: string;
+}) {
   return (
-    <button class={`menu-item ${props.danger ? "danger" : ""}`} onClick={props.act} aria-pressed={props.checked} disabled={props.disabled} title={props.title}>
+    <button
+      class={`menu-item ${props.danger ? "danger" : ""}`}
+      onClick={props.act}
+      aria-pressed={props.checked}
+      disabled={props.disabled}
+      title={props.title}
+    >
       <span class="tick">{props.checked ? "✓" : ""}</span>
       {props.children}
     </button>

@@ -1,5 +1,10 @@
 /** A name with suggestions; taken when it is one of them. */
-export function NameInput(props: { label: string; value: string; names: readonly string[]; set: (name: string) => void }) {
+export function NameInput(props: {
+  label: string;
+  value: string;
+  names: readonly string[];
+  set: (name: string) => void;
+}) {
   const id = props.label.replaceAll(" ", "-");
   return (
     <>
@@ -10,7 +15,11 @@ export function NameInput(props: { label: string; value: string; names: readonly
         value={props.value}
         onChange={(event) => props.names.includes(event.currentTarget.value) && props.set(event.currentTarget.value)}
       />
-      <datalist id={id}>{props.names.slice(0, 1000).map((name) => <option key={name} value={name} />)}</datalist>
+      <datalist id={id}>
+        {props.names.slice(0, 1000).map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
     </>
   );
 }

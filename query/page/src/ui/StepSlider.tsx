@@ -1,7 +1,21 @@
 // One of the steps at which something was logged: dragged, by arrow keys, or the newest.
-export function StepSlider({ steps, value, set }: { steps: readonly number[]; value: number | null; set: (step: number | null) => void }) {
+export function StepSlider({
+  steps,
+  value,
+  set,
+}: {
+  steps: readonly number[];
+  value: number | null;
+  set: (step: number | null) => void;
+}) {
   if (steps.length < 2) return steps.length ? <span class="quiet numeric">step {steps[0]}</span> : null;
-  const at = value === null ? steps.length - 1 : Math.max(steps.findLastIndex((step) => step <= value), 0);
+  const at =
+    value === null
+      ? steps.length - 1
+      : Math.max(
+          steps.findLastIndex((step) => step <= value),
+          0,
+        );
   return (
     <label class="slider steps">
       <span>Step</span>

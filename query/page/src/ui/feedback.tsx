@@ -19,8 +19,14 @@ export function ErrorNote({ error, retry }: { error: Error; retry?: () => void }
       <h2>{TITLES[code] ?? "That did not work"}</h2>
       <p>{/[.?!]$/.test(text) ? text : `${text}.`}</p>
       <p class="row">
-        {retry && <button class="button" onClick={retry}>Try again</button>}
-        <a class="button plain" href="/">Home</a>
+        {retry && (
+          <button class="button" onClick={retry}>
+            Try again
+          </button>
+        )}
+        <a class="button plain" href="/">
+          Home
+        </a>
       </p>
     </div>
   );
@@ -41,4 +47,3 @@ export function Empty({ title, children }: { title: string; children: ComponentC
     </div>
   );
 }
-

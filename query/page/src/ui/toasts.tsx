@@ -11,7 +11,10 @@ const toasts = signal<readonly Toast[]>([]);
 let next = 1;
 
 /** `then` runs when the time is over and nobody has undone it; when the page is left before, `leaving` runs. */
-export function toast(text: string, options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {}): void {
+export function toast(
+  text: string,
+  options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {},
+): void {
   const id = next++;
   const end = () => {
     toasts.value = toasts.value.filter((one) => one.id !== id);
@@ -22,10 +25,13 @@ export function toast(text: string, options: { undo?: () => void; then?: () => v
     end();
     options.leaving?.();
   };
-  const timer = setTimeout(() => {
-    end();
-    options.then?.();
-  }, options.forMs ?? (options.undo ? 7000 : 3500));
+  const timer = setTimeout(
+    () => {
+      end();
+      options.then?.();
+    },
+    options.forMs ?? (options.undo ? 7000 : 3500),
+  );
   addEventListener("pagehide", leave);
   const undo = options.undo && (() => (end(), options.undo!()));
   toasts.value = [...toasts.value, undo ? { id, text, undo } : { id, text }];
@@ -37,7 +43,11 @@ export function Toasts() {
       {toasts.value.map((one) => (
         <div class="toast" key={one.id}>
           <span>{one.text}</span>
-          {one.undo && <button class="link" onClick={one.undo}>Undo</button>}
+          {one.undo && (
+            <button class="link" onClick={one.undo}>
+              Undo
+            </button>
+          )}
         </div>
       ))}
     </div>

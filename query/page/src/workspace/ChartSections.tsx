@@ -1,18 +1,18 @@
 // Sections of panels over some runs, with the tools that shape them. The workspace, a run's page and a comparison use it.
 import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
-import type { Run } from "../api/contract";
 import { call } from "../api/client";
+import type { Run } from "../api/contract";
 import { useAnswer } from "../api/useQuery";
-import { useShortcut } from "../state/shortcuts";
-import { place, setQuery } from "../state/route";
 import { type Look, readLook } from "../chart/chartOptions";
 import { Panel, type PanelActions } from "../chart/Panel";
 import { count } from "../lib/format";
 import { isSystem, type Section, sectionsOf } from "../lib/panels";
 import { toText, withChanges } from "../lib/urlQuery";
-import { Icon } from "../ui/Icon";
+import { place, setQuery } from "../state/route";
+import { useShortcut } from "../state/shortcuts";
 import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { Icon } from "../ui/Icon";
 import { toast } from "../ui/toasts";
 import { Toolbar } from "./ChartToolbar";
 import "../styles/charts.css";
@@ -58,23 +58,48 @@ export function Charts(props: ChartsProps) {
   if (names.error && !names.data) return <ErrorNote error={names.error} retry={names.refresh} />;
   return (
     <div class="charts">
-      <Toolbar look={look} search={search} ranked={props.ranked ?? false} by={props.by ?? ""} metrics={metrics ?? []} copyLink={copyLink} tools={props.tools} />
+      <Toolbar
+        look={look}
+        search={search}
+        ranked={props.ranked ?? false}
+        by={props.by ?? ""}
+        metrics={metrics ?? []}
+        copyLink={copyLink}
+        tools={props.tools}
+      />
       {!props.runs.length ? (
-        <Empty title="No run is shown"><p>Switch some on in the list of runs.</p></Empty>
+        <Empty title="No run is shown">
+          <p>Switch some on in the list of runs.</p>
+        </Empty>
       ) : !metrics ? (
         <Loading />
       ) : !sections.length ? (
         search ? (
           <Empty title="No metric matches">
-            <p>None of {count(metrics.length, "metric")} matches <code>{search}</code>.</p>
-            <button class="button" onClick={() => setQuery({ q: null })}>Clear the search</button>
+            <p>
+              None of {count(metrics.length, "metric")} matches <code>{search}</code>.
+            </p>
+            <button class="button" onClick={() => setQuery({ q: null })}>
+              Clear the search
+            </button>
           </Empty>
         ) : (
-          <Empty title="No metrics yet"><p>These runs have logged no numbers. The first point appears here by itself.</p></Empty>
+          <Empty title="No metrics yet">
+            <p>These runs have logged no numbers. The first point appears here by itself.</p>
+          </Empty>
         )
       ) : (
         sections.map((section) => (
-          <SectionView key={section.name} section={section} open={isOpen(query, section.name, props.system ?? false)} {...props} look={look} act={act} pinned={pinned} full={query.get("full")} />
+          <SectionView
+            key={section.name}
+            section={section}
+            open={isOpen(query, section.name, props.system ?? false)}
+            {...props}
+            look={look}
+            act={act}
+            pinned={pinned}
+            full={query.get("full")}
+          />
         ))
       )}
     </div>
@@ -83,7 +108,16 @@ export function Charts(props: ChartsProps) {
 
 const STEP = 24;
 
-function SectionView(props: ChartsProps & { section: Section; open: boolean; look: Look; act: PanelActions; pinned: string[]; full: string | null }) {
+function SectionView(
+  props: ChartsProps & {
+    section: Section;
+    open: boolean;
+    look: Look;
+    act: PanelActions;
+    pinned: string[];
+    full: string | null;
+  },
+) {
   const { section } = props;
   const [limit, setLimit] = useState(STEP);
   const shown = section.metrics.slice(0, limit);
@@ -117,7 +151,9 @@ function SectionView(props: ChartsProps & { section: Section; open: boolean; loo
         </div>
       )}
       {props.open && section.metrics.length > limit && (
-        <button class="button plain" onClick={() => setLimit(limit + STEP * 2)}>Show {Math.min(STEP * 2, section.metrics.length - limit)} of {section.metrics.length - limit} more</button>
+        <button class="button plain" onClick={() => setLimit(limit + STEP * 2)}>
+          Show {Math.min(STEP * 2, section.metrics.length - limit)} of {section.metrics.length - limit} more
+        </button>
       )}
     </section>
   );
@@ -181,7 +217,9 @@ function copyBlock(metric: string, runs: readonly Run[]): void {
   const { query, parts } = place.value;
   const byHand = parts.length > 2 || ["on", "off", "run"].some((name) => query.has(name));
   void import("../report/blockSpec").then(({ blockOf }) => {
-    void navigator.clipboard.writeText(blockOf(metric, query, byHand ? runs.map((run) => run.id) : null)).then(() => toast("Copied: paste it into a report"));
+    void navigator.clipboard
+      .writeText(blockOf(metric, query, byHand ? runs.map((run) => run.id) : null))
+      .then(() => toast("Copied: paste it into a report"));
   });
 }
 

@@ -7,45 +7,134 @@ import { Icon } from "../ui/Icon";
 import { NameInput } from "../ui/NameInput";
 import { Select } from "../ui/Select";
 
-export function Toolbar({ look, search, ranked, by, metrics, copyLink, tools }: { look: Look; search: string; ranked: boolean; by: string; metrics: readonly string[]; copyLink: () => void; tools?: ComponentChildren }) {
+export function Toolbar({
+  look,
+  search,
+  ranked,
+  by,
+  metrics,
+  copyLink,
+  tools,
+}: {
+  look: Look;
+  search: string;
+  ranked: boolean;
+  by: string;
+  metrics: readonly string[];
+  copyLink: () => void;
+  tools?: ComponentChildren;
+}) {
   return (
     <div class="toolbar" role="toolbar" aria-label="Charts">
       {tools}
       <div class="field grow">
         <Icon name="search" size={14} />
-        <input id="metric-search" type="search" placeholder="Search metrics: loss, grad.*norm" aria-label="Search metrics by regular expression" value={search} onInput={(event) => setQuery({ q: event.currentTarget.value })} />
+        <input
+          id="metric-search"
+          type="search"
+          placeholder="Search metrics: loss, grad.*norm"
+          aria-label="Search metrics by regular expression"
+          value={search}
+          onInput={(event) => setQuery({ q: event.currentTarget.value })}
+        />
       </div>
-      {!by && <Select
-        label="X axis"
-        value={look.axis}
-        options={{ step: "Step", time: "Relative time", wall: "Wall time", ...(metrics.length ? { metric: "A metric" } : {}) } as Record<Look["axis"], string>}
-        set={(axis) => setQuery({ x: axis === "step" || axis === "metric" ? null : axis, xm: axis === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null, zoom: null })}
-      />}
-      {look.axis === "metric" && <NameInput label="Metric of the x axis" value={look.xMetric} names={metrics} set={(name) => setQuery({ xm: name, zoom: null })} />}
-      {ranked && <Select label="Ranks" value={look.eachRank ? "each" : "mean"} options={{ mean: "Mean of ranks", each: "Each rank" }} set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })} />}
+      {!by && (
+        <Select
+          label="X axis"
+          value={look.axis}
+          options={
+            {
+              step: "Step",
+              time: "Relative time",
+              wall: "Wall time",
+              ...(metrics.length ? { metric: "A metric" } : {}),
+            } as Record<Look["axis"], string>
+          }
+          set={(axis) =>
+            setQuery({
+              x: axis === "step" || axis === "metric" ? null : axis,
+              xm: axis === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null,
+              zoom: null,
+            })
+          }
+        />
+      )}
+      {look.axis === "metric" && (
+        <NameInput
+          label="Metric of the x axis"
+          value={look.xMetric}
+          names={metrics}
+          set={(name) => setQuery({ xm: name, zoom: null })}
+        />
+      )}
+      {ranked && (
+        <Select
+          label="Ranks"
+          value={look.eachRank ? "each" : "mean"}
+          options={{ mean: "Mean of ranks", each: "Each rank" }}
+          set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })}
+        />
+      )}
       {by && (
         <span class="toggle on" title="Runs are grouped">
           By {by}
-          <select class="bare" aria-label="Band of a group" value={look.band} onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}>
+          <select
+            class="bare"
+            aria-label="Band of a group"
+            value={look.band}
+            onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}
+          >
             <option value="range">min – max</option>
             <option value="std">mean ± std</option>
           </select>
-          <button aria-label="Do not group" onClick={() => setQuery({ group: null, band: null })}><Icon name="close" size={12} /></button>
+          <button aria-label="Do not group" onClick={() => setQuery({ group: null, band: null })}>
+            <Icon name="close" size={12} />
+          </button>
         </span>
       )}
       <label class="slider" title="Exponential moving average; the raw curve stays, faint">
         <span>Smoothing</span>
-        <input type="range" min="0" max="0.99" step="0.01" value={look.smoothing} onInput={(event) => setQuery({ smooth: Number(event.currentTarget.value) || null })} />
+        <input
+          type="range"
+          min="0"
+          max="0.99"
+          step="0.01"
+          value={look.smoothing}
+          onInput={(event) => setQuery({ smooth: Number(event.currentTarget.value) || null })}
+        />
         <output class="numeric">{look.smoothing.toFixed(2)}</output>
       </label>
-      <button class="toggle" aria-pressed={look.log} onClick={() => setQuery({ log: !look.log })} title="Logarithmic y axes (l)">Log</button>
-      <button class="toggle" aria-pressed={look.robust} onClick={() => setQuery({ robust: !look.robust })} title="Fit the y axes to all but the outermost values (o)">No outliers</button>
+      <button
+        class="toggle"
+        aria-pressed={look.log}
+        onClick={() => setQuery({ log: !look.log })}
+        title="Logarithmic y axes (l)"
+      >
+        Log
+      </button>
+      <button
+        class="toggle"
+        aria-pressed={look.robust}
+        onClick={() => setQuery({ robust: !look.robust })}
+        title="Fit the y axes to all but the outermost values (o)"
+      >
+        No outliers
+      </button>
       {look.zoom && (
-        <button class="toggle on" onClick={() => setQuery({ zoom: null })} title="Zoom out (z), or double-click a chart">
+        <button
+          class="toggle on"
+          onClick={() => setQuery({ zoom: null })}
+          title="Zoom out (z), or double-click a chart"
+        >
           {zoomText(look)} <Icon name="close" size={12} />
         </button>
       )}
-      <button class="icon-button" onClick={copyLink} aria-label="Copy a link to this view" title="Copy a link to this view (c)">
+      <button
+        class="icon-button"
+        onClick={copyLink}
+        aria-label="Copy a link to this view"
+        title="Copy a link to this view (c)"
+      >
         <Icon name="link" />
       </button>
     </div>
@@ -59,4 +148,3 @@ function zoomText(look: Look): string {
   if (look.axis === "time") return `${formatDuration(low)} – ${formatDuration(high)}`;
   return `${new Date(low * 1000).toLocaleTimeString()} – ${new Date(high * 1000).toLocaleTimeString()}`;
 }
-

@@ -24,7 +24,10 @@ export function RunList(props: {
   const [made, setMade] = useState(AT_ONCE);
   const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    const observer = new IntersectionObserver((entries) => entries.at(-1)!.isIntersecting && setMade((n) => n + AT_ONCE), { rootMargin: "300px" });
+    const observer = new IntersectionObserver(
+      (entries) => entries.at(-1)!.isIntersecting && setMade((n) => n + AT_ONCE),
+      { rootMargin: "300px" },
+    );
     observer.observe(end.current!);
     return () => observer.disconnect();
   }, [made < props.runs.length]);
@@ -34,31 +37,62 @@ export function RunList(props: {
       <header>
         <div class="field">
           <Icon name="search" size={14} />
-          <input type="search" placeholder="Search runs" aria-label="Search runs" value={search} onInput={(event) => setQuery({ find: event.currentTarget.value })} />
+          <input
+            type="search"
+            placeholder="Search runs"
+            aria-label="Search runs"
+            value={search}
+            onInput={(event) => setQuery({ find: event.currentTarget.value })}
+          />
         </div>
-        <button class="icon-button narrow-only" onClick={props.close} aria-label="Close the list"><Icon name="close" /></button>
+        <button class="icon-button narrow-only" onClick={props.close} aria-label="Close the list">
+          <Icon name="close" />
+        </button>
       </header>
       <p class="quiet list-note">
         {count(props.total, "run")}, {props.shown.length} shown
         {filtered > 0 && <a href={tableAddress()}>{count(filtered, "filter")}</a>}
-        {place.value.query.has("run") && <button class="link" onClick={() => setQuery({ run: null })}>show the first</button>}
-        {(place.value.query.has("on") || place.value.query.has("off")) && <button class="link" onClick={() => setQuery({ on: null, off: null })}>reset</button>}
+        {place.value.query.has("run") && (
+          <button class="link" onClick={() => setQuery({ run: null })}>
+            show the first
+          </button>
+        )}
+        {(place.value.query.has("on") || place.value.query.has("off")) && (
+          <button class="link" onClick={() => setQuery({ on: null, off: null })}>
+            reset
+          </button>
+        )}
       </p>
       <ul>
         {props.runs.slice(0, made).map((run, at) => (
-          <li key={run.id} class={shown.has(run.id) ? "" : "off"} onPointerEnter={() => props.hover(run.id)} onPointerLeave={() => props.hover(null)}>
-            <button class="icon-button small" role="switch" aria-checked={shown.has(run.id)} aria-label={`Show ${run.name}`} onClick={() => switchRun(run.id, !shown.has(run.id), at)}>
+          <li
+            key={run.id}
+            class={shown.has(run.id) ? "" : "off"}
+            onPointerEnter={() => props.hover(run.id)}
+            onPointerLeave={() => props.hover(null)}
+          >
+            <button
+              class="icon-button small"
+              role="switch"
+              aria-checked={shown.has(run.id)}
+              aria-label={`Show ${run.name}`}
+              onClick={() => switchRun(run.id, !shown.has(run.id), at)}
+            >
               <Icon name={shown.has(run.id) ? "eye" : "closed"} size={14} />
             </button>
             <ColorMenu run={run} color={props.colors.get(run.id)} />
-            <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>{run.name}</a>
+            <a class="clip" href={path(run.team, run.project, "runs", run.id)} title={run.name}>
+              {run.name}
+            </a>
             <RunStateBadge state={run.state} bare />
             <span class="quiet numeric when">{formatAgo(run.created)}</span>
           </li>
         ))}
       </ul>
       <div ref={end} />
-      {props.total > props.runs.length && <p class="quiet list-note">The first {props.runs.length}: search or filter to find others.</p>}
+      {props.total > props.runs.length && (
+        <p class="quiet list-note">The first {props.runs.length}: search or filter to find others.</p>
+      )}
     </aside>
   );
 }
@@ -67,4 +101,3 @@ function tableAddress(): string {
   const [team = "", project = ""] = place.value.parts;
   return path(team, project, "table") + location.search;
 }
-
