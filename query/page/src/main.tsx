@@ -3,10 +3,10 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/parts.css";
 import { App, preload } from "./app/App";
-import { start as startLocation } from "./state/route";
-import { start as startKeyboard } from "./state/shortcuts";
+import { startRouting } from "./state/route";
+import { startShortcuts } from "./state/shortcuts";
 
-startLocation();
-startKeyboard();
+startRouting();
+startShortcuts();
 preload();
 render(<App />, document.getElementById("page")!);

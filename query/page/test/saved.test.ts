@@ -2,10 +2,10 @@ import { Lexer } from "marked";
 import { describe, expect, it } from "vitest";
 import CORPUS from "../../../tests/browser/corpus.json";
 import type { Run } from "../src/api/contract";
-import { countTags, type Fields, fieldChange, tagChange, tagsBack, tagsOf } from "../src/edit/runChanges";
-import { blockOf, parseSpec } from "../src/report/blockSpec";
-import { decoded, ownPicture, safeHref } from "../src/report/markdownText";
-import { contentOf, queryOf, sameView } from "../src/saved/viewQuery";
+import { countTags, type Fields, fieldChange, parseTags, restoreTagsChanges, tagChange } from "../src/edit/runChanges";
+import { panelBlock, parseSpec } from "../src/report/blockSpec";
+import { decodeEntities, isOwnImage, safeHref } from "../src/report/markdownText";
+import { isSameView, viewContent, viewToQuery } from "../src/saved/viewQuery";
 
 const BASE = "https://runs.example/acme/p";
 const run = (id: string, ...tags: string[]) => ({ id, tags }) as Run;
@@ -20,21 +20,21 @@ describe("a saved view", () => {
       ["view", "old"],
       ["full", "loss"],
     ]);
-    const content = contentOf(query);
+    const content = viewContent(query);
     expect(content).not.toMatch(/[\s"<>#]|^\?/);
-    const again = new URLSearchParams(queryOf(content, "new"));
+    const again = new URLSearchParams(viewToQuery(content, "new"));
     expect(again.getAll("view")).toEqual(["new"]);
-    expect(contentOf(again)).toBe(content);
+    expect(viewContent(again)).toBe(content);
     expect(again.get("find")).toBe('<b> "x" #1 ä');
   });
   it("is the same whatever the order of names, but not of values", () => {
-    expect(sameView("a=1&b=2", "b=2&a=1")).toBe(true);
-    expect(sameView("col=a&col=b", "col=b&col=a")).toBe(false);
-    expect(sameView("", "a=1")).toBe(false);
+    expect(isSameView("a=1&b=2", "b=2&a=1")).toBe(true);
+    expect(isSameView("col=a&col=b", "col=b&col=a")).toBe(false);
+    expect(isSameView("", "a=1")).toBe(false);
   });
   it("of hostile text names no other view and no path", () => {
     for (const text of CORPUS)
-      expect(queryOf(`view=${encodeURIComponent(text)}&q=${encodeURIComponent(text)}`, "own")).toMatch(
+      expect(viewToQuery(`view=${encodeURIComponent(text)}&q=${encodeURIComponent(text)}`, "own")).toMatch(
         /^\?q=[^\s<>"]*&view=own$/,
       );
   });
@@ -71,7 +71,7 @@ describe("a live block", () => {
       ["xm", "epoch"],
       ["sort", "-created_at"],
     ]);
-    const spec = parseSpec(blockOf("loss", query, null).replace(/^```panel\n|```\n$/g, ""));
+    const spec = parseSpec(panelBlock("loss", query, null).replace(/^```panel\n|```\n$/g, ""));
     expect(spec).toMatchObject({
       metrics: ["loss"],
       runs: [],
@@ -79,7 +79,10 @@ describe("a live block", () => {
       conditions: [{ field: "state", operator: "=", value: "finished" }],
     });
     expect(spec.look.toString()).toBe("smooth=0.5&xm=epoch&log=1&robust=1");
-    expect(parseSpec(blockOf("loss", query, ["a", "b"]).replace(/^```panel\n|```\n$/g, "")).runs).toEqual(["a", "b"]);
+    expect(parseSpec(panelBlock("loss", query, ["a", "b"]).replace(/^```panel\n|```\n$/g, "")).runs).toEqual([
+      "a",
+      "b",
+    ]);
   });
 });
 
@@ -99,10 +102,10 @@ describe("links of a report", () => {
       "https://",
     ])
       expect(safeHref(href, BASE)).toBeNull();
-    expect(safeHref(decoded("java&#115;cript&#58;alert(1)"), BASE)).toBeNull();
+    expect(safeHref(decodeEntities("java&#115;cript&#58;alert(1)"), BASE)).toBeNull();
     for (const text of CORPUS) {
-      for (const token of Lexer.lex(`[a](${text}) <${text}>`).flatMap((one) =>
-        "tokens" in one ? (one.tokens ?? []) : [],
+      for (const token of Lexer.lex(`[a](${text}) <${text}>`).flatMap((item) =>
+        "tokens" in item ? (item.tokens ?? []) : [],
       )) {
         if (token.type === "link")
           expect(["http:", "https:", "mailto:", null]).toContain(
@@ -112,7 +115,7 @@ describe("links of a report", () => {
     }
   });
   it("show pictures of this server only", () => {
-    expect(ownPicture("/api/v1/media/acme/p/abc", BASE)).toBe("/api/v1/media/acme/p/abc");
+    expect(isOwnImage("/api/v1/media/acme/p/abc", BASE)).toBe("/api/v1/media/acme/p/abc");
     for (const href of [
       "https://other.example/a.png",
       "//other.example/api/v1/media/a",
@@ -120,10 +123,10 @@ describe("links of a report", () => {
       "data:image/png;base64,AA",
       "/api/v1/media/../WhoAmI",
     ])
-      expect(ownPicture(href, BASE)).toBeNull();
+      expect(isOwnImage(href, BASE)).toBeNull();
   });
   it("know entities, and leave what is none", () => {
-    expect(decoded("a &lt;b&gt; &amp;amp; &#65;&#x42; &nope; &#xD800; &#0; AT&T")).toBe(
+    expect(decodeEntities("a &lt;b&gt; &amp;amp; &#65;&#x42; &nope; &#xD800; &#0; AT&T")).toBe(
       "a <b> &amp; AB &nope; &#xD800; &#0; AT&T",
     );
   });
@@ -138,7 +141,7 @@ describe("editing runs", () => {
     ]);
     expect(tagChange(runs, ["y"], [])).toEqual({ runs: ["b"], add_tags: ["y"] });
     expect(tagChange(runs, ["x"], ["z"])).toBeNull();
-    expect(tagsBack([...runs, run("d", "x")])).toEqual([
+    expect(restoreTagsChanges([...runs, run("d", "x")])).toEqual([
       { runs: ["a"], tags: { tags: ["x", "y"] } },
       { runs: ["b", "d"], tags: { tags: ["x"] } },
       { runs: ["c"], tags: { tags: ["y", "x"] } },
@@ -152,6 +155,6 @@ describe("editing runs", () => {
       notes: "why",
       tags: { tags: [] },
     });
-    expect(tagsOf(" a, b,, a ,<b>")).toEqual(["a", "b", "<b>"]);
+    expect(parseTags(" a, b,, a ,<b>")).toEqual(["a", "b", "<b>"]);
   });
 });

@@ -18,7 +18,7 @@ export function wholes(pbf: PbfReader, signed: boolean): Float64Array {
   if (pbf.type !== PACKED) return Float64Array.of(read());
   const end = pbf.readVarint() + pbf.pos;
   let count = 0;
-  for (let at = pbf.pos; at < end; at++) if (pbf.buf[at]! < 0x80) count++; // each number's last byte
+  for (let position = pbf.pos; position < end; position++) if (pbf.buf[position]! < 0x80) count++; // each number's last byte
   const out = new Float64Array(count);
   for (let i = 0; i < count; i++) out[i] = read();
   return out;

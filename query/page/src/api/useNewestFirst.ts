@@ -8,7 +8,7 @@ export interface Page<T> {
   next: string;
 }
 
-export interface Newest<T> {
+export interface NewestFirst<T> {
   /** Newest first; undefined: nothing has come yet. */
   items: T[] | undefined;
   error: ApiError | undefined;
@@ -16,7 +16,7 @@ export interface Newest<T> {
   older: (() => void) | undefined;
 }
 
-interface Found<T> {
+interface List<T> {
   key: string;
   items: ReadonlyMap<string, T>;
   next: string;
@@ -24,58 +24,58 @@ interface Found<T> {
 }
 
 /** `name`: what an item is called, unique; `everyMs` 0: the first page is asked for once. Items stay in `order`. */
-export function useNewest<T>(
+export function useNewestFirst<T>(
   key: string,
-  ask: (token: string, signal: AbortSignal) => Promise<Page<T>>,
-  name: (item: T) => string,
+  loadPage: (token: string, signal: AbortSignal) => Promise<Page<T>>,
+  keyOf: (item: T) => string,
   order: (a: T, b: T) => number,
   everyMs: number,
-): Newest<T> {
-  const [found, setFound] = useState<Found<T>>({ key: "", items: new Map(), next: "" });
-  const asking = useRef(ask);
-  asking.current = ask;
-  const end = useRef(new AbortController());
-  const busy = useRef(false);
-  const take = (page: Page<T>, first: boolean) =>
-    setFound((before) => {
+): NewestFirst<T> {
+  const [list, setList] = useState<List<T>>({ key: "", items: new Map(), next: "" });
+  const latestLoadPage = useRef(loadPage);
+  latestLoadPage.current = loadPage;
+  const currentController = useRef(new AbortController());
+  const isLoading = useRef(false);
+  const addPage = (page: Page<T>, first: boolean) =>
+    setList((before) => {
       const known = before.key === key;
       const items = new Map(known ? before.items : []);
-      for (const item of page.items) items.set(name(item), item);
+      for (const item of page.items) items.set(keyOf(item), item);
       return { key, items, next: known && first ? before.next : page.next };
     });
   useEffect(() => {
-    const own = (end.current = new AbortController());
+    const controller = (currentController.current = new AbortController());
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const turn = async () => {
+    const poll = async () => {
       try {
-        if (document.visibilityState !== "hidden") take(await asking.current("", own.signal), true);
-      } catch (problem) {
-        if (own.signal.aborted) return;
-        const error = problem instanceof ApiError ? problem : new ApiError("INTERNAL", String(problem));
-        setFound((before) => ({
+        if (document.visibilityState !== "hidden") addPage(await latestLoadPage.current("", controller.signal), true);
+      } catch (failure) {
+        if (controller.signal.aborted) return;
+        const error = failure instanceof ApiError ? failure : new ApiError("INTERNAL", String(failure));
+        setList((before) => ({
           ...(before.key === key ? before : { items: new Map<string, T>(), next: "" }),
           key,
           error,
         }));
       }
-      if (everyMs && loggedIn.value && !own.signal.aborted) timer = setTimeout(turn, everyMs);
+      if (everyMs && loggedIn.value && !controller.signal.aborted) timer = setTimeout(poll, everyMs);
     };
-    void turn();
+    void poll();
     return () => {
-      own.abort();
+      controller.abort();
       clearTimeout(timer);
     };
   }, [key, everyMs]);
   const older = () => {
-    if (busy.current) return;
-    busy.current = true;
-    asking
-      .current(found.next, end.current.signal)
-      .then((page) => take(page, false))
+    if (isLoading.current) return;
+    isLoading.current = true;
+    latestLoadPage
+      .current(list.next, currentController.current.signal)
+      .then((page) => addPage(page, false))
       .catch(() => undefined) // pressed again, it asks again
-      .finally(() => (busy.current = false));
+      .finally(() => (isLoading.current = false));
   };
-  if (found.key !== key) return { items: undefined, error: undefined, older: undefined };
-  const items = found.items.size || !found.error ? [...found.items.values()].sort(order) : undefined;
-  return { items, error: found.error, older: found.next ? older : undefined };
+  if (list.key !== key) return { items: undefined, error: undefined, older: undefined };
+  const items = list.items.size || !list.error ? [...list.items.values()].sort(order) : undefined;
+  return { items, error: list.error, older: list.next ? older : undefined };
 }

@@ -1,8 +1,8 @@
 // Answers in components: asked for once, or again and again while the page is seen.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, awaySince, loggedIn } from "./client";
+import { ApiError, loggedIn, unreachableSince } from "./client";
 
-export interface Answer<T> {
+export interface QueryResult<T> {
   data: T | undefined;
   error: ApiError | undefined;
   /** Nothing has come yet. */
@@ -10,61 +10,61 @@ export interface Answer<T> {
   refresh: () => void;
 }
 
-const SLOWEST_MS = 10_000;
+const MAX_BACKOFF_MS = 10_000;
 
 /**
  * Ask when `key` changes, and every `everyMs` after (never: 0) while the tab is visible. What was there stays until the
  * next answer comes; with another key it goes, unless `keep`. `ask` must end with its signal.
  */
-export function useAnswer<T>(
+export function useQuery<T>(
   key: string | null,
-  ask: (signal: AbortSignal) => Promise<T>,
+  load: (signal: AbortSignal) => Promise<T>,
   everyMs = 0,
   keep = false,
-): Answer<T> {
+): QueryResult<T> {
   const [state, setState] = useState<{ key: string | null; data?: T; error?: ApiError }>({ key: null });
-  const asking = useRef(ask);
-  asking.current = ask;
-  const [round, setRound] = useState(0);
-  const refresh = useCallback(() => setRound((n) => n + 1), []);
+  const latestLoad = useRef(load);
+  latestLoad.current = load;
+  const [refreshCount, setRefreshCount] = useState(0);
+  const refresh = useCallback(() => setRefreshCount((n) => n + 1), []);
 
   useEffect(() => {
     if (key === null) return;
-    const end = new AbortController();
+    const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let failures = 0;
-    const turn = async () => {
+    const poll = async () => {
       if (document.visibilityState === "hidden") return;
       try {
-        const data = await asking.current(end.signal);
+        const data = await latestLoad.current(controller.signal);
         failures = 0;
-        if (!end.signal.aborted) setState({ key, data });
+        if (!controller.signal.aborted) setState({ key, data });
       } catch (error) {
-        if (end.signal.aborted) return;
+        if (controller.signal.aborted) return;
         failures += 1;
-        const known = error instanceof ApiError ? error : new ApiError("INTERNAL", String(error));
+        const apiError = error instanceof ApiError ? error : new ApiError("INTERNAL", String(error));
         setState(
           (before) =>
-            ({ key, ...(before.key === key || keep ? { data: before.data } : {}), error: known }) as typeof before,
+            ({ key, ...(before.key === key || keep ? { data: before.data } : {}), error: apiError }) as typeof before,
         );
       }
-      const again = failures && awaySince.value ? Math.min(500 * 2 ** failures, SLOWEST_MS) : everyMs;
-      if (again && !end.signal.aborted && loggedIn.value) timer = setTimeout(turn, again);
+      const delayMs = failures && unreachableSince.value ? Math.min(500 * 2 ** failures, MAX_BACKOFF_MS) : everyMs;
+      if (delayMs && !controller.signal.aborted && loggedIn.value) timer = setTimeout(poll, delayMs);
     };
-    const wake = () => {
+    const onVisible = () => {
       if (document.visibilityState === "visible" && everyMs) {
         clearTimeout(timer);
-        void turn();
+        void poll();
       }
     };
-    document.addEventListener("visibilitychange", wake);
-    void turn();
+    document.addEventListener("visibilitychange", onVisible);
+    void poll();
     return () => {
-      end.abort();
+      controller.abort();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", wake);
+      document.removeEventListener("visibilitychange", onVisible);
     };
-  }, [key, everyMs, round, loggedIn.value]);
+  }, [key, everyMs, refreshCount, loggedIn.value]);
 
   const current = state.key === key || keep;
   const data = current ? state.data : undefined;

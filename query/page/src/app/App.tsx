@@ -2,14 +2,14 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { checkSession, loggedIn } from "../api/client";
-import { Home } from "../pages/HomePage";
-import { Login } from "../pages/LoginPage";
-import { place } from "../state/route";
+import { HomePage } from "../pages/HomePage";
+import { LoginPage } from "../pages/LoginPage";
+import { route } from "../state/route";
 import { user } from "../state/user";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { Toasts } from "../ui/toasts";
-import { Help } from "./ShortcutsDialog";
-import { Away, TopBar } from "./TopBar";
+import { ShortcutsDialog } from "./ShortcutsDialog";
+import { TopBar, UnreachableNotice } from "./TopBar";
 
 type View = ComponentType<{ team: string; project: string; rest: string[] }>;
 const VIEWS: Record<string, () => Promise<{ default: View }>> = {
@@ -24,21 +24,21 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
 };
 
 /** Views of who is logged in, at `/~/NAME`: no team has such a name. */
-const OWN_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/ApiKeysPage") };
+const USER_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/ApiKeysPage") };
 
 /** The code of the view that the URL means is fetched while it is asked who is logged in. */
 export function preload(): void {
-  const view = place.value.parts[2] ?? (place.value.parts[1] ? "charts" : "");
+  const view = route.value.parts[2] ?? (route.value.parts[1] ? "charts" : "");
   if (Object.hasOwn(VIEWS, view)) void VIEWS[view]!().catch(() => undefined); // said where it is needed
 }
 
 export function App() {
   useEffect(() => {
-    if (place.value.parts[0] === "login" && place.value.hash) loggedIn.value = false;
-    else if (loggedIn.value === null || (loggedIn.value && !user.value)) void ask();
+    if (route.value.parts[0] === "login" && route.value.hash) loggedIn.value = false;
+    else if (loggedIn.value === null || (loggedIn.value && !user.value)) void loadSession();
   }, [loggedIn.value]);
   const [failed, setFailed] = useState<Error>();
-  async function ask(): Promise<void> {
+  async function loadSession(): Promise<void> {
     try {
       user.value = await checkSession();
       loggedIn.value = user.value !== null;
@@ -47,36 +47,42 @@ export function App() {
       if (loggedIn.value !== false) setFailed(error as Error);
     }
   }
-  if (loggedIn.value === false) return <Login />;
+  if (loggedIn.value === false) return <LoginPage />;
   return (
     <>
       <a class="skip" href="#main">
         Skip to the content
       </a>
       <TopBar />
-      <Away />
+      <UnreachableNotice />
       <main id="main" tabIndex={-1}>
-        {failed ? <ErrorNote error={failed} retry={() => void ask()} /> : user.value ? <Routed /> : <Loading />}
+        {failed ? (
+          <ErrorMessage error={failed} retry={() => void loadSession()} />
+        ) : user.value ? (
+          <CurrentView />
+        ) : (
+          <Loading />
+        )}
       </main>
       <Toasts />
-      <Help />
+      <ShortcutsDialog />
     </>
   );
 }
 
-function Routed() {
-  const [team = "", project = "", view = "charts", ...rest] = place.value.parts;
-  if (!team || team === "login") return <Home />;
-  if (team === "~" && Object.hasOwn(OWN_VIEWS, project))
-    return <Lazy key={project} load={OWN_VIEWS[project]!} team="" project="" rest={[]} />;
-  if (!project) return <Home team={team} />;
+function CurrentView() {
+  const [team = "", project = "", view = "charts", ...rest] = route.value.parts;
+  if (!team || team === "login") return <HomePage />;
+  if (team === "~" && Object.hasOwn(USER_VIEWS, project))
+    return <LazyView key={project} load={USER_VIEWS[project]!} team="" project="" rest={[]} />;
+  if (!project) return <HomePage team={team} />;
   const load = Object.hasOwn(VIEWS, view) ? VIEWS[view] : undefined;
-  if (!load) return <ErrorNote error={new Error(`there is no view ${view}`)} />;
-  const known = team === "-" ? user.value!.default_team : team;
-  return <Lazy key={`${view}`} load={load} team={known} project={project} rest={rest} />;
+  if (!load) return <ErrorMessage error={new Error(`there is no view ${view}`)} />;
+  const ownTeam = team === "-" ? user.value!.default_team : team;
+  return <LazyView key={`${view}`} load={load} team={ownTeam} project={project} rest={rest} />;
 }
 
-function Lazy({
+function LazyView({
   load,
   ...props
 }: {
@@ -92,7 +98,7 @@ function Lazy({
   }, [load]);
   if (error)
     return (
-      <ErrorNote
+      <ErrorMessage
         error={new Error("a part of the page did not load: was the server updated? Reload the page.")}
         retry={() => location.reload()}
       />

@@ -1,17 +1,17 @@
 import { helpOpen, shortcuts } from "../state/shortcuts";
 import { Dialog } from "../ui/Dialog";
 
-export function Help() {
+export function ShortcutsDialog() {
   if (!helpOpen.value) return null;
   return (
     <Dialog title="Keyboard shortcuts" close={() => (helpOpen.value = false)}>
       <dl class="keys">
-        {[...shortcuts.value, { key: "?", what: "These shortcuts" }].map((one) => (
-          <div key={one.key}>
+        {[...shortcuts.value, { key: "?", what: "These shortcuts" }].map((item) => (
+          <div key={item.key}>
             <dt>
-              <kbd>{one.key}</kbd>
+              <kbd>{item.key}</kbd>
             </dt>
-            <dd>{one.what}</dd>
+            <dd>{item.what}</dd>
           </div>
         ))}
       </dl>

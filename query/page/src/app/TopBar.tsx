@@ -1,7 +1,7 @@
 // The bar on top: where one is, the server's state, theme, who is logged in.
 import { useEffect, useState } from "preact/hooks";
-import { awaySince, logOut } from "../api/client";
-import { go, path, place } from "../state/route";
+import { logOut, unreachableSince } from "../api/client";
+import { navigate, path, route } from "../state/route";
 import { helpOpen } from "../state/shortcuts";
 import { choose, dark } from "../state/theme";
 import { user } from "../state/user";
@@ -9,8 +9,8 @@ import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 
 export function TopBar() {
-  const [team, project, view, run] = place.value.parts;
-  const shown = team === "-" ? user.value?.default_team : team;
+  const [team, project, view, run] = route.value.parts;
+  const shownTeam = team === "-" ? user.value?.default_team : team;
   return (
     <header class="topbar">
       <a class="brand" href="/" aria-label="runstream: home">
@@ -18,9 +18,9 @@ export function TopBar() {
         <span>runstream</span>
       </a>
       <nav class="crumbs" aria-label="Where you are">
-        {shown && shown !== "login" && shown !== "~" && <a href={path(shown)}>{shown}</a>}
-        {project && shown !== "~" && <a href={path(shown!, project)}>{project}</a>}
-        {(view === "runs" || view === "sweeps") && run && <a href={path(shown!, project!, view, run)}>{run}</a>}
+        {shownTeam && shownTeam !== "login" && shownTeam !== "~" && <a href={path(shownTeam)}>{shownTeam}</a>}
+        {project && shownTeam !== "~" && <a href={path(shownTeam!, project)}>{project}</a>}
+        {(view === "runs" || view === "sweeps") && run && <a href={path(shownTeam!, project!, view, run)}>{run}</a>}
       </nav>
       <span class="grow" />
       <button
@@ -53,7 +53,7 @@ export function TopBar() {
             <br />
             {user.value.teams.join(", ")} · key {user.value.key_prefix}
           </p>
-          <MenuItem act={() => go("/~/keys")}>My API keys</MenuItem>
+          <MenuItem act={() => navigate("/~/keys")}>My API keys</MenuItem>
           <MenuItem
             act={() => {
               void logOut();
@@ -69,8 +69,8 @@ export function TopBar() {
 }
 
 /** Said only when the server stays away: a request lost in between is no news. */
-export function Away() {
-  const since = awaySince.value;
+export function UnreachableNotice() {
+  const since = unreachableSince.value;
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {
     setSeconds(0);

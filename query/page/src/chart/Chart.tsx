@@ -40,17 +40,17 @@ export function Chart(props: ChartProps) {
     const u = new uPlot(options(latest, element, pointer), dataOf(latest.current), element);
     plot.current = u;
     drawn.current = latest.current;
-    const resized = new ResizeObserver(() => {
+    const observer = new ResizeObserver(() => {
       const { clientWidth: width, clientHeight: height } = element;
       if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
-    resized.observe(element);
-    const own = (pointer.current = followPointer(u, element.parentElement!, () => latest.current));
-    own.lift(latest.current.strong ?? null);
+    observer.observe(element);
+    const newPointer = (pointer.current = followPointer(u, element.parentElement!, () => latest.current));
+    newPointer.lift(latest.current.strong ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {
-      resized.disconnect();
-      own.end();
+      observer.disconnect();
+      newPointer.end();
       pointer.current = null;
       u.destroy();
       plot.current = null;

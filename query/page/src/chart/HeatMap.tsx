@@ -29,7 +29,7 @@ const BOTTOM = 24;
 export function HeatMap(props: HeatMapProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(600);
-  const [tip, setTip] = useState<{ left: number; top: number; text: string } | null>(null);
+  const [tooltip, setTooltip] = useState<{ left: number; top: number; text: string } | null>(null);
   const height = props.height ?? 240;
   const isDark = dark.value;
   useEffect(() => {
@@ -58,7 +58,7 @@ export function HeatMap(props: HeatMapProps) {
     ctx.font = `11px ${style.fontFamily}`;
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    for (const [value, text] of labels(props))
+    for (const [value, text] of yLabels(props))
       ctx.fillText(text, LEFT - 8, Math.min(Math.max(toY(value), 7), height - BOTTOM - 5));
     ctx.textAlign = "center";
     for (let i = 0; i <= 4; i++) {
@@ -66,32 +66,32 @@ export function HeatMap(props: HeatMapProps) {
       ctx.fillText(formatTick(Math.round(value)), Math.min(Math.max(toX(value), LEFT + 8), width - 24), height - 9);
     }
   }, [props.cells, width, height, isDark]);
-  const look = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent) => {
     const box = canvas.current!.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
     const x = props.x[0] + ((px - LEFT) / (width - LEFT - 8)) * (props.x[1] - props.x[0]);
     const y = props.y[0] + (1 - py / (height - BOTTOM)) * (props.y[1] - props.y[0]);
-    const cell = props.cells.find((one) => x >= one.x0 && x < one.x1 && y >= one.y0 && y < one.y1);
-    setTip(cell ? { left: px, top: py, text: cell.text } : null);
+    const cell = props.cells.find((item) => x >= item.x0 && x < item.x1 && y >= item.y0 && y < item.y1);
+    setTooltip(cell ? { left: px, top: py, text: cell.text } : null);
   };
   return (
     <div class="heat-map" role="img" aria-label={props.label}>
       <canvas
         ref={canvas}
         style={{ width: `${width}px`, height: `${height}px` }}
-        onPointerMove={look}
-        onPointerLeave={() => setTip(null)}
+        onPointerMove={onPointerMove}
+        onPointerLeave={() => setTooltip(null)}
       />
-      {tip && (
+      {tooltip && (
         <div
           class="tip fixed"
           style={
-            tip.left > width / 2
-              ? { right: `${width - tip.left + 12}px`, top: `${tip.top}px` }
-              : { left: `${tip.left + 12}px`, top: `${tip.top}px` }
+            tooltip.left > width / 2
+              ? { right: `${width - tooltip.left + 12}px`, top: `${tooltip.top}px` }
+              : { left: `${tooltip.left + 12}px`, top: `${tooltip.top}px` }
           }
         >
-          {tip.text}
+          {tooltip.text}
         </div>
       )}
     </div>
@@ -99,7 +99,7 @@ export function HeatMap(props: HeatMapProps) {
 }
 
 /** Places on the y axis and what stands there. */
-function labels({ rows, y }: HeatMapProps): [number, string][] {
+function yLabels({ rows, y }: HeatMapProps): [number, string][] {
   if (!rows)
     return [0, 1, 2, 3, 4]
       .map((i) => y[0] + ((y[1] - y[0]) * i) / 4)

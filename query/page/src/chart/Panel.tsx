@@ -5,7 +5,7 @@ import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { Chart } from "./Chart";
-import type { Look } from "./chartOptions";
+import type { ChartOptions } from "./chartOptions";
 import { exportCsv, exportPng, exportSvg } from "./export";
 import { useCurves } from "./useCurves";
 import { useGroupCurves } from "./useGroupCurves";
@@ -16,7 +16,7 @@ export interface PanelProps {
   metric: string;
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
-  look: Look;
+  look: ChartOptions;
   full: boolean;
   pinned: boolean;
   strong: string | null;
@@ -41,10 +41,10 @@ const BUCKETS = 300;
 const BUCKETS_FULL = 1200;
 
 export function Panel(props: PanelProps) {
-  const { metric, look, act } = props;
+  const { metric, look: options, act } = props;
   const frame = useRef<HTMLElement>(null);
-  const seen = useSeen(frame);
-  const [width, height] = look.sizes.get(metric) ?? [1, props.fixed ?? 250];
+  const isVisible = useIsVisible(frame);
+  const [width, height] = options.sizes.get(metric) ?? [1, props.fixed ?? 250];
   const tools = (
     <span class="panel-tools">
       {!props.fixed && (
@@ -67,7 +67,7 @@ export function Panel(props: PanelProps) {
         <Icon name="full" size={14} />
       </button>
       <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
-        <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>
+        <MenuItem checked={isLog(options, metric)} act={() => act.log(metric)}>
           Logarithmic
         </MenuItem>
         <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
@@ -76,10 +76,10 @@ export function Panel(props: PanelProps) {
             void exportSvg(frame.current!, {
               title: metric,
               lines: latest.current,
-              axis: props.by ? "step" : look.axis,
-              log: isLog(look, metric),
-              robust: look.robust,
-              zoom: look.zoom,
+              axis: props.by ? "step" : options.axis,
+              log: isLog(options, metric),
+              robust: options.robust,
+              zoom: options.zoom,
             })
           }
         >
@@ -104,7 +104,7 @@ export function Panel(props: PanelProps) {
         </h3>
         {tools}
       </header>
-      <PanelBody {...props} seen={seen && !props.full} buckets={BUCKETS} keep={latest} />
+      <PanelBody {...props} seen={isVisible && !props.full} buckets={BUCKETS} keep={latest} />
       {!props.fixed && <Grip metric={metric} width={width} height={height} resize={act.resize} />}
       {props.full && (
         <Dialog title={metric} close={() => act.open(null)} class="full">
@@ -118,26 +118,26 @@ export function Panel(props: PanelProps) {
 function PanelBody(
   props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } },
 ) {
-  const { look, act } = props;
+  const { look: options, act } = props;
   const query = {
     team: props.team,
     project: props.project,
     runs: props.runs,
     colors: props.colors,
     metric: props.metric,
-    axis: look.axis,
-    xMetric: look.xMetric,
-    smoothing: look.smoothing,
-    zoom: look.zoom,
-    eachRank: look.eachRank,
+    axis: options.axis,
+    xMetric: options.xMetric,
+    smoothing: options.smoothing,
+    zoom: options.zoom,
+    eachRank: options.eachRank,
     buckets: props.buckets,
   };
   const single = useCurves(query, props.seen && !props.by);
-  const grouped = useGroupCurves(query, props.by, look.band, props.seen && Boolean(props.by));
+  const grouped = useGroupCurves(query, props.by, options.band, props.seen && Boolean(props.by));
   const { lines, error, waiting } = props.by ? grouped : single;
   props.keep.current = lines;
   if (!props.seen) return <div class="panel-body" />;
-  const log = isLog(look, props.metric);
+  const log = isLog(options, props.metric);
   const empty = !lines.length || !lines.some((line) => line.xs.length);
   return (
     <div class={waiting && empty ? "panel-body busy" : "panel-body"}>
@@ -147,17 +147,17 @@ function PanelBody(
             ? error.message
             : waiting
               ? ""
-              : look.zoom
+              : options.zoom
                 ? "No points in this range: double-click to see all"
                 : "None of the visible runs has it"}
         </p>
       ) : (
         <Chart
           lines={lines}
-          axis={props.by ? "step" : look.axis}
+          axis={props.by ? "step" : options.axis}
           log={log}
-          robust={look.robust}
-          zoom={look.zoom}
+          robust={options.robust}
+          zoom={options.zoom}
           onZoom={act.zoom}
           label={`${props.metric}: ${lines.length} curves`}
           strong={
@@ -176,7 +176,7 @@ function PanelBody(
           {lines.length > 8 && <li class="quiet">and {lines.length - 8} more</li>}
         </ul>
       )}
-      {empty && !waiting && look.zoom && (
+      {empty && !waiting && options.zoom && (
         <button class="link" onClick={() => act.zoom(null)}>
           See all
         </button>
@@ -196,40 +196,40 @@ function PanelBody(
   );
 }
 
-function isLog(look: Look, metric: string): boolean {
-  return look.log !== look.flipped.has(metric);
+function isLog(options: ChartOptions, metric: string): boolean {
+  return options.log !== options.flipped.has(metric);
 }
 
 /** Dragging the corner: whole columns wide, any height. Arrow keys do the same. */
 function Grip(props: { metric: string; width: number; height: number; resize: PanelActions["resize"] }) {
-  const begin = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent) => {
     const grip = event.currentTarget as HTMLElement;
     const panel = grip.closest<HTMLElement>(".panel")!;
     const column = panel.offsetWidth / props.width;
-    const from = { x: event.clientX, y: event.clientY };
+    const start = { x: event.clientX, y: event.clientY };
     grip.setPointerCapture(event.pointerId);
     const size = (moved: PointerEvent): [number, number] => [
       clamp(
-        Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - from.x) / column),
+        Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - start.x) / column),
         1,
         4,
       ),
-      clamp(Math.round((props.height + moved.clientY - from.y) / 10) * 10, 150, 900),
+      clamp(Math.round((props.height + moved.clientY - start.y) / 10) * 10, 150, 900),
     ];
-    const move = (moved: PointerEvent) => {
+    const onPointerMove = (moved: PointerEvent) => {
       const [width, height] = size(moved);
       panel.style.gridColumn = `span ${width}`;
       panel.style.height = `${height}px`;
     };
-    const up = (moved: PointerEvent) => {
-      grip.removeEventListener("pointermove", move);
-      grip.removeEventListener("pointerup", up);
+    const onPointerUp = (moved: PointerEvent) => {
+      grip.removeEventListener("pointermove", onPointerMove);
+      grip.removeEventListener("pointerup", onPointerUp);
       props.resize(props.metric, ...size(moved));
     };
-    grip.addEventListener("pointermove", move);
-    grip.addEventListener("pointerup", up);
+    grip.addEventListener("pointermove", onPointerMove);
+    grip.addEventListener("pointerup", onPointerUp);
   };
-  const key = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent) => {
     const change = (
       { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<
         string,
@@ -241,7 +241,12 @@ function Grip(props: { metric: string; width: number; height: number; resize: Pa
     props.resize(props.metric, clamp(props.width + change[0], 1, 4), clamp(props.height + change[1], 150, 900));
   };
   return (
-    <button class="grip" aria-label={`Resize ${props.metric}: arrow keys`} onPointerDown={begin} onKeyDown={key} />
+    <button
+      class="grip"
+      aria-label={`Resize ${props.metric}: arrow keys`}
+      onPointerDown={onPointerDown}
+      onKeyDown={onKeyDown}
+    />
   );
 }
 
@@ -249,8 +254,8 @@ function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
 }
 
-function useSeen(element: { current: Element | null }): boolean {
-  const [seen, setSeen] = useState(false);
+function useIsVisible(element: { current: Element | null }): boolean {
+  const [isVisible, setSeen] = useState(false);
   useEffect(() => {
     const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), {
       rootMargin: "150px",
@@ -258,5 +263,5 @@ function useSeen(element: { current: Element | null }): boolean {
     observer.observe(element.current!);
     return () => observer.disconnect();
   }, []);
-  return seen;
+  return isVisible;
 }

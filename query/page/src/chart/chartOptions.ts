@@ -4,7 +4,7 @@ import type { Range } from "../lib/range";
 import { readChoice, readNumber, readRange } from "../lib/urlQuery";
 import type { XAxis } from "./lines";
 
-export interface Look {
+export interface ChartOptions {
   axis: XAxis;
   /** With the axis "metric". */
   xMetric: string;
@@ -21,7 +21,7 @@ export interface Look {
   sizes: ReadonlyMap<string, [number, number]>;
 }
 
-export function readLook(query: URLSearchParams): Look {
+export function readChartOptions(query: URLSearchParams): ChartOptions {
   const sizes = new Map<string, [number, number]>();
   for (const text of query.getAll("size")) {
     const match = /^(.*)@([1-4])x(\d{3})$/s.exec(text);

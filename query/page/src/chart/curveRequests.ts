@@ -1,13 +1,13 @@
 // Curves for panels: what many panels want at one time becomes few requests.
 import { PbfReader } from "pbf";
-import { ApiError, callWire } from "../api/client";
+import { ApiError, callProtobuf } from "../api/client";
 import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
 import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesResponse } from "../api/wire";
 import type { Range } from "../lib/range";
 import type { XAxis } from "./lines";
 
 /** What curves of one metric are asked for; equal wants, but for the metric, go together. */
-export interface Want {
+export interface CurveQuery {
   team: string;
   project: string;
   runs: readonly string[];
@@ -21,8 +21,8 @@ export interface Want {
   eachRank: boolean;
 }
 
-interface Waiting {
-  want: Want;
+interface PendingQuery {
+  want: CurveQuery;
   signal: AbortSignal;
   resolve: (curves: Curve[]) => void;
   reject: (error: unknown) => void;
@@ -34,66 +34,68 @@ const MOST_CURVES = 400;
 const MOST_METRICS = 100;
 const MOST_RUNS = 100;
 
-let waiting: Waiting[] = [];
+let pending: PendingQuery[] = [];
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** Curves of groups of runs: those whose fields have the same values. Rejects with ApiError. */
-export async function groupCurvesOf(want: Want, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
-  const { team, project, metric, buckets, range } = want;
+export async function fetchGroupCurves(query: CurveQuery, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
+  const { team, project, metric, buckets, range } = query;
   const request = {
     team,
     project,
-    runs: [...want.runs],
+    runs: [...query.runs],
     metrics: [metric],
     group_by: [by],
     buckets,
-    ...(range && cut("step", range)),
+    ...(range && rangeParameters("step", range)),
   };
-  return (await callWire("GetGroupCurves", request, whole(readGetGroupCurvesResponse), signal)).curves;
+  return (await callProtobuf("GetGroupCurves", request, decodeWith(readGetGroupCurvesResponse), signal)).curves;
 }
 
 /** The metric's curves, of those runs that have it. Rejects with ApiError. */
-export function curvesOf(want: Want, signal: AbortSignal): Promise<Curve[]> {
+export function fetchCurves(query: CurveQuery, signal: AbortSignal): Promise<Curve[]> {
   return new Promise((resolve, reject) => {
-    waiting.push({ want, signal, resolve, reject });
-    timer ??= setTimeout(send, GATHER_MS);
+    pending.push({ want: query, signal, resolve, reject });
+    timer ??= setTimeout(sendPending, GATHER_MS);
   });
 }
 
-function send(): void {
+function sendPending(): void {
   timer = undefined;
-  const groups = new Map<string, Waiting[]>();
-  for (const one of waiting) {
-    if (one.signal.aborted) continue;
-    const { metric: _, ...rest } = one.want;
+  const groups = new Map<string, PendingQuery[]>();
+  for (const queued of pending) {
+    if (queued.signal.aborted) continue;
+    const { metric: _, ...rest } = queued.want;
     const key = JSON.stringify(rest);
-    groups.set(key, [...(groups.get(key) ?? []), one]);
+    groups.set(key, [...(groups.get(key) ?? []), queued]);
   }
-  waiting = [];
+  pending = [];
   for (const group of groups.values()) {
     const runs = Math.max(group[0]!.want.runs.length, 1);
     const size = Math.min(Math.max(Math.floor(MOST_CURVES / runs), 1), MOST_METRICS);
-    for (let at = 0; at < group.length; at += size) void ask(group.slice(at, at + size));
+    for (let offset = 0; offset < group.length; offset += size) void sendGroup(group.slice(offset, offset + size));
   }
 }
 
-async function ask(group: Waiting[]): Promise<void> {
-  const want = group[0]!.want;
-  const end = new AbortController();
-  let open = group.length;
-  const ended = () => void (--open === 0 && end.abort());
-  for (const one of group) one.signal.addEventListener("abort", ended, { once: true });
-  const metrics = [...new Set(group.map((one) => one.want.metric))];
+async function sendGroup(group: PendingQuery[]): Promise<void> {
+  const query = group[0]!.want;
+  const controller = new AbortController();
+  let openQueries = group.length;
+  const onAbort = () => void (--openQueries === 0 && controller.abort());
+  for (const queued of group) queued.signal.addEventListener("abort", onAbort, { once: true });
+  const metrics = [...new Set(group.map((queued) => queued.want.metric))];
   try {
     const parts: Curve[] = [];
-    for (let at = 0; at < want.runs.length; at += MOST_RUNS) {
-      parts.push(...(await fetchCurves(want, want.runs.slice(at, at + MOST_RUNS), metrics, end.signal)));
+    for (let offset = 0; offset < query.runs.length; offset += MOST_RUNS) {
+      parts.push(
+        ...(await requestCurves(query, query.runs.slice(offset, offset + MOST_RUNS), metrics, controller.signal)),
+      );
     }
-    for (const one of group) one.resolve(parts.filter((curve) => curve.metric === one.want.metric));
+    for (const queued of group) queued.resolve(parts.filter((curve) => curve.metric === queued.want.metric));
   } catch (error) {
-    for (const one of group) one.reject(error);
+    for (const queued of group) queued.reject(error);
   } finally {
-    for (const one of group) one.signal.removeEventListener("abort", ended); // a panel's signal outlives many requests
+    for (const queued of group) queued.signal.removeEventListener("abort", onAbort); // a panel's signal outlives many requests
   }
 }
 
@@ -107,36 +109,36 @@ const AXES: Record<XAxis, ContractAxis> = {
 /** What is drawn of a curve. */
 const COLUMNS = ["first_steps", "means", "mins", "maxs", "not_finite"];
 
-function whole<T>(read: (pbf: PbfReader, end: number) => T): (body: Uint8Array) => T {
+function decodeWith<T>(read: (pbf: PbfReader, controller: number) => T): (body: Uint8Array) => T {
   return (body) => read(new PbfReader(body), body.length);
 }
 
-function cut(axis: XAxis, [low, high]: Range): Partial<GetCurvesRequest> {
+function rangeParameters(axis: XAxis, [low, high]: Range): Partial<GetCurvesRequest> {
   return axis === "step"
     ? { min_step: String(Math.floor(low)), max_step: String(Math.ceil(high)) }
     : { min_x: low, max_x: high };
 }
 
-async function fetchCurves(
-  want: Want,
+async function requestCurves(
+  query: CurveQuery,
   runs: readonly string[],
   metrics: string[],
   signal: AbortSignal,
 ): Promise<Curve[]> {
   const request: Partial<GetCurvesRequest> = {
-    team: want.team,
-    project: want.project,
+    team: query.team,
+    project: query.project,
     runs: [...runs],
     metrics,
-    buckets: want.buckets,
-    selection: want.eachRank ? "RANK_SELECTION_EACH" : "RANK_SELECTION_MEAN",
-    x_axis: AXES[want.axis],
-    columns: want.axis === "step" ? COLUMNS : [...COLUMNS, "xs"],
-    ...(want.axis === "metric" ? { x_metric: want.xMetric } : {}),
-    ...(want.range && cut(want.axis, want.range)),
+    buckets: query.buckets,
+    selection: query.eachRank ? "RANK_SELECTION_EACH" : "RANK_SELECTION_MEAN",
+    x_axis: AXES[query.axis],
+    columns: query.axis === "step" ? COLUMNS : [...COLUMNS, "xs"],
+    ...(query.axis === "metric" ? { x_metric: query.xMetric } : {}),
+    ...(query.range && rangeParameters(query.axis, query.range)),
   };
   try {
-    return (await callWire("GetCurves", request, whole(readGetCurvesResponse), signal)).curves;
+    return (await callProtobuf("GetCurves", request, decodeWith(readGetCurvesResponse), signal)).curves;
   } catch (error) {
     if (error instanceof ApiError && error.code === "NOT_FOUND") return []; // none of these runs has any of these metrics
     throw error;

@@ -22,8 +22,8 @@ const FADED = 0.4;
 interface Pen {
   ctx: CanvasRenderingContext2D;
   u: uPlot;
-  x: Place;
-  y: Place;
+  x: Position;
+  y: Position;
   /** Hairlines instead of full strokes. */
   fine: boolean;
 }
@@ -31,7 +31,7 @@ interface Pen {
 /** Lines in order: the last on top. */
 export function drawLines(u: uPlot, lines: readonly Line[]): void {
   const fine = lines.reduce((sum, line) => sum + line.xs.length, 0) > FEW_POINTS;
-  inside(u, u.ctx, fine, (pen) => {
+  withinPlot(u, u.ctx, fine, (pen) => {
     const alpha = bandAlpha(lines);
     for (const line of lines) drawBand(pen, line, alpha);
     for (const line of lines) drawLine(pen, line, fine ? 1 : 1.5 * devicePixelRatio);
@@ -39,7 +39,7 @@ export function drawLines(u: uPlot, lines: readonly Line[]): void {
 }
 
 /** One of the lines again, on a canvas of the same size above the others: these fade into `surface`, it is thicker. */
-export function drawStrong(
+export function drawHighlighted(
   ctx: CanvasRenderingContext2D,
   u: uPlot,
   lines: readonly Line[],
@@ -47,7 +47,7 @@ export function drawStrong(
   surface: string,
 ): void {
   const fine = line.xs.length > FEW_POINTS / 4;
-  inside(u, ctx, fine, (pen) => {
+  withinPlot(u, ctx, fine, (pen) => {
     ctx.fillStyle = surface;
     ctx.globalAlpha = 1 - FADED;
     ctx.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
@@ -61,14 +61,14 @@ export function drawStrong(
 }
 
 /** Clipped to the plot. */
-function inside(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
+function withinPlot(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
   ctx.save();
   ctx.beginPath();
   ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
   ctx.clip();
   ctx.lineJoin = "round";
   ctx.lineCap = "round";
-  draw({ ctx, u, x: placer(u, "x"), y: placer(u, "y"), fine });
+  draw({ ctx, u, x: positionFunction(u, "x"), y: positionFunction(u, "y"), fine });
   ctx.restore();
 }
 
@@ -76,10 +76,10 @@ function bandAlpha(lines: readonly Line[]): number {
   return 0.2 / Math.pow(lines.length, 0.3);
 }
 
-type Place = (value: number) => number;
+type Position = (value: number) => number;
 
 /** Where values lie on the canvas: as `u.valToPos`, which looks up its scale for each of them. */
-function placer(u: uPlot, name: "x" | "y"): Place {
+function positionFunction(u: uPlot, name: "x" | "y"): Position {
   const { min, max, distr } = u.scales[name]!;
   const low = u.valToPos(min!, name, true);
   const high = u.valToPos(max!, name, true);
@@ -93,19 +93,19 @@ function placer(u: uPlot, name: "x" | "y"): Place {
   return (value) => (value <= 0 ? below : low + (Math.log10(value) - first) * factor);
 }
 
-function seen(u: uPlot, line: Line): [number, number] {
+function visibleRange(u: uPlot, line: Line): [number, number] {
   const { min, max } = u.scales["x"]!;
   return [Math.max(lowerBound(line.xs, min!) - 1, 0), Math.min(lowerBound(line.xs, max!) + 1, line.xs.length)];
 }
 
 function drawBand(pen: Pen, line: Line, alpha: number): void {
   if (!line.banded) return;
-  const { ctx, u, y: place } = pen;
-  const [from, to] = seen(u, line);
+  const { ctx, u, y: position } = pen;
+  const [from, to] = visibleRange(u, line);
   const floor = u.bbox.top + u.bbox.height * 2;
   const y = (value: number) => {
-    const at = place(value);
-    return Number.isFinite(at) ? at : floor;
+    const index = position(value);
+    return Number.isFinite(index) ? index : floor;
   };
   const floored = { ...pen, y };
   ctx.fillStyle = line.color;
@@ -117,15 +117,15 @@ function drawBand(pen: Pen, line: Line, alpha: number): void {
 }
 
 function fillBand({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
-  let at = from;
-  while (at < to) {
-    while (at < to && !Number.isFinite(line.lows[at]!)) at++;
-    const begin = at;
-    while (at < to && Number.isFinite(line.lows[at]!)) at++;
-    if (at === begin) continue;
+  let index = from;
+  while (index < to) {
+    while (index < to && !Number.isFinite(line.lows[index]!)) index++;
+    const begin = index;
+    while (index < to && Number.isFinite(line.lows[index]!)) index++;
+    if (index === begin) continue;
     ctx.beginPath();
-    for (let i = begin; i < at; i++) ctx.lineTo(x(line.xs[i]!), y(line.highs[i]!));
-    for (let i = at - 1; i >= begin; i--) ctx.lineTo(x(line.xs[i]!), y(line.lows[i]!));
+    for (let i = begin; i < index; i++) ctx.lineTo(x(line.xs[i]!), y(line.highs[i]!));
+    for (let i = index - 1; i >= begin; i--) ctx.lineTo(x(line.xs[i]!), y(line.lows[i]!));
     ctx.closePath();
     ctx.fill();
   }
@@ -166,12 +166,12 @@ function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): v
   ctx.stroke();
 }
 
-function drawDots({ ctx, u, x, y: place }: Pen, line: Line): void {
+function drawDots({ ctx, u, x, y: position }: Pen, line: Line): void {
   ctx.globalAlpha = 0.65;
   ctx.fillStyle = line.color;
-  const [from, to] = seen(u, line);
+  const [from, to] = visibleRange(u, line);
   for (let i = from; i < to; i++) {
-    const y = place(line.ys[i]!);
+    const y = position(line.ys[i]!);
     if (!Number.isFinite(y)) continue;
     ctx.beginPath();
     ctx.arc(x(line.xs[i]!), y, 2.2 * devicePixelRatio, 0, 2 * Math.PI);
@@ -193,13 +193,13 @@ function drawLine(pen: Pen, line: Line, width: number): void {
   ctx.globalAlpha = 1;
   ctx.lineWidth = width;
   stroke(pen, line, line.smoothed ?? line.ys);
-  drawWrong(pen, line);
+  drawNonFinite(pen, line);
   ctx.globalAlpha = 1;
 }
 
 /** NaN breaks the line; a value alone between two breaks is a dot. */
-function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): void {
-  const [from, to] = seen(u, line);
+function stroke({ ctx, u, x, y: position }: Pen, line: Line, ys: Float64Array): void {
+  const [from, to] = visibleRange(u, line);
   let length = 0;
   let lastX = 0;
   let lastY = 0;
@@ -212,7 +212,7 @@ function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): voi
     length = 0;
   };
   for (let i = from; i < to; i++) {
-    const y = place(ys[i]!);
+    const y = position(ys[i]!);
     if (!Number.isFinite(ys[i]!) || !Number.isFinite(y)) {
       end();
       continue;
@@ -226,18 +226,18 @@ function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): voi
 }
 
 /** A small cross at the bottom where points are NaN or infinite: they are shown, not passed over. */
-function drawWrong({ ctx, u, x: place }: Pen, line: Line): void {
-  const [from, to] = seen(u, line);
+function drawNonFinite({ ctx, u, x: position }: Pen, line: Line): void {
+  const [from, to] = visibleRange(u, line);
   const size = 3 * devicePixelRatio;
   const y = u.bbox.top + u.bbox.height - size - 2 * devicePixelRatio;
-  let before = -Infinity;
+  let lastMark = -Infinity;
   ctx.lineWidth = 1.4 * devicePixelRatio;
   ctx.beginPath();
   for (let i = from; i < to; i++) {
     if (!line.wrong[i]) continue;
-    const x = place(line.xs[i]!);
-    if (x - before < size * 2.4) continue;
-    before = x;
+    const x = position(line.xs[i]!);
+    if (x - lastMark < size * 2.4) continue;
+    lastMark = x;
     ctx.moveTo(x - size, y - size);
     ctx.lineTo(x + size, y + size);
     ctx.moveTo(x + size, y - size);

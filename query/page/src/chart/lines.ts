@@ -27,16 +27,16 @@ export interface Line {
   dots?: boolean;
 }
 
-export function lineOf(
+export function toLine(
   curve: Curve,
   axis: XAxis,
-  look: { id: string; label: string; color: string; note?: string },
+  style: { id: string; label: string; color: string; note?: string },
 ): Line {
   const { first_steps: steps, mins: lows, maxs: highs } = curve;
   let banded = false;
   for (let i = 0; i < lows.length && !banded; i++) banded = lows[i] !== highs[i];
   return {
-    ...look,
+    ...style,
     steps,
     xs: axis === "step" ? steps : curve.xs,
     ys: curve.means,
@@ -50,17 +50,17 @@ export function lineOf(
 }
 
 /** Mean of a group's runs; its band is what any of them had, or with `std` one standard deviation to both sides. */
-export function groupLine(
+export function toGroupLine(
   curve: GroupCurve,
   band: "range" | "std",
-  look: Pick<Line, "id" | "label" | "color" | "note">,
+  style: Pick<Line, "id" | "label" | "color" | "note">,
 ): Line {
   const ys = curve.means;
   const { stds, steps } = curve;
   const lows = band === "std" ? ys.map((y, i) => y - stds[i]!) : curve.mins;
   const highs = band === "std" ? ys.map((y, i) => y + stds[i]!) : curve.maxs;
   return {
-    ...look,
+    ...style,
     steps,
     xs: steps,
     ys,

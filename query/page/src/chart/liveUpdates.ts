@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { WatchRunsResponse } from "../api/contract";
 
-export interface Interest {
+export interface Subscription {
   team: string;
   project: string;
   /** That go on. */
@@ -19,76 +19,76 @@ const MOST_RUNS = 100;
 const MOST_METRICS = 200;
 /** While scrolling, interests come and go. */
 const SETTLE_MS = 400;
-const AGAIN_MS = 5000;
+const RECONNECT_MS = 5000;
 
-const interests = new Set<Interest>();
+const subscriptions = new Set<Subscription>();
 let source: EventSource | null = null;
-let asked = "";
+let currentUrl = "";
 let lastEvent = "";
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-export function follow(interest: Interest): () => void {
-  interests.add(interest);
-  settle();
+export function subscribe(subscription: Subscription): () => void {
+  subscriptions.add(subscription);
+  scheduleConnect();
   return () => {
-    interests.delete(interest);
-    settle();
+    subscriptions.delete(subscription);
+    scheduleConnect();
   };
 }
 
 // A hidden tab needs no stream, and browsers open few connections to one server.
-document.addEventListener("visibilitychange", () => settle());
+document.addEventListener("visibilitychange", () => scheduleConnect());
 
-function settle(afterMs = SETTLE_MS): void {
+function scheduleConnect(afterMs = SETTLE_MS): void {
   clearTimeout(timer);
-  timer = setTimeout(open, afterMs);
+  timer = setTimeout(connect, afterMs);
 }
 
-function open(): void {
-  const address = document.visibilityState === "hidden" ? "" : addressOf([...interests]);
-  if (address === asked && source) return;
-  const resumed = lastEvent && sameRuns(address, asked) ? `&after=${encodeURIComponent(lastEvent)}` : "";
+function connect(): void {
+  const url = document.visibilityState === "hidden" ? "" : streamUrl([...subscriptions]);
+  if (url === currentUrl && source) return;
+  const resumed = lastEvent && sameRuns(url, currentUrl) ? `&after=${encodeURIComponent(lastEvent)}` : "";
   source?.close();
   source = null;
   streaming.value = false;
-  asked = address;
-  if (!address) return;
-  const own = (source = new EventSource(address + resumed));
-  let first = !resumed;
-  own.onmessage = (event: MessageEvent<string>) => {
+  currentUrl = url;
+  if (!url) return;
+  const eventSource = (source = new EventSource(url + resumed));
+  let isFirstMessage = !resumed;
+  eventSource.onmessage = (event: MessageEvent<string>) => {
     streaming.value = true;
     lastEvent = event.lastEventId;
-    hear(JSON.parse(event.data) as WatchRunsResponse, first);
-    first = false;
+    notify(JSON.parse(event.data) as WatchRunsResponse, isFirstMessage);
+    isFirstMessage = false;
   };
-  own.onerror = () => {
+  eventSource.onerror = () => {
     if (streaming.value) {
       streaming.value = false;
-      for (const interest of interests) interest.changed(); // from now on they ask by themselves
+      for (const subscription of subscriptions) subscription.changed(); // from now on they ask by themselves
     }
-    if (own.readyState !== EventSource.CLOSED || own !== source) return; // the browser connects again by itself
+    if (eventSource.readyState !== EventSource.CLOSED || eventSource !== source) return; // the browser connects again by itself
     source = null;
-    settle(AGAIN_MS);
+    scheduleConnect(RECONNECT_MS);
   };
-  own.addEventListener("error", (event) => {
-    if ("data" in event) own.close(); // the server's word that it ends
+  eventSource.addEventListener("error", (event) => {
+    if ("data" in event) eventSource.close(); // the server's word that it ends
   });
 }
 
-function hear(told: WatchRunsResponse, everything: boolean): void {
-  const points = new Set(told.points.map((one) => `${one.run}\n${one.metric}`));
-  for (const interest of interests) {
-    if (everything || told.reset || interest.runs.some((run) => points.has(`${run}\n${interest.metric}`)))
-      interest.changed();
+function notify(update: WatchRunsResponse, everything: boolean): void {
+  const points = new Set(update.points.map((first) => `${first.run}\n${first.metric}`));
+  for (const subscription of subscriptions) {
+    if (everything || update.reset || subscription.runs.some((run) => points.has(`${run}\n${subscription.metric}`)))
+      subscription.changed();
   }
 }
 
 /** Empty where there is nothing to follow, or too much for one stream. */
-function addressOf(all: readonly Interest[]): string {
-  const one = all[0];
-  if (!one) return "";
-  const runs = [...new Set(all.flatMap((interest) => interest.runs))].sort();
-  const metrics = [...new Set(all.map((interest) => interest.metric))].sort();
+function streamUrl(active: readonly Subscription[]): string {
+  const first = active[0];
+  if (!first) return "";
+  const runs = [...new Set(active.flatMap((subscription) => subscription.runs))].sort();
+  const metrics = [...new Set(active.map((subscription) => subscription.metric))].sort();
   if (
     !runs.length ||
     runs.length > MOST_RUNS ||
@@ -96,13 +96,13 @@ function addressOf(all: readonly Interest[]): string {
     metrics.some((name) => /[*?]/.test(name))
   )
     return "";
-  const query = new URLSearchParams({ team: one.team, project: one.project });
+  const query = new URLSearchParams({ team: first.team, project: first.project });
   for (const run of runs) query.append("runs", run);
   for (const metric of metrics) query.append("metrics", metric);
   return `/api/v1/WatchRuns?${query}`;
 }
 
 function sameRuns(a: string, b: string): boolean {
-  const runs = (address: string) => address.split("&metrics=")[0];
+  const runs = (url: string) => url.split("&metrics=")[0];
   return runs(a) === runs(b);
 }

@@ -1,15 +1,15 @@
 // What a pointer changes of a chart, on canvases above it: the curves below are not drawn again.
 import type uPlot from "uplot";
-import { drawStrong } from "./draw";
+import { drawHighlighted } from "./draw";
 import type { Line } from "./lines";
-import type { Pointed } from "./nearestPoints";
+import type { NearestPoints } from "./nearestPoints";
 
 const DOT_PX = 3.5;
 const STRONG_DOT_PX = 5;
 
 export class Overlay {
-  private readonly lifted = canvas("lifted");
-  private readonly dots = canvas("dots");
+  private readonly lifted = createCanvas("lifted");
+  private readonly dots = createCanvas("dots");
   private strong: string | null = null;
   private color = "";
 
@@ -36,20 +36,20 @@ export class Overlay {
 
   private draw(lines: readonly Line[], strong: string | null): void {
     this.strong = strong;
-    const line = strong === null ? undefined : lines.find((one) => one.id === strong);
+    const line = strong === null ? undefined : lines.find((item) => item.id === strong);
     if (!line) return this.lifted.remove();
-    drawStrong(this.cleared(this.lifted), this.u, lines, line, this.surface);
+    drawHighlighted(this.cleared(this.lifted), this.u, lines, line, this.surface);
   }
 
   /** A dot on each line where the pointer is. */
-  mark(pointed: Pointed | null): void {
-    if (!pointed) return this.dots.remove();
+  mark(points: NearestPoints | null): void {
+    if (!points) return this.dots.remove();
     const { u } = this;
     const ctx = this.cleared(this.dots);
     ctx.strokeStyle = this.surface;
     ctx.lineWidth = devicePixelRatio;
     const { left, top, height } = u.bbox;
-    for (const entry of pointed.entries) {
+    for (const entry of points.entries) {
       const y = u.valToPos(entry.value, "y", true);
       if (!Number.isFinite(y) || y < top || y > top + height) continue;
       ctx.fillStyle = entry.line.color;
@@ -57,7 +57,7 @@ export class Overlay {
       ctx.arc(
         left + u.valToPos(entry.line.xs[entry.at]!, "x") * devicePixelRatio,
         y,
-        (entry === pointed.nearest ? STRONG_DOT_PX : DOT_PX) * devicePixelRatio,
+        (entry === points.nearest ? STRONG_DOT_PX : DOT_PX) * devicePixelRatio,
         0,
         2 * Math.PI,
       );
@@ -72,18 +72,18 @@ export class Overlay {
   }
 
   /** Empty, in the page, and as large as the chart. */
-  private cleared(own: HTMLCanvasElement): CanvasRenderingContext2D {
+  private cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
     const { width, height } = this.u.ctx.canvas;
-    const ctx = own.getContext("2d")!;
-    if (own.width !== width || own.height !== height) Object.assign(own, { width, height });
+    const ctx = canvas.getContext("2d")!;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     else ctx.clearRect(0, 0, width, height);
-    if (!own.isConnected) this.parent.append(own);
+    if (!canvas.isConnected) this.parent.append(canvas);
     return ctx;
   }
 }
 
-function canvas(name: string): HTMLCanvasElement {
-  const made = document.createElement("canvas");
-  made.className = `chart-over ${name}`;
-  return made;
+function createCanvas(name: string): HTMLCanvasElement {
+  const element = document.createElement("canvas");
+  element.className = `chart-over ${name}`;
+  return element;
 }

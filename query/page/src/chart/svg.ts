@@ -49,7 +49,7 @@ export function svgOf(drawing: Drawing): string {
     ...lines.flatMap((line) => band(line, frame, lines.length)),
     ...lines.flatMap((line) => curve(line, frame)),
     "</g>",
-    ...named.map((line, at) => legend(line, height + at * LEGEND_PX + 10, colors.ink)),
+    ...named.map((line, index) => legend(line, height + index * LEGEND_PX + 10, colors.ink)),
     "</svg>",
     "",
   ].join("\n");
@@ -115,18 +115,18 @@ export function ticks([low, high]: Range, wanted: number, distances?: readonly n
   const least = (high - low) / Math.max(wanted, 1);
   const power = 10 ** Math.floor(Math.log10(least));
   const distance =
-    (distances ?? [1, 2, 5, 10].map((digit) => digit * power)).find((one) => one >= least * 0.999) ?? least;
+    (distances ?? [1, 2, 5, 10].map((digit) => digit * power)).find((item) => item >= least * 0.999) ?? least;
   const found: number[] = [];
-  for (let at = Math.ceil(low / distance); at * distance <= high && found.length < 100; at++)
-    found.push(Number((at * distance).toPrecision(12)));
+  for (let index = Math.ceil(low / distance); index * distance <= high && found.length < 100; index++)
+    found.push(Number((index * distance).toPrecision(12)));
   return found;
 }
 
 function band(line: Line, frame: Frame, lines: number): string[] {
   if (!line.banded) return [];
-  const edge = (values: Float64Array, at: number) =>
-    `${px(frame.x(line.xs[at]!))} ${px(inside(frame.y(values[at]!), frame))}`;
-  const paths = runs(line.xs.length, (at) => Number.isFinite(line.lows[at]!)).map(([from, to]) => {
+  const edge = (values: Float64Array, index: number) =>
+    `${px(frame.x(line.xs[index]!))} ${px(inside(frame.y(values[index]!), frame))}`;
+  const paths = runs(line.xs.length, (index) => Number.isFinite(line.lows[index]!)).map(([from, to]) => {
     const up = Array.from({ length: to - from }, (_, i) => edge(line.highs, from + i));
     const down = Array.from({ length: to - from }, (_, i) => edge(line.lows, to - 1 - i));
     return `M${up.concat(down).join("L")}Z`;
@@ -145,7 +145,7 @@ function curve(line: Line, frame: Frame): string[] {
     ...strokes(line, line.smoothed ?? line.ys, frame, `stroke="${color}" stroke-width="1.5" fill="none"`, color),
   );
   const y = frame.bottom - 5;
-  const wrong = [...line.wrong].flatMap((count, at) => (count ? [px(frame.x(line.xs[at]!))] : []));
+  const wrong = [...line.wrong].flatMap((count, index) => (count ? [px(frame.x(line.xs[index]!))] : []));
   const crosses = [...new Set(wrong)].map((x) => `M${x} ${y}m-3 -3l6 6m0 -6l-6 6`);
   if (crosses.length) found.push(`<path d="${crosses.join("")}" stroke="${color}" stroke-width="1.4" fill="none"/>`);
   return found;
@@ -153,14 +153,14 @@ function curve(line: Line, frame: Frame): string[] {
 
 /** NaN breaks the line; a value alone is a dot, as all values of a scatter plot are. */
 function strokes(line: Line, ys: Float64Array, frame: Frame, style: string, color: string): string[] {
-  const at = (i: number) => `${px(frame.x(line.xs[i]!))} ${px(frame.y(ys[i]!))}`;
+  const index = (i: number) => `${px(frame.x(line.xs[i]!))} ${px(frame.y(ys[i]!))}`;
   const dot = (i: number) =>
     `<circle cx="${px(frame.x(line.xs[i]!))}" cy="${px(frame.y(ys[i]!))}" r="2.2" fill="${color}"/>`;
   const pieces = runs(line.xs.length, (i) => Number.isFinite(ys[i]!) && Number.isFinite(frame.y(ys[i]!)));
   const long = line.dots ? [] : pieces.filter(([from, to]) => to - from > 1);
   const alone = line.dots ? pieces : pieces.filter(([from, to]) => to - from === 1);
   const path = long
-    .map(([from, to]) => `M${Array.from({ length: to - from }, (_, i) => at(from + i)).join("L")}`)
+    .map(([from, to]) => `M${Array.from({ length: to - from }, (_, i) => index(from + i)).join("L")}`)
     .join("");
   return [
     ...(path ? [`<path d="${path}" ${style}/>`] : []),
@@ -174,13 +174,13 @@ function legend(line: Line, y: number, ink: string): string {
 }
 
 /** [from, to) of each stretch for which it holds. */
-function runs(length: number, holds: (at: number) => boolean): [number, number][] {
+function runs(length: number, holds: (index: number) => boolean): [number, number][] {
   const found: [number, number][] = [];
-  for (let at = 0; at < length; at++) {
-    if (!holds(at)) continue;
-    const from = at;
-    while (at < length && holds(at)) at++;
-    found.push([from, at]);
+  for (let index = 0; index < length; index++) {
+    if (!holds(index)) continue;
+    const from = index;
+    while (index < length && holds(index)) index++;
+    found.push([from, index]);
   }
   return found;
 }

@@ -2,7 +2,7 @@
 // only where something is different, so that a frame lays out some words and no table.
 import { formatDuration, formatNumber } from "../lib/format";
 import type { XAxis } from "./lines";
-import { around, type Entry, type Pointed } from "./nearestPoints";
+import { entriesAround, type NearestPoint, type NearestPoints } from "./nearestPoints";
 
 const SHOWN = 12;
 const LABEL_PX = 160;
@@ -36,7 +36,7 @@ interface Row {
 
 const NOTHING = { value: 0, label: 0, spread: 0 };
 
-export class Tip {
+export class Tooltip {
   readonly element = element("div", "tip curves");
   private readonly title = this.element.appendChild(element("p")).appendChild(new Text());
   private readonly body = this.element.appendChild(element("table")).appendChild(element("tbody"));
@@ -49,16 +49,16 @@ export class Tip {
   /** From the chart's left. */
   private left = NaN;
 
-  show(pointed: Pointed, axis: XAxis, frame: Frame): void {
-    const entries = around(pointed, SHOWN);
+  show(points: NearestPoints, axis: XAxis, frame: Frame): void {
+    const entries = entriesAround(points, SHOWN);
     const room = { ...this.room };
-    write(this.title, titleOf(pointed, axis));
-    entries.forEach((entry, i) => this.fill(this.rows[i] ?? this.row(), entry, entry === pointed.nearest, room));
-    for (let i = 0; i < this.rows.length; i++) place(this.rows[i]!.element, this.body, i < entries.length);
-    place(this.more, this.element, pointed.entries.length > entries.length);
-    write(this.hidden, `and ${pointed.entries.length - entries.length} more`);
+    write(this.title, titleOf(points, axis));
+    entries.forEach((entry, i) => this.fill(this.rows[i] ?? this.row(), entry, entry === points.nearest, room));
+    for (let i = 0; i < this.rows.length; i++) setPresent(this.rows[i]!.element, this.body, i < entries.length);
+    setPresent(this.more, this.element, points.entries.length > entries.length);
+    write(this.hidden, `and ${points.entries.length - entries.length} more`);
     this.widen(room, frame);
-    this.move(pointed.left, frame);
+    this.move(points.left, frame);
   }
 
   hide(): void {
@@ -73,8 +73,8 @@ export class Tip {
     const apart = toRight ? this.left - pointer : pointer - this.left - this.width;
     if (apart >= APART_PX[0] && apart <= APART_PX[1]) return;
     const wanted = toRight ? pointer + MOVED_PX : pointer - MOVED_PX - this.width;
-    const at = Math.round(Math.max(Math.min(wanted, windowWidth - EDGE_PX - this.width - left), EDGE_PX - left));
-    if (at !== this.left) this.element.style.left = `${(this.left = at)}px`;
+    const index = Math.round(Math.max(Math.min(wanted, windowWidth - EDGE_PX - this.width - left), EDGE_PX - left));
+    if (index !== this.left) this.element.style.left = `${(this.left = index)}px`;
   }
 
   private row(): Row {
@@ -85,17 +85,17 @@ export class Tip {
       cells[0]!.appendChild(element("i")),
       ...cells.slice(1).map((cell) => cell.appendChild(new Text())),
     ] as [HTMLElement, Text, Text, Text];
-    const made = { element: row, mark, value, label, spread, color: "" };
-    this.rows.push(made);
-    return made;
+    const created = { element: row, mark, value, label, spread, color: "" };
+    this.rows.push(created);
+    return created;
   }
 
-  private fill(row: Row, { line, at, value }: Entry, strong: boolean, room: typeof this.room): void {
+  private fill(row: Row, { line, at: index, value }: NearestPoint, strong: boolean, room: typeof this.room): void {
     row.element.classList.toggle("strong", strong);
     if (row.color !== line.color) row.mark.style.background = row.color = line.color;
     room.value = Math.max(room.value, write(row.value, formatNumber(value)));
     room.label = Math.max(room.label, write(row.label, line.note ? `${line.label} · ${line.note}` : line.label));
-    room.spread = Math.max(room.spread, write(row.spread, spreadOf(line, at)));
+    room.spread = Math.max(room.spread, write(row.spread, spreadOf(line, index)));
   }
 
   private widen(room: typeof this.room, { windowWidth, digit }: Frame): void {
@@ -112,30 +112,30 @@ export class Tip {
   }
 }
 
-function titleOf({ x, entries }: Pointed, axis: XAxis): string {
-  const { line, at } = entries[0]!;
+function titleOf({ x, entries }: NearestPoints, axis: XAxis): string {
+  const { line, at: index } = entries[0]!;
   const where = {
     step: () => "",
     time: () => formatDuration(x),
     wall: () => new Date(x * 1000).toLocaleString(),
     metric: () => formatNumber(x),
   }[axis]();
-  return `${where ? `${where} · ` : ""}step ${formatNumber(line.steps[at]!)}`;
+  return `${where ? `${where} · ` : ""}step ${formatNumber(line.steps[index]!)}`;
 }
 
-function spreadOf(line: Entry["line"], at: number): string {
-  const wrong = line.wrong[at]! > 0 ? `${formatNumber(line.wrong[at]!)} not finite` : "";
+function spreadOf(line: NearestPoint["line"], index: number): string {
+  const wrong = line.wrong[index]! > 0 ? `${formatNumber(line.wrong[index]!)} not finite` : "";
   const band =
-    line.lows[at] !== line.highs[at] && Number.isFinite(line.lows[at]!)
-      ? `${formatNumber(line.lows[at]!, 4)} … ${formatNumber(line.highs[at]!, 4)}`
+    line.lows[index] !== line.highs[index] && Number.isFinite(line.lows[index]!)
+      ? `${formatNumber(line.lows[index]!, 4)} … ${formatNumber(line.highs[index]!, 4)}`
       : "";
   return [band, wrong].filter(Boolean).join(", ");
 }
 
 function element(name: string, className = ""): HTMLElement {
-  const made = document.createElement(name);
-  made.className = className;
-  return made;
+  const created = document.createElement(name);
+  created.className = className;
+  return created;
 }
 
 /** How many characters it has now. */
@@ -144,6 +144,6 @@ function write(node: Text, text: string): number {
   return text.length;
 }
 
-function place(child: HTMLElement, parent: HTMLElement, there: boolean): void {
+function setPresent(child: HTMLElement, parent: HTMLElement, there: boolean): void {
   if (there !== (child.parentNode === parent)) there ? parent.append(child) : child.remove();
 }

@@ -4,9 +4,9 @@ import type { ApiError } from "../api/client";
 import type { Run } from "../api/contract";
 import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
-import { curvesOf } from "./curveRequests";
-import { type Line, lineOf, smoothedLine, type XAxis } from "./lines";
-import { follow, streaming } from "./liveUpdates";
+import { fetchCurves } from "./curveRequests";
+import { type Line, smoothedLine, toLine, type XAxis } from "./lines";
+import { streaming, subscribe } from "./liveUpdates";
 
 export interface PanelQuery {
   team: string;
@@ -41,7 +41,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     .map((run) => run.id)
     .sort()
     .join("\n");
-  const living = runs
+  const runningIds = runs
     .filter((run) => run.state === "RUN_STATE_RUNNING")
     .map((run) => run.id)
     .sort()
@@ -59,11 +59,11 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
       setWaiting(Boolean(ids));
       return;
     }
-    const end = new AbortController();
+    const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let due = false;
-    let askedAt = 0;
-    const want = {
+    let hasChanged = false;
+    let answeredAt = 0;
+    const curveQuery = {
       team,
       project,
       metric,
@@ -73,59 +73,64 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
       buckets: query.buckets,
       eachRank: query.eachRank,
     };
-    const ask = async (wanted: string, all: boolean) => {
+    const load = async (runIds: string, all: boolean) => {
       try {
-        const found = await curvesOf({ ...want, runs: wanted.split("\n") }, end.signal);
-        if (end.signal.aborted) return;
-        setDrawn((before) => ({ axis, curves: merged(all ? new Map() : before.curves, wanted.split("\n"), found) }));
+        const found = await fetchCurves({ ...curveQuery, runs: runIds.split("\n") }, controller.signal);
+        if (controller.signal.aborted) return;
+        setDrawn((before) => ({
+          axis,
+          curves: withCurves(all ? new Map() : before.curves, runIds.split("\n"), found),
+        }));
         setError(undefined);
       } catch (problem) {
-        if (end.signal.aborted) return;
+        if (controller.signal.aborted) return;
         setError(problem as ApiError);
         setWaiting(false);
-        return plan(POLL_MS * 2, () => void ask(wanted, all));
+        return schedule(POLL_MS * 2, () => void load(runIds, all));
       }
       setWaiting(false);
-      askedAt = performance.now();
-      if (living) plan(!streaming.value ? POLL_MS : due ? PACE_MS : SURE_MS, again);
+      answeredAt = performance.now();
+      if (runningIds) schedule(!streaming.value ? POLL_MS : hasChanged ? PACE_MS : SURE_MS, loadRunning);
     };
-    const again = () => void ask(living, false);
-    const plan = (ms: number, act: () => void) => {
+    const loadRunning = () => void load(runningIds, false);
+    const schedule = (ms: number, act: () => void) => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        if (document.visibilityState === "hidden") return plan(POLL_MS, act);
-        due = false;
+        if (document.visibilityState === "hidden") return schedule(POLL_MS, act);
+        hasChanged = false;
         timer = undefined;
         act();
       }, ms);
     };
     const changed = () => {
-      due = true;
-      if (timer !== undefined) plan(Math.max(askedAt + PACE_MS - performance.now(), 0), again);
+      hasChanged = true;
+      if (timer !== undefined) schedule(Math.max(answeredAt + PACE_MS - performance.now(), 0), loadRunning);
     };
-    const unfollow = living ? follow({ team, project, runs: living.split("\n"), metric, changed }) : undefined;
-    void ask(ids, true);
+    const unsubscribe = runningIds
+      ? subscribe({ team, project, runs: runningIds.split("\n"), metric, changed })
+      : undefined;
+    void load(ids, true);
     return () => {
-      end.abort();
+      controller.abort();
       clearTimeout(timer);
-      unfollow?.();
+      unsubscribe?.();
     };
-  }, [seen, team, project, metric, ids, living, axis, query.xMetric, range, query.buckets, query.eachRank]);
+  }, [seen, team, project, metric, ids, runningIds, axis, query.xMetric, range, query.buckets, query.eachRank]);
 
   const lines = useMemo(
-    () => (drawn.axis === axis ? build(query, drawn.curves) : []),
+    () => (drawn.axis === axis ? buildLines(query, drawn.curves) : []),
     [drawn, ids, axis, query.smoothing, query.colors],
   );
   return { lines, error, waiting };
 }
 
-function merged(
+function withCurves(
   before: ReadonlyMap<string, Curve[]>,
-  asked: readonly string[],
+  requested: readonly string[],
   found: readonly Curve[],
 ): Map<string, Curve[]> {
   const next = new Map(before);
-  for (const run of asked)
+  for (const run of requested)
     next.set(
       run,
       found.filter((curve) => curve.run === run),
@@ -133,20 +138,22 @@ function merged(
   return next;
 }
 
-function build(query: PanelQuery, curves: ReadonlyMap<string, Curve[]>): Line[] {
+function buildLines(query: PanelQuery, curves: ReadonlyMap<string, Curve[]>): Line[] {
   const lines: Line[] = [];
   for (const run of [...query.runs].reverse()) {
-    const own = curves.get(run.id) ?? [];
-    own.forEach((curve, place) => {
+    const ownCurves = curves.get(run.id) ?? [];
+    ownCurves.forEach((curve, rankIndex) => {
       const color =
-        query.eachRank && query.runs.length === 1 ? shade(place, own.length) : (query.colors.get(run.id) ?? "#888");
-      const look = {
+        query.eachRank && query.runs.length === 1
+          ? rankColor(rankIndex, ownCurves.length)
+          : (query.colors.get(run.id) ?? "#888");
+      const style = {
         id: `${run.id}\n${curve.rank}`,
         label: run.name,
         color,
         ...(query.eachRank ? { note: `rank ${curve.rank}` } : {}),
       };
-      lines.push(lineOf(curve, query.axis, look));
+      lines.push(toLine(curve, query.axis, style));
     });
   }
   const span = extent(lines.map((line) => line.xs));
@@ -154,6 +161,6 @@ function build(query: PanelQuery, curves: ReadonlyMap<string, Curve[]>): Line[] 
 }
 
 /** Ranks of one run: around the colour wheel, of one lightness. */
-function shade(place: number, of: number): string {
-  return `oklch(0.62 0.13 ${Math.round((place / Math.max(of, 1)) * 330 + 20)})`;
+function rankColor(rankIndex: number, rankCount: number): string {
+  return `oklch(0.62 0.13 ${Math.round((rankIndex / Math.max(rankCount, 1)) * 330 + 20)})`;
 }

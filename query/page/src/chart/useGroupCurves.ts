@@ -1,12 +1,12 @@
 // The lines of one panel when runs are grouped: a mean and a band for each group.
 import { useMemo } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { useAnswer } from "../api/useQuery";
-import { colorsOf } from "../lib/colors";
+import { useQuery } from "../api/useQuery";
+import { assignColors } from "../lib/colors";
 import { count } from "../lib/format";
 import { extent } from "../lib/range";
-import { groupCurvesOf } from "./curveRequests";
-import { groupLine, type Line, smoothedLine } from "./lines";
+import { fetchGroupCurves } from "./curveRequests";
+import { type Line, smoothedLine, toGroupLine } from "./lines";
 import type { PanelLines, PanelQuery } from "./useCurves";
 
 const LIVE_MS = 3000;
@@ -17,9 +17,9 @@ export function useGroupCurves(query: PanelQuery, by: string, band: "range" | "s
   const living = query.runs.some((run) => run.state === "RUN_STATE_RUNNING");
   const want = { ...query, runs, range: query.axis === "step" ? query.zoom : null };
   const key = JSON.stringify([want.team, want.project, runs, want.metric, want.range, want.buckets, by]);
-  const { data, error, waiting } = useAnswer(
+  const { data, error, waiting } = useQuery(
     seen && by && runs.length ? key : null,
-    (signal) => groupCurvesOf(want, by, signal),
+    (signal) => fetchGroupCurves(want, by, signal),
     living ? LIVE_MS : 0,
     true,
   );
@@ -28,12 +28,12 @@ export function useGroupCurves(query: PanelQuery, by: string, band: "range" | "s
   return { lines, error: missing ? undefined : error, waiting: waiting && !missing };
 }
 
-function build(curves: readonly Parameters<typeof groupLine>[0][], band: "range" | "std", smoothing: number): Line[] {
+function build(curves: readonly Parameters<typeof toGroupLine>[0][], band: "range" | "std", smoothing: number): Line[] {
   const labels = curves.map((curve) => curve.group.map(named).join(", "));
-  const colors = colorsOf(labels);
-  const lines = curves.map((curve, at) => {
-    const label = labels[at]!;
-    return groupLine(curve, band, {
+  const colors = assignColors(labels);
+  const lines = curves.map((curve, index) => {
+    const label = labels[index]!;
+    return toGroupLine(curve, band, {
       id: label,
       label,
       color: colors.get(label)!,

@@ -5,7 +5,15 @@ import type { Run } from "../api/contract";
 import { count } from "../lib/format";
 import { Dialog } from "../ui/Dialog";
 import { toast, withErrorToast } from "../ui/toasts";
-import { countTags, fieldChange, fieldsOf, type RunChange, tagChange, tagsBack, tagsOf } from "./runChanges";
+import {
+  countTags,
+  editableFields,
+  fieldChange,
+  parseTags,
+  type RunChange,
+  restoreTagsChanges,
+  tagChange,
+} from "./runChanges";
 import "../styles/saved.css";
 
 interface EditProps {
@@ -23,7 +31,7 @@ async function send(
   const place = { team: run.team, project: run.project };
   const undo = () =>
     void withErrorToast(async () => {
-      for (const one of back) await call("UpdateRuns", { ...place, ...one });
+      for (const item of back) await call("UpdateRuns", { ...place, ...item });
       changed();
     });
   return withErrorToast(async () => {
@@ -44,13 +52,21 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
   const submit = async (event: Event) => {
     event.preventDefault();
     const chosen = [...set];
-    const add = [...new Set([...chosen.filter(([, on]) => on).map(([tag]) => tag), ...tagsOf(more)])];
+    const add = [...new Set([...chosen.filter(([, on]) => on).map(([tag]) => tag), ...parseTags(more)])];
     const remove = chosen.filter(([tag, on]) => !on && !add.includes(tag)).map(([tag]) => tag);
     const change = tagChange(runs, add, remove);
     if (!change) return close();
     setBusy(true);
     const touched = runs.filter((run) => change.runs!.includes(run.id));
-    if (await send(runs[0]!, change, tagsBack(touched), `Tags of ${count(touched.length, "run")} changed`, changed))
+    if (
+      await send(
+        runs[0]!,
+        change,
+        restoreTagsChanges(touched),
+        `Tags of ${count(touched.length, "run")} changed`,
+        changed,
+      )
+    )
       close();
     setBusy(false);
   };
@@ -99,7 +115,7 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
 }
 
 export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
-  const [before] = useState(() => fieldsOf(run)); // the run goes on; what was here when the dialog opened is what is edited
+  const [before] = useState(() => editableFields(run)); // the run goes on; what was here when the dialog opened is what is edited
   const [name, setName] = useState(before.name);
   const [notes, setNotes] = useState(before.notes);
   const [group, setGroup] = useState(before.group);
@@ -111,7 +127,7 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
       name: name.trim(),
       notes,
       group: group.trim(),
-      tags: tags === before.tags.join(", ") ? before.tags : tagsOf(tags),
+      tags: tags === before.tags.join(", ") ? before.tags : parseTags(tags),
     };
     const change = fieldChange(run.id, before, after);
     if (!change) return close();

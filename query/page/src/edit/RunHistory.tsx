@@ -1,35 +1,35 @@
 // Who changed a run by hand, and what.
 import { call } from "../api/client";
 import type { Change, JsonValue, Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo, formatTime, formatValue } from "../lib/format";
 import { Card } from "../ui/Card";
 
 const SHOWN = 20;
 
 /** Nothing where nobody did. */
-export function History({ run }: { run: Run }) {
+export function RunHistory({ run }: { run: Run }) {
   const request = { team: run.team, project: run.project, subject: run.id, page_size: SHOWN };
   // What the run says of itself differs after a change: then it is asked again.
   const said = [run.name, run.notes, run.group, run.tags].join("\n");
-  const { data } = useAnswer(
+  const { data } = useQuery(
     `changes ${JSON.stringify(request)} ${said}`,
     (signal) => call("ListChanges", request, signal),
     0,
     true,
   );
-  const changes = data?.changes.filter((one) => one.what === "run") ?? [];
+  const changes = data?.changes.filter((item) => item.what === "run") ?? [];
   if (!changes.length) return null;
   return (
     <Card title="Changed by hand">
       <table class="values">
         <tbody>
-          {changes.map((one, at) => (
-            <tr key={at}>
-              <th scope="row" title={formatTime(one.time)}>
-                {one.user}, {formatAgo(one.time)}
+          {changes.map((item, index) => (
+            <tr key={index}>
+              <th scope="row" title={formatTime(item.time)}>
+                {item.user}, {formatAgo(item.time)}
               </th>
-              <td>{wordsOf(one)}</td>
+              <td>{wordsOf(item)}</td>
             </tr>
           ))}
         </tbody>
@@ -59,7 +59,7 @@ function text(value: JsonValue): string {
   if (Array.isArray(value)) return value.map(formatValue).join(", ") || "none";
   if (value && typeof value === "object")
     return Object.entries(value)
-      .map(([key, one]) => `${key} = ${formatValue(one)}`)
+      .map(([key, item]) => `${key} = ${formatValue(item)}`)
       .join(", ");
   return formatValue(value) || "none";
 }

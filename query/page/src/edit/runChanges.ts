@@ -4,7 +4,7 @@ import type { Run, UpdateRunsRequest } from "../api/contract";
 export type RunChange = Partial<Omit<UpdateRunsRequest, "team" | "project">>;
 
 /** Tags written with commas between them: each once. */
-export function tagsOf(text: string): string[] {
+export function parseTags(text: string): string[] {
   return [
     ...new Set(
       text
@@ -36,7 +36,7 @@ export function tagChange(runs: readonly Run[], add: readonly string[], remove: 
 }
 
 /** What gives runs back the tags that they had: one change for all that had the same. */
-export function tagsBack(runs: readonly Run[]): RunChange[] {
+export function restoreTagsChanges(runs: readonly Run[]): RunChange[] {
   const groups = new Map<string, { runs: string[]; tags: { tags: string[] } }>();
   for (const run of runs) {
     const key = JSON.stringify(run.tags);
@@ -54,7 +54,7 @@ export interface Fields {
   tags: string[];
 }
 
-export function fieldsOf(run: Run): Fields {
+export function editableFields(run: Run): Fields {
   return { name: run.name, notes: run.notes, group: run.group, tags: [...run.tags] };
 }
 

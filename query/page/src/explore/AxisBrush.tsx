@@ -4,7 +4,7 @@ import { select } from "d3-selection";
 import { useEffect, useRef } from "preact/hooks";
 import type { Scale } from "./plotScales";
 
-const HALF = 13;
+const HALF_WIDTH = 13;
 
 export function AxisBrush(props: {
   height: number;
@@ -19,22 +19,22 @@ export function AxisBrush(props: {
   latest.current = props;
   useEffect(() => {
     const element = select<SVGGElement, unknown>(group.current!);
-    const heard = (event: D3BrushEvent<unknown>) => {
+    const onBrush = (event: D3BrushEvent<unknown>) => {
       if (!event.sourceEvent) return; // it was moved by the URL
       const { scale, move } = latest.current;
       const pixels = event.selection as [number, number] | null;
       move(pixels && [scale.back(pixels[1]), scale.back(pixels[0])], event.type === "end");
     };
-    const made = brushY()
+    const behavior = brushY()
       .extent([
-        [-HALF, 0],
-        [HALF, props.height],
+        [-HALF_WIDTH, 0],
+        [HALF_WIDTH, props.height],
       ])
-      .on("brush end", heard);
-    brush.current = made;
-    element.call(made);
+      .on("brush end", onBrush);
+    brush.current = behavior;
+    element.call(behavior);
     return () => {
-      made.on("brush end", null);
+      behavior.on("brush end", null);
       element.selectAll("*").remove();
     };
   }, [props.height]);

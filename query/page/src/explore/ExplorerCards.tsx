@@ -5,16 +5,16 @@ import { setQuery } from "../state/route";
 import { ColumnChooser } from "../table/ColumnChooser";
 import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
-import type { View } from "./exploreView";
+import type { ExploreViewState } from "./exploreView";
 import { Parallel } from "./ParallelCoordinates";
-import { type Column, canBeLog, type Rows, titleOf } from "./plotColumns";
+import { canBeLog, fieldTitle, type PlotColumn, type PlotRows } from "./plotColumns";
 import { RangeDialog } from "./RangeDialog";
 import { Scatter } from "./ScatterPlot";
 
 /** `fields`: all that may be an axis; `what`: the singular of what is shown, "trial". */
 export interface ExplorerProps {
-  rows: Rows;
-  view: View;
+  rows: PlotRows;
+  view: ExploreViewState;
   fields: readonly { field: string; title: string }[];
   what: string;
 }
@@ -68,7 +68,7 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
       )}
       {choosing && (
         <ColumnChooser
-          fields={fields.map((one) => one.field)}
+          fields={fields.map((item) => item.field)}
           chosen={view.axes.map((axis) => axis.field)}
           set={(next) => setQuery({ axis: next })}
           close={() => setChoosing(false)}
@@ -119,7 +119,7 @@ export function ScatterCard({ rows, view, fields, what }: ExplorerProps) {
   );
 }
 
-function LogToggle({ column, view }: { column: Column; view: View }) {
+function LogToggle({ column, view }: { column: PlotColumn; view: ExploreViewState }) {
   if (!canBeLog(column)) return null;
   return (
     <button
@@ -139,7 +139,7 @@ export function FieldSelect(props: {
   fields: readonly { field: string; title: string }[];
   set: (field: string) => void;
 }) {
-  const known = props.fields.some((one) => one.field === props.value);
+  const known = props.fields.some((item) => item.field === props.value);
   return (
     <select
       class="select field-select"
@@ -148,7 +148,7 @@ export function FieldSelect(props: {
       value={props.value}
       onChange={(event) => props.set(event.currentTarget.value)}
     >
-      {!known && <option value={props.value}>{props.value ? titleOf(props.value) : "–"}</option>}
+      {!known && <option value={props.value}>{props.value ? fieldTitle(props.value) : "–"}</option>}
       {props.fields.map(({ field, title }) => (
         <option key={field} value={field}>
           {title}

@@ -2,13 +2,13 @@
 
 import { ApiError, call } from "../api/client";
 import type { ParameterImportance, RunObjective } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { count, formatNumber, number } from "../lib/format";
 import { Loading } from "../ui/feedback";
 
 const LIVE_MS = 15_000;
 const SHOWN = 20;
-const FEWEST = 4;
+const MIN_RUNS = 4;
 
 export interface ImportanceProps {
   team: string;
@@ -26,20 +26,20 @@ export interface ImportanceProps {
 
 export function Importance({ team, project, sweep = "", filter = "", objective, live, finite, pick }: ImportanceProps) {
   const request = { team, project, sweep_id: sweep, filter, objective };
-  const { data, error } = useAnswer(
-    finite === null || finite < FEWEST ? null : `importance ${JSON.stringify(request)}`,
+  const { data, error } = useQuery(
+    finite === null || finite < MIN_RUNS ? null : `importance ${JSON.stringify(request)}`,
     (signal) => call("GetImportance", request, signal),
     live ? LIVE_MS : 0,
     true,
   );
-  if (finite !== null && finite < FEWEST)
+  if (finite !== null && finite < MIN_RUNS)
     return (
       <p class="quiet">
-        It takes {FEWEST} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"}{" "}
+        It takes {MIN_RUNS} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"}{" "}
         {finite || "none"}.
       </p>
     );
-  if (error && !data) return <p class="quiet">{tooFew(error)}</p>;
+  if (error && !data) return <p class="quiet">{errorText(error)}</p>;
   if (!data) return <Loading small />;
   if (!data.parameters.length) return <p class="quiet">No parameter has two values: there is nothing to compare.</p>;
   const score = number(data.score);
@@ -60,8 +60,8 @@ export function Importance({ team, project, sweep = "", filter = "", objective, 
             </tr>
           </thead>
           <tbody>
-            {data.parameters.slice(0, SHOWN).map((one) => (
-              <Bar key={one.key} one={one} pick={pick} />
+            {data.parameters.slice(0, SHOWN).map((item) => (
+              <ParameterRow key={item.key} one={item} pick={pick} />
             ))}
           </tbody>
         </table>
@@ -77,16 +77,16 @@ export function Importance({ team, project, sweep = "", filter = "", objective, 
   );
 }
 
-function Bar({ one, pick }: { one: ParameterImportance; pick: (key: string) => void }) {
-  const share = Math.max(number(one.importance), 0);
-  const spread = number(one.importance_std);
-  const correlation = one.spearman === undefined ? NaN : number(one.spearman);
+function ParameterRow({ one: item, pick }: { one: ParameterImportance; pick: (key: string) => void }) {
+  const share = Math.max(number(item.importance), 0);
+  const spread = number(item.importance_std);
+  const correlation = item.spearman === undefined ? NaN : number(item.spearman);
   const half = Math.min(Math.abs(correlation), 1) * 50;
   return (
     <tr>
       <th scope="row">
-        <button class="link clip" title={`${one.key}: show it against the metric`} onClick={() => pick(one.key)}>
-          {one.key}
+        <button class="link clip" title={`${item.key}: show it against the metric`} onClick={() => pick(item.key)}>
+          {item.key}
         </button>
       </th>
       <td>
@@ -112,7 +112,7 @@ function Bar({ one, pick }: { one: ParameterImportance; pick: (key: string) => v
   );
 }
 
-function tooFew(error: ApiError): string {
+function errorText(error: ApiError): string {
   const text = error.message.charAt(0).toUpperCase() + error.message.slice(1);
   return error.code === "NOT_FOUND" ? "No run has this metric yet." : `${text}.`;
 }

@@ -2,28 +2,28 @@
 // Lines are on canvases, so that thousands stay smooth: all of them, faint, drawn once; those that are chosen; the one
 // under the pointer. Axes and ranges are SVG.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { go } from "../state/route";
+import { navigate } from "../state/route";
 import { dark } from "../state/theme";
 import { AxisBrush } from "./AxisBrush";
-import { type Brushes, chosen, withBrush } from "./brushes";
-import { ink, opacity, prepared } from "./canvas";
-import { NO_SHADE, ramp, SHADES } from "./colorRamp";
+import { type Brushes, selectedRows, withBrush } from "./brushes";
+import { opacity, prepareCanvas, themeColor } from "./canvas";
+import { colorRamp, NO_SHADE, SHADES } from "./colorRamp";
 import { PointTooltip } from "./PointTooltip";
-import { type Column, canBeLog, type Rows } from "./plotColumns";
+import { canBeLog, type PlotColumn, type PlotRows } from "./plotColumns";
 import { scaleOf } from "./plotScales";
 import { useWidth } from "./useWidth";
 
 const HEIGHT = 300;
 const BOTTOM = 26;
 const SIDE = 64;
-const NARROWEST = 104;
+const MIN_AXIS_WIDTH = 104;
 const NEAR_PX = 12;
 
 export interface ParallelProps {
-  rows: Rows;
-  axes: readonly Column[];
-  isLog: (column: Column) => boolean;
-  flipLog: (column: Column) => void;
+  rows: PlotRows;
+  axes: readonly PlotColumn[];
+  isLog: (column: PlotColumn) => boolean;
+  flipLog: (column: PlotColumn) => void;
   brushes: Brushes;
   setBrushes: (brushes: Brushes) => void;
   /** A shade for each row; see `shadesOf`. */
@@ -33,59 +33,59 @@ export interface ParallelProps {
 
 export function Parallel(props: ParallelProps) {
   const { rows, axes, brushes } = props;
-  const [host, room] = useWidth();
-  const [back, canvas, front] = [
+  const [host, availableWidth] = useWidth();
+  const [allCanvas, selectedCanvas, hoverCanvas] = [
     useRef<HTMLCanvasElement>(null),
     useRef<HTMLCanvasElement>(null),
     useRef<HTMLCanvasElement>(null),
   ];
   const [hover, setHover] = useState<{ row: number; x: number; y: number } | null>(null);
-  const moving = useRef<Brushes | null>(null);
+  const movingBrushes = useRef<Brushes | null>(null);
   const frame = useRef(0);
   const isDark = dark.value;
-  const width = Math.max(room, SIDE * 2 + (axes.length - 1) * NARROWEST);
+  const width = Math.max(availableWidth, SIDE * 2 + (axes.length - 1) * MIN_AXIS_WIDTH);
   const logs = axes.map(props.isLog).join();
-  const lanes = useMemo(() => lanesOf(axes, props.isLog, width), [axes, logs, width]);
+  const lanes = useMemo(() => createLanes(axes, props.isLog, width), [axes, logs, width]);
   const count = rows.ids.length;
 
   const draw = () => {
-    const ctx = prepared(canvas.current, width, HEIGHT + BOTTOM);
+    const ctx = prepareCanvas(selectedCanvas.current, width, HEIGHT + BOTTOM);
     if (ctx)
-      drawChosen(
+      drawSelectedLines(
         ctx,
-        canvas.current!,
+        selectedCanvas.current!,
         lanes,
-        chosen(axes, moving.current ?? brushes, count),
+        selectedRows(axes, movingBrushes.current ?? brushes, count),
         props.shades,
-        ramp(isDark),
+        colorRamp(isDark),
       );
   };
   useEffect(() => {
-    const ctx = prepared(back.current, width, HEIGHT + BOTTOM);
-    if (ctx) drawAll(ctx, back.current!, lanes, count);
+    const ctx = prepareCanvas(allCanvas.current, width, HEIGHT + BOTTOM);
+    if (ctx) drawAllLines(ctx, allCanvas.current!, lanes, count);
   }, [lanes, isDark]);
   useEffect(draw, [lanes, brushes, props.shades, isDark]);
   useEffect(() => {
-    const ctx = prepared(front.current, width, HEIGHT + BOTTOM);
-    if (ctx && hover) drawOne(ctx, front.current!, lanes, hover.row);
+    const ctx = prepareCanvas(hoverCanvas.current, width, HEIGHT + BOTTOM);
+    if (ctx && hover) drawHoveredLine(ctx, hoverCanvas.current!, lanes, hover.row);
   }, [lanes, isDark, hover?.row]);
   useEffect(() => () => cancelAnimationFrame(frame.current), []);
 
   const move = (field: string, range: readonly [number, number] | null, done: boolean) => {
-    const next = withBrush(moving.current ?? brushes, field, range);
-    moving.current = done ? null : next;
+    const next = withBrush(movingBrushes.current ?? brushes, field, range);
+    movingBrushes.current = done ? null : next;
     if (done) return props.setBrushes(next);
     cancelAnimationFrame(frame.current);
     frame.current = requestAnimationFrame(draw);
   };
-  const look = (event: PointerEvent) => {
-    if (moving.current) return;
-    const box = canvas.current!.getBoundingClientRect();
+  const onPointerMove = (event: PointerEvent) => {
+    if (movingBrushes.current) return;
+    const box = selectedCanvas.current!.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    const row = nearestLine(lanes, chosen(axes, brushes, count), x, y);
+    const row = nearestLine(lanes, selectedRows(axes, brushes, count), x, y);
     setHover(row < 0 ? null : { row, x, y });
   };
-  const open = () => hover && rows.links[hover.row] && go(rows.links[hover.row]!);
+  const openRun = () => hover && rows.links[hover.row] && navigate(rows.links[hover.row]!);
   return (
     <div class="parallel" ref={host}>
       <div class="scrolled" tabIndex={0} role="region" aria-label={props.label}>
@@ -94,7 +94,7 @@ export function Parallel(props: ParallelProps) {
             <div
               key={column.field}
               class="axis-head"
-              style={{ left: `${x - NARROWEST / 2}px`, width: `${NARROWEST}px` }}
+              style={{ left: `${x - MIN_AXIS_WIDTH / 2}px`, width: `${MIN_AXIS_WIDTH}px` }}
             >
               <span class="clip" title={column.title}>
                 {column.title}
@@ -114,12 +114,12 @@ export function Parallel(props: ParallelProps) {
         <div
           class="parallel-plot"
           style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }}
-          onPointerMove={look}
+          onPointerMove={onPointerMove}
           onPointerLeave={() => setHover(null)}
-          onClick={open}
+          onClick={openRun}
         >
-          {[back, canvas, front].map((one, at) => (
-            <canvas key={at} ref={one} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />
+          {[allCanvas, selectedCanvas, hoverCanvas].map((item, index) => (
+            <canvas key={index} ref={item} style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }} />
           ))}
           <svg
             width={width}
@@ -127,19 +127,19 @@ export function Parallel(props: ParallelProps) {
             role="img"
             aria-label={`${props.label}: ${count} lines over ${axes.map((axis) => axis.title).join(", ")}`}
           >
-            {lanes.map((lane, at) => (
+            {lanes.map((lane, index) => (
               <g key={lane.column.field} transform={`translate(${lane.x},6)`}>
                 <line class="axis-line" y2={PLOT} />
                 {lane.scale.ticks.map((tick) => (
                   <text
                     key={tick.at}
                     class="axis-text"
-                    x={at === lanes.length - 1 ? 7 : -7}
+                    x={index === lanes.length - 1 ? 7 : -7}
                     y={tick.at}
-                    text-anchor={at === lanes.length - 1 ? "start" : "end"}
+                    text-anchor={index === lanes.length - 1 ? "start" : "end"}
                     dominant-baseline="middle"
                   >
-                    {shortened(tick.text)}
+                    {shortenText(tick.text)}
                   </text>
                 ))}
                 {lane.missing && (
@@ -165,8 +165,8 @@ export function Parallel(props: ParallelProps) {
 
 const PLOT = HEIGHT - 6;
 
-interface Lane {
-  column: Column;
+interface AxisLane {
+  column: PlotColumn;
   x: number;
   scale: ReturnType<typeof scaleOf>;
   /** Pixels from the top, one a row. */
@@ -174,30 +174,35 @@ interface Lane {
   missing: boolean;
 }
 
-function lanesOf(axes: readonly Column[], isLog: (column: Column) => boolean, width: number): Lane[] {
+function createLanes(axes: readonly PlotColumn[], isLog: (column: PlotColumn) => boolean, width: number): AxisLane[] {
   const gap = axes.length > 1 ? (width - SIDE * 2) / (axes.length - 1) : 0;
-  return axes.map((column, at) => {
+  return axes.map((column, index) => {
     const scale = scaleOf(column, isLog(column), PLOT, 0, 26);
     const places = Float32Array.from(column.values, (value) => scale.at(value) + 6);
     const missing = places.some(Number.isNaN);
     for (let row = 0; row < places.length; row++) if (Number.isNaN(places[row]!)) places[row] = PLOT + 16;
-    return { column, x: SIDE + at * gap, scale, places, missing };
+    return { column, x: SIDE + index * gap, scale, places, missing };
   });
 }
 
-function drawAll(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], count: number): void {
+function drawAllLines(
+  ctx: CanvasRenderingContext2D,
+  element: Element,
+  lanes: readonly AxisLane[],
+  count: number,
+): void {
   ctx.globalAlpha = Math.min(opacity(count), 0.5);
-  ctx.strokeStyle = ink(element, "--line");
+  ctx.strokeStyle = themeColor(element, "--line");
   ctx.beginPath();
-  for (let row = 0; row < count; row++) trace(ctx, lanes, row);
+  for (let row = 0; row < count; row++) traceLine(ctx, lanes, row);
   ctx.stroke();
 }
 
 /** By shade, the best on top. Lines of one shade are one path. */
-function drawChosen(
+function drawSelectedLines(
   ctx: CanvasRenderingContext2D,
   element: Element,
-  lanes: readonly Lane[],
+  lanes: readonly AxisLane[],
   kept: Uint8Array,
   shades: Uint8Array,
   colors: readonly string[],
@@ -208,28 +213,35 @@ function drawChosen(
   ctx.lineJoin = "round";
   ctx.lineWidth = 1.3;
   ctx.globalAlpha = opacity(byShade.reduce((sum, rows) => sum + rows.length, 0));
-  byShade.forEach((rows, at) => {
+  byShade.forEach((rows, index) => {
     if (!rows.length) return;
-    ctx.strokeStyle = at === 0 ? ink(element, "--field") : colors[at - 1]!;
+    ctx.strokeStyle = index === 0 ? themeColor(element, "--field") : colors[index - 1]!;
     ctx.beginPath();
-    for (const row of rows) trace(ctx, lanes, row);
+    for (const row of rows) traceLine(ctx, lanes, row);
     ctx.stroke();
   });
 }
 
-function drawOne(ctx: CanvasRenderingContext2D, element: Element, lanes: readonly Lane[], row: number): void {
-  ctx.strokeStyle = ink(element, "--ink");
+function drawHoveredLine(
+  ctx: CanvasRenderingContext2D,
+  element: Element,
+  lanes: readonly AxisLane[],
+  row: number,
+): void {
+  ctx.strokeStyle = themeColor(element, "--ink");
   ctx.lineWidth = 2.5;
   ctx.beginPath();
-  trace(ctx, lanes, row);
+  traceLine(ctx, lanes, row);
   ctx.stroke();
 }
 
-function trace(ctx: CanvasRenderingContext2D, lanes: readonly Lane[], row: number): void {
-  lanes.forEach((lane, at) => (at ? ctx.lineTo(lane.x, lane.places[row]!) : ctx.moveTo(lane.x, lane.places[row]!)));
+function traceLine(ctx: CanvasRenderingContext2D, lanes: readonly AxisLane[], row: number): void {
+  lanes.forEach((lane, index) =>
+    index ? ctx.lineTo(lane.x, lane.places[row]!) : ctx.moveTo(lane.x, lane.places[row]!),
+  );
 }
 
-function nearestLine(lanes: readonly Lane[], kept: Uint8Array, x: number, y: number): number {
+function nearestLine(lanes: readonly AxisLane[], kept: Uint8Array, x: number, y: number): number {
   const right = Math.min(
     Math.max(
       lanes.findIndex((lane) => lane.x >= x),
@@ -250,7 +262,7 @@ function nearestLine(lanes: readonly Lane[], kept: Uint8Array, x: number, y: num
   return found;
 }
 
-function shortened(text: string): string {
+function shortenText(text: string): string {
   const letters = [...text];
   return letters.length > 11 ? `${letters.slice(0, 10).join("")}…` : text;
 }

@@ -2,20 +2,20 @@
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { RunObjective } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { count, formatNumber, number } from "../lib/format";
 import { path } from "../state/route";
 import { Loading } from "../ui/feedback";
-import { shadesOf } from "./colorRamp";
-import { stairs } from "./paretoLine";
-import { columnOf, type Rows } from "./plotColumns";
+import { shadesByRank } from "./colorRamp";
+import { paretoSteps } from "./paretoLine";
+import { type PlotRows, toPlotColumn } from "./plotColumns";
 import { Scatter } from "./ScatterPlot";
 
-const LAYERS = 20;
-const LISTED = 20;
+const MAX_LAYERS = 20;
+const MAX_LISTED = 20;
 
 /** `ask`: there are runs to ask for. */
-export function Front({
+export function ParetoFront({
   team,
   project,
   filter,
@@ -28,40 +28,40 @@ export function Front({
   objectives: RunObjective[];
   ask: boolean;
 }) {
-  const request = { team, project, filter, objectives, layers: LAYERS };
-  const { data, error } = useAnswer(
+  const request = { team, project, filter, objectives, layers: MAX_LAYERS };
+  const { data, error } = useQuery(
     ask ? `front ${JSON.stringify(request)}` : null,
     (signal) => call("GetParetoFront", request, signal),
     0,
     true,
   );
-  const made = useMemo(() => {
+  const plot = useMemo(() => {
     const runs = data?.runs ?? [];
-    const rows: Rows = {
-      ids: runs.map((one) => one.run),
-      names: runs.map((one) => one.name),
-      links: runs.map((one) => path(team, project, "runs", one.run)),
+    const rows: PlotRows = {
+      ids: runs.map((item) => item.run),
+      names: runs.map((item) => item.name),
+      links: runs.map((item) => path(team, project, "runs", item.run)),
       columns: [],
     };
-    const [x, y] = objectives.map((objective, at) =>
-      columnOf(
-        `${at}`,
+    const [x, y] = objectives.map((objective, index) =>
+      toPlotColumn(
+        `${index}`,
         objective.metric,
-        runs.map((one) => number(one.values[at])),
+        runs.map((item) => number(item.values[index])),
       ),
     );
-    const front = runs.filter((one) => one.layer === 1);
-    const points = front.map((one) => [number(one.values[0]), number(one.values[1])] as const);
+    const front = runs.filter((item) => item.layer === 1);
+    const points = front.map((item) => [number(item.values[0]), number(item.values[1])] as const);
     const maximizeX = objectives[0]!.goal === "GOAL_MAXIMIZE";
     return {
       rows,
       x: x!,
       y: y!,
       front,
-      line: stairs(points, maximizeX),
-      shades: shadesOf(x, !maximizeX, runs.length),
+      line: paretoSteps(points, maximizeX),
+      shades: shadesByRank(x, !maximizeX, runs.length),
       kept: new Uint8Array(runs.length).fill(1),
-      strong: new Set(runs.flatMap((one, at) => (one.layer === 1 ? [at] : []))),
+      strong: new Set(runs.flatMap((item, index) => (item.layer === 1 ? [index] : []))),
     };
   }, [data]);
   if (error && !data) return <p class="quiet">{error.message}.</p>;
@@ -70,42 +70,42 @@ export function Front({
   return (
     <div class="pair">
       <Scatter
-        rows={made.rows}
-        x={made.x}
-        y={made.y}
+        rows={plot.rows}
+        x={plot.x}
+        y={plot.y}
         logX={false}
         logY={false}
-        shades={made.shades}
-        kept={made.kept}
-        strong={made.strong}
-        line={made.line}
+        shades={plot.shades}
+        kept={plot.kept}
+        strong={plot.strong}
+        line={plot.line}
         label="Pareto front"
       />
       <div>
         <p class="quiet">
-          {count(made.front.length, "run")} on the front of {data.compared}; {data.left_out} miss one of the metrics.
-          Shown: the best {LAYERS} layers.
+          {count(plot.front.length, "run")} on the front of {data.compared}; {data.left_out} miss one of the metrics.
+          Shown: the best {MAX_LAYERS} layers.
         </p>
         <div class="scrolled">
           <table class="plain-table dense">
             <thead>
               <tr>
                 <th scope="col">Run</th>
-                {objectives.map((one) => (
-                  <th key={one.metric} scope="col" class="right">
-                    {one.metric}
+                {objectives.map((item) => (
+                  <th key={item.metric} scope="col" class="right">
+                    {item.metric}
                   </th>
                 ))}
               </tr>
             </thead>
             <tbody>
-              {made.front.slice(0, LISTED).map((one) => (
-                <tr key={one.run}>
+              {plot.front.slice(0, MAX_LISTED).map((item) => (
+                <tr key={item.run}>
                   <td>
-                    <a href={path(team, project, "runs", one.run)}>{one.name}</a>
+                    <a href={path(team, project, "runs", item.run)}>{item.name}</a>
                   </td>
-                  {one.values.map((value, at) => (
-                    <td key={at} class="right numeric">
+                  {item.values.map((value, index) => (
+                    <td key={index} class="right numeric">
                       {formatNumber(number(value))}
                     </td>
                   ))}

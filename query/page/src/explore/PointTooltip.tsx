@@ -1,10 +1,10 @@
 // The tooltip of a run or trial in a plot: its name and its values.
 import { formatNumber } from "../lib/format";
-import { type Column, type Rows, textOf } from "./plotColumns";
+import { cellText, type PlotColumn, type PlotRows } from "./plotColumns";
 
 export function PointTooltip(props: {
-  rows: Rows;
-  axes: readonly Column[];
+  rows: PlotRows;
+  axes: readonly PlotColumn[];
   row: number;
   x: number;
   y: number;
@@ -20,7 +20,7 @@ export function PointTooltip(props: {
           {props.axes.slice(0, 14).map((axis) => (
             <tr key={axis.field}>
               <td class="clip">{axis.title}</td>
-              <td class="numeric clip">{textOf(axis, row, formatNumber)}</td>
+              <td class="numeric clip">{cellText(axis, row, formatNumber)}</td>
             </tr>
           ))}
         </tbody>

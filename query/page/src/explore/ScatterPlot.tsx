@@ -1,11 +1,11 @@
 // One column against another: a point for each run or trial, perhaps with a line (a front, the best so far).
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { go } from "../state/route";
+import { navigate } from "../state/route";
 import { dark } from "../state/theme";
-import { ink, opacity, prepared } from "./canvas";
-import { NO_SHADE, ramp } from "./colorRamp";
+import { opacity, prepareCanvas, themeColor } from "./canvas";
+import { colorRamp, NO_SHADE } from "./colorRamp";
 import { PointTooltip } from "./PointTooltip";
-import type { Column, Rows } from "./plotColumns";
+import type { PlotColumn, PlotRows } from "./plotColumns";
 import { type Scale, scaleOf } from "./plotScales";
 import { useWidth } from "./useWidth";
 
@@ -16,9 +16,9 @@ const BOTTOM = 42;
 const NEAR_PX = 18;
 
 export interface ScatterProps {
-  rows: Rows;
-  x: Column;
-  y: Column;
+  rows: PlotRows;
+  x: PlotColumn;
+  y: PlotColumn;
   logX: boolean;
   logY: boolean;
   shades: Uint8Array;
@@ -29,7 +29,7 @@ export interface ScatterProps {
   /** Rows with a ring. */
   strong?: ReadonlySet<number>;
   /** Said in the tooltip beside x and y. */
-  also?: readonly Column[];
+  also?: readonly PlotColumn[];
   label: string;
   height?: number;
 }
@@ -52,10 +52,10 @@ export function Scatter(props: ScatterProps) {
     };
   }, [x, y, props.logX, props.logY, width, height]);
   useEffect(() => {
-    const ctx = prepared(canvas.current, width, height);
-    if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, ramp(isDark), hover?.row ?? -1);
+    const ctx = prepareCanvas(canvas.current, width, height);
+    if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, colorRamp(isDark), hover?.row ?? -1);
   }, [scales, props.shades, props.kept, props.line, props.strong, isDark, hover?.row]);
-  const look = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent) => {
     const box = canvas.current!.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
     let found = -1;
@@ -67,17 +67,25 @@ export function Scatter(props: ScatterProps) {
     }
     setHover(found < 0 ? null : { row: found, x: px, y: py });
   };
-  const open = () => hover && rows.links[hover.row] && go(rows.links[hover.row]!);
-  const said = [x, y, ...(props.also ?? [])].filter((column, at, all) => all.indexOf(column) === at);
+  const openRun = () => hover && rows.links[hover.row] && navigate(rows.links[hover.row]!);
+  const tooltipColumns = [x, y, ...(props.also ?? [])].filter((column, index, all) => all.indexOf(column) === index);
   return (
-    <div class="scatter" ref={host} onPointerMove={look} onPointerLeave={() => setHover(null)} onClick={open}>
+    <div
+      class="scatter"
+      ref={host}
+      onPointerMove={onPointerMove}
+      onPointerLeave={() => setHover(null)}
+      onClick={openRun}
+    >
       <canvas
         ref={canvas}
         style={{ width: `${width}px`, height: `${height}px` }}
         role="img"
         aria-label={`${props.label}: ${y.title} over ${x.title}`}
       />
-      {hover && <PointTooltip rows={rows} axes={said} row={hover.row} x={hover.x} y={hover.y} width={width} />}
+      {hover && (
+        <PointTooltip rows={rows} axes={tooltipColumns} row={hover.row} x={hover.x} y={hover.y} width={width} />
+      )}
     </div>
   );
 }
@@ -106,25 +114,25 @@ function draw(
   const count = xs.length;
   const radius = count > 2000 ? 2.5 : count > 300 ? 3 : 4;
   if (props.line) drawLine(ctx, element, props.line, scales);
-  const dot = (row: number, size: number) => {
+  const traceDot = (row: number, size: number) => {
     ctx.beginPath();
     ctx.arc(xs[row]!, ys[row]!, size, 0, 2 * Math.PI);
   };
-  const quiet = ink(element, "--field");
+  const quiet = themeColor(element, "--field");
   for (const kept of [0, 1]) {
     ctx.globalAlpha = kept ? Math.max(opacity(count), 0.5) : 0.18;
     for (let row = 0; row < count; row++) {
       if (props.kept[row] !== kept || Number.isNaN(xs[row]!) || Number.isNaN(ys[row]!)) continue;
       ctx.fillStyle = !kept || props.shades[row] === NO_SHADE ? quiet : colors[props.shades[row]!]!;
-      dot(row, radius);
+      traceDot(row, radius);
       ctx.fill();
     }
   }
   ctx.globalAlpha = 1;
-  ctx.strokeStyle = ink(element, "--ink");
+  ctx.strokeStyle = themeColor(element, "--ink");
   for (const row of [...(props.strong ?? []), ...(hovered >= 0 ? [hovered] : [])]) {
     ctx.lineWidth = row === hovered ? 2 : 1.2;
-    dot(row, radius + 2);
+    traceDot(row, radius + 2);
     ctx.stroke();
   }
 }
@@ -135,8 +143,8 @@ function drawAxes(
   { horizontal, vertical, width, height }: Scales,
 ): void {
   ctx.font = `11px ${getComputedStyle(element).fontFamily}`;
-  ctx.fillStyle = ink(element, "--quiet");
-  ctx.strokeStyle = ink(element, "--grid");
+  ctx.fillStyle = themeColor(element, "--quiet");
+  ctx.strokeStyle = themeColor(element, "--grid");
   ctx.lineWidth = 1;
   ctx.textAlign = "right";
   ctx.textBaseline = "middle";
@@ -145,11 +153,11 @@ function drawAxes(
     ctx.moveTo(LEFT, tick.at);
     ctx.lineTo(width - RIGHT, tick.at);
     ctx.stroke();
-    ctx.fillText(clipped(tick.text, 8), LEFT - 7, tick.at);
+    ctx.fillText(clipText(tick.text, 8), LEFT - 7, tick.at);
   }
   ctx.textAlign = "center";
   for (const tick of horizontal.ticks)
-    ctx.fillText(clipped(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
+    ctx.fillText(clipText(tick.text, 10), Math.min(Math.max(tick.at, LEFT), width - 20), height - BOTTOM + 14);
 }
 
 function drawTitles(
@@ -158,11 +166,11 @@ function drawTitles(
   { x, y }: ScatterProps,
   { width, height }: Scales,
 ): void {
-  ctx.fillStyle = ink(element, "--quiet");
+  ctx.fillStyle = themeColor(element, "--quiet");
   ctx.textAlign = "left";
-  ctx.fillText(clipped(y.title, 60), 8, 8);
+  ctx.fillText(clipText(y.title, 60), 8, 8);
   ctx.textAlign = "right";
-  ctx.fillText(clipped(x.title, 60), width - RIGHT, height - 8);
+  ctx.fillText(clipText(x.title, 60), width - RIGHT, height - 8);
 }
 
 function drawLine(
@@ -171,14 +179,14 @@ function drawLine(
   line: readonly (readonly [number, number])[],
   { horizontal, vertical }: Scales,
 ): void {
-  ctx.strokeStyle = ink(element, "--accent");
+  ctx.strokeStyle = themeColor(element, "--accent");
   ctx.lineWidth = 1.8;
   ctx.beginPath();
   for (const [x, y] of line) ctx.lineTo(horizontal.at(x), vertical.at(y));
   ctx.stroke();
 }
 
-function clipped(text: string, most: number): string {
+function clipText(text: string, most: number): string {
   const letters = [...text];
   return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
 }

@@ -1,6 +1,6 @@
 // Which rows are chosen by ranges on axes; the ranges in the URL: `brush=config.lr:0.001:0.1`. Pure.
 import { extent } from "../lib/range";
-import type { Column } from "./plotColumns";
+import type { PlotColumn } from "./plotColumns";
 
 /** By field; both ends belong to it. */
 export type Brushes = ReadonlyMap<string, readonly [number, number]>;
@@ -17,7 +17,7 @@ export function readBrushes(texts: readonly string[]): Brushes {
 }
 
 export function writeBrushes(brushes: Brushes): string[] {
-  return [...brushes].map(([field, [low, high]]) => `${field}:${short(low)}:${short(high)}`);
+  return [...brushes].map(([field, [low, high]]) => `${field}:${shortNumber(low)}:${shortNumber(high)}`);
 }
 
 export function withBrush(brushes: Brushes, field: string, range: readonly [number, number] | null): Brushes {
@@ -28,7 +28,7 @@ export function withBrush(brushes: Brushes, field: string, range: readonly [numb
 }
 
 /** 1 where a row is within all ranges. A missing value, or NaN, is in none. Ranges of other columns do not count. */
-export function chosen(columns: readonly Column[], brushes: Brushes, rows: number): Uint8Array {
+export function selectedRows(columns: readonly PlotColumn[], brushes: Brushes, rows: number): Uint8Array {
   const kept = new Uint8Array(rows).fill(1);
   for (const column of columns) {
     const range = brushes.get(column.field);
@@ -44,10 +44,10 @@ export function chosen(columns: readonly Column[], brushes: Brushes, rows: numbe
 /** The two ends of a range as fields hold them; empty: no bound. A category: its place; a time: local, to the second. */
 export type Ends = readonly [string, string];
 
-export function endsOf(column: Column, range: readonly [number, number] | undefined): Ends {
+export function rangeToText(column: PlotColumn, range: readonly [number, number] | undefined): Ends {
   if (!range) return ["", ""];
   if (column.kind === "time") return [localTime(range[0]), localTime(range[1])];
-  if (column.kind === "number") return [short(range[0]), short(range[1])];
+  if (column.kind === "number") return [shortNumber(range[0]), shortNumber(range[1])];
   const last = column.categories.length - 1;
   return [
     String(Math.min(Math.max(Math.ceil(range[0]), 0), last)),
@@ -56,7 +56,7 @@ export function endsOf(column: Column, range: readonly [number, number] | undefi
 }
 
 /** An end that is empty is the column's own; null: there is no bound at all. A category's range reaches half-way to the next. */
-export function rangeOf(column: Column, [from, to]: Ends): readonly [number, number] | "reversed" | null {
+export function textToRange(column: PlotColumn, [from, to]: Ends): readonly [number, number] | "reversed" | null {
   if (!from && !to) return null;
   const all = extent([column.values]) ?? [0, 0];
   const value = (text: string) => (column.kind === "time" ? Date.parse(text) / 1000 : Number(text));
@@ -70,11 +70,11 @@ export function rangeOf(column: Column, [from, to]: Ends): readonly [number, num
 }
 
 function localTime(seconds: number): string {
-  const at = new Date(seconds * 1000);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  const index = new Date(seconds * 1000);
+  return new Date(index.getTime() - index.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
 /** Times are seconds since 1970: they need more digits than a parameter. */
-function short(value: number): string {
+function shortNumber(value: number): string {
   return String(Number(value.toPrecision(Math.abs(value) >= 1e6 ? 12 : 6)));
 }

@@ -1,16 +1,16 @@
 // What the pictures on canvases share.
 
 /** A cleared canvas of this size in CSS pixels, sharp on the screen; null where there is no size yet. */
-export function prepared(
+export function prepareCanvas(
   canvas: HTMLCanvasElement | null,
   width: number,
   height: number,
 ): CanvasRenderingContext2D | null {
   if (!canvas || width <= 0 || height <= 0) return null;
-  const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
-  if (canvas.width !== w || canvas.height !== h) {
-    canvas.width = w;
-    canvas.height = h;
+  const [pixelWidth, pixelHeight] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
+  if (canvas.width !== pixelWidth || canvas.height !== pixelHeight) {
+    canvas.width = pixelWidth;
+    canvas.height = pixelHeight;
   }
   const ctx = canvas.getContext("2d")!;
   ctx.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
@@ -19,7 +19,7 @@ export function prepared(
 }
 
 /** A colour of the theme. */
-export function ink(element: Element, name: string): string {
+export function themeColor(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
 }
 

@@ -1,12 +1,12 @@
 // What is shown of many runs or trials: read from the URL, with what holds before anybody chose.
 import { useMemo } from "preact/hooks";
-import { place, setQuery } from "../state/route";
-import { type Brushes, chosen, readBrushes, writeBrushes } from "./brushes";
-import { shadesOf } from "./colorRamp";
-import { type Column, canBeLog, type Rows } from "./plotColumns";
+import { route, setQuery } from "../state/route";
+import { type Brushes, readBrushes, selectedRows, writeBrushes } from "./brushes";
+import { shadesByRank } from "./colorRamp";
+import { canBeLog, type PlotColumn, type PlotRows } from "./plotColumns";
 
 /** Fields, before anybody chose. */
-export interface First {
+export interface DefaultFields {
   axes: readonly string[];
   color: string;
   x: string;
@@ -14,25 +14,25 @@ export interface First {
 }
 
 /** Fields that the view needs, as the URL has them. */
-export function fieldsOf(query: URLSearchParams, first: First): First {
+export function requestedFields(query: URLSearchParams, defaults: DefaultFields): DefaultFields {
   const axes = query.getAll("axis");
   return {
-    axes: axes.length ? axes : first.axes,
-    color: query.get("by") ?? first.color,
-    x: query.get("sx") ?? first.x,
-    y: query.get("sy") ?? first.y,
+    axes: axes.length ? axes : defaults.axes,
+    color: query.get("by") ?? defaults.color,
+    x: query.get("sx") ?? defaults.x,
+    y: query.get("sy") ?? defaults.y,
   };
 }
 
-export interface View {
-  axes: readonly Column[];
-  color: Column | undefined;
-  x: Column | undefined;
-  y: Column | undefined;
+export interface ExploreViewState {
+  axes: readonly PlotColumn[];
+  color: PlotColumn | undefined;
+  x: PlotColumn | undefined;
+  y: PlotColumn | undefined;
   brushes: Brushes;
   setBrushes: (brushes: Brushes) => void;
-  isLog: (column: Column) => boolean;
-  flipLog: (column: Column) => void;
+  isLog: (column: PlotColumn) => boolean;
+  flipLog: (column: PlotColumn) => void;
   /** 1 where a row is within the ranges on all axes that are shown. */
   kept: Uint8Array;
   keptCount: number;
@@ -40,9 +40,13 @@ export interface View {
 }
 
 /** `minimize`: of these fields smaller is better; of others larger is the stronger colour. */
-export function useView(rows: Rows, first: First, minimize: (field: string) => boolean): View {
-  const { query } = place.value;
-  const fields = fieldsOf(query, first);
+export function useView(
+  rows: PlotRows,
+  defaults: DefaultFields,
+  minimize: (field: string) => boolean,
+): ExploreViewState {
+  const { query } = route.value;
+  const fields = requestedFields(query, defaults);
   const byField = useMemo(() => new Map(rows.columns.map((column) => [column.field, column])), [rows]);
   const axes = useMemo(
     () => fields.axes.map((field) => byField.get(field)).filter((column) => column !== undefined),
@@ -53,11 +57,11 @@ export function useView(rows: Rows, first: First, minimize: (field: string) => b
   const flipped = query.getAll("flip");
   const brushes = useMemo(() => readBrushes(texts), [texts.join("\n")]);
   const shades = useMemo(
-    () => shadesOf(color, color ? minimize(color.field) : true, rows.ids.length),
+    () => shadesByRank(color, color ? minimize(color.field) : true, rows.ids.length),
     [rows, color, color && minimize(color.field)],
   );
-  const kept = useMemo(() => chosen(axes, brushes, rows.ids.length), [rows, axes, brushes]);
-  const keptCount = useMemo(() => kept.reduce((sum, one) => sum + one, 0), [kept]);
+  const kept = useMemo(() => selectedRows(axes, brushes, rows.ids.length), [rows, axes, brushes]);
+  const keptCount = useMemo(() => kept.reduce((sum, item) => sum + item, 0), [kept]);
   return {
     axes,
     color,
@@ -69,7 +73,7 @@ export function useView(rows: Rows, first: First, minimize: (field: string) => b
     flipLog: (column) =>
       setQuery({
         flip: flipped.includes(column.field)
-          ? flipped.filter((one) => one !== column.field)
+          ? flipped.filter((item) => item !== column.field)
           : [...flipped, column.field],
       }),
     kept,

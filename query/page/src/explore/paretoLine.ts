@@ -1,7 +1,7 @@
 // The line along a front of two objectives. Pure.
 
 /** Corners of the stairs that divide what is reached from what is not; `points`: the front's, in any order. */
-export function stairs(points: readonly (readonly [number, number])[], maximizeX: boolean): [number, number][] {
+export function paretoSteps(points: readonly (readonly [number, number])[], maximizeX: boolean): [number, number][] {
   const sorted = points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)).sort((a, b) => a[0] - b[0]);
   const line: [number, number][] = [];
   for (const [x, y] of sorted) {

@@ -1,9 +1,9 @@
 // What is compared over many runs or trials, as columns of numbers. Pure.
 import type { Axis, JsonValue } from "../api/contract";
 import { number } from "../lib/format";
-import { naturally } from "../lib/panels";
+import { compareNaturally } from "../lib/panels";
 
-export interface Column {
+export interface PlotColumn {
   /** Unique: config.lr, summary.loss, value.0. */
   field: string;
   title: string;
@@ -16,20 +16,20 @@ export interface Column {
   log: boolean;
 }
 
-export interface Rows {
+export interface PlotRows {
   ids: readonly string[];
   names: readonly string[];
   /** Where a row's run is; empty: it has none. */
   links: readonly string[];
-  columns: readonly Column[];
+  columns: readonly PlotColumn[];
 }
 
 /** A column of the API's answer; its title has no `config.` or `summary.` before it. */
-export function columnOfAxis(axis: Axis): Column {
+export function axisToPlotColumn(axis: Axis): PlotColumn {
   const kind = axis.kind === "AXIS_KIND_CATEGORY" ? "category" : axis.kind === "AXIS_KIND_TIME" ? "time" : "number";
   return {
     field: axis.field,
-    title: titleOf(axis.field),
+    title: fieldTitle(axis.field),
     kind,
     categories: axis.categories,
     values: Float64Array.from(axis.values, number),
@@ -37,20 +37,20 @@ export function columnOfAxis(axis: Axis): Column {
   };
 }
 
-export function titleOf(field: string): string {
+export function fieldTitle(field: string): string {
   return field.replace(/^(config|summary)\./, "");
 }
 
 /** Numbers where all that are there are numbers (texts such as "NaN" are none); else categories in natural order. */
-export function columnOf(field: string, title: string, given: readonly (JsonValue | undefined)[]): Column {
+export function toPlotColumn(field: string, title: string, given: readonly (JsonValue | undefined)[]): PlotColumn {
   const present = given.filter((value) => value !== undefined && value !== null);
   if (present.every((value) => typeof value === "number")) {
     const values = Float64Array.from(given, (value) => (typeof value === "number" ? value : NaN));
     return { field, title, kind: "number", categories: [], values, log: spansDecades(values) };
   }
   const text = (value: JsonValue) => (typeof value === "string" ? value : JSON.stringify(value));
-  const categories = [...new Set(present.map((value) => text(value!)))].sort(naturally);
-  const places = new Map(categories.map((name, at) => [name, at]));
+  const categories = [...new Set(present.map((value) => text(value!)))].sort(compareNaturally);
+  const places = new Map(categories.map((name, index) => [name, index]));
   const values = Float64Array.from(given, (value) =>
     value === undefined || value === null ? NaN : places.get(text(value))!,
   );
@@ -69,7 +69,7 @@ function spansDecades(values: Float64Array): boolean {
 }
 
 /** Whether a logarithm of it says something: every finite value is above 0. */
-export function canBeLog(column: Column): boolean {
+export function canBeLog(column: PlotColumn): boolean {
   return (
     column.kind === "number" &&
     column.values.some(Number.isFinite) &&
@@ -78,12 +78,12 @@ export function canBeLog(column: Column): boolean {
 }
 
 /** How many rows have a finite value. */
-export function finiteOf(rows: Rows, field: string): number {
-  const column = rows.columns.find((one) => one.field === field);
+export function countFinite(rows: PlotRows, field: string): number {
+  const column = rows.columns.find((item) => item.field === field);
   return column ? column.values.reduce((sum, value) => sum + Number(Number.isFinite(value)), 0) : 0;
 }
 
-export function varies(column: Column): boolean {
+export function varies(column: PlotColumn): boolean {
   let first = NaN;
   let some = false;
   for (const value of column.values) {
@@ -96,7 +96,7 @@ export function varies(column: Column): boolean {
 }
 
 /** What stands in a tooltip or a cell. */
-export function textOf(column: Column, row: number, format: (value: number) => string): string {
+export function cellText(column: PlotColumn, row: number, format: (value: number) => string): string {
   const value = column.values[row]!;
   if (column.kind === "category") return Number.isNaN(value) ? "–" : column.categories[value]!;
   if (column.kind === "time") return Number.isNaN(value) ? "–" : new Date(value * 1000).toLocaleString();

@@ -2,7 +2,7 @@
 import { scaleLinear, scaleLog, scaleTime } from "d3-scale";
 import { formatTick } from "../lib/format";
 import { extent, padded } from "../lib/range";
-import type { Column } from "./plotColumns";
+import type { PlotColumn } from "./plotColumns";
 
 export interface Scale {
   /** Pixels; NaN where there is no place for it: NaN, infinity, 0 on a logarithmic axis. */
@@ -13,7 +13,7 @@ export interface Scale {
 }
 
 /** From pixel `from` (the smallest value) to `to`; a label needs `space` pixels; `air`: share of the span at both ends. */
-export function scaleOf(column: Column, log: boolean, from: number, to: number, space: number, air = 0): Scale {
+export function scaleOf(column: PlotColumn, log: boolean, from: number, to: number, space: number, air = 0): Scale {
   if (column.kind === "category") return categories(column, from, to, space);
   const isLog = log && column.kind === "number";
   const found = extent([column.values], isLog) ?? (isLog ? [1, 10] : [0, 1]);
@@ -30,8 +30,12 @@ export function scaleOf(column: Column, log: boolean, from: number, to: number, 
     };
   }
   const scale = isLog ? scaleLog(domain, [from, to]) : scaleLinear(domain, [from, to]);
-  const few = fewValues(column, isLog);
-  const chosen = few ? spaced(few, scale, space) : isLog ? thinned(scale.ticks(amount), amount) : scale.ticks(amount);
+  const fewTicks = fewValues(column, isLog);
+  const chosen = fewTicks
+    ? withRoom(fewTicks, scale, space)
+    : isLog
+      ? thinTicks(scale.ticks(amount), amount)
+      : scale.ticks(amount);
   const ticks = chosen.map((tick) => ({ at: scale(tick), text: formatTick(tick) }));
   return {
     at: (value) => (isLog && value <= 0 ? NaN : finite(scale(value))),
@@ -40,7 +44,7 @@ export function scaleOf(column: Column, log: boolean, from: number, to: number, 
   };
 }
 
-function categories(column: Column, from: number, to: number, space: number): Scale {
+function categories(column: PlotColumn, from: number, to: number, space: number): Scale {
   const amount = Math.max(column.categories.length, 1);
   const scale = scaleLinear([-0.5, amount - 0.5], [from, to]);
   const every = Math.max(Math.ceil((amount * space) / Math.abs(to - from)), 1);
@@ -49,18 +53,18 @@ function categories(column: Column, from: number, to: number, space: number): Sc
 }
 
 /** d3 gives all digits of a decade or none: powers of ten where those are enough, and no more than there is room for. */
-function thinned(ticks: readonly number[], amount: number): readonly number[] {
+function thinTicks(ticks: readonly number[], amount: number): readonly number[] {
   if (ticks.length <= amount) return ticks;
   const powers = ticks.filter((tick) => Math.abs(Math.log10(tick) - Math.round(Math.log10(tick))) < 1e-9);
   const kept = powers.length >= 2 ? powers : ticks;
   const every = Math.ceil(kept.length / amount);
-  return kept.filter((_, at) => at % every === 0);
+  return kept.filter((_, index) => index % every === 0);
 }
 
 const FEW = 12;
 
 /** The values themselves, ascending, where there are so few that they are choices: 16, 32, 64, 128. */
-function fewValues(column: Column, positive: boolean): number[] | null {
+function fewValues(column: PlotColumn, positive: boolean): number[] | null {
   const found = new Set<number>();
   for (const value of column.values) {
     if (!Number.isFinite(value) || (positive && value <= 0)) continue;
@@ -70,7 +74,7 @@ function fewValues(column: Column, positive: boolean): number[] | null {
 }
 
 /** Those that have room for their label, the first always. */
-function spaced(values: readonly number[], scale: (value: number) => number, space: number): number[] {
+function withRoom(values: readonly number[], scale: (value: number) => number, space: number): number[] {
   let last = NaN;
   return values.filter((value) => {
     if (Math.abs(scale(value) - last) < space * 0.55) return false;

@@ -1,6 +1,6 @@
 // Console lines with terminal colours as pieces of text with a class. Pure; what is no colour is left out.
 
-export interface Piece {
+export interface AnsiPiece {
   text: string;
   /** Class names: a foreground colour "c1" to "c15", "bold", "dim"; empty: plain. */
   look: string;
@@ -11,14 +11,14 @@ const ESCAPE = /\x1b(?:\[([0-9;:?]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
-export function piecesOf(line: string): Piece[] {
+export function parseAnsi(line: string): AnsiPiece[] {
   if (!line.includes("\x1b")) return line ? [{ text: line.replace(CONTROL, ""), look: "" }] : [];
-  const pieces: Piece[] = [];
+  const pieces: AnsiPiece[] = [];
   let color = -1;
   let bold = false;
   let dim = false;
-  let at = 0;
-  const put = (text: string) => {
+  let offset = 0;
+  const push = (text: string) => {
     const clean = text.replace(CONTROL, "");
     if (clean)
       pieces.push({
@@ -27,8 +27,8 @@ export function piecesOf(line: string): Piece[] {
       });
   };
   for (const match of line.matchAll(ESCAPE)) {
-    put(line.slice(at, match.index));
-    at = match.index + match[0].length;
+    push(line.slice(offset, match.index));
+    offset = match.index + match[0].length;
     if (match[2] !== "m") continue;
     const codes = (match[1] || "0").split(/[;:]/).map(Number);
     for (let i = 0; i < codes.length; i++) {
@@ -46,6 +46,6 @@ export function piecesOf(line: string): Piece[] {
       }
     }
   }
-  put(line.slice(at));
+  push(line.slice(offset));
   return pieces;
 }

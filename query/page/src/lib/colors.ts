@@ -35,7 +35,7 @@ const CLEARLY = 0.12;
 const STRIDE = 5;
 
 /** `runs` oldest first, as the list has them from below. `chosen`: places in the palette that the user gave to runs. */
-export function colorsOf(
+export function assignColors(
   runs: readonly string[],
   chosen: ReadonlyMap<string, number> = new Map(),
 ): Map<string, string> {
@@ -43,35 +43,35 @@ export function colorsOf(
   const colors = new Map<string, string>();
   const before: number[] = [];
   for (const run of runs) {
-    let place = chosen.get(run);
-    if (place === undefined) {
+    let index = chosen.get(run);
+    if (index === undefined) {
       if (taken.size >= PALETTE.length) taken.clear();
-      place = free(hash(run), taken, before.slice(-NEIGHBOURS));
-      taken.add(place);
+      index = firstFree(hash(run), taken, before.slice(-NEIGHBOURS));
+      taken.add(index);
     }
-    place %= PALETTE.length;
-    before.push(place);
-    colors.set(run, PALETTE[place]!);
+    index %= PALETTE.length;
+    before.push(index);
+    colors.set(run, PALETTE[index]!);
   }
   return colors;
 }
 
 /** The first that is not taken and clearly differs from its neighbours; where there is none, the one that differs most. */
-function free(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
+function firstFree(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
   let best = 0;
   let most = -1;
   for (let i = 0; i < PALETTE.length; i++) {
-    const place = (first + i * STRIDE) % PALETTE.length;
-    if (taken.has(place)) continue;
-    const apart = Math.min(CLEARLY, ...neighbours.map((one) => difference(PALETTE[place]!, PALETTE[one]!)));
-    if (apart > most) [best, most] = [place, apart];
+    const index = (first + i * STRIDE) % PALETTE.length;
+    if (taken.has(index)) continue;
+    const distance = Math.min(CLEARLY, ...neighbours.map((item) => difference(PALETTE[index]!, PALETTE[item]!)));
+    if (distance > most) [best, most] = [index, distance];
   }
   return best;
 }
 
 /** How different two colours, "#rrggbb", look: their distance in OKLab. */
-export function difference(one: string, other: string): number {
-  const [a, b] = [oklab(one), oklab(other)];
+export function difference(item: string, other: string): number {
+  const [a, b] = [oklab(item), oklab(other)];
   return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 }
 
@@ -80,8 +80,8 @@ const known = new Map<string, [number, number, number]>();
 function oklab(color: string): [number, number, number] {
   let found = known.get(color);
   if (found) return found;
-  const linear = (at: number) => {
-    const value = parseInt(color.slice(at, at + 2), 16) / 255;
+  const linear = (index: number) => {
+    const value = parseInt(color.slice(index, index + 2), 16) / 255;
     return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   };
   const [r, g, b] = [linear(1), linear(3), linear(5)];

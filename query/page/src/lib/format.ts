@@ -44,9 +44,9 @@ export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${trim(seconds, 2)} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;
-  if (s < 3600) return pair(Math.floor(s / 60), "m", s % 60, "s");
-  if (s < 86_400) return pair(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "m");
-  return pair(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
+  if (s < 3600) return twoUnits(Math.floor(s / 60), "m", s % 60, "s");
+  if (s < 86_400) return twoUnits(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "m");
+  return twoUnits(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
 /** 12 s ago, 3 m ago, yesterday's date. */
@@ -72,9 +72,9 @@ export function formatTime(iso: string | undefined): string {
 
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let at = 0;
-  for (; bytes >= 1024 && at < units.length - 1; at++) bytes /= 1024;
-  return `${trim(bytes, 3)} ${units[at]}`;
+  let unitIndex = 0;
+  for (; bytes >= 1024 && unitIndex < units.length - 1; unitIndex++) bytes /= 1024;
+  return `${trim(bytes, 3)} ${units[unitIndex]}`;
 }
 
 /** A config or summary value in a cell. */
@@ -86,11 +86,11 @@ export function formatValue(value: JsonValue | undefined): string {
 }
 
 /** "1 run", "3 runs". */
-export function count(amount: number, one: string, many = `${one}s`): string {
-  return `${amount.toLocaleString("en-US")} ${amount === 1 ? one : many}`;
+export function count(amount: number, singular: string, plural = `${singular}s`): string {
+  return `${amount.toLocaleString("en-US")} ${amount === 1 ? singular : plural}`;
 }
 
-function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 

@@ -28,8 +28,8 @@ export function robustExtent(columns: Iterable<ArrayLike<number>>, cut = 0.02, p
   }
   if (!values.length) return null;
   const sorted = Float64Array.from(values).sort();
-  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
-  return [at(cut), at(1 - cut)];
+  const quantile = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return [quantile(cut), quantile(1 - cut)];
 }
 
 /** With some air on both sides; a single value gets room around it. */

@@ -15,7 +15,7 @@ export function withChanges(query: URLSearchParams, changes: Changes): URLSearch
 }
 
 /** Readable: slashes, colons and commas stay as they are; they need no escape in a query. */
-export function toText(query: URLSearchParams): string {
+export function queryToText(query: URLSearchParams): string {
   const text = query.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%2C", ",");
   return text ? `?${text}` : "";
 }

@@ -1,19 +1,19 @@
 // Parameters as YAML: what `runstream.init(config="best.yaml")` and PyYAML read back as the same values. Pure.
 
 /** A number as the JSON had it: 1 and 1.0 stay different, and no digit is lost. */
-class Exact {
+class ExactNumber {
   constructor(readonly text: string) {}
 }
 
 /** YAML of a JSON object; the JSON itself (which is YAML, too) where this browser does not tell how numbers were written. */
-export function yamlOf(json: string): string {
+export function toYaml(json: string): string {
   const value: unknown = JSON.parse(json, reviver as (this: unknown, key: string, value: unknown) => unknown);
   if (!value || typeof value !== "object" || !Object.keys(value).length) return `${json}\n`;
   return `${lines(value, "").join("\n")}\n`;
 }
 
 function reviver(_key: string, value: unknown, context?: { source?: string }): unknown {
-  return typeof value === "number" && context?.source !== undefined ? new Exact(context.source) : value;
+  return typeof value === "number" && context?.source !== undefined ? new ExactNumber(context.source) : value;
 }
 
 function lines(value: object, indent: string): string[] {
@@ -31,11 +31,13 @@ function lines(value: object, indent: string): string[] {
 }
 
 function isNested(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !(value instanceof Exact) && Object.keys(value).length > 0;
+  return (
+    typeof value === "object" && value !== null && !(value instanceof ExactNumber) && Object.keys(value).length > 0
+  );
 }
 
 function scalar(value: unknown): string {
-  if (value instanceof Exact) return float(value.text);
+  if (value instanceof ExactNumber) return float(value.text);
   if (typeof value === "string") return text(value);
   if (typeof value === "number") return float(JSON.stringify(value));
   return JSON.stringify(value);

@@ -2,14 +2,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { ApiKey, CreateApiKeyResponse } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo, formatDay, formatTime } from "../lib/format";
-import { place, setQuery } from "../state/route";
+import { route, setQuery } from "../state/route";
 import { user } from "../state/user";
 import { CodeBlock } from "../ui/CodeBlock";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { Dialog } from "../ui/Dialog";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { toast } from "../ui/toasts";
 import "../styles/run.css";
 import "../styles/explore.css";
@@ -23,23 +23,23 @@ const LIFETIMES: readonly [number, string][] = [
   [365 * DAY_S, "one year"],
 ];
 
-export default function Keys() {
-  const all = place.value.query.get("all") === "1";
-  const { data, error, refresh } = useAnswer(
+export default function ApiKeysPage() {
+  const all = route.value.query.get("all") === "1";
+  const { data, error, refresh } = useQuery(
     `api keys ${all}`,
     (signal) => call("ListApiKeys", { all }, signal),
     15_000,
     true,
   );
-  const [made, setMade] = useState<CreateApiKeyResponse | null>(null);
-  const [ending, setEnding] = useState<ApiKey | null>(null);
+  const [created, setCreated] = useState<CreateApiKeyResponse | null>(null);
+  const [revoking, setRevoking] = useState<ApiKey | null>(null);
   useEffect(() => {
     document.title = "My API keys · runstream";
   }, []);
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
-  const end = async (key: ApiKey) => {
-    setEnding(null);
+  const revoke = async (key: ApiKey) => {
+    setRevoking(null);
     try {
       await call("RevokeApiKey", { prefix: key.prefix });
       toast(`${key.name || key.prefix} is revoked`);
@@ -56,7 +56,7 @@ export default function Keys() {
           Programs log in with a key: one for each machine or job, so that one that leaks can be ended alone. Each may
           do what you may do.
         </p>
-        <NewKey made={(key) => (setMade(key), refresh())} />
+        <NewKey made={(key) => (setCreated(key), refresh())} />
       </section>
       <section class="block" aria-label="Keys">
         <p class="keys-tools">
@@ -82,48 +82,48 @@ export default function Keys() {
             </thead>
             <tbody>
               {data.keys.map((key) => (
-                <Row key={key.prefix} one={key} end={() => setEnding(key)} />
+                <KeyRow key={key.prefix} one={key} end={() => setRevoking(key)} />
               ))}
             </tbody>
           </table>
         </div>
       </section>
-      {made && <Secret made={made} close={() => setMade(null)} />}
-      {ending && (
+      {created && <SecretDialog made={created} close={() => setCreated(null)} />}
+      {revoking && (
         <ConfirmDialog
-          title={`Revoke ${ending.name || ending.prefix}?`}
+          title={`Revoke ${revoking.name || revoking.prefix}?`}
           confirm="Revoke the key"
-          close={() => setEnding(null)}
-          act={() => void end(ending)}
+          close={() => setRevoking(null)}
+          act={() => void revoke(revoking)}
         >
           Programs that log with it are refused within 15 seconds; what they keep on disk is not lost, and can be sent
           with another key. This cannot be taken back.
-          {ending.current && <b> It is the key of this session: you will be logged out.</b>}
+          {revoking.current && <b> It is the key of this session: you will be logged out.</b>}
         </ConfirmDialog>
       )}
     </div>
   );
 }
 
-function Row({ one, end }: { one: ApiKey; end: () => void }) {
-  const valid = one.state === "STATE_VALID";
+function KeyRow({ one: item, end: revoke }: { one: ApiKey; end: () => void }) {
+  const valid = item.state === "STATE_VALID";
   return (
     <tr class={valid ? "" : "ended"}>
       <td>
-        <span class="key-name">{one.name || <span class="quiet">no name</span>}</span>{" "}
-        {one.current && <span class="tag">this session</span>}
+        <span class="key-name">{item.name || <span class="quiet">no name</span>}</span>{" "}
+        {item.current && <span class="tag">this session</span>}
         <br />
-        <code>{one.prefix}…</code>
+        <code>{item.prefix}…</code>
       </td>
-      <td class="wide-only">{one.default_team}</td>
-      <td class="wide-only" title={formatTime(one.created)}>
-        {formatAgo(one.created)}
-        {one.made_by ? "" : ", on the server"}
+      <td class="wide-only">{item.default_team}</td>
+      <td class="wide-only" title={formatTime(item.created)}>
+        {formatAgo(item.created)}
+        {item.made_by ? "" : ", on the server"}
       </td>
-      <td title={formatTime(one.revoked ?? one.expires)}>{validity(one)}</td>
+      <td title={formatTime(item.revoked ?? item.expires)}>{validity(item)}</td>
       <td class="right">
         {valid && (
-          <button class="button danger" onClick={end} aria-label={`Revoke ${one.name || one.prefix}`}>
+          <button class="button danger" onClick={revoke} aria-label={`Revoke ${item.name || item.prefix}`}>
             Revoke…
           </button>
         )}
@@ -132,24 +132,24 @@ function Row({ one, end }: { one: ApiKey; end: () => void }) {
   );
 }
 
-function validity(one: ApiKey): string {
-  if (one.state === "STATE_REVOKED") return one.revoked ? `revoked ${formatAgo(one.revoked)}` : "revoked";
-  if (one.state === "STATE_EXPIRED") return `expired ${formatAgo(one.expires)}`;
-  return one.expires ? `until ${formatDay(one.expires)}` : "until revoked";
+function validity(item: ApiKey): string {
+  if (item.state === "STATE_REVOKED") return item.revoked ? `revoked ${formatAgo(item.revoked)}` : "revoked";
+  if (item.state === "STATE_EXPIRED") return `expired ${formatAgo(item.expires)}`;
+  return item.expires ? `until ${formatDay(item.expires)}` : "until revoked";
 }
 
-function NewKey({ made }: { made: (key: CreateApiKeyResponse) => void }) {
+function NewKey({ made: created }: { made: (key: CreateApiKeyResponse) => void }) {
   const [name, setName] = useState("");
   const [team, setTeam] = useState("");
   const [lifetime, setLifetime] = useState(0);
   const [failed, setFailed] = useState("");
   const [busy, setBusy] = useState(false);
   const teams = user.value?.teams ?? [];
-  const make = async (event: Event) => {
+  const createKey = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
     try {
-      made(await call("CreateApiKey", { name, default_team: team, lifetime_s: lifetime }));
+      created(await call("CreateApiKey", { name, default_team: team, lifetime_s: lifetime }));
       setName("");
       setFailed("");
     } catch (error) {
@@ -158,7 +158,7 @@ function NewKey({ made }: { made: (key: CreateApiKeyResponse) => void }) {
     setBusy(false);
   };
   return (
-    <form class="new-key" onSubmit={(event) => void make(event)}>
+    <form class="new-key" onSubmit={(event) => void createKey(event)}>
       <label>
         What it is for
         <input
@@ -178,8 +178,8 @@ function NewKey({ made }: { made: (key: CreateApiKeyResponse) => void }) {
             value={team || user.value!.default_team}
             onChange={(event) => setTeam(event.currentTarget.value)}
           >
-            {teams.map((one) => (
-              <option key={one}>{one}</option>
+            {teams.map((item) => (
+              <option key={item}>{item}</option>
             ))}
           </select>
         </label>
@@ -206,17 +206,17 @@ function NewKey({ made }: { made: (key: CreateApiKeyResponse) => void }) {
   );
 }
 
-function Secret({ made, close }: { made: CreateApiKeyResponse; close: () => void }) {
-  const shell = `export RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=${made.secret}`;
+function SecretDialog({ made: created, close }: { made: CreateApiKeyResponse; close: () => void }) {
+  const shell = `export RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=${created.secret}`;
   return (
-    <Dialog title={`The key ${made.key!.name}`} close={close}>
+    <Dialog title={`The key ${created.key!.name}`} close={close}>
       <p>
         <b>Copy it now:</b> it is shown this once, and nobody can show it again.
       </p>
-      <CodeBlock text={made.secret} label="API key" />
+      <CodeBlock text={created.secret} label="API key" />
       <p>Or both lines for a shell:</p>
       <CodeBlock text={shell} label="shell commands" />
-      {made.key!.expires && <p class="quiet">Valid until {formatTime(made.key!.expires)}.</p>}
+      {created.key!.expires && <p class="quiet">Valid until {formatTime(created.key!.expires)}.</p>}
       <p class="dialog-actions">
         <button class="button primary" onClick={close}>
           I have it

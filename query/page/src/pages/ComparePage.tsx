@@ -3,57 +3,59 @@ import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { Difference, Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
-import { compared, flatten, type Row } from "../lib/flatten";
+import { useQuery } from "../api/useQuery";
+import { compareValues, flatten, type Row } from "../lib/flatten";
 import { count, formatDuration, number } from "../lib/format";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
-import { useColors } from "../project/runColors";
-import { path, place, setQuery } from "../state/route";
+import { useRunColors } from "../project/runColors";
+import { path, route, setQuery } from "../state/route";
 import { Card } from "../ui/Card";
 import { Diff } from "../ui/Diff";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { LongValue } from "../ui/LongValue";
 import { RunStateBadge } from "../ui/RunStateBadge";
-import { Charts } from "../workspace/ChartSections";
+import { ChartSections } from "../workspace/ChartSections";
 import "../styles/run.css";
 
-const MOST = 20;
+const MAX_RUNS = 20;
 
-export default function Compare({ team, project }: ProjectProps) {
-  const { query } = place.value;
-  const ids = query.getAll("run").slice(0, MOST);
+export default function ComparePage({ team, project }: ProjectProps) {
+  const { query } = route.value;
+  const ids = query.getAll("run").slice(0, MAX_RUNS);
   const {
     data: runs,
     error,
     refresh,
-  } = useAnswer(
+  } = useQuery(
     ids.length ? `compare ${team}/${project} ${ids.join(" ")}` : null,
     (signal) => Promise.all(ids.map((run) => call("GetRun", { team, project, run, omit_completeness: true }, signal))),
     5000,
   );
   const all = query.get("all") === "1";
-  const colors = useColors(runs ?? []);
+  const colors = useRunColors(runs ?? []);
   const body = !ids.length ? (
-    <Empty title="Choose runs to compare">
+    <EmptyState title="Choose runs to compare">
       <p>Tick some in the table of runs, then press Compare.</p>
       <p class="row">
         <a class="button" href={path(team, project, "table")}>
           To the runs
         </a>
       </p>
-    </Empty>
+    </EmptyState>
   ) : error && !runs ? (
-    <ErrorNote error={error} retry={refresh} />
+    <ErrorMessage error={error} retry={refresh} />
   ) : !runs ? (
     <Loading />
   ) : (
     <>
       <div class="overview">
-        <Tables runs={runs} colors={colors} all={all} />
-        {runs.length > 1 && <Surroundings team={team} project={project} runs={runs} colors={colors} all={all} />}
+        <ValueComparison runs={runs} colors={colors} all={all} />
+        {runs.length > 1 && (
+          <EnvironmentComparison team={team} project={project} runs={runs} colors={colors} all={all} />
+        )}
       </div>
-      <Charts team={team} project={project} runs={runs} colors={colors} />
+      <ChartSections team={team} project={project} runs={runs} colors={colors} />
     </>
   );
   return (
@@ -63,9 +65,17 @@ export default function Compare({ team, project }: ProjectProps) {
   );
 }
 
-function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyMap<string, string>; all: boolean }) {
-  const config = useMemo(() => compared(runs.map((run) => flatten(run.config))), [runs]);
-  const summary = useMemo(() => compared(runs.map((run) => flatten(run.summary))), [runs]);
+function ValueComparison({
+  runs,
+  colors,
+  all,
+}: {
+  runs: readonly Run[];
+  colors: ReadonlyMap<string, string>;
+  all: boolean;
+}) {
+  const config = useMemo(() => compareValues(runs.map((run) => flatten(run.config))), [runs]);
+  const summary = useMemo(() => compareValues(runs.map((run) => flatten(run.summary))), [runs]);
   const tools = (
     <button class="toggle" aria-pressed={!all} onClick={() => setQuery({ all: !all })}>
       Only differences
@@ -73,7 +83,7 @@ function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyM
   );
   return (
     <Card title={`${runs.length} runs`} wide tools={tools}>
-      <Sheet runs={runs} colors={colors}>
+      <ComparisonTable runs={runs} colors={colors}>
         <tbody>
           <tr>
             <th scope="row">State</th>
@@ -92,14 +102,14 @@ function Tables({ runs, colors, all }: { runs: readonly Run[]; colors: ReadonlyM
             ))}
           </tr>
         </tbody>
-        <Group title="Config" runs={runs} rows={config} all={all} />
-        <Group title="Summary" runs={runs} rows={summary} all={all} />
-      </Sheet>
+        <ComparisonRows title="Config" runs={runs} rows={config} all={all} />
+        <ComparisonRows title="Summary" runs={runs} rows={summary} all={all} />
+      </ComparisonTable>
     </Card>
   );
 }
 
-function Sheet({
+function ComparisonTable({
   runs,
   colors,
   children,
@@ -128,7 +138,7 @@ function Sheet({
   );
 }
 
-function Group({
+function ComparisonRows({
   title,
   runs,
   rows,
@@ -152,9 +162,9 @@ function Group({
           <th scope="row" class="clip" title={row.key}>
             {row.key}
           </th>
-          {row.values.map((value, at) => (
+          {row.values.map((value, index) => (
             <td
-              key={runs[at]!.id}
+              key={runs[index]!.id}
               class={
                 row.differs && JSON.stringify(value) !== JSON.stringify(row.values[0]) ? "changed numeric" : "numeric"
               }
@@ -168,7 +178,7 @@ function Group({
   );
 }
 
-const PARTS = [
+const ENVIRONMENT_PARTS = [
   ["Environment", "environment"],
   ["Packages", "packages"],
   ["Variables", "variables"],
@@ -176,7 +186,7 @@ const PARTS = [
 ] as const;
 
 /** Asked of the server, which compares what the list of runs leaves out. Folded: there are hundreds of packages. */
-function Surroundings(props: {
+function EnvironmentComparison(props: {
   team: string;
   project: string;
   runs: readonly Run[];
@@ -185,21 +195,21 @@ function Surroundings(props: {
 }) {
   const { team, project, runs, all } = props;
   const ids = runs.map((run) => run.id);
-  const open = place.value.query.get("where") === "1";
-  const { data, error } = useAnswer(
+  const open = route.value.query.get("where") === "1";
+  const { data, error } = useQuery(
     `surroundings ${team}/${project} ${ids.join(" ")} ${all}`,
     (signal) => call("CompareRuns", { team, project, runs: ids, all }, signal),
     0,
     true,
   );
-  if (error && !data) return <ErrorNote error={error} />;
+  if (error && !data) return <ErrorMessage error={error} />;
   if (!data) return null;
-  const parts = PARTS.map(([title, part]) => ({ title, rows: data[part].map(rowOf) }));
-  const told = parts
+  const parts = ENVIRONMENT_PARTS.map(([title, part]) => ({ title, rows: data[part].map(toRow) }));
+  const differences = parts
     .map(({ title, rows }) => ({ title, differing: rows.filter((row) => row.differs).length }))
-    .filter((one) => one.differing);
+    .filter((item) => item.differing);
   const notes = [
-    ...told.map((one) => `${one.title} ${one.differing}`),
+    ...differences.map((item) => `${item.title} ${item.differing}`),
     ...(data.git_diffs.length ? ["uncommitted changes"] : []),
   ];
   return (
@@ -211,13 +221,13 @@ function Surroundings(props: {
       </button>
       {open && (
         <>
-          <Sheet runs={runs} colors={props.colors}>
+          <ComparisonTable runs={runs} colors={props.colors}>
             {parts
               .filter(({ rows }) => rows.length)
               .map(({ title, rows }) => (
-                <Group key={title} title={title} runs={runs} rows={rows} all={all} />
+                <ComparisonRows key={title} title={title} runs={runs} rows={rows} all={all} />
               ))}
-          </Sheet>
+          </ComparisonTable>
           {data.git_diffs.map((diff) => (
             <Uncommitted key={diff.run} runs={runs} run={diff.run} text={diff.unified_diff} cut={diff.truncated} />
           ))}
@@ -228,7 +238,7 @@ function Surroundings(props: {
 }
 
 function Uncommitted({ runs, run, text, cut }: { runs: readonly Run[]; run: string; text: string; cut: boolean }) {
-  const name = (id: string | undefined) => runs.find((one) => one.id === id)?.name ?? id;
+  const name = (id: string | undefined) => runs.find((item) => item.id === id)?.name ?? id;
   const title = `Uncommitted changes: from ${name(runs[0]?.id)} to ${name(run)}`;
   return (
     <section aria-label={title}>
@@ -240,7 +250,7 @@ function Uncommitted({ runs, run, text, cut }: { runs: readonly Run[]; run: stri
 }
 
 /** Null where a run has none; what is missing is no value. */
-function rowOf(difference: Difference): Row {
-  const values = difference.values.map((value, at) => (difference.present[at] ? value : undefined));
+function toRow(difference: Difference): Row {
+  const values = difference.values.map((value, index) => (difference.present[index] ? value : undefined));
   return { key: difference.key, values, differs: difference.change !== "CHANGE_SAME" };
 }

@@ -2,21 +2,21 @@
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { FieldInfo, RunObjective } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { FieldSelect, ParallelCard, ScatterCard } from "../explore/ExplorerCards";
-import { type First, fieldsOf, useView } from "../explore/exploreView";
+import { type DefaultFields, requestedFields, useView } from "../explore/exploreView";
 import { Importance } from "../explore/Importance";
-import { Front } from "../explore/ParetoFront";
-import { columnOfAxis, finiteOf, type Rows, titleOf } from "../explore/plotColumns";
+import { ParetoFront } from "../explore/ParetoFront";
+import { axisToPlotColumn, countFinite, fieldTitle, type PlotRows } from "../explore/plotColumns";
 import { count } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { FirstRun } from "../project/FirstRun";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
-import { questionOf } from "../project/runQuery";
-import { path, place, setQuery } from "../state/route";
+import { readRunQuery } from "../project/runQuery";
+import { path, route, setQuery } from "../state/route";
 import { FilterBar } from "../table/FilterBar";
 import { Card } from "../ui/Card";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import "../styles/run.css";
 import "../styles/table.css";
@@ -25,15 +25,15 @@ import "../styles/explore.css";
 
 const MOST_RUNS = 5000;
 const MOST_AXES = 8;
-const EVERY_MS = 10_000;
+const REFRESH_MS = 10_000;
 const FILTER_FIELDS = ["state", "displayName", "tags", "user", "group", "jobType", "createdAt", "duration", "sweep"];
-const OWN = [
+const RUN_FIELDS = [
   { field: "created_at", title: "Created" },
   { field: "duration", title: "Duration" },
 ];
 
-export default function Explore({ team, project }: ProjectProps) {
-  const fields = useAnswer(
+export default function ExplorePage({ team, project }: ProjectProps) {
+  const fields = useQuery(
     `fields ${team}/${project}`,
     (signal) => call("ListFields", { team, project, page_size: 10_000 }, signal),
     15_000,
@@ -41,13 +41,13 @@ export default function Explore({ team, project }: ProjectProps) {
   );
   const body =
     fields.error && !fields.data ? (
-      <ErrorNote error={fields.error} retry={fields.refresh} />
+      <ErrorMessage error={fields.error} retry={fields.refresh} />
     ) : !fields.data ? (
       <Loading />
     ) : !fields.data.fields.length ? (
       <FirstRun project={project} />
     ) : (
-      <Explored team={team} project={project} fields={fields.data.fields} />
+      <ExploreView team={team} project={project} fields={fields.data.fields} />
     );
   return (
     <ProjectFrame team={team} project={project} tab="Explore">
@@ -56,9 +56,9 @@ export default function Explore({ team, project }: ProjectProps) {
   );
 }
 
-function Explored({ team, project, fields }: { team: string; project: string; fields: readonly FieldInfo[] }) {
-  const { query } = place.value;
-  const question = useMemo(() => questionOf(query), [query]);
+function ExploreView({ team, project, fields }: { team: string; project: string; fields: readonly FieldInfo[] }) {
+  const { query } = route.value;
+  const question = useMemo(() => readRunQuery(query), [query]);
   const metrics = useMemo(() => metricsOf(fields), [fields]);
   const objective =
     query.get("obj") ??
@@ -66,40 +66,45 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
     metrics.find((name) => /loss|acc/i.test(name)) ??
     metrics[0] ??
     "";
-  const maximize = goalOf(query.get("max"), objective);
-  const second = query.get("obj2") ?? "";
-  const first = useMemo(() => firstOf(fields, objective), [fields, objective]);
-  const wanted = fieldsOf(query, first);
-  const axes = [...new Set([...wanted.axes, wanted.x, wanted.y, wanted.color, objective && `summary.${objective}`])]
+  const maximize = isMaximized(query.get("max"), objective);
+  const secondMetric = query.get("obj2") ?? "";
+  const defaults = useMemo(() => defaultFields(fields, objective), [fields, objective]);
+  const requested = requestedFields(query, defaults);
+  const axes = [
+    ...new Set([...requested.axes, requested.x, requested.y, requested.color, objective && `summary.${objective}`]),
+  ]
     .filter(Boolean)
     .slice(0, 50);
   const request = { team, project, axes, filter: question.filter, search: question.search, limit: MOST_RUNS };
-  const which = JSON.stringify([question.filter, question.search, objective]);
-  const { data, error, refresh } = useAnswer(
+  const runsKey = JSON.stringify([question.filter, question.search, objective]);
+  const { data, error, refresh } = useQuery(
     axes.length ? `explore ${JSON.stringify(request)}` : null,
-    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), question: which }),
-    EVERY_MS,
+    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), question: runsKey }),
+    REFRESH_MS,
     true,
   );
-  const isKnown = data?.question === which; // what is shown are the runs that are asked for, not those of before
-  const rows: Rows = useMemo(
+  const isCurrent = data?.question === runsKey; // what is shown are the runs that are asked for, not those of before
+  const rows: PlotRows = useMemo(
     () => ({
       ids: data?.runs ?? [],
       names: data?.names ?? [],
       links: (data?.runs ?? []).map((run) => path(team, project, "runs", run)),
-      columns: (data?.axes ?? []).map(columnOfAxis),
+      columns: (data?.axes ?? []).map(axisToPlotColumn),
     }),
     [data],
   );
   const minimize = (field: string) => field === `summary.${objective}` && !maximize;
-  const view = useView(rows, first, minimize);
-  const choices = useMemo(() => [...fields.map(({ field }) => ({ field, title: titleOf(field) })), ...OWN], [fields]);
+  const view = useView(rows, defaults, minimize);
+  const axisFields = useMemo(
+    () => [...fields.map(({ field }) => ({ field, title: fieldTitle(field) })), ...RUN_FIELDS],
+    [fields],
+  );
   const objectives = [
-    asked(objective, maximize),
-    ...(second ? [asked(second, goalOf(query.get("max2"), second))] : []),
+    toObjective(objective, maximize),
+    ...(secondMetric ? [toObjective(secondMetric, isMaximized(query.get("max2"), secondMetric))] : []),
   ];
-  const shared = { rows, view, fields: choices, what: "run" };
-  const none = data && data.total === "0";
+  const shared = { rows, view, fields: axisFields, what: "run" };
+  const isEmpty = data && data.total === "0";
   return (
     <>
       <div class="table-tools" role="toolbar" aria-label="Which runs">
@@ -113,8 +118,15 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
             onInput={(event) => setQuery({ find: event.currentTarget.value })}
           />
         </div>
-        <FilterBar conditions={question.conditions} fields={[...FILTER_FIELDS, ...fields.map((one) => one.field)]} />
-        <Goal label="Metric" name="obj" goal="max" metric={objective} maximize={maximize} metrics={metrics} />
+        <FilterBar conditions={question.conditions} fields={[...FILTER_FIELDS, ...fields.map((item) => item.field)]} />
+        <ObjectiveSelect
+          label="Metric"
+          name="obj"
+          goal="max"
+          metric={objective}
+          maximize={maximize}
+          metrics={metrics}
+        />
         <span class="grow" />
         {data && (
           <span class="quiet numeric">
@@ -124,16 +136,16 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
         )}
       </div>
       {error && !data ? (
-        <ErrorNote error={error} retry={refresh} />
-      ) : none ? (
-        <Empty title="No run matches">
+        <ErrorMessage error={error} retry={refresh} />
+      ) : isEmpty ? (
+        <EmptyState title="No run matches">
           <p>No run of this project has all that.</p>
           <p class="row">
             <button class="button" onClick={() => setQuery({ find: null, f: null })}>
               Clear search and filters
             </button>
           </p>
-        </Empty>
+        </EmptyState>
       ) : !data ? (
         <Loading />
       ) : (
@@ -150,7 +162,7 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
                   filter={importanceFilter(question.filter, question.search)}
                   objective={objectives[0]!}
                   live={false}
-                  finite={isKnown ? finiteOf(rows, `summary.${objective}`) : null}
+                  finite={isCurrent ? countFinite(rows, `summary.${objective}`) : null}
                   pick={(key) => setQuery({ sx: `config.${key}`, sy: `summary.${objective}` })}
                 />
               </Card>
@@ -161,23 +173,23 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
               title="Two metrics at once"
               wide
               tools={
-                <Goal
+                <ObjectiveSelect
                   label="Second metric"
                   name="obj2"
                   goal="max2"
-                  metric={second}
-                  maximize={goalOf(query.get("max2"), second)}
+                  metric={secondMetric}
+                  maximize={isMaximized(query.get("max2"), secondMetric)}
                   metrics={metrics.filter((name) => name !== objective)}
                 />
               }
             >
               {objectives.length === 2 ? (
-                <Front
+                <ParetoFront
                   team={team}
                   project={project}
                   filter={importanceFilter(question.filter, question.search)}
                   objectives={objectives}
-                  ask={isKnown && rows.ids.length > 0}
+                  ask={isCurrent && rows.ids.length > 0}
                 />
               ) : (
                 <p class="quiet">Choose a second metric: the front has the runs that none is better than in both.</p>
@@ -190,7 +202,7 @@ function Explored({ team, project, fields }: { team: string; project: string; fi
   );
 }
 
-function Goal(props: {
+function ObjectiveSelect(props: {
   label: string;
   name: string;
   goal: string;
@@ -222,19 +234,21 @@ function Goal(props: {
 
 function metricsOf(fields: readonly FieldInfo[]): string[] {
   return fields
-    .filter((one) => one.metric && one.field.startsWith("summary.") && !isSystem(one.field.slice("summary.".length)))
+    .filter(
+      (item) => item.metric && item.field.startsWith("summary.") && !isSystem(item.field.slice("summary.".length)),
+    )
     .sort((a, b) => Number(b.runs) - Number(a.runs))
-    .map((one) => one.field.slice("summary.".length));
+    .map((item) => item.field.slice("summary.".length));
 }
 
 /** What the URL says, else what the name suggests. */
-function goalOf(given: string | null, metric: string): boolean {
+function isMaximized(given: string | null, metric: string): boolean {
   return given === null
     ? /acc|auc|f1|score|reward|bleu|rouge|map\b|precision|recall|throughput|per_s/i.test(metric)
     : given === "1";
 }
 
-function asked(metric: string, maximize: boolean): RunObjective {
+function toObjective(metric: string, maximize: boolean): RunObjective {
   return {
     metric,
     aggregate: "AGGREGATE_LAST",
@@ -245,16 +259,16 @@ function asked(metric: string, maximize: boolean): RunObjective {
 }
 
 /** Config that most runs have and that varies, then the metric. */
-function firstOf(fields: readonly FieldInfo[], objective: string): First {
+function defaultFields(fields: readonly FieldInfo[], objective: string): DefaultFields {
   const config = fields
     .filter(
-      (one) =>
-        one.field.startsWith("config.") &&
-        !(one.kinds.length === 1 && one.kinds[0] === "number" && one.min === one.max),
+      (item) =>
+        item.field.startsWith("config.") &&
+        !(item.kinds.length === 1 && item.kinds[0] === "number" && item.min === item.max),
     )
     .sort((a, b) => Number(b.runs) - Number(a.runs))
     .slice(0, MOST_AXES - 1)
-    .map((one) => one.field);
+    .map((item) => item.field);
   const metric = objective ? `summary.${objective}` : "";
   return {
     axes: [...config, ...(metric ? [metric] : [])],

@@ -2,42 +2,42 @@
 import { useEffect } from "preact/hooks";
 import { call } from "../api/client";
 import type { Project, Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { count, formatAgo, formatDuration } from "../lib/format";
 import { FirstRun } from "../project/FirstRun";
 import { path } from "../state/route";
 import { user } from "../state/user";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { RunStateBadge } from "../ui/RunStateBadge";
 
-const LOOKED_AT = 8; // projects whose running runs are asked for: those with the latest sign of life
+const MAX_PROJECTS_WATCHED = 8; // projects whose running runs are asked for: those with the latest sign of life
 const RECENT_MS = 15 * 60_000;
 
-export function Home({ team }: { team?: string }) {
+export function HomePage({ team }: { team?: string }) {
   useEffect(() => {
     document.title = team ? `${team} · runstream` : "runstream";
   }, [team]);
-  const known = team === "-" ? user.value!.default_team : team;
-  const { data, error, refresh } = useAnswer(
-    `projects ${known ?? ""}`,
-    (signal) => call("ListProjects", { team: known ?? "" }, signal),
+  const shownTeam = team === "-" ? user.value!.default_team : team;
+  const { data, error, refresh } = useQuery(
+    `projects ${shownTeam ?? ""}`,
+    (signal) => call("ListProjects", { team: shownTeam ?? "" }, signal),
     5000,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
-  const projects = [...data.projects].sort((a, b) => activity(b) - activity(a));
-  const teams = known ? [known] : user.value!.teams;
+  const projects = [...data.projects].sort((a, b) => lastActivity(b) - lastActivity(a));
+  const teams = shownTeam ? [shownTeam] : user.value!.teams;
   return (
     <div class="narrow">
       {!projects.length && <FirstRun />}
       <Running projects={projects} />
       {teams.map((name) => {
-        const own = projects.filter((project) => project.team === name);
-        if (!own.length && teams.length > 1 && projects.length) return null;
+        const teamProjects = projects.filter((project) => project.team === name);
+        if (!teamProjects.length && teams.length > 1 && projects.length) return null;
         return (
           <section key={name} class="block">
             <h1 class="title">{name}</h1>
-            {own.length > 0 && <Projects projects={own} />}
+            {teamProjects.length > 0 && <Projects projects={teamProjects} />}
           </section>
         );
       })}
@@ -82,13 +82,15 @@ function Projects({ projects }: { projects: Project[] }) {
 }
 
 function Running({ projects }: { projects: Project[] }) {
-  const lively = projects.filter((project) => Date.now() - activity(project) < RECENT_MS).slice(0, LOOKED_AT);
-  const names = lively.map((project) => `${project.team}/${project.name}`);
-  const { data } = useAnswer(
+  const activeProjects = projects
+    .filter((project) => Date.now() - lastActivity(project) < RECENT_MS)
+    .slice(0, MAX_PROJECTS_WATCHED);
+  const names = activeProjects.map((project) => `${project.team}/${project.name}`);
+  const { data } = useQuery(
     names.length ? `running ${names.join(" ")}` : null,
     async (signal) => {
       const answers = await Promise.all(
-        lively.map((project) =>
+        activeProjects.map((project) =>
           call(
             "ListRuns",
             { team: project.team, project: project.name, state: "RUN_STATE_RUNNING", page_size: 10, fields: ["none"] },
@@ -138,13 +140,13 @@ function RunCard({ run }: { run: Run }) {
 
 /** Of a description in Markdown, as plain text. */
 function firstLine(text: string): string {
-  const line = text.split("\n").find((one) => one.trim()) ?? "";
+  const line = text.split("\n").find((item) => item.trim()) ?? "";
   return line
     .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
     .replace(/[*_`#>]+/g, "")
     .trim();
 }
 
-function activity(project: Project): number {
+function lastActivity(project: Project): number {
   return Date.parse(project.last_activity ?? project.created ?? "1970-01-01");
 }

@@ -1,25 +1,25 @@
 // Logging in: with an API key, or by the one-time link after the # of the URL. The view that was asked for comes after.
 import { useEffect, useState } from "preact/hooks";
 import { logIn } from "../api/client";
-import { go, place } from "../state/route";
+import { navigate, route } from "../state/route";
 import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 
-export function Login() {
-  const link = place.value.parts[0] === "login" ? place.value.hash : "";
+export function LoginPage() {
+  const link = route.value.parts[0] === "login" ? route.value.hash : "";
   const [key, setKey] = useState("");
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(Boolean(link));
 
-  async function enter(secret: { key: string } | { link: string }): Promise<void> {
+  async function submit(secret: { key: string } | { link: string }): Promise<void> {
     setBusy(true);
     setError("");
     try {
       user.value = null;
       await logIn(secret);
-      if (place.value.parts[0] === "login") go("/", true);
-    } catch (problem) {
-      setError((problem as Error).message);
+      if (route.value.parts[0] === "login") navigate("/", true);
+    } catch (failure) {
+      setError((failure as Error).message);
       setBusy(false);
     }
   }
@@ -27,7 +27,7 @@ export function Login() {
     document.title = "Log in · runstream";
     if (!link) return;
     history.replaceState(null, "", "/login"); // used up: not to be bookmarked
-    void enter({ link });
+    void submit({ link });
   }, []);
 
   return (
@@ -35,7 +35,7 @@ export function Login() {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          void enter({ key: key.trim() });
+          void submit({ key: key.trim() });
         }}
       >
         <h1 class="brand large">

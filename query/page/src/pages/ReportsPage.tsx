@@ -3,65 +3,65 @@ import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo } from "../lib/format";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
 import { liveBlock } from "../report/LiveBlock";
 import { Markdown } from "../report/Markdown";
-import { About } from "../report/ProjectDescription";
+import { ProjectDescription } from "../report/ProjectDescription";
 import type { EditorProps } from "../report/ReportEditor";
-import { addressOf, copyAddress, deleteSaved, placeOf } from "../saved/savedItems";
-import { changing } from "../state/permissions";
-import { go, path } from "../state/route";
+import { copyLink, deleteSaved, savedKey, savedPath } from "../saved/savedItems";
+import { editProps } from "../state/permissions";
+import { navigate, path } from "../state/route";
 import { user } from "../state/user";
-import { ChangeLink } from "../ui/EditLink";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { EditLink } from "../ui/EditLink";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { toast, withErrorToast } from "../ui/toasts";
 import "../styles/report.css";
 import "../styles/saved.css";
 
-const AGAIN_MS = 15_000;
+const REFRESH_MS = 15_000;
 
-export default function Reports({ team, project, rest }: ProjectProps) {
-  const [id = "", act = ""] = rest;
-  if (id === "new") return <Editing key="new" team={team} project={project} report={null} />;
-  if (id) return <OneReport key={id} team={team} project={project} id={id} edit={act === "edit"} />;
-  return <List team={team} project={project} />;
+export default function ReportsPage({ team, project, rest }: ProjectProps) {
+  const [id = "", action = ""] = rest;
+  if (id === "new") return <LazyEditor key="new" team={team} project={project} report={null} />;
+  if (id) return <ReportView key={id} team={team} project={project} id={id} edit={action === "edit"} />;
+  return <ReportList team={team} project={project} />;
 }
 
-function List({ team, project }: { team: string; project: string }) {
-  const { data, error, refresh } = useAnswer(
+function ReportList({ team, project }: { team: string; project: string }) {
+  const { data, error, refresh } = useQuery(
     `reports ${team}/${project}`,
     (signal) => call("ListSaved", { team, project, kind: "SAVED_KIND_REPORT" }, signal),
-    AGAIN_MS,
+    REFRESH_MS,
   );
   const reports = [...(data?.saved ?? [])].sort((a, b) => (b.updated ?? "").localeCompare(a.updated ?? ""));
-  const make = (
-    <ChangeLink team={team} class="button primary" href={path(team, project, "reports", "new")}>
+  const newReportLink = (
+    <EditLink team={team} class="button primary" href={path(team, project, "reports", "new")}>
       New report
-    </ChangeLink>
+    </EditLink>
   );
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
       <div class="narrow">
-        <About team={team} project={project} />
+        <ProjectDescription team={team} project={project} />
         {error && !data ? (
-          <ErrorNote error={error} retry={refresh} />
+          <ErrorMessage error={error} retry={refresh} />
         ) : !data ? (
           <Loading />
         ) : !reports.length ? (
-          <Empty title="No reports yet">
+          <EmptyState title="No reports yet">
             <p>A report is text with live charts: what was tried, what came out, and the runs that show it.</p>
-            <p class="row">{make}</p>
-          </Empty>
+            <p class="row">{newReportLink}</p>
+          </EmptyState>
         ) : (
           <section class="block">
             <div class="list-head">
               <h2 class="title">Reports</h2>
               <span class="grow" />
-              {make}
+              {newReportLink}
             </div>
             <table class="plain-table">
               <thead>
@@ -82,7 +82,7 @@ function List({ team, project }: { team: string; project: string }) {
                 {reports.map((report) => (
                   <tr key={report.id}>
                     <td>
-                      <a class="strong" href={addressOf(report)}>
+                      <a class="strong" href={savedPath(report)}>
                         {report.name}
                       </a>
                       {!report.shared && <span class="quiet"> · yours alone</span>}
@@ -103,39 +103,39 @@ function List({ team, project }: { team: string; project: string }) {
   );
 }
 
-function OneReport({ team, project, id, edit }: { team: string; project: string; id: string; edit: boolean }) {
+function ReportView({ team, project, id, edit }: { team: string; project: string; id: string; edit: boolean }) {
   const {
     data: report,
     error,
     refresh,
-  } = useAnswer(
+  } = useQuery(
     `report ${team}/${project}/${id}`,
     (signal) => call("GetSaved", { team, project, id }, signal),
-    edit ? 0 : AGAIN_MS,
+    edit ? 0 : REFRESH_MS,
     true,
   );
   useEffect(() => {
     if (report) document.title = `${report.name} · ${project} · runstream`;
   }, [report?.name]);
-  if (error && !report) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !report) return <ErrorMessage error={error} retry={refresh} />;
   if (!report) return <Loading />;
   if (report.deleted) {
     return (
-      <Empty title={`${report.name} was deleted`}>
+      <EmptyState title={`${report.name} was deleted`}>
         <p>It can be restored for 30 days.</p>
         <p class="row">
           <button
             class="button"
-            {...changing(team)}
-            onClick={() => void withErrorToast(() => call("RestoreSaved", placeOf(report))).then(refresh)}
+            {...editProps(team)}
+            onClick={() => void withErrorToast(() => call("RestoreSaved", savedKey(report))).then(refresh)}
           >
             Restore it
           </button>
         </p>
-      </Empty>
+      </EmptyState>
     );
   }
-  if (edit) return <Editing team={team} project={project} report={report} />;
+  if (edit) return <LazyEditor team={team} project={project} report={report} />;
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
       <article class="report">
@@ -148,9 +148,9 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
               {!report.shared && " · yours alone"}
             </span>
             <span class="grow" />
-            <ChangeLink team={team} class="button" href={addressOf(report, "edit")}>
+            <EditLink team={team} class="button" href={savedPath(report, "edit")}>
               Edit
-            </ChangeLink>
+            </EditLink>
             <ReportMenu report={report} changed={refresh} />
           </p>
         </header>
@@ -163,19 +163,19 @@ function OneReport({ team, project, id, edit }: { team: string; project: string;
 function ReportMenu({ report, changed }: { report: Saved; changed: () => void }) {
   const share = () =>
     withErrorToast(async () => {
-      await call("UpdateSaved", { ...placeOf(report), version: report.version, shared: !report.shared });
+      await call("UpdateSaved", { ...savedKey(report), version: report.version, shared: !report.shared });
       toast(report.shared ? "Yours alone" : "Shared with the team");
     }).then(changed);
-  const leave = () => (isOpen(report) ? go(path(report.team, report.project, "reports")) : changed());
+  const onDeleted = () => (isOpen(report) ? navigate(path(report.team, report.project, "reports")) : changed());
   return (
     <Menu label={`More about ${report.name}`} button={<Icon name="more" />}>
-      <MenuItem act={() => copyAddress(addressOf(report), report.name)}>Copy the link</MenuItem>
+      <MenuItem act={() => copyLink(savedPath(report), report.name)}>Copy the link</MenuItem>
       {report.owner === user.value?.user && (
-        <MenuItem checked={report.shared} {...changing(report.team)} act={() => void share()}>
+        <MenuItem checked={report.shared} {...editProps(report.team)} act={() => void share()}>
           Shared with the team
         </MenuItem>
       )}
-      <MenuItem danger {...changing(report.team)} act={() => void deleteSaved(report, leave)}>
+      <MenuItem danger {...editProps(report.team)} act={() => void deleteSaved(report, onDeleted)}>
         Delete
       </MenuItem>
     </Menu>
@@ -183,14 +183,14 @@ function ReportMenu({ report, changed }: { report: Saved; changed: () => void })
 }
 
 function isOpen(report: Saved): boolean {
-  return location.pathname === addressOf(report);
+  return location.pathname === savedPath(report);
 }
 
 /** The editor's code comes when somebody writes. */
-function Editing(props: EditorProps) {
+function LazyEditor(props: EditorProps) {
   const [editor, setEditor] = useState<{ component: ComponentType<EditorProps> }>();
   useEffect(() => {
-    void import("../report/ReportEditor").then((module) => setEditor({ component: module.Editor }));
+    void import("../report/ReportEditor").then((module) => setEditor({ component: module.ReportEditor }));
   }, []);
   return editor ? <editor.component {...props} /> : <Loading />;
 }

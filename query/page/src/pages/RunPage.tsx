@@ -3,7 +3,7 @@ import type { ComponentType } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
 import type { Key, KeyKind, Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { RunDialog } from "../edit/EditDialogs";
 import { formatDuration, formatTime, number, ranksSeen } from "../lib/format";
 import { isSystem } from "../lib/panels";
@@ -11,14 +11,14 @@ import { deleteRuns } from "../project/deletion";
 import type { ProjectProps } from "../project/ProjectFrame";
 import { Overview } from "../run/Overview";
 import type { RunProps, RunTabProps } from "../run/tabProps";
-import { changing } from "../state/permissions";
+import { editProps } from "../state/permissions";
 import { path } from "../state/route";
-import { Copy } from "../ui/CopyButton";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { CopyButton } from "../ui/CopyButton";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { RunStateBadge } from "../ui/RunStateBadge";
-import { Charts } from "../workspace/ChartSections";
+import { ChartSections } from "../workspace/ChartSections";
 import "../styles/run.css";
 
 const LIVE_MS = 2000;
@@ -30,23 +30,31 @@ interface Tab {
   load?: () => Promise<{ default: ComponentType<RunTabProps> }>;
 }
 
-const always = () => true;
-const kind =
+const isAlwaysShown = () => true;
+const hasKeyKind =
   (...wanted: KeyKind[]) =>
   (_run: Run, kinds: ReadonlySet<KeyKind>) =>
-    wanted.some((one) => kinds.has(one));
+    wanted.some((item) => kinds.has(item));
 const TABS: Record<string, Tab> = {
-  "": { title: "Charts", shown: always },
-  overview: { title: "Overview", shown: always },
-  console: { title: "Console", shown: always, load: () => import("../run/Console") },
-  system: { title: "System", shown: always },
+  "": { title: "Charts", shown: isAlwaysShown },
+  overview: { title: "Overview", shown: isAlwaysShown },
+  console: { title: "Console", shown: isAlwaysShown, load: () => import("../run/Console") },
+  system: { title: "System", shown: isAlwaysShown },
   ranks: { title: "Ranks", shown: (run) => run.world_size > 1, load: () => import("../run/Ranks") },
-  media: { title: "Media", shown: kind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
-  distributions: { title: "Distributions", shown: kind("KEY_KIND_HISTOGRAM"), load: () => import("../run/Histograms") },
-  tables: { title: "Tables", shown: kind("KEY_KIND_TABLE", "KEY_KIND_PLOT"), load: () => import("../run/Tables") },
-  texts: { title: "Texts", shown: kind("KEY_KIND_TEXT"), load: () => import("../run/Texts") },
-  alerts: { title: "Alerts", shown: always, load: () => import("../run/Alerts") },
-  files: { title: "Files", shown: always, load: () => import("../run/Files") },
+  media: { title: "Media", shown: hasKeyKind("KEY_KIND_MEDIA"), load: () => import("../run/Media") },
+  distributions: {
+    title: "Distributions",
+    shown: hasKeyKind("KEY_KIND_HISTOGRAM"),
+    load: () => import("../run/Histograms"),
+  },
+  tables: {
+    title: "Tables",
+    shown: hasKeyKind("KEY_KIND_TABLE", "KEY_KIND_PLOT"),
+    load: () => import("../run/Tables"),
+  },
+  texts: { title: "Texts", shown: hasKeyKind("KEY_KIND_TEXT"), load: () => import("../run/Texts") },
+  alerts: { title: "Alerts", shown: isAlwaysShown, load: () => import("../run/Alerts") },
+  files: { title: "Files", shown: isAlwaysShown, load: () => import("../run/Files") },
 };
 
 export default function RunPage({ team, project, rest }: ProjectProps) {
@@ -56,13 +64,13 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
     data: run,
     error,
     refresh,
-  } = useAnswer(
+  } = useQuery(
     `run ${team}/${project}/${id}`,
     (signal) => call("GetRun", { team, project, run: id }, signal),
     live ? LIVE_MS : 0,
     true,
   );
-  const keys = useAnswer(
+  const keys = useQuery(
     `keys ${team}/${project}/${id}`,
     (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal),
     live ? LIVE_MS * 3 : 0,
@@ -72,14 +80,14 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
     if (run) setLive(run.state === "RUN_STATE_RUNNING");
   }, [run?.name, run?.state, id]);
   if (error && (!run || error.code === "NOT_FOUND"))
-    return <Gone error={error} team={team} project={project} retry={refresh} />;
+    return <RunNotFound error={error} team={team} project={project} retry={refresh} />;
   if (!run || run.id !== id) return <Loading />;
   const tabName = Object.hasOwn(TABS, tab) ? tab : "";
   const kinds = new Set(keys.data?.keys.map((key) => key.kind));
   return (
     <div class="run">
-      <Head run={run} changed={refresh} />
-      <Tabs run={run} kinds={kinds} current={tabName} />
+      <RunHeader run={run} changed={refresh} />
+      <RunTabs run={run} kinds={kinds} current={tabName} />
       {tabName === "" ? (
         <RunCharts run={run} />
       ) : tabName === "overview" ? (
@@ -93,17 +101,18 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
   );
 }
 
-function Tabs({ run, kinds, current }: RunProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
+function RunTabs({ run, kinds, current }: RunProps & { kinds: ReadonlySet<KeyKind>; current: string }) {
   const nav = useRef<HTMLElement>(null);
   useEffect(() => {
     // On a phone the row of tabs is wider than the screen.
-    const chosen = nav.current!.querySelector<HTMLElement>("[aria-current]");
-    if (chosen) nav.current!.scrollLeft = chosen.offsetLeft - (nav.current!.clientWidth - chosen.offsetWidth) / 2;
+    const currentLink = nav.current!.querySelector<HTMLElement>("[aria-current]");
+    if (currentLink)
+      nav.current!.scrollLeft = currentLink.offsetLeft - (nav.current!.clientWidth - currentLink.offsetWidth) / 2;
   }, [current]);
   return (
     <nav class="tabs" aria-label="Views of the run" ref={nav}>
       {Object.entries(TABS)
-        .filter(([name, one]) => name === current || one.shown(run, kinds))
+        .filter(([name, item]) => name === current || item.shown(run, kinds))
         .map(([name, { title }]) => (
           <a
             key={name}
@@ -126,21 +135,31 @@ function LazyTab(props: { load: NonNullable<Tab["load"]>; run: Run; keys: readon
   return <view.component run={props.run} keys={props.keys} />;
 }
 
-function Gone({ error, team, project, retry }: { error: ApiError; team: string; project: string; retry: () => void }) {
-  if (error.code !== "NOT_FOUND") return <ErrorNote error={error} retry={retry} />;
+function RunNotFound({
+  error,
+  team,
+  project,
+  retry,
+}: {
+  error: ApiError;
+  team: string;
+  project: string;
+  retry: () => void;
+}) {
+  if (error.code !== "NOT_FOUND") return <ErrorMessage error={error} retry={retry} />;
   return (
-    <Empty title="This run is not there">
+    <EmptyState title="This run is not there">
       <p>{error.message}. It may have been deleted.</p>
       <p class="row">
         <a class="button" href={path(team, project)}>
           The project's runs
         </a>
       </p>
-    </Empty>
+    </EmptyState>
   );
 }
 
-function Head({ run, changed }: { run: Run; changed: () => void }) {
+function RunHeader({ run, changed }: { run: Run; changed: () => void }) {
   const [editing, setEditing] = useState(false);
   const ranks = ranksSeen(run.world_size, run.streams ?? []);
   return (
@@ -172,20 +191,20 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
       </span>
       <span class="grow" />
       <span class="quiet id wide-only">{run.id}</span>
-      <Copy text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
+      <CopyButton text={`${run.team}/${run.project}/${run.id}`} label="Copy the run's path" />
       <button
         class="icon-button"
         onClick={() => setEditing(true)}
         aria-label="Edit name, notes, tags"
         title="Edit name, notes, tags"
-        {...changing(run.team)}
+        {...editProps(run.team)}
       >
         <Icon name="edit" />
       </button>
       <Menu label="More about this run" button={<Icon name="more" />}>
         <MenuItem
           danger
-          {...changing(run.team)}
+          {...editProps(run.team)}
           act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}
         >
           Delete this run
@@ -197,22 +216,22 @@ function Head({ run, changed }: { run: Run; changed: () => void }) {
 }
 
 function RunCharts({ run }: RunProps) {
-  return <OneRun run={run} keep={notSystem} />;
+  return <RunChartSections run={run} keep={notSystem} />;
 }
 
 function SystemCharts({ run }: RunProps) {
-  return <OneRun run={run} keep={isSystem} system />;
+  return <RunChartSections run={run} keep={isSystem} system />;
 }
 
 const notSystem = (metric: string) => !isSystem(metric);
-const OWN = "#2f74d0";
+const RUN_COLOR = "#2f74d0";
 
-function OneRun(props: { run: Run; keep: (metric: string) => boolean; system?: boolean }) {
+function RunChartSections(props: { run: Run; keep: (metric: string) => boolean; system?: boolean }) {
   const { run } = props;
   const runs = useMemo(() => [run], [run.id, run.state, run.name]);
-  const colors = useMemo(() => new Map([[run.id, OWN]]), [run.id]);
+  const colors = useMemo(() => new Map([[run.id, RUN_COLOR]]), [run.id]);
   return (
-    <Charts
+    <ChartSections
       team={run.team}
       project={run.project}
       runs={runs}

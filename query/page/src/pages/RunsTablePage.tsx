@@ -1,32 +1,32 @@
 // All runs of a project in a table: filter, sort, group, choose columns, act on many.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { TagDialog } from "../edit/EditDialogs";
 import { count } from "../lib/format";
-import { toText, withChanges } from "../lib/urlQuery";
-import { deleteRuns, isDoomed } from "../project/deletion";
+import { queryToText, withChanges } from "../lib/urlQuery";
+import { deleteRuns, isBeingDeleted } from "../project/deletion";
 import { FirstRun } from "../project/FirstRun";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
-import { useColors } from "../project/runColors";
-import { questionOf, requestOf } from "../project/runQuery";
-import { chosenRuns, switchRun } from "../project/runSelection";
+import { useRunColors } from "../project/runColors";
+import { readRunQuery, toRequest } from "../project/runQuery";
+import { selectShownRuns, setRunShown } from "../project/runSelection";
 import { ViewsMenu } from "../saved/ViewsMenu";
-import { changing } from "../state/permissions";
-import { go, path, place, setQuery } from "../state/route";
+import { editProps } from "../state/permissions";
+import { navigate, path, route, setQuery } from "../state/route";
 import { useShortcut } from "../state/shortcuts";
 import { ColumnChooser } from "../table/ColumnChooser";
 import { FilterBar } from "../table/FilterBar";
-import { Grid } from "../table/RunGrid";
-import { Groups } from "../table/RunGroups";
-import { columnOf, firstColumns, PLAIN_FIELDS } from "../table/runColumns";
-import { usePages } from "../table/useRunPages";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { RunGrid } from "../table/RunGrid";
+import { RunGroups } from "../table/RunGroups";
+import { defaultColumns, RUN_FIELD_NAMES, toRunColumn } from "../table/runColumns";
+import { useRunPages } from "../table/useRunPages";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import "../styles/table.css";
 
-const NO_COLUMN = "-";
-const MOST_COMPARED = 20;
+const NO_COLUMNS = "-";
+const MAX_COMPARED = 20;
 const FILTER_FIELDS = [
   "state",
   "displayName",
@@ -42,45 +42,58 @@ const FILTER_FIELDS = [
 
 const focusSearch = () => document.querySelector<HTMLInputElement>("#run-search")?.focus();
 
-export default function RunsTable({ team, project }: ProjectProps) {
-  const { query } = place.value;
-  const question = useMemo(() => questionOf(query), [query]);
-  const { search, conditions, filter, order, by } = question;
-  const fields = useAnswer(
+export default function RunsTablePage({ team, project }: ProjectProps) {
+  const { query } = route.value;
+  const runQuery = useMemo(() => readRunQuery(query), [query]);
+  const { search, conditions, filter, order, by } = runQuery;
+  const fields = useQuery(
     `fields ${team}/${project}`,
     (signal) => call("ListFields", { team, project, page_size: 10_000 }, signal),
     15_000,
     true,
   );
-  const given = query.getAll("col");
-  const names = useMemo(
-    () => (given.length ? given.filter((name) => name !== NO_COLUMN) : firstColumns(fields.data?.fields ?? [])),
-    [given.join("\n"), fields.data],
+  const chosenColumns = query.getAll("col");
+  const columnNames = useMemo(
+    () =>
+      chosenColumns.length
+        ? chosenColumns.filter((name) => name !== NO_COLUMNS)
+        : defaultColumns(fields.data?.fields ?? []),
+    [chosenColumns.join("\n"), fields.data],
   );
-  const columns = useMemo(() => names.map(columnOf), [names]);
-  const wanted = names.filter((name) => /^(config|summary)\./.test(name));
-  const pages = usePages({ team, project, ...requestOf(question), fields: wanted.length ? wanted : ["none"] });
-  const runs = pages.runs.filter((run) => !isDoomed(run));
-  const shown = chosenRuns(runs, query);
-  const colors = useColors(shown);
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const last = useRef<string | null>(null);
-  const [choosing, setChoosing] = useState(false);
-  const [tagging, setTagging] = useState(false);
+  const columns = useMemo(() => columnNames.map(toRunColumn), [columnNames]);
+  const valueFields = columnNames.filter((name) => /^(config|summary)\./.test(name));
+  const pages = useRunPages({
+    team,
+    project,
+    ...toRequest(runQuery),
+    fields: valueFields.length ? valueFields : ["none"],
+  });
+  const runs = pages.runs.filter((run) => !isBeingDeleted(run));
+  const shown = selectShownRuns(runs, query);
+  const colors = useRunColors(shown);
+  const [checked, setChecked] = useState<ReadonlySet<string>>(new Set());
+  const lastChecked = useRef<string | null>(null);
+  const [isChoosingColumns, setChoosingColumns] = useState(false);
+  const [isTagging, setIsTagging] = useState(false);
   useShortcut("/", "Search runs", focusSearch);
 
-  const choose = (run: string, on: boolean, upTo: boolean) => {
-    const ids = runs.map((one) => one.id);
-    const range = upTo && last.current ? [ids.indexOf(last.current), ids.indexOf(run)].sort((a, b) => a - b) : null;
-    const next = new Set(chosen);
-    for (const id of range ? ids.slice(range[0]!, range[1]! + 1) : [run]) on ? next.add(id) : next.delete(id);
-    last.current = run;
-    setChosen(next);
+  const check = (run: string, isChecked: boolean, extendRange: boolean) => {
+    const ids = runs.map((item) => item.id);
+    const range =
+      extendRange && lastChecked.current
+        ? [ids.indexOf(lastChecked.current), ids.indexOf(run)].sort((a, b) => a - b)
+        : null;
+    const nextChecked = new Set(checked);
+    for (const id of range ? ids.slice(range[0]!, range[1]! + 1) : [run])
+      isChecked ? nextChecked.add(id) : nextChecked.delete(id);
+    lastChecked.current = run;
+    setChecked(nextChecked);
   };
-  const address = (view: string[]) =>
-    path(team, project, ...view) + toText(withChanges(new URLSearchParams(), { run: picked.map((run) => run.id) }));
-  const picked = runs.filter((run) => chosen.has(run.id));
-  const nothing = !pages.waiting && !runs.length && !pages.error;
+  const runsUrl = (view: string[]) =>
+    path(team, project, ...view) +
+    queryToText(withChanges(new URLSearchParams(), { run: checkedRuns.map((run) => run.id) }));
+  const checkedRuns = runs.filter((run) => checked.has(run.id));
+  const isEmpty = !pages.waiting && !runs.length && !pages.error;
   return (
     <ProjectFrame team={team} project={project} tab="Runs">
       <div class="table-tools" role="toolbar" aria-label="Runs">
@@ -98,7 +111,7 @@ export default function RunsTable({ team, project }: ProjectProps) {
         </div>
         <FilterBar
           conditions={conditions}
-          fields={[...FILTER_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]}
+          fields={[...FILTER_FIELDS, ...(fields.data?.fields.map((item) => item.field) ?? [])]}
         />
         <select
           class="select"
@@ -113,45 +126,45 @@ export default function RunsTable({ team, project }: ProjectProps) {
             </option>
           ))}
           {fields.data?.fields
-            .filter((one) => one.field.startsWith("config."))
+            .filter((item) => item.field.startsWith("config."))
             .slice(0, 300)
-            .map((one) => (
-              <option key={one.field} value={one.field}>
-                By {one.field}
+            .map((item) => (
+              <option key={item.field} value={item.field}>
+                By {item.field}
               </option>
             ))}
         </select>
-        <button class="button plain" onClick={() => setChoosing(true)}>
+        <button class="button plain" onClick={() => setChoosingColumns(true)}>
           <Icon name="columns" /> Columns
         </button>
         <span class="grow" />
-        {picked.length > 0 && (
+        {checkedRuns.length > 0 && (
           <>
-            <span class="quiet">{picked.length} chosen</span>
+            <span class="quiet">{checkedRuns.length} chosen</span>
             <button
               class="button"
-              disabled={picked.length < 2 || picked.length > MOST_COMPARED}
-              onClick={() => go(address(["compare"]))}
+              disabled={checkedRuns.length < 2 || checkedRuns.length > MAX_COMPARED}
+              onClick={() => navigate(runsUrl(["compare"]))}
             >
               Compare
             </button>
-            <button class="button" onClick={() => go(address([]))}>
+            <button class="button" onClick={() => navigate(runsUrl([]))}>
               Chart
             </button>
-            <button class="button" {...changing(team)} onClick={() => setTagging(true)}>
+            <button class="button" {...editProps(team)} onClick={() => setIsTagging(true)}>
               <Icon name="tag" size={14} /> Tag
             </button>
             <button
               class="button danger"
-              {...changing(team)}
+              {...editProps(team)}
               onClick={() => {
-                deleteRuns(team, project, picked);
-                setChosen(new Set());
+                deleteRuns(team, project, checkedRuns);
+                setChecked(new Set());
               }}
             >
               <Icon name="trash" size={14} /> Delete
             </button>
-            <button class="link" onClick={() => setChosen(new Set())}>
+            <button class="link" onClick={() => setChecked(new Set())}>
               None
             </button>
           </>
@@ -159,54 +172,54 @@ export default function RunsTable({ team, project }: ProjectProps) {
         <span class="quiet numeric">{count(pages.total, "run")}</span>
       </div>
       {by && !pages.error ? (
-        <Groups
+        <RunGroups
           team={team}
           project={project}
           by={by}
           filter={filter}
           search={search}
-          columns={names}
+          columns={columnNames}
           conditions={conditions}
         />
       ) : pages.error ? (
-        <ErrorNote error={pages.error} retry={pages.refresh} />
+        <ErrorMessage error={pages.error} retry={pages.refresh} />
       ) : pages.waiting && !runs.length ? (
         <Loading />
-      ) : nothing && !search && !filter ? (
+      ) : isEmpty && !search && !filter ? (
         <FirstRun project={project} />
-      ) : nothing ? (
-        <Empty title="No run matches">
+      ) : isEmpty ? (
+        <EmptyState title="No run matches">
           <p>No run of this project has all that.</p>
           <p class="row">
             <button class="button" onClick={() => setQuery({ find: null, f: null })}>
               Clear search and filters
             </button>
           </p>
-        </Empty>
+        </EmptyState>
       ) : (
-        <Grid
+        <RunGrid
           runs={runs}
           total={pages.total}
           columns={columns}
           colors={colors}
           order={order}
-          setOrder={(next) => setQuery({ sort: next }, false)}
-          chosen={chosen}
-          choose={choose}
+          setOrder={(nextChecked) => setQuery({ sort: nextChecked }, false)}
+          chosen={checked}
+          choose={check}
           shown={new Set(shown.map((run) => run.id))}
-          show={switchRun}
+          show={setRunShown}
           more={pages.more}
         />
       )}
-      {tagging && picked.length > 0 && (
-        <TagDialog runs={picked} changed={pages.refresh} close={() => setTagging(false)} />
+      {isTagging && checkedRuns.length > 0 && (
+        <TagDialog runs={checkedRuns} changed={pages.refresh} close={() => setIsTagging(false)} />
       )}
-      {choosing && (
+      {isChoosingColumns && (
         <ColumnChooser
-          fields={[...PLAIN_FIELDS, ...(fields.data?.fields.map((one) => one.field) ?? [])]}
-          chosen={names}
-          set={(next) => setQuery({ col: next && (next.length ? next : [NO_COLUMN]) })}
-          close={() => setChoosing(false)}
+          fields={[...RUN_FIELD_NAMES, ...(fields.data?.fields.map((item) => item.field) ?? [])]}
+          chosen={columnNames}
+          set={(nextChecked) => setQuery({ col: nextChecked && (nextChecked.length ? nextChecked : [NO_COLUMNS]) })}
+          close={() => setChoosingColumns(false)}
         />
       )}
     </ProjectFrame>

@@ -1,61 +1,61 @@
 // The project's charts, with its runs beside them.
 import { useState } from "preact/hooks";
-import { isDoomed } from "../project/deletion";
+import { isBeingDeleted } from "../project/deletion";
 import { FirstRun } from "../project/FirstRun";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
-import { useColors } from "../project/runColors";
-import { questionOf } from "../project/runQuery";
-import { chosenRuns, useRuns } from "../project/runSelection";
+import { useRunColors } from "../project/runColors";
+import { readRunQuery } from "../project/runQuery";
+import { selectShownRuns, useRuns } from "../project/runSelection";
 import { ViewsMenu } from "../saved/ViewsMenu";
-import { place } from "../state/route";
+import { route } from "../state/route";
 import { useShortcut } from "../state/shortcuts";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
-import { Charts } from "../workspace/ChartSections";
+import { ChartSections } from "../workspace/ChartSections";
 import { RunList } from "../workspace/RunList";
 
 const toggleList = () => document.querySelector<HTMLButtonElement>("#list-button")?.click();
 
-export default function Workspace({ team, project }: ProjectProps) {
-  const { query } = place.value;
+export default function WorkspacePage({ team, project }: ProjectProps) {
+  const { query } = route.value;
   const runs = useRuns(team, project);
-  const question = questionOf(query);
-  const [strong, setStrong] = useState<string | null>(null);
-  const [listed, setListed] = useState(() => innerWidth >= 900);
-  const listedRuns = (runs.data?.runs ?? []).filter((run) => !isDoomed(run));
-  const shown = chosenRuns(listedRuns, query);
-  const colors = useColors(shown);
+  const runQuery = readRunQuery(query);
+  const [highlightedRun, setHighlightedRun] = useState<string | null>(null);
+  const [isListOpen, setListOpen] = useState(() => innerWidth >= 900);
+  const runsInList = (runs.data?.runs ?? []).filter((run) => !isBeingDeleted(run));
+  const shown = selectShownRuns(runsInList, query);
+  const colors = useRunColors(shown);
   useShortcut("s", "Show or hide the list of runs", toggleList);
-  if (runs.error && !runs.data) return <ErrorNote error={runs.error} retry={runs.refresh} />;
+  if (runs.error && !runs.data) return <ErrorMessage error={runs.error} retry={runs.refresh} />;
   if (!runs.data) return <Loading />;
   const tools = (
-    <button id="list-button" class="button plain" aria-expanded={listed} onClick={() => setListed(!listed)}>
+    <button id="list-button" class="button plain" aria-expanded={isListOpen} onClick={() => setListOpen(!isListOpen)}>
       <Icon name="list" /> {shown.length} of {runs.data.total} runs
     </button>
   );
   return (
     <ProjectFrame team={team} project={project} tab="Charts" tools={tools}>
-      {runs.data.total === "0" && !question.search && !question.filter ? (
+      {runs.data.total === "0" && !runQuery.search && !runQuery.filter ? (
         <FirstRun project={project} />
       ) : (
-        <div class={listed ? "workspace" : "workspace alone"}>
-          {listed && (
+        <div class={isListOpen ? "workspace" : "workspace alone"}>
+          {isListOpen && (
             <RunList
-              runs={listedRuns}
+              runs={runsInList}
               total={Number(runs.data.total)}
               shown={shown}
               colors={colors}
-              hover={setStrong}
-              close={() => setListed(false)}
+              hover={setHighlightedRun}
+              close={() => setListOpen(false)}
             />
           )}
-          <Charts
+          <ChartSections
             team={team}
             project={project}
             runs={shown}
             colors={colors}
-            strong={strong}
-            by={question.by}
+            strong={highlightedRun}
+            by={runQuery.by}
             tools={<ViewsMenu team={team} project={project} kind="SAVED_KIND_CHARTS" />}
           />
         </div>

@@ -3,10 +3,10 @@ import { useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { PALETTE } from "../lib/colors";
 import { Menu } from "../ui/Menu";
-import { setColor } from "./runColors";
+import { setRunColor } from "./runColors";
 
 export function ColorMenu({ run, color }: { run: Run; color: string | undefined }) {
-  const [custom] = useState(() => PALETTE.map((_, at) => at));
+  const [paletteIndexes] = useState(() => PALETTE.map((_, index) => index));
   return (
     <Menu
       label={`Colour of ${run.name}`}
@@ -14,16 +14,16 @@ export function ColorMenu({ run, color }: { run: Run; color: string | undefined 
       class="small"
     >
       <div class="swatches">
-        {custom.map((at) => (
+        {paletteIndexes.map((index) => (
           <button
-            key={at}
+            key={index}
             class="swatch"
-            style={{ background: PALETTE[at] }}
-            aria-label={`Colour ${at + 1}`}
-            onClick={() => setColor(run.id, at)}
+            style={{ background: PALETTE[index] }}
+            aria-label={`Colour ${index + 1}`}
+            onClick={() => setRunColor(run.id, index)}
           />
         ))}
-        <button class="link" onClick={() => setColor(run.id, null)}>
+        <button class="link" onClick={() => setRunColor(run.id, null)}>
           its own
         </button>
       </div>

@@ -1,5 +1,5 @@
 import { CodeBlock } from "../ui/CodeBlock";
-import { Empty } from "../ui/feedback";
+import { EmptyState } from "../ui/feedback";
 
 /** What to do when there is nothing yet: the code, with this server's address. */
 export function FirstRun({ project = "my-project" }: { project?: string }) {
@@ -11,12 +11,12 @@ for step in range(100):
     run.log({"train/loss": 1 / (1 + step * run.config["lr"])})
 run.finish()`;
   return (
-    <Empty title="Log your first run">
+    <EmptyState title="Log your first run">
       <p>In a shell where you train:</p>
       <CodeBlock text={shell} label="shell commands" />
       <p>In your training script:</p>
       <CodeBlock text={code} label="training script" />
       <p class="quiet">It appears here by itself, within two seconds of the first point.</p>
-    </Empty>
+    </EmptyState>
   );
 }

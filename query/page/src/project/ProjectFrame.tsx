@@ -1,8 +1,8 @@
 // What a project's views share: its tabs, its runs, which of them are shown, and their colours.
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { toText, withChanges } from "../lib/urlQuery";
-import { path, place } from "../state/route";
+import { queryToText, withChanges } from "../lib/urlQuery";
+import { path, route } from "../state/route";
 import { Icon, type IconName } from "../ui/Icon";
 
 export interface ProjectProps {
@@ -11,7 +11,7 @@ export interface ProjectProps {
   rest: string[];
 }
 
-const KEPT = ["on", "off", "run", "color", "find", "f", "sort", "group"];
+const KEPT_PARAMETERS = ["on", "off", "run", "color", "find", "f", "sort", "group"];
 
 export function ProjectFrame(props: {
   team: string;
@@ -24,11 +24,11 @@ export function ProjectFrame(props: {
     document.title = `${props.project} · runstream`;
   }, [props.project]);
   const kept = new URLSearchParams();
-  for (const name of KEPT) for (const value of place.value.query.getAll(name)) kept.append(name, value);
-  const address = (view: string) =>
-    path(props.team, props.project, ...(view ? [view] : [])) + toText(withChanges(kept, {}));
+  for (const name of KEPT_PARAMETERS) for (const value of route.value.query.getAll(name)) kept.append(name, value);
+  const tabUrl = (view: string) =>
+    path(props.team, props.project, ...(view ? [view] : [])) + queryToText(withChanges(kept, {}));
   const tab = (name: string, view: string, icon: IconName) => (
-    <a href={address(view)} aria-current={props.tab === name ? "page" : undefined}>
+    <a href={tabUrl(view)} aria-current={props.tab === name ? "page" : undefined}>
       <Icon name={icon} />
       {name}
     </a>

@@ -21,19 +21,19 @@ export interface Condition {
   value: string;
 }
 
-export function toText({ field, operator, value }: Condition): string {
+export function conditionToText({ field, operator, value }: Condition): string {
   return [field, operator, value].map((part) => part.replaceAll("~", "~~")).join(" ~ ");
 }
 
 /** Null where it is none. */
-export function fromText(text: string): Condition | null {
+export function conditionFromText(text: string): Condition | null {
   const [field, operator, value, ...rest] = text.split(" ~ ").map((part) => part.replaceAll("~~", "~"));
   if (!field || value === undefined || rest.length || !Object.hasOwn(OPERATORS, operator!)) return null;
   return { field, operator: operator as Operator, value };
 }
 
 /** The API's filter, a JSON text; empty where there is no condition. */
-export function filterOf(conditions: readonly Condition[]): string {
+export function toFilter(conditions: readonly Condition[]): string {
   if (!conditions.length) return "";
   const parts = conditions.map(({ field, operator, value }) => ({
     [field]: { [OPERATORS[operator]]: operand(operator, value) },

@@ -1,8 +1,8 @@
 // Which runs a project's views speak of, and in which order: the same in the table and beside the charts.
 import type { ListRunsRequest } from "../api/contract";
-import { type Condition, filterOf, fromText } from "./filters";
+import { type Condition, conditionFromText, toFilter } from "./filters";
 
-export interface RunQuestion {
+export interface RunQuery {
   search: string;
   conditions: Condition[];
   filter: string;
@@ -11,20 +11,20 @@ export interface RunQuestion {
   by: string;
 }
 
-export function questionOf(query: URLSearchParams): RunQuestion {
+export function readRunQuery(query: URLSearchParams): RunQuery {
   const conditions = query
     .getAll("f")
-    .map(fromText)
-    .filter((one) => one !== null);
+    .map(conditionFromText)
+    .filter((item) => item !== null);
   return {
     search: query.get("find") ?? "",
     conditions,
-    filter: filterOf(conditions),
+    filter: toFilter(conditions),
     order: query.get("sort") ?? "",
     by: query.get("group") ?? "",
   };
 }
 
-export function requestOf(question: RunQuestion): Partial<ListRunsRequest> {
+export function toRequest(question: RunQuery): Partial<ListRunsRequest> {
   return { search: question.search, filter: question.filter, order: question.order ? [question.order] : [] };
 }

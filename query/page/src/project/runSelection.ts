@@ -1,22 +1,28 @@
 // Which runs of a project the views show: the first of the list, and those that the user has switched on or off.
 import { call } from "../api/client";
 import type { ListRunsResponse, Run } from "../api/contract";
-import { type Answer, useAnswer } from "../api/useQuery";
-import { place, setQuery } from "../state/route";
-import { questionOf, requestOf } from "./runQuery";
+import { type QueryResult, useQuery } from "../api/useQuery";
+import { route, setQuery } from "../state/route";
+import { readRunQuery, toRequest } from "./runQuery";
 
 export const SHOWN_AT_FIRST = 10;
 export const MOST_SHOWN = 100;
-const LISTED = 200;
+const LIST_SIZE = 200;
 
 /** Runs as the URL asks for them, without their columns; again every 2 s. */
-export function useRuns(team: string, project: string): Answer<ListRunsResponse> {
-  const request = { team, project, ...requestOf(questionOf(place.value.query)), fields: ["none"], page_size: LISTED };
-  return useAnswer(`runs ${JSON.stringify(request)}`, (signal) => call("ListRuns", request, signal), 2000, true);
+export function useRuns(team: string, project: string): QueryResult<ListRunsResponse> {
+  const request = {
+    team,
+    project,
+    ...toRequest(readRunQuery(route.value.query)),
+    fields: ["none"],
+    page_size: LIST_SIZE,
+  };
+  return useQuery(`runs ${JSON.stringify(request)}`, (signal) => call("ListRuns", request, signal), 2000, true);
 }
 
 /** The first runs of the list, and what the user has switched on and off: in the URL. */
-export function chosenRuns(runs: readonly Run[], query: URLSearchParams): Run[] {
+export function selectShownRuns(runs: readonly Run[], query: URLSearchParams): Run[] {
   const only = query.getAll("run");
   if (only.length) {
     const wanted = new Set(only);
@@ -24,16 +30,18 @@ export function chosenRuns(runs: readonly Run[], query: URLSearchParams): Run[] 
   }
   const on = new Set(query.getAll("on"));
   const off = new Set(query.getAll("off"));
-  return runs.filter((run, at) => (at < SHOWN_AT_FIRST || on.has(run.id)) && !off.has(run.id)).slice(0, MOST_SHOWN);
+  return runs
+    .filter((run, index) => (index < SHOWN_AT_FIRST || on.has(run.id)) && !off.has(run.id))
+    .slice(0, MOST_SHOWN);
 }
 
-export function switchRun(run: string, shown: boolean, place_in_list: number): void {
-  const query = place.value.query;
+export function setRunShown(run: string, shown: boolean, position: number): void {
+  const query = route.value.query;
   const on = new Set(query.getAll("on"));
   const off = new Set(query.getAll("off"));
   on.delete(run);
   off.delete(run);
-  if (shown && place_in_list >= SHOWN_AT_FIRST) on.add(run);
-  if (!shown && place_in_list < SHOWN_AT_FIRST) off.add(run);
+  if (shown && position >= SHOWN_AT_FIRST) on.add(run);
+  if (!shown && position < SHOWN_AT_FIRST) off.add(run);
   setQuery({ on: [...on], off: [...off], run: null });
 }

@@ -2,36 +2,36 @@
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
-import { type Look, readLook } from "../chart/chartOptions";
+import { useQuery } from "../api/useQuery";
+import { type ChartOptions, readChartOptions } from "../chart/chartOptions";
 import { Panel, type PanelActions } from "../chart/Panel";
-import { colorsOf } from "../lib/colors";
-import { naturally } from "../lib/panels";
-import { filterOf } from "../project/filters";
+import { assignColors } from "../lib/colors";
+import { compareNaturally } from "../lib/panels";
+import { toFilter } from "../project/filters";
 import { path } from "../state/route";
-import { columnOf, valuesOf } from "../table/runColumns";
+import { flattenedValues, toRunColumn } from "../table/runColumns";
 import { RunStateBadge } from "../ui/RunStateBadge";
 import { isPattern, parseSpec, type Spec, SpecError } from "./blockSpec";
 import "../styles/charts.css";
 
-const AGAIN_MS = 3000;
+const REFRESH_MS = 3000;
 const MOST_PANELS = 24;
 
-interface Place {
+interface ProjectRef {
   team: string;
   project: string;
 }
 
 /** What a fenced block means; null: it is code like any other. */
-export function liveBlock(place: Place) {
+export function liveBlock(projectRef: ProjectRef) {
   return (language: string, text: string, key: string) => {
     if (language !== "panel" && language !== "runs") return null;
-    return <Live key={key} {...place} table={language === "runs"} text={text} />;
+    return <LiveBlock key={key} {...projectRef} table={language === "runs"} text={text} />;
   };
 }
 
-function Live({ team, project, table, text }: Place & { table: boolean; text: string }) {
-  const parsed = useMemo(() => read(text), [text]);
+function LiveBlock({ team, project, table, text }: ProjectRef & { table: boolean; text: string }) {
+  const parsed = useMemo(() => parseOrError(text), [text]);
   if (parsed instanceof SpecError)
     return (
       <p class="block-error" role="note">
@@ -45,7 +45,7 @@ function Live({ team, project, table, text }: Place & { table: boolean; text: st
   );
 }
 
-function read(text: string): Spec | SpecError {
+function parseOrError(text: string): Spec | SpecError {
   try {
     return parseSpec(text);
   } catch (error) {
@@ -54,47 +54,47 @@ function read(text: string): Spec | SpecError {
 }
 
 /** The runs that a block names or finds, in its order. */
-function useRunsOf(place: Place, spec: Spec, fields: string[]) {
-  const named = spec.runs.length ? [{ $or: [{ id: { $in: spec.runs } }, { displayName: { $in: spec.runs } }] }] : [];
-  const found = filterOf(spec.conditions);
-  const parts = [...named, ...(found ? [JSON.parse(found) as object] : [])];
+function useBlockRuns(projectRef: ProjectRef, spec: Spec, fields: string[]) {
+  const byName = spec.runs.length ? [{ $or: [{ id: { $in: spec.runs } }, { displayName: { $in: spec.runs } }] }] : [];
+  const byCondition = toFilter(spec.conditions);
+  const parts = [...byName, ...(byCondition ? [JSON.parse(byCondition) as object] : [])];
   const filter = !parts.length ? "" : JSON.stringify(parts.length === 1 ? parts[0] : { $and: parts });
   const size = spec.runs.length ? Math.max(spec.runs.length, spec.limit) : spec.limit;
   const request = {
-    ...place,
+    ...projectRef,
     filter,
     search: spec.search,
     order: spec.order ? [spec.order] : [],
     fields,
     page_size: Math.min(size, 100),
   };
-  const answer = useAnswer(
+  const answer = useQuery(
     `block ${JSON.stringify(request)}`,
     (signal) => call("ListRuns", request, signal),
-    AGAIN_MS,
+    REFRESH_MS,
     true,
   );
   const runs = useMemo(() => {
     const all = answer.data?.runs ?? [];
     if (!spec.runs.length || spec.order) return all;
-    const at = (run: Run) =>
-      Math.min(...[run.id, run.name].map((name) => spec.runs.indexOf(name)).filter((one) => one >= 0));
-    return [...all].sort((a, b) => at(a) - at(b));
+    const index = (run: Run) =>
+      Math.min(...[run.id, run.name].map((name) => spec.runs.indexOf(name)).filter((item) => item >= 0));
+    return [...all].sort((a, b) => index(a) - index(b));
   }, [answer.data, spec]);
   return { ...answer, runs };
 }
 
-function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
-  const { runs, error, waiting } = useRunsOf({ team, project }, spec, ["none"]);
-  const metrics = useMetricsOf({ team, project }, spec, runs);
+function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
+  const { runs, error, waiting } = useBlockRuns({ team, project }, spec, ["none"]);
+  const metrics = useBlockMetrics({ team, project }, spec, runs);
   const ids = runs.map((run) => run.id).join("\n");
-  const colors = useMemo(() => colorsOf(ids ? ids.split("\n") : []), [ids]);
+  const colors = useMemo(() => assignColors(ids ? ids.split("\n") : []), [ids]);
   const [zoom, setZoom] = useState<readonly [number, number] | null>(null);
   const [full, setFull] = useState<string | null>(null);
   const [flipped, setFlipped] = useState<ReadonlySet<string>>(new Set());
-  const look = useMemo(
-    (): Look => ({
-      ...readLook(spec.look),
+  const options = useMemo(
+    (): ChartOptions => ({
+      ...readChartOptions(spec.look),
       flipped,
       ...(zoom ? { zoom: [zoom[0], zoom[1]] as [number, number] } : {}),
     }),
@@ -106,7 +106,7 @@ function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
       open: setFull,
       log: (metric) =>
         setFlipped(
-          (before) => new Set(before.has(metric) ? [...before].filter((one) => one !== metric) : [...before, metric]),
+          (before) => new Set(before.has(metric) ? [...before].filter((item) => item !== metric) : [...before, metric]),
         ),
       pin: () => undefined,
       resize: () => undefined,
@@ -143,7 +143,7 @@ function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
             metric={metric}
             runs={runs}
             colors={colors}
-            look={look}
+            look={options}
             act={act}
             full={full === metric}
             pinned={false}
@@ -168,16 +168,18 @@ function PanelBlock({ team, project, spec }: Place & { spec: Spec }) {
 }
 
 /** Names as they are, patterns as the metrics that these runs have. */
-function useMetricsOf(place: Place, spec: Spec, runs: readonly Run[]): string[] {
+function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[]): string[] {
   const patterns = spec.metrics.filter(isPattern);
   const ids = runs.map((run) => run.id);
-  const { data } = useAnswer(
-    patterns.length && ids.length ? `block metrics ${JSON.stringify([place, patterns, ids])}` : null,
+  const { data } = useQuery(
+    patterns.length && ids.length ? `block metrics ${JSON.stringify([projectRef, patterns, ids])}` : null,
     async (signal) => {
       const answers = await Promise.all(
-        patterns.map((glob) => call("ListMetrics", { ...place, runs: ids, glob, page_size: MOST_PANELS }, signal)),
+        patterns.map((glob) => call("ListMetrics", { ...projectRef, runs: ids, glob, page_size: MOST_PANELS }, signal)),
       );
-      return new Map(patterns.map((glob, at) => [glob, answers[at]!.metrics.map((one) => one.name).sort(naturally)]));
+      return new Map(
+        patterns.map((glob, index) => [glob, answers[index]!.metrics.map((item) => item.name).sort(compareNaturally)]),
+      );
     },
     0,
     true,
@@ -188,11 +190,11 @@ function useMetricsOf(place: Place, spec: Spec, runs: readonly Run[]): string[] 
 
 const FIRST_COLUMNS = ["created_at", "duration", "tags"];
 
-function RunsBlock({ team, project, spec }: Place & { spec: Spec }) {
+function RunsBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
   const names = spec.columns.length ? spec.columns.filter((name) => name !== "name") : FIRST_COLUMNS;
   const wanted = names.filter((name) => /^(config|summary)\./.test(name));
-  const { runs, error, waiting } = useRunsOf({ team, project }, spec, wanted.length ? wanted : ["none"]);
-  const columns = names.map(columnOf);
+  const { runs, error, waiting } = useBlockRuns({ team, project }, spec, wanted.length ? wanted : ["none"]);
+  const columns = names.map(toRunColumn);
   if (error && !runs.length)
     return (
       <p class="block-error" role="note">
@@ -231,8 +233,8 @@ function RunsBlock({ team, project, spec }: Place & { spec: Spec }) {
   );
 }
 
-function RunRow({ run, columns }: { run: Run; columns: ReturnType<typeof columnOf>[] }) {
-  const values = useMemo(() => valuesOf(run), [run]);
+function RunRow({ run, columns }: { run: Run; columns: ReturnType<typeof toRunColumn>[] }) {
+  const values = useMemo(() => flattenedValues(run), [run]);
   return (
     <tr>
       <td>

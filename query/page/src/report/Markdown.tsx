@@ -2,12 +2,12 @@
 import { Lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren, JSX, VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { decoded, ownPicture, safeHref } from "./markdownText";
+import { decodeEntities, isOwnImage, safeHref } from "./markdownText";
 
 /** A block of code of which somebody knows more; null: none. */
 export type Block = (language: string, text: string, key: string) => VNode | null;
 
-const DEEPEST = 60;
+const MAX_DEPTH = 60;
 
 export function Markdown({ text, block }: { text: string; block?: Block }) {
   const tokens = useMemo(() => lex(text), [text]);
@@ -26,17 +26,17 @@ function lex(text: string): Token[] | null {
 
 function blocks(tokens: readonly Token[], block: Block, depth: number): ComponentChildren {
   const seen = new Map<string, number>();
-  return tokens.map((token, at) => {
-    if (token.type !== "code") return <Shown key={at} token={token} block={block} depth={depth} />;
+  return tokens.map((token, index) => {
+    if (token.type !== "code") return <BlockToken key={index} token={token} block={block} depth={depth} />;
     const code = token as Tokens.Code;
     const language = /^\S*/.exec(code.lang ?? "")![0];
     // A live block keeps its state while the text around it is edited: its key is what it says.
-    const said = `${language}\n${code.text}`;
-    const nth = seen.get(said) ?? 0;
-    seen.set(said, nth + 1);
+    const source = `${language}\n${code.text}`;
+    const occurrence = seen.get(source) ?? 0;
+    seen.set(source, occurrence + 1);
     return (
-      block(language, code.text, `${nth} ${said}`) ?? (
-        <pre key={at} tabIndex={0}>
+      block(language, code.text, `${occurrence} ${source}`) ?? (
+        <pre key={index} tabIndex={0}>
           <code>{code.text}</code>
         </pre>
       )
@@ -44,8 +44,8 @@ function blocks(tokens: readonly Token[], block: Block, depth: number): Componen
   });
 }
 
-function Shown({ token, block, depth }: { token: Token; block: Block; depth: number }): VNode | null {
-  if (depth > DEEPEST) return <>{token.raw}</>;
+function BlockToken({ token, block, depth }: { token: Token; block: Block; depth: number }): VNode | null {
+  if (depth > MAX_DEPTH) return <>{token.raw}</>;
   const inside = () => inline((token as Tokens.Generic).tokens ?? [], depth + 1);
   switch (token.type) {
     case "space":
@@ -59,13 +59,13 @@ function Shown({ token, block, depth }: { token: Token; block: Block; depth: num
     case "paragraph":
       return <p>{inside()}</p>;
     case "text":
-      return <>{(token as Tokens.Text).tokens ? inside() : decoded((token as Tokens.Text).text)}</>;
+      return <>{(token as Tokens.Text).tokens ? inside() : decodeEntities((token as Tokens.Text).text)}</>;
     case "blockquote":
       return <blockquote>{blocks((token as Tokens.Blockquote).tokens, block, depth + 1)}</blockquote>;
     case "hr":
       return <hr />;
     case "checkbox":
-      return <Inline token={token} depth={depth} />;
+      return <InlineToken token={token} depth={depth} />;
     case "list":
       return <List list={token as Tokens.List} block={block} depth={depth} />;
     case "table":
@@ -76,8 +76,8 @@ function Shown({ token, block, depth }: { token: Token; block: Block; depth: num
 }
 
 function List({ list, block, depth }: { list: Tokens.List; block: Block; depth: number }) {
-  const items = list.items.map((item, at) => (
-    <li key={at} class={item.task ? "task" : undefined}>
+  const items = list.items.map((item, index) => (
+    <li key={index} class={item.task ? "task" : undefined}>
       {blocks(item.tokens, block, depth + 1)}
     </li>
   ));
@@ -85,14 +85,14 @@ function List({ list, block, depth }: { list: Tokens.List; block: Block; depth: 
 }
 
 function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
-  const align = (at: number): string | undefined => table.align[at] ?? undefined;
+  const align = (index: number): string | undefined => table.align[index] ?? undefined;
   return (
     <div class="scrolled" tabIndex={0} role="region" aria-label="Table">
       <table class="plain-table">
         <thead>
           <tr>
-            {table.header.map((cell, at) => (
-              <th key={at} scope="col" class={align(at)}>
+            {table.header.map((cell, index) => (
+              <th key={index} scope="col" class={align(index)}>
                 {inline(cell.tokens, depth + 1)}
               </th>
             ))}
@@ -101,8 +101,8 @@ function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
         <tbody>
           {table.rows.map((row, y) => (
             <tr key={y}>
-              {row.map((cell, at) => (
-                <td key={at} class={align(at)}>
+              {row.map((cell, index) => (
+                <td key={index} class={align(index)}>
                   {inline(cell.tokens, depth + 1)}
                 </td>
               ))}
@@ -115,15 +115,15 @@ function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
 }
 
 function inline(tokens: readonly Token[], depth: number): ComponentChildren {
-  return tokens.map((token, at) => <Inline key={at} token={token} depth={depth} />);
+  return tokens.map((token, index) => <InlineToken key={index} token={token} depth={depth} />);
 }
 
-function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element {
-  if (depth > DEEPEST) return <>{token.raw}</>;
+function InlineToken({ token, depth }: { token: Token; depth: number }): JSX.Element {
+  if (depth > MAX_DEPTH) return <>{token.raw}</>;
   const inside = () => inline((token as Tokens.Generic).tokens ?? [], depth + 1);
   switch (token.type) {
     case "text":
-      return <>{(token as Tokens.Text).tokens ? inside() : decoded((token as Tokens.Text).text)}</>;
+      return <>{(token as Tokens.Text).tokens ? inside() : decodeEntities((token as Tokens.Text).text)}</>;
     case "escape":
       return <>{(token as Tokens.Escape).text}</>;
     case "strong":
@@ -152,10 +152,10 @@ function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element 
 }
 
 function Link({ link, children }: { link: Tokens.Link; children: ComponentChildren }) {
-  const href = safeHref(decoded(link.href), location.href);
+  const href = safeHref(decodeEntities(link.href), location.href);
   if (href === null) return <>{link.raw}</>;
   const own = new URL(href, location.href).origin === location.origin;
-  const title = link.title ? decoded(link.title) : undefined;
+  const title = link.title ? decodeEntities(link.title) : undefined;
   return own ? (
     <a href={href} title={title}>
       {children}
@@ -168,13 +168,13 @@ function Link({ link, children }: { link: Tokens.Link; children: ComponentChildr
 }
 
 function Picture({ image }: { image: Tokens.Image }) {
-  const href = decoded(image.href);
-  if (ownPicture(href, location.href)) return <img src={href} alt={decoded(image.text)} loading="lazy" />;
+  const href = decodeEntities(image.href);
+  if (isOwnImage(href, location.href)) return <img src={href} alt={decodeEntities(image.text)} loading="lazy" />;
   const link = safeHref(href, location.href);
   if (link === null) return <>{image.raw}</>;
   return (
     <a href={link} target="_blank" rel="noopener noreferrer">
-      {decoded(image.text) || "picture"}
+      {decodeEntities(image.text) || "picture"}
     </a>
   );
 }

@@ -1,19 +1,19 @@
 // What a project is, in its people's own words.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
-import { useAnswer } from "../api/useQuery";
-import { changing } from "../state/permissions";
+import { useQuery } from "../api/useQuery";
+import { editProps } from "../state/permissions";
 import { toast, withErrorToast } from "../ui/toasts";
 import { Markdown } from "./Markdown";
 
-const MOST = 16_000;
+const MAX_LENGTH = 16_000;
 
-export function About({ team, project }: { team: string; project: string }) {
-  const { data, refresh } = useAnswer(
+export function ProjectDescription({ team, project }: { team: string; project: string }) {
+  const { data, refresh } = useQuery(
     `about ${team}/${project}`,
     async (signal) => {
       const { projects } = await call("ListProjects", { team }, signal);
-      return projects.find((one) => one.name === project)?.description ?? "";
+      return projects.find((item) => item.name === project)?.description ?? "";
     },
     0,
     true,
@@ -37,7 +37,7 @@ export function About({ team, project }: { team: string; project: string }) {
               class="text-area"
               rows={8}
               autofocus
-              maxLength={MOST}
+              maxLength={MAX_LENGTH}
               value={draft}
               onInput={(event) => setDraft(event.currentTarget.value)}
             />
@@ -55,7 +55,7 @@ export function About({ team, project }: { team: string; project: string }) {
   return (
     <section class="block about" aria-label="About the project">
       {data && <Markdown text={data} />}
-      <button class={data ? "link" : "link quiet"} {...changing(team)} onClick={() => setDraft(data)}>
+      <button class={data ? "link" : "link quiet"} {...editProps(team)} onClick={() => setDraft(data)}>
         {data ? "Edit the description" : "Describe this project"}
       </button>
     </section>

@@ -2,12 +2,12 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
 import type { Saved } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { ProjectFrame } from "../project/ProjectFrame";
-import { addressOf, newId, placeOf } from "../saved/savedItems";
-import { go, path } from "../state/route";
+import { newId, savedKey, savedPath } from "../saved/savedItems";
+import { navigate, path } from "../state/route";
 import { toast, withErrorToast } from "../ui/toasts";
 import { type Draft, keepDraft, readDraft } from "./draft";
 import { liveBlock } from "./LiveBlock";
@@ -23,7 +23,7 @@ export interface EditorProps {
 const SETTLE_MS = 300;
 const MOST_CHARACTERS = 250_000;
 
-export function Editor({ team, project, report }: EditorProps) {
+export function ReportEditor({ team, project, report }: EditorProps) {
   const key = `${team}/${project}/${report?.id ?? "new"}`;
   const [saved, setSaved] = useState(report);
   const [draft] = useState(() => readDraft(key));
@@ -38,9 +38,9 @@ export function Editor({ team, project, report }: EditorProps) {
   const [busy, setBusy] = useState(false);
   const [tab, setTab] = useState<"write" | "preview">("write");
   const [id] = useState(newId);
-  const area = useRef<HTMLTextAreaElement>(null);
+  const textArea = useRef<HTMLTextAreaElement>(null);
   const dirty = name !== (saved?.name ?? "") || content !== (saved?.content ?? "");
-  const seen = useSettled(content);
+  const previewText = useSettled(content);
   const block = useMemo(() => liveBlock({ team, project }), [team, project]);
   const metric = useFirstMetric(team, project);
 
@@ -52,7 +52,7 @@ export function Editor({ team, project, report }: EditorProps) {
     return () => removeEventListener("beforeunload", warn);
   }, [dirty, name, content, version]);
 
-  const take = (found: Saved) => {
+  const acceptSaved = (found: Saved) => {
     setSaved(found);
     setVersion(found.version);
     setConflict(null);
@@ -74,13 +74,13 @@ export function Editor({ team, project, report }: EditorProps) {
           id: how === "copy" ? newId() : id,
         });
         keepDraft(key, null);
-        take(made);
+        acceptSaved(made);
         setName(made.name);
-        go(addressOf(made, "edit"), true);
+        navigate(savedPath(made, "edit"), true);
       } else {
-        take(
+        acceptSaved(
           await call("UpdateSaved", {
-            ...placeOf(saved),
+            ...savedKey(saved),
             name,
             content,
             ...(how === "overwrite" ? { overwrite: true } : { version }),
@@ -96,26 +96,26 @@ export function Editor({ team, project, report }: EditorProps) {
     }
   };
   const insert = (text: string) => {
-    const box = area.current!;
-    const at = box.selectionEnd;
-    const before = content.slice(0, at);
+    const box = textArea.current!;
+    const cursor = box.selectionEnd;
+    const before = content.slice(0, cursor);
     const gap = before === "" || before.endsWith("\n\n") ? "" : before.endsWith("\n") ? "\n" : "\n\n";
-    setContent(`${before}${gap}${text}${content.slice(at)}`);
+    setContent(`${before}${gap}${text}${content.slice(cursor)}`);
     requestAnimationFrame(() => {
       box.focus();
-      box.setSelectionRange(at + gap.length + text.length, at + gap.length + text.length);
+      box.setSelectionRange(cursor + gap.length + text.length, cursor + gap.length + text.length);
     });
   };
-  const drop = () => {
+  const discardDraft = () => {
     setName(saved?.name ?? "");
     setContent(saved?.content ?? "");
     setVersion(saved?.version ?? "0");
     setRecovered(null);
   };
-  const theirs = () =>
+  const loadTheirVersion = () =>
     withErrorToast(async () => {
-      const found = await call("GetSaved", placeOf(saved!));
-      take(found);
+      const found = await call("GetSaved", savedKey(saved!));
+      acceptSaved(found);
       setName(found.name);
       setContent(found.content);
     });
@@ -140,29 +140,29 @@ export function Editor({ team, project, report }: EditorProps) {
           <button class="button primary" disabled={busy || (!dirty && saved !== null)}>
             {busy ? "Saving" : dirty || !saved ? "Save" : "Saved"}
           </button>
-          <a class="button" href={saved ? addressOf(saved) : path(team, project, "reports")}>
+          <a class="button" href={saved ? savedPath(saved) : path(team, project, "reports")}>
             {dirty ? "Leave" : "Done"}
           </a>
         </div>
         <div class="editor-tools">
           <span class="narrow-tabs" role="tablist" aria-label="Text or preview">
-            {(["write", "preview"] as const).map((one) => (
+            {(["write", "preview"] as const).map((item) => (
               <button
-                key={one}
+                key={item}
                 type="button"
                 role="tab"
                 class="toggle"
-                aria-selected={tab === one}
-                onClick={() => setTab(one)}
+                aria-selected={tab === item}
+                onClick={() => setTab(item)}
               >
-                {one === "write" ? "Write" : "Preview"}
+                {item === "write" ? "Write" : "Preview"}
               </button>
             ))}
           </span>
-          <button type="button" class="button plain" onClick={() => insert(panelText(metric))}>
+          <button type="button" class="button plain" onClick={() => insert(panelBlockFor(metric))}>
             Insert a panel
           </button>
-          <button type="button" class="button plain" onClick={() => insert(RUNS)}>
+          <button type="button" class="button plain" onClick={() => insert(RUNS_BLOCK)}>
             Insert runs
           </button>
           {!saved && (
@@ -175,7 +175,7 @@ export function Editor({ team, project, report }: EditorProps) {
         {recovered && (
           <p class="editor-note" role="status">
             This is your text of {formatAgo(new Date(recovered.savedAt).toISOString())}, which was not saved.{" "}
-            <button type="button" class="link" onClick={drop}>
+            <button type="button" class="link" onClick={discardDraft}>
               Drop it
             </button>
           </p>
@@ -184,13 +184,13 @@ export function Editor({ team, project, report }: EditorProps) {
           <div class="editor-note bad" role="alert">
             <p>{conflict.charAt(0).toUpperCase() + conflict.slice(1)}.</p>
             <p class="row">
-              <a class="button" href={addressOf(saved!)} target="_blank">
+              <a class="button" href={savedPath(saved!)} target="_blank">
                 See theirs
               </a>
               <button type="button" class="button" onClick={() => void save("copy")}>
                 Save mine as a copy
               </button>
-              <button type="button" class="button" onClick={() => void theirs()}>
+              <button type="button" class="button" onClick={() => void loadTheirVersion()}>
                 Drop mine, take theirs
               </button>
               <button type="button" class="button danger" onClick={() => void save("overwrite")}>
@@ -201,7 +201,7 @@ export function Editor({ team, project, report }: EditorProps) {
         )}
         <div class={`editor-sides ${tab}`}>
           <textarea
-            ref={area}
+            ref={textArea}
             class="text-area"
             aria-label="Text of the report, in Markdown"
             placeholder={PLACEHOLDER}
@@ -211,7 +211,11 @@ export function Editor({ team, project, report }: EditorProps) {
             onInput={(event) => setContent(event.currentTarget.value)}
           />
           <section class="report preview" aria-label="Preview" tabIndex={0}>
-            {seen.trim() ? <Markdown text={seen} block={block} /> : <p class="quiet">What you write appears here.</p>}
+            {previewText.trim() ? (
+              <Markdown text={previewText} block={block} />
+            ) : (
+              <p class="quiet">What you write appears here.</p>
+            )}
           </section>
         </div>
       </form>
@@ -221,9 +225,9 @@ export function Editor({ team, project, report }: EditorProps) {
 
 const PLACEHOLDER =
   "## What was tried\n\nText in Markdown. A block that begins with ```panel draws curves, one that begins with ```runs a table of runs.";
-const RUNS = "```runs\nsort: -created_at\nlimit: 5\ncolumns: created_at, duration, tags\n```\n";
+const RUNS_BLOCK = "```runs\nsort: -created_at\nlimit: 5\ncolumns: created_at, duration, tags\n```\n";
 
-function panelText(metric: string): string {
+function panelBlockFor(metric: string): string {
   return `\`\`\`panel\nmetrics: ${metric}\nlimit: 10\nsmoothing: 0.5\n\`\`\`\n`;
 }
 
@@ -245,9 +249,9 @@ function useSettled(value: string): string {
 
 /** For the block that is inserted: one that will draw something. */
 function useFirstMetric(team: string, project: string): string {
-  const { data } = useAnswer(`first metric ${team}/${project}`, (signal) =>
+  const { data } = useQuery(`first metric ${team}/${project}`, (signal) =>
     call("ListMetrics", { team, project, page_size: 200 }, signal),
   );
-  const names = data?.metrics.map((one) => one.name).filter((name) => !isSystem(name)) ?? [];
+  const names = data?.metrics.map((item) => item.name).filter((name) => !isSystem(name)) ?? [];
   return names.find((name) => /loss/i.test(name)) ?? names[0] ?? "loss";
 }

@@ -1,5 +1,5 @@
 // Live blocks of a report: ```panel draws curves, ```runs a table; lines of `name: value` inside say of what. Pure.
-import { type Condition, fromText, OPERATORS, type Operator } from "../project/filters";
+import { type Condition, conditionFromText, OPERATORS, type Operator } from "../project/filters";
 
 export interface Spec {
   title: string;
@@ -23,7 +23,7 @@ export class SpecError extends Error {}
 
 const MOST_LINES = 100;
 export const MOST_RUNS = 100;
-const NAMES = [
+const SETTINGS = [
   "title",
   "metrics",
   "runs",
@@ -60,36 +60,36 @@ export function parseSpec(text: string): Spec {
   };
   const lines = text.split("\n");
   if (lines.length > MOST_LINES) throw new SpecError(`a block has at most ${MOST_LINES} lines`);
-  lines.forEach((line, at) => {
+  lines.forEach((line, index) => {
     if (!line.trim() || line.trim().startsWith("#")) return;
     const match = /^\s*([a-z]+)\s*:\s*(.*?)\s*$/.exec(line);
-    if (!match || !NAMES.includes(match[1]!))
-      throw new SpecError(`line ${at + 1}: write one of ${NAMES.join(", ")}, a colon, and its value`);
+    if (!match || !SETTINGS.includes(match[1]!))
+      throw new SpecError(`line ${index + 1}: write one of ${SETTINGS.join(", ")}, a colon, and its value`);
     try {
-      take(spec, match[1]!, match[2]!);
+      applySetting(spec, match[1]!, match[2]!);
     } catch (error) {
-      throw new SpecError(`line ${at + 1}: ${(error as Error).message}`);
+      throw new SpecError(`line ${index + 1}: ${(error as Error).message}`);
     }
   });
   return spec;
 }
 
-function take(spec: Spec, name: string, value: string): void {
+function applySetting(spec: Spec, name: string, value: string): void {
   switch (name) {
     case "title":
       spec.title = value;
       break;
     case "metrics":
-      spec.metrics.push(...list(value));
+      spec.metrics.push(...splitList(value));
       break;
     case "runs":
-      spec.runs.push(...list(value));
+      spec.runs.push(...splitList(value));
       break;
     case "columns":
-      spec.columns.push(...list(value));
+      spec.columns.push(...splitList(value));
       break;
     case "filter":
-      spec.conditions.push(condition(value));
+      spec.conditions.push(parseCondition(value));
       break;
     case "search":
       spec.search = value;
@@ -101,44 +101,44 @@ function take(spec: Spec, name: string, value: string): void {
       spec.group = value;
       break;
     case "limit":
-      spec.limit = whole(value, 1, MOST_RUNS);
+      spec.limit = wholeNumber(value, 1, MOST_RUNS);
       break;
     case "height":
-      spec.height = whole(value, 150, 900);
+      spec.height = wholeNumber(value, 150, 900);
       break;
     case "smoothing":
-      spec.look.set("smooth", String(numeric(value, 0, 0.999)));
+      spec.look.set("smooth", String(parseNumber(value, 0, 0.999)));
       break;
     case "zoom":
-      spec.look.set("zoom", range(value));
+      spec.look.set("zoom", parseRange(value));
       break;
     case "x":
       if (["step", "time", "wall"].includes(value)) spec.look.set("x", value);
       else spec.look.set("xm", value);
       break;
     case "log":
-      if (yes(value)) spec.look.set("log", "1");
+      if (isYes(value)) spec.look.set("log", "1");
       break;
     case "outliers":
-      if (!yes(value)) spec.look.set("robust", "1");
+      if (!isYes(value)) spec.look.set("robust", "1");
       break;
     case "ranks":
-      spec.look.set("ranks", choice(value, ["mean", "each"]));
+      spec.look.set("ranks", parseChoice(value, ["mean", "each"]));
       break;
     case "band":
-      spec.look.set("band", choice(value, ["range", "std"]));
+      spec.look.set("band", parseChoice(value, ["range", "std"]));
       break;
   }
 }
 
-function list(value: string): string[] {
+function splitList(value: string): string[] {
   return value
     .split(",")
     .map((part) => part.trim())
     .filter(Boolean);
 }
 
-const WRITTEN: [string, Operator][] = [
+const OPERATOR_SPELLINGS: [string, Operator][] = [
   ["one of", "one of"],
   ["contains", "contains"],
   ["matches", "matches"],
@@ -155,11 +155,11 @@ const WRITTEN: [string, Operator][] = [
 ];
 
 /** `config.lr > 0.1`, or as it stands in a URL: `config.lr ~ > ~ 0.1`. */
-function condition(text: string): Condition {
-  const found = fromText(text);
+function parseCondition(text: string): Condition {
+  const found = conditionFromText(text);
   if (found) return found;
   const match = /^(\S+)\s+(.*)$/s.exec(text);
-  for (const [words, operator] of match ? WRITTEN : []) {
+  for (const [words, operator] of match ? OPERATOR_SPELLINGS : []) {
     const rest = match![2]!;
     if (rest === words || rest.startsWith(`${words} `))
       return {
@@ -171,34 +171,34 @@ function condition(text: string): Condition {
   throw new Error(`a filter is a field, one of ${Object.keys(OPERATORS).join(" ")}, and a value: config.lr > 0.1`);
 }
 
-function numeric(value: string, low: number, high: number): number {
+function parseNumber(value: string, low: number, high: number): number {
   const found = value === "" ? NaN : Number(value);
   if (!(found >= low && found <= high)) throw new Error(`a number from ${low} to ${high}, not ${value || "nothing"}`);
   return found;
 }
 
-function whole(value: string, low: number, high: number): number {
-  return Math.round(numeric(value, low, high));
+function wholeNumber(value: string, low: number, high: number): number {
+  return Math.round(parseNumber(value, low, high));
 }
 
-function range(value: string): string {
+function parseRange(value: string): string {
   const parts = value.split(":").map((part) => (part.trim() === "" ? NaN : Number(part)));
   if (parts.length !== 2 || !parts.every(Number.isFinite) || parts[0]! >= parts[1]!)
     throw new Error("a range is two numbers: 100:2000");
   return parts.join(":");
 }
 
-function yes(value: string): boolean {
-  return choice(value, ["yes", "no"]) === "yes";
+function isYes(value: string): boolean {
+  return parseChoice(value, ["yes", "no"]) === "yes";
 }
 
-function choice(value: string, choices: string[]): string {
+function parseChoice(value: string, choices: string[]): string {
   if (!choices.includes(value)) throw new Error(`one of ${choices.join(", ")}, not ${value || "nothing"}`);
   return value;
 }
 
 /** A block that draws what a panel of the charts shows. `shown`: ids of the runs, where they were chosen by hand. */
-export function blockOf(metric: string, query: URLSearchParams, shown: readonly string[] | null): string {
+export function panelBlock(metric: string, query: URLSearchParams, shown: readonly string[] | null): string {
   const lines = [`metrics: ${metric}`];
   const add = (name: string, value: string | null) => value && lines.push(`${name}: ${value}`);
   if (shown?.length) add("runs", shown.join(", "));

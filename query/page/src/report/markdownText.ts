@@ -1,6 +1,6 @@
 // What Markdown says in characters: entities, and where links may lead. Pure.
 
-const NAMED: Record<string, string> = {
+const NAMED_ENTITIES: Record<string, string> = {
   amp: "&",
   lt: "<",
   gt: ">",
@@ -21,11 +21,11 @@ const NAMED: Record<string, string> = {
 };
 
 /** `&lt;` and `&#60;` as the characters they mean; what is unknown stays as it was written. */
-export function decoded(text: string): string {
+export function decodeEntities(text: string): string {
   return text.replace(
     /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-zA-Z]{2,8}));/g,
     (whole, decimal?: string, hex?: string, name?: string) => {
-      if (name) return Object.hasOwn(NAMED, name) ? NAMED[name]! : whole;
+      if (name) return Object.hasOwn(NAMED_ENTITIES, name) ? NAMED_ENTITIES[name]! : whole;
       const code = decimal ? Number(decimal) : parseInt(hex!, 16);
       return code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff) ? String.fromCodePoint(code) : whole;
     },
@@ -45,7 +45,7 @@ export function safeHref(href: string, base: string): string | null {
 }
 
 /** Pictures come from this server alone: the page's policy lets no other in. */
-export function ownPicture(href: string, base: string): string | null {
+export function isOwnImage(href: string, base: string): string | null {
   try {
     const url = new URL(href, base);
     return url.origin === new URL(base).origin && url.pathname.startsWith("/api/v1/media/") ? href : null;

@@ -1,29 +1,29 @@
 // What a run called for attention with: newest first, as it comes.
 import { call } from "../api/client";
 import type { AlertItem } from "../api/contract";
-import { useNewest } from "../api/useNewestFirst";
+import { useNewestFirst } from "../api/useNewestFirst";
 import { formatAgo, formatTime } from "../lib/format";
-import { place, setQuery } from "../state/route";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { route, setQuery } from "../state/route";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Select } from "../ui/Select";
 import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
 const LIVE_MS = 2000;
 const PAGE = 100;
-const LEVELS = { "": "All levels", error: "Errors", warn: "Warnings", info: "Notes" };
-const KINDS: Record<string, [string, string]> = {
+const LEVEL_OPTIONS = { "": "All levels", error: "Errors", warn: "Warnings", info: "Notes" };
+const LEVEL_STYLES: Record<string, [string, string]> = {
   error: ["error", "bad"],
   warn: ["warning", "warn"],
   info: ["note", "good"],
 };
 
 export default function Alerts({ run }: RunProps) {
-  const level = Object.hasOwn(LEVELS, place.value.query.get("level") ?? "")
-    ? (place.value.query.get("level") ?? "")
+  const level = Object.hasOwn(LEVEL_OPTIONS, route.value.query.get("level") ?? "")
+    ? (route.value.query.get("level") ?? "")
     : "";
   const request = { team: run.team, project: run.project, run: run.id, levels: level ? [level] : [], page_size: PAGE };
-  const { items, error, older } = useNewest<AlertItem>(
+  const { items, error, older } = useNewestFirst<AlertItem>(
     JSON.stringify(request),
     async (page_token, signal) => {
       const answer = await call("ListAlerts", { ...request, page_token }, signal);
@@ -33,19 +33,19 @@ export default function Alerts({ run }: RunProps) {
     (a, b) => Number(b.time_us) - Number(a.time_us) || Number(b.number) - Number(a.number),
     run.state === "RUN_STATE_RUNNING" ? LIVE_MS : 0,
   );
-  if (error && !items) return <ErrorNote error={error} />;
+  if (error && !items) return <ErrorMessage error={error} />;
   if (!items) return <Loading />;
   return (
     <div class="rich">
       <div class="table-tools">
-        <Select label="Level" value={level} options={LEVELS} set={(next) => setQuery({ level: next })} />
+        <Select label="Level" value={level} options={LEVEL_OPTIONS} set={(next) => setQuery({ level: next })} />
       </div>
       {!items.length ? (
-        <Empty title={level ? "None of this level" : "No alerts"}>
+        <EmptyState title={level ? "None of this level" : "No alerts"}>
           <p>
             Send one from training: <code>run.alert("loss is NaN", level="ERROR")</code>.
           </p>
-        </Empty>
+        </EmptyState>
       ) : (
         <ol class="alerts" aria-label="Alerts">
           {items.map((alert) => (
@@ -65,8 +65,8 @@ export default function Alerts({ run }: RunProps) {
 }
 
 function Alert({ alert, ranked }: { alert: AlertItem; ranked: boolean }) {
-  const [name, kind] = KINDS[alert.level] ?? [alert.level, "quiet"];
-  const at = new Date(Number(alert.time_us) / 1000).toISOString();
+  const [name, kind] = LEVEL_STYLES[alert.level] ?? [alert.level, "quiet"];
+  const time = new Date(Number(alert.time_us) / 1000).toISOString();
   return (
     <li class={`info wide alert ${kind}`}>
       <header>
@@ -77,8 +77,8 @@ function Alert({ alert, ranked }: { alert: AlertItem; ranked: boolean }) {
         <h2>{alert.title}</h2>
         <span class="grow" />
         {ranked && <span class="quiet">rank {alert.rank}</span>}
-        <time class="quiet numeric" dateTime={at} title={formatTime(at)}>
-          {formatAgo(at)}
+        <time class="quiet numeric" dateTime={time} title={formatTime(time)}>
+          {formatAgo(time)}
         </time>
       </header>
       {alert.text && <p class="prose">{alert.text}</p>}

@@ -2,22 +2,22 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call } from "../api/client";
 import type { ConsoleRow, GetConsoleRequest } from "../api/contract";
-import { piecesOf } from "../lib/ansi";
+import { parseAnsi } from "../lib/ansi";
 import { count } from "../lib/format";
-import { rowsOf } from "../lib/virtualList";
-import { place, setQuery } from "../state/route";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { visibleRows } from "../lib/virtualList";
+import { route, setQuery } from "../state/route";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import type { RunProps } from "./tabProps";
 import "../styles/console.css";
 
-const LINE = 18;
+const LINE_HEIGHT = 18;
 const PAGE = 1000;
 /** Lines in memory; the oldest go when more come. */
-const MOST = 100_000;
+const MAX_LINES = 100_000;
 const LIVE_MS = 1500;
 
-interface Lines {
+interface ConsoleState {
   key: string;
   rows: ConsoleRow[];
   /** Further back; empty: this is the beginning. */
@@ -27,7 +27,7 @@ interface Lines {
 }
 
 export default function Console({ run }: RunProps) {
-  const { query } = place.value;
+  const { query } = route.value;
   const search = query.get("grep") ?? "";
   const output = query.get("out") ?? "";
   const rank = query.get("rank") ?? "";
@@ -42,7 +42,7 @@ export default function Console({ run }: RunProps) {
     regex,
     page_size: PAGE,
   };
-  const [lines, older] = useLines(request, run.state === "RUN_STATE_RUNNING");
+  const [lines, older] = useConsole(request, run.state === "RUN_STATE_RUNNING");
   const ranks = [...new Set((run.streams ?? []).map((stream) => stream.rank))].sort((a, b) => a - b);
   return (
     <div class="console">
@@ -83,9 +83,9 @@ export default function Console({ run }: RunProps) {
             onChange={(event) => setQuery({ rank: event.currentTarget.value })}
           >
             <option value="">All ranks</option>
-            {ranks.map((one) => (
-              <option key={one} value={one}>
-                Rank {one}
+            {ranks.map((item) => (
+              <option key={item} value={item}>
+                Rank {item}
               </option>
             ))}
           </select>
@@ -96,66 +96,66 @@ export default function Console({ run }: RunProps) {
       {!lines ? (
         <Loading />
       ) : lines.error && !lines.rows.length ? (
-        <ErrorNote error={lines.error} />
+        <ErrorMessage error={lines.error} />
       ) : !lines.rows.length ? (
-        <Empty title={search || output || rank ? "No line matches" : "Nothing was printed"}>
+        <EmptyState title={search || output || rank ? "No line matches" : "Nothing was printed"}>
           <p>
             {search || output || rank
               ? "Change the search or the filters."
               : "What the run prints appears here, as it comes. RUNSTREAM_CONSOLE=off switches that off."}
           </p>
-        </Empty>
+        </EmptyState>
       ) : (
-        <Paper lines={lines} older={older} ranked={ranks.length > 1 && rank === ""} />
+        <ConsoleLines lines={lines} older={older} ranked={ranks.length > 1 && rank === ""} />
       )}
     </div>
   );
 }
 
-function useLines(request: Partial<GetConsoleRequest>, live: boolean): [Lines | undefined, () => void] {
+function useConsole(request: Partial<GetConsoleRequest>, live: boolean): [ConsoleState | undefined, () => void] {
   const key = JSON.stringify(request);
-  const [state, setState] = useState<Lines>({ key: "", rows: [], older: "", matching: 0 });
+  const [state, setState] = useState<ConsoleState>({ key: "", rows: [], older: "", matching: 0 });
   const latest = useRef(state);
   latest.current = state;
   const busy = useRef(false);
   useEffect(() => {
-    const end = new AbortController();
+    const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const begin = async () => {
+    const loadNewest = async () => {
       try {
-        const answer = await call("GetConsole", request, end.signal);
+        const answer = await call("GetConsole", request, controller.signal);
         setState({ key, rows: answer.lines, older: answer.next_page_token, matching: Number(answer.matching) });
       } catch (error) {
-        if (!end.signal.aborted) setState({ key, rows: [], older: "", matching: 0, error: error as ApiError });
+        if (!controller.signal.aborted) setState({ key, rows: [], older: "", matching: 0, error: error as ApiError });
       }
-      if (live && !end.signal.aborted) timer = setTimeout(tail, LIVE_MS);
+      if (live && !controller.signal.aborted) timer = setTimeout(loadTail, LIVE_MS);
     };
-    const tail = async () => {
+    const loadTail = async () => {
       try {
         const last = latest.current.key === key ? latest.current.rows.at(-1)?.place : undefined;
-        if (!last) return await begin();
+        if (!last) return await loadNewest();
         if (document.visibilityState !== "hidden") {
-          const answer = await call("GetConsole", { ...request, forward: true, from_line: last }, end.signal);
+          const answer = await call("GetConsole", { ...request, forward: true, from_line: last }, controller.signal);
           if (answer.lines.length)
             setState((before) => ({
               ...before,
-              rows: [...before.rows, ...answer.lines].slice(-MOST),
+              rows: [...before.rows, ...answer.lines].slice(-MAX_LINES),
               matching: before.matching + answer.lines.length,
             }));
         }
       } catch {
         // The bar on top says it when the server is away.
       }
-      if (!end.signal.aborted) timer = setTimeout(tail, LIVE_MS);
+      if (!controller.signal.aborted) timer = setTimeout(loadTail, LIVE_MS);
     };
-    void begin();
+    void loadNewest();
     return () => {
-      end.abort();
+      controller.abort();
       clearTimeout(timer);
     };
   }, [key, live]);
   const older = () => {
-    if (busy.current || !latest.current.older || latest.current.rows.length >= MOST) return;
+    if (busy.current || !latest.current.older || latest.current.rows.length >= MAX_LINES) return;
     busy.current = true;
     call("GetConsole", { ...request, page_token: latest.current.older })
       .then((answer) =>
@@ -172,37 +172,37 @@ function useLines(request: Partial<GetConsoleRequest>, live: boolean): [Lines | 
 }
 
 /** Only the lines on the screen are made. Stays at the end while one is there. */
-function Paper({ lines, older, ranked }: { lines: Lines; older: () => void; ranked: boolean }) {
+function ConsoleLines({ lines, older, ranked }: { lines: ConsoleState; older: () => void; ranked: boolean }) {
   const area = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
   const atEnd = useRef(true);
   const first = useRef<string | undefined>(undefined);
   useLayoutEffect(() => {
     const element = area.current!;
-    const grown = lines.rows.findIndex((row) => row.place === first.current);
+    const addedOnTop = lines.rows.findIndex((row) => row.place === first.current);
     if (atEnd.current) element.scrollTop = element.scrollHeight;
-    else if (grown > 0) element.scrollTop += grown * LINE; // older lines came on top: what is read stays in place
+    else if (addedOnTop > 0) element.scrollTop += addedOnTop * LINE_HEIGHT; // older lines came on top: what is read stays in place
     first.current = lines.rows[0]?.place;
     setView({ top: element.scrollTop, height: element.clientHeight });
   }, [lines.rows]);
-  const scrolled = () => {
+  const onScroll = () => {
     const element = area.current!;
-    atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < LINE * 2;
-    if (element.scrollTop < 40 * LINE) older();
+    atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < LINE_HEIGHT * 2;
+    if (element.scrollTop < 40 * LINE_HEIGHT) older();
     setView({ top: element.scrollTop, height: element.clientHeight });
   };
-  const part = rowsOf(lines.rows.length, LINE, view.top, view.height);
+  const visible = visibleRows(lines.rows.length, LINE_HEIGHT, view.top, view.height);
   return (
-    <div class="paper" ref={area} onScroll={scrolled} tabIndex={0} role="log" aria-label="Console" aria-live="off">
-      <div style={{ height: `${part.before}px` }} />
-      {lines.rows.slice(part.from, part.to).map((row) => (
+    <div class="paper" ref={area} onScroll={onScroll} tabIndex={0} role="log" aria-label="Console" aria-live="off">
+      <div style={{ height: `${visible.before}px` }} />
+      {lines.rows.slice(visible.from, visible.to).map((row) => (
         <div
           class={row.output === "stderr" ? "line stderr" : "line"}
           key={row.place}
           title={`${row.output}, rank ${row.rank}, ${new Date(Number(row.time_us) / 1000).toLocaleString()}`}
         >
           {ranked && <span class="rank">{row.rank}</span>}
-          {piecesOf(row.text).map((piece, i) =>
+          {parseAnsi(row.text).map((piece, i) =>
             piece.look ? (
               <span key={i} class={piece.look}>
                 {piece.text}
@@ -213,7 +213,7 @@ function Paper({ lines, older, ranked }: { lines: Lines; older: () => void; rank
           )}
         </div>
       ))}
-      <div style={{ height: `${part.after}px` }} />
+      <div style={{ height: `${visible.after}px` }} />
     </div>
   );
 }

@@ -1,27 +1,27 @@
 // Files that a run saved, and its code.
 import { call } from "../api/client";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatBytes } from "../lib/format";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
 export default function Files({ run }: RunProps) {
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `files ${run.team}/${run.project}/${run.id}`,
     (signal) => call("ListFiles", { team: run.team, project: run.project, run: run.id, page_size: 10_000 }, signal),
     run.state === "RUN_STATE_RUNNING" ? 5000 : 0,
     true,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   if (!data.files.length)
     return (
-      <Empty title="No files">
+      <EmptyState title="No files">
         <p>
           Keep some with the run: <code>run.save("model.pt")</code>.
         </p>
-      </Empty>
+      </EmptyState>
     );
   return (
     <div class="rich">

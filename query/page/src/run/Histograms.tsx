@@ -1,10 +1,10 @@
 // Distributions over steps: a heat map for each key.
 import { call } from "../api/client";
-import type { HeatMap as Map_ } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import type { HeatMap as HistogramMap } from "../api/contract";
+import { useQuery } from "../api/useQuery";
 import { type Cell, HeatMap } from "../chart/HeatMap";
 import { count, formatNumber, number } from "../lib/format";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import type { RunProps, RunTabProps } from "./tabProps";
 import "../styles/rich.css";
 import "../styles/charts.css";
@@ -15,15 +15,15 @@ export default function Histograms({ run, keys }: RunTabProps) {
       {keys
         .filter((key) => key.kind === "KEY_KIND_HISTOGRAM")
         .map((key) => (
-          <One key={key.name} run={run} name={key.name} />
+          <HistogramCard key={key.name} run={run} name={key.name} />
         ))}
     </div>
   );
 }
 
-function One({ run, name }: RunProps & { name: string }) {
+function HistogramCard({ run, name }: RunProps & { name: string }) {
   const request = { team: run.team, project: run.project, run: run.id, key: name };
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `histogram ${JSON.stringify(request)}`,
     (signal) => call("GetHistograms", request, signal),
     run.state === "RUN_STATE_RUNNING" ? 4000 : 0,
@@ -38,26 +38,26 @@ function One({ run, name }: RunProps & { name: string }) {
         {data && <span class="quiet numeric">{count(Number(data.histograms), "histogram")}</span>}
       </header>
       {error && !data ? (
-        <ErrorNote error={error} retry={refresh} />
+        <ErrorMessage error={error} retry={refresh} />
       ) : !map ? (
         <Loading small />
       ) : (
-        <HeatMap {...drawn(map)} label={`${name}: distribution over steps`} />
+        <HeatMap {...toCells(map)} label={`${name}: distribution over steps`} />
       )}
     </section>
   );
 }
 
-function drawn(map: Map_): { cells: Cell[]; x: [number, number]; y: [number, number] } {
-  const most = Math.log1p(number(map.largest_count)) || 1;
+function toCells(map: HistogramMap): { cells: Cell[]; x: [number, number]; y: [number, number] } {
+  const maxCount = Math.log1p(number(map.largest_count)) || 1;
   const cells: Cell[] = [];
   const columns = map.columns;
-  columns.forEach((column, at) => {
+  columns.forEach((column, index) => {
     const x0 = Number(column.first_step);
     const x1 =
-      at + 1 < columns.length
-        ? Number(columns[at + 1]!.first_step)
-        : Math.max(Number(column.last_step) + 1, x0 + (at ? x0 - Number(columns[at - 1]!.first_step) : 1));
+      index + 1 < columns.length
+        ? Number(columns[index + 1]!.first_step)
+        : Math.max(Number(column.last_step) + 1, x0 + (index ? x0 - Number(columns[index - 1]!.first_step) : 1));
     column.counts.forEach((value, bin) => {
       const y0 = number(column.edges[bin]);
       const y1 = number(column.edges[bin + 1]);
@@ -67,7 +67,7 @@ function drawn(map: Map_): { cells: Cell[]; x: [number, number]; y: [number, num
           x1,
           y0,
           y1,
-          heat: 0.08 + (0.92 * Math.log1p(number(value))) / most,
+          heat: 0.08 + (0.92 * Math.log1p(number(value))) / maxCount,
           text: `step ${x0}: ${formatNumber(number(value))} in ${formatNumber(y0)} … ${formatNumber(y1)}`,
         });
     });

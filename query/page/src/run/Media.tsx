@@ -1,37 +1,37 @@
 // Images, sound, video and pages by key, at one step.
 import { call } from "../api/client";
 import type { MediaItem } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatBytes } from "../lib/format";
-import { place, setQuery } from "../state/route";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { route, setQuery } from "../state/route";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { StepSlider } from "../ui/StepSlider";
 import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
-const MOST = 500;
+const MAX_ITEMS = 500;
 
 export default function Media({ run }: RunProps) {
-  const at = place.value.query.get("at");
+  const index = route.value.query.get("at");
   const request = {
     team: run.team,
     project: run.project,
     run: run.id,
-    page_size: MOST,
-    at_step: at ?? String(Number.MAX_SAFE_INTEGER),
+    page_size: MAX_ITEMS,
+    at_step: index ?? String(Number.MAX_SAFE_INTEGER),
   };
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `media ${JSON.stringify(request)}`,
     (signal) => call("ListMedia", request, signal),
     run.state === "RUN_STATE_RUNNING" ? 3000 : 0,
     true,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   if (!data.items.length) {
     return (
-      <Empty title="No media">
+      <EmptyState title="No media">
         <p>
           Log some:{" "}
           <code>
@@ -39,7 +39,7 @@ export default function Media({ run }: RunProps) {
           </code>
           .
         </p>
-      </Empty>
+      </EmptyState>
     );
   }
   const keys = [...new Set(data.items.map((item) => item.key))];
@@ -48,7 +48,7 @@ export default function Media({ run }: RunProps) {
       <div class="table-tools">
         <StepSlider
           steps={data.steps.map(Number)}
-          value={at === null ? null : Number(at)}
+          value={index === null ? null : Number(index)}
           set={(step) => setQuery({ at: step })}
         />
       </div>
@@ -61,7 +61,7 @@ export default function Media({ run }: RunProps) {
             {data.items
               .filter((item) => item.key === key)
               .map((item) => (
-                <Item key={`${item.step} ${item.rank} ${item.index}`} item={item} ranked={run.world_size > 1} />
+                <MediaFigure key={`${item.step} ${item.rank} ${item.index}`} item={item} ranked={run.world_size > 1} />
               ))}
           </div>
         </section>
@@ -70,7 +70,7 @@ export default function Media({ run }: RunProps) {
   );
 }
 
-function Item({ item, ranked }: { item: MediaItem; ranked: boolean }) {
+function MediaFigure({ item, ranked }: { item: MediaItem; ranked: boolean }) {
   const kind = item.media_type.split("/")[0];
   const source = `/${item.path.replace(/^\/+/, "")}`;
   const title = item.caption || `${item.key}, step ${item.step}`;

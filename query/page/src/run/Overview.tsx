@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { CompletenessVerdict, Json, Run } from "../api/contract";
-import { History } from "../edit/RunHistory";
+import { RunHistory } from "../edit/RunHistory";
 import { flatten } from "../lib/flatten";
 import { count, formatAgo, formatDuration, formatTime, number } from "../lib/format";
 import { matcher } from "../lib/panels";
@@ -15,7 +15,7 @@ import { RunStateBadge } from "../ui/RunStateBadge";
 import type { RunProps } from "./tabProps";
 
 export function Overview({ run }: RunProps) {
-  const { git_diff: diff, ...environment } = split(run.environment);
+  const { git_diff: diff, ...environment } = splitDiff(run.environment);
   return (
     <div class="overview">
       <div class="masonry">
@@ -57,13 +57,13 @@ export function Overview({ run }: RunProps) {
             </Fact>
           </dl>
         </Card>
-        <Complete run={run} />
-        <History run={run} />
-        <Values title="Config" values={run.config} none="No config: give one to init(config=...)" />
-        <Values title="Summary" values={run.summary} none="Nothing logged yet" />
+        <CompletenessCard run={run} />
+        <RunHistory run={run} />
+        <ValueTable title="Config" values={run.config} none="No config: give one to init(config=...)" />
+        <ValueTable title="Summary" values={run.summary} none="Nothing logged yet" />
       </div>
-      <Processes run={run} />
-      <Values title="Environment" values={environment as Json} none="Not captured" wide />
+      <ProcessTable run={run} />
+      <ValueTable title="Environment" values={environment as Json} none="Not captured" wide />
       {diff && (
         <Card title="Uncommitted changes" wide>
           <Diff text={diff} label="git diff" />
@@ -73,7 +73,7 @@ export function Overview({ run }: RunProps) {
   );
 }
 
-function split(environment: Json | undefined): Json & { git_diff?: string } {
+function splitDiff(environment: Json | undefined): Json & { git_diff?: string } {
   const { git_diff, diff, ...rest } = environment ?? {};
   const text = [git_diff, diff].find((value) => typeof value === "string" && value);
   return text ? { ...rest, git_diff: text as string } : (rest as Json);
@@ -88,9 +88,9 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
   );
 }
 
-const SHOWN = 100;
+const MAX_SHOWN = 100;
 
-function Values(props: { title: string; values: Json | undefined; none: string; wide?: boolean }) {
+function ValueTable(props: { title: string; values: Json | undefined; none: string; wide?: boolean }) {
   const rows = useMemo(() => [...flatten(props.values)], [props.values]);
   const [search, setSearch] = useState("");
   const [all, setAll] = useState(false);
@@ -115,7 +115,7 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
       ) : (
         <table class="values">
           <tbody>
-            {found.slice(0, all ? undefined : SHOWN).map(([key, value]) => (
+            {found.slice(0, all ? undefined : MAX_SHOWN).map(([key, value]) => (
               <tr key={key}>
                 <th scope="row">{key}</th>
                 <td class={typeof value === "number" ? "numeric" : ""}>
@@ -126,7 +126,7 @@ function Values(props: { title: string; values: Json | undefined; none: string; 
           </tbody>
         </table>
       )}
-      {found.length > SHOWN && !all && (
+      {found.length > MAX_SHOWN && !all && (
         <button class="link" onClick={() => setAll(true)}>
           Show all {found.length}
         </button>
@@ -143,7 +143,7 @@ const VERDICTS: Record<CompletenessVerdict, [string, string, string]> = {
   VERDICT_OPEN: ["Open", "warn", "A process has not finished: it may still send."],
 };
 
-function Complete({ run }: { run: Run }) {
+function CompletenessCard({ run }: { run: Run }) {
   const found = run.completeness;
   if (!found) return null;
   const [name, kind, meaning] = VERDICTS[found.verdict];
@@ -200,9 +200,9 @@ function Complete({ run }: { run: Run }) {
 
 const PROCESSES_SHOWN = 64;
 
-function Processes({ run }: { run: Run }) {
+function ProcessTable({ run }: { run: Run }) {
   const streams = run.streams ?? [];
-  const last = new Map(run.last_steps.map((one) => [one.rank, one.step]));
+  const lastSteps = new Map(run.last_steps.map((item) => [item.rank, item.step]));
   return (
     <Card title={`Processes (${streams.length})`} wide>
       <div class="scrolled">
@@ -233,7 +233,7 @@ function Processes({ run }: { run: Run }) {
                   <RunStateBadge state={stream.state} />
                 </td>
                 <td>{stream.host}</td>
-                <td class="right numeric">{last.get(stream.rank) ?? "–"}</td>
+                <td class="right numeric">{lastSteps.get(stream.rank) ?? "–"}</td>
                 <td class="right numeric">{Number(stream.completeness?.points_stored ?? 0).toLocaleString("en-US")}</td>
                 <td class="right numeric">{formatAgo(stream.heartbeat)}</td>
               </tr>

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { Chart } from "../chart/Chart";
 import { heatColor } from "../chart/HeatMap";
 import type { Line } from "../chart/lines";
@@ -11,11 +11,11 @@ import { formatNumber, number } from "../lib/format";
 import type { Range } from "../lib/range";
 import { setQuery } from "../state/route";
 import { dark } from "../state/theme";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { StepSlider } from "../ui/StepSlider";
 import "../styles/charts.css";
 
-interface Who {
+interface PlotKey {
   team: string;
   project: string;
   run: string;
@@ -23,33 +23,33 @@ interface Who {
   step?: string;
 }
 
-export function Plot({ who }: { who: Who }) {
-  const { data, error, refresh } = useAnswer(
-    `plot ${JSON.stringify(who)}`,
-    (signal) => call("GetPlot", who, signal),
+export function Plot({ who: plotKey }: { who: PlotKey }) {
+  const { data, error, refresh } = useQuery(
+    `plot ${JSON.stringify(plotKey)}`,
+    (signal) => call("GetPlot", plotKey, signal),
     0,
     true,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   return (
-    <section class="info wide" aria-label={who.key}>
+    <section class="info wide" aria-label={plotKey.key}>
       <header>
-        <h2>{data.title || who.key}</h2>
+        <h2>{data.title || plotKey.key}</h2>
         <span class="grow" />
         <StepSlider
           steps={data.steps.map(Number)}
-          value={who.step === undefined ? null : Number(who.step)}
+          value={plotKey.step === undefined ? null : Number(plotKey.step)}
           set={(step) => setQuery({ at: step })}
         />
       </header>
-      <Drawn plot={data} name={who.key} />
+      <PlotBody plot={data} name={plotKey.key} />
       {data.thinned && <p class="quiet">Thinned evenly to 20,000 points a series.</p>}
     </section>
   );
 }
 
-function Drawn({ plot, name }: { plot: GetPlotResponse; name: string }) {
+function PlotBody({ plot, name }: { plot: GetPlotResponse; name: string }) {
   if (plot.confusion) return <Confusion matrix={plot.confusion} />;
   if (plot.bins) return <Bars bars={barsOfBins(plot.bins)} label={name} />;
   if (plot.type === "bar") return <Bars bars={barsOf(plot.series)} label={name} />;
@@ -58,7 +58,7 @@ function Drawn({ plot, name }: { plot: GetPlotResponse; name: string }) {
 
 function Curves({ plot, name }: { plot: GetPlotResponse; name: string }) {
   const [zoom, setZoom] = useState<Range | null>(null);
-  const lines = useMemo(() => plot.series.map((series, at) => lineOf(series, at, plot.type)), [plot]);
+  const lines = useMemo(() => plot.series.map((series, index) => seriesLine(series, index, plot.type)), [plot]);
   return (
     <>
       <div class="plot">
@@ -85,7 +85,7 @@ function Curves({ plot, name }: { plot: GetPlotResponse; name: string }) {
   );
 }
 
-function lineOf(series: PlotSeries, at: number, type: string): Line {
+function seriesLine(series: PlotSeries, index: number, type: string): Line {
   const order = series.xs.map((x, i) => [number(x), number(series.ys[i])] as const);
   if (type === "scatter") order.sort((a, b) => a[0] - b[0]);
   const xs = Float64Array.from(order, ([x]) => x);
@@ -97,10 +97,10 @@ function lineOf(series: PlotSeries, at: number, type: string): Line {
         ? `area ${formatNumber(number(series.area), 4)}`
         : "";
   return {
-    id: `${at}`,
+    id: `${index}`,
     label: series.name || "all",
     note: area,
-    color: PALETTE[at % PALETTE.length]!,
+    color: PALETTE[index % PALETTE.length]!,
     xs,
     steps: xs,
     ys,
@@ -135,7 +135,7 @@ function barsOfBins(bins: PlotBins): Bar[] {
 }
 
 function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
-  const most = Math.max(...bars.map((bar) => Math.abs(bar.value)).filter(Number.isFinite), 1e-300);
+  const largest = Math.max(...bars.map((bar) => Math.abs(bar.value)).filter(Number.isFinite), 1e-300);
   return (
     <table class="bars" aria-label={label}>
       <tbody>
@@ -145,7 +145,7 @@ function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
               {bar.name}
             </th>
             <td>
-              <i style={{ width: `${(Math.abs(bar.value) / most) * 100}%` }} />
+              <i style={{ width: `${(Math.abs(bar.value) / largest) * 100}%` }} />
             </td>
             <td class="right numeric">{formatNumber(bar.value)}</td>
           </tr>
@@ -159,7 +159,7 @@ const MOST_CLASSES = 60;
 
 function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
   const classes = matrix.classes.slice(0, MOST_CLASSES);
-  const most = Math.max(...matrix.counts.map(number), 1);
+  const largest = Math.max(...matrix.counts.map(number), 1);
   const isDark = dark.value;
   return (
     <>
@@ -186,7 +186,7 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
                 <th scope="row">{name}</th>
                 {classes.map((other, j) => {
                   const value = number(matrix.counts[i * matrix.classes.length + j]);
-                  const heat = value / most;
+                  const heat = value / largest;
                   return (
                     <td
                       key={other}

@@ -2,10 +2,10 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Json, JsonValue } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { count, formatValue } from "../lib/format";
-import { path, place, setQuery } from "../state/route";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { path, route, setQuery } from "../state/route";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { Select } from "../ui/Select";
 import { StepSlider } from "../ui/StepSlider";
@@ -16,18 +16,18 @@ import "../styles/rich.css";
 const PAGE = 100;
 
 export default function Tables({ run, keys }: RunTabProps) {
-  const { query } = place.value;
-  const own = keys.filter((key) => key.kind === "KEY_KIND_TABLE" || key.kind === "KEY_KIND_PLOT");
-  const key = own.find((one) => one.name === query.get("key")) ?? own[0]!;
-  const at = query.get("at");
+  const { query } = route.value;
+  const tableKeys = keys.filter((key) => key.kind === "KEY_KIND_TABLE" || key.kind === "KEY_KIND_PLOT");
+  const key = tableKeys.find((item) => item.name === query.get("key")) ?? tableKeys[0]!;
+  const stepText = query.get("at");
   const asTable = key.kind === "KEY_KIND_TABLE" || query.get("rows") === "1";
-  const options = Object.fromEntries(own.map((one) => [one.name, one.name]));
-  const who = {
+  const options = Object.fromEntries(tableKeys.map((item) => [item.name, item.name]));
+  const tableKey = {
     team: run.team,
     project: run.project,
     run: run.id,
     key: key.name,
-    ...(at === null ? {} : { step: at }),
+    ...(stepText === null ? {} : { step: stepText }),
   };
   return (
     <div class="rich">
@@ -44,12 +44,12 @@ export default function Tables({ run, keys }: RunTabProps) {
           </button>
         )}
       </div>
-      {asTable ? <Rows key={key.name} who={who} /> : <Plot key={key.name} who={who} />}
+      {asTable ? <TableRows key={key.name} who={tableKey} /> : <Plot key={key.name} who={tableKey} />}
     </div>
   );
 }
 
-interface Who {
+interface TableKey {
   team: string;
   project: string;
   run: string;
@@ -57,20 +57,20 @@ interface Who {
   step?: string;
 }
 
-function Rows({ who }: { who: Who }) {
+function TableRows({ who: tableKey }: { who: TableKey }) {
   const [order, setOrder] = useState<{ column: string; descending: boolean } | null>(null);
   const [tokens, setTokens] = useState<string[]>([""]);
-  const request = { ...who, order: order ? [order] : [], page_size: PAGE, page_token: tokens.at(-1)! };
-  const { data, error, refresh } = useAnswer(
+  const request = { ...tableKey, order: order ? [order] : [], page_size: PAGE, page_token: tokens.at(-1)! };
+  const { data, error, refresh } = useQuery(
     `table ${JSON.stringify(request)}`,
     (signal) => call("GetTable", request, signal),
     0,
     true,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   const rows = JSON.parse(data.rows_json || "[]") as JsonValue[][];
-  const first = (tokens.length - 1) * PAGE;
+  const firstRow = (tokens.length - 1) * PAGE;
   const sort = (column: string) => {
     setTokens([""]);
     setOrder(
@@ -78,16 +78,16 @@ function Rows({ who }: { who: Who }) {
     );
   };
   return (
-    <section class="info wide" aria-label={who.key}>
+    <section class="info wide" aria-label={tableKey.key}>
       <header>
         <StepSlider
           steps={data.steps.map(Number)}
-          value={who.step === undefined ? null : Number(who.step)}
+          value={tableKey.step === undefined ? null : Number(tableKey.step)}
           set={(step) => setQuery({ at: step })}
         />
         <span class="grow" />
         <span class="quiet numeric">
-          {rows.length ? `${first + 1} – ${first + rows.length} of ` : ""}
+          {rows.length ? `${firstRow + 1} – ${firstRow + rows.length} of ` : ""}
           {count(data.matching_rows, "row")}
         </span>
         <button
@@ -131,11 +131,11 @@ function Rows({ who }: { who: Who }) {
             </tr>
           </thead>
           <tbody>
-            {rows.map((row, at) => (
-              <tr key={data.row_numbers[at]}>
+            {rows.map((row, index) => (
+              <tr key={data.row_numbers[index]}>
                 {row.map((cell, i) => (
                   <td key={i} class={data.columns[i]?.type === "number" ? "right numeric" : "cell"}>
-                    <CellView cell={cell} who={who} />
+                    <TableCell cell={cell} who={tableKey} />
                   </td>
                 ))}
               </tr>
@@ -147,15 +147,15 @@ function Rows({ who }: { who: Who }) {
   );
 }
 
-function CellView({ cell, who }: { cell: JsonValue; who: Who }) {
+function TableCell({ cell, who: tableKey }: { cell: JsonValue; who: TableKey }) {
   if (cell && typeof cell === "object" && !Array.isArray(cell) && cell["_type"] === "media")
-    return <MediaCell media={cell} who={who} />;
+    return <MediaCell media={cell} who={tableKey} />;
   return <>{formatValue(cell)}</>;
 }
 
-function MediaCell({ media, who }: { media: Json; who: Who }) {
+function MediaCell({ media, who: tableKey }: { media: Json; who: TableKey }) {
   const type = String(media["media_type"] ?? "");
-  const source = `/api/v1/media${path(who.team, who.project, String(media["sha256"] ?? ""))}?type=${encodeURIComponent(type)}`;
+  const source = `/api/v1/media${path(tableKey.team, tableKey.project, String(media["sha256"] ?? ""))}?type=${encodeURIComponent(type)}`;
   if (/^image\/(png|jpeg|gif|webp)$/.test(type))
     return <img class="thumbnail" src={source} alt={String(media["caption"] ?? "image")} loading="lazy" />;
   return (

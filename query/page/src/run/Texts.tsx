@@ -2,10 +2,10 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Key, TextPoint } from "../api/contract";
-import { useNewest } from "../api/useNewestFirst";
+import { useNewestFirst } from "../api/useNewestFirst";
 import { count, formatNumber } from "../lib/format";
-import { naturally } from "../lib/panels";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { compareNaturally } from "../lib/panels";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import type { RunProps, RunTabProps } from "./tabProps";
 import "../styles/rich.css";
 
@@ -14,19 +14,19 @@ const PAGE = 10;
 const MOST_KEYS = 50;
 
 export default function Texts({ run, keys }: RunTabProps) {
-  const own = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => naturally(a.name, b.name));
+  const textKeys = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => compareNaturally(a.name, b.name));
   return (
     <div class="rich">
-      {own.slice(0, MOST_KEYS).map((key) => (
+      {textKeys.slice(0, MOST_KEYS).map((key) => (
         <TextPanel key={key.name} run={run} logged={key} />
       ))}
-      {own.length > MOST_KEYS && <p class="quiet">and {own.length - MOST_KEYS} more keys</p>}
+      {textKeys.length > MOST_KEYS && <p class="quiet">and {textKeys.length - MOST_KEYS} more keys</p>}
     </div>
   );
 }
 
 function TextPanel({ run, logged }: RunProps & { logged: Key }) {
-  const [until, setUntil] = useState("");
+  const [maxStep, setMaxStep] = useState("");
   const key = logged.name;
   const request = {
     team: run.team,
@@ -35,9 +35,9 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
     keys: [key],
     newest_first: true,
     page_size: PAGE,
-    ...(until && { max_step: until }),
+    ...(maxStep && { max_step: maxStep }),
   };
-  const { items, error, older } = useNewest<TextPoint>(
+  const { items, error, older } = useNewestFirst<TextPoint>(
     JSON.stringify(request),
     async (page_token, signal) => {
       const answer = await call("GetTexts", { ...request, page_token }, signal);
@@ -45,7 +45,7 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
     },
     (text) => `${text.step} ${text.rank}`,
     (a, b) => Number(b.step) - Number(a.step) || a.rank - b.rank,
-    run.state === "RUN_STATE_RUNNING" && !until ? LIVE_MS : 0,
+    run.state === "RUN_STATE_RUNNING" && !maxStep ? LIVE_MS : 0,
   );
   return (
     <section class="info wide" aria-label={key}>
@@ -59,14 +59,14 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
             class="text-input numeric"
             type="number"
             step={1}
-            value={until}
+            value={maxStep}
             placeholder={logged.last_step}
-            onInput={(event) => setUntil(whole(event.currentTarget.value))}
+            onInput={(event) => setMaxStep(wholeNumber(event.currentTarget.value))}
           />
         </label>
       </header>
       {error && !items ? (
-        <ErrorNote error={error} />
+        <ErrorMessage error={error} />
       ) : !items ? (
         <Loading small />
       ) : !items.length ? (
@@ -95,14 +95,14 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
   );
 }
 
-const LONG = 2000;
+const LONG_TEXT = 2000;
 
 function LongText({ text }: { text: string }) {
   const [open, setOpen] = useState(false);
-  const long = text.length > LONG;
+  const long = text.length > LONG_TEXT;
   return (
     <>
-      <pre class="logged">{long && !open ? `${text.slice(0, LONG)}…` : text}</pre>
+      <pre class="logged">{long && !open ? `${text.slice(0, LONG_TEXT)}…` : text}</pre>
       {long && (
         <button class="link" onClick={() => setOpen(!open)}>
           {open ? "Show less" : `Show all ${count(text.length, "character")}`}
@@ -112,7 +112,7 @@ function LongText({ text }: { text: string }) {
   );
 }
 
-function whole(text: string): string {
+function wholeNumber(text: string): string {
   const value = Math.trunc(Number(text));
   return text !== "" && Number.isSafeInteger(value) ? String(value) : "";
 }

@@ -2,38 +2,39 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved, SavedKind } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
-import { changing } from "../state/permissions";
-import { path, place, setQuery } from "../state/route";
+import { useQuery } from "../api/useQuery";
+import { editProps } from "../state/permissions";
+import { path, route, setQuery } from "../state/route";
 import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { toast, withErrorToast } from "../ui/toasts";
 import { NameDialog } from "./NameDialog";
-import { addressOf, copyAddress, deleteSaved, placeOf } from "./savedItems";
-import { contentOf, MOST_CHARACTERS, queryOf, sameView } from "./viewQuery";
+import { copyLink, deleteSaved, savedKey, savedPath } from "./savedItems";
+import { isSameView, MOST_CHARACTERS, viewContent, viewToQuery } from "./viewQuery";
 import "../styles/saved.css";
 
-const AGAIN_MS = 30_000;
+const REFRESH_MS = 30_000;
 
 export function ViewsMenu({ team, project, kind }: { team: string; project: string; kind: SavedKind }) {
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `views ${team}/${project} ${kind}`,
     (signal) => call("ListSaved", { team, project, kind }, signal),
-    AGAIN_MS,
+    REFRESH_MS,
     true,
   );
   const views = data?.saved ?? [];
-  const open = place.value.query.get("view") ?? "";
-  const known = views.find((one) => one.id === open);
-  const own = useAnswer(
-    known ? `view ${team}/${project}/${open} ${known.version}` : null,
-    (signal) => call("GetSaved", { team, project, id: open }, signal),
+  const openId = route.value.query.get("view") ?? "";
+  const openView = views.find((item) => item.id === openId);
+  const savedView = useQuery(
+    openView ? `view ${team}/${project}/${openId} ${openView.version}` : null,
+    (signal) => call("GetSaved", { team, project, id: openId }, signal),
     0,
   );
-  const [asking, setAsking] = useState<"save" | "rename" | null>(null);
-  const content = contentOf(place.value.query);
-  const changed = known !== undefined && own.data !== undefined && !sameView(own.data.content, content);
+  const [openDialog, setOpenDialog] = useState<"save" | "rename" | null>(null);
+  const content = viewContent(route.value.query);
+  const isChanged =
+    openView !== undefined && savedView.data !== undefined && !isSameView(savedView.data.content, content);
   const base = path(team, project, ...(kind === "SAVED_KIND_TABLE" ? ["table"] : []));
 
   const save = (name: string, shared: boolean, id: string) =>
@@ -43,18 +44,18 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
       const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
       setQuery({ view: made.id });
       refresh();
-      setAsking(null);
+      setOpenDialog(null);
       toast(`Saved as ${made.name}${made.shared ? ", for the team" : ""}`);
     });
   const update = (view: Saved, change: Partial<Saved>, done: string) =>
     withErrorToast(async () => {
-      await call("UpdateSaved", { ...placeOf(view), version: view.version, ...change });
+      await call("UpdateSaved", { ...savedKey(view), version: view.version, ...change });
       refresh();
-      setAsking(null);
+      setOpenDialog(null);
       toast(done);
     }).then((right) => right || refresh());
-  const changedList = () => {
-    if (known) setQuery({ view: null });
+  const onDeleted = () => {
+    if (openView) setQuery({ view: null });
     refresh();
   };
 
@@ -62,12 +63,12 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
     <>
       <Menu
         class="views-menu"
-        label={known ? `Views: ${known.name}` : "Views"}
+        label={openView ? `Views: ${openView.name}` : "Views"}
         button={
           <>
             <Icon name="bookmark" />
-            <span class="clip">{known?.name ?? "Views"}</span>
-            {changed && (
+            <span class="clip">{openView?.name ?? "Views"}</span>
+            {isChanged && (
               <span class="changed" title="Not as it was saved">
                 •
               </span>
@@ -86,10 +87,10 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
             <a
               key={view.id}
               class="menu-item"
-              href={addressOf(view)}
-              aria-current={view.id === open ? "true" : undefined}
+              href={savedPath(view)}
+              aria-current={view.id === openId ? "true" : undefined}
             >
-              <span class="tick">{view.id === open ? "✓" : ""}</span>
+              <span class="tick">{view.id === openId ? "✓" : ""}</span>
               <span class="clip">{view.name}</span>
               <span class="quiet small">
                 {view.shared ? (view.owner === user.value?.user ? "team" : view.owner) : "mine"}
@@ -98,62 +99,62 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
           ))}
         </div>
         <hr />
-        {known && changed && (
-          <MenuItem {...changing(team)} act={() => void update(known, { content }, `${known.name} saved`)}>
-            Save changes to {known.name}
+        {openView && isChanged && (
+          <MenuItem {...editProps(team)} act={() => void update(openView, { content }, `${openView.name} saved`)}>
+            Save changes to {openView.name}
           </MenuItem>
         )}
-        {known && changed && own.data && (
-          <a class="menu-item" href={base + queryOf(own.data.content, known.id)}>
+        {openView && isChanged && savedView.data && (
+          <a class="menu-item" href={base + viewToQuery(savedView.data.content, openView.id)}>
             <span class="tick" />
             Back to how it was saved
           </a>
         )}
-        <MenuItem {...changing(team)} act={() => setAsking("save")}>
+        <MenuItem {...editProps(team)} act={() => setOpenDialog("save")}>
           Save as…
         </MenuItem>
-        {known && (
+        {openView && (
           <>
-            <MenuItem {...changing(team)} act={() => setAsking("rename")}>
+            <MenuItem {...editProps(team)} act={() => setOpenDialog("rename")}>
               Rename…
             </MenuItem>
-            <MenuItem act={() => copyAddress(addressOf(known), known.name)}>Copy the link</MenuItem>
-            {known.owner === user.value?.user && (
+            <MenuItem act={() => copyLink(savedPath(openView), openView.name)}>Copy the link</MenuItem>
+            {openView.owner === user.value?.user && (
               <MenuItem
-                checked={known.shared}
-                {...changing(team)}
+                checked={openView.shared}
+                {...editProps(team)}
                 act={() =>
                   void update(
-                    known,
-                    { shared: !known.shared },
-                    known.shared ? `${known.name} is yours alone` : `${known.name} is the team's, too`,
+                    openView,
+                    { shared: !openView.shared },
+                    openView.shared ? `${openView.name} is yours alone` : `${openView.name} is the team's, too`,
                   )
                 }
               >
                 Shared with the team
               </MenuItem>
             )}
-            <MenuItem danger {...changing(team)} act={() => void deleteSaved(known, changedList)}>
-              Delete {known.name}
+            <MenuItem danger {...editProps(team)} act={() => void deleteSaved(openView, onDeleted)}>
+              Delete {openView.name}
             </MenuItem>
           </>
         )}
       </Menu>
-      {asking === "save" && (
+      {openDialog === "save" && (
         <NameDialog
           title="Save this view"
-          name={known ? `${known.name} 2` : ""}
+          name={openView ? `${openView.name} 2` : ""}
           shared={false}
           act={save}
-          close={() => setAsking(null)}
+          close={() => setOpenDialog(null)}
         />
       )}
-      {asking === "rename" && known && (
+      {openDialog === "rename" && openView && (
         <NameDialog
           title="Rename the view"
-          name={known.name}
-          act={(name) => update(known, { name }, `Renamed to ${name}`)}
-          close={() => setAsking(null)}
+          name={openView.name}
+          act={(name) => update(openView, { name }, `Renamed to ${name}`)}
+          close={() => setOpenDialog(null)}
         />
       )}
     </>

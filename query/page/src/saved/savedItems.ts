@@ -12,11 +12,11 @@ export function newId(): string {
     .replaceAll("/", "_");
 }
 
-export function placeOf(saved: Saved): { team: string; project: string; id: string } {
+export function savedKey(saved: Saved): { team: string; project: string; id: string } {
   return { team: saved.team, project: saved.project, id: saved.id };
 }
 
-export function addressOf(saved: Saved, ...rest: string[]): string {
+export function savedPath(saved: Saved, ...rest: string[]): string {
   return path(saved.team, saved.project, saved.kind === "SAVED_KIND_REPORT" ? "reports" : "views", saved.id, ...rest);
 }
 
@@ -24,16 +24,16 @@ export function addressOf(saved: Saved, ...rest: string[]): string {
 export async function deleteSaved(saved: Saved, changed: () => void): Promise<void> {
   const undo = () =>
     void withErrorToast(async () => {
-      await call("RestoreSaved", placeOf(saved));
+      await call("RestoreSaved", savedKey(saved));
       changed();
     });
   await withErrorToast(async () => {
-    await call("DeleteSaved", placeOf(saved));
+    await call("DeleteSaved", savedKey(saved));
     changed();
     toast(`${saved.name} deleted`, { undo });
   });
 }
 
-export function copyAddress(address: string, what: string): void {
+export function copyLink(address: string, what: string): void {
   void navigator.clipboard.writeText(location.origin + address).then(() => toast(`Link to ${what} copied`));
 }

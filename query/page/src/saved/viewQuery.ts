@@ -1,30 +1,30 @@
 // A view as a text: what the URL's query says, without the name of the view it came from. Pure.
-import { toText } from "../lib/urlQuery";
+import { queryToText } from "../lib/urlQuery";
 
 /** Of the view that is open, and what is opened for a moment: they are no part of how things look. */
-const NOT_KEPT = ["view", "full"];
+const UNSAVED_PARAMETERS = ["view", "full"];
 export const MOST_CHARACTERS = 16_384;
 
-export function contentOf(query: URLSearchParams): string {
+export function viewContent(query: URLSearchParams): string {
   const kept = new URLSearchParams();
-  for (const [name, value] of query) if (!NOT_KEPT.includes(name)) kept.append(name, value);
-  return toText(kept).slice(1);
+  for (const [name, value] of query) if (!UNSAVED_PARAMETERS.includes(name)) kept.append(name, value);
+  return queryToText(kept).slice(1);
 }
 
 /** The query that shows a saved view and knows its name. */
-export function queryOf(content: string, id: string): string {
+export function viewToQuery(content: string, id: string): string {
   const query = new URLSearchParams(content);
-  for (const name of NOT_KEPT) query.delete(name);
+  for (const name of UNSAVED_PARAMETERS) query.delete(name);
   query.append("view", id);
-  return toText(query);
+  return queryToText(query);
 }
 
 /** Whether two views look the same: the order of names means nothing, that of one name's values does. */
-export function sameView(one: string, other: string): boolean {
-  return ordered(one) === ordered(other);
+export function isSameView(item: string, other: string): boolean {
+  return normalized(item) === normalized(other);
 }
 
-function ordered(content: string): string {
+function normalized(content: string): string {
   const query = new URLSearchParams(content);
   query.sort(); // keeps the order of equal names
   return query.toString();

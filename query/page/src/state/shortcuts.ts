@@ -13,15 +13,15 @@ export const helpOpen = signal(false);
 
 export function useShortcut(key: string, what: string, act: () => void): void {
   useEffect(() => {
-    const mine = { key, what, act };
-    shortcuts.value = [...shortcuts.value, mine];
+    const shortcut = { key, what, act };
+    shortcuts.value = [...shortcuts.value, shortcut];
     return () => {
-      shortcuts.value = shortcuts.value.filter((one) => one !== mine);
+      shortcuts.value = shortcuts.value.filter((item) => item !== shortcut);
     };
   }, [key, what, act]);
 }
 
-export function start(): void {
+export function startShortcuts(): void {
   addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target)) return;
     if (event.key === "?") {
@@ -29,7 +29,7 @@ export function start(): void {
       event.preventDefault();
       return;
     }
-    const found = shortcuts.value.findLast((one) => one.key === event.key);
+    const found = shortcuts.value.findLast((item) => item.key === event.key);
     if (found) {
       event.preventDefault();
       found.act();

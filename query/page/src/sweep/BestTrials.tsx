@@ -1,15 +1,15 @@
 // The best configuration to take away, and the top K.
 import type { Objective, Sweep, Trial } from "../api/contract";
 import { formatNumber, formatValue } from "../lib/format";
-import { yamlOf } from "../lib/yaml";
+import { toYaml } from "../lib/yaml";
 import { setQuery } from "../state/route";
 import { Card } from "../ui/Card";
 import { CodeBlock } from "../ui/CodeBlock";
-import { Copy } from "../ui/CopyButton";
+import { CopyButton } from "../ui/CopyButton";
 import { fullName } from "./GettingStarted";
-import { parametersOf, valueOf } from "./trials";
+import { objectiveValue, parametersOf } from "./trials";
 
-export const TOP_KS = [5, 10, 20, 50, 100] as const;
+export const TOP_CHOICES = [5, 10, 20, 50, 100] as const;
 
 export interface TrialsProps {
   sweep: Sweep;
@@ -26,21 +26,22 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
         <p class="quiet">No trial has a value yet.</p>
       </Card>
     );
-  const several = sweep.objectives.length > 1;
+  const hasSeveralObjectives = sweep.objectives.length > 1;
   return (
     <Card
-      title={several ? "First of the front" : "Best configuration"}
-      tools={<Copy text={yamlOf(best.parameters_json)} label="Copy the configuration as YAML" />}
+      title={hasSeveralObjectives ? "First of the front" : "Best configuration"}
+      tools={<CopyButton text={toYaml(best.parameters_json)} label="Copy the configuration as YAML" />}
     >
       <p class="best-values">
-        {sweep.objectives.map((objective, at) => (
+        {sweep.objectives.map((objective, index) => (
           <span key={objective.metric}>
-            <b class="numeric">{formatNumber(valueOf(best, at))}</b> <span class="quiet">{objective.metric}</span>
+            <b class="numeric">{formatNumber(objectiveValue(best, index))}</b>{" "}
+            <span class="quiet">{objective.metric}</span>
           </span>
         ))}
         <TrialLink trial={best} link={link} />
       </p>
-      <CodeBlock text={yamlOf(best.parameters_json)} label="best configuration" />
+      <CodeBlock text={toYaml(best.parameters_json)} label="best configuration" />
       <p class="quiet">
         In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code>
       </p>
@@ -64,16 +65,16 @@ export function TopCard({
       value={k}
       onChange={(event) => setQuery({ k: event.currentTarget.value === "10" ? null : event.currentTarget.value })}
     >
-      {TOP_KS.map((one) => (
-        <option key={one} value={one}>
-          Top {one}
+      {TOP_CHOICES.map((item) => (
+        <option key={item} value={item}>
+          Top {item}
         </option>
       ))}
     </select>
   );
-  const several = sweep.objectives.length > 1;
+  const hasSeveralObjectives = sweep.objectives.length > 1;
   return (
-    <Card title={several ? "Pareto front, then the best" : `Top ${k}`} wide tools={tools}>
+    <Card title={hasSeveralObjectives ? "Pareto front, then the best" : `Top ${k}`} wide tools={tools}>
       {!trials.length ? (
         <p class="quiet">No trial has a value yet.</p>
       ) : (
@@ -81,10 +82,10 @@ export function TopCard({
           <table class="plain-table dense top-table">
             <thead>
               <tr>
-                <th scope="col">{several ? "Trial, ● on the front" : "Trial"}</th>
-                {sweep.objectives.map((one) => (
-                  <th key={one.metric} scope="col" class="right">
-                    {goalOf(one)}
+                <th scope="col">{hasSeveralObjectives ? "Trial, ● on the front" : "Trial"}</th>
+                {sweep.objectives.map((item) => (
+                  <th key={item.metric} scope="col" class="right">
+                    {goalText(item)}
                   </th>
                 ))}
                 {names.map((name) => (
@@ -100,12 +101,14 @@ export function TopCard({
                 return (
                   <tr key={trial.number}>
                     <th scope="row">
-                      <span class="place numeric">{several ? (front.has(trial.number) ? "●" : "") : place + 1}</span>
+                      <span class="place numeric">
+                        {hasSeveralObjectives ? (front.has(trial.number) ? "●" : "") : place + 1}
+                      </span>
                       <TrialLink trial={trial} link={link} />
                     </th>
-                    {sweep.objectives.map((one, at) => (
-                      <td key={one.metric} class="right numeric strong">
-                        {formatNumber(valueOf(trial, at))}
+                    {sweep.objectives.map((item, index) => (
+                      <td key={item.metric} class="right numeric strong">
+                        {formatNumber(objectiveValue(trial, index))}
                       </td>
                     ))}
                     {names.map((name) => (
@@ -124,7 +127,7 @@ export function TopCard({
   );
 }
 
-function goalOf(objective: Objective): string {
+function goalText(objective: Objective): string {
   return `${objective.metric} ${objective.maximize ? "↑" : "↓"}`;
 }
 

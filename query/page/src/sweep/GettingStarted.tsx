@@ -1,7 +1,7 @@
 // What to paste: to make a sweep, to work on it, to take its best away.
 import type { Sweep } from "../api/contract";
 import { CodeBlock } from "../ui/CodeBlock";
-import { Empty } from "../ui/feedback";
+import { EmptyState } from "../ui/feedback";
 
 const KEY = "   # an API key: see My API keys, in the menu at the top right";
 
@@ -17,7 +17,7 @@ run_cap: 50`;
 export RUNSTREAM_API_KEY=...${KEY}
 runstream sweep sweep.yaml --project ${project} --entity ${team}`;
   return (
-    <Empty title="Make your first sweep">
+    <EmptyState title="Make your first sweep">
       <p>
         Say what to search in <code>sweep.yaml</code>; in <code>train.py</code>, <code>runstream.init().config</code>{" "}
         has the values of each trial:
@@ -26,7 +26,7 @@ runstream sweep sweep.yaml --project ${project} --entity ${team}`;
       <p>Make it, and start as many agents as you like with the command that it prints:</p>
       <CodeBlock text={shell} label="shell commands" />
       <p class="quiet">W&amp;B's sweep configurations work as they are. The sweep appears here by itself.</p>
-    </Empty>
+    </EmptyState>
   );
 }
 

@@ -3,16 +3,16 @@ import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
 import { count } from "../lib/format";
-import { mayWrite } from "../state/permissions";
-import { go, path } from "../state/route";
+import { canWrite } from "../state/permissions";
+import { navigate, path } from "../state/route";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
 import { toast } from "../ui/toasts";
-import { totalOf } from "./stateBadges";
-import { command, ordersFor } from "./sweepCommands";
+import { totalCount } from "./stateBadges";
+import { availableActions, sendCommand } from "./sweepCommands";
 
-const NAMES = { pause: "Pause", resume: "Resume", stop: "Stop", cancel: "Cancel…" } as const;
+const LABELS = { pause: "Pause", resume: "Resume", stop: "Stop", cancel: "Cancel…" } as const;
 const HINTS = {
   pause: "No new trials for now; those that run go on",
   resume: "Give out trials again",
@@ -20,29 +20,29 @@ const HINTS = {
   cancel: "End the sweep and the trials that run, for good",
 } as const;
 
-export function Controls({ sweep, refresh }: { sweep: Sweep; refresh: () => void }) {
+export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () => void }) {
   const [asking, setAsking] = useState<"cancel" | "delete" | null>(null);
-  if (!mayWrite(sweep.team)) return null;
+  if (!canWrite(sweep.team)) return null;
   const remove = async () => {
     setAsking(null);
     try {
       await call("DeleteSweep", { sweep: sweep.id });
       toast("Sweep deleted; its runs are still there");
-      go(path(sweep.team, sweep.project, "sweeps"));
+      navigate(path(sweep.team, sweep.project, "sweeps"));
     } catch (error) {
       toast(`Not deleted: ${(error as Error).message}`, { forMs: 8000 });
     }
   };
   return (
     <>
-      {ordersFor(sweep).map((order) => (
+      {availableActions(sweep).map((action) => (
         <button
-          key={order}
-          class={order === "cancel" ? "button danger" : "button"}
-          title={HINTS[order]}
-          onClick={() => (order === "cancel" ? setAsking("cancel") : void command(sweep.id, order, refresh))}
+          key={action}
+          class={action === "cancel" ? "button danger" : "button"}
+          title={HINTS[action]}
+          onClick={() => (action === "cancel" ? setAsking("cancel") : void sendCommand(sweep.id, action, refresh))}
         >
-          {NAMES[order]}
+          {LABELS[action]}
         </button>
       ))}
       <Menu label="More about this sweep" button={<Icon name="more" />}>
@@ -55,7 +55,7 @@ export function Controls({ sweep, refresh }: { sweep: Sweep; refresh: () => void
           title="Cancel this sweep?"
           confirm="Cancel the sweep"
           close={() => setAsking(null)}
-          act={() => (setAsking(null), void command(sweep.id, "cancel", refresh))}
+          act={() => (setAsking(null), void sendCommand(sweep.id, "cancel", refresh))}
         >
           {Number(sweep.counts?.running ?? 0) > 0
             ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and `
@@ -70,8 +70,8 @@ export function Controls({ sweep, refresh }: { sweep: Sweep; refresh: () => void
           close={() => setAsking(null)}
           act={() => void remove()}
         >
-          Its {count(totalOf(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay, with
-          all that they logged.
+          Its {count(totalCount(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay,
+          with all that they logged.
         </ConfirmDialog>
       )}
     </>

@@ -2,44 +2,44 @@
 import { useEffect, useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { Objective, RunObjective, Sweep, SweepSummary, Trial } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
-import { shadesOf } from "../explore/colorRamp";
+import { useQuery } from "../api/useQuery";
+import { shadesByRank } from "../explore/colorRamp";
 import { ParallelCard, ScatterCard } from "../explore/ExplorerCards";
-import { type First, useView } from "../explore/exploreView";
+import { type DefaultFields, useView } from "../explore/exploreView";
 import { Importance } from "../explore/Importance";
-import { stairs } from "../explore/paretoLine";
-import { columnOf, finiteOf, type Rows, varies } from "../explore/plotColumns";
+import { paretoSteps } from "../explore/paretoLine";
+import { countFinite, type PlotRows, toPlotColumn, varies } from "../explore/plotColumns";
 import { Scatter } from "../explore/ScatterPlot";
 import { readNumber } from "../lib/urlQuery";
-import { path, place, setQuery } from "../state/route";
+import { path, route, setQuery } from "../state/route";
 import { Card } from "../ui/Card";
-import { Copy } from "../ui/CopyButton";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { CopyButton } from "../ui/CopyButton";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { BestCard, TopCard } from "./BestTrials";
 import { fullName, StartAgent } from "./GettingStarted";
-import { Controls } from "./SweepControls";
-import { History } from "./SweepHistory";
-import { Progress } from "./SweepProgress";
-import { SweepStateMark, totalOf } from "./stateBadges";
+import { SweepControls } from "./SweepControls";
+import { SweepHistory } from "./SweepHistory";
+import { SweepProgress } from "./SweepProgress";
+import { SweepStateBadge, totalCount } from "./stateBadges";
 import { TrialTable } from "./TrialTable";
-import { courseOf, fieldOf, logsOf, rowsOf, valueOf } from "./trials";
+import { logScaleParameters, objectiveField, objectiveValue, optimizationHistory, toPlotRows } from "./trials";
 import { useTrials } from "./useTrials";
 
 const LIVE_MS = 2500;
-const STILL_MS = 15_000;
+const IDLE_MS = 15_000;
 const MOST_AXES = 10;
 
-export function SweepPage({ team, project, id }: { team: string; project: string; id: string }) {
-  const k = readNumber(place.value.query.get("k"), 10, 1, 100);
-  const sweep = useAnswer(`sweep ${id}`, (signal) => call("GetSweep", { sweep: id }, signal), STILL_MS, false);
+export function SweepDetails({ team, project, id }: { team: string; project: string; id: string }) {
+  const k = readNumber(route.value.query.get("k"), 10, 1, 100);
+  const sweep = useQuery(`sweep ${id}`, (signal) => call("GetSweep", { sweep: id }, signal), IDLE_MS, false);
   const busy = isBusy(sweep.data);
-  const summary = useAnswer(
+  const summary = useQuery(
     `sweep summary ${id} ${k}`,
     (signal) => call("GetSweepSummary", { sweep: id, top: k }, signal),
-    busy ? LIVE_MS : STILL_MS,
+    busy ? LIVE_MS : IDLE_MS,
     true,
   );
-  const now = useMemo(
+  const currentSweep = useMemo(
     () =>
       sweep.data && {
         ...sweep.data,
@@ -50,13 +50,16 @@ export function SweepPage({ team, project, id }: { team: string; project: string
     [sweep.data, summary.data, id],
   );
   useEffect(() => {
-    document.title = `${now?.name || id} · ${project} · runstream`;
-    if (now && sweep.data && now.state !== sweep.data.state) sweep.refresh();
-  }, [now?.name, now?.state, id]);
+    document.title = `${currentSweep?.name || id} · ${project} · runstream`;
+    if (currentSweep && sweep.data && currentSweep.state !== sweep.data.state) sweep.refresh();
+  }, [currentSweep?.name, currentSweep?.state, id]);
   const error = sweep.error ?? summary.error;
-  if (error?.code === "NOT_FOUND" || (now && (now.team !== team || now.project !== project))) {
+  if (
+    error?.code === "NOT_FOUND" ||
+    (currentSweep && (currentSweep.team !== team || currentSweep.project !== project))
+  ) {
     return (
-      <Empty title="This sweep is not there">
+      <EmptyState title="This sweep is not there">
         <p>
           There is no sweep <code>{id}</code> in {team}/{project}. It may have been deleted.
         </p>
@@ -65,38 +68,38 @@ export function SweepPage({ team, project, id }: { team: string; project: string
             The project's sweeps
           </a>
         </p>
-      </Empty>
+      </EmptyState>
     );
   }
-  if (error && (!now || !summary.data))
-    return <ErrorNote error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
-  if (!now || summary.data?.sweep?.id !== id) return <Loading />;
+  if (error && (!currentSweep || !summary.data))
+    return <ErrorMessage error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
+  if (!currentSweep || summary.data?.sweep?.id !== id) return <Loading />;
   const refresh = () => (sweep.refresh(), summary.refresh());
   return (
     <div class="sweep">
       <header class="run-head">
-        <h2 class="clip" title={now.name || now.id}>
-          {now.name || `Sweep ${now.id}`}
+        <h2 class="clip" title={currentSweep.name || currentSweep.id}>
+          {currentSweep.name || `Sweep ${currentSweep.id}`}
         </h2>
-        <SweepStateMark state={now.state} idle={summary.data.agents === "0"} />
+        <SweepStateBadge state={currentSweep.state} idle={summary.data.agents === "0"} />
         <span class="quiet wide-only">
-          {now.method}, by {now.created_by}
+          {currentSweep.method}, by {currentSweep.created_by}
         </span>
-        <Copy text={fullName(now)} label="Copy the sweep's path" />
+        <CopyButton text={fullName(currentSweep)} label="Copy the sweep's path" />
         <span class="grow" />
-        <Controls sweep={now} refresh={refresh} />
+        <SweepControls sweep={currentSweep} refresh={refresh} />
       </header>
-      {now.description && <p class="sweep-description prose">{now.description}</p>}
+      {currentSweep.description && <p class="sweep-description prose">{currentSweep.description}</p>}
       <div class="overview">
-        <Progress sweep={now} summary={summary.data} />
-        {totalOf(now.counts) === 0 ? (
+        <SweepProgress sweep={currentSweep} summary={summary.data} />
+        {totalCount(currentSweep.counts) === 0 ? (
           <Card title="Start an agent" wide>
-            <StartAgent sweep={now} />
+            <StartAgent sweep={currentSweep} />
           </Card>
         ) : (
-          <Results sweep={now} summary={summary.data} busy={busy} k={k} />
+          <Results sweep={currentSweep} summary={summary.data} busy={busy} k={k} />
         )}
-        <History sweep={now} />
+        <SweepHistory sweep={currentSweep} />
       </div>
     </div>
   );
@@ -107,20 +110,20 @@ function isBusy(sweep: Sweep | undefined): boolean {
 }
 
 function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSummary; busy: boolean; k: number }) {
-  const all = totalOf(sweep.counts);
-  const { trials, more, waiting, error } = useTrials(sweep.id, busy || Number(summary.values_pending) > 0, all);
+  const trialCount = totalCount(sweep.counts);
+  const { trials, more, waiting, error } = useTrials(sweep.id, busy || Number(summary.values_pending) > 0, trialCount);
   const hasRuns = useHasRuns(sweep, busy);
   const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
   const objectives = sweep.objectives;
   const rows = useMemo(
-    () => rowsOf(trials, objectives, link, logsOf(sweep.definition_json)),
+    () => toPlotRows(trials, objectives, link, logScaleParameters(sweep.definition_json)),
     [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json],
   );
-  const first = useMemo(() => firstOf(rows, objectives.length), [rows, objectives.length]);
-  const minimize = (field: string) => !objectives.find((_, at) => fieldOf(at) === field)?.maximize;
-  const view = useView(rows, first, minimize);
+  const defaults = useMemo(() => defaultFields(rows, objectives.length), [rows, objectives.length]);
+  const minimize = (field: string) => !objectives.find((_, index) => objectiveField(index) === field)?.maximize;
+  const view = useView(rows, defaults, minimize);
   const fields = rows.columns.map(({ field, title }) => ({ field, title }));
-  const pick = (key: string) => setQuery({ sx: `config.${key}`, sy: fieldOf(0) });
+  const pick = (key: string) => setQuery({ sx: `config.${key}`, sy: objectiveField(0) });
   if (waiting) return error ? <p class="form-error">{error.message}</p> : <Loading small />;
   const objective = objectives[0];
   const shared = { rows, view, fields, what: "trial" };
@@ -134,11 +137,11 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
       )}
       {objective && (
         <div class="pair">
-          <Course trials={trials} rows={rows} objective={objective} link={link} />
+          <OptimizationHistoryCard trials={trials} rows={rows} objective={objective} link={link} />
           <BestCard sweep={sweep} trials={summary.best} link={link} />
         </div>
       )}
-      {objectives.length > 1 && <Front sweep={sweep} rows={rows} trials={trials} busy={busy} />}
+      {objectives.length > 1 && <SweepParetoFront sweep={sweep} rows={rows} trials={trials} busy={busy} />}
       <ParallelCard {...shared} />
       <div class="pair">
         <ScatterCard {...shared} />
@@ -151,7 +154,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
                 sweep={sweep.id}
                 objective={runObjective(objective)}
                 live={busy}
-                finite={finiteOf(rows, fieldOf(0))}
+                finite={countFinite(rows, objectiveField(0))}
                 pick={pick}
               />
             ) : (
@@ -160,14 +163,14 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
           </Card>
         )}
       </div>
-      {objective && <Top sweep={sweep} summary={summary} k={k} link={link} busy={busy} rows={rows} />}
-      <TrialTable trials={trials} rows={rows} objectives={objectives} kept={view.kept} more={more} all={all} />
+      {objective && <TopTrials sweep={sweep} summary={summary} k={k} link={link} busy={busy} rows={rows} />}
+      <TrialTable trials={trials} rows={rows} objectives={objectives} kept={view.kept} more={more} all={trialCount} />
     </>
   );
 }
 
 /** Parameters that vary, then the objectives; the first that varies against the first objective. */
-function firstOf(rows: Rows, objectives: number): First {
+function defaultFields(rows: PlotRows, objectives: number): DefaultFields {
   const parameters = rows.columns.slice(0, rows.columns.length - objectives);
   const varying = parameters.filter(varies);
   const values = rows.columns.slice(parameters.length).map((column) => column.field);
@@ -182,7 +185,7 @@ function firstOf(rows: Rows, objectives: number): First {
 
 /** Programs that drive trials themselves may log none. */
 function useHasRuns(sweep: Sweep, busy: boolean): boolean {
-  const { data } = useAnswer(
+  const { data } = useQuery(
     `runs of ${sweep.id}`,
     (signal) =>
       call(
@@ -196,7 +199,7 @@ function useHasRuns(sweep: Sweep, busy: boolean): boolean {
         },
         signal,
       ),
-    busy ? STILL_MS / 3 : 0,
+    busy ? IDLE_MS / 3 : 0,
     true,
   );
   return Number(data?.total ?? 0) > 0;
@@ -218,43 +221,43 @@ export function runObjective(objective: Objective): RunObjective {
   };
 }
 
-function Course({
+function OptimizationHistoryCard({
   trials,
   rows,
   objective,
   link,
 }: {
   trials: readonly Trial[];
-  rows: Rows;
+  rows: PlotRows;
   objective: Objective;
   link: (trial: Trial) => string;
 }) {
-  const logY = place.value.query.get("course") === "log";
-  const made = useMemo(() => {
-    const course = courseOf(trials, objective.maximize);
-    const own: Rows = {
+  const logY = route.value.query.get("course") === "log";
+  const plot = useMemo(() => {
+    const course = optimizationHistory(trials, objective.maximize);
+    const own: PlotRows = {
       ids: course.trials.map((trial) => trial.number),
       names: course.trials.map((trial) => `trial ${trial.number}`),
       links: course.trials.map(link),
       columns: [],
     };
-    const y = { ...columnOf("y", objective.metric, [...course.values]), values: course.values };
+    const y = { ...toPlotColumn("y", objective.metric, [...course.values]), values: course.values };
     return {
       course,
       own,
-      x: columnOf(
+      x: toPlotColumn(
         "x",
         "trials that ended",
-        course.trials.map((_, at) => at + 1),
+        course.trials.map((_, index) => index + 1),
       ),
       y,
-      shades: shadesOf(y, !objective.maximize, course.trials.length),
+      shades: shadesByRank(y, !objective.maximize, course.trials.length),
       kept: new Uint8Array(course.trials.length).fill(1),
     };
   }, [trials, rows, objective.metric, objective.maximize]);
   const canLog =
-    made.course.values.some(Number.isFinite) &&
-    made.course.values.every((value) => !Number.isFinite(value) || value > 0);
+    plot.course.values.some(Number.isFinite) &&
+    plot.course.values.every((value) => !Number.isFinite(value) || value > 0);
   const tools = canLog && (
     <button class="toggle" aria-pressed={logY} onClick={() => setQuery({ course: logY ? null : "log" })}>
       Log
@@ -262,16 +265,16 @@ function Course({
   );
   return (
     <Card title={`Best ${objective.metric} so far`} tools={tools}>
-      {made.course.best.length ? (
+      {plot.course.best.length ? (
         <Scatter
-          rows={made.own}
-          x={made.x}
-          y={made.y}
+          rows={plot.own}
+          x={plot.x}
+          y={plot.y}
           logX={false}
           logY={logY && canLog}
-          shades={made.shades}
-          kept={made.kept}
-          line={made.course.best}
+          shades={plot.shades}
+          kept={plot.kept}
+          line={plot.course.best}
           label="Best so far"
           height={260}
         />
@@ -283,32 +286,42 @@ function Course({
 }
 
 function useFront(sweep: Sweep, busy: boolean): readonly Trial[] {
-  const { data } = useAnswer(
+  const { data } = useQuery(
     sweep.objectives.length > 1 ? `front of ${sweep.id}` : null,
     (signal) => call("GetBestTrials", { sweep: sweep.id }, signal),
-    busy ? LIVE_MS : STILL_MS,
+    busy ? LIVE_MS : IDLE_MS,
     true,
   );
   return data?.trials ?? [];
 }
 
-function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials: readonly Trial[]; busy: boolean }) {
+function SweepParetoFront({
+  sweep,
+  rows,
+  trials,
+  busy,
+}: {
+  sweep: Sweep;
+  rows: PlotRows;
+  trials: readonly Trial[];
+  busy: boolean;
+}) {
   const front = useFront(sweep, busy);
   const [a, b] = sweep.objectives;
-  const x = rows.columns.find((column) => column.field === fieldOf(0))!;
-  const y = rows.columns.find((column) => column.field === fieldOf(1))!;
-  const shades = useMemo(() => shadesOf(x, !a!.maximize, trials.length), [x]);
+  const x = rows.columns.find((column) => column.field === objectiveField(0))!;
+  const y = rows.columns.find((column) => column.field === objectiveField(1))!;
+  const shades = useMemo(() => shadesByRank(x, !a!.maximize, trials.length), [x]);
   const kept = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
   const numbers = new Set(front.map((trial) => trial.number));
   const strong = useMemo(
-    () => new Set(trials.flatMap((trial, at) => (numbers.has(trial.number) ? [at] : []))),
+    () => new Set(trials.flatMap((trial, index) => (numbers.has(trial.number) ? [index] : []))),
     [trials, front],
   );
   const line = useMemo(
     () =>
       sweep.objectives.length === 2
-        ? stairs(
-            front.map((trial) => [valueOf(trial, 0), valueOf(trial, 1)] as const),
+        ? paretoSteps(
+            front.map((trial) => [objectiveValue(trial, 0), objectiveValue(trial, 1)] as const),
             a!.maximize,
           )
         : [],
@@ -333,7 +346,7 @@ function Front({ sweep, rows, trials, busy }: { sweep: Sweep; rows: Rows; trials
   );
 }
 
-function Top({
+function TopTrials({
   sweep,
   summary,
   k,
@@ -346,7 +359,7 @@ function Top({
   k: number;
   link: (trial: Trial) => string;
   busy: boolean;
-  rows: Rows;
+  rows: PlotRows;
 }) {
   const names = rows.columns
     .filter((column) => column.field.startsWith("config.") && varies(column))

@@ -1,12 +1,12 @@
 // Who changed what about a sweep.
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo, formatTime } from "../lib/format";
 import { Card } from "../ui/Card";
 
-export function History({ sweep }: { sweep: Sweep }) {
-  const { data } = useAnswer(
+export function SweepHistory({ sweep }: { sweep: Sweep }) {
+  const { data } = useQuery(
     `changes of ${sweep.id} ${sweep.state}`,
     (signal) => call("ListSweepChanges", { sweep: sweep.id, page_size: 20 }, signal),
     0,
@@ -16,8 +16,8 @@ export function History({ sweep }: { sweep: Sweep }) {
   return (
     <Card title="History" wide>
       <ul class="history">
-        {data.changes.map((change, at) => (
-          <li key={at}>
+        {data.changes.map((change, index) => (
+          <li key={index}>
             <span class="quiet" title={formatTime(change.time)}>
               {formatAgo(change.time)}
             </span>{" "}

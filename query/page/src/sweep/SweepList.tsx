@@ -2,34 +2,34 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { formatAgo, formatNumber } from "../lib/format";
 import { path } from "../state/route";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { FirstSweep } from "./GettingStarted";
-import { endedOf, SweepStateMark, totalOf } from "./stateBadges";
-import { valueOf } from "./trials";
+import { endedCount, SweepStateBadge, totalCount } from "./stateBadges";
+import { objectiveValue } from "./trials";
 
 const PAGE = 100;
-const MOST = 1000;
+const MAX_SWEEPS = 1000;
 /** Of the newest so many the best is asked for. */
 const WITH_BEST = 25;
-const EVERY_MS = 5000;
+const REFRESH_MS = 5000;
 
 export function SweepList({ team, project }: { team: string; project: string }) {
   const [size, setSize] = useState(PAGE);
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `sweeps ${team}/${project} ${size}`,
     (signal) => call("ListSweeps", { team, project, page_size: size }, signal),
-    EVERY_MS,
+    REFRESH_MS,
     true,
   );
-  const best = useBest(data?.sweeps ?? []);
+  const best = useBestValues(data?.sweeps ?? []);
   if (error && !data)
     return error.code === "NOT_FOUND" && /no project/.test(error.message) ? (
       <FirstSweep team={team} project={project} />
     ) : (
-      <ErrorNote error={error} retry={refresh} />
+      <ErrorMessage error={error} retry={refresh} />
     );
   if (!data) return <Loading />;
   if (!data.sweeps.length) return <FirstSweep team={team} project={project} />;
@@ -58,13 +58,13 @@ export function SweepList({ team, project }: { team: string; project: string }) 
           </thead>
           <tbody>
             {data.sweeps.map((sweep) => (
-              <Row key={sweep.id} sweep={sweep} best={best.get(sweep.id) ?? ""} />
+              <SweepRow key={sweep.id} sweep={sweep} best={best.get(sweep.id) ?? ""} />
             ))}
           </tbody>
         </table>
       </div>
-      {data.next_page_token && size < MOST && (
-        <button class="button plain" onClick={() => setSize(Math.min(size * 2, MOST))}>
+      {data.next_page_token && size < MAX_SWEEPS && (
+        <button class="button plain" onClick={() => setSize(Math.min(size * 2, MAX_SWEEPS))}>
           Older sweeps
         </button>
       )}
@@ -72,10 +72,10 @@ export function SweepList({ team, project }: { team: string; project: string }) 
   );
 }
 
-function Row({ sweep, best }: { sweep: Sweep; best: string }) {
-  const ended = endedOf(sweep.counts);
+function SweepRow({ sweep, best }: { sweep: Sweep; best: string }) {
+  const ended = endedCount(sweep.counts);
   const size = Number(sweep.size);
-  const share = Math.min(ended / Math.max(size, totalOf(sweep.counts), 1), 1);
+  const share = Math.min(ended / Math.max(size, totalCount(sweep.counts), 1), 1);
   const objective = sweep.objectives[0];
   return (
     <tr>
@@ -86,7 +86,7 @@ function Row({ sweep, best }: { sweep: Sweep; best: string }) {
         {sweep.name && <span class="quiet id wide-only"> {sweep.id}</span>}
       </td>
       <td>
-        <SweepStateMark state={sweep.state} />
+        <SweepStateBadge state={sweep.state} />
       </td>
       <td class="wide-only">{sweep.method}</td>
       <td class="numeric">
@@ -106,17 +106,17 @@ function Row({ sweep, best }: { sweep: Sweep; best: string }) {
 }
 
 /** The best value of each, or how many are on its front; asked for again when more trials have ended. */
-function useBest(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
+function useBestValues(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
   const wanted = sweeps
     .slice(0, WITH_BEST)
-    .filter((sweep) => sweep.objectives.length && endedOf(sweep.counts) + Number(sweep.counts?.added ?? 0) > 0);
-  const { data } = useAnswer(
-    wanted.length ? `best ${wanted.map((sweep) => `${sweep.id}:${endedOf(sweep.counts)}`).join()}` : null,
+    .filter((sweep) => sweep.objectives.length && endedCount(sweep.counts) + Number(sweep.counts?.added ?? 0) > 0);
+  const { data } = useQuery(
+    wanted.length ? `best ${wanted.map((sweep) => `${sweep.id}:${endedCount(sweep.counts)}`).join()}` : null,
     async (signal) => {
       const answers = await Promise.all(
         wanted.map((sweep) => call("GetBestTrials", { sweep: sweep.id }, signal).catch(() => ({ trials: [] }))),
       );
-      return new Map(wanted.map((sweep, at) => [sweep.id, textOf(sweep, answers[at]!.trials)]));
+      return new Map(wanted.map((sweep, index) => [sweep.id, bestText(sweep, answers[index]!.trials)]));
     },
     0,
     true,
@@ -124,7 +124,7 @@ function useBest(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
   return data ?? new Map();
 }
 
-function textOf(sweep: Sweep, best: Parameters<typeof valueOf>[0][]): string {
+function bestText(sweep: Sweep, best: Parameters<typeof objectiveValue>[0][]): string {
   if (!best[0]) return "";
-  return sweep.objectives.length > 1 ? `${best.length} on the front` : formatNumber(valueOf(best[0], 0));
+  return sweep.objectives.length > 1 ? `${best.length} on the front` : formatNumber(objectiveValue(best[0], 0));
 }

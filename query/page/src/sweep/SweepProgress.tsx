@@ -1,25 +1,29 @@
 // How far a sweep is: a bar of its trials by state, rate, time left, agents.
 import type { Sweep, SweepSummary } from "../api/contract";
 import { count, formatDuration, formatNumber, formatTime, number } from "../lib/format";
-import { COUNTS, endedOf, totalOf } from "./stateBadges";
+import { COUNTS, endedCount, totalCount } from "./stateBadges";
 
-export function Progress({ sweep, summary }: { sweep: Sweep; summary: SweepSummary }) {
+export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: SweepSummary }) {
   const size = Number(sweep.size);
-  const whole = Math.max(size, totalOf(sweep.counts) - Number(sweep.counts?.added ?? 0), 1);
-  const ended = endedOf(sweep.counts);
+  const barLength = Math.max(size, totalCount(sweep.counts) - Number(sweep.counts?.added ?? 0), 1);
+  const ended = endedCount(sweep.counts);
   const amounts = COUNTS.map((name) => [name, Number(sweep.counts?.[name] ?? 0)] as const).filter(
     ([, amount]) => amount > 0,
   );
-  const said =
+  const description =
     amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trial yet";
   const rate = number(summary.trials_per_hour);
   const pending = Number(summary.values_pending);
   const missing = Number(summary.values_missing);
   return (
     <section class="sweep-progress" aria-label="Progress">
-      <div class="progress" role="img" aria-label={`${ended} of ${size ? `${size} ` : ""}trials have ended: ${said}`}>
+      <div
+        class="progress"
+        role="img"
+        aria-label={`${ended} of ${size ? `${size} ` : ""}trials have ended: ${description}`}
+      >
         {amounts.map(([name, amount]) => (
-          <i key={name} class={name} style={{ width: `${(amount / whole) * 100}%` }} />
+          <i key={name} class={name} style={{ width: `${(amount / barLength) * 100}%` }} />
         ))}
       </div>
       <ul class="progress-facts">

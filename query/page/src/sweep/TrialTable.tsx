@@ -1,20 +1,20 @@
 // Every trial: state, values, parameters, tries, how long, why it failed. Only what is seen is made.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
-import { type Column, type Rows, textOf } from "../explore/plotColumns";
+import { cellText, type PlotColumn, type PlotRows } from "../explore/plotColumns";
 import { count, formatDuration, formatNumber, number } from "../lib/format";
-import { rowsOf } from "../lib/virtualList";
-import { place, setQuery } from "../state/route";
+import { visibleRows } from "../lib/virtualList";
+import { route, setQuery } from "../state/route";
 import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
-import { TRIAL_STATES, TrialStateMark } from "./stateBadges";
-import { ordered } from "./trials";
+import { TRIAL_STATES, TrialStateBadge } from "./stateBadges";
+import { sortRows } from "./trials";
 
-const ROW = 32;
+const ROW_HEIGHT = 32;
 
 interface TrialTableProps {
   trials: readonly Trial[];
-  rows: Rows;
+  rows: PlotRows;
   objectives: readonly Objective[];
   /** 1 where a trial is within the ranges of the parallel coordinates. */
   kept: Uint8Array;
@@ -24,7 +24,7 @@ interface TrialTableProps {
 
 export function TrialTable(props: TrialTableProps) {
   const { trials, rows } = props;
-  const { query } = place.value;
+  const { query } = route.value;
   const state = query.get("state") ?? "";
   const order = query.get("order") ?? "";
   const columns = useMemo(
@@ -32,18 +32,18 @@ export function TrialTable(props: TrialTableProps) {
     [trials, rows, props.objectives.length],
   );
   const shown = useMemo(() => {
-    const among = trials
-      .map((_, at) => at)
-      .filter((at) => props.kept[at] && (!state || TRIAL_STATES[trials[at]!.state][0] === state));
-    const by = columns.find((column) => column.field === order.replace(/^-/, ""));
-    return by ? ordered(by.values, order.startsWith("-"), among) : among.reverse();
+    const candidates = trials
+      .map((_, index) => index)
+      .filter((index) => props.kept[index] && (!state || TRIAL_STATES[trials[index]!.state][0] === state));
+    const sortColumn = columns.find((column) => column.field === order.replace(/^-/, ""));
+    return sortColumn ? sortRows(sortColumn.values, order.startsWith("-"), candidates) : candidates.reverse();
   }, [trials, columns, props.kept, state, order]);
   const area = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   useEffect(() => {
     area.current?.scrollTo({ top: 0 });
   }, [state, order]);
-  const part = rowsOf(shown.length, ROW, top, area.current?.clientHeight ?? 520);
+  const visible = visibleRows(shown.length, ROW_HEIGHT, top, area.current?.clientHeight ?? 520);
   const states = [...new Set(trials.map((trial) => trial.state))];
   const tools = (
     <span class="tools">
@@ -59,9 +59,9 @@ export function TrialTable(props: TrialTableProps) {
       >
         <option value="">All states</option>
         {(Object.keys(TRIAL_STATES) as TrialState[])
-          .filter((one) => states.includes(one) || TRIAL_STATES[one][0] === state)
-          .map((one) => (
-            <option key={one}>{TRIAL_STATES[one][0]}</option>
+          .filter((item) => states.includes(item) || TRIAL_STATES[item][0] === state)
+          .map((item) => (
+            <option key={item}>{TRIAL_STATES[item][0]}</option>
           ))}
       </select>
     </span>
@@ -85,26 +85,32 @@ export function TrialTable(props: TrialTableProps) {
         <table class="runs-table trial-table" aria-rowcount={shown.length + 1}>
           <thead>
             <tr>
-              <Head column={columns[0]!} order={order} />
+              <HeaderCell column={columns[0]!} order={order} />
               <th scope="col">State</th>
               {columns.slice(1).map((column) => (
-                <Head key={column.field} column={column} order={order} />
+                <HeaderCell key={column.field} column={column} order={order} />
               ))}
               <th scope="col">What happened</th>
             </tr>
           </thead>
           <tbody>
-            {part.before > 0 && (
+            {visible.before > 0 && (
               <tr aria-hidden="true">
-                <td style={{ height: `${part.before}px` }} />
+                <td style={{ height: `${visible.before}px` }} />
               </tr>
             )}
-            {shown.slice(part.from, part.to).map((at) => (
-              <Row key={trials[at]!.number} trial={trials[at]!} at={at} columns={columns} link={rows.links[at]!} />
+            {shown.slice(visible.from, visible.to).map((index) => (
+              <TrialRow
+                key={trials[index]!.number}
+                trial={trials[index]!}
+                at={index}
+                columns={columns}
+                link={rows.links[index]!}
+              />
             ))}
-            {part.after > 0 && (
+            {visible.after > 0 && (
               <tr aria-hidden="true">
-                <td style={{ height: `${part.after}px` }} />
+                <td style={{ height: `${visible.after}px` }} />
               </tr>
             )}
           </tbody>
@@ -114,20 +120,30 @@ export function TrialTable(props: TrialTableProps) {
   );
 }
 
-function Row({ trial, at, columns, link }: { trial: Trial; at: number; columns: readonly Column[]; link: string }) {
+function TrialRow({
+  trial,
+  at: index,
+  columns,
+  link,
+}: {
+  trial: Trial;
+  at: number;
+  columns: readonly PlotColumn[];
+  link: string;
+}) {
   return (
     <tr>
       <th scope="row">{link ? <a href={link}>{trial.number}</a> : trial.number}</th>
       <td>
-        <TrialStateMark state={trial.state} />
+        <TrialStateBadge state={trial.state} />
       </td>
       {columns.slice(1).map((column) => {
         const text =
           column.field === "duration"
-            ? formatDuration(column.values[at]!)
-            : column.field.startsWith("value.") && Number.isNaN(column.values[at]!)
-              ? valueText(trial)
-              : textOf(column, at, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
+            ? formatDuration(column.values[index]!)
+            : column.field.startsWith("value.") && Number.isNaN(column.values[index]!)
+              ? missingValueText(trial)
+              : cellText(column, index, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
         return (
           <td key={column.field} class="right numeric clip" title={text.length > 10 ? text : undefined}>
             {text}
@@ -141,7 +157,7 @@ function Row({ trial, at, columns, link }: { trial: Trial; at: number; columns: 
   );
 }
 
-function valueText(trial: Trial): string {
+function missingValueText(trial: Trial): string {
   if (trial.value_state === "VALUE_STATE_KNOWN") return "NaN";
   return trial.value_state === "VALUE_STATE_PENDING" ? "…" : "–";
 }
@@ -156,7 +172,7 @@ function reasonOf(trial: Trial): string {
   return [exit, trial.message].filter(Boolean).join(": ");
 }
 
-function Head({ column, order }: { column: Column; order: string }) {
+function HeaderCell({ column, order }: { column: PlotColumn; order: string }) {
   const { field } = column;
   const direction = order === `-${field}` ? "descending" : order === field ? "ascending" : undefined;
   const next = direction === "ascending" ? `-${field}` : direction === "descending" ? null : field;
@@ -171,8 +187,8 @@ function Head({ column, order }: { column: Column; order: string }) {
 }
 
 /** Number, objectives, parameters, tries, duration. */
-function allColumns(trials: readonly Trial[], rows: Rows, objectives: number): Column[] {
-  const plain = (field: string, title: string, read: (trial: Trial) => number): Column => ({
+function allColumns(trials: readonly Trial[], rows: PlotRows, objectives: number): PlotColumn[] {
+  const plain = (field: string, title: string, read: (trial: Trial) => number): PlotColumn => ({
     field,
     title,
     kind: "number",

@@ -20,7 +20,7 @@ export const TRIAL_STATES: Record<TrialState, [string, string]> = {
   TRIAL_STATE_ADDED: ["added", "good"],
 };
 
-export function SweepStateMark({ state, idle = false }: { state: SweepState; idle?: boolean }) {
+export function SweepStateBadge({ state, idle = false }: { state: SweepState; idle?: boolean }) {
   const [name, kind] = idle && state === "SWEEP_STATE_RUNNING" ? ["waiting for agents", "warn"] : SWEEPS[state];
   return (
     <span class={`state ${kind}`}>
@@ -30,7 +30,7 @@ export function SweepStateMark({ state, idle = false }: { state: SweepState; idl
   );
 }
 
-export function TrialStateMark({ state }: { state: TrialState }) {
+export function TrialStateBadge({ state }: { state: TrialState }) {
   const [name, kind] = TRIAL_STATES[state];
   return (
     <span class={`state ${kind}`}>
@@ -43,12 +43,12 @@ export function TrialStateMark({ state }: { state: TrialState }) {
 /** In the order of the bar. */
 export const COUNTS = ["finished", "pruned", "failed", "cancelled", "running", "queued"] as const;
 
-export function endedOf(counts: TrialCounts | undefined): number {
+export function endedCount(counts: TrialCounts | undefined): number {
   return counts
     ? Number(counts.finished) + Number(counts.pruned) + Number(counts.failed) + Number(counts.cancelled)
     : 0;
 }
 
-export function totalOf(counts: TrialCounts | undefined): number {
-  return endedOf(counts) + Number(counts?.running ?? 0) + Number(counts?.queued ?? 0) + Number(counts?.added ?? 0);
+export function totalCount(counts: TrialCounts | undefined): number {
+  return endedCount(counts) + Number(counts?.running ?? 0) + Number(counts?.queued ?? 0) + Number(counts?.added ?? 0);
 }

@@ -3,15 +3,15 @@ import { call } from "../api/client";
 import type { Sweep, SweepCommand } from "../api/contract";
 import { toast } from "../ui/toasts";
 
-type Order = "pause" | "resume" | "stop" | "cancel";
+type SweepAction = "pause" | "resume" | "stop" | "cancel";
 
-const COMMANDS: Record<Order, SweepCommand> = {
+const COMMANDS: Record<SweepAction, SweepCommand> = {
   pause: "SWEEP_COMMAND_PAUSE",
   resume: "SWEEP_COMMAND_RESUME",
   stop: "SWEEP_COMMAND_STOP",
   cancel: "SWEEP_COMMAND_CANCEL",
 };
-const SAID: Record<Order, [string, Order | null]> = {
+const MESSAGES: Record<SweepAction, [string, SweepAction | null]> = {
   pause: ["Paused: no new trials for now; those that run go on", "resume"],
   resume: ["Resumed: agents get trials again", "pause"],
   stop: ["Stopped: no new trials; those that run go on to their end", "resume"],
@@ -19,7 +19,7 @@ const SAID: Record<Order, [string, Order | null]> = {
 };
 
 /** Which orders make sense now. */
-export function ordersFor(sweep: Sweep): Order[] {
+export function availableActions(sweep: Sweep): SweepAction[] {
   switch (sweep.state) {
     case "SWEEP_STATE_RUNNING":
       return ["pause", "stop", "cancel"];
@@ -32,11 +32,11 @@ export function ordersFor(sweep: Sweep): Order[] {
   }
 }
 
-export async function command(sweep: string, order: Order, done: () => void): Promise<void> {
+export async function sendCommand(sweep: string, action: SweepAction, done: () => void): Promise<void> {
   try {
-    await call("CommandSweep", { sweep, command: COMMANDS[order] });
-    const [text, back] = SAID[order];
-    toast(text, back ? { undo: () => void command(sweep, back, done) } : {});
+    await call("CommandSweep", { sweep, command: COMMANDS[action] });
+    const [text, undoAction] = MESSAGES[action];
+    toast(text, undoAction ? { undo: () => void sendCommand(sweep, undoAction, done) } : {});
   } catch (error) {
     toast(`That did not work: ${(error as Error).message}`, { forMs: 8000 });
   }

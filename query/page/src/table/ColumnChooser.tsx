@@ -5,7 +5,7 @@ import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { withColumn } from "./runColumns";
 
-const LISTED = 500;
+const MAX_LISTED = 500;
 
 export function ColumnChooser(props: {
   fields: readonly string[];
@@ -16,8 +16,8 @@ export function ColumnChooser(props: {
   const [search, setSearch] = useState("");
   const found = props.fields.filter(matcher(search));
   const chosen = new Set(props.chosen);
-  const flip = (field: string) =>
-    props.set(chosen.has(field) ? props.chosen.filter((one) => one !== field) : withColumn(props.chosen, field));
+  const toggle = (field: string) =>
+    props.set(chosen.has(field) ? props.chosen.filter((item) => item !== field) : withColumn(props.chosen, field));
   return (
     <Dialog
       title="Columns"
@@ -44,22 +44,22 @@ export function ColumnChooser(props: {
           <button class="link" onClick={() => props.set([...new Set([...props.chosen, ...found])])}>
             Add all {found.length}
           </button>
-          <button class="link" onClick={() => props.set(props.chosen.filter((one) => !found.includes(one)))}>
+          <button class="link" onClick={() => props.set(props.chosen.filter((item) => !found.includes(item)))}>
             Remove all {found.length}
           </button>
         </p>
       )}
       <ul class="column-list">
-        {found.slice(0, LISTED).map((field) => (
+        {found.slice(0, MAX_LISTED).map((field) => (
           <li key={field}>
             <label class="clip">
-              <input type="checkbox" checked={chosen.has(field)} onChange={() => flip(field)} />
+              <input type="checkbox" checked={chosen.has(field)} onChange={() => toggle(field)} />
               <span class="clip">{field}</span>
             </label>
           </li>
         ))}
       </ul>
-      {found.length > LISTED && <p class="quiet">and {found.length - LISTED} more: search to find them</p>}
+      {found.length > MAX_LISTED && <p class="quiet">and {found.length - MAX_LISTED} more: search to find them</p>}
     </Dialog>
   );
 }

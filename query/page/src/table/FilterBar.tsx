@@ -1,23 +1,23 @@
 // Conditions as chips, and a form for one more.
 import { useState } from "preact/hooks";
-import { type Condition, OPERATORS, type Operator, toText } from "../project/filters";
+import { type Condition, conditionToText, OPERATORS, type Operator } from "../project/filters";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
 
 export function FilterBar({ conditions, fields }: { conditions: readonly Condition[]; fields: readonly string[] }) {
-  const put = (next: readonly Condition[]) => setQuery({ f: next.map(toText) }, false);
+  const setConditions = (next: readonly Condition[]) => setQuery({ f: next.map(conditionToText) }, false);
   return (
     <div class="filters">
-      {conditions.map((one, at) => (
-        <span class="chip" key={toText(one)}>
+      {conditions.map((item, index) => (
+        <span class="chip" key={conditionToText(item)}>
           <span class="clip">
-            <b>{one.field}</b> {one.operator} {one.value}
+            <b>{item.field}</b> {item.operator} {item.value}
           </span>
           <button
             class="icon-button small"
-            aria-label={`Remove the filter on ${one.field}`}
-            onClick={() => put(conditions.filter((_, i) => i !== at))}
+            aria-label={`Remove the filter on ${item.field}`}
+            onClick={() => setConditions(conditions.filter((_, i) => i !== index))}
           >
             <Icon name="close" size={12} />
           </button>
@@ -33,13 +33,13 @@ export function FilterBar({ conditions, fields }: { conditions: readonly Conditi
         stays
         class="wide"
       >
-        <NewCondition fields={fields} add={(one) => put([...conditions, one])} />
+        <ConditionForm fields={fields} add={(item) => setConditions([...conditions, item])} />
       </Menu>
     </div>
   );
 }
 
-function NewCondition({ fields, add }: { fields: readonly string[]; add: (condition: Condition) => void }) {
+function ConditionForm({ fields, add }: { fields: readonly string[]; add: (condition: Condition) => void }) {
   const [field, setField] = useState("");
   const [operator, setOperator] = useState<Operator>("=");
   const [value, setValue] = useState("");

@@ -1,39 +1,39 @@
 // A table of any number of runs and columns of which only what is seen is made. Its own scroll area; head and name stay.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
-import { rowsOf, windowOf } from "../lib/virtualList";
+import { visibleItems, visibleRows } from "../lib/virtualList";
 import { ColorMenu } from "../project/ColorMenu";
 import { path } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { RunStateBadge } from "../ui/RunStateBadge";
-import { type Column, valuesOf } from "./runColumns";
+import { flattenedValues, type RunColumn } from "./runColumns";
 
-const ROW = 32;
-const NAME = 280;
+const ROW_HEIGHT = 32;
+const NAME_WIDTH = 280;
 
 export interface GridProps {
   runs: readonly Run[];
   total: number;
-  columns: readonly Column[];
+  columns: readonly RunColumn[];
   colors: ReadonlyMap<string, string>;
   order: string;
   setOrder: (order: string) => void;
   chosen: ReadonlySet<string>;
   choose: (run: string, chosen: boolean, upTo: boolean) => void;
   shown: ReadonlySet<string>;
-  show: (run: string, shown: boolean, at: number) => void;
+  show: (run: string, shown: boolean, index: number) => void;
   more: () => void;
 }
 
-export function Grid(props: GridProps) {
+export function RunGrid(props: GridProps) {
   const { runs, columns } = props;
   const area = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, left: 0, width: 1200, height: 800 });
   useLayoutEffect(() => {
     const element = area.current!;
-    let due = false;
-    const look = () => {
-      due = false;
+    let isScheduled = false;
+    const measure = () => {
+      isScheduled = false;
       setView({
         top: element.scrollTop,
         left: element.scrollLeft,
@@ -41,27 +41,27 @@ export function Grid(props: GridProps) {
         height: element.clientHeight,
       });
     };
-    const soon = () => {
-      if (!due) requestAnimationFrame(look);
-      due = true;
+    const scheduleMeasure = () => {
+      if (!isScheduled) requestAnimationFrame(measure);
+      isScheduled = true;
     };
-    const resized = new ResizeObserver(soon);
-    resized.observe(element);
-    element.addEventListener("scroll", soon, { passive: true });
-    look();
+    const observer = new ResizeObserver(scheduleMeasure);
+    observer.observe(element);
+    element.addEventListener("scroll", scheduleMeasure, { passive: true });
+    measure();
     return () => {
-      resized.disconnect();
-      element.removeEventListener("scroll", soon);
+      observer.disconnect();
+      element.removeEventListener("scroll", scheduleMeasure);
     };
   }, []);
-  const rows = rowsOf(runs.length, ROW, view.top, view.height);
+  const rowRange = visibleRows(runs.length, ROW_HEIGHT, view.top, view.height);
   const widths = useMemo(() => columns.map((column) => column.width), [columns]);
-  const part = windowOf(widths, view.left, view.width - NAME);
+  const columnRange = visibleItems(widths, view.left, view.width - NAME_WIDTH);
   useEffect(() => {
-    if (rows.to >= runs.length - 30) props.more();
-  }, [rows.to, runs.length]);
-  const visible = columns.slice(part.from, part.to);
-  const width = NAME + widths.reduce((sum, one) => sum + one, 0);
+    if (rowRange.to >= runs.length - 30) props.more();
+  }, [rowRange.to, runs.length]);
+  const shownColumns = columns.slice(columnRange.from, columnRange.to);
+  const width = NAME_WIDTH + widths.reduce((sum, item) => sum + item, 0);
   return (
     <div class="grid-area" ref={area} tabIndex={0} role="region" aria-label="Table of runs">
       <table
@@ -71,43 +71,43 @@ export function Grid(props: GridProps) {
         aria-colcount={columns.length + 1}
       >
         <colgroup>
-          <col style={{ width: `${NAME}px` }} />
-          {part.before > 0 && <col style={{ width: `${part.before}px` }} />}
-          {visible.map((column) => (
+          <col style={{ width: `${NAME_WIDTH}px` }} />
+          {columnRange.before > 0 && <col style={{ width: `${columnRange.before}px` }} />}
+          {shownColumns.map((column) => (
             <col key={column.field} style={{ width: `${column.width}px` }} />
           ))}
-          {part.after > 0 && <col style={{ width: `${part.after}px` }} />}
+          {columnRange.after > 0 && <col style={{ width: `${columnRange.after}px` }} />}
         </colgroup>
         <thead>
           <tr aria-rowindex={1}>
-            <Head field="name" title="Name" {...props} first />
-            {part.before > 0 && <td />}
-            {visible.map((column) => (
-              <Head key={column.field} {...column} {...props} />
+            <HeaderCell field="name" title="Name" {...props} first />
+            {columnRange.before > 0 && <td />}
+            {shownColumns.map((column) => (
+              <HeaderCell key={column.field} {...column} {...props} />
             ))}
-            {part.after > 0 && <td />}
+            {columnRange.after > 0 && <td />}
           </tr>
         </thead>
         <tbody>
-          {rows.before > 0 && (
+          {rowRange.before > 0 && (
             <tr aria-hidden="true">
-              <td style={{ height: `${rows.before}px` }} />
+              <td style={{ height: `${rowRange.before}px` }} />
             </tr>
           )}
-          {runs.slice(rows.from, rows.to).map((run, i) => (
-            <Row
+          {runs.slice(rowRange.from, rowRange.to).map((run, i) => (
+            <RunRow
               key={run.id}
               run={run}
-              at={rows.from + i}
-              visible={visible}
-              before={part.before > 0}
-              after={part.after > 0}
+              at={rowRange.from + i}
+              visible={shownColumns}
+              before={columnRange.before > 0}
+              after={columnRange.after > 0}
               {...props}
             />
           ))}
-          {rows.after > 0 && (
+          {rowRange.after > 0 && (
             <tr aria-hidden="true">
-              <td style={{ height: `${rows.after}px` }} />
+              <td style={{ height: `${rowRange.after}px` }} />
             </tr>
           )}
         </tbody>
@@ -116,7 +116,7 @@ export function Grid(props: GridProps) {
   );
 }
 
-function Head(props: {
+function HeaderCell(props: {
   field: string;
   title: string;
   numeric?: boolean;
@@ -138,13 +138,15 @@ function Head(props: {
   );
 }
 
-function Row(props: GridProps & { run: Run; at: number; visible: readonly Column[]; before: boolean; after: boolean }) {
-  const { run, at } = props;
-  const values = useMemo(() => valuesOf(run), [run]);
+function RunRow(
+  props: GridProps & { run: Run; at: number; visible: readonly RunColumn[]; before: boolean; after: boolean },
+) {
+  const { run, at: index } = props;
+  const values = useMemo(() => flattenedValues(run), [run]);
   const shown = props.shown.has(run.id);
   const chosen = props.chosen.has(run.id);
   return (
-    <tr aria-rowindex={at + 2} class={chosen ? "chosen" : ""}>
+    <tr aria-rowindex={index + 2} class={chosen ? "chosen" : ""}>
       <th scope="row" class="first">
         <div class="name-cell">
           <input
@@ -159,7 +161,7 @@ function Row(props: GridProps & { run: Run; at: number; visible: readonly Column
             aria-checked={shown}
             aria-label={`Show ${run.name} in charts`}
             title="Show in charts"
-            onClick={() => props.show(run.id, !shown, at)}
+            onClick={() => props.show(run.id, !shown, index)}
           >
             <Icon name={shown ? "eye" : "closed"} size={14} />
           </button>

@@ -2,15 +2,15 @@
 
 import { call } from "../api/client";
 import type { Json, MetricStatistics } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
+import { useQuery } from "../api/useQuery";
 import { count, formatNumber, formatValue, number } from "../lib/format";
-import { type Condition, toText } from "../project/filters";
+import { type Condition, conditionToText } from "../project/filters";
 import { setQuery } from "../state/route";
-import { ErrorNote, Loading } from "../ui/feedback";
+import { ErrorMessage, Loading } from "../ui/feedback";
 
 const MOST_METRICS = 20;
 
-export function Groups(props: {
+export function RunGroups(props: {
   team: string;
   project: string;
   by: string;
@@ -32,19 +32,19 @@ export function Groups(props: {
     metrics,
     limit: 1000,
   };
-  const { data, error, refresh } = useAnswer(
+  const { data, error, refresh } = useQuery(
     `groups ${JSON.stringify(request)}`,
     (signal) => call("CountRuns", request, signal),
     5000,
   );
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
-  const open = (value: Json[string]) => {
+  const openGroup = (value: Json[string]) => {
     const missing = value === null;
-    const own: Condition = missing
+    const groupCondition: Condition = missing
       ? { field: props.by, operator: "exists", value: "no" }
-      : { field: props.by, operator: "=", value: typeof value === "string" ? `"${value}"` : formatPlain(value) };
-    setQuery({ group: null, f: [...props.conditions, own].map(toText) }, false);
+      : { field: props.by, operator: "=", value: typeof value === "string" ? `"${value}"` : literal(value) };
+    setQuery({ group: null, f: [...props.conditions, groupCondition].map(conditionToText) }, false);
   };
   return (
     <div class="grid-area" tabIndex={0} role="region" aria-label={`Runs by ${props.by}`}>
@@ -68,14 +68,14 @@ export function Groups(props: {
           {data.groups.map((group) => (
             <tr key={JSON.stringify(group.values)}>
               <th scope="row" class="first">
-                <button class="link clip" onClick={() => open(group.values[0] ?? null)}>
+                <button class="link clip" onClick={() => openGroup(group.values[0] ?? null)}>
                   {group.values[0] === null ? "none" : formatValue(group.values[0])}
                 </button>
               </th>
               <td class="right numeric">{count(Number(group.runs), "run")}</td>
-              {group.metrics.map((one) => (
-                <td key={one.metric} class="right numeric">
-                  {spread(one)}
+              {group.metrics.map((item) => (
+                <td key={item.metric} class="right numeric">
+                  {meanAndDeviation(item)}
                 </td>
               ))}
             </tr>
@@ -86,12 +86,12 @@ export function Groups(props: {
   );
 }
 
-function formatPlain(value: unknown): string {
+function literal(value: unknown): string {
   return typeof value === "number" || typeof value === "boolean" ? String(value) : JSON.stringify(value);
 }
 
-function spread(one: MetricStatistics): string {
-  if (one.runs === "0") return one.not_finite === "0" ? "–" : `${one.not_finite} not finite`;
-  const mean = formatNumber(number(one.mean), 4);
-  return one.runs === "1" ? mean : `${mean} ± ${formatNumber(number(one.std), 2)}`;
+function meanAndDeviation(item: MetricStatistics): string {
+  if (item.runs === "0") return item.not_finite === "0" ? "–" : `${item.not_finite} not finite`;
+  const mean = formatNumber(number(item.mean), 4);
+  return item.runs === "1" ? mean : `${mean} ± ${formatNumber(number(item.std), 2)}`;
 }

@@ -5,7 +5,7 @@ import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
 import { isSystem } from "../lib/panels";
 
 /** `field` as filters and orders name it. */
-export interface Column {
+export interface RunColumn {
   field: string;
   title: string;
   numeric: boolean;
@@ -16,7 +16,7 @@ export interface Column {
 /** Config and summary of a run by field. */
 export type RunValues = ReadonlyMap<string, JsonValue>;
 
-const PLAIN: Record<string, [string, boolean, number, (run: Run) => string]> = {
+const RUN_FIELDS: Record<string, [string, boolean, number, (run: Run) => string]> = {
   created_at: ["Created", true, 96, (run) => formatAgo(run.created)],
   duration: ["Duration", true, 96, (run) => formatDuration(number(run.duration_s))],
   tags: ["Tags", false, 170, (run) => run.tags.join(", ")],
@@ -28,12 +28,12 @@ const PLAIN: Record<string, [string, boolean, number, (run: Run) => string]> = {
   world_size: ["Ranks", true, 64, (run) => String(run.world_size)],
 };
 
-export const PLAIN_FIELDS = Object.keys(PLAIN);
-const ALWAYS = ["created_at", "duration", "tags"];
-const AT_FIRST = 7;
+export const RUN_FIELD_NAMES = Object.keys(RUN_FIELDS);
+const DEFAULT_RUN_FIELDS = ["created_at", "duration", "tags"];
+const DEFAULT_COUNT = 7;
 
-export function columnOf(field: string): Column {
-  const plain = Object.hasOwn(PLAIN, field) ? PLAIN[field] : undefined;
+export function toRunColumn(field: string): RunColumn {
+  const plain = Object.hasOwn(RUN_FIELDS, field) ? RUN_FIELDS[field] : undefined;
   if (plain) return { field, title: plain[0], numeric: plain[1], width: plain[2], text: plain[3] };
   const title = field.replace(/^(config|summary)\./, "");
   return {
@@ -46,23 +46,24 @@ export function columnOf(field: string): Column {
 }
 
 /** Before anybody chose: the config that most runs have and that varies, and what most runs end with. */
-export function firstColumns(fields: readonly FieldInfo[]): string[] {
+export function defaultColumns(fields: readonly FieldInfo[]): string[] {
   const most = (list: FieldInfo[]) =>
     list
       .sort((a, b) => Number(b.runs) - Number(a.runs))
-      .slice(0, AT_FIRST)
-      .map((one) => one.field);
+      .slice(0, DEFAULT_COUNT)
+      .map((item) => item.field);
   const config = fields.filter(
-    (one) =>
-      one.field.startsWith("config.") && !(one.kinds.length === 1 && one.kinds[0] === "number" && one.min === one.max),
+    (item) =>
+      item.field.startsWith("config.") &&
+      !(item.kinds.length === 1 && item.kinds[0] === "number" && item.min === item.max),
   );
   const summary = fields.filter(
-    (one) => one.field.startsWith("summary.") && !isSystem(one.field.slice("summary.".length)),
+    (item) => item.field.startsWith("summary.") && !isSystem(item.field.slice("summary.".length)),
   );
-  return [...ALWAYS, ...most(config), ...most(summary)];
+  return [...DEFAULT_RUN_FIELDS, ...most(config), ...most(summary)];
 }
 
-export function valuesOf(run: Run): RunValues {
+export function flattenedValues(run: Run): RunValues {
   const values = new Map<string, JsonValue>();
   for (const [section, document] of [
     ["config", run.config],
@@ -76,6 +77,6 @@ export function valuesOf(run: Run): RunValues {
 /** A new column stands behind the others of its section: config with config. */
 export function withColumn(chosen: readonly string[], field: string): string[] {
   const section = (name: string) => /^(config|summary)\./.exec(name)?.[1] ?? "";
-  const last = chosen.findLastIndex((one) => section(one) === section(field));
+  const last = chosen.findLastIndex((item) => section(item) === section(field));
   return last < 0 ? [...chosen, field] : [...chosen.slice(0, last + 1), field, ...chosen.slice(last + 1)];
 }

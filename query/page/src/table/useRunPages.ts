@@ -1,6 +1,6 @@
 // Runs page by page: the next when the end comes near; what is loaded is asked for again while something changes.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, awaySince, call } from "../api/client";
+import { ApiError, call, unreachableSince } from "../api/client";
 import type { ListRunsRequest, Run } from "../api/contract";
 
 export interface Pages {
@@ -13,12 +13,12 @@ export interface Pages {
 }
 
 const PAGE = 100;
-const AGAIN_MS = 3000;
+const REFRESH_MS = 3000;
 /** Pages that are kept up to date; beyond them a list is read, not watched. */
-const WATCHED = 3;
+const PAGES_REFRESHED = 3;
 
-export function usePages(question: Partial<ListRunsRequest>): Pages {
-  const key = JSON.stringify(question);
+export function useRunPages(request: Partial<ListRunsRequest>): Pages {
+  const key = JSON.stringify(request);
   const [state, setState] = useState<{
     key: string;
     pages: Run[][];
@@ -26,22 +26,23 @@ export function usePages(question: Partial<ListRunsRequest>): Pages {
     total: number;
     error?: ApiError | undefined;
   }>({ key: "", pages: [], next: "", total: 0 });
-  const [round, setRound] = useState(0);
+  const [refreshCount, setRefreshCount] = useState(0);
   const latest = useRef(state);
   latest.current = state;
-  const busy = useRef(false);
+  const isLoading = useRef(false);
 
   useEffect(() => {
-    const end = new AbortController();
+    const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const read = async () => {
-      const count = latest.current.key === key ? Math.max(Math.min(latest.current.pages.length, WATCHED), 1) : 1;
+    const load = async () => {
+      const count =
+        latest.current.key === key ? Math.max(Math.min(latest.current.pages.length, PAGES_REFRESHED), 1) : 1;
       try {
         const pages: Run[][] = [];
         let token = "";
         let total = 0;
-        for (let at = 0; at < count && (at === 0 || token); at++) {
-          const answer = await call("ListRuns", { ...question, page_size: PAGE, page_token: token }, end.signal);
+        for (let index = 0; index < count && (index === 0 || token); index++) {
+          const answer = await call("ListRuns", { ...request, page_size: PAGE, page_token: token }, controller.signal);
           pages.push(answer.runs);
           token = answer.next_page_token;
           total = Number(answer.total);
@@ -56,32 +57,32 @@ export function usePages(question: Partial<ListRunsRequest>): Pages {
           };
         });
       } catch (error) {
-        if (end.signal.aborted) return;
+        if (controller.signal.aborted) return;
         setState((before) => ({
           ...(before.key === key ? before : { pages: [], next: "", total: 0 }),
           key,
           error: error as ApiError,
         }));
-        if (!awaySince.value) return;
+        if (!unreachableSince.value) return;
       }
-      if (!end.signal.aborted)
+      if (!controller.signal.aborted)
         timer = setTimeout(
-          () => (document.visibilityState === "hidden" ? (timer = setTimeout(read, AGAIN_MS)) : void read()),
-          AGAIN_MS,
+          () => (document.visibilityState === "hidden" ? (timer = setTimeout(load, REFRESH_MS)) : void load()),
+          REFRESH_MS,
         );
     };
-    void read();
+    void load();
     return () => {
-      end.abort();
+      controller.abort();
       clearTimeout(timer);
     };
-  }, [key, round]);
+  }, [key, refreshCount]);
 
   const more = useCallback(() => {
     const { next } = latest.current;
-    if (!next || busy.current || latest.current.key !== key) return;
-    busy.current = true;
-    call("ListRuns", { ...question, page_size: PAGE, page_token: next })
+    if (!next || isLoading.current || latest.current.key !== key) return;
+    isLoading.current = true;
+    call("ListRuns", { ...request, page_size: PAGE, page_token: next })
       .then((answer) =>
         setState((before) =>
           before.key === key && before.next === next
@@ -90,17 +91,17 @@ export function usePages(question: Partial<ListRunsRequest>): Pages {
         ),
       )
       .catch(() => undefined) // the next scroll asks again
-      .finally(() => (busy.current = false));
+      .finally(() => (isLoading.current = false));
   }, [key]);
 
-  const seen = new Set<string>();
-  const runs = state.pages.flat().filter((run) => !seen.has(run.id) && seen.add(run.id));
+  const seenIds = new Set<string>();
+  const runs = state.pages.flat().filter((run) => !seenIds.has(run.id) && seenIds.add(run.id));
   return {
     runs,
     total: state.total,
     error: state.key === key ? state.error : undefined,
     waiting: state.key !== key,
     more,
-    refresh: () => setRound((n) => n + 1),
+    refresh: () => setRefreshCount((n) => n + 1),
   };
 }

@@ -1,5 +1,5 @@
 // Code or commands to copy.
-import { Copy } from "./CopyButton";
+import { CopyButton } from "./CopyButton";
 
 export function CodeBlock({ text, label }: { text: string; label: string }) {
   return (
@@ -7,7 +7,7 @@ export function CodeBlock({ text, label }: { text: string; label: string }) {
       <pre tabIndex={0} aria-label={label}>
         {text}
       </pre>
-      <Copy text={text} label={`Copy ${label}`} />
+      <CopyButton text={text} label={`Copy ${label}`} />
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { Icon } from "./Icon";
 
-export function Copy({ text, label }: { text: string; label: string }) {
+export function CopyButton({ text, label }: { text: string; label: string }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(text);

@@ -1,9 +1,9 @@
 // A link to where something is changed; for who may only read, a button that is off and says why.
 import type { ComponentChildren } from "preact";
-import { changing } from "../state/permissions";
+import { editProps } from "../state/permissions";
 
-export function ChangeLink(props: { team: string; href: string; class: string; children: ComponentChildren }) {
-  const off = changing(props.team);
+export function EditLink(props: { team: string; href: string; class: string; children: ComponentChildren }) {
+  const off = editProps(props.team);
   return off.disabled ? (
     <button class={props.class} {...off}>
       {props.children}

@@ -9,7 +9,7 @@ export function StepSlider({
   set: (step: number | null) => void;
 }) {
   if (steps.length < 2) return steps.length ? <span class="quiet numeric">step {steps[0]}</span> : null;
-  const at =
+  const index =
     value === null
       ? steps.length - 1
       : Math.max(
@@ -23,14 +23,14 @@ export function StepSlider({
         type="range"
         min={0}
         max={steps.length - 1}
-        value={at}
-        aria-valuetext={`step ${steps[at]}`}
+        value={index}
+        aria-valuetext={`step ${steps[index]}`}
         onInput={(event) => {
           const next = Number(event.currentTarget.value);
           set(next === steps.length - 1 ? null : steps[next]!);
         }}
       />
-      <output class="numeric">{steps[at]}</output>
+      <output class="numeric">{steps[index]}</output>
     </label>
   );
 }

@@ -11,7 +11,7 @@ export function Loading({ small = false }: { small?: boolean }) {
   );
 }
 
-export function ErrorNote({ error, retry }: { error: Error; retry?: () => void }) {
+export function ErrorMessage({ error, retry }: { error: Error; retry?: () => void }) {
   const code = error instanceof ApiError ? error.code : "";
   const text = error.message.charAt(0).toUpperCase() + error.message.slice(1);
   return (
@@ -39,7 +39,7 @@ const TITLES: Record<string, string> = {
   RESOURCE_EXHAUSTED: "Too much at once",
 };
 
-export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
+export function EmptyState({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <div class="note">
       <h2>{title}</h2>

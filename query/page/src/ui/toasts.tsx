@@ -8,43 +8,43 @@ interface Toast {
 }
 
 const toasts = signal<readonly Toast[]>([]);
-let next = 1;
+let nextId = 1;
 
 /** `then` runs when the time is over and nobody has undone it; when the page is left before, `leaving` runs. */
 export function toast(
   text: string,
   options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {},
 ): void {
-  const id = next++;
-  const end = () => {
-    toasts.value = toasts.value.filter((one) => one.id !== id);
+  const id = nextId++;
+  const dismiss = () => {
+    toasts.value = toasts.value.filter((item) => item.id !== id);
     clearTimeout(timer);
-    removeEventListener("pagehide", leave);
+    removeEventListener("pagehide", onLeave);
   };
-  const leave = () => {
-    end();
+  const onLeave = () => {
+    dismiss();
     options.leaving?.();
   };
   const timer = setTimeout(
     () => {
-      end();
+      dismiss();
       options.then?.();
     },
     options.forMs ?? (options.undo ? 7000 : 3500),
   );
-  addEventListener("pagehide", leave);
-  const undo = options.undo && (() => (end(), options.undo!()));
+  addEventListener("pagehide", onLeave);
+  const undo = options.undo && (() => (dismiss(), options.undo!()));
   toasts.value = [...toasts.value, undo ? { id, text, undo } : { id, text }];
 }
 
 export function Toasts() {
   return (
     <div class="toasts" role="status">
-      {toasts.value.map((one) => (
-        <div class="toast" key={one.id}>
-          <span>{one.text}</span>
-          {one.undo && (
-            <button class="link" onClick={one.undo}>
+      {toasts.value.map((item) => (
+        <div class="toast" key={item.id}>
+          <span>{item.text}</span>
+          {item.undo && (
+            <button class="link" onClick={item.undo}>
               Undo
             </button>
           )}

@@ -3,24 +3,24 @@ import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
-import { useAnswer } from "../api/useQuery";
-import { type Look, readLook } from "../chart/chartOptions";
+import { useQuery } from "../api/useQuery";
+import { type ChartOptions, readChartOptions } from "../chart/chartOptions";
 import { Panel, type PanelActions } from "../chart/Panel";
 import { count } from "../lib/format";
-import { isSystem, type Section, sectionsOf } from "../lib/panels";
-import { toText, withChanges } from "../lib/urlQuery";
-import { place, setQuery } from "../state/route";
+import { groupIntoSections, isSystem, type Section } from "../lib/panels";
+import { queryToText, withChanges } from "../lib/urlQuery";
+import { route, setQuery } from "../state/route";
 import { useShortcut } from "../state/shortcuts";
-import { Empty, ErrorNote, Loading } from "../ui/feedback";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { toast } from "../ui/toasts";
-import { Toolbar } from "./ChartToolbar";
+import { ChartToolbar } from "./ChartToolbar";
 import "../styles/charts.css";
 
-const NAMES_EVERY_MS = 5000;
-const NAMES_AT_MOST = 10_000;
+const METRICS_REFRESH_MS = 5000;
+const MAX_METRICS = 10_000;
 
-export interface ChartsProps {
+export interface ChartSectionsProps {
   team: string;
   project: string;
   runs: readonly Run[];
@@ -37,29 +37,35 @@ export interface ChartsProps {
   system?: boolean;
 }
 
-export function Charts(props: ChartsProps) {
-  const { query } = place.value;
-  const look = useMemo(() => readLook(query), [query]);
+export function ChartSections(props: ChartSectionsProps) {
+  const { query } = route.value;
+  const options = useMemo(() => readChartOptions(query), [query]);
   const search = query.get("q") ?? "";
   const names = useMetrics(props.team, props.project, props.runs);
   const pinned = query.getAll("pin");
   const metrics = useMemo(() => (props.keep ? names.data?.filter(props.keep) : names.data), [names.data, props.keep]);
-  const sections = useMemo(() => sectionsOf(metrics ?? [], pinned, search), [metrics, pinned.join("\n"), search]);
+  const sections = useMemo(
+    () => groupIntoSections(metrics ?? [], pinned, search),
+    [metrics, pinned.join("\n"), search],
+  );
   const shownRuns = useRef(props.runs);
   shownRuns.current = props.runs;
-  const act = useMemo(() => ({ ...actions(), block: (metric: string) => copyBlock(metric, shownRuns.current) }), []);
+  const actions = useMemo(
+    () => ({ ...createActions(), block: (metric: string) => copyBlock(metric, shownRuns.current) }),
+    [],
+  );
   useShortcut("/", "Search metrics", focusSearch);
-  useShortcut("l", "Logarithmic axes", act.flipLog);
-  useShortcut("o", "Range without outliers", act.flipRobust);
-  useShortcut("x", "Next x axis", act.nextAxis);
-  useShortcut("z", "Zoom out", act.zoomOut);
+  useShortcut("l", "Logarithmic axes", actions.flipLog);
+  useShortcut("o", "Range without outliers", actions.flipRobust);
+  useShortcut("x", "Next x axis", actions.nextAxis);
+  useShortcut("z", "Zoom out", actions.zoomOut);
   useShortcut("c", "Copy a link to this view", copyLink);
 
-  if (names.error && !names.data) return <ErrorNote error={names.error} retry={names.refresh} />;
+  if (names.error && !names.data) return <ErrorMessage error={names.error} retry={names.refresh} />;
   return (
     <div class="charts">
-      <Toolbar
-        look={look}
+      <ChartToolbar
+        look={options}
         search={search}
         ranked={props.ranked ?? false}
         by={props.by ?? ""}
@@ -68,25 +74,25 @@ export function Charts(props: ChartsProps) {
         tools={props.tools}
       />
       {!props.runs.length ? (
-        <Empty title="No run is shown">
+        <EmptyState title="No run is shown">
           <p>Switch some on in the list of runs.</p>
-        </Empty>
+        </EmptyState>
       ) : !metrics ? (
         <Loading />
       ) : !sections.length ? (
         search ? (
-          <Empty title="No metric matches">
+          <EmptyState title="No metric matches">
             <p>
               None of {count(metrics.length, "metric")} matches <code>{search}</code>.
             </p>
             <button class="button" onClick={() => setQuery({ q: null })}>
               Clear the search
             </button>
-          </Empty>
+          </EmptyState>
         ) : (
-          <Empty title="No metrics yet">
+          <EmptyState title="No metrics yet">
             <p>These runs have logged no numbers. The first point appears here by itself.</p>
-          </Empty>
+          </EmptyState>
         )
       ) : (
         sections.map((section) => (
@@ -95,8 +101,8 @@ export function Charts(props: ChartsProps) {
             section={section}
             open={isOpen(query, section.name, props.system ?? false)}
             {...props}
-            look={look}
-            act={act}
+            look={options}
+            act={actions}
             pinned={pinned}
             full={query.get("full")}
           />
@@ -106,25 +112,28 @@ export function Charts(props: ChartsProps) {
   );
 }
 
-const STEP = 24;
+const PANELS_PER_STEP = 24;
 
 function SectionView(
-  props: ChartsProps & {
+  props: ChartSectionsProps & {
     section: Section;
     open: boolean;
-    look: Look;
+    look: ChartOptions;
     act: PanelActions;
     pinned: string[];
     full: string | null;
   },
 ) {
   const { section } = props;
-  const [limit, setLimit] = useState(STEP);
+  const [limit, setLimit] = useState(PANELS_PER_STEP);
   const shown = section.metrics.slice(0, limit);
   return (
     <section class="section" aria-label={section.name}>
       <h2>
-        <button aria-expanded={props.open} onClick={() => fold(section.name, props.open, props.system ?? false)}>
+        <button
+          aria-expanded={props.open}
+          onClick={() => toggleSection(section.name, props.open, props.system ?? false)}
+        >
           <Icon name={props.open ? "down" : "right"} size={14} />
           {section.name}
           <span class="quiet numeric">{section.metrics.length}</span>
@@ -151,8 +160,8 @@ function SectionView(
         </div>
       )}
       {props.open && section.metrics.length > limit && (
-        <button class="button plain" onClick={() => setLimit(limit + STEP * 2)}>
-          Show {Math.min(STEP * 2, section.metrics.length - limit)} of {section.metrics.length - limit} more
+        <button class="button plain" onClick={() => setLimit(limit + PANELS_PER_STEP * 2)}>
+          Show {Math.min(PANELS_PER_STEP * 2, section.metrics.length - limit)} of {section.metrics.length - limit} more
         </button>
       )}
     </section>
@@ -162,14 +171,14 @@ function SectionView(
 /** Names of the metrics of these runs; looked up again while one is running. */
 function useMetrics(team: string, project: string, runs: readonly Run[]) {
   const ids = runs.map((run) => run.id).sort();
-  const living = runs.some((run) => run.state === "RUN_STATE_RUNNING");
-  return useAnswer(
-    ids.length ? `metrics ${team}/${project} ${ids.join(" ")} ${living}` : null,
+  const isRunning = runs.some((run) => run.state === "RUN_STATE_RUNNING");
+  return useQuery(
+    ids.length ? `metrics ${team}/${project} ${ids.join(" ")} ${isRunning}` : null,
     async (signal) => {
-      const answer = await call("ListMetrics", { team, project, runs: ids, page_size: NAMES_AT_MOST }, signal);
+      const answer = await call("ListMetrics", { team, project, runs: ids, page_size: MAX_METRICS }, signal);
       return answer.metrics.map((metric) => metric.name);
     },
-    living ? NAMES_EVERY_MS : 0,
+    isRunning ? METRICS_REFRESH_MS : 0,
     true,
   );
 }
@@ -178,16 +187,16 @@ function isOpen(query: URLSearchParams, name: string, system: boolean): boolean 
   return query.getAll("fold").includes(name) === (isSystem(name) && !system);
 }
 
-function fold(name: string, open: boolean, system: boolean): void {
-  const others = place.value.query.getAll("fold").filter((one) => one !== name);
+function toggleSection(name: string, open: boolean, system: boolean): void {
+  const others = route.value.query.getAll("fold").filter((other) => other !== name);
   setQuery({ fold: open === (isSystem(name) && !system) ? others : [...others, name] });
 }
 
-function actions() {
-  const flip = (name: string) => setQuery({ [name]: place.value.query.get(name) === "1" ? null : "1" });
+function createActions() {
+  const flip = (name: string) => setQuery({ [name]: route.value.query.get(name) === "1" ? null : "1" });
   const toggled = (name: string, item: string) => {
-    const items = place.value.query.getAll(name);
-    setQuery({ [name]: items.includes(item) ? items.filter((one) => one !== item) : [...items, item] });
+    const items = route.value.query.getAll(name);
+    setQuery({ [name]: items.includes(item) ? items.filter((other) => other !== item) : [...items, item] });
   };
   return {
     zoom: (range: readonly [number, number] | null) => setQuery({ zoom: range && range.map(short).join(":") }, false),
@@ -195,13 +204,13 @@ function actions() {
     open: (metric: string | null) => setQuery({ full: metric }, false),
     log: (metric: string) => toggled("flip", metric),
     resize: (metric: string, width: number, height: number) => {
-      const others = place.value.query.getAll("size").filter((one) => !one.startsWith(`${metric}@`));
+      const others = route.value.query.getAll("size").filter((other) => !other.startsWith(`${metric}@`));
       setQuery({ size: width === 1 && height === 250 ? others : [...others, `${metric}@${width}x${height}`] });
     },
     flipLog: () => flip("log"),
     flipRobust: () => flip("robust"),
     nextAxis: () => {
-      const next = { step: "time", time: "wall", wall: null, metric: null }[readLook(place.value.query).axis];
+      const next = { step: "time", time: "wall", wall: null, metric: null }[readChartOptions(route.value.query).axis];
       setQuery({ x: next, xm: null, zoom: null });
     },
     zoomOut: () => setQuery({ zoom: null }),
@@ -214,11 +223,11 @@ function short(value: number): string {
 
 /** Runs that were switched on or off by hand are named; else the block finds them as this view does. */
 function copyBlock(metric: string, runs: readonly Run[]): void {
-  const { query, parts } = place.value;
+  const { query, parts } = route.value;
   const byHand = parts.length > 2 || ["on", "off", "run"].some((name) => query.has(name));
-  void import("../report/blockSpec").then(({ blockOf }) => {
+  void import("../report/blockSpec").then(({ panelBlock: panelBlock }) => {
     void navigator.clipboard
-      .writeText(blockOf(metric, query, byHand ? runs.map((run) => run.id) : null))
+      .writeText(panelBlock(metric, query, byHand ? runs.map((run) => run.id) : null))
       .then(() => toast("Copied: paste it into a report"));
   });
 }
@@ -228,6 +237,6 @@ function focusSearch(): void {
 }
 
 function copyLink(): void {
-  const url = location.origin + location.pathname + toText(withChanges(place.value.query, {}));
+  const url = location.origin + location.pathname + queryToText(withChanges(route.value.query, {}));
   void navigator.clipboard.writeText(url).then(() => toast("Link copied: it shows this view"));
 }

@@ -1,14 +1,14 @@
 // Tools over the charts; what they set is in the URL.
 import type { ComponentChildren } from "preact";
-import type { Look } from "../chart/chartOptions";
+import type { ChartOptions } from "../chart/chartOptions";
 import { formatDuration, formatNumber } from "../lib/format";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { NameInput } from "../ui/NameInput";
 import { Select } from "../ui/Select";
 
-export function Toolbar({
-  look,
+export function ChartToolbar({
+  look: options,
   search,
   ranked,
   by,
@@ -16,7 +16,7 @@ export function Toolbar({
   copyLink,
   tools,
 }: {
-  look: Look;
+  look: ChartOptions;
   search: string;
   ranked: boolean;
   by: string;
@@ -41,14 +41,14 @@ export function Toolbar({
       {!by && (
         <Select
           label="X axis"
-          value={look.axis}
+          value={options.axis}
           options={
             {
               step: "Step",
               time: "Relative time",
               wall: "Wall time",
               ...(metrics.length ? { metric: "A metric" } : {}),
-            } as Record<Look["axis"], string>
+            } as Record<ChartOptions["axis"], string>
           }
           set={(axis) =>
             setQuery({
@@ -59,10 +59,10 @@ export function Toolbar({
           }
         />
       )}
-      {look.axis === "metric" && (
+      {options.axis === "metric" && (
         <NameInput
           label="Metric of the x axis"
-          value={look.xMetric}
+          value={options.xMetric}
           names={metrics}
           set={(name) => setQuery({ xm: name, zoom: null })}
         />
@@ -70,7 +70,7 @@ export function Toolbar({
       {ranked && (
         <Select
           label="Ranks"
-          value={look.eachRank ? "each" : "mean"}
+          value={options.eachRank ? "each" : "mean"}
           options={{ mean: "Mean of ranks", each: "Each rank" }}
           set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })}
         />
@@ -81,7 +81,7 @@ export function Toolbar({
           <select
             class="bare"
             aria-label="Band of a group"
-            value={look.band}
+            value={options.band}
             onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}
           >
             <option value="range">min – max</option>
@@ -99,34 +99,34 @@ export function Toolbar({
           min="0"
           max="0.99"
           step="0.01"
-          value={look.smoothing}
+          value={options.smoothing}
           onInput={(event) => setQuery({ smooth: Number(event.currentTarget.value) || null })}
         />
-        <output class="numeric">{look.smoothing.toFixed(2)}</output>
+        <output class="numeric">{options.smoothing.toFixed(2)}</output>
       </label>
       <button
         class="toggle"
-        aria-pressed={look.log}
-        onClick={() => setQuery({ log: !look.log })}
+        aria-pressed={options.log}
+        onClick={() => setQuery({ log: !options.log })}
         title="Logarithmic y axes (l)"
       >
         Log
       </button>
       <button
         class="toggle"
-        aria-pressed={look.robust}
-        onClick={() => setQuery({ robust: !look.robust })}
+        aria-pressed={options.robust}
+        onClick={() => setQuery({ robust: !options.robust })}
         title="Fit the y axes to all but the outermost values (o)"
       >
         No outliers
       </button>
-      {look.zoom && (
+      {options.zoom && (
         <button
           class="toggle on"
           onClick={() => setQuery({ zoom: null })}
           title="Zoom out (z), or double-click a chart"
         >
-          {zoomText(look)} <Icon name="close" size={12} />
+          {zoomText(options)} <Icon name="close" size={12} />
         </button>
       )}
       <button
@@ -141,10 +141,10 @@ export function Toolbar({
   );
 }
 
-function zoomText(look: Look): string {
-  const [low, high] = look.zoom!;
-  if (look.axis === "step") return `${formatNumber(Math.ceil(low))} – ${formatNumber(Math.floor(high))}`;
-  if (look.axis === "metric") return `${formatNumber(low)} – ${formatNumber(high)}`;
-  if (look.axis === "time") return `${formatDuration(low)} – ${formatDuration(high)}`;
+function zoomText(options: ChartOptions): string {
+  const [low, high] = options.zoom!;
+  if (options.axis === "step") return `${formatNumber(Math.ceil(low))} – ${formatNumber(Math.floor(high))}`;
+  if (options.axis === "metric") return `${formatNumber(low)} – ${formatNumber(high)}`;
+  if (options.axis === "time") return `${formatDuration(low)} – ${formatDuration(high)}`;
   return `${new Date(low * 1000).toLocaleTimeString()} – ${new Date(high * 1000).toLocaleTimeString()}`;
 }

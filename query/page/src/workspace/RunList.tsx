@@ -3,13 +3,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { count, formatAgo } from "../lib/format";
 import { ColorMenu } from "../project/ColorMenu";
-import { switchRun } from "../project/runSelection";
-import { path, place, setQuery } from "../state/route";
+import { setRunShown } from "../project/runSelection";
+import { path, route, setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { RunStateBadge } from "../ui/RunStateBadge";
 
 /** Rows that are made at once: more than a screen has. */
-const AT_ONCE = 60;
+const ROWS_PER_STEP = 60;
 
 export function RunList(props: {
   runs: readonly Run[];
@@ -19,18 +19,18 @@ export function RunList(props: {
   hover: (run: string | null) => void;
   close: () => void;
 }) {
-  const search = place.value.query.get("find") ?? "";
-  const filtered = place.value.query.getAll("f").length;
-  const [made, setMade] = useState(AT_ONCE);
+  const search = route.value.query.get("find") ?? "";
+  const filterCount = route.value.query.getAll("f").length;
+  const [rowCount, setRowCount] = useState(ROWS_PER_STEP);
   const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const observer = new IntersectionObserver(
-      (entries) => entries.at(-1)!.isIntersecting && setMade((n) => n + AT_ONCE),
+      (entries) => entries.at(-1)!.isIntersecting && setRowCount((n) => n + ROWS_PER_STEP),
       { rootMargin: "300px" },
     );
     observer.observe(end.current!);
     return () => observer.disconnect();
-  }, [made < props.runs.length]);
+  }, [rowCount < props.runs.length]);
   const shown = new Set(props.shown.map((run) => run.id));
   return (
     <aside class="run-list" aria-label="Runs">
@@ -51,20 +51,20 @@ export function RunList(props: {
       </header>
       <p class="quiet list-note">
         {count(props.total, "run")}, {props.shown.length} shown
-        {filtered > 0 && <a href={tableAddress()}>{count(filtered, "filter")}</a>}
-        {place.value.query.has("run") && (
+        {filterCount > 0 && <a href={tableUrl()}>{count(filterCount, "filter")}</a>}
+        {route.value.query.has("run") && (
           <button class="link" onClick={() => setQuery({ run: null })}>
             show the first
           </button>
         )}
-        {(place.value.query.has("on") || place.value.query.has("off")) && (
+        {(route.value.query.has("on") || route.value.query.has("off")) && (
           <button class="link" onClick={() => setQuery({ on: null, off: null })}>
             reset
           </button>
         )}
       </p>
       <ul>
-        {props.runs.slice(0, made).map((run, at) => (
+        {props.runs.slice(0, rowCount).map((run, index) => (
           <li
             key={run.id}
             class={shown.has(run.id) ? "" : "off"}
@@ -76,7 +76,7 @@ export function RunList(props: {
               role="switch"
               aria-checked={shown.has(run.id)}
               aria-label={`Show ${run.name}`}
-              onClick={() => switchRun(run.id, !shown.has(run.id), at)}
+              onClick={() => setRunShown(run.id, !shown.has(run.id), index)}
             >
               <Icon name={shown.has(run.id) ? "eye" : "closed"} size={14} />
             </button>
@@ -97,7 +97,7 @@ export function RunList(props: {
   );
 }
 
-function tableAddress(): string {
-  const [team = "", project = ""] = place.value.parts;
+function tableUrl(): string {
+  const [team = "", project = ""] = route.value.parts;
   return path(team, project, "table") + location.search;
 }
