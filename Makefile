@@ -22,7 +22,7 @@ help:
 	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
 	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy, and Biome for the page"
 	@echo "make docs    the documentation as a site, in build/docs/site"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
@@ -89,6 +89,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python query/page/build.py --lint
 	@$(SAY) "linted"
 
 # In a folder of its own: the generator takes `.cache` beside its configuration for its own, where the tests keep theirs.

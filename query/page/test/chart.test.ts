@@ -134,12 +134,14 @@ describe("asking for curves", () => {
     const end = new AbortController();
     let open = 0;
     const { addEventListener, removeEventListener } = end.signal;
-    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => (
-      open++, addEventListener.apply(end.signal, rest)
-    );
-    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => (
-      open--, removeEventListener.apply(end.signal, rest)
-    );
+    end.signal.addEventListener = (...rest: Parameters<typeof addEventListener>) => {
+      open++;
+      addEventListener.apply(end.signal, rest);
+    };
+    end.signal.removeEventListener = (...rest: Parameters<typeof removeEventListener>) => {
+      open--;
+      removeEventListener.apply(end.signal, rest);
+    };
     vi.stubGlobal("fetch", async () => new Response(new Uint8Array()));
     const query = {
       team: "a",

@@ -43,8 +43,10 @@ export function useNewestFirst<T>(
       for (const item of page.items) items.set(keyOf(item), item);
       return { key, items, next: known && first ? before.next : page.next };
     });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `addPage` differs for each render, but does the same for the same key
   useEffect(() => {
-    const controller = (currentController.current = new AbortController());
+    const controller = new AbortController();
+    currentController.current = controller;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const poll = async () => {
       try {

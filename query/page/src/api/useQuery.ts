@@ -64,7 +64,7 @@ export function useQuery<T>(
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", onVisible);
     };
-  }, [key, everyMs, refreshCount, loggedIn.value]);
+  }, [key, everyMs, keep, refreshCount, loggedIn.value]);
 
   const current = state.key === key || keep;
   const data = current ? state.data : undefined;

@@ -33,6 +33,7 @@ export function preload(): void {
 }
 
 export function App() {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `loadSession` is new for each render, but always does the same
   useEffect(() => {
     if (route.value.parts[0] === "login" && route.value.hash) loggedIn.value = false;
     else if (loggedIn.value === null || (loggedIn.value && !user.value)) void loadSession();

@@ -45,7 +45,8 @@ export function Chart(props: ChartProps) {
       if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
     observer.observe(element);
-    const newPointer = (pointer.current = followPointer(u, element.parentElement!, () => latest.current));
+    const newPointer = followPointer(u, element.parentElement!, () => latest.current);
+    pointer.current = newPointer;
     newPointer.lift(latest.current.strong ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {
@@ -57,6 +58,7 @@ export function Chart(props: ChartProps) {
     };
   }, [props.axis, props.log, isDark]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new props with the same data need no new drawing
   useEffect(() => {
     if (drawn.current === props) return; // with this very data, just now
     drawn.current = props;
@@ -124,7 +126,7 @@ function options(
         values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
         ...(log
           ? {
-              splits: (u: uPlot) => logTicks([u.scales["y"]!.min!, u.scales["y"]!.max!]),
+              splits: (u: uPlot) => logTicks([u.scales.y!.min!, u.scales.y!.max!]),
               filter: (_u: uPlot, splits: number[]) => splits,
             }
           : { space: (u: uPlot) => Math.max(34, u.height / 9) }),

@@ -40,6 +40,7 @@ export function HeatMap(props: HeatMapProps) {
   }, []);
   const toX = (value: number) => LEFT + ((value - props.x[0]) / (props.x[1] - props.x[0] || 1)) * (width - LEFT - 8);
   const toY = (value: number) => (height - BOTTOM) * (1 - (value - props.y[0]) / (props.y[1] - props.y[0] || 1));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new cells come with all else that is drawn
   useEffect(() => {
     const element = canvas.current!;
     element.width = width * devicePixelRatio;

@@ -262,6 +262,6 @@ function useIsVisible(element: { current: Element | null }): boolean {
     });
     observer.observe(element.current!);
     return () => observer.disconnect();
-  }, []);
+  }, [element]);
   return isVisible;
 }

@@ -35,7 +35,7 @@ const MOST_METRICS = 100;
 const MOST_RUNS = 100;
 
 let pending: PendingQuery[] = [];
-let timer: ReturnType<typeof setTimeout> | undefined;
+let isScheduled = false;
 
 /** Curves of groups of runs: those whose fields have the same values. Rejects with ApiError. */
 export async function fetchGroupCurves(query: CurveQuery, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
@@ -56,12 +56,13 @@ export async function fetchGroupCurves(query: CurveQuery, by: string, signal: Ab
 export function fetchCurves(query: CurveQuery, signal: AbortSignal): Promise<Curve[]> {
   return new Promise((resolve, reject) => {
     pending.push({ want: query, signal, resolve, reject });
-    timer ??= setTimeout(sendPending, GATHER_MS);
+    if (!isScheduled) setTimeout(sendPending, GATHER_MS);
+    isScheduled = true;
   });
 }
 
 function sendPending(): void {
-  timer = undefined;
+  isScheduled = false;
   const groups = new Map<string, PendingQuery[]>();
   for (const queued of pending) {
     if (queued.signal.aborted) continue;

@@ -73,7 +73,7 @@ function withinPlot(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw
 }
 
 function bandAlpha(lines: readonly Line[]): number {
-  return 0.2 / Math.pow(lines.length, 0.3);
+  return 0.2 / lines.length ** 0.3;
 }
 
 type Position = (value: number) => number;
@@ -94,7 +94,7 @@ function positionFunction(u: uPlot, name: "x" | "y"): Position {
 }
 
 function visibleRange(u: uPlot, line: Line): [number, number] {
-  const { min, max } = u.scales["x"]!;
+  const { min, max } = u.scales.x!;
   return [Math.max(lowerBound(line.xs, min!) - 1, 0), Math.min(lowerBound(line.xs, max!) + 1, line.xs.length)];
 }
 
@@ -182,7 +182,10 @@ function drawDots({ ctx, u, x, y: position }: Pen, line: Line): void {
 
 /** `width`: canvas pixels. */
 function drawLine(pen: Pen, line: Line, width: number): void {
-  if (line.dots) return drawDots(pen, line);
+  if (line.dots) {
+    drawDots(pen, line);
+    return;
+  }
   const { ctx } = pen;
   ctx.strokeStyle = ctx.fillStyle = line.color;
   if (line.smoothed) {

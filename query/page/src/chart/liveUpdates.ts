@@ -53,7 +53,8 @@ function connect(): void {
   streaming.value = false;
   currentUrl = url;
   if (!url) return;
-  const eventSource = (source = new EventSource(url + resumed));
+  const eventSource = new EventSource(url + resumed);
+  source = eventSource;
   let isFirstMessage = !resumed;
   eventSource.onmessage = (event: MessageEvent<string>) => {
     streaming.value = true;

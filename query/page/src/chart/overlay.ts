@@ -21,7 +21,8 @@ export class Overlay {
 
   /** The panel's colour: asked for when it is needed, as that makes the browser compute the styles of the whole page. */
   private get surface(): string {
-    return (this.color ||= getComputedStyle(this.parent).getPropertyValue("--surface").trim());
+    this.color ||= getComputedStyle(this.parent).getPropertyValue("--surface").trim();
+    return this.color;
   }
 
   /** The line with this id stands out, the others fade; null: none. */
@@ -37,13 +38,16 @@ export class Overlay {
   private draw(lines: readonly Line[], strong: string | null): void {
     this.strong = strong;
     const line = strong === null ? undefined : lines.find((item) => item.id === strong);
-    if (!line) return this.lifted.remove();
-    drawHighlighted(this.cleared(this.lifted), this.u, lines, line, this.surface);
+    if (line) drawHighlighted(this.cleared(this.lifted), this.u, lines, line, this.surface);
+    else this.lifted.remove();
   }
 
   /** A dot on each line where the pointer is. */
   mark(points: NearestPoints | null): void {
-    if (!points) return this.dots.remove();
+    if (!points) {
+      this.dots.remove();
+      return;
+    }
     const { u } = this;
     const ctx = this.cleared(this.dots);
     ctx.strokeStyle = this.surface;

@@ -57,7 +57,7 @@ export function svgOf(drawing: Drawing): string {
 
 /** Text of users in an XML document: no markup, and no character that XML does not allow. */
 export function escaped(text: string): string {
-  // eslint-disable-next-line no-control-regex
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: XML forbids them
   const allowed = text.replace(/\p{Cs}/gu, "\ufffd").replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd");
   return allowed
     .replaceAll("&", "&amp;")
@@ -132,7 +132,7 @@ function band(line: Line, frame: Frame, lines: number): string[] {
     return `M${up.concat(down).join("L")}Z`;
   });
   return [
-    `<path d="${paths.join("")}" fill="${escaped(line.color)}" fill-opacity="${(0.2 / Math.pow(lines, 0.3)).toFixed(3)}"/>`,
+    `<path d="${paths.join("")}" fill="${escaped(line.color)}" fill-opacity="${(0.2 / lines ** 0.3).toFixed(3)}"/>`,
   ];
 }
 

@@ -53,7 +53,8 @@ export class Tooltip {
     const entries = entriesAround(points, SHOWN);
     const room = { ...this.room };
     write(this.title, titleOf(points, axis));
-    entries.forEach((entry, i) => this.fill(this.rows[i] ?? this.row(), entry, entry === points.nearest, room));
+    for (const [i, entry] of entries.entries())
+      this.fill(this.rows[i] ?? this.row(), entry, entry === points.nearest, room);
     for (let i = 0; i < this.rows.length; i++) setPresent(this.rows[i]!.element, this.body, i < entries.length);
     setPresent(this.more, this.element, points.entries.length > entries.length);
     write(this.hidden, `and ${points.entries.length - entries.length} more`);
@@ -73,8 +74,10 @@ export class Tooltip {
     const apart = toRight ? this.left - pointer : pointer - this.left - this.width;
     if (apart >= APART_PX[0] && apart <= APART_PX[1]) return;
     const wanted = toRight ? pointer + MOVED_PX : pointer - MOVED_PX - this.width;
-    const index = Math.round(Math.max(Math.min(wanted, windowWidth - EDGE_PX - this.width - left), EDGE_PX - left));
-    if (index !== this.left) this.element.style.left = `${(this.left = index)}px`;
+    const newLeft = Math.round(Math.max(Math.min(wanted, windowWidth - EDGE_PX - this.width - left), EDGE_PX - left));
+    if (newLeft === this.left) return;
+    this.left = newLeft;
+    this.element.style.left = `${newLeft}px`;
   }
 
   private row(): Row {
@@ -107,7 +110,8 @@ export class Tooltip {
     const most = Math.min(WIDEST_PX, windowWidth - 2 * EDGE_PX) - AROUND_PX - value - spread;
     const label = Math.max(Math.min(px(room.label), LABEL_PX, most), 0);
     const { style } = this.element;
-    style.width = `${(this.width = AROUND_PX + value + label + spread)}px`;
+    this.width = AROUND_PX + value + label + spread;
+    style.width = `${this.width}px`;
     style.setProperty("--columns", `8px ${value}px ${label}px ${spread}px`);
   }
 }

@@ -54,6 +54,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const [waiting, setWaiting] = useState(true);
   const range = zoom ? zoom.join(":") : "";
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `range` stands for `zoom`: an equal range in a new array loads nothing
   useEffect(() => {
     if (!seen || !ids) {
       setWaiting(Boolean(ids));
@@ -117,6 +118,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     };
   }, [seen, team, project, metric, ids, runningIds, axis, query.xMetric, range, query.buckets, query.eachRank]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: these are the parts of the query that the lines depend on
   const lines = useMemo(
     () => (drawn.axis === axis ? buildLines(query, drawn.curves) : []),
     [drawn, ids, axis, query.smoothing, query.colors],

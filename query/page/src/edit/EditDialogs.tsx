@@ -21,7 +21,7 @@ interface EditProps {
   close: () => void;
 }
 
-async function send(
+function send(
   run: Run,
   change: RunChange,
   back: readonly RunChange[],
@@ -91,7 +91,9 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
                   <input
                     type="checkbox"
                     checked={set.get(tag) ?? amount === runs.length}
-                    ref={(box) => void (box && (box.indeterminate = !set.has(tag) && amount < runs.length))}
+                    ref={(box) => {
+                      if (box) box.indeterminate = !set.has(tag) && amount < runs.length;
+                    }}
                     onChange={(event) => flip(tag, event.currentTarget.checked)}
                   />
                   <span class="tag">{tag}</span>

@@ -1,6 +1,6 @@
 // Which parameters matter: the share of a random forest's prediction, and correlations, as bars.
 
-import { ApiError, call } from "../api/client";
+import { type ApiError, call } from "../api/client";
 import type { ParameterImportance, RunObjective } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { count, formatNumber, number } from "../lib/format";

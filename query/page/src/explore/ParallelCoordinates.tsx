@@ -45,6 +45,7 @@ export function Parallel(props: ParallelProps) {
   const isDark = dark.value;
   const width = Math.max(availableWidth, SIDE * 2 + (axes.length - 1) * MIN_AXIS_WIDTH);
   const logs = axes.map(props.isLog).join();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `logs` stands for what `isLog` answers
   const lanes = useMemo(() => createLanes(axes, props.isLog, width), [axes, logs, width]);
   const count = rows.ids.length;
 
@@ -60,11 +61,14 @@ export function Parallel(props: ParallelProps) {
         colorRamp(isDark),
       );
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `lanes` is new for other rows or another width
   useEffect(() => {
     const ctx = prepareCanvas(allCanvas.current, width, HEIGHT + BOTTOM);
     if (ctx) drawAllLines(ctx, allCanvas.current!, lanes, count);
   }, [lanes, isDark]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `lanes` is new for other rows or another width
   useEffect(draw, [lanes, brushes, props.shades, isDark]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `lanes` is new for other rows or another width
   useEffect(() => {
     const ctx = prepareCanvas(hoverCanvas.current, width, HEIGHT + BOTTOM);
     if (ctx && hover) drawHoveredLine(ctx, hoverCanvas.current!, lanes, hover.row);
@@ -236,9 +240,10 @@ function drawHoveredLine(
 }
 
 function traceLine(ctx: CanvasRenderingContext2D, lanes: readonly AxisLane[], row: number): void {
-  lanes.forEach((lane, index) =>
-    index ? ctx.lineTo(lane.x, lane.places[row]!) : ctx.moveTo(lane.x, lane.places[row]!),
-  );
+  for (const [index, lane] of lanes.entries()) {
+    if (index) ctx.lineTo(lane.x, lane.places[row]!);
+    else ctx.moveTo(lane.x, lane.places[row]!);
+  }
 }
 
 function nearestLine(lanes: readonly AxisLane[], kept: Uint8Array, x: number, y: number): number {

@@ -35,6 +35,7 @@ export function ParetoFront({
     0,
     true,
   );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the answer is new for other objectives
   const plot = useMemo(() => {
     const runs = data?.runs ?? [];
     const rows: PlotRows = {

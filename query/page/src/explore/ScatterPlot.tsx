@@ -51,6 +51,7 @@ export function Scatter(props: ScatterProps) {
       ys: Float32Array.from(y.values, vertical.at),
     };
   }, [x, y, props.logX, props.logY, width, height]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `scales` is new for another size; new props with the same data need no new drawing
   useEffect(() => {
     const ctx = prepareCanvas(canvas.current, width, height);
     if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, colorRamp(isDark), hover?.row ?? -1);

@@ -48,6 +48,7 @@ export function useView(
   const { query } = route.value;
   const fields = requestedFields(query, defaults);
   const byField = useMemo(() => new Map(rows.columns.map((column) => [column.field, column])), [rows]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the rows and the names stand for the columns
   const axes = useMemo(
     () => fields.axes.map((field) => byField.get(field)).filter((column) => column !== undefined),
     [rows, fields.axes.join("\n")],
@@ -55,7 +56,9 @@ export function useView(
   const color = byField.get(fields.color);
   const texts = query.getAll("brush");
   const flipped = query.getAll("flip");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the array
   const brushes = useMemo(() => readBrushes(texts), [texts.join("\n")]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the direction stands for the function
   const shades = useMemo(
     () => shadesByRank(color, color ? minimize(color.field) : true, rows.ids.length),
     [rows, color, color && minimize(color.field)],

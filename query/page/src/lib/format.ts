@@ -73,8 +73,9 @@ export function formatTime(iso: string | undefined): string {
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unitIndex = 0;
-  for (; bytes >= 1024 && unitIndex < units.length - 1; unitIndex++) bytes /= 1024;
-  return `${trim(bytes, 3)} ${units[unitIndex]}`;
+  let value = bytes;
+  for (; value >= 1024 && unitIndex < units.length - 1; unitIndex++) value /= 1024;
+  return `${trim(value, 3)} ${units[unitIndex]}`;
 }
 
 /** A config or summary value in a cell. */

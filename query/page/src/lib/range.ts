@@ -35,7 +35,7 @@ export function robustExtent(columns: Iterable<ArrayLike<number>>, cut = 0.02, p
 /** With some air on both sides; a single value gets room around it. */
 export function padded([low, high]: Range, share = 0.06, log = false): Range {
   if (log) {
-    const factor = high > low ? Math.pow(high / low, share) : 2;
+    const factor = high > low ? (high / low) ** share : 2;
     return [low / factor, high * factor];
   }
   const span = high - low;

@@ -18,7 +18,7 @@ export function smooth(xs: ArrayLike<number>, ys: ArrayLike<number>, amount: num
       continue;
     }
     const distance = Number.isNaN(lastX) || span <= 0 ? 1 : ((x - lastX) / span) * 1000;
-    const keptShare = weight === 0 ? 0 : Math.pow(weight, Math.max(distance, 1e-6));
+    const keptShare = weight === 0 ? 0 : weight ** Math.max(distance, 1e-6);
     mean = keptShare * mean + (1 - keptShare) * y;
     mass = keptShare * mass + (1 - keptShare);
     smoothed[i] = mass > 0 ? mean / mass : y;

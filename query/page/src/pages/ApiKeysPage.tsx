@@ -56,7 +56,12 @@ export default function ApiKeysPage() {
           Programs log in with a key: one for each machine or job, so that one that leaks can be ended alone. Each may
           do what you may do.
         </p>
-        <NewKey made={(key) => (setCreated(key), refresh())} />
+        <NewKey
+          made={(key) => {
+            setCreated(key);
+            refresh();
+          }}
+        />
       </section>
       <section class="block" aria-label="Keys">
         <p class="keys-tools">

@@ -91,7 +91,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
       links: (data?.runs ?? []).map((run) => path(team, project, "runs", run)),
       columns: (data?.axes ?? []).map(axisToPlotColumn),
     }),
-    [data],
+    [data, team, project],
   );
   const minimize = (field: string) => field === `summary.${objective}` && !maximize;
   const view = useView(rows, defaults, minimize);

@@ -23,6 +23,7 @@ export function LoginPage() {
       setBusy(false);
     }
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a link is used once
   useEffect(() => {
     document.title = "Log in · runstream";
     if (!link) return;

@@ -114,6 +114,7 @@ function ReportView({ team, project, id, edit }: { team: string; project: string
     edit ? 0 : REFRESH_MS,
     true,
   );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the title shows the name alone
   useEffect(() => {
     if (report) document.title = `${report.name} · ${project} · runstream`;
   }, [report?.name]);

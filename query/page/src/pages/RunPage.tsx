@@ -1,7 +1,7 @@
 // One run: its head, and a view of it in each tab.
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, call } from "../api/client";
+import { type ApiError, call } from "../api/client";
 import type { Key, KeyKind, Run } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { RunDialog } from "../edit/EditDialogs";
@@ -75,6 +75,7 @@ export default function RunPage({ team, project, rest }: ProjectProps) {
     (signal) => call("ListKeys", { team, project, run: id, page_size: 10_000 }, signal),
     live ? LIVE_MS * 3 : 0,
   );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the title and the refreshing depend on nothing else
   useEffect(() => {
     document.title = `${run?.name ?? id} · ${project} · runstream`;
     if (run) setLive(run.state === "RUN_STATE_RUNNING");
@@ -228,6 +229,7 @@ const RUN_COLOR = "#2f74d0";
 
 function RunChartSections(props: { run: Run; keep: (metric: string) => boolean; system?: boolean }) {
   const { run } = props;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the charts depend on nothing else of the run
   const runs = useMemo(() => [run], [run.id, run.state, run.name]);
   const colors = useMemo(() => new Map([[run.id, RUN_COLOR]]), [run.id]);
   return (

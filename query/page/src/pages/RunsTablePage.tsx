@@ -53,6 +53,7 @@ export default function RunsTablePage({ team, project }: ProjectProps) {
     true,
   );
   const chosenColumns = query.getAll("col");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the array
   const columnNames = useMemo(
     () =>
       chosenColumns.length

@@ -17,6 +17,7 @@ export default function SavedViewPage({ team, project, rest }: ProjectProps) {
     error,
     refresh,
   } = useQuery(`view ${team}/${project}/${id}`, (signal) => call("GetSaved", { team, project, id }, signal));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a view is opened once, when it has come
   useEffect(() => {
     if (!view || view.deleted) return;
     const tab = {

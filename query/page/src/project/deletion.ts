@@ -13,22 +13,22 @@ export function isBeingDeleted(run: Run): boolean {
   return pendingDeletions.value.has(runPath(run));
 }
 
-export function deleteRuns(team: string, project: string, runs: readonly Run[], then?: string): void {
+export function deleteRuns(team: string, project: string, runs: readonly Run[], thenGoTo?: string): void {
   const paths = runs.map(runPath);
   const request = { team, project, runs: runs.map((run) => run.id) };
   const restore = () => {
     pendingDeletions.value = new Set([...pendingDeletions.value].filter((id) => !paths.includes(id)));
   };
   pendingDeletions.value = new Set([...pendingDeletions.value, ...paths]);
-  if (then) navigate(then);
+  if (thenGoTo) navigate(thenGoTo);
   toast(`${count(runs.length, "run")} deleted`, {
     undo: restore,
-    then: () =>
+    onExpire: () =>
       void call("DeleteRuns", request).catch((error: Error) => {
         restore();
         toast(`Not deleted: ${error.message}`);
       }),
-    leaving: () => callOnUnload("DeleteRuns", request),
+    onPageHide: () => callOnUnload("DeleteRuns", request),
   });
 }
 

@@ -8,6 +8,7 @@ import { route, setQuery } from "../state/route";
 export function useRunColors(runs: readonly Run[]): Map<string, string> {
   const given = route.value.query.getAll("color").join(" ");
   const ids = runs.map((run) => run.id).join(" ");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the ids stand for the runs
   return useMemo(() => {
     const chosen = new Map<string, number>();
     for (const text of route.value.query.getAll("color")) {

@@ -138,8 +138,8 @@ function InlineToken({ token, depth }: { token: Token; depth: number }): JSX.Ele
       return <br />;
     case "checkbox":
       return (
-        <span class="box" role="img" aria-label={(token as Tokens.Generic)["checked"] ? "done" : "to do"}>
-          {(token as Tokens.Generic)["checked"] ? "☑" : "☐"}
+        <span class="box" role="img" aria-label={(token as Tokens.Generic).checked ? "done" : "to do"}>
+          {(token as Tokens.Generic).checked ? "☑" : "☐"}
         </span>
       );
     case "link":

@@ -30,7 +30,13 @@ export function ProjectDescription({ team, project }: { team: string; project: s
   if (draft !== null) {
     return (
       <section class="block about" aria-label="About the project">
-        <form class="stack" onSubmit={(event) => (event.preventDefault(), void set(draft, "Description saved", data))}>
+        <form
+          class="stack"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void set(draft, "Description saved", data);
+          }}
+        >
           <label class="stack">
             <span>What this project is (Markdown)</span>
             <textarea

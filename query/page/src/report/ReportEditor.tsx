@@ -50,7 +50,7 @@ export function ReportEditor({ team, project, report }: EditorProps) {
     const warn = (event: BeforeUnloadEvent) => event.preventDefault();
     addEventListener("beforeunload", warn);
     return () => removeEventListener("beforeunload", warn);
-  }, [dirty, name, content, version]);
+  }, [key, dirty, name, content, version]);
 
   const acceptSaved = (found: Saved) => {
     setSaved(found);
@@ -124,7 +124,10 @@ export function ReportEditor({ team, project, report }: EditorProps) {
     <ProjectFrame team={team} project={project} tab="Reports">
       <form
         class="editor"
-        onSubmit={(event) => (event.preventDefault(), void save())}
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
         onKeyDown={(event) => saveKey(event, () => void save())}
       >
         <div class="editor-head">
@@ -184,7 +187,7 @@ export function ReportEditor({ team, project, report }: EditorProps) {
           <div class="editor-note bad" role="alert">
             <p>{conflict.charAt(0).toUpperCase() + conflict.slice(1)}.</p>
             <p class="row">
-              <a class="button" href={savedPath(saved!)} target="_blank">
+              <a class="button" href={savedPath(saved!)} target="_blank" rel="noopener">
                 See theirs
               </a>
               <button type="button" class="button" onClick={() => void save("copy")}>

@@ -118,6 +118,7 @@ function useConsole(request: Partial<GetConsoleRequest>, live: boolean): [Consol
   const latest = useRef(state);
   latest.current = state;
   const busy = useRef(false);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the request
   useEffect(() => {
     const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -148,19 +148,19 @@ function TableRows({ who: tableKey }: { who: TableKey }) {
 }
 
 function TableCell({ cell, who: tableKey }: { cell: JsonValue; who: TableKey }) {
-  if (cell && typeof cell === "object" && !Array.isArray(cell) && cell["_type"] === "media")
+  if (cell && typeof cell === "object" && !Array.isArray(cell) && cell._type === "media")
     return <MediaCell media={cell} who={tableKey} />;
   return <>{formatValue(cell)}</>;
 }
 
 function MediaCell({ media, who: tableKey }: { media: Json; who: TableKey }) {
-  const type = String(media["media_type"] ?? "");
-  const source = `/api/v1/media${path(tableKey.team, tableKey.project, String(media["sha256"] ?? ""))}?type=${encodeURIComponent(type)}`;
+  const type = String(media.media_type ?? "");
+  const source = `/api/v1/media${path(tableKey.team, tableKey.project, String(media.sha256 ?? ""))}?type=${encodeURIComponent(type)}`;
   if (/^image\/(png|jpeg|gif|webp)$/.test(type))
-    return <img class="thumbnail" src={source} alt={String(media["caption"] ?? "image")} loading="lazy" />;
+    return <img class="thumbnail" src={source} alt={String(media.caption ?? "image")} loading="lazy" />;
   return (
     <a href={source} download>
-      {String(media["caption"] || type || "file")}
+      {String(media.caption || type || "file")}
     </a>
   );
 }

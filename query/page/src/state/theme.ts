@@ -10,7 +10,7 @@ export const theme = signal<Theme>(remembered());
 export const dark = signal(isDark());
 
 effect(() => {
-  document.documentElement.dataset["theme"] = theme.value;
+  document.documentElement.dataset.theme = theme.value;
   dark.value = isDark();
 });
 system.addEventListener("change", () => (dark.value = isDark()));

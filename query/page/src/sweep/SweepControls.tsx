@@ -55,7 +55,10 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
           title="Cancel this sweep?"
           confirm="Cancel the sweep"
           close={() => setAsking(null)}
-          act={() => (setAsking(null), void sendCommand(sweep.id, "cancel", refresh))}
+          act={() => {
+            setAsking(null);
+            void sendCommand(sweep.id, "cancel", refresh);
+          }}
         >
           {Number(sweep.counts?.running ?? 0) > 0
             ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and `

@@ -49,10 +49,15 @@ export function SweepDetails({ team, project, id }: { team: string; project: str
       },
     [sweep.data, summary.data, id],
   );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the title and the refresh depend on nothing else
   useEffect(() => {
     document.title = `${currentSweep?.name || id} · ${project} · runstream`;
     if (currentSweep && sweep.data && currentSweep.state !== sweep.data.state) sweep.refresh();
   }, [currentSweep?.name, currentSweep?.state, id]);
+  const refresh = () => {
+    sweep.refresh();
+    summary.refresh();
+  };
   const error = sweep.error ?? summary.error;
   if (
     error?.code === "NOT_FOUND" ||
@@ -71,10 +76,8 @@ export function SweepDetails({ team, project, id }: { team: string; project: str
       </EmptyState>
     );
   }
-  if (error && (!currentSweep || !summary.data))
-    return <ErrorMessage error={error} retry={() => (sweep.refresh(), summary.refresh())} />;
+  if (error && (!currentSweep || !summary.data)) return <ErrorMessage error={error} retry={refresh} />;
   if (!currentSweep || summary.data?.sweep?.id !== id) return <Loading />;
-  const refresh = () => (sweep.refresh(), summary.refresh());
   return (
     <div class="sweep">
       <header class="run-head">
@@ -115,6 +118,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   const hasRuns = useHasRuns(sweep, busy);
   const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
   const objectives = sweep.objectives;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the objectives, `hasRuns` for the links
   const rows = useMemo(
     () => toPlotRows(trials, objectives, link, logScaleParameters(sweep.definition_json)),
     [trials, JSON.stringify(objectives), hasRuns, sweep.definition_json],
@@ -233,6 +237,7 @@ function OptimizationHistoryCard({
   link: (trial: Trial) => string;
 }) {
   const logY = route.value.query.get("course") === "log";
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `rows` is new for other links
   const plot = useMemo(() => {
     const course = optimizationHistory(trials, objective.maximize);
     const own: PlotRows = {
@@ -310,13 +315,16 @@ function SweepParetoFront({
   const [a, b] = sweep.objectives;
   const x = rows.columns.find((column) => column.field === objectiveField(0))!;
   const y = rows.columns.find((column) => column.field === objectiveField(1))!;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the column is new for other trials
   const shades = useMemo(() => shadesByRank(x, !a!.maximize, trials.length), [x]);
   const kept = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
   const numbers = new Set(front.map((trial) => trial.number));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the front stands for its numbers
   const strong = useMemo(
     () => new Set(trials.flatMap((trial, index) => (numbers.has(trial.number) ? [index] : []))),
     [trials, front],
   );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the front is new for other objectives
   const line = useMemo(
     () =>
       sweep.objectives.length === 2

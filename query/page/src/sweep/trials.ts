@@ -43,9 +43,8 @@ export function logScaleParameters(definitionJson: string): ReadonlyMap<string, 
     if (!parameters || typeof parameters !== "object") return;
     for (const [key, item] of Object.entries(parameters as Record<string, Record<string, unknown> | undefined>)) {
       const name = prefix ? `${prefix}.${key}` : key;
-      if (item?.["parameters"]) collect(name, item["parameters"]);
-      else if (typeof item?.["distribution"] === "string" && "min" in item)
-        found.set(name, /log/.test(item["distribution"]));
+      if (item?.parameters) collect(name, item.parameters);
+      else if (typeof item?.distribution === "string" && "min" in item) found.set(name, /log/.test(item.distribution));
       else if (item && "min" in item) found.set(name, false);
     }
   };

@@ -23,12 +23,16 @@ const NO_TRIALS: Trials = { trials: [], more: false, waiting: true, error: undef
 /** `live`: ask again. `total`: how many there are by the sweep's own counts; all are read anew where that differs. */
 export function useTrials(sweep: string, live: boolean, total: number): Trials {
   const [state, setState] = useState<Trials & { sweep: string }>({ ...NO_TRIALS, sweep: "" });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: polling goes on from the state that it finds
   useEffect(() => {
     const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let known = state.sweep === sweep ? state : { ...NO_TRIALS, sweep };
     const poll = async () => {
-      if (document.visibilityState === "hidden") return void (timer = setTimeout(poll, REFRESH_MS));
+      if (document.visibilityState === "hidden") {
+        timer = setTimeout(poll, REFRESH_MS);
+        return;
+      }
       try {
         const isIncomplete = !known.more && known.trials.length !== Math.min(total, MOST_TRIALS);
         const next = known.waiting

@@ -57,6 +57,7 @@ export function RunGrid(props: GridProps) {
   const rowRange = visibleRows(runs.length, ROW_HEIGHT, view.top, view.height);
   const widths = useMemo(() => columns.map((column) => column.width), [columns]);
   const columnRange = visibleItems(widths, view.left, view.width - NAME_WIDTH);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: more is loaded when the end comes near, not when the function is new
   useEffect(() => {
     if (rowRange.to >= runs.length - 30) props.more();
   }, [rowRange.to, runs.length]);

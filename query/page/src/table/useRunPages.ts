@@ -1,6 +1,6 @@
 // Runs page by page: the next when the end comes near; what is loaded is asked for again while something changes.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, call, unreachableSince } from "../api/client";
+import { type ApiError, call, unreachableSince } from "../api/client";
 import type { ListRunsRequest, Run } from "../api/contract";
 
 export interface Pages {
@@ -31,6 +31,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
   latest.current = state;
   const isLoading = useRef(false);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the request
   useEffect(() => {
     const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -65,11 +66,11 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
         }));
         if (!unreachableSince.value) return;
       }
-      if (!controller.signal.aborted)
-        timer = setTimeout(
-          () => (document.visibilityState === "hidden" ? (timer = setTimeout(load, REFRESH_MS)) : void load()),
-          REFRESH_MS,
-        );
+      if (!controller.signal.aborted) timer = setTimeout(loadAgain, REFRESH_MS);
+    };
+    const loadAgain = () => {
+      if (document.visibilityState === "hidden") timer = setTimeout(load, REFRESH_MS);
+      else void load();
     };
     void load();
     return () => {
@@ -78,6 +79,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
     };
   }, [key, refreshCount]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the request
   const more = useCallback(() => {
     const { next } = latest.current;
     if (!next || isLoading.current || latest.current.key !== key) return;

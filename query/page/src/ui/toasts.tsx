@@ -10,10 +10,10 @@ interface Toast {
 const toasts = signal<readonly Toast[]>([]);
 let nextId = 1;
 
-/** `then` runs when the time is over and nobody has undone it; when the page is left before, `leaving` runs. */
+/** `onExpire` runs when the time is over and nobody has undone it; when the page is left before, `onPageHide` runs. */
 export function toast(
   text: string,
-  options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {},
+  options: { undo?: () => void; onExpire?: () => void; onPageHide?: () => void; forMs?: number } = {},
 ): void {
   const id = nextId++;
   const dismiss = () => {
@@ -23,17 +23,23 @@ export function toast(
   };
   const onLeave = () => {
     dismiss();
-    options.leaving?.();
+    options.onPageHide?.();
   };
   const timer = setTimeout(
     () => {
       dismiss();
-      options.then?.();
+      options.onExpire?.();
     },
     options.forMs ?? (options.undo ? 7000 : 3500),
   );
   addEventListener("pagehide", onLeave);
-  const undo = options.undo && (() => (dismiss(), options.undo!()));
+  const { undo: undoAction } = options;
+  const undo =
+    undoAction &&
+    (() => {
+      dismiss();
+      undoAction();
+    });
   toasts.value = [...toasts.value, undo ? { id, text, undo } : { id, text }];
 }
 

@@ -44,6 +44,7 @@ export function ChartSections(props: ChartSectionsProps) {
   const names = useMetrics(props.team, props.project, props.runs);
   const pinned = query.getAll("pin");
   const metrics = useMemo(() => (props.keep ? names.data?.filter(props.keep) : names.data), [names.data, props.keep]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the array
   const sections = useMemo(
     () => groupIntoSections(metrics ?? [], pinned, search),
     [metrics, pinned.join("\n"), search],
@@ -199,7 +200,7 @@ function createActions() {
     setQuery({ [name]: items.includes(item) ? items.filter((other) => other !== item) : [...items, item] });
   };
   return {
-    zoom: (range: readonly [number, number] | null) => setQuery({ zoom: range && range.map(short).join(":") }, false),
+    zoom: (range: readonly [number, number] | null) => setQuery({ zoom: range?.map(short).join(":") }, false),
     pin: (metric: string) => toggled("pin", metric),
     open: (metric: string | null) => setQuery({ full: metric }, false),
     log: (metric: string) => toggled("flip", metric),
@@ -225,7 +226,7 @@ function short(value: number): string {
 function copyBlock(metric: string, runs: readonly Run[]): void {
   const { query, parts } = route.value;
   const byHand = parts.length > 2 || ["on", "off", "run"].some((name) => query.has(name));
-  void import("../report/blockSpec").then(({ panelBlock: panelBlock }) => {
+  void import("../report/blockSpec").then(({ panelBlock }) => {
     void navigator.clipboard
       .writeText(panelBlock(metric, query, byHand ? runs.map((run) => run.id) : null))
       .then(() => toast("Copied: paste it into a report"));
