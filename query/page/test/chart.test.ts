@@ -22,8 +22,8 @@ describe("a line", () => {
   it("has the bucket's mean, band and what is not finite", () => {
     const line = toLine(CURVE, "step", LOOK);
     expect([...line.xs]).toEqual([0, 10, 20]);
-    expect(line.banded).toBe(true);
-    expect([...line.wrong]).toEqual([0, 10, 0]);
+    expect(line.hasBand).toBe(true);
+    expect([...line.nonFinite]).toEqual([0, 10, 0]);
     expect([...toLine(CURVE, "wall", LOOK).xs]).toEqual([100, 101, 102]);
   });
   it("is seen whole: the y axis reaches a spike that only the band has", () => {

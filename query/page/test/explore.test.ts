@@ -117,7 +117,7 @@ describe("scales", () => {
     const log = scaleOf(column, true, 100, 0, 20);
     expect([log.at(0.001), log.at(1), log.at(1000)].map(Math.round)).toEqual([100, 50, 0]);
     expect([log.at(0), log.at(NaN), log.at(Infinity)]).toEqual([NaN, NaN, NaN]);
-    expect(log.back(50)).toBeCloseTo(1);
+    expect(log.invert(50)).toBeCloseTo(1);
     expect(log.ticks.length).toBeLessThanOrEqual(5);
   });
   it("have the values themselves as ticks where they are few, with room for each", () => {

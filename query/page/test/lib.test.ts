@@ -205,13 +205,13 @@ function contrast(a: string, b: string): number {
 describe("console lines", () => {
   it("keep colours, and lose everything else that a terminal would do", () => {
     expect(parseAnsi("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([
-      { text: "bad", look: "c1 bold" },
-      { text: " ", look: "" },
-      { text: "plain", look: "" },
+      { text: "bad", classes: "c1 bold" },
+      { text: " ", classes: "" },
+      { text: "plain", classes: "" },
     ]);
     expect(parseAnsi("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([
-      { text: "true", look: "" },
-      { text: "indexed[", look: "c9" },
+      { text: "true", classes: "" },
+      { text: "indexed[", classes: "c9" },
     ]);
     expect(parseAnsi("")).toEqual([]);
   });

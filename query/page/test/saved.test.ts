@@ -51,7 +51,7 @@ describe("a live block", () => {
       { field: "state", operator: "one of", value: "finished, failed" },
       { field: "tags", operator: "exists", value: "yes" },
     ]);
-    expect(spec.look.toString()).toBe("smooth=0.9&x=time&log=1&robust=1");
+    expect(spec.chartQuery.toString()).toBe("smooth=0.9&x=time&log=1&robust=1");
   });
   it("says which line cannot be read", () => {
     expect(() => parseSpec("metrics: a\nsmooting: 1")).toThrow(/^line 2: write one of title, metrics/);
@@ -78,7 +78,7 @@ describe("a live block", () => {
       order: "-created_at",
       conditions: [{ field: "state", operator: "=", value: "finished" }],
     });
-    expect(spec.look.toString()).toBe("smooth=0.5&xm=epoch&log=1&robust=1");
+    expect(spec.chartQuery.toString()).toBe("smooth=0.5&xm=epoch&log=1&robust=1");
     expect(parseSpec(panelBlock("loss", query, ["a", "b"]).replace(/^```panel\n|```\n$/g, "")).runs).toEqual([
       "a",
       "b",

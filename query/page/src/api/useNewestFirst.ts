@@ -13,7 +13,7 @@ export interface NewestFirst<T> {
   items: T[] | undefined;
   error: ApiError | undefined;
   /** Asks for the next older page; undefined: there is none. */
-  older: (() => void) | undefined;
+  loadOlder: (() => void) | undefined;
 }
 
 interface List<T> {
@@ -68,7 +68,7 @@ export function useNewestFirst<T>(
       clearTimeout(timer);
     };
   }, [key, everyMs]);
-  const older = () => {
+  const loadOlder = () => {
     if (isLoading.current) return;
     isLoading.current = true;
     latestLoadPage
@@ -77,7 +77,7 @@ export function useNewestFirst<T>(
       .catch(() => undefined) // pressed again, it asks again
       .finally(() => (isLoading.current = false));
   };
-  if (list.key !== key) return { items: undefined, error: undefined, older: undefined };
+  if (list.key !== key) return { items: undefined, error: undefined, loadOlder: undefined };
   const items = list.items.size || !list.error ? [...list.items.values()].sort(order) : undefined;
-  return { items, error: list.error, older: list.next ? older : undefined };
+  return { items, error: list.error, loadOlder: list.next ? loadOlder : undefined };
 }

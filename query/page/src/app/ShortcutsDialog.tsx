@@ -6,12 +6,12 @@ export function ShortcutsDialog() {
   return (
     <Dialog title="Keyboard shortcuts" close={() => (helpOpen.value = false)}>
       <dl class="keys">
-        {[...shortcuts.value, { key: "?", what: "These shortcuts" }].map((item) => (
+        {[...shortcuts.value, { key: "?", description: "These shortcuts" }].map((item) => (
           <div key={item.key}>
             <dt>
               <kbd>{item.key}</kbd>
             </dt>
-            <dd>{item.what}</dd>
+            <dd>{item.description}</dd>
           </div>
         ))}
       </dl>

@@ -53,9 +53,9 @@ export function TopBar() {
             <br />
             {user.value.teams.join(", ")} · key {user.value.key_prefix}
           </p>
-          <MenuItem act={() => navigate("/~/keys")}>My API keys</MenuItem>
+          <MenuItem onSelect={() => navigate("/~/keys")}>My API keys</MenuItem>
           <MenuItem
-            act={() => {
+            onSelect={() => {
               void logOut();
               user.value = null;
             }}

@@ -21,7 +21,7 @@ export interface ChartProps {
   onZoom: (range: Range | null) => void;
   label: string;
   /** Run under the pointer elsewhere on the page. */
-  strong?: string | null;
+  highlightedLine?: string | null;
 }
 
 const CLICK_PX = 4;
@@ -47,7 +47,7 @@ export function Chart(props: ChartProps) {
     observer.observe(element);
     const newPointer = followPointer(u, element.parentElement!, () => latest.current);
     pointer.current = newPointer;
-    newPointer.lift(latest.current.strong ?? null);
+    newPointer.highlight(latest.current.highlightedLine ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {
       observer.disconnect();
@@ -64,7 +64,7 @@ export function Chart(props: ChartProps) {
     drawn.current = props;
     plot.current?.setData(dataOf(props));
   }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
-  useEffect(() => pointer.current?.lift(props.strong ?? null), [props.strong]);
+  useEffect(() => pointer.current?.highlight(props.highlightedLine ?? null), [props.highlightedLine]);
 
   return (
     <div class="chart" role="img" aria-label={props.label}>

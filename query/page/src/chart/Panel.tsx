@@ -16,15 +16,15 @@ export interface PanelProps {
   metric: string;
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
-  look: ChartOptions;
+  options: ChartOptions;
   full: boolean;
   pinned: boolean;
-  strong: string | null;
+  highlightedRun: string | null;
   /** Group runs by this field; empty: each run a curve. */
-  by: string;
-  act: PanelActions;
+  groupBy: string;
+  actions: PanelActions;
   /** Pixels high, in a report: neither pinned nor resized. */
-  fixed?: number;
+  fixedHeight?: number;
 }
 
 export interface PanelActions {
@@ -41,16 +41,16 @@ const BUCKETS = 300;
 const BUCKETS_FULL = 1200;
 
 export function Panel(props: PanelProps) {
-  const { metric, look: options, act } = props;
+  const { metric, options, actions } = props;
   const frame = useRef<HTMLElement>(null);
   const isVisible = useIsVisible(frame);
-  const [width, height] = options.sizes.get(metric) ?? [1, props.fixed ?? 250];
+  const [width, height] = options.sizes.get(metric) ?? [1, props.fixedHeight ?? 250];
   const tools = (
     <span class="panel-tools">
-      {!props.fixed && (
+      {!props.fixedHeight && (
         <button
           class="icon-button small"
-          onClick={() => act.pin(metric)}
+          onClick={() => actions.pin(metric)}
           aria-pressed={props.pinned}
           aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`}
           title={props.pinned ? "Unpin" : "Pin"}
@@ -60,23 +60,23 @@ export function Panel(props: PanelProps) {
       )}
       <button
         class="icon-button small"
-        onClick={() => act.open(metric)}
+        onClick={() => actions.open(metric)}
         aria-label={`${metric} on the full screen`}
         title="Full screen"
       >
         <Icon name="full" size={14} />
       </button>
       <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
-        <MenuItem checked={isLog(options, metric)} act={() => act.log(metric)}>
+        <MenuItem checked={isLog(options, metric)} onSelect={() => actions.log(metric)}>
           Logarithmic
         </MenuItem>
-        <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
+        <MenuItem onSelect={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
         <MenuItem
-          act={() =>
+          onSelect={() =>
             void exportSvg(frame.current!, {
               title: metric,
               lines: latest.current,
-              axis: props.by ? "step" : options.axis,
+              axis: props.groupBy ? "step" : options.axis,
               log: isLog(options, metric),
               robust: options.robust,
               zoom: options.zoom,
@@ -85,8 +85,8 @@ export function Panel(props: PanelProps) {
         >
           Save as SVG
         </MenuItem>
-        <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
-        {act.block && <MenuItem act={() => act.block!(metric)}>Copy for a report</MenuItem>}
+        <MenuItem onSelect={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
+        {actions.block && <MenuItem onSelect={() => actions.block!(metric)}>Copy for a report</MenuItem>}
       </Menu>
     </span>
   );
@@ -105,9 +105,9 @@ export function Panel(props: PanelProps) {
         {tools}
       </header>
       <PanelBody {...props} seen={isVisible && !props.full} buckets={BUCKETS} keep={latest} />
-      {!props.fixed && <Grip metric={metric} width={width} height={height} resize={act.resize} />}
+      {!props.fixedHeight && <Grip metric={metric} width={width} height={height} resize={actions.resize} />}
       {props.full && (
-        <Dialog title={metric} close={() => act.open(null)} class="full">
+        <Dialog title={metric} close={() => actions.open(null)} class="full">
           <PanelBody {...props} seen buckets={BUCKETS_FULL} keep={latest} />
         </Dialog>
       )}
@@ -118,7 +118,7 @@ export function Panel(props: PanelProps) {
 function PanelBody(
   props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } },
 ) {
-  const { look: options, act } = props;
+  const { options, actions } = props;
   const query = {
     team: props.team,
     project: props.project,
@@ -132,9 +132,9 @@ function PanelBody(
     eachRank: options.eachRank,
     buckets: props.buckets,
   };
-  const single = useCurves(query, props.seen && !props.by);
-  const grouped = useGroupCurves(query, props.by, options.band, props.seen && Boolean(props.by));
-  const { lines, error, waiting } = props.by ? grouped : single;
+  const single = useCurves(query, props.seen && !props.groupBy);
+  const grouped = useGroupCurves(query, props.groupBy, options.band, props.seen && Boolean(props.groupBy));
+  const { lines, error, waiting } = props.groupBy ? grouped : single;
   props.keep.current = lines;
   if (!props.seen) return <div class="panel-body" />;
   const log = isLog(options, props.metric);
@@ -154,18 +154,20 @@ function PanelBody(
       ) : (
         <Chart
           lines={lines}
-          axis={props.by ? "step" : options.axis}
+          axis={props.groupBy ? "step" : options.axis}
           log={log}
           robust={options.robust}
           zoom={options.zoom}
-          onZoom={act.zoom}
+          onZoom={actions.zoom}
           label={`${props.metric}: ${lines.length} curves`}
-          strong={
-            props.strong === null ? null : (lines.find((line) => line.id.startsWith(`${props.strong}\n`))?.id ?? null)
+          highlightedLine={
+            props.highlightedRun === null
+              ? null
+              : (lines.find((line) => line.id.startsWith(`${props.highlightedRun}\n`))?.id ?? null)
           }
         />
       )}
-      {props.by && !empty && (
+      {props.groupBy && !empty && (
         <ul class="legend">
           {lines.slice(0, 8).map((line) => (
             <li key={line.id} class="clip">
@@ -177,7 +179,7 @@ function PanelBody(
         </ul>
       )}
       {empty && !waiting && options.zoom && (
-        <button class="link" onClick={() => act.zoom(null)}>
+        <button class="link" onClick={() => actions.zoom(null)}>
           See all
         </button>
       )}

@@ -22,7 +22,7 @@ export interface CurveQuery {
 }
 
 interface PendingQuery {
-  want: CurveQuery;
+  query: CurveQuery;
   signal: AbortSignal;
   resolve: (curves: Curve[]) => void;
   reject: (error: unknown) => void;
@@ -30,9 +30,9 @@ interface PendingQuery {
 
 const GATHER_MS = 15;
 /** Curves in one request: the first panels are drawn while the others are on their way, and few requests cost the engine little. */
-const MOST_CURVES = 400;
-const MOST_METRICS = 100;
-const MOST_RUNS = 100;
+const MAX_CURVES = 400;
+const MAX_METRICS = 100;
+const MAX_RUNS = 100;
 
 let pending: PendingQuery[] = [];
 let isScheduled = false;
@@ -55,7 +55,7 @@ export async function fetchGroupCurves(query: CurveQuery, by: string, signal: Ab
 /** The metric's curves, of those runs that have it. Rejects with ApiError. */
 export function fetchCurves(query: CurveQuery, signal: AbortSignal): Promise<Curve[]> {
   return new Promise((resolve, reject) => {
-    pending.push({ want: query, signal, resolve, reject });
+    pending.push({ query, signal, resolve, reject });
     if (!isScheduled) setTimeout(sendPending, GATHER_MS);
     isScheduled = true;
   });
@@ -66,33 +66,33 @@ function sendPending(): void {
   const groups = new Map<string, PendingQuery[]>();
   for (const queued of pending) {
     if (queued.signal.aborted) continue;
-    const { metric: _, ...rest } = queued.want;
+    const { metric: _, ...rest } = queued.query;
     const key = JSON.stringify(rest);
     groups.set(key, [...(groups.get(key) ?? []), queued]);
   }
   pending = [];
   for (const group of groups.values()) {
-    const runs = Math.max(group[0]!.want.runs.length, 1);
-    const size = Math.min(Math.max(Math.floor(MOST_CURVES / runs), 1), MOST_METRICS);
+    const runs = Math.max(group[0]!.query.runs.length, 1);
+    const size = Math.min(Math.max(Math.floor(MAX_CURVES / runs), 1), MAX_METRICS);
     for (let offset = 0; offset < group.length; offset += size) void sendGroup(group.slice(offset, offset + size));
   }
 }
 
 async function sendGroup(group: PendingQuery[]): Promise<void> {
-  const query = group[0]!.want;
+  const query = group[0]!.query;
   const controller = new AbortController();
   let openQueries = group.length;
   const onAbort = () => void (--openQueries === 0 && controller.abort());
   for (const queued of group) queued.signal.addEventListener("abort", onAbort, { once: true });
-  const metrics = [...new Set(group.map((queued) => queued.want.metric))];
+  const metrics = [...new Set(group.map((queued) => queued.query.metric))];
   try {
     const parts: Curve[] = [];
-    for (let offset = 0; offset < query.runs.length; offset += MOST_RUNS) {
+    for (let offset = 0; offset < query.runs.length; offset += MAX_RUNS) {
       parts.push(
-        ...(await requestCurves(query, query.runs.slice(offset, offset + MOST_RUNS), metrics, controller.signal)),
+        ...(await requestCurves(query, query.runs.slice(offset, offset + MAX_RUNS), metrics, controller.signal)),
       );
     }
-    for (const queued of group) queued.resolve(parts.filter((curve) => curve.metric === queued.want.metric));
+    for (const queued of group) queued.resolve(parts.filter((curve) => curve.metric === queued.query.metric));
   } catch (error) {
     for (const queued of group) queued.reject(error);
   } finally {

@@ -99,7 +99,7 @@ function visibleRange(u: uPlot, line: Line): [number, number] {
 }
 
 function drawBand(pen: Pen, line: Line, alpha: number): void {
-  if (!line.banded) return;
+  if (!line.hasBand) return;
   const { ctx, u, y: position } = pen;
   const [from, to] = visibleRange(u, line);
   const floor = u.bbox.top + u.bbox.height * 2;
@@ -158,7 +158,7 @@ function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): v
   ctx.lineWidth = devicePixelRatio;
   ctx.beginPath();
   for (let i = from; i < to; i++) {
-    if (!(line.highs[i]! - line.lows[i]! > SPIKE * line.usualHeight)) continue;
+    if (!(line.highs[i]! - line.lows[i]! > SPIKE * line.typicalHeight)) continue;
     const here = x(line.xs[i]!);
     ctx.moveTo(here, y(line.lows[i]!));
     ctx.lineTo(here, y(line.highs[i]!));
@@ -237,7 +237,7 @@ function drawNonFinite({ ctx, u, x: position }: Pen, line: Line): void {
   ctx.lineWidth = 1.4 * devicePixelRatio;
   ctx.beginPath();
   for (let i = from; i < to; i++) {
-    if (!line.wrong[i]) continue;
+    if (!line.nonFinite[i]) continue;
     const x = position(line.xs[i]!);
     if (x - lastMark < size * 2.4) continue;
     lastMark = x;

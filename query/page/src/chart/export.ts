@@ -40,7 +40,7 @@ export function exportCsv(name: string, lines: readonly Line[]): void {
         line.ys[i],
         line.lows[i],
         line.highs[i],
-        line.wrong[i],
+        line.nonFinite[i],
       ];
       rows.push(cells.join(","));
     }

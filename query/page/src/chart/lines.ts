@@ -17,11 +17,11 @@ export interface Line {
   lows: Float64Array;
   highs: Float64Array;
   /** Points of the bucket that are NaN or infinite. */
-  wrong: Float64Array;
+  nonFinite: Float64Array;
   /** A bucket holds more than one point somewhere: there is a band to draw. */
-  banded: boolean;
+  hasBand: boolean;
   /** What four fifths of the buckets stay below; one far above it holds a spike. */
-  usualHeight: number;
+  typicalHeight: number;
   smoothed: Float64Array | null;
   /** Points without a line. */
   dots?: boolean;
@@ -33,8 +33,8 @@ export function toLine(
   style: { id: string; label: string; color: string; note?: string },
 ): Line {
   const { first_steps: steps, mins: lows, maxs: highs } = curve;
-  let banded = false;
-  for (let i = 0; i < lows.length && !banded; i++) banded = lows[i] !== highs[i];
+  let hasBand = false;
+  for (let i = 0; i < lows.length && !hasBand; i++) hasBand = lows[i] !== highs[i];
   return {
     ...style,
     steps,
@@ -42,9 +42,9 @@ export function toLine(
     ys: curve.means,
     lows,
     highs,
-    wrong: curve.not_finite,
-    banded,
-    usualHeight: banded ? usualGap(lows, highs) : 0,
+    nonFinite: curve.not_finite,
+    hasBand,
+    typicalHeight: hasBand ? usualGap(lows, highs) : 0,
     smoothed: null,
   };
 }
@@ -66,9 +66,9 @@ export function toGroupLine(
     ys,
     lows,
     highs,
-    wrong: new Float64Array(ys.length),
-    banded: true,
-    usualHeight: usualGap(lows, highs),
+    nonFinite: new Float64Array(ys.length),
+    hasBand: true,
+    typicalHeight: usualGap(lows, highs),
     smoothed: null,
   };
 }

@@ -9,14 +9,14 @@ export interface Subscription {
   /** That go on. */
   runs: readonly string[];
   metric: string;
-  changed: () => void;
+  onChange: () => void;
 }
 
 /** Whether changes are told; while not, charts must ask by themselves. */
 export const streaming = signal(false);
 
-const MOST_RUNS = 100;
-const MOST_METRICS = 200;
+const MAX_RUNS = 100;
+const MAX_METRICS = 200;
 /** While scrolling, interests come and go. */
 const SETTLE_MS = 400;
 const RECONNECT_MS = 5000;
@@ -65,7 +65,7 @@ function connect(): void {
   eventSource.onerror = () => {
     if (streaming.value) {
       streaming.value = false;
-      for (const subscription of subscriptions) subscription.changed(); // from now on they ask by themselves
+      for (const subscription of subscriptions) subscription.onChange(); // from now on they ask by themselves
     }
     if (eventSource.readyState !== EventSource.CLOSED || eventSource !== source) return; // the browser connects again by itself
     source = null;
@@ -80,7 +80,7 @@ function notify(update: WatchRunsResponse, everything: boolean): void {
   const points = new Set(update.points.map((first) => `${first.run}\n${first.metric}`));
   for (const subscription of subscriptions) {
     if (everything || update.reset || subscription.runs.some((run) => points.has(`${run}\n${subscription.metric}`)))
-      subscription.changed();
+      subscription.onChange();
   }
 }
 
@@ -92,8 +92,8 @@ function streamUrl(active: readonly Subscription[]): string {
   const metrics = [...new Set(active.map((subscription) => subscription.metric))].sort();
   if (
     !runs.length ||
-    runs.length > MOST_RUNS ||
-    metrics.length > MOST_METRICS ||
+    runs.length > MAX_RUNS ||
+    metrics.length > MAX_METRICS ||
     metrics.some((name) => /[*?]/.test(name))
   )
     return "";

@@ -6,7 +6,7 @@ import type { Line } from "./lines";
 export interface NearestPoint {
   line: Line;
   /** Of the line's columns. */
-  at: number;
+  index: number;
   value: number;
 }
 
@@ -32,7 +32,7 @@ export function nearestPointsAt(u: uPlot, lines: readonly Line[], x: number): Ne
   for (const line of lines) {
     const index = nearest(line.xs, x);
     if (index < 0 || Math.abs(line.xs[index]! - x) > Math.max(reach, gapAround(line, index))) continue;
-    const entry = { line, at: index, value: (line.smoothed ?? line.ys)[index]! };
+    const entry = { line, index, value: (line.smoothed ?? line.ys)[index]! };
     entries.push(entry);
     const pixelsAway = Math.abs(u.valToPos(entry.value, "y") - top);
     if (pixelsAway < distance) [nearestEntry, distance] = [entry, pixelsAway];

@@ -8,9 +8,9 @@ const DOT_PX = 3.5;
 const STRONG_DOT_PX = 5;
 
 export class Overlay {
-  private readonly lifted = createCanvas("lifted");
-  private readonly dots = createCanvas("dots");
-  private strong: string | null = null;
+  private readonly highlightCanvas = createCanvas("lifted");
+  private readonly dotCanvas = createCanvas("dots");
+  private highlighted: string | null = null;
   private color = "";
 
   /** The canvases are in the page only while they have something to show. */
@@ -26,30 +26,30 @@ export class Overlay {
   }
 
   /** The line with this id stands out, the others fade; null: none. */
-  lift(lines: readonly Line[], strong: string | null): void {
-    if (strong !== this.strong) this.draw(lines, strong);
+  highlight(lines: readonly Line[], highlighted: string | null): void {
+    if (highlighted !== this.highlighted) this.draw(lines, highlighted);
   }
 
   /** After the chart was drawn anew: its scales or lines may have changed. */
   refresh(lines: readonly Line[]): void {
-    if (this.strong !== null) this.draw(lines, this.strong);
+    if (this.highlighted !== null) this.draw(lines, this.highlighted);
   }
 
-  private draw(lines: readonly Line[], strong: string | null): void {
-    this.strong = strong;
-    const line = strong === null ? undefined : lines.find((item) => item.id === strong);
-    if (line) drawHighlighted(this.cleared(this.lifted), this.u, lines, line, this.surface);
-    else this.lifted.remove();
+  private draw(lines: readonly Line[], highlighted: string | null): void {
+    this.highlighted = highlighted;
+    const line = highlighted === null ? undefined : lines.find((item) => item.id === highlighted);
+    if (line) drawHighlighted(this.clearedContext(this.highlightCanvas), this.u, lines, line, this.surface);
+    else this.highlightCanvas.remove();
   }
 
   /** A dot on each line where the pointer is. */
   mark(points: NearestPoints | null): void {
     if (!points) {
-      this.dots.remove();
+      this.dotCanvas.remove();
       return;
     }
     const { u } = this;
-    const ctx = this.cleared(this.dots);
+    const ctx = this.clearedContext(this.dotCanvas);
     ctx.strokeStyle = this.surface;
     ctx.lineWidth = devicePixelRatio;
     const { left, top, height } = u.bbox;
@@ -59,7 +59,7 @@ export class Overlay {
       ctx.fillStyle = entry.line.color;
       ctx.beginPath();
       ctx.arc(
-        left + u.valToPos(entry.line.xs[entry.at]!, "x") * devicePixelRatio,
+        left + u.valToPos(entry.line.xs[entry.index]!, "x") * devicePixelRatio,
         y,
         (entry === points.nearest ? STRONG_DOT_PX : DOT_PX) * devicePixelRatio,
         0,
@@ -71,12 +71,12 @@ export class Overlay {
   }
 
   remove(): void {
-    this.lifted.remove();
-    this.dots.remove();
+    this.highlightCanvas.remove();
+    this.dotCanvas.remove();
   }
 
   /** Empty, in the page, and as large as the chart. */
-  private cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+  private clearedContext(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
     const { width, height } = this.u.ctx.canvas;
     const ctx = canvas.getContext("2d")!;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

@@ -8,7 +8,7 @@ import { Tooltip } from "./tooltip";
 
 export interface Pointer {
   /** A run that is pointed at elsewhere on the page: its line stands out. */
-  lift: (line: string | null) => void;
+  highlight: (line: string | null) => void;
   /** After the chart was drawn anew. */
   refresh: () => void;
   end: () => void;
@@ -33,7 +33,7 @@ export function followPointer(
     if (!isUnderPointer) return;
     isUnderPointer = false;
     overlay.mark(null);
-    overlay.lift(latest().lines, highlightedElsewhere);
+    overlay.highlight(latest().lines, highlightedElsewhere);
     tip.hide();
   };
   const show = ({ x, source }: Hover) => {
@@ -43,7 +43,7 @@ export function followPointer(
     const { lines, axis } = latest();
     const points = nearestPointsAt(u, lines, x);
     overlay.mark(points);
-    overlay.lift(lines, points?.nearest?.line.id ?? null);
+    overlay.highlight(lines, points?.nearest?.line.id ?? null);
     if (!points) return tip.hide();
     digitWidth ||= measureDigit(parent);
     tip.show(points, axis, {
@@ -56,9 +56,9 @@ export function followPointer(
   const stopHover = onHover(show);
   u.over.addEventListener("pointerleave", () => hoverAt(null, u));
   return {
-    lift: (line) => {
+    highlight: (line) => {
       highlightedElsewhere = line;
-      if (!isUnderPointer) overlay.lift(latest().lines, line);
+      if (!isUnderPointer) overlay.highlight(latest().lines, line);
     },
     refresh: () => overlay.refresh(latest().lines),
     end: () => {

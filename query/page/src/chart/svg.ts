@@ -29,11 +29,11 @@ const TITLE_PX = 30;
 const LEFT_PX = 56;
 const AXIS_PX = 26;
 const LEGEND_PX = 18;
-const MOST_LEGEND = 30;
+const MAX_LEGEND = 30;
 
 export function svgOf(drawing: Drawing): string {
   const { lines, width, height, colors } = drawing;
-  const named = lines.slice(0, MOST_LEGEND);
+  const named = lines.slice(0, MAX_LEGEND);
   const all = height + named.length * LEGEND_PX + (named.length ? 8 : 0);
   const x = xRange(lines, drawing.zoom);
   const y = yRange(lines, x, drawing) ?? (drawing.log ? [1, 10] : [0, 1]);
@@ -123,7 +123,7 @@ export function ticks([low, high]: Range, wanted: number, distances?: readonly n
 }
 
 function band(line: Line, frame: Frame, lines: number): string[] {
-  if (!line.banded) return [];
+  if (!line.hasBand) return [];
   const edge = (values: Float64Array, index: number) =>
     `${px(frame.x(line.xs[index]!))} ${px(inside(frame.y(values[index]!), frame))}`;
   const paths = runs(line.xs.length, (index) => Number.isFinite(line.lows[index]!)).map(([from, to]) => {
@@ -145,8 +145,8 @@ function curve(line: Line, frame: Frame): string[] {
     ...strokes(line, line.smoothed ?? line.ys, frame, `stroke="${color}" stroke-width="1.5" fill="none"`, color),
   );
   const y = frame.bottom - 5;
-  const wrong = [...line.wrong].flatMap((count, index) => (count ? [px(frame.x(line.xs[index]!))] : []));
-  const crosses = [...new Set(wrong)].map((x) => `M${x} ${y}m-3 -3l6 6m0 -6l-6 6`);
+  const nonFinite = [...line.nonFinite].flatMap((count, index) => (count ? [px(frame.x(line.xs[index]!))] : []));
+  const crosses = [...new Set(nonFinite)].map((x) => `M${x} ${y}m-3 -3l6 6m0 -6l-6 6`);
   if (crosses.length) found.push(`<path d="${crosses.join("")}" stroke="${color}" stroke-width="1.4" fill="none"/>`);
   return found;
 }

@@ -6,7 +6,7 @@ import { entriesAround, type NearestPoint, type NearestPoints } from "./nearestP
 
 const SHOWN = 12;
 const LABEL_PX = 160;
-const WIDEST_PX = 440;
+const MAX_WIDTH_PX = 440;
 /** Around the columns: mark, gaps between them, padding and border. */
 const AROUND_PX = 8 + 3 * 8 + 22;
 /** From the pointer: nearer or farther, and the tip moves. It rests between, easier to read. */
@@ -93,8 +93,8 @@ export class Tooltip {
     return created;
   }
 
-  private fill(row: Row, { line, at: index, value }: NearestPoint, strong: boolean, room: typeof this.room): void {
-    row.element.classList.toggle("strong", strong);
+  private fill(row: Row, { line, index, value }: NearestPoint, highlighted: boolean, room: typeof this.room): void {
+    row.element.classList.toggle("strong", highlighted);
     if (row.color !== line.color) row.mark.style.background = row.color = line.color;
     room.value = Math.max(room.value, write(row.value, formatNumber(value)));
     room.label = Math.max(room.label, write(row.label, line.note ? `${line.label} · ${line.note}` : line.label));
@@ -107,7 +107,7 @@ export class Tooltip {
     const px = (characters: number) => (characters ? Math.ceil((characters + 1) * digit) : 0);
     const value = px(room.value);
     const spread = windowWidth < NARROW_PX ? 0 : px(room.spread);
-    const most = Math.min(WIDEST_PX, windowWidth - 2 * EDGE_PX) - AROUND_PX - value - spread;
+    const most = Math.min(MAX_WIDTH_PX, windowWidth - 2 * EDGE_PX) - AROUND_PX - value - spread;
     const label = Math.max(Math.min(px(room.label), LABEL_PX, most), 0);
     const { style } = this.element;
     this.width = AROUND_PX + value + label + spread;
@@ -117,7 +117,7 @@ export class Tooltip {
 }
 
 function titleOf({ x, entries }: NearestPoints, axis: XAxis): string {
-  const { line, at: index } = entries[0]!;
+  const { line, index } = entries[0]!;
   const where = {
     step: () => "",
     time: () => formatDuration(x),
@@ -128,12 +128,12 @@ function titleOf({ x, entries }: NearestPoints, axis: XAxis): string {
 }
 
 function spreadOf(line: NearestPoint["line"], index: number): string {
-  const wrong = line.wrong[index]! > 0 ? `${formatNumber(line.wrong[index]!)} not finite` : "";
+  const nonFinite = line.nonFinite[index]! > 0 ? `${formatNumber(line.nonFinite[index]!)} not finite` : "";
   const band =
     line.lows[index] !== line.highs[index] && Number.isFinite(line.lows[index]!)
       ? `${formatNumber(line.lows[index]!, 4)} … ${formatNumber(line.highs[index]!, 4)}`
       : "";
-  return [band, wrong].filter(Boolean).join(", ");
+  return [band, nonFinite].filter(Boolean).join(", ");
 }
 
 function element(name: string, className = ""): HTMLElement {

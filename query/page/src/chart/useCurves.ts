@@ -103,12 +103,12 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
         act();
       }, ms);
     };
-    const changed = () => {
+    const onChange = () => {
       hasChanged = true;
       if (timer !== undefined) schedule(Math.max(answeredAt + PACE_MS - performance.now(), 0), loadRunning);
     };
     const unsubscribe = runningIds
-      ? subscribe({ team, project, runs: runningIds.split("\n"), metric, changed })
+      ? subscribe({ team, project, runs: runningIds.split("\n"), metric, onChange })
       : undefined;
     void load(ids, true);
     return () => {

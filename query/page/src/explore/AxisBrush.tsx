@@ -11,7 +11,7 @@ export function AxisBrush(props: {
   scale: Scale;
   range: readonly [number, number] | undefined;
   /** Values, ascending; null: none. `done`: the pointer has let go. */
-  move: (range: readonly [number, number] | null, done: boolean) => void;
+  move: (range: readonly [number, number] | null, isFinal: boolean) => void;
 }) {
   const group = useRef<SVGGElement>(null);
   const brush = useRef<BrushBehavior<unknown> | null>(null);
@@ -23,7 +23,7 @@ export function AxisBrush(props: {
       if (!event.sourceEvent) return; // it was moved by the URL
       const { scale, move } = latest.current;
       const pixels = event.selection as [number, number] | null;
-      move(pixels && [scale.back(pixels[1]), scale.back(pixels[0])], event.type === "end");
+      move(pixels && [scale.invert(pixels[1]), scale.invert(pixels[0])], event.type === "end");
     };
     const behavior = brushY()
       .extent([

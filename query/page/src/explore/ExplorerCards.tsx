@@ -6,27 +6,27 @@ import { ColumnChooser } from "../table/ColumnChooser";
 import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
 import type { ExploreViewState } from "./exploreView";
-import { Parallel } from "./ParallelCoordinates";
+import { ParallelCoordinates } from "./ParallelCoordinates";
 import { canBeLog, fieldTitle, type PlotColumn, type PlotRows } from "./plotColumns";
 import { RangeDialog } from "./RangeDialog";
-import { Scatter } from "./ScatterPlot";
+import { ScatterPlot } from "./ScatterPlot";
 
 /** `fields`: all that may be an axis; `what`: the singular of what is shown, "trial". */
 export interface ExplorerProps {
   rows: PlotRows;
   view: ExploreViewState;
   fields: readonly { field: string; title: string }[];
-  what: string;
+  noun: string;
 }
 
-export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
+export function ParallelCard({ rows, view, fields, noun }: ExplorerProps) {
   const [choosing, setChoosing] = useState(false);
   const [ranging, setRanging] = useState(false);
   const tools = (
     <span class="tools">
       {view.brushes.size > 0 && (
         <button class="toggle on" onClick={() => setQuery({ brush: null })} title="Take the ranges away">
-          {view.keptCount.toLocaleString("en-US")} of {count(rows.ids.length, what)} <Icon name="close" size={12} />
+          {view.selectedCount.toLocaleString("en-US")} of {count(rows.ids.length, noun)} <Icon name="close" size={12} />
         </button>
       )}
       <FieldSelect
@@ -48,7 +48,7 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
       {view.axes.length < 2 ? (
         <p class="quiet">Choose two axes or more.</p>
       ) : (
-        <Parallel
+        <ParallelCoordinates
           rows={rows}
           axes={view.axes}
           isLog={view.isLog}
@@ -78,7 +78,7 @@ export function ParallelCard({ rows, view, fields, what }: ExplorerProps) {
   );
 }
 
-export function ScatterCard({ rows, view, fields, what }: ExplorerProps) {
+export function ScatterCard({ rows, view, fields, noun }: ExplorerProps) {
   const { x, y } = view;
   const tools = (
     <span class="tools">
@@ -102,15 +102,15 @@ export function ScatterCard({ rows, view, fields, what }: ExplorerProps) {
   return (
     <Card title="Scatter" tools={tools}>
       {x && y ? (
-        <Scatter
+        <ScatterPlot
           rows={rows}
           x={x}
           y={y}
           logX={view.isLog(x)}
           logY={view.isLog(y)}
           shades={view.shades}
-          kept={view.kept}
-          label={`Every ${what}`}
+          selected={view.selected}
+          label={`Every ${noun}`}
         />
       ) : (
         <p class="quiet">Choose two axes.</p>

@@ -19,24 +19,33 @@ export interface ImportanceProps {
   objective: RunObjective;
   live: boolean;
   /** Runs with a finite value of the metric: below four nothing is asked. null: not known yet. */
-  finite: number | null;
+  finiteRuns: number | null;
   /** A parameter was chosen, by its key. */
-  pick: (key: string) => void;
+  onSelect: (key: string) => void;
 }
 
-export function Importance({ team, project, sweep = "", filter = "", objective, live, finite, pick }: ImportanceProps) {
+export function Importance({
+  team,
+  project,
+  sweep = "",
+  filter = "",
+  objective,
+  live,
+  finiteRuns,
+  onSelect,
+}: ImportanceProps) {
   const request = { team, project, sweep_id: sweep, filter, objective };
   const { data, error } = useQuery(
-    finite === null || finite < MIN_RUNS ? null : `importance ${JSON.stringify(request)}`,
+    finiteRuns === null || finiteRuns < MIN_RUNS ? null : `importance ${JSON.stringify(request)}`,
     (signal) => call("GetImportance", request, signal),
     live ? LIVE_MS : 0,
     true,
   );
-  if (finite !== null && finite < MIN_RUNS)
+  if (finiteRuns !== null && finiteRuns < MIN_RUNS)
     return (
       <p class="quiet">
-        It takes {MIN_RUNS} runs that have ended with a finite {objective.metric}; there {finite === 1 ? "is" : "are"}{" "}
-        {finite || "none"}.
+        It takes {MIN_RUNS} runs that have ended with a finite {objective.metric}; there{" "}
+        {finiteRuns === 1 ? "is" : "are"} {finiteRuns || "none"}.
       </p>
     );
   if (error && !data) return <p class="quiet">{errorText(error)}</p>;
@@ -61,7 +70,7 @@ export function Importance({ team, project, sweep = "", filter = "", objective, 
           </thead>
           <tbody>
             {data.parameters.slice(0, SHOWN).map((item) => (
-              <ParameterRow key={item.key} one={item} pick={pick} />
+              <ParameterRow key={item.key} parameter={item} onSelect={onSelect} />
             ))}
           </tbody>
         </table>
@@ -77,16 +86,20 @@ export function Importance({ team, project, sweep = "", filter = "", objective, 
   );
 }
 
-function ParameterRow({ one: item, pick }: { one: ParameterImportance; pick: (key: string) => void }) {
-  const share = Math.max(number(item.importance), 0);
-  const spread = number(item.importance_std);
-  const correlation = item.spearman === undefined ? NaN : number(item.spearman);
+function ParameterRow({ parameter, onSelect }: { parameter: ParameterImportance; onSelect: (key: string) => void }) {
+  const share = Math.max(number(parameter.importance), 0);
+  const spread = number(parameter.importance_std);
+  const correlation = parameter.spearman === undefined ? NaN : number(parameter.spearman);
   const half = Math.min(Math.abs(correlation), 1) * 50;
   return (
     <tr>
       <th scope="row">
-        <button class="link clip" title={`${item.key}: show it against the metric`} onClick={() => pick(item.key)}>
-          {item.key}
+        <button
+          class="link clip"
+          title={`${parameter.key}: show it against the metric`}
+          onClick={() => onSelect(parameter.key)}
+        >
+          {parameter.key}
         </button>
       </th>
       <td>

@@ -19,7 +19,7 @@ const SIDE = 64;
 const MIN_AXIS_WIDTH = 104;
 const NEAR_PX = 12;
 
-export interface ParallelProps {
+export interface ParallelCoordinatesProps {
   rows: PlotRows;
   axes: readonly PlotColumn[];
   isLog: (column: PlotColumn) => boolean;
@@ -31,7 +31,7 @@ export interface ParallelProps {
   label: string;
 }
 
-export function Parallel(props: ParallelProps) {
+export function ParallelCoordinates(props: ParallelCoordinatesProps) {
   const { rows, axes, brushes } = props;
   const [host, availableWidth] = useWidth();
   const [allCanvas, selectedCanvas, hoverCanvas] = [
@@ -75,10 +75,10 @@ export function Parallel(props: ParallelProps) {
   }, [lanes, isDark, hover?.row]);
   useEffect(() => () => cancelAnimationFrame(frame.current), []);
 
-  const move = (field: string, range: readonly [number, number] | null, done: boolean) => {
+  const move = (field: string, range: readonly [number, number] | null, isFinal: boolean) => {
     const next = withBrush(movingBrushes.current ?? brushes, field, range);
-    movingBrushes.current = done ? null : next;
-    if (done) return props.setBrushes(next);
+    movingBrushes.current = isFinal ? null : next;
+    if (isFinal) return props.setBrushes(next);
     cancelAnimationFrame(frame.current);
     frame.current = requestAnimationFrame(draw);
   };
@@ -155,7 +155,7 @@ export function Parallel(props: ParallelProps) {
                   height={PLOT}
                   scale={lane.scale}
                   range={brushes.get(lane.column.field)}
-                  move={(range, done) => move(lane.column.field, range, done)}
+                  move={(range, isFinal) => move(lane.column.field, range, isFinal)}
                 />
               </g>
             ))}
@@ -174,7 +174,7 @@ interface AxisLane {
   x: number;
   scale: ReturnType<typeof scaleOf>;
   /** Pixels from the top, one a row. */
-  places: Float32Array;
+  positions: Float32Array;
   missing: boolean;
 }
 
@@ -182,10 +182,10 @@ function createLanes(axes: readonly PlotColumn[], isLog: (column: PlotColumn) =>
   const gap = axes.length > 1 ? (width - SIDE * 2) / (axes.length - 1) : 0;
   return axes.map((column, index) => {
     const scale = scaleOf(column, isLog(column), PLOT, 0, 26);
-    const places = Float32Array.from(column.values, (value) => scale.at(value) + 6);
-    const missing = places.some(Number.isNaN);
-    for (let row = 0; row < places.length; row++) if (Number.isNaN(places[row]!)) places[row] = PLOT + 16;
-    return { column, x: SIDE + index * gap, scale, places, missing };
+    const positions = Float32Array.from(column.values, (value) => scale.at(value) + 6);
+    const missing = positions.some(Number.isNaN);
+    for (let row = 0; row < positions.length; row++) if (Number.isNaN(positions[row]!)) positions[row] = PLOT + 16;
+    return { column, x: SIDE + index * gap, scale, positions, missing };
   });
 }
 
@@ -207,13 +207,13 @@ function drawSelectedLines(
   ctx: CanvasRenderingContext2D,
   element: Element,
   lanes: readonly AxisLane[],
-  kept: Uint8Array,
+  selected: Uint8Array,
   shades: Uint8Array,
   colors: readonly string[],
 ): void {
   const byShade: number[][] = Array.from({ length: SHADES + 1 }, () => []);
-  for (let row = 0; row < kept.length; row++)
-    if (kept[row]) byShade[shades[row] === NO_SHADE ? 0 : shades[row]! + 1]!.push(row);
+  for (let row = 0; row < selected.length; row++)
+    if (selected[row]) byShade[shades[row] === NO_SHADE ? 0 : shades[row]! + 1]!.push(row);
   ctx.lineJoin = "round";
   ctx.lineWidth = 1.3;
   ctx.globalAlpha = opacity(byShade.reduce((sum, rows) => sum + rows.length, 0));
@@ -241,12 +241,12 @@ function drawHoveredLine(
 
 function traceLine(ctx: CanvasRenderingContext2D, lanes: readonly AxisLane[], row: number): void {
   for (const [index, lane] of lanes.entries()) {
-    if (index) ctx.lineTo(lane.x, lane.places[row]!);
-    else ctx.moveTo(lane.x, lane.places[row]!);
+    if (index) ctx.lineTo(lane.x, lane.positions[row]!);
+    else ctx.moveTo(lane.x, lane.positions[row]!);
   }
 }
 
-function nearestLine(lanes: readonly AxisLane[], kept: Uint8Array, x: number, y: number): number {
+function nearestLine(lanes: readonly AxisLane[], selected: Uint8Array, x: number, y: number): number {
   const right = Math.min(
     Math.max(
       lanes.findIndex((lane) => lane.x >= x),
@@ -259,9 +259,9 @@ function nearestLine(lanes: readonly AxisLane[], kept: Uint8Array, x: number, y:
   const share = Math.min(Math.max((x - a.x) / (b.x - a.x || 1), 0), 1);
   let found = -1;
   let least = NEAR_PX;
-  for (let row = 0; row < kept.length; row++) {
-    if (!kept[row]) continue;
-    const distance = Math.abs(a.places[row]! * (1 - share) + b.places[row]! * share - y);
+  for (let row = 0; row < selected.length; row++) {
+    if (!selected[row]) continue;
+    const distance = Math.abs(a.positions[row]! * (1 - share) + b.positions[row]! * share - y);
     if (distance < least) [least, found] = [distance, row];
   }
   return found;

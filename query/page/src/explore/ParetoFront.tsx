@@ -9,7 +9,7 @@ import { Loading } from "../ui/feedback";
 import { shadesByRank } from "./colorRamp";
 import { paretoSteps } from "./paretoLine";
 import { type PlotRows, toPlotColumn } from "./plotColumns";
-import { Scatter } from "./ScatterPlot";
+import { ScatterPlot } from "./ScatterPlot";
 
 const MAX_LAYERS = 20;
 const MAX_LISTED = 20;
@@ -20,17 +20,17 @@ export function ParetoFront({
   project,
   filter,
   objectives,
-  ask,
+  enabled,
 }: {
   team: string;
   project: string;
   filter: string;
   objectives: RunObjective[];
-  ask: boolean;
+  enabled: boolean;
 }) {
   const request = { team, project, filter, objectives, layers: MAX_LAYERS };
   const { data, error } = useQuery(
-    ask ? `front ${JSON.stringify(request)}` : null,
+    enabled ? `front ${JSON.stringify(request)}` : null,
     (signal) => call("GetParetoFront", request, signal),
     0,
     true,
@@ -61,8 +61,8 @@ export function ParetoFront({
       front,
       line: paretoSteps(points, maximizeX),
       shades: shadesByRank(x, !maximizeX, runs.length),
-      kept: new Uint8Array(runs.length).fill(1),
-      strong: new Set(runs.flatMap((item, index) => (item.layer === 1 ? [index] : []))),
+      selected: new Uint8Array(runs.length).fill(1),
+      ringed: new Set(runs.flatMap((item, index) => (item.layer === 1 ? [index] : []))),
     };
   }, [data]);
   if (error && !data) return <p class="quiet">{error.message}.</p>;
@@ -70,15 +70,15 @@ export function ParetoFront({
   if (!data.runs.length) return <p class="quiet">No run has both metrics.</p>;
   return (
     <div class="pair">
-      <Scatter
+      <ScatterPlot
         rows={plot.rows}
         x={plot.x}
         y={plot.y}
         logX={false}
         logY={false}
         shades={plot.shades}
-        kept={plot.kept}
-        strong={plot.strong}
+        selected={plot.selected}
+        ringed={plot.ringed}
         line={plot.line}
         label="Pareto front"
       />

@@ -15,7 +15,7 @@ const TOP = 22;
 const BOTTOM = 42;
 const NEAR_PX = 18;
 
-export interface ScatterProps {
+export interface ScatterPlotProps {
   rows: PlotRows;
   x: PlotColumn;
   y: PlotColumn;
@@ -23,18 +23,18 @@ export interface ScatterProps {
   logY: boolean;
   shades: Uint8Array;
   /** 0: drawn faint, and not found by the pointer. */
-  kept: Uint8Array;
+  selected: Uint8Array;
   /** Corners, in values. */
   line?: readonly (readonly [number, number])[];
   /** Rows with a ring. */
-  strong?: ReadonlySet<number>;
+  ringed?: ReadonlySet<number>;
   /** Said in the tooltip beside x and y. */
   also?: readonly PlotColumn[];
   label: string;
   height?: number;
 }
 
-export function Scatter(props: ScatterProps) {
+export function ScatterPlot(props: ScatterPlotProps) {
   const { rows, x, y } = props;
   const height = props.height ?? 300;
   const [host, width] = useWidth();
@@ -55,14 +55,14 @@ export function Scatter(props: ScatterProps) {
   useEffect(() => {
     const ctx = prepareCanvas(canvas.current, width, height);
     if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, colorRamp(isDark), hover?.row ?? -1);
-  }, [scales, props.shades, props.kept, props.line, props.strong, isDark, hover?.row]);
+  }, [scales, props.shades, props.selected, props.line, props.ringed, isDark, hover?.row]);
   const onPointerMove = (event: PointerEvent) => {
     const box = canvas.current!.getBoundingClientRect();
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
     let found = -1;
     let least = NEAR_PX;
     for (let row = 0; row < scales.xs.length; row++) {
-      if (!props.kept[row]) continue;
+      if (!props.selected[row]) continue;
       const distance = Math.hypot(scales.xs[row]! - px, scales.ys[row]! - py);
       if (distance < least) [least, found] = [distance, row];
     }
@@ -104,7 +104,7 @@ interface Scales {
 function draw(
   ctx: CanvasRenderingContext2D,
   element: HTMLElement,
-  props: ScatterProps,
+  props: ScatterPlotProps,
   scales: Scales,
   colors: readonly string[],
   hovered: number,
@@ -120,18 +120,18 @@ function draw(
     ctx.arc(xs[row]!, ys[row]!, size, 0, 2 * Math.PI);
   };
   const quiet = themeColor(element, "--field");
-  for (const kept of [0, 1]) {
-    ctx.globalAlpha = kept ? Math.max(opacity(count), 0.5) : 0.18;
+  for (const selected of [0, 1]) {
+    ctx.globalAlpha = selected ? Math.max(opacity(count), 0.5) : 0.18;
     for (let row = 0; row < count; row++) {
-      if (props.kept[row] !== kept || Number.isNaN(xs[row]!) || Number.isNaN(ys[row]!)) continue;
-      ctx.fillStyle = !kept || props.shades[row] === NO_SHADE ? quiet : colors[props.shades[row]!]!;
+      if (props.selected[row] !== selected || Number.isNaN(xs[row]!) || Number.isNaN(ys[row]!)) continue;
+      ctx.fillStyle = !selected || props.shades[row] === NO_SHADE ? quiet : colors[props.shades[row]!]!;
       traceDot(row, radius);
       ctx.fill();
     }
   }
   ctx.globalAlpha = 1;
   ctx.strokeStyle = themeColor(element, "--ink");
-  for (const row of [...(props.strong ?? []), ...(hovered >= 0 ? [hovered] : [])]) {
+  for (const row of [...(props.ringed ?? []), ...(hovered >= 0 ? [hovered] : [])]) {
     ctx.lineWidth = row === hovered ? 2 : 1.2;
     traceDot(row, radius + 2);
     ctx.stroke();
@@ -164,7 +164,7 @@ function drawAxes(
 function drawTitles(
   ctx: CanvasRenderingContext2D,
   element: HTMLElement,
-  { x, y }: ScatterProps,
+  { x, y }: ScatterPlotProps,
   { width, height }: Scales,
 ): void {
   ctx.fillStyle = themeColor(element, "--quiet");
@@ -187,7 +187,7 @@ function drawLine(
   ctx.stroke();
 }
 
-function clipText(text: string, most: number): string {
+function clipText(text: string, largest: number): string {
   const letters = [...text];
-  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
+  return letters.length > largest ? `${letters.slice(0, largest - 1).join("")}…` : text;
 }

@@ -29,16 +29,16 @@ export function withBrush(brushes: Brushes, field: string, range: readonly [numb
 
 /** 1 where a row is within all ranges. A missing value, or NaN, is in none. Ranges of other columns do not count. */
 export function selectedRows(columns: readonly PlotColumn[], brushes: Brushes, rows: number): Uint8Array {
-  const kept = new Uint8Array(rows).fill(1);
+  const selected = new Uint8Array(rows).fill(1);
   for (const column of columns) {
     const range = brushes.get(column.field);
     if (!range) continue;
     for (let row = 0; row < rows; row++) {
       const value = column.values[row]!;
-      if (!(value >= range[0] && value <= range[1])) kept[row] = 0;
+      if (!(value >= range[0] && value <= range[1])) selected[row] = 0;
     }
   }
-  return kept;
+  return selected;
 }
 
 /** The two ends of a range as fields hold them; empty: no bound. A category: its place; a time: local, to the second. */

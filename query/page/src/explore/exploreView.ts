@@ -34,8 +34,8 @@ export interface ExploreViewState {
   isLog: (column: PlotColumn) => boolean;
   flipLog: (column: PlotColumn) => void;
   /** 1 where a row is within the ranges on all axes that are shown. */
-  kept: Uint8Array;
-  keptCount: number;
+  selected: Uint8Array;
+  selectedCount: number;
   shades: Uint8Array;
 }
 
@@ -63,8 +63,8 @@ export function useView(
     () => shadesByRank(color, color ? minimize(color.field) : true, rows.ids.length),
     [rows, color, color && minimize(color.field)],
   );
-  const kept = useMemo(() => selectedRows(axes, brushes, rows.ids.length), [rows, axes, brushes]);
-  const keptCount = useMemo(() => kept.reduce((sum, item) => sum + item, 0), [kept]);
+  const selected = useMemo(() => selectedRows(axes, brushes, rows.ids.length), [rows, axes, brushes]);
+  const selectedCount = useMemo(() => selected.reduce((sum, item) => sum + item, 0), [selected]);
   return {
     axes,
     color,
@@ -79,8 +79,8 @@ export function useView(
           ? flipped.filter((item) => item !== column.field)
           : [...flipped, column.field],
       }),
-    kept,
-    keptCount,
+    selected,
+    selectedCount,
     shades,
   };
 }

@@ -8,7 +8,7 @@ export interface Scale {
   /** Pixels; NaN where there is no place for it: NaN, infinity, 0 on a logarithmic axis. */
   at: (value: number) => number;
   /** The value at a pixel. */
-  back: (pixel: number) => number;
+  invert: (pixel: number) => number;
   ticks: readonly { at: number; text: string }[];
 }
 
@@ -25,7 +25,7 @@ export function scaleOf(column: PlotColumn, log: boolean, from: number, to: numb
     const ticks = scale.ticks(amount).map((tick) => ({ at: scale(tick), text: format(tick) }));
     return {
       at: (value) => finite(scale(new Date(value * 1000))),
-      back: (pixel) => scale.invert(pixel).getTime() / 1000,
+      invert: (pixel) => scale.invert(pixel).getTime() / 1000,
       ticks,
     };
   }
@@ -39,7 +39,7 @@ export function scaleOf(column: PlotColumn, log: boolean, from: number, to: numb
   const ticks = chosen.map((tick) => ({ at: scale(tick), text: formatTick(tick) }));
   return {
     at: (value) => (isLog && value <= 0 ? NaN : finite(scale(value))),
-    back: (pixel) => scale.invert(pixel),
+    invert: (pixel) => scale.invert(pixel),
     ticks,
   };
 }
@@ -49,16 +49,16 @@ function categories(column: PlotColumn, from: number, to: number, space: number)
   const scale = scaleLinear([-0.5, amount - 0.5], [from, to]);
   const every = Math.max(Math.ceil((amount * space) / Math.abs(to - from)), 1);
   const ticks = column.categories.flatMap((text, place) => (place % every ? [] : [{ at: scale(place), text }]));
-  return { at: (value) => finite(scale(value)), back: (pixel) => scale.invert(pixel), ticks };
+  return { at: (value) => finite(scale(value)), invert: (pixel) => scale.invert(pixel), ticks };
 }
 
 /** d3 gives all digits of a decade or none: powers of ten where those are enough, and no more than there is room for. */
 function thinTicks(ticks: readonly number[], amount: number): readonly number[] {
   if (ticks.length <= amount) return ticks;
   const powers = ticks.filter((tick) => Math.abs(Math.log10(tick) - Math.round(Math.log10(tick))) < 1e-9);
-  const kept = powers.length >= 2 ? powers : ticks;
-  const every = Math.ceil(kept.length / amount);
-  return kept.filter((_, index) => index % every === 0);
+  const selected = powers.length >= 2 ? powers : ticks;
+  const every = Math.ceil(selected.length / amount);
+  return selected.filter((_, index) => index % every === 0);
 }
 
 const FEW = 12;

@@ -3,7 +3,7 @@
 export interface AnsiPiece {
   text: string;
   /** Class names: a foreground colour "c1" to "c15", "bold", "dim"; empty: plain. */
-  look: string;
+  classes: string;
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are controlled by them
@@ -19,13 +19,13 @@ interface Style {
 }
 
 export function parseAnsi(line: string): AnsiPiece[] {
-  if (!line.includes("\x1b")) return line ? [{ text: line.replace(CONTROL, ""), look: "" }] : [];
+  if (!line.includes("\x1b")) return line ? [{ text: line.replace(CONTROL, ""), classes: "" }] : [];
   const pieces: AnsiPiece[] = [];
   const style: Style = { color: -1, bold: false, dim: false };
   let offset = 0;
   const push = (text: string) => {
     const clean = text.replace(CONTROL, "");
-    if (clean) pieces.push({ text: clean, look: classesOf(style) });
+    if (clean) pieces.push({ text: clean, classes: classesOf(style) });
   };
   for (const match of line.matchAll(ESCAPE)) {
     push(line.slice(offset, match.index));

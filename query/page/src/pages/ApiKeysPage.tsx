@@ -57,7 +57,7 @@ export default function ApiKeysPage() {
           do what you may do.
         </p>
         <NewKey
-          made={(key) => {
+          onCreated={(key) => {
             setCreated(key);
             refresh();
           }}
@@ -87,19 +87,19 @@ export default function ApiKeysPage() {
             </thead>
             <tbody>
               {data.keys.map((key) => (
-                <KeyRow key={key.prefix} one={key} end={() => setRevoking(key)} />
+                <KeyRow key={key.prefix} apiKey={key} onRevoke={() => setRevoking(key)} />
               ))}
             </tbody>
           </table>
         </div>
       </section>
-      {created && <SecretDialog made={created} close={() => setCreated(null)} />}
+      {created && <SecretDialog created={created} close={() => setCreated(null)} />}
       {revoking && (
         <ConfirmDialog
           title={`Revoke ${revoking.name || revoking.prefix}?`}
           confirm="Revoke the key"
           close={() => setRevoking(null)}
-          act={() => void revoke(revoking)}
+          onConfirm={() => void revoke(revoking)}
         >
           Programs that log with it are refused within 15 seconds; what they keep on disk is not lost, and can be sent
           with another key. This cannot be taken back.
@@ -110,25 +110,25 @@ export default function ApiKeysPage() {
   );
 }
 
-function KeyRow({ one: item, end: revoke }: { one: ApiKey; end: () => void }) {
-  const valid = item.state === "STATE_VALID";
+function KeyRow({ apiKey, onRevoke }: { apiKey: ApiKey; onRevoke: () => void }) {
+  const valid = apiKey.state === "STATE_VALID";
   return (
     <tr class={valid ? "" : "ended"}>
       <td>
-        <span class="key-name">{item.name || <span class="quiet">no name</span>}</span>{" "}
-        {item.current && <span class="tag">this session</span>}
+        <span class="key-name">{apiKey.name || <span class="quiet">no name</span>}</span>{" "}
+        {apiKey.current && <span class="tag">this session</span>}
         <br />
-        <code>{item.prefix}…</code>
+        <code>{apiKey.prefix}…</code>
       </td>
-      <td class="wide-only">{item.default_team}</td>
-      <td class="wide-only" title={formatTime(item.created)}>
-        {formatAgo(item.created)}
-        {item.made_by ? "" : ", on the server"}
+      <td class="wide-only">{apiKey.default_team}</td>
+      <td class="wide-only" title={formatTime(apiKey.created)}>
+        {formatAgo(apiKey.created)}
+        {apiKey.made_by ? "" : ", on the server"}
       </td>
-      <td title={formatTime(item.revoked ?? item.expires)}>{validity(item)}</td>
+      <td title={formatTime(apiKey.revoked ?? apiKey.expires)}>{validity(apiKey)}</td>
       <td class="right">
         {valid && (
-          <button class="button danger" onClick={revoke} aria-label={`Revoke ${item.name || item.prefix}`}>
+          <button class="button danger" onClick={onRevoke} aria-label={`Revoke ${apiKey.name || apiKey.prefix}`}>
             Revoke…
           </button>
         )}
@@ -143,7 +143,7 @@ function validity(item: ApiKey): string {
   return item.expires ? `until ${formatDay(item.expires)}` : "until revoked";
 }
 
-function NewKey({ made: created }: { made: (key: CreateApiKeyResponse) => void }) {
+function NewKey({ onCreated }: { onCreated: (key: CreateApiKeyResponse) => void }) {
   const [name, setName] = useState("");
   const [team, setTeam] = useState("");
   const [lifetime, setLifetime] = useState(0);
@@ -154,7 +154,7 @@ function NewKey({ made: created }: { made: (key: CreateApiKeyResponse) => void }
     event.preventDefault();
     setBusy(true);
     try {
-      created(await call("CreateApiKey", { name, default_team: team, lifetime_s: lifetime }));
+      onCreated(await call("CreateApiKey", { name, default_team: team, lifetime_s: lifetime }));
       setName("");
       setFailed("");
     } catch (error) {
@@ -211,7 +211,7 @@ function NewKey({ made: created }: { made: (key: CreateApiKeyResponse) => void }
   );
 }
 
-function SecretDialog({ made: created, close }: { made: CreateApiKeyResponse; close: () => void }) {
+function SecretDialog({ created, close }: { created: CreateApiKeyResponse; close: () => void }) {
   const shell = `export RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=${created.secret}`;
   return (
     <Dialog title={`The key ${created.key!.name}`} close={close}>

@@ -23,8 +23,8 @@ import "../styles/table.css";
 import "../styles/charts.css";
 import "../styles/explore.css";
 
-const MOST_RUNS = 5000;
-const MOST_AXES = 8;
+const MAX_RUNS = 5000;
+const MAX_AXES = 8;
 const REFRESH_MS = 10_000;
 const FILTER_FIELDS = ["state", "displayName", "tags", "user", "group", "jobType", "createdAt", "duration", "sweep"];
 const RUN_FIELDS = [
@@ -58,7 +58,7 @@ export default function ExplorePage({ team, project }: ProjectProps) {
 
 function ExploreView({ team, project, fields }: { team: string; project: string; fields: readonly FieldInfo[] }) {
   const { query } = route.value;
-  const question = useMemo(() => readRunQuery(query), [query]);
+  const runQuery = useMemo(() => readRunQuery(query), [query]);
   const metrics = useMemo(() => metricsOf(fields), [fields]);
   const objective =
     query.get("obj") ??
@@ -75,15 +75,15 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
   ]
     .filter(Boolean)
     .slice(0, 50);
-  const request = { team, project, axes, filter: question.filter, search: question.search, limit: MOST_RUNS };
-  const runsKey = JSON.stringify([question.filter, question.search, objective]);
+  const request = { team, project, axes, filter: runQuery.filter, search: runQuery.search, limit: MAX_RUNS };
+  const runsKey = JSON.stringify([runQuery.filter, runQuery.search, objective]);
   const { data, error, refresh } = useQuery(
     axes.length ? `explore ${JSON.stringify(request)}` : null,
-    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), question: runsKey }),
+    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), runsKey }),
     REFRESH_MS,
     true,
   );
-  const isCurrent = data?.question === runsKey; // what is shown are the runs that are asked for, not those of before
+  const isCurrent = data?.runsKey === runsKey; // what is shown are the runs that are asked for, not those of before
   const rows: PlotRows = useMemo(
     () => ({
       ids: data?.runs ?? [],
@@ -103,7 +103,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
     toObjective(objective, maximize),
     ...(secondMetric ? [toObjective(secondMetric, isMaximized(query.get("max2"), secondMetric))] : []),
   ];
-  const shared = { rows, view, fields: axisFields, what: "run" };
+  const shared = { rows, view, fields: axisFields, noun: "run" };
   const isEmpty = data && data.total === "0";
   return (
     <>
@@ -114,11 +114,11 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
             type="search"
             placeholder="Search runs"
             aria-label="Search runs"
-            value={question.search}
+            value={runQuery.search}
             onInput={(event) => setQuery({ find: event.currentTarget.value })}
           />
         </div>
-        <FilterBar conditions={question.conditions} fields={[...FILTER_FIELDS, ...fields.map((item) => item.field)]} />
+        <FilterBar conditions={runQuery.conditions} fields={[...FILTER_FIELDS, ...fields.map((item) => item.field)]} />
         <ObjectiveSelect
           label="Metric"
           name="obj"
@@ -159,11 +159,11 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
                 <Importance
                   team={team}
                   project={project}
-                  filter={importanceFilter(question.filter, question.search)}
+                  filter={importanceFilter(runQuery.filter, runQuery.search)}
                   objective={objectives[0]!}
                   live={false}
-                  finite={isCurrent ? countFinite(rows, `summary.${objective}`) : null}
-                  pick={(key) => setQuery({ sx: `config.${key}`, sy: `summary.${objective}` })}
+                  finiteRuns={isCurrent ? countFinite(rows, `summary.${objective}`) : null}
+                  onSelect={(key) => setQuery({ sx: `config.${key}`, sy: `summary.${objective}` })}
                 />
               </Card>
             )}
@@ -187,9 +187,9 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
                 <ParetoFront
                   team={team}
                   project={project}
-                  filter={importanceFilter(question.filter, question.search)}
+                  filter={importanceFilter(runQuery.filter, runQuery.search)}
                   objectives={objectives}
-                  ask={isCurrent && rows.ids.length > 0}
+                  enabled={isCurrent && rows.ids.length > 0}
                 />
               ) : (
                 <p class="quiet">Choose a second metric: the front has the runs that none is better than in both.</p>
@@ -267,7 +267,7 @@ function defaultFields(fields: readonly FieldInfo[], objective: string): Default
         !(item.kinds.length === 1 && item.kinds[0] === "number" && item.min === item.max),
     )
     .sort((a, b) => Number(b.runs) - Number(a.runs))
-    .slice(0, MOST_AXES - 1)
+    .slice(0, MAX_AXES - 1)
     .map((item) => item.field);
   const metric = objective ? `summary.${objective}` : "";
   return {

@@ -170,13 +170,13 @@ function ReportMenu({ report, changed }: { report: Saved; changed: () => void })
   const onDeleted = () => (isOpen(report) ? navigate(path(report.team, report.project, "reports")) : changed());
   return (
     <Menu label={`More about ${report.name}`} button={<Icon name="more" />}>
-      <MenuItem act={() => copyLink(savedPath(report), report.name)}>Copy the link</MenuItem>
+      <MenuItem onSelect={() => copyLink(savedPath(report), report.name)}>Copy the link</MenuItem>
       {report.owner === user.value?.user && (
-        <MenuItem checked={report.shared} {...editProps(report.team)} act={() => void share()}>
+        <MenuItem checked={report.shared} {...editProps(report.team)} onSelect={() => void share()}>
           Shared with the team
         </MenuItem>
       )}
-      <MenuItem danger {...editProps(report.team)} act={() => void deleteSaved(report, onDeleted)}>
+      <MenuItem danger {...editProps(report.team)} onSelect={() => void deleteSaved(report, onDeleted)}>
         Delete
       </MenuItem>
     </Menu>

@@ -206,7 +206,7 @@ function RunHeader({ run, changed }: { run: Run; changed: () => void }) {
         <MenuItem
           danger
           {...editProps(run.team)}
-          act={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}
+          onSelect={() => deleteRuns(run.team, run.project, [run], path(run.team, run.project))}
         >
           Delete this run
         </MenuItem>
@@ -217,17 +217,17 @@ function RunHeader({ run, changed }: { run: Run; changed: () => void }) {
 }
 
 function RunCharts({ run }: RunProps) {
-  return <RunChartSections run={run} keep={notSystem} />;
+  return <RunChartSections run={run} metricFilter={notSystem} />;
 }
 
 function SystemCharts({ run }: RunProps) {
-  return <RunChartSections run={run} keep={isSystem} system />;
+  return <RunChartSections run={run} metricFilter={isSystem} system />;
 }
 
 const notSystem = (metric: string) => !isSystem(metric);
 const RUN_COLOR = "#2f74d0";
 
-function RunChartSections(props: { run: Run; keep: (metric: string) => boolean; system?: boolean }) {
+function RunChartSections(props: { run: Run; metricFilter: (metric: string) => boolean; system?: boolean }) {
   const { run } = props;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the charts depend on nothing else of the run
   const runs = useMemo(() => [run], [run.id, run.state, run.name]);
@@ -238,7 +238,7 @@ function RunChartSections(props: { run: Run; keep: (metric: string) => boolean; 
       project={run.project}
       runs={runs}
       colors={colors}
-      keep={props.keep}
+      metricFilter={props.metricFilter}
       ranked={run.world_size > 1}
       system={props.system ?? false}
     />

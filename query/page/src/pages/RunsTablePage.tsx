@@ -204,12 +204,12 @@ export default function RunsTablePage({ team, project }: ProjectProps) {
           columns={columns}
           colors={colors}
           order={order}
-          setOrder={(nextChecked) => setQuery({ sort: nextChecked }, false)}
-          chosen={checked}
-          choose={check}
-          shown={new Set(shown.map((run) => run.id))}
-          show={setRunShown}
-          more={pages.more}
+          setOrder={(newOrder) => setQuery({ sort: newOrder }, false)}
+          checked={checked}
+          onCheck={check}
+          shownRuns={new Set(shown.map((run) => run.id))}
+          onShow={setRunShown}
+          loadMore={pages.loadMore}
         />
       )}
       {isTagging && checkedRuns.length > 0 && (

@@ -54,8 +54,8 @@ export default function WorkspacePage({ team, project }: ProjectProps) {
             project={project}
             runs={shown}
             colors={colors}
-            strong={highlightedRun}
-            by={runQuery.by}
+            highlightedRun={highlightedRun}
+            groupBy={runQuery.by}
             tools={<ViewsMenu team={team} project={project} kind="SAVED_KIND_CHARTS" />}
           />
         </div>

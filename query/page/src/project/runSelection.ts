@@ -6,7 +6,7 @@ import { route, setQuery } from "../state/route";
 import { readRunQuery, toRequest } from "./runQuery";
 
 export const SHOWN_AT_FIRST = 10;
-export const MOST_SHOWN = 100;
+export const MAX_SHOWN = 100;
 const LIST_SIZE = 200;
 
 /** Runs as the URL asks for them, without their columns; again every 2 s. */
@@ -32,7 +32,7 @@ export function selectShownRuns(runs: readonly Run[], query: URLSearchParams): R
   const off = new Set(query.getAll("off"));
   return runs
     .filter((run, index) => (index < SHOWN_AT_FIRST || on.has(run.id)) && !off.has(run.id))
-    .slice(0, MOST_SHOWN);
+    .slice(0, MAX_SHOWN);
 }
 
 export function setRunShown(run: string, shown: boolean, position: number): void {

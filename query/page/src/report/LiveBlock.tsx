@@ -15,7 +15,7 @@ import { isPattern, parseSpec, type Spec, SpecError } from "./blockSpec";
 import "../styles/charts.css";
 
 const REFRESH_MS = 3000;
-const MOST_PANELS = 24;
+const MAX_PANELS = 24;
 
 interface ProjectRef {
   team: string;
@@ -94,13 +94,13 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
   const [flipped, setFlipped] = useState<ReadonlySet<string>>(new Set());
   const options = useMemo(
     (): ChartOptions => ({
-      ...readChartOptions(spec.look),
+      ...readChartOptions(spec.chartQuery),
       flipped,
       ...(zoom ? { zoom: [zoom[0], zoom[1]] as [number, number] } : {}),
     }),
     [spec, zoom, flipped],
   );
-  const act = useMemo(
+  const actions = useMemo(
     (): PanelActions => ({
       zoom: setZoom,
       open: setFull,
@@ -143,13 +143,13 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
             metric={metric}
             runs={runs}
             colors={colors}
-            look={options}
-            act={act}
+            options={options}
+            actions={actions}
             full={full === metric}
             pinned={false}
-            strong={null}
-            by={spec.group}
-            fixed={spec.height}
+            highlightedRun={null}
+            groupBy={spec.group}
+            fixedHeight={spec.height}
           />
         ))}
       </div>
@@ -175,7 +175,7 @@ function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[
     patterns.length && ids.length ? `block metrics ${JSON.stringify([projectRef, patterns, ids])}` : null,
     async (signal) => {
       const answers = await Promise.all(
-        patterns.map((glob) => call("ListMetrics", { ...projectRef, runs: ids, glob, page_size: MOST_PANELS }, signal)),
+        patterns.map((glob) => call("ListMetrics", { ...projectRef, runs: ids, glob, page_size: MAX_PANELS }, signal)),
       );
       return new Map(
         patterns.map((glob, index) => [glob, answers[index]!.metrics.map((item) => item.name).sort(compareNaturally)]),
@@ -185,7 +185,7 @@ function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[
     true,
   );
   const names = spec.metrics.flatMap((name) => (isPattern(name) ? (data?.get(name) ?? []) : [name]));
-  return [...new Set(names)].slice(0, MOST_PANELS);
+  return [...new Set(names)].slice(0, MAX_PANELS);
 }
 
 const FIRST_COLUMNS = ["created_at", "duration", "tags"];

@@ -21,7 +21,7 @@ export interface EditorProps {
 }
 
 const SETTLE_MS = 300;
-const MOST_CHARACTERS = 250_000;
+const MAX_CHARACTERS = 250_000;
 
 export function ReportEditor({ team, project, report }: EditorProps) {
   const key = `${team}/${project}/${report?.id ?? "new"}`;
@@ -208,7 +208,7 @@ export function ReportEditor({ team, project, report }: EditorProps) {
             class="text-area"
             aria-label="Text of the report, in Markdown"
             placeholder={PLACEHOLDER}
-            maxLength={MOST_CHARACTERS}
+            maxLength={MAX_CHARACTERS}
             spellcheck
             value={content}
             onInput={(event) => setContent(event.currentTarget.value)}

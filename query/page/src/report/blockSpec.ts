@@ -16,13 +16,13 @@ export interface Spec {
   /** Fields, of a table. */
   columns: string[];
   /** As in the URL of the charts. */
-  look: URLSearchParams;
+  chartQuery: URLSearchParams;
 }
 
 export class SpecError extends Error {}
 
-const MOST_LINES = 100;
-export const MOST_RUNS = 100;
+const MAX_LINES = 100;
+export const MAX_RUNS = 100;
 const SETTINGS = [
   "title",
   "metrics",
@@ -56,10 +56,10 @@ export function parseSpec(text: string): Spec {
     group: "",
     height: 260,
     columns: [],
-    look: new URLSearchParams(),
+    chartQuery: new URLSearchParams(),
   };
   const lines = text.split("\n");
-  if (lines.length > MOST_LINES) throw new SpecError(`a block has at most ${MOST_LINES} lines`);
+  if (lines.length > MAX_LINES) throw new SpecError(`a block has at most ${MAX_LINES} lines`);
   lines.forEach((line, index) => {
     if (!line.trim() || line.trim().startsWith("#")) return;
     const match = /^\s*([a-z]+)\s*:\s*(.*?)\s*$/.exec(line);
@@ -101,32 +101,32 @@ function applySetting(spec: Spec, name: string, value: string): void {
       spec.group = value;
       break;
     case "limit":
-      spec.limit = wholeNumber(value, 1, MOST_RUNS);
+      spec.limit = wholeNumber(value, 1, MAX_RUNS);
       break;
     case "height":
       spec.height = wholeNumber(value, 150, 900);
       break;
     case "smoothing":
-      spec.look.set("smooth", String(parseNumber(value, 0, 0.999)));
+      spec.chartQuery.set("smooth", String(parseNumber(value, 0, 0.999)));
       break;
     case "zoom":
-      spec.look.set("zoom", parseRange(value));
+      spec.chartQuery.set("zoom", parseRange(value));
       break;
     case "x":
-      if (["step", "time", "wall"].includes(value)) spec.look.set("x", value);
-      else spec.look.set("xm", value);
+      if (["step", "time", "wall"].includes(value)) spec.chartQuery.set("x", value);
+      else spec.chartQuery.set("xm", value);
       break;
     case "log":
-      if (isYes(value)) spec.look.set("log", "1");
+      if (isYes(value)) spec.chartQuery.set("log", "1");
       break;
     case "outliers":
-      if (!isYes(value)) spec.look.set("robust", "1");
+      if (!isYes(value)) spec.chartQuery.set("robust", "1");
       break;
     case "ranks":
-      spec.look.set("ranks", parseChoice(value, ["mean", "each"]));
+      spec.chartQuery.set("ranks", parseChoice(value, ["mean", "each"]));
       break;
     case "band":
-      spec.look.set("band", parseChoice(value, ["range", "std"]));
+      spec.chartQuery.set("band", parseChoice(value, ["range", "std"]));
       break;
   }
 }

@@ -23,7 +23,7 @@ export default function Alerts({ run }: RunProps) {
     ? (route.value.query.get("level") ?? "")
     : "";
   const request = { team: run.team, project: run.project, run: run.id, levels: level ? [level] : [], page_size: PAGE };
-  const { items, error, older } = useNewestFirst<AlertItem>(
+  const { items, error, loadOlder } = useNewestFirst<AlertItem>(
     JSON.stringify(request),
     async (page_token, signal) => {
       const answer = await call("ListAlerts", { ...request, page_token }, signal);
@@ -53,9 +53,9 @@ export default function Alerts({ run }: RunProps) {
           ))}
         </ol>
       )}
-      {older && (
+      {loadOlder && (
         <p>
-          <button class="button plain" onClick={older}>
+          <button class="button plain" onClick={loadOlder}>
             Show older ones
           </button>
         </p>

@@ -204,8 +204,8 @@ function ConsoleLines({ lines, older, ranked }: { lines: ConsoleState; older: ()
         >
           {ranked && <span class="rank">{row.rank}</span>}
           {parseAnsi(row.text).map((piece, i) =>
-            piece.look ? (
-              <span key={i} class={piece.look}>
+            piece.classes ? (
+              <span key={i} class={piece.classes}>
                 {piece.text}
               </span>
             ) : (

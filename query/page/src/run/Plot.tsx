@@ -23,7 +23,7 @@ interface PlotKey {
   step?: string;
 }
 
-export function Plot({ who: plotKey }: { who: PlotKey }) {
+export function Plot({ plotKey }: { plotKey: PlotKey }) {
   const { data, error, refresh } = useQuery(
     `plot ${JSON.stringify(plotKey)}`,
     (signal) => call("GetPlot", plotKey, signal),
@@ -106,9 +106,9 @@ function seriesLine(series: PlotSeries, index: number, type: string): Line {
     ys,
     lows: ys,
     highs: ys,
-    wrong: new Float64Array(xs.length),
-    banded: false,
-    usualHeight: 0,
+    nonFinite: new Float64Array(xs.length),
+    hasBand: false,
+    typicalHeight: 0,
     smoothed: null,
     dots: type === "scatter",
   };
@@ -119,7 +119,7 @@ interface Bar {
   value: number;
 }
 
-const MOST_BARS = 200;
+const MAX_BARS = 200;
 
 function barsOf(all: readonly PlotSeries[]): Bar[] {
   return all.flatMap((series) =>
@@ -139,7 +139,7 @@ function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
   return (
     <table class="bars" aria-label={label}>
       <tbody>
-        {bars.slice(0, MOST_BARS).map((bar, i) => (
+        {bars.slice(0, MAX_BARS).map((bar, i) => (
           <tr key={i}>
             <th scope="row" class="clip">
               {bar.name}
@@ -155,10 +155,10 @@ function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
   );
 }
 
-const MOST_CLASSES = 60;
+const MAX_CLASSES = 60;
 
 function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
-  const classes = matrix.classes.slice(0, MOST_CLASSES);
+  const classes = matrix.classes.slice(0, MAX_CLASSES);
   const largest = Math.max(...matrix.counts.map(number), 1);
   const isDark = dark.value;
   return (

@@ -38,14 +38,14 @@ export default function Ranks({ run }: RunProps) {
         tools={<NameInput label="Metric" value={metric} names={metrics} set={(name) => setQuery({ metric: name })} />}
       >
         {metric ? (
-          <RankMap who={runKey} metric={metric} live={live} />
+          <RankMap runKey={runKey} metric={metric} live={live} />
         ) : (
           <p class="quiet">No metric was logged by more than one rank.</p>
         )}
       </Card>
       <div class="wide-grid">
-        <FirstNonFinite who={runKey} live={live} />
-        <Stragglers who={runKey} live={live} />
+        <FirstNonFinite runKey={runKey} live={live} />
+        <Stragglers runKey={runKey} live={live} />
       </div>
     </div>
   );
@@ -57,7 +57,7 @@ interface RunKey {
   run: string;
 }
 
-function RankMap({ who: runKey, metric, live }: { who: RunKey; metric: string; live: number }) {
+function RankMap({ runKey, metric, live }: { runKey: RunKey; metric: string; live: number }) {
   const { data, error, refresh } = useQuery(
     `rank map ${JSON.stringify(runKey)} ${metric}`,
     (signal) => call("GetRankMap", { ...runKey, metric }, signal),
@@ -118,7 +118,7 @@ function cellsOf(map: GetRankMapResponse): {
   return { cells, x: [steps[0] ?? 0, (steps.at(-1) ?? 0) + step], low, high, wrong };
 }
 
-function FirstNonFinite({ who: runKey, live }: { who: RunKey; live: number }) {
+function FirstNonFinite({ runKey, live }: { runKey: RunKey; live: number }) {
   const { data, error } = useQuery(
     `not finite ${JSON.stringify(runKey)}`,
     (signal) => call("FindNotFinite", runKey, signal),
@@ -171,7 +171,7 @@ function FirstNonFinite({ who: runKey, live }: { who: RunKey; live: number }) {
   );
 }
 
-function Stragglers({ who: runKey, live }: { who: RunKey; live: number }) {
+function Stragglers({ runKey, live }: { runKey: RunKey; live: number }) {
   const { data, error } = useQuery(
     `stragglers ${JSON.stringify(runKey)}`,
     (signal) => call("FindStragglers", { ...runKey, limit: 20 }, signal),

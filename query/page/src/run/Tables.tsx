@@ -44,7 +44,7 @@ export default function Tables({ run, keys }: RunTabProps) {
           </button>
         )}
       </div>
-      {asTable ? <TableRows key={key.name} who={tableKey} /> : <Plot key={key.name} who={tableKey} />}
+      {asTable ? <TableRows key={key.name} tableKey={tableKey} /> : <Plot key={key.name} plotKey={tableKey} />}
     </div>
   );
 }
@@ -57,7 +57,7 @@ interface TableKey {
   step?: string;
 }
 
-function TableRows({ who: tableKey }: { who: TableKey }) {
+function TableRows({ tableKey }: { tableKey: TableKey }) {
   const [order, setOrder] = useState<{ column: string; descending: boolean } | null>(null);
   const [tokens, setTokens] = useState<string[]>([""]);
   const request = { ...tableKey, order: order ? [order] : [], page_size: PAGE, page_token: tokens.at(-1)! };
@@ -135,7 +135,7 @@ function TableRows({ who: tableKey }: { who: TableKey }) {
               <tr key={data.row_numbers[index]}>
                 {row.map((cell, i) => (
                   <td key={i} class={data.columns[i]?.type === "number" ? "right numeric" : "cell"}>
-                    <TableCell cell={cell} who={tableKey} />
+                    <TableCell cell={cell} tableKey={tableKey} />
                   </td>
                 ))}
               </tr>
@@ -147,13 +147,13 @@ function TableRows({ who: tableKey }: { who: TableKey }) {
   );
 }
 
-function TableCell({ cell, who: tableKey }: { cell: JsonValue; who: TableKey }) {
+function TableCell({ cell, tableKey }: { cell: JsonValue; tableKey: TableKey }) {
   if (cell && typeof cell === "object" && !Array.isArray(cell) && cell._type === "media")
-    return <MediaCell media={cell} who={tableKey} />;
+    return <MediaCell media={cell} tableKey={tableKey} />;
   return <>{formatValue(cell)}</>;
 }
 
-function MediaCell({ media, who: tableKey }: { media: Json; who: TableKey }) {
+function MediaCell({ media, tableKey }: { media: Json; tableKey: TableKey }) {
   const type = String(media.media_type ?? "");
   const source = `/api/v1/media${path(tableKey.team, tableKey.project, String(media.sha256 ?? ""))}?type=${encodeURIComponent(type)}`;
   if (/^image\/(png|jpeg|gif|webp)$/.test(type))

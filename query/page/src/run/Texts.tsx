@@ -11,16 +11,16 @@ import "../styles/rich.css";
 
 const LIVE_MS = 2000;
 const PAGE = 10;
-const MOST_KEYS = 50;
+const MAX_KEYS = 50;
 
 export default function Texts({ run, keys }: RunTabProps) {
   const textKeys = keys.filter((key) => key.kind === "KEY_KIND_TEXT").sort((a, b) => compareNaturally(a.name, b.name));
   return (
     <div class="rich">
-      {textKeys.slice(0, MOST_KEYS).map((key) => (
+      {textKeys.slice(0, MAX_KEYS).map((key) => (
         <TextPanel key={key.name} run={run} logged={key} />
       ))}
-      {textKeys.length > MOST_KEYS && <p class="quiet">and {textKeys.length - MOST_KEYS} more keys</p>}
+      {textKeys.length > MAX_KEYS && <p class="quiet">and {textKeys.length - MAX_KEYS} more keys</p>}
     </div>
   );
 }
@@ -37,7 +37,7 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
     page_size: PAGE,
     ...(maxStep && { max_step: maxStep }),
   };
-  const { items, error, older } = useNewestFirst<TextPoint>(
+  const { items, error, loadOlder } = useNewestFirst<TextPoint>(
     JSON.stringify(request),
     async (page_token, signal) => {
       const answer = await call("GetTexts", { ...request, page_token }, signal);
@@ -86,8 +86,8 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
           ))}
         </dl>
       )}
-      {older && (
-        <button class="link" onClick={older}>
+      {loadOlder && (
+        <button class="link" onClick={loadOlder}>
           Show earlier steps
         </button>
       )}

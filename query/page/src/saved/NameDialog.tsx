@@ -7,7 +7,7 @@ export function NameDialog(props: {
   title: string;
   name: string;
   shared?: boolean;
-  act: (name: string, shared: boolean, id: string) => Promise<unknown>;
+  onSave: (name: string, shared: boolean, id: string) => Promise<unknown>;
   close: () => void;
 }) {
   const [name, setName] = useState(props.name);
@@ -18,7 +18,7 @@ export function NameDialog(props: {
     event.preventDefault();
     if (!name.trim() || busy) return;
     setBusy(true);
-    await props.act(name.trim(), shared, id);
+    await props.onSave(name.trim(), shared, id);
     setBusy(false);
   };
   return (

@@ -11,7 +11,7 @@ import { Menu, MenuItem } from "../ui/Menu";
 import { toast, withErrorToast } from "../ui/toasts";
 import { NameDialog } from "./NameDialog";
 import { copyLink, deleteSaved, savedKey, savedPath } from "./savedItems";
-import { isSameView, MOST_CHARACTERS, viewContent, viewToQuery } from "./viewQuery";
+import { isSameView, MAX_CHARACTERS, viewContent, viewToQuery } from "./viewQuery";
 import "../styles/saved.css";
 
 const REFRESH_MS = 30_000;
@@ -39,7 +39,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
 
   const save = (name: string, shared: boolean, id: string) =>
     withErrorToast(async () => {
-      if (content.length > MOST_CHARACTERS)
+      if (content.length > MAX_CHARACTERS)
         throw new Error("this view says too much to be saved: choose fewer runs, colours or columns");
       const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
       setQuery({ view: made.id });
@@ -100,7 +100,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
         </div>
         <hr />
         {openView && isChanged && (
-          <MenuItem {...editProps(team)} act={() => void update(openView, { content }, `${openView.name} saved`)}>
+          <MenuItem {...editProps(team)} onSelect={() => void update(openView, { content }, `${openView.name} saved`)}>
             Save changes to {openView.name}
           </MenuItem>
         )}
@@ -110,20 +110,20 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
             Back to how it was saved
           </a>
         )}
-        <MenuItem {...editProps(team)} act={() => setOpenDialog("save")}>
+        <MenuItem {...editProps(team)} onSelect={() => setOpenDialog("save")}>
           Save as…
         </MenuItem>
         {openView && (
           <>
-            <MenuItem {...editProps(team)} act={() => setOpenDialog("rename")}>
+            <MenuItem {...editProps(team)} onSelect={() => setOpenDialog("rename")}>
               Rename…
             </MenuItem>
-            <MenuItem act={() => copyLink(savedPath(openView), openView.name)}>Copy the link</MenuItem>
+            <MenuItem onSelect={() => copyLink(savedPath(openView), openView.name)}>Copy the link</MenuItem>
             {openView.owner === user.value?.user && (
               <MenuItem
                 checked={openView.shared}
                 {...editProps(team)}
-                act={() =>
+                onSelect={() =>
                   void update(
                     openView,
                     { shared: !openView.shared },
@@ -134,7 +134,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
                 Shared with the team
               </MenuItem>
             )}
-            <MenuItem danger {...editProps(team)} act={() => void deleteSaved(openView, onDeleted)}>
+            <MenuItem danger {...editProps(team)} onSelect={() => void deleteSaved(openView, onDeleted)}>
               Delete {openView.name}
             </MenuItem>
           </>
@@ -145,7 +145,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
           title="Save this view"
           name={openView ? `${openView.name} 2` : ""}
           shared={false}
-          act={save}
+          onSave={save}
           close={() => setOpenDialog(null)}
         />
       )}
@@ -153,7 +153,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
         <NameDialog
           title="Rename the view"
           name={openView.name}
-          act={(name) => update(openView, { name }, `Renamed to ${name}`)}
+          onSave={(name) => update(openView, { name }, `Renamed to ${name}`)}
           close={() => setOpenDialog(null)}
         />
       )}

@@ -3,7 +3,7 @@ import { queryToText } from "../lib/urlQuery";
 
 /** Of the view that is open, and what is opened for a moment: they are no part of how things look. */
 const UNSAVED_PARAMETERS = ["view", "full"];
-export const MOST_CHARACTERS = 16_384;
+export const MAX_CHARACTERS = 16_384;
 
 export function viewContent(query: URLSearchParams): string {
   const kept = new URLSearchParams();

@@ -4,21 +4,21 @@ import { useEffect } from "preact/hooks";
 
 interface Shortcut {
   key: string;
-  what: string;
-  act: () => void;
+  description: string;
+  action: () => void;
 }
 
 export const shortcuts = signal<readonly Shortcut[]>([]);
 export const helpOpen = signal(false);
 
-export function useShortcut(key: string, what: string, act: () => void): void {
+export function useShortcut(key: string, description: string, action: () => void): void {
   useEffect(() => {
-    const shortcut = { key, what, act };
+    const shortcut = { key, description, action };
     shortcuts.value = [...shortcuts.value, shortcut];
     return () => {
       shortcuts.value = shortcuts.value.filter((item) => item !== shortcut);
     };
-  }, [key, what, act]);
+  }, [key, description, action]);
 }
 
 export function startShortcuts(): void {
@@ -32,7 +32,7 @@ export function startShortcuts(): void {
     const found = shortcuts.value.findLast((item) => item.key === event.key);
     if (found) {
       event.preventDefault();
-      found.act();
+      found.action();
     }
   });
 }

@@ -46,7 +46,7 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
         </button>
       ))}
       <Menu label="More about this sweep" button={<Icon name="more" />}>
-        <MenuItem danger act={() => setAsking("delete")}>
+        <MenuItem danger onSelect={() => setAsking("delete")}>
           Delete this sweep…
         </MenuItem>
       </Menu>
@@ -55,7 +55,7 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
           title="Cancel this sweep?"
           confirm="Cancel the sweep"
           close={() => setAsking(null)}
-          act={() => {
+          onConfirm={() => {
             setAsking(null);
             void sendCommand(sweep.id, "cancel", refresh);
           }}
@@ -71,7 +71,7 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
           title="Delete this sweep?"
           confirm="Delete the sweep"
           close={() => setAsking(null)}
-          act={() => void remove()}
+          onConfirm={() => void remove()}
         >
           Its {count(totalCount(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay,
           with all that they logged.

@@ -9,7 +9,7 @@ import { type DefaultFields, useView } from "../explore/exploreView";
 import { Importance } from "../explore/Importance";
 import { paretoSteps } from "../explore/paretoLine";
 import { countFinite, type PlotRows, toPlotColumn, varies } from "../explore/plotColumns";
-import { Scatter } from "../explore/ScatterPlot";
+import { ScatterPlot } from "../explore/ScatterPlot";
 import { readNumber } from "../lib/urlQuery";
 import { path, route, setQuery } from "../state/route";
 import { Card } from "../ui/Card";
@@ -27,7 +27,7 @@ import { useTrials } from "./useTrials";
 
 const LIVE_MS = 2500;
 const IDLE_MS = 15_000;
-const MOST_AXES = 10;
+const MAX_AXES = 10;
 
 export function SweepDetails({ team, project, id }: { team: string; project: string; id: string }) {
   const k = readNumber(route.value.query.get("k"), 10, 1, 100);
@@ -114,7 +114,11 @@ function isBusy(sweep: Sweep | undefined): boolean {
 
 function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSummary; busy: boolean; k: number }) {
   const trialCount = totalCount(sweep.counts);
-  const { trials, more, waiting, error } = useTrials(sweep.id, busy || Number(summary.values_pending) > 0, trialCount);
+  const { trials, hasMore, waiting, error } = useTrials(
+    sweep.id,
+    busy || Number(summary.values_pending) > 0,
+    trialCount,
+  );
   const hasRuns = useHasRuns(sweep, busy);
   const link = (trial: Trial) => (hasRuns && trial.run ? path(sweep.team, sweep.project, "runs", trial.run) : "");
   const objectives = sweep.objectives;
@@ -130,7 +134,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   const pick = (key: string) => setQuery({ sx: `config.${key}`, sy: objectiveField(0) });
   if (waiting) return error ? <p class="form-error">{error.message}</p> : <Loading small />;
   const objective = objectives[0];
-  const shared = { rows, view, fields, what: "trial" };
+  const shared = { rows, view, fields, noun: "trial" };
   return (
     <>
       {error && <p class="form-error">{error.message}: what you see is what was said last.</p>}
@@ -158,8 +162,8 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
                 sweep={sweep.id}
                 objective={runObjective(objective)}
                 live={busy}
-                finite={countFinite(rows, objectiveField(0))}
-                pick={pick}
+                finiteRuns={countFinite(rows, objectiveField(0))}
+                onSelect={pick}
               />
             ) : (
               <p class="quiet">Its trials logged no runs: importance is computed from runs.</p>
@@ -168,7 +172,14 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
         )}
       </div>
       {objective && <TopTrials sweep={sweep} summary={summary} k={k} link={link} busy={busy} rows={rows} />}
-      <TrialTable trials={trials} rows={rows} objectives={objectives} kept={view.kept} more={more} all={trialCount} />
+      <TrialTable
+        trials={trials}
+        rows={rows}
+        objectives={objectives}
+        selected={view.selected}
+        hasMore={hasMore}
+        total={trialCount}
+      />
     </>
   );
 }
@@ -180,7 +191,7 @@ function defaultFields(rows: PlotRows, objectives: number): DefaultFields {
   const values = rows.columns.slice(parameters.length).map((column) => column.field);
   const shown = (varying.length ? varying : parameters).map((column) => column.field);
   return {
-    axes: [...shown.slice(0, MOST_AXES - values.length), ...values],
+    axes: [...shown.slice(0, MAX_AXES - values.length), ...values],
     color: values[0] ?? "",
     x: shown[0] ?? "",
     y: values[0] ?? shown[1] ?? "",
@@ -257,7 +268,7 @@ function OptimizationHistoryCard({
       ),
       y,
       shades: shadesByRank(y, !objective.maximize, course.trials.length),
-      kept: new Uint8Array(course.trials.length).fill(1),
+      selected: new Uint8Array(course.trials.length).fill(1),
     };
   }, [trials, rows, objective.metric, objective.maximize]);
   const canLog =
@@ -271,14 +282,14 @@ function OptimizationHistoryCard({
   return (
     <Card title={`Best ${objective.metric} so far`} tools={tools}>
       {plot.course.best.length ? (
-        <Scatter
+        <ScatterPlot
           rows={plot.own}
           x={plot.x}
           y={plot.y}
           logX={false}
           logY={logY && canLog}
           shades={plot.shades}
-          kept={plot.kept}
+          selected={plot.selected}
           line={plot.course.best}
           label="Best so far"
           height={260}
@@ -317,10 +328,10 @@ function SweepParetoFront({
   const y = rows.columns.find((column) => column.field === objectiveField(1))!;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the column is new for other trials
   const shades = useMemo(() => shadesByRank(x, !a!.maximize, trials.length), [x]);
-  const kept = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
+  const selected = useMemo(() => new Uint8Array(trials.length).fill(1), [trials.length]);
   const numbers = new Set(front.map((trial) => trial.number));
   // biome-ignore lint/correctness/useExhaustiveDependencies: the front stands for its numbers
-  const strong = useMemo(
+  const ringed = useMemo(
     () => new Set(trials.flatMap((trial, index) => (numbers.has(trial.number) ? [index] : []))),
     [trials, front],
   );
@@ -337,15 +348,15 @@ function SweepParetoFront({
   );
   return (
     <Card title={`${b!.metric} against ${a!.metric}`} wide>
-      <Scatter
+      <ScatterPlot
         rows={rows}
         x={x}
         y={y}
         logX={false}
         logY={false}
         shades={shades}
-        kept={kept}
-        strong={strong}
+        selected={selected}
+        ringed={ringed}
         line={line}
         label="Pareto front"
       />

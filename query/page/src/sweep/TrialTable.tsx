@@ -17,9 +17,9 @@ interface TrialTableProps {
   rows: PlotRows;
   objectives: readonly Objective[];
   /** 1 where a trial is within the ranges of the parallel coordinates. */
-  kept: Uint8Array;
-  more: boolean;
-  all: number;
+  selected: Uint8Array;
+  hasMore: boolean;
+  total: number;
 }
 
 export function TrialTable(props: TrialTableProps) {
@@ -34,10 +34,10 @@ export function TrialTable(props: TrialTableProps) {
   const shown = useMemo(() => {
     const candidates = trials
       .map((_, index) => index)
-      .filter((index) => props.kept[index] && (!state || TRIAL_STATES[trials[index]!.state][0] === state));
+      .filter((index) => props.selected[index] && (!state || TRIAL_STATES[trials[index]!.state][0] === state));
     const sortColumn = columns.find((column) => column.field === order.replace(/^-/, ""));
     return sortColumn ? sortRows(sortColumn.values, order.startsWith("-"), candidates) : candidates.reverse();
-  }, [trials, columns, props.kept, state, order]);
+  }, [trials, columns, props.selected, state, order]);
   const area = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   useEffect(() => {
@@ -49,7 +49,7 @@ export function TrialTable(props: TrialTableProps) {
     <span class="tools">
       <span class="quiet numeric">
         {count(shown.length, "trial")}
-        {shown.length < props.all && ` of ${props.all.toLocaleString("en-US")}`}
+        {shown.length < props.total && ` of ${props.total.toLocaleString("en-US")}`}
       </span>
       <select
         class="select"
@@ -68,9 +68,9 @@ export function TrialTable(props: TrialTableProps) {
   );
   return (
     <Card title="Trials" wide tools={tools}>
-      {props.more && (
+      {props.hasMore && (
         <p class="quiet">
-          The first {trials.length.toLocaleString("en-US")} of {props.all.toLocaleString("en-US")}:{" "}
+          The first {trials.length.toLocaleString("en-US")} of {props.total.toLocaleString("en-US")}:{" "}
           <code>runstream.Sweep(id).top(k)</code> and SQL reach all.
         </p>
       )}

@@ -5,7 +5,7 @@ import type { Trial } from "../api/contract";
 import { isSettled, mergeTrials } from "./trials";
 
 /** More are not drawn; the table says so. */
-export const MOST_TRIALS = 10_000;
+export const MAX_TRIALS = 10_000;
 const PAGE = 1000;
 const REFRESH_MS = 2500;
 const UNREACHABLE_MS = 5000;
@@ -13,12 +13,12 @@ const UNREACHABLE_MS = 5000;
 export interface Trials {
   trials: readonly Trial[];
   /** Not all of them are here. */
-  more: boolean;
+  hasMore: boolean;
   waiting: boolean;
   error: ApiError | undefined;
 }
 
-const NO_TRIALS: Trials = { trials: [], more: false, waiting: true, error: undefined };
+const NO_TRIALS: Trials = { trials: [], hasMore: false, waiting: true, error: undefined };
 
 /** `live`: ask again. `total`: how many there are by the sweep's own counts; all are read anew where that differs. */
 export function useTrials(sweep: string, live: boolean, total: number): Trials {
@@ -34,7 +34,7 @@ export function useTrials(sweep: string, live: boolean, total: number): Trials {
         return;
       }
       try {
-        const isIncomplete = !known.more && known.trials.length !== Math.min(total, MOST_TRIALS);
+        const isIncomplete = !known.hasMore && known.trials.length !== Math.min(total, MAX_TRIALS);
         const next = known.waiting
           ? await loadAll(sweep, controller.signal)
           : await loadChanged(sweep, known, isIncomplete, controller.signal);
@@ -60,7 +60,7 @@ export function useTrials(sweep: string, live: boolean, total: number): Trials {
   return state.sweep === sweep ? state : NO_TRIALS;
 }
 
-async function loadAll(sweep: string, signal: AbortSignal): Promise<Pick<Trials, "trials" | "more">> {
+async function loadAll(sweep: string, signal: AbortSignal): Promise<Pick<Trials, "trials" | "hasMore">> {
   const trials: Trial[] = [];
   let token = "";
   do {
@@ -71,16 +71,16 @@ async function loadAll(sweep: string, signal: AbortSignal): Promise<Pick<Trials,
     );
     trials.push(...answer.trials);
     token = answer.next_page_token;
-  } while (token && trials.length < MOST_TRIALS);
-  return { trials, more: token !== "" };
+  } while (token && trials.length < MAX_TRIALS);
+  return { trials, hasMore: token !== "" };
 }
 
 async function loadChanged(
   sweep: string,
-  known: Pick<Trials, "trials" | "more">,
+  known: Pick<Trials, "trials" | "hasMore">,
   isIncomplete: boolean,
   signal: AbortSignal,
-): Promise<Pick<Trials, "trials" | "more">> {
+): Promise<Pick<Trials, "trials" | "hasMore">> {
   const open = known.trials
     .filter((trial) => !isSettled(trial))
     .map((trial) => trial.number)
@@ -88,10 +88,10 @@ async function loadChanged(
   const last = known.trials.at(-1)?.number ?? "0";
   const [updated, newest] = await Promise.all([
     open.length ? call("ListTrials", { sweep, numbers: open, page_size: PAGE }, signal) : { trials: [] },
-    known.more ? { trials: [] } : call("ListTrials", { sweep, order: "ORDER_NEWEST", page_size: 100 }, signal),
+    known.hasMore ? { trials: [] } : call("ListTrials", { sweep, order: "ORDER_NEWEST", page_size: 100 }, signal),
   ]);
   const fresh = newest.trials.filter((trial) => Number(trial.number) > Number(last));
   if ((fresh.length === newest.trials.length && fresh.length === 100) || (isIncomplete && !fresh.length))
     return loadAll(sweep, signal); // many at once
-  return { trials: mergeTrials(known.trials, [...updated.trials, ...fresh]), more: known.more };
+  return { trials: mergeTrials(known.trials, [...updated.trials, ...fresh]), hasMore: known.hasMore };
 }

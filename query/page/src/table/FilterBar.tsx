@@ -30,7 +30,7 @@ export function FilterBar({ conditions, fields }: { conditions: readonly Conditi
             <Icon name="sliders" size={14} /> Filter
           </span>
         }
-        stays
+        keepOpen
         class="wide"
       >
         <ConditionForm fields={fields} add={(item) => setConditions([...conditions, item])} />

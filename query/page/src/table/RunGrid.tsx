@@ -18,11 +18,11 @@ export interface GridProps {
   colors: ReadonlyMap<string, string>;
   order: string;
   setOrder: (order: string) => void;
-  chosen: ReadonlySet<string>;
-  choose: (run: string, chosen: boolean, upTo: boolean) => void;
-  shown: ReadonlySet<string>;
-  show: (run: string, shown: boolean, index: number) => void;
-  more: () => void;
+  checked: ReadonlySet<string>;
+  onCheck: (run: string, checked: boolean, extendRange: boolean) => void;
+  shownRuns: ReadonlySet<string>;
+  onShow: (run: string, shownRuns: boolean, index: number) => void;
+  loadMore: () => void;
 }
 
 export function RunGrid(props: GridProps) {
@@ -59,7 +59,7 @@ export function RunGrid(props: GridProps) {
   const columnRange = visibleItems(widths, view.left, view.width - NAME_WIDTH);
   // biome-ignore lint/correctness/useExhaustiveDependencies: more is loaded when the end comes near, not when the function is new
   useEffect(() => {
-    if (rowRange.to >= runs.length - 30) props.more();
+    if (rowRange.to >= runs.length - 30) props.loadMore();
   }, [rowRange.to, runs.length]);
   const shownColumns = columns.slice(columnRange.from, columnRange.to);
   const width = NAME_WIDTH + widths.reduce((sum, item) => sum + item, 0);
@@ -99,7 +99,7 @@ export function RunGrid(props: GridProps) {
             <RunRow
               key={run.id}
               run={run}
-              at={rowRange.from + i}
+              index={rowRange.from + i}
               visible={shownColumns}
               before={columnRange.before > 0}
               after={columnRange.after > 0}
@@ -140,31 +140,31 @@ function HeaderCell(props: {
 }
 
 function RunRow(
-  props: GridProps & { run: Run; at: number; visible: readonly RunColumn[]; before: boolean; after: boolean },
+  props: GridProps & { run: Run; index: number; visible: readonly RunColumn[]; before: boolean; after: boolean },
 ) {
-  const { run, at: index } = props;
+  const { run, index } = props;
   const values = useMemo(() => flattenedValues(run), [run]);
-  const shown = props.shown.has(run.id);
-  const chosen = props.chosen.has(run.id);
+  const shownRuns = props.shownRuns.has(run.id);
+  const checked = props.checked.has(run.id);
   return (
-    <tr aria-rowindex={index + 2} class={chosen ? "chosen" : ""}>
+    <tr aria-rowindex={index + 2} class={checked ? "chosen" : ""}>
       <th scope="row" class="first">
         <div class="name-cell">
           <input
             type="checkbox"
-            checked={chosen}
+            checked={checked}
             aria-label={`Choose ${run.name}`}
-            onClick={(event) => props.choose(run.id, event.currentTarget.checked, event.shiftKey)}
+            onClick={(event) => props.onCheck(run.id, event.currentTarget.checked, event.shiftKey)}
           />
           <button
             class="icon-button small"
             role="switch"
-            aria-checked={shown}
+            aria-checked={shownRuns}
             aria-label={`Show ${run.name} in charts`}
             title="Show in charts"
-            onClick={() => props.show(run.id, !shown, index)}
+            onClick={() => props.onShow(run.id, !shownRuns, index)}
           >
-            <Icon name={shown ? "eye" : "closed"} size={14} />
+            <Icon name={shownRuns ? "eye" : "closed"} size={14} />
           </button>
           <ColorMenu run={run} color={props.colors.get(run.id)} />
           <RunStateBadge state={run.state} bare />

@@ -8,7 +8,7 @@ import { type Condition, conditionToText } from "../project/filters";
 import { setQuery } from "../state/route";
 import { ErrorMessage, Loading } from "../ui/feedback";
 
-const MOST_METRICS = 20;
+const MAX_METRICS = 20;
 
 export function RunGroups(props: {
   team: string;
@@ -22,7 +22,7 @@ export function RunGroups(props: {
   const metrics = props.columns
     .filter((field) => field.startsWith("summary."))
     .map((field) => field.slice("summary.".length))
-    .slice(0, MOST_METRICS);
+    .slice(0, MAX_METRICS);
   const request = {
     team: props.team,
     project: props.project,

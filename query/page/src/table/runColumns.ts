@@ -47,7 +47,7 @@ export function toRunColumn(field: string): RunColumn {
 
 /** Before anybody chose: the config that most runs have and that varies, and what most runs end with. */
 export function defaultColumns(fields: readonly FieldInfo[]): string[] {
-  const most = (list: FieldInfo[]) =>
+  const largest = (list: FieldInfo[]) =>
     list
       .sort((a, b) => Number(b.runs) - Number(a.runs))
       .slice(0, DEFAULT_COUNT)
@@ -60,7 +60,7 @@ export function defaultColumns(fields: readonly FieldInfo[]): string[] {
   const summary = fields.filter(
     (item) => item.field.startsWith("summary.") && !isSystem(item.field.slice("summary.".length)),
   );
-  return [...DEFAULT_RUN_FIELDS, ...most(config), ...most(summary)];
+  return [...DEFAULT_RUN_FIELDS, ...largest(config), ...largest(summary)];
 }
 
 export function flattenedValues(run: Run): RunValues {

@@ -8,7 +8,7 @@ export interface Pages {
   total: number;
   error: ApiError | undefined;
   waiting: boolean;
-  more: () => void;
+  loadMore: () => void;
   refresh: () => void;
 }
 
@@ -80,7 +80,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
   }, [key, refreshCount]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the request
-  const more = useCallback(() => {
+  const loadMore = useCallback(() => {
     const { next } = latest.current;
     if (!next || isLoading.current || latest.current.key !== key) return;
     isLoading.current = true;
@@ -103,7 +103,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
     total: state.total,
     error: state.key === key ? state.error : undefined,
     waiting: state.key !== key,
-    more,
+    loadMore,
     refresh: () => setRefreshCount((n) => n + 1),
   };
 }

@@ -6,7 +6,7 @@ export function ConfirmDialog(props: {
   title: string;
   confirm: string;
   close: () => void;
-  act: () => void;
+  onConfirm: () => void;
   children: ComponentChildren;
 }) {
   return (
@@ -16,7 +16,7 @@ export function ConfirmDialog(props: {
         <button class="button" onClick={props.close}>
           Keep it
         </button>
-        <button class="button danger" onClick={props.act}>
+        <button class="button danger" onClick={props.onConfirm}>
           {props.confirm}
         </button>
       </p>

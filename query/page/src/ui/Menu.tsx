@@ -7,7 +7,7 @@ export function Menu(props: {
   button: ComponentChildren;
   children: ComponentChildren;
   class?: string;
-  stays?: boolean;
+  keepOpen?: boolean;
 }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
@@ -42,7 +42,7 @@ export function Menu(props: {
         {props.button}
       </button>
       {open && (
-        <div class="menu-list" onClick={() => !props.stays && setOpen(false)}>
+        <div class="menu-list" onClick={() => !props.keepOpen && setOpen(false)}>
           {props.children}
         </div>
       )}
@@ -51,7 +51,7 @@ export function Menu(props: {
 }
 
 export function MenuItem(props: {
-  act: () => void;
+  onSelect: () => void;
   children: ComponentChildren;
   checked?: boolean;
   danger?: boolean;
@@ -61,7 +61,7 @@ export function MenuItem(props: {
   return (
     <button
       class={`menu-item ${props.danger ? "danger" : ""}`}
-      onClick={props.act}
+      onClick={props.onSelect}
       aria-pressed={props.checked}
       disabled={props.disabled}
       title={props.title}

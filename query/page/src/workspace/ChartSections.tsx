@@ -25,12 +25,12 @@ export interface ChartSectionsProps {
   project: string;
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
-  strong?: string | null;
+  highlightedRun?: string | null;
   /** Only metrics for which this holds. */
-  keep?: (metric: string) => boolean;
+  metricFilter?: (metric: string) => boolean;
   ranked?: boolean;
   /** Group runs by this field. */
-  by?: string;
+  groupBy?: string;
   /** More tools, before the others. */
   tools?: ComponentChildren;
   /** System sections are folded unless this is set. */
@@ -43,7 +43,10 @@ export function ChartSections(props: ChartSectionsProps) {
   const search = query.get("q") ?? "";
   const names = useMetrics(props.team, props.project, props.runs);
   const pinned = query.getAll("pin");
-  const metrics = useMemo(() => (props.keep ? names.data?.filter(props.keep) : names.data), [names.data, props.keep]);
+  const metrics = useMemo(
+    () => (props.metricFilter ? names.data?.filter(props.metricFilter) : names.data),
+    [names.data, props.metricFilter],
+  );
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the array
   const sections = useMemo(
     () => groupIntoSections(metrics ?? [], pinned, search),
@@ -66,10 +69,10 @@ export function ChartSections(props: ChartSectionsProps) {
   return (
     <div class="charts">
       <ChartToolbar
-        look={options}
+        options={options}
         search={search}
         ranked={props.ranked ?? false}
-        by={props.by ?? ""}
+        groupBy={props.groupBy ?? ""}
         metrics={metrics ?? []}
         copyLink={copyLink}
         tools={props.tools}
@@ -102,8 +105,8 @@ export function ChartSections(props: ChartSectionsProps) {
             section={section}
             open={isOpen(query, section.name, props.system ?? false)}
             {...props}
-            look={options}
-            act={actions}
+            options={options}
+            actions={actions}
             pinned={pinned}
             full={query.get("full")}
           />
@@ -119,8 +122,8 @@ function SectionView(
   props: ChartSectionsProps & {
     section: Section;
     open: boolean;
-    look: ChartOptions;
-    act: PanelActions;
+    options: ChartOptions;
+    actions: PanelActions;
     pinned: string[];
     full: string | null;
   },
@@ -150,12 +153,12 @@ function SectionView(
               metric={metric}
               runs={props.runs}
               colors={props.colors}
-              look={props.look}
-              act={props.act}
+              options={props.options}
+              actions={props.actions}
               full={props.full === metric}
               pinned={props.pinned.includes(metric)}
-              strong={props.strong ?? null}
-              by={props.by ?? ""}
+              highlightedRun={props.highlightedRun ?? null}
+              groupBy={props.groupBy ?? ""}
             />
           ))}
         </div>

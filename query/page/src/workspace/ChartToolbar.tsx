@@ -8,18 +8,18 @@ import { NameInput } from "../ui/NameInput";
 import { Select } from "../ui/Select";
 
 export function ChartToolbar({
-  look: options,
+  options,
   search,
   ranked,
-  by,
+  groupBy,
   metrics,
   copyLink,
   tools,
 }: {
-  look: ChartOptions;
+  options: ChartOptions;
   search: string;
   ranked: boolean;
-  by: string;
+  groupBy: string;
   metrics: readonly string[];
   copyLink: () => void;
   tools?: ComponentChildren;
@@ -38,7 +38,7 @@ export function ChartToolbar({
           onInput={(event) => setQuery({ q: event.currentTarget.value })}
         />
       </div>
-      {!by && (
+      {!groupBy && (
         <Select
           label="X axis"
           value={options.axis}
@@ -75,9 +75,9 @@ export function ChartToolbar({
           set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })}
         />
       )}
-      {by && (
+      {groupBy && (
         <span class="toggle on" title="Runs are grouped">
-          By {by}
+          By {groupBy}
           <select
             class="bare"
             aria-label="Band of a group"
