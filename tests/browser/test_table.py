@@ -65,7 +65,7 @@ def test_chosen_runs_are_compared(visit: Callable[..., Visitor]) -> None:
     page = visit("/main/vision/table").page
     page.get_by_label("Choose resnet-1").click()
     page.get_by_label("Choose resnet-3").click(modifiers=["Shift"])
-    expect(page.get_by_text("3 chosen")).to_be_visible()
+    expect(page.get_by_text("3 selected")).to_be_visible()
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".compare thead th")).to_have_text(["resnet-3", "resnet-2", "resnet-1"])
 

@@ -86,10 +86,6 @@ function options(
   pointer: { current: Pointer | null },
 ): uPlot.Options {
   const { axis, log } = latest.current;
-  const style = getComputedStyle(element);
-  const ink = style.getPropertyValue("--quiet").trim();
-  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
-  const font = `11px ${style.fontFamily}`;
   const whole: Range = [0, 1];
   return {
     width: element.clientWidth || 300,
@@ -100,38 +96,7 @@ function options(
       x: { time: axis === "wall", range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
       y: { distr: log ? 3 : 1, range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
     },
-    axes: [
-      {
-        stroke: ink,
-        font,
-        grid: { show: false },
-        ticks: { ...grid, size: 4 },
-        size: 26,
-        gap: 4,
-        space: axis === "wall" ? 70 : 60,
-        ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-        ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-        ...(axis === "time"
-          ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
-          : {}),
-      },
-      {
-        stroke: ink,
-        font,
-        grid,
-        ticks: { show: false },
-        gap: 6,
-        size: (u, values) =>
-          Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
-        values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
-        ...(log
-          ? {
-              splits: (u: uPlot) => logTicks([u.scales.y!.min!, u.scales.y!.max!]),
-              filter: (_u: uPlot, splits: number[]) => splits,
-            }
-          : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
-      },
-    ],
+    axes: axesOptions(axis, log, element),
     series: [{}, { paths: () => null, points: { show: false } }],
     cursor: {
       x: false,
@@ -159,4 +124,43 @@ function options(
       ],
     },
   };
+}
+
+function axesOptions(axis: XAxis, log: boolean, element: HTMLElement): uPlot.Axis[] {
+  const style = getComputedStyle(element);
+  const ink = style.getPropertyValue("--quiet").trim();
+  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
+  const font = `11px ${style.fontFamily}`;
+  return [
+    {
+      stroke: ink,
+      font,
+      grid: { show: false },
+      ticks: { ...grid, size: 4 },
+      size: 26,
+      gap: 4,
+      space: axis === "wall" ? 70 : 60,
+      ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+      ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+      ...(axis === "time"
+        ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
+        : {}),
+    },
+    {
+      stroke: ink,
+      font,
+      grid,
+      ticks: { show: false },
+      gap: 6,
+      size: (u, values) =>
+        Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
+      values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
+      ...(log
+        ? {
+            splits: (u: uPlot) => logTicks([u.scales.y!.min!, u.scales.y!.max!]),
+            filter: (_u: uPlot, splits: number[]) => splits,
+          }
+        : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
+    },
+  ];
 }

@@ -4,7 +4,7 @@ import type { ApiError } from "../api/client";
 import type { Run } from "../api/contract";
 import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
-import { fetchCurves } from "./curveRequests";
+import { type CurveQuery, fetchCurves } from "./curveRequests";
 import { type Line, smoothedLine, toLine, type XAxis } from "./lines";
 import { streaming, subscribe } from "./liveUpdates";
 
@@ -37,15 +37,8 @@ const SURE_MS = 20_000;
 
 export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const { team, project, runs, metric, zoom, axis } = query;
-  const ids = runs
-    .map((run) => run.id)
-    .sort()
-    .join("\n");
-  const runningIds = runs
-    .filter((run) => run.state === "RUN_STATE_RUNNING")
-    .map((run) => run.id)
-    .sort()
-    .join("\n");
+  const ids = sortedIds(runs);
+  const runningIds = sortedIds(runs.filter((run) => run.state === "RUN_STATE_RUNNING"));
   const [drawn, setDrawn] = useState<{ axis: XAxis; curves: ReadonlyMap<string, Curve[]> }>({
     axis,
     curves: new Map(),
@@ -60,62 +53,21 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
       setWaiting(Boolean(ids));
       return;
     }
-    const controller = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let hasChanged = false;
-    let answeredAt = 0;
-    const curveQuery = {
-      team,
-      project,
-      metric,
-      axis,
-      xMetric: query.xMetric,
-      range: zoom,
-      buckets: query.buckets,
-      eachRank: query.eachRank,
-    };
-    const load = async (runIds: string, all: boolean) => {
-      try {
-        const found = await fetchCurves({ ...curveQuery, runs: runIds.split("\n") }, controller.signal);
-        if (controller.signal.aborted) return;
-        setDrawn((before) => ({
-          axis,
-          curves: withCurves(all ? new Map() : before.curves, runIds.split("\n"), found),
-        }));
+    const { xMetric, buckets, eachRank } = query;
+    return followCurves({
+      curveQuery: { team, project, metric, axis, xMetric, range: zoom, buckets, eachRank },
+      ids,
+      runningIds,
+      onCurves: (found, requested, all) => {
+        setDrawn((before) => ({ axis, curves: withCurves(all ? new Map() : before.curves, requested, found) }));
         setError(undefined);
-      } catch (problem) {
-        if (controller.signal.aborted) return;
-        setError(problem as ApiError);
         setWaiting(false);
-        return schedule(POLL_MS * 2, () => void load(runIds, all));
-      }
-      setWaiting(false);
-      answeredAt = performance.now();
-      if (runningIds) schedule(!streaming.value ? POLL_MS : hasChanged ? PACE_MS : SURE_MS, loadRunning);
-    };
-    const loadRunning = () => void load(runningIds, false);
-    const schedule = (ms: number, act: () => void) => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        if (document.visibilityState === "hidden") return schedule(POLL_MS, act);
-        hasChanged = false;
-        timer = undefined;
-        act();
-      }, ms);
-    };
-    const onChange = () => {
-      hasChanged = true;
-      if (timer !== undefined) schedule(Math.max(answeredAt + PACE_MS - performance.now(), 0), loadRunning);
-    };
-    const unsubscribe = runningIds
-      ? subscribe({ team, project, runs: runningIds.split("\n"), metric, onChange })
-      : undefined;
-    void load(ids, true);
-    return () => {
-      controller.abort();
-      clearTimeout(timer);
-      unsubscribe?.();
-    };
+      },
+      onError: (failure) => {
+        setError(failure);
+        setWaiting(false);
+      },
+    });
   }, [seen, team, project, metric, ids, runningIds, axis, query.xMetric, range, query.buckets, query.eachRank]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: these are the parts of the query that the lines depend on
@@ -124,6 +76,71 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
     [drawn, ids, axis, query.smoothing, query.colors],
   );
   return { lines, error, waiting };
+}
+
+/** Separated by line ends: a text can be a hook's dependency. */
+function sortedIds(runs: readonly Run[]): string {
+  return runs
+    .map((run) => run.id)
+    .sort()
+    .join("\n");
+}
+
+interface Followed {
+  curveQuery: Omit<CurveQuery, "runs">;
+  /** Of all runs, and of those that are running; see `sortedIds`. */
+  ids: string;
+  runningIds: string;
+  /** `all`: the curves replace all that were known. */
+  onCurves: (found: Curve[], requested: readonly string[], all: boolean) => void;
+  onError: (error: ApiError) => void;
+}
+
+/** Load the curves of all runs, then again and again those of running runs. Return what ends it. */
+function followCurves({ curveQuery, ids, runningIds, onCurves, onError }: Followed): () => void {
+  const controller = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let hasChanged = false;
+  let answeredAt = 0;
+  const load = async (runIds: string, all: boolean) => {
+    const requested = runIds.split("\n");
+    try {
+      const found = await fetchCurves({ ...curveQuery, runs: requested }, controller.signal);
+      if (controller.signal.aborted) return;
+      onCurves(found, requested, all);
+    } catch (failure) {
+      if (controller.signal.aborted) return;
+      onError(failure as ApiError);
+      schedule(POLL_MS * 2, () => void load(runIds, all));
+      return;
+    }
+    answeredAt = performance.now();
+    if (runningIds) schedule(!streaming.value ? POLL_MS : hasChanged ? PACE_MS : SURE_MS, loadRunning);
+  };
+  const loadRunning = () => void load(runningIds, false);
+  const schedule = (ms: number, action: () => void) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (document.visibilityState === "hidden") return schedule(POLL_MS, action);
+      hasChanged = false;
+      timer = undefined;
+      action();
+    }, ms);
+  };
+  const onChange = () => {
+    hasChanged = true;
+    if (timer !== undefined) schedule(Math.max(answeredAt + PACE_MS - performance.now(), 0), loadRunning);
+  };
+  const { team, project, metric } = curveQuery;
+  const unsubscribe = runningIds
+    ? subscribe({ team, project, runs: runningIds.split("\n"), metric, onChange })
+    : undefined;
+  void load(ids, true);
+  return () => {
+    controller.abort();
+    clearTimeout(timer);
+    unsubscribe?.();
+  };
 }
 
 function withCurves(

@@ -75,7 +75,7 @@ export function ParallelCoordinates(props: ParallelCoordinatesProps) {
   }, [lanes, isDark, hover?.row]);
   useEffect(() => () => cancelAnimationFrame(frame.current), []);
 
-  const move = (field: string, range: readonly [number, number] | null, isFinal: boolean) => {
+  const move: MoveBrush = (field, range, isFinal) => {
     const next = withBrush(movingBrushes.current ?? brushes, field, range);
     movingBrushes.current = isFinal ? null : next;
     if (isFinal) return props.setBrushes(next);
@@ -93,28 +93,7 @@ export function ParallelCoordinates(props: ParallelCoordinatesProps) {
   return (
     <div class="parallel" ref={host}>
       <div class="scrolled" tabIndex={0} role="region" aria-label={props.label}>
-        <div class="parallel-heads" style={{ width: `${width}px` }}>
-          {lanes.map(({ column, x }) => (
-            <div
-              key={column.field}
-              class="axis-head"
-              style={{ left: `${x - MIN_AXIS_WIDTH / 2}px`, width: `${MIN_AXIS_WIDTH}px` }}
-            >
-              <span class="clip" title={column.title}>
-                {column.title}
-              </span>
-              {canBeLog(column) && (
-                <button
-                  aria-pressed={props.isLog(column)}
-                  aria-label={`log axis of ${column.title}`}
-                  onClick={() => props.flipLog(column)}
-                >
-                  log
-                </button>
-              )}
-            </div>
-          ))}
-        </div>
+        <AxisHeads lanes={lanes} width={width} isLog={props.isLog} flipLog={props.flipLog} />
         <div
           class="parallel-plot"
           style={{ width: `${width}px`, height: `${HEIGHT + BOTTOM}px` }}
@@ -132,32 +111,13 @@ export function ParallelCoordinates(props: ParallelCoordinatesProps) {
             aria-label={`${props.label}: ${count} lines over ${axes.map((axis) => axis.title).join(", ")}`}
           >
             {lanes.map((lane, index) => (
-              <g key={lane.column.field} transform={`translate(${lane.x},6)`}>
-                <line class="axis-line" y2={PLOT} />
-                {lane.scale.ticks.map((tick) => (
-                  <text
-                    key={tick.at}
-                    class="axis-text"
-                    x={index === lanes.length - 1 ? 7 : -7}
-                    y={tick.at}
-                    text-anchor={index === lanes.length - 1 ? "start" : "end"}
-                    dominant-baseline="middle"
-                  >
-                    {shortenText(tick.text)}
-                  </text>
-                ))}
-                {lane.missing && (
-                  <text class="axis-text" y={PLOT + 20} text-anchor="middle">
-                    none
-                  </text>
-                )}
-                <AxisBrush
-                  height={PLOT}
-                  scale={lane.scale}
-                  range={brushes.get(lane.column.field)}
-                  move={(range, isFinal) => move(lane.column.field, range, isFinal)}
-                />
-              </g>
+              <Axis
+                key={lane.column.field}
+                lane={lane}
+                isLast={index === lanes.length - 1}
+                range={brushes.get(lane.column.field)}
+                move={move}
+              />
             ))}
           </svg>
           {hover && <PointTooltip rows={rows} axes={axes} row={hover.row} x={hover.x} y={hover.y} width={width} />}
@@ -168,6 +128,77 @@ export function ParallelCoordinates(props: ParallelCoordinatesProps) {
 }
 
 const PLOT = HEIGHT - 6;
+
+function AxisHeads(props: {
+  lanes: readonly AxisLane[];
+  width: number;
+  isLog: (column: PlotColumn) => boolean;
+  flipLog: (column: PlotColumn) => void;
+}) {
+  return (
+    <div class="parallel-heads" style={{ width: `${props.width}px` }}>
+      {props.lanes.map(({ column, x }) => (
+        <div
+          key={column.field}
+          class="axis-head"
+          style={{ left: `${x - MIN_AXIS_WIDTH / 2}px`, width: `${MIN_AXIS_WIDTH}px` }}
+        >
+          <span class="clip" title={column.title}>
+            {column.title}
+          </span>
+          {canBeLog(column) && (
+            <button
+              aria-pressed={props.isLog(column)}
+              aria-label={`log axis of ${column.title}`}
+              onClick={() => props.flipLog(column)}
+            >
+              log
+            </button>
+          )}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+type MoveBrush = (field: string, range: readonly [number, number] | null, isFinal: boolean) => void;
+
+function Axis(props: {
+  lane: AxisLane;
+  isLast: boolean;
+  range: readonly [number, number] | undefined;
+  move: MoveBrush;
+}) {
+  const { lane, isLast } = props;
+  return (
+    <g transform={`translate(${lane.x},6)`}>
+      <line class="axis-line" y2={PLOT} />
+      {lane.scale.ticks.map((tick) => (
+        <text
+          key={tick.at}
+          class="axis-text"
+          x={isLast ? 7 : -7}
+          y={tick.at}
+          text-anchor={isLast ? "start" : "end"}
+          dominant-baseline="middle"
+        >
+          {shortenText(tick.text)}
+        </text>
+      ))}
+      {lane.missing && (
+        <text class="axis-text" y={PLOT + 20} text-anchor="middle">
+          none
+        </text>
+      )}
+      <AxisBrush
+        height={PLOT}
+        scale={lane.scale}
+        range={props.range}
+        move={(range, isFinal) => props.move(lane.column.field, range, isFinal)}
+      />
+    </g>
+  );
+}
 
 interface AxisLane {
   column: PlotColumn;

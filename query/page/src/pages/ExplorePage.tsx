@@ -11,13 +11,14 @@ import { axisToPlotColumn, countFinite, fieldTitle, type PlotRows } from "../exp
 import { count } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { FirstRun } from "../project/FirstRun";
+import { NoRunMatches } from "../project/NoRunMatches";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
-import { readRunQuery } from "../project/runQuery";
+import { RunSearch } from "../project/RunSearch";
+import { type RunQuery, readRunQuery } from "../project/runQuery";
 import { path, route, setQuery } from "../state/route";
 import { FilterBar } from "../table/FilterBar";
 import { Card } from "../ui/Card";
-import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
-import { Icon } from "../ui/Icon";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import "../styles/run.css";
 import "../styles/table.css";
 import "../styles/charts.css";
@@ -60,64 +61,21 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
   const { query } = route.value;
   const runQuery = useMemo(() => readRunQuery(query), [query]);
   const metrics = useMemo(() => metricsOf(fields), [fields]);
-  const objective =
-    query.get("obj") ??
-    metrics.find((name) => /val.*(acc|loss)|eval/i.test(name)) ??
-    metrics.find((name) => /loss|acc/i.test(name)) ??
-    metrics[0] ??
-    "";
-  const maximize = isMaximized(query.get("max"), objective);
-  const secondMetric = query.get("obj2") ?? "";
+  const { objective, maximize, secondMetric, objectives } = readObjectives(query, metrics);
   const defaults = useMemo(() => defaultFields(fields, objective), [fields, objective]);
-  const requested = requestedFields(query, defaults);
-  const axes = [
-    ...new Set([...requested.axes, requested.x, requested.y, requested.color, objective && `summary.${objective}`]),
-  ]
-    .filter(Boolean)
-    .slice(0, 50);
-  const request = { team, project, axes, filter: runQuery.filter, search: runQuery.search, limit: MAX_RUNS };
-  const runsKey = JSON.stringify([runQuery.filter, runQuery.search, objective]);
-  const { data, error, refresh } = useQuery(
-    axes.length ? `explore ${JSON.stringify(request)}` : null,
-    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), runsKey }),
-    REFRESH_MS,
-    true,
-  );
-  const isCurrent = data?.runsKey === runsKey; // what is shown are the runs that are asked for, not those of before
-  const rows: PlotRows = useMemo(
-    () => ({
-      ids: data?.runs ?? [],
-      names: data?.names ?? [],
-      links: (data?.runs ?? []).map((run) => path(team, project, "runs", run)),
-      columns: (data?.axes ?? []).map(axisToPlotColumn),
-    }),
-    [data, team, project],
-  );
+  const { data, error, refresh, rows, isCurrent } = useExploredRuns(team, project, runQuery, defaults, objective);
   const minimize = (field: string) => field === `summary.${objective}` && !maximize;
   const view = useView(rows, defaults, minimize);
   const axisFields = useMemo(
     () => [...fields.map(({ field }) => ({ field, title: fieldTitle(field) })), ...RUN_FIELDS],
     [fields],
   );
-  const objectives = [
-    toObjective(objective, maximize),
-    ...(secondMetric ? [toObjective(secondMetric, isMaximized(query.get("max2"), secondMetric))] : []),
-  ];
   const shared = { rows, view, fields: axisFields, noun: "run" };
-  const isEmpty = data && data.total === "0";
+  const filter = importanceFilter(runQuery.filter, runQuery.search);
   return (
     <>
       <div class="table-tools" role="toolbar" aria-label="Which runs">
-        <div class="field">
-          <Icon name="search" size={14} />
-          <input
-            type="search"
-            placeholder="Search runs"
-            aria-label="Search runs"
-            value={runQuery.search}
-            onInput={(event) => setQuery({ find: event.currentTarget.value })}
-          />
-        </div>
+        <RunSearch value={runQuery.search} />
         <FilterBar conditions={runQuery.conditions} fields={[...FILTER_FIELDS, ...fields.map((item) => item.field)]} />
         <ObjectiveSelect
           label="Metric"
@@ -137,15 +95,8 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
       </div>
       {error && !data ? (
         <ErrorMessage error={error} retry={refresh} />
-      ) : isEmpty ? (
-        <EmptyState title="No run matches">
-          <p>No run of this project has all that.</p>
-          <p class="row">
-            <button class="button" onClick={() => setQuery({ find: null, f: null })}>
-              Clear search and filters
-            </button>
-          </p>
-        </EmptyState>
+      ) : data?.total === "0" ? (
+        <NoRunMatches />
       ) : !data ? (
         <Loading />
       ) : (
@@ -159,7 +110,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
                 <Importance
                   team={team}
                   project={project}
-                  filter={importanceFilter(runQuery.filter, runQuery.search)}
+                  filter={filter}
                   objective={objectives[0]!}
                   live={false}
                   finiteRuns={isCurrent ? countFinite(rows, `summary.${objective}`) : null}
@@ -187,7 +138,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
                 <ParetoFront
                   team={team}
                   project={project}
-                  filter={importanceFilter(runQuery.filter, runQuery.search)}
+                  filter={filter}
                   objectives={objectives}
                   enabled={isCurrent && rows.ids.length > 0}
                 />
@@ -200,6 +151,57 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
       )}
     </>
   );
+}
+
+/** The metrics that are compared, from the URL; without it a metric whose name suggests an objective. */
+function readObjectives(query: URLSearchParams, metrics: readonly string[]) {
+  const objective =
+    query.get("obj") ??
+    metrics.find((name) => /val.*(acc|loss)|eval/i.test(name)) ??
+    metrics.find((name) => /loss|acc/i.test(name)) ??
+    metrics[0] ??
+    "";
+  const maximize = isMaximized(query.get("max"), objective);
+  const secondMetric = query.get("obj2") ?? "";
+  const objectives = [
+    toObjective(objective, maximize),
+    ...(secondMetric ? [toObjective(secondMetric, isMaximized(query.get("max2"), secondMetric))] : []),
+  ];
+  return { objective, maximize, secondMetric, objectives };
+}
+
+function useExploredRuns(
+  team: string,
+  project: string,
+  runQuery: RunQuery,
+  defaults: DefaultFields,
+  objective: string,
+) {
+  const requested = requestedFields(route.value.query, defaults);
+  const axes = [
+    ...new Set([...requested.axes, requested.x, requested.y, requested.color, objective && `summary.${objective}`]),
+  ]
+    .filter(Boolean)
+    .slice(0, 50);
+  const request = { team, project, axes, filter: runQuery.filter, search: runQuery.search, limit: MAX_RUNS };
+  const runsKey = JSON.stringify([runQuery.filter, runQuery.search, objective]);
+  const { data, error, refresh } = useQuery(
+    axes.length ? `explore ${JSON.stringify(request)}` : null,
+    async (signal) => ({ ...(await call("GetParallelCoordinates", request, signal)), runsKey }),
+    REFRESH_MS,
+    true,
+  );
+  const isCurrent = data?.runsKey === runsKey; // else the rows are those of the filter before
+  const rows: PlotRows = useMemo(
+    () => ({
+      ids: data?.runs ?? [],
+      names: data?.names ?? [],
+      links: (data?.runs ?? []).map((run) => path(team, project, "runs", run)),
+      columns: (data?.axes ?? []).map(axisToPlotColumn),
+    }),
+    [data, team, project],
+  );
+  return { data, error, refresh, rows, isCurrent };
 }
 
 function ObjectiveSelect(props: {

@@ -9,7 +9,7 @@ import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
 import { liveBlock } from "../report/LiveBlock";
 import { Markdown } from "../report/Markdown";
 import { ProjectDescription } from "../report/ProjectDescription";
-import type { EditorProps } from "../report/ReportEditor";
+import type { EditorProps } from "../report/useReportDraft";
 import { copyLink, deleteSaved, savedKey, savedPath } from "../saved/savedItems";
 import { editProps } from "../state/permissions";
 import { navigate, path } from "../state/route";

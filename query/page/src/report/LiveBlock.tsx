@@ -1,4 +1,5 @@
 // The live blocks of a report: curves and tables of runs, as the charts and the table draw them.
+import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
@@ -34,9 +35,9 @@ function LiveBlock({ team, project, table, text }: ProjectRef & { table: boolean
   const parsed = useMemo(() => parseOrError(text), [text]);
   if (parsed instanceof SpecError)
     return (
-      <p class="block-error" role="note">
+      <BlockError>
         {table ? "runs" : "panel"}: {parsed.message}
-      </p>
+      </BlockError>
     );
   return table ? (
     <RunsBlock team={team} project={project} spec={parsed} />
@@ -51,6 +52,14 @@ function parseOrError(text: string): Spec | SpecError {
   } catch (error) {
     return error as SpecError;
   }
+}
+
+function BlockError({ children }: { children: ComponentChildren }) {
+  return (
+    <p class="block-error" role="note">
+      {children}
+    </p>
+  );
 }
 
 /** The runs that a block names or finds, in its order. */
@@ -113,24 +122,9 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
     }),
     [],
   );
-  if (!spec.metrics.length)
-    return (
-      <p class="block-error" role="note">
-        panel: name what it draws, as in metrics: train/loss
-      </p>
-    );
-  if (error && !runs.length)
-    return (
-      <p class="block-error" role="note">
-        panel: {error.message}
-      </p>
-    );
-  if (!waiting && !runs.length)
-    return (
-      <p class="block-error" role="note">
-        panel: no run of the project is meant by this
-      </p>
-    );
+  if (!spec.metrics.length) return <BlockError>panel: name what it draws, as in metrics: train/loss</BlockError>;
+  if (error && !runs.length) return <BlockError>panel: {error.message}</BlockError>;
+  if (!waiting && !runs.length) return <BlockError>panel: no run of the project is meant by this</BlockError>;
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}
@@ -195,18 +189,8 @@ function RunsBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
   const wanted = names.filter((name) => /^(config|summary)\./.test(name));
   const { runs, error, waiting } = useBlockRuns({ team, project }, spec, wanted.length ? wanted : ["none"]);
   const columns = names.map(toRunColumn);
-  if (error && !runs.length)
-    return (
-      <p class="block-error" role="note">
-        runs: {error.message}
-      </p>
-    );
-  if (!waiting && !runs.length)
-    return (
-      <p class="block-error" role="note">
-        runs: no run of the project is meant by this
-      </p>
-    );
+  if (error && !runs.length) return <BlockError>runs: {error.message}</BlockError>;
+  if (!waiting && !runs.length) return <BlockError>runs: no run of the project is meant by this</BlockError>;
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}

@@ -1,152 +1,41 @@
-// Writing a report: Markdown on one side, what it becomes on the other. Saved when asked; of two writers the second is told.
+// Writing a report: Markdown on one side, and what it becomes on the other.
+import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { ApiError, call } from "../api/client";
-import type { Saved } from "../api/contract";
+import { call } from "../api/client";
 import { useQuery } from "../api/useQuery";
 import { formatAgo } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { ProjectFrame } from "../project/ProjectFrame";
-import { newId, savedKey, savedPath } from "../saved/savedItems";
-import { navigate, path } from "../state/route";
-import { toast, withErrorToast } from "../ui/toasts";
-import { type Draft, keepDraft, readDraft } from "./draft";
+import { savedPath } from "../saved/savedItems";
+import { path } from "../state/route";
 import { liveBlock } from "./LiveBlock";
 import { Markdown } from "./Markdown";
-
-export interface EditorProps {
-  team: string;
-  project: string;
-  /** Null: a new one. */
-  report: Saved | null;
-}
+import { type EditorProps, type ReportDraft, useReportDraft } from "./useReportDraft";
 
 const SETTLE_MS = 300;
 const MAX_CHARACTERS = 250_000;
 
-export function ReportEditor({ team, project, report }: EditorProps) {
-  const key = `${team}/${project}/${report?.id ?? "new"}`;
-  const [saved, setSaved] = useState(report);
-  const [draft] = useState(() => readDraft(key));
-  const [recovered, setRecovered] = useState<Draft | null>(
-    draft && (draft.content !== report?.content || draft.name !== report?.name) ? draft : null,
-  );
-  const [name, setName] = useState(draft?.name ?? report?.name ?? "");
-  const [content, setContent] = useState(draft?.content ?? report?.content ?? "");
-  const [shared, setShared] = useState(report?.shared ?? true);
-  const [version, setVersion] = useState(draft && draft.version !== "0" ? draft.version : (report?.version ?? "0"));
-  const [conflict, setConflict] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
+export function ReportEditor(props: EditorProps) {
+  const { team, project } = props;
+  const draft = useReportDraft(props);
+  const { saved, content } = draft;
   const [tab, setTab] = useState<"write" | "preview">("write");
-  const [id] = useState(newId);
   const textArea = useRef<HTMLTextAreaElement>(null);
-  const dirty = name !== (saved?.name ?? "") || content !== (saved?.content ?? "");
   const previewText = useSettled(content);
   const block = useMemo(() => liveBlock({ team, project }), [team, project]);
   const metric = useFirstMetric(team, project);
-
-  useEffect(() => {
-    keepDraft(key, dirty ? { name, content, version, savedAt: Date.now() } : null);
-    if (!dirty) return;
-    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
-  }, [key, dirty, name, content, version]);
-
-  const acceptSaved = (found: Saved) => {
-    setSaved(found);
-    setVersion(found.version);
-    setConflict(null);
-    setRecovered(null);
-  };
-  const save = async (how: "version" | "overwrite" | "copy" = "version") => {
-    if (!name.trim()) return toast("Give the report a name first");
-    if (busy) return;
-    setBusy(true);
-    try {
-      if (!saved || how === "copy") {
-        const made = await call("CreateSaved", {
-          team,
-          project,
-          kind: "SAVED_KIND_REPORT",
-          name: how === "copy" ? `${name} (copy)`.slice(0, 128) : name,
-          content,
-          shared,
-          id: how === "copy" ? newId() : id,
-        });
-        keepDraft(key, null);
-        acceptSaved(made);
-        setName(made.name);
-        navigate(savedPath(made, "edit"), true);
-      } else {
-        acceptSaved(
-          await call("UpdateSaved", {
-            ...savedKey(saved),
-            name,
-            content,
-            ...(how === "overwrite" ? { overwrite: true } : { version }),
-          }),
-        );
-      }
-      toast("Saved");
-    } catch (error) {
-      if (error instanceof ApiError && error.code === "FAILED_PRECONDITION") setConflict(error.message);
-      else toast(`Not saved: ${(error as Error).message}`, { forMs: 7000 });
-    } finally {
-      setBusy(false);
-    }
-  };
-  const insert = (text: string) => {
-    const box = textArea.current!;
-    const cursor = box.selectionEnd;
-    const before = content.slice(0, cursor);
-    const gap = before === "" || before.endsWith("\n\n") ? "" : before.endsWith("\n") ? "\n" : "\n\n";
-    setContent(`${before}${gap}${text}${content.slice(cursor)}`);
-    requestAnimationFrame(() => {
-      box.focus();
-      box.setSelectionRange(cursor + gap.length + text.length, cursor + gap.length + text.length);
-    });
-  };
-  const discardDraft = () => {
-    setName(saved?.name ?? "");
-    setContent(saved?.content ?? "");
-    setVersion(saved?.version ?? "0");
-    setRecovered(null);
-  };
-  const loadTheirVersion = () =>
-    withErrorToast(async () => {
-      const found = await call("GetSaved", savedKey(saved!));
-      acceptSaved(found);
-      setName(found.name);
-      setContent(found.content);
-    });
-
+  const insert = (text: string) => insertBlock(textArea, content, text, draft.setContent);
   return (
     <ProjectFrame team={team} project={project} tab="Reports">
       <form
         class="editor"
         onSubmit={(event) => {
           event.preventDefault();
-          void save();
+          void draft.save();
         }}
-        onKeyDown={(event) => saveKey(event, () => void save())}
+        onKeyDown={(event) => saveOnShortcut(event, () => void draft.save())}
       >
-        <div class="editor-head">
-          <input
-            class="text-input report-name"
-            aria-label="Name of the report"
-            placeholder="Name of the report"
-            maxLength={128}
-            required
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-          <button class="button primary" disabled={busy || (!dirty && saved !== null)}>
-            {busy ? "Saving" : dirty || !saved ? "Save" : "Saved"}
-          </button>
-          <a class="button" href={saved ? savedPath(saved) : path(team, project, "reports")}>
-            {dirty ? "Leave" : "Done"}
-          </a>
-        </div>
+        <EditorHead draft={draft} reportsUrl={path(team, project, "reports")} />
         <div class="editor-tools">
           <span class="narrow-tabs" role="tablist" aria-label="Text or preview">
             {(["write", "preview"] as const).map((item) => (
@@ -170,38 +59,16 @@ export function ReportEditor({ team, project, report }: EditorProps) {
           </button>
           {!saved && (
             <label class="check">
-              <input type="checkbox" checked={shared} onChange={(event) => setShared(event.currentTarget.checked)} />{" "}
+              <input
+                type="checkbox"
+                checked={draft.shared}
+                onChange={(event) => draft.setShared(event.currentTarget.checked)}
+              />{" "}
               Share it with the team
             </label>
           )}
         </div>
-        {recovered && (
-          <p class="editor-note" role="status">
-            This is your text of {formatAgo(new Date(recovered.savedAt).toISOString())}, which was not saved.{" "}
-            <button type="button" class="link" onClick={discardDraft}>
-              Drop it
-            </button>
-          </p>
-        )}
-        {conflict && (
-          <div class="editor-note bad" role="alert">
-            <p>{conflict.charAt(0).toUpperCase() + conflict.slice(1)}.</p>
-            <p class="row">
-              <a class="button" href={savedPath(saved!)} target="_blank" rel="noopener">
-                See theirs
-              </a>
-              <button type="button" class="button" onClick={() => void save("copy")}>
-                Save mine as a copy
-              </button>
-              <button type="button" class="button" onClick={() => void loadTheirVersion()}>
-                Drop mine, take theirs
-              </button>
-              <button type="button" class="button danger" onClick={() => void save("overwrite")}>
-                Overwrite theirs
-              </button>
-            </p>
-          </div>
-        )}
+        <EditorNotes draft={draft} />
         <div class={`editor-sides ${tab}`}>
           <textarea
             ref={textArea}
@@ -211,7 +78,7 @@ export function ReportEditor({ team, project, report }: EditorProps) {
             maxLength={MAX_CHARACTERS}
             spellcheck
             value={content}
-            onInput={(event) => setContent(event.currentTarget.value)}
+            onInput={(event) => draft.setContent(event.currentTarget.value)}
           />
           <section class="report preview" aria-label="Preview" tabIndex={0}>
             {previewText.trim() ? (
@@ -226,6 +93,64 @@ export function ReportEditor({ team, project, report }: EditorProps) {
   );
 }
 
+function EditorHead({ draft, reportsUrl }: { draft: ReportDraft; reportsUrl: string }) {
+  const { saved, dirty, busy } = draft;
+  return (
+    <div class="editor-head">
+      <input
+        class="text-input report-name"
+        aria-label="Name of the report"
+        placeholder="Name of the report"
+        maxLength={128}
+        required
+        value={draft.name}
+        onInput={(event) => draft.setName(event.currentTarget.value)}
+      />
+      <button class="button primary" disabled={busy || (!dirty && saved !== null)}>
+        {busy ? "Saving" : dirty || !saved ? "Save" : "Saved"}
+      </button>
+      <a class="button" href={saved ? savedPath(saved) : reportsUrl}>
+        {dirty ? "Leave" : "Done"}
+      </a>
+    </div>
+  );
+}
+
+function EditorNotes({ draft }: { draft: ReportDraft }) {
+  const { recovered, conflict, saved } = draft;
+  return (
+    <>
+      {recovered && (
+        <p class="editor-note" role="status">
+          This is your text of {formatAgo(new Date(recovered.savedAt).toISOString())}, which was not saved.{" "}
+          <button type="button" class="link" onClick={draft.discardDraft}>
+            Discard it
+          </button>
+        </p>
+      )}
+      {conflict && (
+        <div class="editor-note bad" role="alert">
+          <p>{conflict.charAt(0).toUpperCase() + conflict.slice(1)}.</p>
+          <p class="row">
+            <a class="button" href={savedPath(saved!)} target="_blank" rel="noopener">
+              See the other version
+            </a>
+            <button type="button" class="button" onClick={() => void draft.save("copy")}>
+              Save mine as a copy
+            </button>
+            <button type="button" class="button" onClick={() => void draft.loadTheirVersion()}>
+              Discard mine, use the other
+            </button>
+            <button type="button" class="button danger" onClick={() => void draft.save("overwrite")}>
+              Overwrite the other version
+            </button>
+          </p>
+        </div>
+      )}
+    </>
+  );
+}
+
 const PLACEHOLDER =
   "## What was tried\n\nText in Markdown. A block that begins with ```panel draws curves, one that begins with ```runs a table of runs.";
 const RUNS_BLOCK = "```runs\nsort: -created_at\nlimit: 5\ncolumns: created_at, duration, tags\n```\n";
@@ -234,7 +159,25 @@ function panelBlockFor(metric: string): string {
   return `\`\`\`panel\nmetrics: ${metric}\nlimit: 10\nsmoothing: 0.5\n\`\`\`\n`;
 }
 
-function saveKey(event: KeyboardEvent, save: () => void): void {
+/** Insert a block at the cursor, with an empty line before it. */
+function insertBlock(
+  textArea: RefObject<HTMLTextAreaElement | null>,
+  content: string,
+  text: string,
+  setContent: (content: string) => void,
+): void {
+  const box = textArea.current!;
+  const cursor = box.selectionEnd;
+  const before = content.slice(0, cursor);
+  const gap = before === "" || before.endsWith("\n\n") ? "" : before.endsWith("\n") ? "\n" : "\n\n";
+  setContent(`${before}${gap}${text}${content.slice(cursor)}`);
+  requestAnimationFrame(() => {
+    box.focus();
+    box.setSelectionRange(cursor + gap.length + text.length, cursor + gap.length + text.length);
+  });
+}
+
+function saveOnShortcut(event: KeyboardEvent, save: () => void): void {
   if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
   save();

@@ -64,17 +64,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
       <Menu
         class="views-menu"
         label={openView ? `Views: ${openView.name}` : "Views"}
-        button={
-          <>
-            <Icon name="bookmark" />
-            <span class="clip">{openView?.name ?? "Views"}</span>
-            {isChanged && (
-              <span class="changed" title="Not as it was saved">
-                •
-              </span>
-            )}
-          </>
-        }
+        button={<ViewsButton name={openView?.name} isChanged={isChanged} />}
       >
         {error && !data && <p class="menu-note">{error.message}</p>}
         {data && !views.length && (
@@ -82,22 +72,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
             Columns, filters, order, colours, panels: save what you see, and come back to it by its name.
           </p>
         )}
-        <div class="view-list">
-          {views.map((view) => (
-            <a
-              key={view.id}
-              class="menu-item"
-              href={savedPath(view)}
-              aria-current={view.id === openId ? "true" : undefined}
-            >
-              <span class="tick">{view.id === openId ? "✓" : ""}</span>
-              <span class="clip">{view.name}</span>
-              <span class="quiet small">
-                {view.shared ? (view.owner === user.value?.user ? "team" : view.owner) : "mine"}
-              </span>
-            </a>
-          ))}
-        </div>
+        <ViewList views={views} openId={openId} />
         <hr />
         {openView && isChanged && (
           <MenuItem {...editProps(team)} onSelect={() => void update(openView, { content }, `${openView.name} saved`)}>
@@ -114,30 +89,18 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
           Save as…
         </MenuItem>
         {openView && (
-          <>
-            <MenuItem {...editProps(team)} onSelect={() => setOpenDialog("rename")}>
-              Rename…
-            </MenuItem>
-            <MenuItem onSelect={() => copyLink(savedPath(openView), openView.name)}>Copy the link</MenuItem>
-            {openView.owner === user.value?.user && (
-              <MenuItem
-                checked={openView.shared}
-                {...editProps(team)}
-                onSelect={() =>
-                  void update(
-                    openView,
-                    { shared: !openView.shared },
-                    openView.shared ? `${openView.name} is yours alone` : `${openView.name} is the team's, too`,
-                  )
-                }
-              >
-                Shared with the team
-              </MenuItem>
-            )}
-            <MenuItem danger {...editProps(team)} onSelect={() => void deleteSaved(openView, onDeleted)}>
-              Delete {openView.name}
-            </MenuItem>
-          </>
+          <OpenViewItems
+            view={openView}
+            onRename={() => setOpenDialog("rename")}
+            onShare={() =>
+              void update(
+                openView,
+                { shared: !openView.shared },
+                openView.shared ? `${openView.name} is private now` : `${openView.name} is shared with the team now`,
+              )
+            }
+            onDeleted={onDeleted}
+          />
         )}
       </Menu>
       {openDialog === "save" && (
@@ -157,6 +120,61 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
           close={() => setOpenDialog(null)}
         />
       )}
+    </>
+  );
+}
+
+function ViewsButton({ name, isChanged }: { name: string | undefined; isChanged: boolean }) {
+  return (
+    <>
+      <Icon name="bookmark" />
+      <span class="clip">{name ?? "Views"}</span>
+      {isChanged && (
+        <span class="changed" title="This view has unsaved changes">
+          •
+        </span>
+      )}
+    </>
+  );
+}
+
+function ViewList({ views, openId }: { views: readonly Saved[]; openId: string }) {
+  return (
+    <div class="view-list">
+      {views.map((view) => (
+        <a
+          key={view.id}
+          class="menu-item"
+          href={savedPath(view)}
+          aria-current={view.id === openId ? "true" : undefined}
+        >
+          <span class="tick">{view.id === openId ? "✓" : ""}</span>
+          <span class="clip">{view.name}</span>
+          <span class="quiet small">
+            {view.shared ? (view.owner === user.value?.user ? "team" : view.owner) : "mine"}
+          </span>
+        </a>
+      ))}
+    </div>
+  );
+}
+
+function OpenViewItems(props: { view: Saved; onRename: () => void; onShare: () => void; onDeleted: () => void }) {
+  const { view } = props;
+  return (
+    <>
+      <MenuItem {...editProps(view.team)} onSelect={props.onRename}>
+        Rename…
+      </MenuItem>
+      <MenuItem onSelect={() => copyLink(savedPath(view), view.name)}>Copy the link</MenuItem>
+      {view.owner === user.value?.user && (
+        <MenuItem checked={view.shared} {...editProps(view.team)} onSelect={props.onShare}>
+          Shared with the team
+        </MenuItem>
+      )}
+      <MenuItem danger {...editProps(view.team)} onSelect={() => void deleteSaved(view, props.onDeleted)}>
+        Delete {view.name}
+      </MenuItem>
     </>
   );
 }

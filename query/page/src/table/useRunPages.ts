@@ -39,15 +39,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
       const count =
         latest.current.key === key ? Math.max(Math.min(latest.current.pages.length, PAGES_REFRESHED), 1) : 1;
       try {
-        const pages: Run[][] = [];
-        let token = "";
-        let total = 0;
-        for (let index = 0; index < count && (index === 0 || token); index++) {
-          const answer = await call("ListRuns", { ...request, page_size: PAGE, page_token: token }, controller.signal);
-          pages.push(answer.runs);
-          token = answer.next_page_token;
-          total = Number(answer.total);
-        }
+        const { pages, token, total } = await loadPages(request, count, controller.signal);
         setState((before) => {
           const beyond = before.key === key && before.pages.length > pages.length && token;
           return {
@@ -106,4 +98,17 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
     loadMore,
     refresh: () => setRefreshCount((n) => n + 1),
   };
+}
+
+async function loadPages(request: Partial<ListRunsRequest>, count: number, signal: AbortSignal) {
+  const pages: Run[][] = [];
+  let token = "";
+  let total = 0;
+  for (let index = 0; index < count && (index === 0 || token); index++) {
+    const answer = await call("ListRuns", { ...request, page_size: PAGE, page_token: token }, signal);
+    pages.push(answer.runs);
+    token = answer.next_page_token;
+    total = Number(answer.total);
+  }
+  return { pages, token, total };
 }

@@ -1,6 +1,7 @@
 // Tools over the charts; what they set is in the URL.
 import type { ComponentChildren } from "preact";
 import type { ChartOptions } from "../chart/chartOptions";
+import type { XAxis } from "../chart/lines";
 import { formatDuration, formatNumber } from "../lib/format";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
@@ -38,27 +39,7 @@ export function ChartToolbar({
           onInput={(event) => setQuery({ q: event.currentTarget.value })}
         />
       </div>
-      {!groupBy && (
-        <Select
-          label="X axis"
-          value={options.axis}
-          options={
-            {
-              step: "Step",
-              time: "Relative time",
-              wall: "Wall time",
-              ...(metrics.length ? { metric: "A metric" } : {}),
-            } as Record<ChartOptions["axis"], string>
-          }
-          set={(axis) =>
-            setQuery({
-              x: axis === "step" || axis === "metric" ? null : axis,
-              xm: axis === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null,
-              zoom: null,
-            })
-          }
-        />
-      )}
+      {!groupBy && <XAxisSelect axis={options.axis} metrics={metrics} />}
       {options.axis === "metric" && (
         <NameInput
           label="Metric of the x axis"
@@ -75,23 +56,7 @@ export function ChartToolbar({
           set={(ranks) => setQuery({ ranks: ranks === "mean" ? null : ranks })}
         />
       )}
-      {groupBy && (
-        <span class="toggle on" title="Runs are grouped">
-          By {groupBy}
-          <select
-            class="bare"
-            aria-label="Band of a group"
-            value={options.band}
-            onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}
-          >
-            <option value="range">min – max</option>
-            <option value="std">mean ± std</option>
-          </select>
-          <button aria-label="Do not group" onClick={() => setQuery({ group: null, band: null })}>
-            <Icon name="close" size={12} />
-          </button>
-        </span>
-      )}
+      {groupBy && <GroupChip groupBy={groupBy} band={options.band} />}
       <label class="slider" title="Exponential moving average; the raw curve stays, faint">
         <span>Smoothing</span>
         <input
@@ -138,6 +103,44 @@ export function ChartToolbar({
         <Icon name="link" />
       </button>
     </div>
+  );
+}
+
+function XAxisSelect({ axis, metrics }: { axis: XAxis; metrics: readonly string[] }) {
+  const names = { step: "Step", time: "Relative time", wall: "Wall time" };
+  return (
+    <Select
+      label="X axis"
+      value={axis}
+      options={(metrics.length ? { ...names, metric: "A metric" } : names) as Record<XAxis, string>}
+      set={(next) =>
+        setQuery({
+          x: next === "step" || next === "metric" ? null : next,
+          xm: next === "metric" ? (metrics.find((name) => /epoch/i.test(name)) ?? metrics[0]!) : null,
+          zoom: null,
+        })
+      }
+    />
+  );
+}
+
+function GroupChip({ groupBy, band }: { groupBy: string; band: ChartOptions["band"] }) {
+  return (
+    <span class="toggle on" title="Runs are grouped">
+      By {groupBy}
+      <select
+        class="bare"
+        aria-label="Band of a group"
+        value={band}
+        onChange={(event) => setQuery({ band: event.currentTarget.value === "std" ? "std" : null })}
+      >
+        <option value="range">min – max</option>
+        <option value="std">mean ± std</option>
+      </select>
+      <button aria-label="Do not group" onClick={() => setQuery({ group: null, band: null })}>
+        <Icon name="close" size={12} />
+      </button>
+    </span>
   );
 }
 
