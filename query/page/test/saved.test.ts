@@ -55,7 +55,7 @@ describe("a live block", () => {
   });
   it("says which line cannot be read", () => {
     expect(() => parseSpec("metrics: a\nsmooting: 1")).toThrow(/^line 2: write one of title, metrics/);
-    expect(() => parseSpec("smoothing: 2")).toThrow("line 1: a number from 0 to 0.999, not 2");
+    expect(() => parseSpec("smoothing: 2")).toThrow("line 1: expected a number from 0 to 0.999, not 2");
     expect(() => parseSpec("limit:")).toThrow("not nothing");
     expect(() => parseSpec("zoom: 5:1")).toThrow("100:2000");
     expect(() => parseSpec("log: perhaps")).toThrow("one of yes, no");

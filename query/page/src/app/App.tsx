@@ -100,7 +100,7 @@ function LazyView({
   if (error)
     return (
       <ErrorMessage
-        error={new Error("a part of the page did not load: was the server updated? Reload the page.")}
+        error={new Error("a part of the page could not be loaded. The server may have been updated: reload the page.")}
         retry={() => location.reload()}
       />
     );

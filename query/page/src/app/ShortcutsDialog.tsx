@@ -6,7 +6,7 @@ export function ShortcutsDialog() {
   return (
     <Dialog title="Keyboard shortcuts" close={() => (helpOpen.value = false)}>
       <dl class="keys">
-        {[...shortcuts.value, { key: "?", description: "These shortcuts" }].map((item) => (
+        {[...shortcuts.value, { key: "?", description: "Show these shortcuts" }].map((item) => (
           <div key={item.key}>
             <dt>
               <kbd>{item.key}</kbd>

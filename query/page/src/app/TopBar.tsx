@@ -81,8 +81,7 @@ export function UnreachableNotice() {
   if (since === null || seconds < 1) return null;
   return (
     <div class="away" role="status">
-      The server has not answered for {seconds} s. What you see is what it said last; it is asked again until it
-      answers.
+      The server has not answered for {seconds} s. The page shows its last answers and keeps trying.
     </div>
   );
 }

@@ -148,8 +148,8 @@ function PanelBody(
             : waiting
               ? ""
               : options.zoom
-                ? "No points in this range: double-click to see all"
-                : "None of the visible runs has it"}
+                ? "No points in this range. Double-click to see all."
+                : "No visible run has this metric"}
         </p>
       ) : (
         <Chart
@@ -184,7 +184,7 @@ function PanelBody(
         </button>
       )}
       {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && (
-        <p class="panel-note over">No value is positive: a logarithmic axis shows none</p>
+        <p class="panel-note over">No value is positive, so a logarithmic axis shows nothing</p>
       )}
       {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && (
         <p class="panel-note over">Only NaN or infinite values</p>

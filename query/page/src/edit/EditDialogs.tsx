@@ -74,7 +74,7 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
     <Dialog title={`Tags of ${count(runs.length, "run")}`} close={close}>
       <form class="stack" onSubmit={(event) => void submit(event)}>
         <label class="stack">
-          <span>Add tags, with commas between them</span>
+          <span>Add tags, separated by commas</span>
           <input
             class="text-input"
             autofocus
@@ -162,7 +162,7 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
           />
         </label>
         <label class="stack">
-          <span>Tags, with commas between them</span>
+          <span>Tags, separated by commas</span>
           <input class="text-input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
         </label>
         <label class="stack">

@@ -21,7 +21,7 @@ export function RunHistory({ run }: { run: Run }) {
   const changes = data?.changes.filter((item) => item.what === "run") ?? [];
   if (!changes.length) return null;
   return (
-    <Card title="Changed by hand">
+    <Card title="Edits">
       <table class="values">
         <tbody>
           {changes.map((item, index) => (
@@ -34,7 +34,9 @@ export function RunHistory({ run }: { run: Run }) {
           ))}
         </tbody>
       </table>
-      {data!.next_page_token && <p class="quiet">and earlier ones: ListChanges has them all</p>}
+      {data!.next_page_token && (
+        <p class="quiet">Older edits are not shown here. The method ListChanges returns all of them.</p>
+      )}
     </Card>
   );
 }

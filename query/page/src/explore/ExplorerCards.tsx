@@ -25,7 +25,7 @@ export function ParallelCard({ rows, view, fields, noun }: ExplorerProps) {
   const tools = (
     <span class="tools">
       {view.brushes.size > 0 && (
-        <button class="toggle on" onClick={() => setQuery({ brush: null })} title="Take the ranges away">
+        <button class="toggle on" onClick={() => setQuery({ brush: null })} title="Clear all ranges">
           {view.selectedCount.toLocaleString("en-US")} of {count(rows.ids.length, noun)} <Icon name="close" size={12} />
         </button>
       )}
@@ -60,8 +60,8 @@ export function ParallelCard({ rows, view, fields, noun }: ExplorerProps) {
         />
       )}
       <p class="quiet">
-        Drag along an axis to choose a range, click beside it to let go; <i>Ranges</i> takes them as numbers. Strong
-        colours are the better ones by {view.color?.title ?? "nothing yet"}.
+        Drag along an axis to select a range. Click outside of the range to clear it. <i>Ranges</i> lets you type
+        numbers.{view.color && ` Stronger colours are better values of ${view.color.title}.`}
       </p>
       {ranging && (
         <RangeDialog axes={view.axes} brushes={view.brushes} set={view.setBrushes} close={() => setRanging(false)} />

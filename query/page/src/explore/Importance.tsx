@@ -44,13 +44,14 @@ export function Importance({
   if (finiteRuns !== null && finiteRuns < MIN_RUNS)
     return (
       <p class="quiet">
-        It takes {MIN_RUNS} runs that have ended with a finite {objective.metric}; there{" "}
+        Importance needs at least {MIN_RUNS} ended runs with a finite value of {objective.metric}. There{" "}
         {finiteRuns === 1 ? "is" : "are"} {finiteRuns || "none"}.
       </p>
     );
   if (error && !data) return <p class="quiet">{errorText(error)}</p>;
   if (!data) return <Loading small />;
-  if (!data.parameters.length) return <p class="quiet">No parameter has two values: there is nothing to compare.</p>;
+  if (!data.parameters.length)
+    return <p class="quiet">Every parameter has only one value, so there is nothing to compare.</p>;
   const score = number(data.score);
   return (
     <>
@@ -62,7 +63,7 @@ export function Importance({
               <th scope="col">Importance</th>
               <th
                 scope="col"
-                title="Spearman's rank correlation with the metric: towards +1 the metric grows with the parameter"
+                title="Spearman's rank correlation with the metric. At +1 the metric grows with the parameter."
               >
                 Correlation
               </th>
@@ -76,10 +77,10 @@ export function Importance({
         </table>
       </div>
       <p class="quiet">
-        From {count(Number(data.runs), "run")}; a random forest predicts{" "}
+        Computed from {count(Number(data.runs), "run")}. A random forest{" "}
         {score < 0.1
-          ? "no better than their mean: the shares say little"
-          : `unseen runs with R² ${formatNumber(score, 2)}`}
+          ? "predicts no better than the mean, so these shares say little"
+          : `predicts unseen runs with R² ${formatNumber(score, 2)}`}
         .
       </p>
     </>

@@ -84,8 +84,8 @@ export function ParetoFront({
       />
       <div>
         <p class="quiet">
-          {count(plot.front.length, "run")} on the front of {data.compared}; {data.left_out} miss one of the metrics.
-          Shown: the best {MAX_LAYERS} layers.
+          {count(plot.front.length, "run")} on the front of {data.compared}; {data.left_out} lack one of the metrics.
+          The plot shows the best {MAX_LAYERS} layers.
         </p>
         <div class="scrolled">
           <table class="plain-table dense">

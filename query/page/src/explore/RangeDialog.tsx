@@ -31,7 +31,7 @@ export function RangeDialog(props: {
   return (
     <Dialog title="Ranges" close={props.close}>
       <form class="stack" onSubmit={submit}>
-        <p class="quiet">An empty field is no bound.</p>
+        <p class="quiet">Leave a field empty to set no limit.</p>
         <div class="ranges">
           {axes.map((axis, index) => (
             <fieldset key={axis.field}>
@@ -43,13 +43,15 @@ export function RangeDialog(props: {
                 to
               </span>
               <RangeEnd axis={axis} name="to" text={texts[index]![1]} set={(text) => setEnd(index, 1, text)} />
-              {ranges[index] === "reversed" && <span role="alert">from is greater than to</span>}
+              {ranges[index] === "reversed" && (
+                <span role="alert">The lower limit is greater than the upper limit</span>
+              )}
             </fieldset>
           ))}
         </div>
         <p class="row">
           <button class="button primary" disabled={ranges.includes("reversed")}>
-            Show these
+            Apply
           </button>
           <button type="button" class="button plain" onClick={() => setTexts(axes.map(() => ["", ""]))}>
             Clear all

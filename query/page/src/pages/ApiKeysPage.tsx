@@ -16,7 +16,7 @@ import "../styles/explore.css";
 
 const DAY_S = 86_400;
 const LIFETIMES: readonly [number, string][] = [
-  [0, "as long as the key of this session"],
+  [0, "as long as this session's key"],
   [DAY_S, "one day"],
   [30 * DAY_S, "30 days"],
   [90 * DAY_S, "90 days"],
@@ -53,8 +53,8 @@ export default function ApiKeysPage() {
       <section class="block">
         <h1 class="title">My API keys</h1>
         <p class="quiet">
-          Programs log in with a key: one for each machine or job, so that one that leaks can be ended alone. Each may
-          do what you may do.
+          Programs log in with an API key. Create one key for each machine or job: if a key leaks, you can revoke it
+          alone. Each key has all of your permissions.
         </p>
         <NewKey
           onCreated={(key) => {
@@ -67,7 +67,7 @@ export default function ApiKeysPage() {
         <p class="keys-tools">
           <label>
             <input type="checkbox" checked={all} onChange={(event) => setQuery({ all: event.currentTarget.checked })} />{" "}
-            Also those that have ended
+            Show expired and revoked keys
           </label>
         </p>
         <div class="scrolled" tabIndex={0} role="region" aria-label="API keys">
@@ -79,7 +79,7 @@ export default function ApiKeysPage() {
                   Team
                 </th>
                 <th scope="col" class="wide-only">
-                  Made
+                  Created
                 </th>
                 <th scope="col">Valid</th>
                 <td />
@@ -101,9 +101,9 @@ export default function ApiKeysPage() {
           close={() => setRevoking(null)}
           onConfirm={() => void revoke(revoking)}
         >
-          Programs that log with it are refused within 15 seconds; what they keep on disk is not lost, and can be sent
-          with another key. This cannot be taken back.
-          {revoking.current && <b> It is the key of this session: you will be logged out.</b>}
+          Programs that use this key are refused within 15 seconds. Their data on disk is not lost and can be sent with
+          another key. You cannot undo this.
+          {revoking.current && <b> This session uses the key: you will be logged out.</b>}
         </ConfirmDialog>
       )}
     </div>
@@ -165,7 +165,7 @@ function NewKey({ onCreated }: { onCreated: (key: CreateApiKeyResponse) => void 
   return (
     <form class="new-key" onSubmit={(event) => void createKey(event)}>
       <label>
-        What it is for
+        Purpose
         <input
           class="text-input"
           required
@@ -177,7 +177,7 @@ function NewKey({ onCreated }: { onCreated: (key: CreateApiKeyResponse) => void 
       </label>
       {teams.length > 1 && (
         <label>
-          Team where none is named
+          Default team
           <select
             class="select"
             value={team || user.value!.default_team}
@@ -200,7 +200,7 @@ function NewKey({ onCreated }: { onCreated: (key: CreateApiKeyResponse) => void 
         </select>
       </label>
       <button class="button primary" type="submit" disabled={busy}>
-        Make a key
+        Create a key
       </button>
       {failed && (
         <p class="form-error" role="alert">
@@ -216,15 +216,15 @@ function SecretDialog({ created, close }: { created: CreateApiKeyResponse; close
   return (
     <Dialog title={`The key ${created.key!.name}`} close={close}>
       <p>
-        <b>Copy it now:</b> it is shown this once, and nobody can show it again.
+        <b>Copy the key now.</b> It is shown only once and cannot be shown again.
       </p>
       <CodeBlock text={created.secret} label="API key" />
-      <p>Or both lines for a shell:</p>
+      <p>Or copy both lines into a shell:</p>
       <CodeBlock text={shell} label="shell commands" />
       {created.key!.expires && <p class="quiet">Valid until {formatTime(created.key!.expires)}.</p>}
       <p class="dialog-actions">
         <button class="button primary" onClick={close}>
-          I have it
+          I have copied it
         </button>
       </p>
     </Dialog>

@@ -36,10 +36,10 @@ export default function ComparePage({ team, project }: ProjectProps) {
   const colors = useRunColors(runs ?? []);
   const body = !ids.length ? (
     <EmptyState title="Choose runs to compare">
-      <p>Tick some in the table of runs, then press Compare.</p>
+      <p>Select runs in the table of runs, then press Compare.</p>
       <p class="row">
         <a class="button" href={path(team, project, "table")}>
-          To the runs
+          Go to the table of runs
         </a>
       </p>
     </EmptyState>
@@ -217,7 +217,7 @@ function EnvironmentComparison(props: {
       <button class="fold" aria-expanded={open} onClick={() => setQuery({ where: !open })}>
         <Icon name={open ? "down" : "right"} size={14} />
         <h2>Where they ran</h2>
-        <span class="quiet">{notes.length ? `differs: ${notes.join(", ")}` : "nothing differs"}</span>
+        <span class="quiet">{notes.length ? `differs: ${notes.join(", ")}` : "no differences"}</span>
       </button>
       {open && (
         <>
@@ -244,7 +244,7 @@ function Uncommitted({ runs, run, text, cut }: { runs: readonly Run[]; run: stri
     <section aria-label={title}>
       <h3>{title}</h3>
       <Diff text={text} label="difference of the uncommitted changes" />
-      {cut && <p class="quiet">There is more: it was cut off here.</p>}
+      {cut && <p class="quiet">The difference is longer. It was cut off here.</p>}
     </section>
   );
 }

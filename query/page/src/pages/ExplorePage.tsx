@@ -143,7 +143,9 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
                   enabled={isCurrent && rows.ids.length > 0}
                 />
               ) : (
-                <p class="quiet">Choose a second metric: the front has the runs that none is better than in both.</p>
+                <p class="quiet">
+                  Choose a second metric to see the Pareto front: the runs that no other run beats in both metrics.
+                </p>
               )}
             </Card>
           )}

@@ -64,9 +64,9 @@ export function LoginPage() {
           {busy ? "Logging in…" : "Log in"}
         </button>
         <p id="login-help" class="quiet">
-          <code>runstream up</code> prints a link that logs you in. Where the server runs,{" "}
-          <code>runstream key create --team TEAM</code> makes a key and <code>runstream key link PREFIX</code> another
-          link.
+          <code>runstream up</code> prints a link that logs you in. On the server,{" "}
+          <code>runstream key create --team TEAM</code> creates a key, and <code>runstream key link PREFIX</code>{" "}
+          creates another link.
         </p>
       </form>
     </main>

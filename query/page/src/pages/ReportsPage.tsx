@@ -53,7 +53,7 @@ function ReportList({ team, project }: { team: string; project: string }) {
           <Loading />
         ) : !reports.length ? (
           <EmptyState title="No reports yet">
-            <p>A report is text with live charts: what was tried, what came out, and the runs that show it.</p>
+            <p>A report is a text with live charts. It says what was tried and what came out, and shows the runs.</p>
             <p class="row">{newReportLink}</p>
           </EmptyState>
         ) : (
@@ -85,7 +85,7 @@ function ReportList({ team, project }: { team: string; project: string }) {
                       <a class="strong" href={savedPath(report)}>
                         {report.name}
                       </a>
-                      {!report.shared && <span class="quiet"> · yours alone</span>}
+                      {!report.shared && <span class="quiet"> · private</span>}
                     </td>
                     <td class="wide-only">{report.owner}</td>
                     <td class="right numeric">{formatAgo(report.updated)}</td>
@@ -123,7 +123,7 @@ function ReportView({ team, project, id, edit }: { team: string; project: string
   if (report.deleted) {
     return (
       <EmptyState title={`${report.name} was deleted`}>
-        <p>It can be restored for 30 days.</p>
+        <p>You can restore it within 30 days.</p>
         <p class="row">
           <button
             class="button"
@@ -165,7 +165,7 @@ function ReportMenu({ report, changed }: { report: Saved; changed: () => void })
   const share = () =>
     withErrorToast(async () => {
       await call("UpdateSaved", { ...savedKey(report), version: report.version, shared: !report.shared });
-      toast(report.shared ? "Yours alone" : "Shared with the team");
+      toast(report.shared ? "Private now" : "Shared with the team");
     }).then(changed);
   const onDeleted = () => (isOpen(report) ? navigate(path(report.team, report.project, "reports")) : changed());
   return (

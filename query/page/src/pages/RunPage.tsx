@@ -149,11 +149,11 @@ function RunNotFound({
 }) {
   if (error.code !== "NOT_FOUND") return <ErrorMessage error={error} retry={retry} />;
   return (
-    <EmptyState title="This run is not there">
+    <EmptyState title="Run not found">
       <p>{error.message}. It may have been deleted.</p>
       <p class="row">
         <a class="button" href={path(team, project)}>
-          The project's runs
+          Go to the project's runs
         </a>
       </p>
     </EmptyState>
@@ -173,9 +173,7 @@ function RunHeader({ run, changed }: { run: Run; changed: () => void }) {
       {ranks && (
         <span
           class={ranks.includes(" of ") ? "warn-text" : "quiet"}
-          title={
-            ranks.includes(" of ") ? "The others have not reported: nothing of them has come to the server" : undefined
-          }
+          title={ranks.includes(" of ") ? "The server has received nothing from the other ranks yet" : undefined}
         >
           {ranks}
         </span>

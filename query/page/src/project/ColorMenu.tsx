@@ -24,7 +24,7 @@ export function ColorMenu({ run, color }: { run: Run; color: string | undefined 
           />
         ))}
         <button class="link" onClick={() => setRunColor(run.id, null)}>
-          its own
+          default
         </button>
       </div>
     </Menu>

@@ -3,7 +3,7 @@ import { EmptyState } from "../ui/feedback";
 
 /** What to do when there is nothing yet: the code, with this server's address. */
 export function FirstRun({ project = "my-project" }: { project?: string }) {
-  const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key you logged in with, or runstream key create`;
+  const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key that you logged in with, or a new one from: runstream key create`;
   const code = `import runstream
 
 run = runstream.init(project=${JSON.stringify(project)}, config={"lr": 0.1})
@@ -12,11 +12,11 @@ for step in range(100):
 run.finish()`;
   return (
     <EmptyState title="Log your first run">
-      <p>In a shell where you train:</p>
+      <p>In a shell on the machine that trains:</p>
       <CodeBlock text={shell} label="shell commands" />
       <p>In your training script:</p>
       <CodeBlock text={code} label="training script" />
-      <p class="quiet">It appears here by itself, within two seconds of the first point.</p>
+      <p class="quiet">The run appears here within two seconds of its first point.</p>
     </EmptyState>
   );
 }

@@ -122,9 +122,10 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
     }),
     [],
   );
-  if (!spec.metrics.length) return <BlockError>panel: name what it draws, as in metrics: train/loss</BlockError>;
+  if (!spec.metrics.length)
+    return <BlockError>panel: say which metrics to draw, for example metrics: train/loss</BlockError>;
   if (error && !runs.length) return <BlockError>panel: {error.message}</BlockError>;
-  if (!waiting && !runs.length) return <BlockError>panel: no run of the project is meant by this</BlockError>;
+  if (!waiting && !runs.length) return <BlockError>panel: no run of the project matches</BlockError>;
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}
@@ -190,7 +191,7 @@ function RunsBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
   const { runs, error, waiting } = useBlockRuns({ team, project }, spec, wanted.length ? wanted : ["none"]);
   const columns = names.map(toRunColumn);
   if (error && !runs.length) return <BlockError>runs: {error.message}</BlockError>;
-  if (!waiting && !runs.length) return <BlockError>runs: no run of the project is meant by this</BlockError>;
+  if (!waiting && !runs.length) return <BlockError>runs: no run of the project matches</BlockError>;
   return (
     <figure class="report-panel">
       {spec.title && <figcaption>{spec.title}</figcaption>}

@@ -25,7 +25,7 @@ export function ProjectDescription({ team, project }: { team: string; project: s
       await call("UpdateProject", { team, project, description });
       setDraft(null);
       refresh();
-      toast(done, undo === undefined ? {} : { undo: () => void set(undo, "As it was") });
+      toast(done, undo === undefined ? {} : { undo: () => void set(undo, "Description restored") });
     });
   if (draft !== null) {
     return (
@@ -38,7 +38,7 @@ export function ProjectDescription({ team, project }: { team: string; project: s
           }}
         >
           <label class="stack">
-            <span>What this project is (Markdown)</span>
+            <span>Description of the project (Markdown)</span>
             <textarea
               class="text-area"
               rows={8}

@@ -173,7 +173,8 @@ function parseCondition(text: string): Condition {
 
 function parseNumber(value: string, low: number, high: number): number {
   const found = value === "" ? NaN : Number(value);
-  if (!(found >= low && found <= high)) throw new Error(`a number from ${low} to ${high}, not ${value || "nothing"}`);
+  if (!(found >= low && found <= high))
+    throw new Error(`expected a number from ${low} to ${high}, not ${value || "nothing"}`);
   return found;
 }
 
@@ -184,7 +185,7 @@ function wholeNumber(value: string, low: number, high: number): number {
 function parseRange(value: string): string {
   const parts = value.split(":").map((part) => (part.trim() === "" ? NaN : Number(part)));
   if (parts.length !== 2 || !parts.every(Number.isFinite) || parts[0]! >= parts[1]!)
-    throw new Error("a range is two numbers: 100:2000");
+    throw new Error("a range consists of two numbers, for example 100:2000");
   return parts.join(":");
 }
 
@@ -193,7 +194,7 @@ function isYes(value: string): boolean {
 }
 
 function parseChoice(value: string, choices: string[]): string {
-  if (!choices.includes(value)) throw new Error(`one of ${choices.join(", ")}, not ${value || "nothing"}`);
+  if (!choices.includes(value)) throw new Error(`expected one of ${choices.join(", ")}, not ${value || "nothing"}`);
   return value;
 }
 

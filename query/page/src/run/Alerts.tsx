@@ -41,9 +41,9 @@ export default function Alerts({ run }: RunProps) {
         <Select label="Level" value={level} options={LEVEL_OPTIONS} set={(next) => setQuery({ level: next })} />
       </div>
       {!items.length ? (
-        <EmptyState title={level ? "None of this level" : "No alerts"}>
+        <EmptyState title={level ? "No alerts of this level" : "No alerts"}>
           <p>
-            Send one from training: <code>run.alert("loss is NaN", level="ERROR")</code>.
+            Send one from your training code: <code>run.alert("loss is NaN", level="ERROR")</code>.
           </p>
         </EmptyState>
       ) : (
@@ -56,7 +56,7 @@ export default function Alerts({ run }: RunProps) {
       {loadOlder && (
         <p>
           <button class="button plain" onClick={loadOlder}>
-            Show older ones
+            Show older alerts
           </button>
         </p>
       )}

@@ -98,11 +98,11 @@ export default function Console({ run }: RunProps) {
       ) : lines.error && !lines.rows.length ? (
         <ErrorMessage error={lines.error} />
       ) : !lines.rows.length ? (
-        <EmptyState title={search || output || rank ? "No line matches" : "Nothing was printed"}>
+        <EmptyState title={search || output || rank ? "No line matches" : "No output yet"}>
           <p>
             {search || output || rank
               ? "Change the search or the filters."
-              : "What the run prints appears here, as it comes. RUNSTREAM_CONSOLE=off switches that off."}
+              : "The output of the run appears here live. RUNSTREAM_CONSOLE=off disables this."}
           </p>
         </EmptyState>
       ) : (

@@ -19,7 +19,7 @@ export default function Files({ run }: RunProps) {
     return (
       <EmptyState title="No files">
         <p>
-          Keep some with the run: <code>run.save("model.pt")</code>.
+          Save files with the run: <code>run.save("model.pt")</code>.
         </p>
       </EmptyState>
     );

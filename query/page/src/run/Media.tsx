@@ -33,7 +33,7 @@ export default function Media({ run }: RunProps) {
     return (
       <EmptyState title="No media">
         <p>
-          Log some:{" "}
+          Log media:{" "}
           <code>
             run.log({"{"}"sample": runstream.Image(array){"}"})
           </code>

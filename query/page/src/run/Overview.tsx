@@ -33,7 +33,7 @@ export function Overview({ run }: RunProps) {
               {formatTime(run.created)} by {run.user}
             </Fact>
             <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
-            <Fact name="Last sign of life">{formatAgo(run.heartbeat)}</Fact>
+            <Fact name="Last heartbeat">{formatAgo(run.heartbeat)}</Fact>
             {run.tags.length > 0 && (
               <Fact name="Tags">
                 <span class="tags">
@@ -59,11 +59,11 @@ export function Overview({ run }: RunProps) {
         </Card>
         <CompletenessCard run={run} />
         <RunHistory run={run} />
-        <ValueTable title="Config" values={run.config} none="No config: give one to init(config=...)" />
-        <ValueTable title="Summary" values={run.summary} none="Nothing logged yet" />
+        <ValueTable title="Config" values={run.config} none="This run has no config. Pass one to init(config=...)" />
+        <ValueTable title="Summary" values={run.summary} none="Nothing has been logged yet" />
       </div>
       <ProcessTable run={run} />
-      <ValueTable title="Environment" values={environment as Json} none="Not captured" wide />
+      <ValueTable title="Environment" values={environment as Json} none="The environment was not recorded" wide />
       {diff && (
         <Card title="Uncommitted changes" wide>
           <Diff text={diff} label="git diff" />
@@ -139,8 +139,8 @@ const VERDICTS: Record<CompletenessVerdict, [string, string, string]> = {
   VERDICT_UNSPECIFIED: ["Unknown", "quiet", ""],
   VERDICT_COMPLETE: ["Complete", "good", "Everything that was logged is stored."],
   VERDICT_INCOMPLETE: ["Incomplete", "bad", "Every process has finished, but records are missing."],
-  VERDICT_DAMAGED: ["Damaged", "bad", "What was stored is missing, changed, or cannot be read."],
-  VERDICT_OPEN: ["Open", "warn", "A process has not finished: it may still send."],
+  VERDICT_DAMAGED: ["Damaged", "bad", "Stored data is missing, has changed, or cannot be read."],
+  VERDICT_OPEN: ["Open", "warn", "At least one process has not finished and may still send data."],
 };
 
 function CompletenessCard({ run }: { run: Run }) {
@@ -168,10 +168,11 @@ function CompletenessCard({ run }: { run: Run }) {
       ))}
       {found.computed_by ? (
         <p class="quiet">
-          {count(Number(found.rows_counted), "row")} of points counted,{" "}
-          {Number(found.rows_proved).toLocaleString("en-US")} proved by their digests;{" "}
-          {count(Number(found.documents_counted), "row")} of everything else,{" "}
-          {Number(found.documents_proved).toLocaleString("en-US")} proved; at {found.computed}, by {found.computed_by}
+          {count(Number(found.rows_counted), "row")} of points were counted,{" "}
+          {Number(found.rows_proved).toLocaleString("en-US")} of them were verified by their digests.{" "}
+          {count(Number(found.documents_counted), "row")} of other data were counted,{" "}
+          {Number(found.documents_proved).toLocaleString("en-US")} of them were verified. Computed at {found.computed}{" "}
+          by {found.computed_by}.
         </p>
       ) : null}
       <table class="values">
@@ -221,7 +222,7 @@ function ProcessTable({ run }: { run: Run }) {
                 Stored
               </th>
               <th scope="col" class="right">
-                Heard of
+                Last heartbeat
               </th>
             </tr>
           </thead>

@@ -44,7 +44,7 @@ export function Plot({ plotKey }: { plotKey: PlotKey }) {
         />
       </header>
       <PlotBody plot={data} name={plotKey.key} />
-      {data.thinned && <p class="quiet">Thinned evenly to 20,000 points a series.</p>}
+      {data.thinned && <p class="quiet">The plot shows at most 20,000 points of each series.</p>}
     </section>
   );
 }
@@ -164,7 +164,7 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
   return (
     <>
       <p class="quiet">
-        Rows: what it was. Columns: what was predicted. Accuracy {formatNumber(number(matrix.accuracy), 4)} of{" "}
+        Rows: actual class. Columns: predicted class. Accuracy {formatNumber(number(matrix.accuracy), 4)} of{" "}
         {formatNumber(number(matrix.total))}.
       </p>
       <div class="scrolled" tabIndex={0} role="region" aria-label="Confusion matrix">
@@ -192,7 +192,7 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
                       key={other}
                       class={heat > 0.55 ? "numeric full" : "numeric"}
                       style={{ background: value ? heatColor(0.1 + 0.9 * heat, isDark) : "" }}
-                      title={`${name} taken for ${other}: ${value}`}
+                      title={`${name} predicted as ${other}: ${value}`}
                     >
                       {value || ""}
                     </td>

@@ -187,8 +187,8 @@ function Stragglers({ runKey, live }: { runKey: RunKey; live: number }) {
       ) : (
         <>
           <p class="quiet">
-            The slowest of {data.all_ranks} ranks over the newest steps; the median takes{" "}
-            {formatDuration(number(data.median_step_s))} a step.
+            The slowest of {data.all_ranks} ranks over the newest steps. The median rank takes{" "}
+            {formatDuration(number(data.median_step_s))} per step.
           </p>
           <table class="plain-table dense">
             <thead>
@@ -198,10 +198,10 @@ function Stragglers({ runKey, live }: { runKey: RunKey; live: number }) {
                 </th>
                 <th scope="col">Host</th>
                 <th scope="col" class="right">
-                  Behind
+                  Steps behind
                 </th>
                 <th scope="col" class="right">
-                  A step
+                  Time per step
                 </th>
                 <th scope="col" class="right">
                   Slowdown

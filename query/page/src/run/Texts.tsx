@@ -70,7 +70,7 @@ function TextPanel({ run, logged }: RunProps & { logged: Key }) {
       ) : !items ? (
         <Loading small />
       ) : !items.length ? (
-        <p class="quiet">None up to this step.</p>
+        <p class="quiet">No texts up to this step.</p>
       ) : (
         <dl class="texts">
           {items.map((text) => (

@@ -40,7 +40,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
   const save = (name: string, shared: boolean, id: string) =>
     withErrorToast(async () => {
       if (content.length > MAX_CHARACTERS)
-        throw new Error("this view says too much to be saved: choose fewer runs, colours or columns");
+        throw new Error("this view is too large to be saved: select fewer runs, colours or columns");
       const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
       setQuery({ view: made.id });
       refresh();
@@ -69,7 +69,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
         {error && !data && <p class="menu-note">{error.message}</p>}
         {data && !views.length && (
           <p class="menu-note">
-            Columns, filters, order, colours, panels: save what you see, and come back to it by its name.
+            Save the columns, filters, order, colours and panels that you see, and open them again by name.
           </p>
         )}
         <ViewList views={views} openId={openId} />
@@ -82,7 +82,7 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
         {openView && isChanged && savedView.data && (
           <a class="menu-item" href={base + viewToQuery(savedView.data.content, openView.id)}>
             <span class="tick" />
-            Back to how it was saved
+            Return to the saved view
           </a>
         )}
         <MenuItem {...editProps(team)} onSelect={() => setOpenDialog("save")}>

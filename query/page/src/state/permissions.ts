@@ -36,7 +36,7 @@ export function editProps(team: string): { disabled?: true; title?: string } {
   return writePermission(team) === false
     ? {
         disabled: true,
-        title: `You may read what is in team ${team === "-" ? account.value!.default_team : team}, not change it: ask who manages it for the role "member"`,
+        title: `You can only read in team ${team === "-" ? account.value!.default_team : team}. Ask its administrator for the role "member" to make changes.`,
       }
     : {};
 }

@@ -29,7 +29,7 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
   const hasSeveralObjectives = sweep.objectives.length > 1;
   return (
     <Card
-      title={hasSeveralObjectives ? "First of the front" : "Best configuration"}
+      title={hasSeveralObjectives ? "First trial of the front" : "Best configuration"}
       tools={<CopyButton text={toYaml(best.parameters_json)} label="Copy the configuration as YAML" />}
     >
       <p class="best-values">

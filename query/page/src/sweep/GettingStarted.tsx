@@ -17,15 +17,15 @@ run_cap: 50`;
 export RUNSTREAM_API_KEY=...${KEY}
 runstream sweep sweep.yaml --project ${project} --entity ${team}`;
   return (
-    <EmptyState title="Make your first sweep">
+    <EmptyState title="Create your first sweep">
       <p>
-        Say what to search in <code>sweep.yaml</code>; in <code>train.py</code>, <code>runstream.init().config</code>{" "}
-        has the values of each trial:
+        Describe the search space in <code>sweep.yaml</code>. In <code>train.py</code>,{" "}
+        <code>runstream.init().config</code> has the values of the trial:
       </p>
       <CodeBlock text={yaml} label="sweep.yaml" />
-      <p>Make it, and start as many agents as you like with the command that it prints:</p>
+      <p>Create the sweep. It prints a command that starts an agent. Start as many agents as you like:</p>
       <CodeBlock text={shell} label="shell commands" />
-      <p class="quiet">W&amp;B's sweep configurations work as they are. The sweep appears here by itself.</p>
+      <p class="quiet">W&amp;B sweep configurations work without changes. The sweep appears here when it is created.</p>
     </EmptyState>
   );
 }
@@ -46,15 +46,15 @@ runstream.agent("${fullName(sweep)}", train)   # train(): your function; it call
     <>
       <p>
         {hasProgram(sweep)
-          ? "On each machine that is to work on it, beside the program:"
-          : "The sweep names no program: work on it with a function."}
+          ? "On each machine that should run trials, in the folder of the program:"
+          : "The sweep names no program. Run its trials with a function:"}
       </p>
       {hasProgram(sweep) ? (
         <CodeBlock text={shell} label="commands that start an agent" />
       ) : (
         <CodeBlock text={code} label="code that starts an agent" />
       )}
-      <p class="quiet">Several agents share the sweep; one that dies gives its trial back.</p>
+      <p class="quiet">Several agents can share the sweep. If an agent dies, another one runs its trial.</p>
     </>
   );
 }

@@ -14,10 +14,10 @@ import { availableActions, sendCommand } from "./sweepCommands";
 
 const LABELS = { pause: "Pause", resume: "Resume", stop: "Stop", cancel: "Cancel…" } as const;
 const HINTS = {
-  pause: "No new trials for now; those that run go on",
-  resume: "Give out trials again",
-  stop: "No new trials any more; those that run go on to their end",
-  cancel: "End the sweep and the trials that run, for good",
+  pause: "Start no new trials for now. Running trials continue.",
+  resume: "Start new trials again",
+  stop: "Start no more trials. Running trials continue to their end.",
+  cancel: "End the sweep and its running trials. This cannot be undone.",
 } as const;
 
 export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () => void }) {
@@ -27,7 +27,7 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
     setAsking(null);
     try {
       await call("DeleteSweep", { sweep: sweep.id });
-      toast("Sweep deleted; its runs are still there");
+      toast("Sweep deleted. Its runs are kept.");
       navigate(path(sweep.team, sweep.project, "sweeps"));
     } catch (error) {
       toast(`Not deleted: ${(error as Error).message}`, { forMs: 8000 });
@@ -61,9 +61,9 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
           }}
         >
           {Number(sweep.counts?.running ?? 0) > 0
-            ? `${count(Number(sweep.counts!.running), "trial")} that run now are told to stop, and `
-            : "No new trial begins, and "}
-          the sweep cannot be resumed. What was logged stays.
+            ? `${count(Number(sweep.counts!.running), "running trial")} will be stopped. `
+            : "No new trial will start. "}
+          The sweep cannot be resumed. Logged data is kept.
         </ConfirmDialog>
       )}
       {asking === "delete" && (
@@ -73,8 +73,8 @@ export function SweepControls({ sweep, refresh }: { sweep: Sweep; refresh: () =>
           close={() => setAsking(null)}
           onConfirm={() => void remove()}
         >
-          Its {count(totalCount(sweep.counts), "trial")} are forgotten, and agents that work on it end. The runs stay,
-          with all that they logged.
+          Its {count(totalCount(sweep.counts), "trial")} will be deleted, and its agents will end. The runs and all that
+          they logged are kept.
         </ConfirmDialog>
       )}
     </>

@@ -64,13 +64,13 @@ export function SweepDetails({ team, project, id }: { team: string; project: str
     (currentSweep && (currentSweep.team !== team || currentSweep.project !== project))
   ) {
     return (
-      <EmptyState title="This sweep is not there">
+      <EmptyState title="Sweep not found">
         <p>
           There is no sweep <code>{id}</code> in {team}/{project}. It may have been deleted.
         </p>
         <p class="row">
           <a class="button" href={path(team, project, "sweeps")}>
-            The project's sweeps
+            Go to the project's sweeps
           </a>
         </p>
       </EmptyState>
@@ -137,9 +137,9 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   const shared = { rows, view, fields, noun: "trial" };
   return (
     <>
-      {error && <p class="form-error">{error.message}: what you see is what was said last.</p>}
+      {error && <p class="form-error">{error.message}: the page shows the last answer.</p>}
       {summary.agents === "0" && sweep.state === "SWEEP_STATE_RUNNING" && (
-        <Card title="No agent works on it now" wide>
+        <Card title="No agent is active" wide>
           <StartAgent sweep={sweep} />
         </Card>
       )}
@@ -166,7 +166,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
                 onSelect={pick}
               />
             ) : (
-              <p class="quiet">Its trials logged no runs: importance is computed from runs.</p>
+              <p class="quiet">The trials logged no runs, and importance is computed from runs.</p>
             )}
           </Card>
         )}
@@ -295,7 +295,7 @@ function OptimizationHistoryCard({
           height={260}
         />
       ) : (
-        <p class="quiet">No trial has a value yet. The first appears here by itself.</p>
+        <p class="quiet">No trial has a value yet.</p>
       )}
     </Card>
   );
@@ -360,7 +360,7 @@ function SweepParetoFront({
         line={line}
         label="Pareto front"
       />
-      <p class="quiet">Ringed: the front. No trial is better than these in every metric.</p>
+      <p class="quiet">Trials with a ring are on the Pareto front: no other trial is better in every metric.</p>
     </Card>
   );
 }

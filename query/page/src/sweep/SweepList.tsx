@@ -52,7 +52,7 @@ export function SweepList({ team, project }: { team: string; project: string }) 
                 Best
               </th>
               <th scope="col" class="right wide-only">
-                Made
+                Created
               </th>
             </tr>
           </thead>

@@ -11,7 +11,7 @@ export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: Sweep
     ([, amount]) => amount > 0,
   );
   const description =
-    amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trial yet";
+    amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trials yet";
   const rate = number(summary.trials_per_hour);
   const pending = Number(summary.values_pending);
   const missing = Number(summary.values_missing);
@@ -31,7 +31,7 @@ export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: Sweep
           <b class="numeric">{ended.toLocaleString("en-US")}</b>{" "}
           {size
             ? `of ${sweep.size_is_limit ? "at most " : ""}${size.toLocaleString("en-US")} trials`
-            : "trials, without end"}
+            : "trials, without a limit"}
         </li>
         {amounts.map(([name, amount]) => (
           <li key={name}>
@@ -39,13 +39,13 @@ export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: Sweep
             <span class="numeric">{amount.toLocaleString("en-US")}</span> {name}
           </li>
         ))}
-        {Number(sweep.counts?.added ?? 0) > 0 && <li>{count(Number(sweep.counts!.added), "result")} from elsewhere</li>}
-        {rate > 0 && <li class="quiet">{formatNumber(rate, 3)} an hour</li>}
+        {Number(sweep.counts?.added ?? 0) > 0 && <li>{count(Number(sweep.counts!.added), "added result")}</li>}
+        {rate > 0 && <li class="quiet">{formatNumber(rate, 3)} per hour</li>}
         {summary.eta_s !== undefined && <li class="quiet">about {formatDuration(number(summary.eta_s))} left</li>}
         {sweep.state !== "SWEEP_STATE_FINISHED" && sweep.state !== "SWEEP_STATE_CANCELLED" && (
-          <li class="quiet">{count(Number(summary.agents), "agent")} at work</li>
+          <li class="quiet">{count(Number(summary.agents), "active agent")}</li>
         )}
-        {pending > 0 && <li class="quiet">{count(pending, "value")} on the way</li>}
+        {pending > 0 && <li class="quiet">{count(pending, "pending value")}</li>}
         {missing > 0 && <li class="warn-text">{count(missing, "trial")} never logged the metric</li>}
         {sweep.started && <li class="quiet wide-only">since {formatTime(sweep.started)}</li>}
       </ul>

@@ -70,8 +70,8 @@ export function TrialTable(props: TrialTableProps) {
     <Card title="Trials" wide tools={tools}>
       {props.hasMore && (
         <p class="quiet">
-          The first {trials.length.toLocaleString("en-US")} of {props.total.toLocaleString("en-US")}:{" "}
-          <code>runstream.Sweep(id).top(k)</code> and SQL reach all.
+          The table shows the first {trials.length.toLocaleString("en-US")} of {props.total.toLocaleString("en-US")}{" "}
+          trials. <code>runstream.Sweep(id).top(k)</code> and SQL reach all of them.
         </p>
       )}
       <div
@@ -90,7 +90,7 @@ export function TrialTable(props: TrialTableProps) {
               {columns.slice(1).map((column) => (
                 <HeaderCell key={column.field} column={column} order={order} />
               ))}
-              <th scope="col">What happened</th>
+              <th scope="col">Message</th>
             </tr>
           </thead>
           <tbody>
@@ -201,7 +201,7 @@ function allColumns(trials: readonly Trial[], rows: PlotRows, objectives: number
     plain("number", "Trial", (trial) => Number(trial.number)),
     ...rows.columns.slice(rows.columns.length - objectives),
     ...parameters,
-    plain("attempt", "Tries", (trial) => trial.attempt),
+    plain("attempt", "Attempts", (trial) => trial.attempt),
     plain("duration", "Duration", (trial) => (trial.leased ? number(trial.duration_s) : NaN)),
   ];
 }

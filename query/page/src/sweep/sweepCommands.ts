@@ -12,10 +12,10 @@ const COMMANDS: Record<SweepAction, SweepCommand> = {
   cancel: "SWEEP_COMMAND_CANCEL",
 };
 const MESSAGES: Record<SweepAction, [string, SweepAction | null]> = {
-  pause: ["Paused: no new trials for now; those that run go on", "resume"],
-  resume: ["Resumed: agents get trials again", "pause"],
-  stop: ["Stopped: no new trials; those that run go on to their end", "resume"],
-  cancel: ["Cancelled: the running trials are told to stop", null],
+  pause: ["Paused. Running trials continue.", "resume"],
+  resume: ["Resumed. Agents get new trials.", "pause"],
+  stop: ["Stopped. Running trials continue to their end.", "resume"],
+  cancel: ["Cancelled. Running trials will stop.", null],
 };
 
 /** Which orders make sense now. */
@@ -38,7 +38,7 @@ export async function sendCommand(sweep: string, action: SweepAction, done: () =
     const [text, undoAction] = MESSAGES[action];
     toast(text, undoAction ? { undo: () => void sendCommand(sweep, undoAction, done) } : {});
   } catch (error) {
-    toast(`That did not work: ${(error as Error).message}`, { forMs: 8000 });
+    toast(`The command failed: ${(error as Error).message}`, { forMs: 8000 });
   }
   done();
 }

@@ -59,7 +59,7 @@ export function ColumnChooser(props: {
           </li>
         ))}
       </ul>
-      {found.length > MAX_LISTED && <p class="quiet">and {found.length - MAX_LISTED} more: search to find them</p>}
+      {found.length > MAX_LISTED && <p class="quiet">and {found.length - MAX_LISTED} more. Search to find them.</p>}
     </Dialog>
   );
 }

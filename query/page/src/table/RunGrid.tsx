@@ -153,7 +153,7 @@ function RunRow(
           <input
             type="checkbox"
             checked={checked}
-            aria-label={`Choose ${run.name}`}
+            aria-label={`Select ${run.name}`}
             onClick={(event) => props.onCheck(run.id, event.currentTarget.checked, event.shiftKey)}
           />
           <button

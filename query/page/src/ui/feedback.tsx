@@ -16,7 +16,7 @@ export function ErrorMessage({ error, retry }: { error: Error; retry?: () => voi
   const text = error.message.charAt(0).toUpperCase() + error.message.slice(1);
   return (
     <div class="note error" role="alert">
-      <h2>{TITLES[code] ?? "That did not work"}</h2>
+      <h2>{TITLES[code] ?? "Something went wrong"}</h2>
       <p>{/[.?!]$/.test(text) ? text : `${text}.`}</p>
       <p class="row">
         {retry && (
@@ -34,9 +34,9 @@ export function ErrorMessage({ error, retry }: { error: Error; retry?: () => voi
 
 const TITLES: Record<string, string> = {
   NOT_FOUND: "Not found",
-  PERMISSION_DENIED: "Not yours to see",
-  UNAVAILABLE: "The server is away",
-  RESOURCE_EXHAUSTED: "Too much at once",
+  PERMISSION_DENIED: "Access denied",
+  UNAVAILABLE: "The server cannot be reached",
+  RESOURCE_EXHAUSTED: "Limit exceeded",
 };
 
 export function EmptyState({ title, children }: { title: string; children: ComponentChildren }) {

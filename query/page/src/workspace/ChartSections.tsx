@@ -79,7 +79,7 @@ export function ChartSections(props: ChartSectionsProps) {
       />
       {!props.runs.length ? (
         <EmptyState title="No run is shown">
-          <p>Switch some on in the list of runs.</p>
+          <p>Switch runs on in the list of runs.</p>
         </EmptyState>
       ) : !metrics ? (
         <Loading />
@@ -95,7 +95,7 @@ export function ChartSections(props: ChartSectionsProps) {
           </EmptyState>
         ) : (
           <EmptyState title="No metrics yet">
-            <p>These runs have logged no numbers. The first point appears here by itself.</p>
+            <p>These runs have not logged any numbers yet. Charts appear here with the first point.</p>
           </EmptyState>
         )
       ) : (
@@ -232,7 +232,7 @@ function copyBlock(metric: string, runs: readonly Run[]): void {
   void import("../report/blockSpec").then(({ panelBlock }) => {
     void navigator.clipboard
       .writeText(panelBlock(metric, query, byHand ? runs.map((run) => run.id) : null))
-      .then(() => toast("Copied: paste it into a report"));
+      .then(() => toast("Copied. Paste it into a report."));
   });
 }
 
@@ -242,5 +242,5 @@ function focusSearch(): void {
 
 function copyLink(): void {
   const url = location.origin + location.pathname + queryToText(withChanges(route.value.query, {}));
-  void navigator.clipboard.writeText(url).then(() => toast("Link copied: it shows this view"));
+  void navigator.clipboard.writeText(url).then(() => toast("The link to this view is copied"));
 }

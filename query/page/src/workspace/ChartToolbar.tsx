@@ -57,7 +57,7 @@ export function ChartToolbar({
         />
       )}
       {groupBy && <GroupChip groupBy={groupBy} band={options.band} />}
-      <label class="slider" title="Exponential moving average; the raw curve stays, faint">
+      <label class="slider" title="Exponential moving average. The raw curve stays visible.">
         <span>Smoothing</span>
         <input
           type="range"
@@ -81,7 +81,7 @@ export function ChartToolbar({
         class="toggle"
         aria-pressed={options.robust}
         onClick={() => setQuery({ robust: !options.robust })}
-        title="Fit the y axes to all but the outermost values (o)"
+        title="Ignore outliers in the range of the y axes (o)"
       >
         No outliers
       </button>

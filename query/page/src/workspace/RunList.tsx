@@ -54,7 +54,7 @@ export function RunList(props: {
         {filterCount > 0 && <a href={tableUrl()}>{count(filterCount, "filter")}</a>}
         {route.value.query.has("run") && (
           <button class="link" onClick={() => setQuery({ run: null })}>
-            show the first
+            show the first runs
           </button>
         )}
         {(route.value.query.has("on") || route.value.query.has("off")) && (
@@ -91,7 +91,9 @@ export function RunList(props: {
       </ul>
       <div ref={end} />
       {props.total > props.runs.length && (
-        <p class="quiet list-note">The first {props.runs.length}: search or filter to find others.</p>
+        <p class="quiet list-note">
+          Only the first {props.runs.length} runs are listed. Search or filter to find others.
+        </p>
       )}
     </aside>
   );
