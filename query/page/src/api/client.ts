@@ -1,4 +1,4 @@
-// The query service, over its JSON: `call("ListRuns", {...})`, typed by the contract.
+// Requests to the query service, as JSON: `call("ListRuns", {...})`. The contract gives their types.
 import { signal } from "@preact/signals";
 import type { Methods, WhoAmIResponse } from "./contract";
 
@@ -11,9 +11,9 @@ export class ApiError extends Error {
   }
 }
 
-/** Whether somebody is logged in; null: not known yet. */
+/** Whether a user is logged in; null if not known yet. */
 export const loggedIn = signal<boolean | null>(null);
-/** When the server was last found away, ms since 1970; null while it answers. */
+/** Since when the server cannot be reached, in ms since 1970; null while it answers. */
 export const unreachableSince = signal<number | null>(null);
 
 const HEADERS = { "x-runstream-page": "1", "content-type": "application/json" };
@@ -29,7 +29,7 @@ export async function call<M extends keyof Methods>(
   return (await requestJson(`/api/v1/${method}`, "POST", request, signal)) as Methods[M][1];
 }
 
-/** The same over protobuf, for large answers: `read` decodes the body. Rejects with ApiError. */
+/** Send a request and receive protobuf, for large answers. `read` decodes the body. Reject with ApiError. */
 export async function callProtobuf<M extends keyof Methods, T>(
   method: M,
   request: Partial<Methods[M][0]>,
@@ -40,7 +40,7 @@ export async function callProtobuf<M extends keyof Methods, T>(
   return read(new Uint8Array(await readBody(response, "arrayBuffer", signal)));
 }
 
-/** Whose session this browser has; null: nobody's. Rejects with ApiError. */
+/** Return the user of this browser's session, or null. Reject with ApiError. */
 export async function checkSession(): Promise<WhoAmIResponse | null> {
   const found = (await requestJson("/api/session", "GET", undefined)) as { logged_in: boolean; user?: WhoAmIResponse };
   return found.user ?? null;
@@ -56,7 +56,7 @@ export async function logOut(): Promise<void> {
   loggedIn.value = false;
 }
 
-/** A change that must be sent although the page is going away. */
+/** Send a change although the page is being left. */
 export function callOnUnload<M extends keyof Methods>(method: M, request: Partial<Methods[M][0]>): void {
   void fetch(`/api/v1/${method}`, { method: "POST", headers: HEADERS, body: JSON.stringify(request), keepalive: true });
 }
@@ -65,7 +65,7 @@ async function requestJson(url: string, method: string, body: unknown, signal?: 
   return JSON.parse(await readBody(await fetchResponse(url, method, body, signal), "text", signal));
 }
 
-/** An answer that is no refusal; its body is still on the way. */
+/** Return a successful response, whose body is still to be read. Reject with ApiError if it is not successful. */
 async function fetchResponse(
   url: string,
   method: string,
@@ -114,7 +114,7 @@ function errorFromResponse(status: number, text: string): ApiError {
     const found = (JSON.parse(text) as { error: { code: string; message: string } }).error;
     error = new ApiError(found.code, found.message);
   } catch {
-    // A proxy's own page: the status says enough.
+    // The body may be a proxy's page. The status says enough.
   }
   if (status === 401) loggedIn.value = false;
   if (status === 502 || status === 503 || status === 504) unreachableSince.value ??= Date.now();

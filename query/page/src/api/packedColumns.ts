@@ -3,10 +3,10 @@ import type { PbfReader } from "pbf";
 
 const BYTES = 8;
 const PACKED = 2;
-/** A column that did not come. */
+/** An empty column, for a field that the message does not have. */
 export const NONE = new Float64Array();
 
-/** Doubles lie in the message as they lie in memory (little-endian): copied, not read one by one. */
+/** Read doubles. The message has them as they are in memory (little-endian), so they are copied at once. */
 export function doubles(pbf: PbfReader): Float64Array {
   if (pbf.type !== PACKED) return Float64Array.of(pbf.readDouble());
   const bytes = pbf.readBytes();
@@ -18,13 +18,14 @@ export function wholes(pbf: PbfReader, signed: boolean): Float64Array {
   if (pbf.type !== PACKED) return Float64Array.of(read());
   const end = pbf.readVarint() + pbf.pos;
   let count = 0;
-  for (let position = pbf.pos; position < end; position++) if (pbf.buf[position]! < 0x80) count++; // each number's last byte
+  // The last byte of each number.
+  for (let position = pbf.pos; position < end; position++) if (pbf.buf[position]! < 0x80) count++;
   const out = new Float64Array(count);
   for (let i = 0; i < count; i++) out[i] = read();
   return out;
 }
 
-/** A column may come in pieces. */
+/** Append a piece to a column: a message may have a column in several pieces. */
 export function joined(before: Float64Array, piece: Float64Array): Float64Array {
   if (!before.length) return piece;
   const out = new Float64Array(before.length + piece.length);

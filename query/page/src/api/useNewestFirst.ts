@@ -1,18 +1,18 @@
-// A list that grows at its newest end: the first page again and again, older pages when they are asked for.
+// A hook for a list that grows at its newest end: it loads the first page again and again, and older pages on request.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, loggedIn } from "./client";
 
 export interface Page<T> {
   items: T[];
-  /** Of the next older page; empty: there is none. */
+  /** Token of the next older page; empty if there is none. */
   next: string;
 }
 
 export interface NewestFirst<T> {
-  /** Newest first; undefined: nothing has come yet. */
+  /** The items, the newest first; undefined until the first answer arrives. */
   items: T[] | undefined;
   error: ApiError | undefined;
-  /** Asks for the next older page; undefined: there is none. */
+  /** Load the next older page; undefined if there is none. */
   loadOlder: (() => void) | undefined;
 }
 
@@ -23,7 +23,10 @@ interface List<T> {
   error?: ApiError;
 }
 
-/** `name`: what an item is called, unique; `everyMs` 0: the first page is asked for once. Items stay in `order`. */
+/**
+ * `keyOf` returns a unique name of an item. With `everyMs` 0 the first page is loaded only once. `order` sorts the
+ * items.
+ */
 export function useNewestFirst<T>(
   key: string,
   loadPage: (token: string, signal: AbortSignal) => Promise<Page<T>>,
@@ -74,7 +77,7 @@ export function useNewestFirst<T>(
     latestLoadPage
       .current(list.next, currentController.current.signal)
       .then((page) => addPage(page, false))
-      .catch(() => undefined) // pressed again, it asks again
+      .catch(() => undefined) // the user can press the button again
       .finally(() => (isLoading.current = false));
   };
   if (list.key !== key) return { items: undefined, error: undefined, loadOlder: undefined };

@@ -1,11 +1,11 @@
-// Answers in components: asked for once, or again and again while the page is seen.
+// A hook that loads an answer of the query service, once or again and again while the page is visible.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, loggedIn, unreachableSince } from "./client";
 
 export interface QueryResult<T> {
   data: T | undefined;
   error: ApiError | undefined;
-  /** Nothing has come yet. */
+  /** Neither data nor an error has arrived yet. */
   waiting: boolean;
   refresh: () => void;
 }
@@ -13,8 +13,9 @@ export interface QueryResult<T> {
 const MAX_BACKOFF_MS = 10_000;
 
 /**
- * Ask when `key` changes, and every `everyMs` after (never: 0) while the tab is visible. What was there stays until the
- * next answer comes; with another key it goes, unless `keep`. `ask` must end with its signal.
+ * Call `load` when `key` changes, and then every `everyMs` while the tab is visible (0: only once). The data stay
+ * until the next answer arrives. With another key they are dropped, unless `keep` is set. `load` must end when its
+ * signal is aborted.
  */
 export function useQuery<T>(
   key: string | null,

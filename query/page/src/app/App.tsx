@@ -1,4 +1,4 @@
-// The frame: who is logged in, which view the URL means, and what is said when the server is away.
+// The frame around all views: it finds out who is logged in, and shows the view that the URL names.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { checkSession, loggedIn } from "../api/client";
@@ -23,13 +23,13 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
   views: () => import("../pages/SavedViewPage"),
 };
 
-/** Views of who is logged in, at `/~/NAME`: no team has such a name. */
+/** Views of the user, at `/~/NAME`. No team can have the name `~`. */
 const USER_VIEWS: Record<string, () => Promise<{ default: View }>> = { keys: () => import("../pages/ApiKeysPage") };
 
-/** The code of the view that the URL means is fetched while it is asked who is logged in. */
+/** Load the code of the view that the URL names, while the session is still being checked. */
 export function preload(): void {
   const view = route.value.parts[2] ?? (route.value.parts[1] ? "charts" : "");
-  if (Object.hasOwn(VIEWS, view)) void VIEWS[view]!().catch(() => undefined); // said where it is needed
+  if (Object.hasOwn(VIEWS, view)) void VIEWS[view]!().catch(() => undefined); // the view itself reports the error
 }
 
 export function App() {

@@ -1,4 +1,4 @@
-// The bar on top: where one is, the server's state, theme, who is logged in.
+// The bar at the top: the path of the view, the theme, the shortcuts and the user's menu.
 import { useEffect, useState } from "preact/hooks";
 import { logOut, unreachableSince } from "../api/client";
 import { navigate, path, route } from "../state/route";
@@ -68,7 +68,7 @@ export function TopBar() {
   );
 }
 
-/** Said only when the server stays away: a request lost in between is no news. */
+/** A note that the server cannot be reached. It appears after a second: a single lost request is not worth a note. */
 export function UnreachableNotice() {
   const since = unreachableSince.value;
   const [seconds, setSeconds] = useState(0);

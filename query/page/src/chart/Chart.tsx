@@ -1,4 +1,4 @@
-// One chart: lines over an x axis, synchronised hover, zoom by dragging. Knows nothing of runs or requests.
+// One chart: lines over an x axis, with a shared pointer, and zoom by dragging. It knows nothing of runs or requests.
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -17,10 +17,10 @@ export interface ChartProps {
   log: boolean;
   robust: boolean;
   zoom: Range | null;
-  /** The range that was dragged over, in x; null: back to all. */
+  /** Called with the selected range of x, or null to show all. */
   onZoom: (range: Range | null) => void;
   label: string;
-  /** Run under the pointer elsewhere on the page. */
+  /** Id of the line to highlight, for a run that the pointer is over elsewhere on the page. */
   highlightedLine?: string | null;
 }
 
@@ -60,7 +60,7 @@ export function Chart(props: ChartProps) {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: new props with the same data need no new drawing
   useEffect(() => {
-    if (drawn.current === props) return; // with this very data, just now
+    if (drawn.current === props) return; // it was just drawn with these props
     drawn.current = props;
     plot.current?.setData(dataOf(props));
   }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
@@ -73,7 +73,7 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** Two corners: uPlot only needs to know what the axes span. */
+/** Return two corners: uPlot only needs to know what the axes span. */
 function dataOf(props: ChartProps): uPlot.AlignedData {
   const x = xRange(props.lines, props.zoom);
   const y = yRange(props.lines, x, props) ?? (props.log ? [1, 10] : [0, 1]);

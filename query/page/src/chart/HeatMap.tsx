@@ -1,4 +1,4 @@
-// Columns of cells in colours, on a canvas: histograms over steps, ranks over steps.
+// A heat map on a canvas: histograms over steps, or ranks over steps.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { formatTick } from "../lib/format";
 import { dark } from "../state/theme";
@@ -8,7 +8,7 @@ export interface Cell {
   x1: number;
   y0: number;
   y1: number;
-  /** 0 to 1; NaN: wrong, drawn in its own colour. */
+  /** From 0 to 1. NaN is drawn in a colour of its own. */
   heat: number;
   text: string;
 }
@@ -19,7 +19,7 @@ interface HeatMapProps {
   y: readonly [number, number];
   label: string;
   height?: number;
-  /** Names of rows of equal height, the lowest first; else the y axis has numbers. */
+  /** Names of rows of equal height, the lowest first. Without them the y axis has numbers. */
   rows?: readonly string[];
 }
 
@@ -99,7 +99,7 @@ export function HeatMap(props: HeatMapProps) {
   );
 }
 
-/** Places on the y axis and what stands there. */
+/** Return positions on the y axis and their labels. */
 function yLabels({ rows, y }: HeatMapProps): [number, string][] {
   if (!rows)
     return [0, 1, 2, 3, 4]
@@ -109,7 +109,7 @@ function yLabels({ rows, y }: HeatMapProps): [number, string][] {
   return rows.flatMap((name, i) => (i % every ? [] : [[i + 0.5, name]])) as [number, string][];
 }
 
-/** What the colours mean, from the lowest value to the highest. */
+/** The legend of the colours, from the lowest value to the highest. */
 export function HeatScale({ low, high }: { low: string; high: string }) {
   const isDark = dark.value;
   const stops = [0.06, 0.3, 0.55, 0.8, 1].map((share) => heatColor(share, isDark)).join(", ");
@@ -120,7 +120,7 @@ export function HeatScale({ low, high }: { low: string; high: string }) {
   );
 }
 
-/** From the background to full: one hue, so that it reads without colour, too. */
+/** Return the colour of a heat. There is one hue, so that it can be read without colour. */
 export function heatColor(heat: number, isDark: boolean): string {
   const share = Math.min(Math.max(heat, 0), 1);
   return isDark

@@ -1,4 +1,4 @@
-// A panel of the workspace: title, tools, chart; drawn and fetched only while it is on the screen.
+// A panel of the workspace: title, tools, chart. It loads and draws only while it is visible.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { Dialog } from "../ui/Dialog";
@@ -20,10 +20,10 @@ export interface PanelProps {
   full: boolean;
   pinned: boolean;
   highlightedRun: string | null;
-  /** Group runs by this field; empty: each run a curve. */
+  /** The field by which runs are grouped; "" draws a curve for each run. */
   groupBy: string;
   actions: PanelActions;
-  /** Pixels high, in a report: neither pinned nor resized. */
+  /** Height in pixels, for a report. Such a panel is neither pinned nor resized. */
   fixedHeight?: number;
 }
 
@@ -33,7 +33,7 @@ export interface PanelActions {
   open: (metric: string | null) => void;
   log: (metric: string) => void;
   resize: (metric: string, width: number, height: number) => void;
-  /** Copy what a report needs to draw the same. */
+  /** Copies a block that shows the same chart in a report. */
   block?: (metric: string) => void;
 }
 
@@ -202,7 +202,7 @@ function isLog(options: ChartOptions, metric: string): boolean {
   return options.log !== options.flipped.has(metric);
 }
 
-/** Dragging the corner: whole columns wide, any height. Arrow keys do the same. */
+/** The corner that resizes a panel, by whole columns and to any height. Arrow keys do the same. */
 function Grip(props: { metric: string; width: number; height: number; resize: PanelActions["resize"] }) {
   const onPointerDown = (event: PointerEvent) => {
     const grip = event.currentTarget as HTMLElement;

@@ -9,7 +9,10 @@ export function xRange(lines: readonly Line[], zoom: Range | null): Range {
   return found[0] === found[1] ? padded(found) : found;
 }
 
-/** Over what is seen of the x axis; null where there is nothing finite to show (or nothing positive, with `log`). */
+/**
+ * Return the y range of the visible part of the lines, or null if there is no finite value (no positive value with
+ * `log`).
+ */
 export function yRange(lines: readonly Line[], x: Range, options: { log: boolean; robust: boolean }): Range | null {
   const columns: Float64Array[] = [];
   for (const line of lines) {
@@ -22,18 +25,18 @@ export function yRange(lines: readonly Line[], x: Range, options: { log: boolean
   return found && padded(found, options.robust ? 0.12 : 0.06, options.log);
 }
 
-/** Distances between ticks for whole numbers, such as steps. */
+/** Distances between ticks of whole numbers, such as steps. */
 export const WHOLE = [1, 2, 5]
   .flatMap((digit) => Array.from({ length: 16 }, (_, power) => digit * 10 ** power))
   .sort((a, b) => a - b);
 
-/** Distances for durations, in seconds. */
+/** Distances between ticks of durations, in seconds. */
 export const DURATIONS = [
   0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
   10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000,
 ];
 
-/** Ticks of a logarithmic axis: powers of ten, with 2 and 5 between where there are few. */
+/** Return the ticks of a logarithmic axis: powers of ten, and 2 and 5 between them if there are few. */
 export function logTicks([low, high]: Range): number[] {
   const first = Math.floor(Math.log10(low));
   const last = Math.ceil(Math.log10(high));

@@ -1,4 +1,4 @@
-// How the charts of a view look: read from the URL's query.
+// The options of the charts of a view, read from the URL's query.
 
 import type { Range } from "../lib/range";
 import { readChoice, readNumber, readRange } from "../lib/urlQuery";
@@ -10,14 +10,14 @@ export interface ChartOptions {
   xMetric: string;
   smoothing: number;
   log: boolean;
-  /** Metrics whose axis is the other way than `log`. */
+  /** Metrics whose axis is the opposite of `log`. */
   flipped: ReadonlySet<string>;
   robust: boolean;
   zoom: Range | null;
   eachRank: boolean;
-  /** Of groups of runs. */
+  /** Band of grouped runs. */
   band: "range" | "std";
-  /** Columns wide, pixels high. */
+  /** Width in columns, height in pixels. */
   sizes: ReadonlyMap<string, [number, number]>;
 }
 

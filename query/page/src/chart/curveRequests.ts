@@ -1,4 +1,4 @@
-// Curves for panels: what many panels want at one time becomes few requests.
+// Requests for curves. Queries of many panels at one time become few requests.
 import { PbfReader } from "pbf";
 import { ApiError, callProtobuf } from "../api/client";
 import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
@@ -6,7 +6,7 @@ import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesR
 import type { Range } from "../lib/range";
 import type { XAxis } from "./lines";
 
-/** What curves of one metric are asked for; equal wants, but for the metric, go together. */
+/** A query for the curves of one metric. Queries that differ only in the metric are sent together. */
 export interface CurveQuery {
   team: string;
   project: string;
@@ -15,7 +15,7 @@ export interface CurveQuery {
   axis: XAxis;
   /** With the axis "metric". */
   xMetric: string;
-  /** Of the axis, inclusive; the server cuts before it makes buckets. */
+  /** Range of the axis, inclusive. The server applies it before it forms buckets. */
   range: Range | null;
   buckets: number;
   eachRank: boolean;
@@ -29,7 +29,10 @@ interface PendingQuery {
 }
 
 const GATHER_MS = 15;
-/** Curves in one request: the first panels are drawn while the others are on their way, and few requests cost the engine little. */
+/**
+ * Limit of curves in a request. So the first panels are drawn while others are loading, and the few requests cost the
+ * engine little.
+ */
 const MAX_CURVES = 400;
 const MAX_METRICS = 100;
 const MAX_RUNS = 100;
@@ -37,7 +40,7 @@ const MAX_RUNS = 100;
 let pending: PendingQuery[] = [];
 let isScheduled = false;
 
-/** Curves of groups of runs: those whose fields have the same values. Rejects with ApiError. */
+/** Load the mean curves of groups of runs. Reject with ApiError. */
 export async function fetchGroupCurves(query: CurveQuery, by: string, signal: AbortSignal): Promise<GroupCurve[]> {
   const { team, project, metric, buckets, range } = query;
   const request = {
@@ -52,7 +55,7 @@ export async function fetchGroupCurves(query: CurveQuery, by: string, signal: Ab
   return (await callProtobuf("GetGroupCurves", request, decodeWith(readGetGroupCurvesResponse), signal)).curves;
 }
 
-/** The metric's curves, of those runs that have it. Rejects with ApiError. */
+/** Load the curves of a metric. Runs that do not have it are left out. Reject with ApiError. */
 export function fetchCurves(query: CurveQuery, signal: AbortSignal): Promise<Curve[]> {
   return new Promise((resolve, reject) => {
     pending.push({ query, signal, resolve, reject });
@@ -96,7 +99,8 @@ async function sendGroup(group: PendingQuery[]): Promise<void> {
   } catch (error) {
     for (const queued of group) queued.reject(error);
   } finally {
-    for (const queued of group) queued.signal.removeEventListener("abort", onAbort); // a panel's signal outlives many requests
+    // The signal of a panel lives longer than a request.
+    for (const queued of group) queued.signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -107,7 +111,7 @@ const AXES: Record<XAxis, ContractAxis> = {
   metric: "X_AXIS_METRIC",
 };
 
-/** What is drawn of a curve. */
+/** The columns of a curve that are drawn. */
 const COLUMNS = ["first_steps", "means", "mins", "maxs", "not_finite"];
 
 function decodeWith<T>(read: (pbf: PbfReader, controller: number) => T): (body: Uint8Array) => T {
@@ -141,7 +145,8 @@ async function requestCurves(
   try {
     return (await callProtobuf("GetCurves", request, decodeWith(readGetCurvesResponse), signal)).curves;
   } catch (error) {
-    if (error instanceof ApiError && error.code === "NOT_FOUND") return []; // none of these runs has any of these metrics
+    // None of these runs has one of these metrics.
+    if (error instanceof ApiError && error.code === "NOT_FOUND") return [];
     throw error;
   }
 }

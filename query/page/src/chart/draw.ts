@@ -1,22 +1,23 @@
-// Drawing lines on a uPlot canvas: each line has steps of its own, so uPlot keeps axes, cursor and zoom, and this the ink.
+// Drawing of lines on the canvas of uPlot. Each line has its own steps, so uPlot keeps axes, cursor and zoom, and this
+// file draws the lines.
 import type uPlot from "uplot";
 import { lowerBound } from "../lib/range";
 import type { Line } from "./lines";
 
-/** A spike is so many times higher than the band usually is. */
+/** A bucket is a spike if its band is so many times higher than usual. */
 const SPIKE = 6;
-/** Of a line that stands out, canvas pixels: hairlines beside each other are as thick as a stroke. */
+/** Offsets in canvas pixels that make a highlighted line: hairlines beside each other look like a thick stroke. */
 const THICK = [
   [0, 0],
   [1, 0],
   [0, 1],
 ] as const;
-/** Points of a panel up to which lines are strokes of full width: a software canvas draws hairlines 20 times faster. */
+/** Up to so many points of a panel, lines have full width. A software canvas draws hairlines 20 times faster. */
 const FEW_POINTS = 700;
-/** Buckets nearer together than this, CSS pixels, have bands of upright bars: 10 times faster, and the same picture. */
+/** If buckets are nearer than this, in CSS pixels, bands consist of bars: 10 times faster, and the same picture. */
 const DENSE_PX = 4;
 
-/** How much of the others is left behind a line that stands out. */
+/** How much of the other lines remains visible behind a highlighted line. */
 const FADED = 0.4;
 
 interface Pen {
@@ -28,7 +29,7 @@ interface Pen {
   fine: boolean;
 }
 
-/** Lines in order: the last on top. */
+/** Draw lines in order: the last is on top. */
 export function drawLines(u: uPlot, lines: readonly Line[]): void {
   const fine = lines.reduce((sum, line) => sum + line.xs.length, 0) > FEW_POINTS;
   withinPlot(u, u.ctx, fine, (pen) => {
@@ -38,7 +39,7 @@ export function drawLines(u: uPlot, lines: readonly Line[]): void {
   });
 }
 
-/** One of the lines again, on a canvas of the same size above the others: these fade into `surface`, it is thicker. */
+/** Draw one line highlighted, on a canvas above the others: they fade into `surface`, and the line is thicker. */
 export function drawHighlighted(
   ctx: CanvasRenderingContext2D,
   u: uPlot,
@@ -60,7 +61,7 @@ export function drawHighlighted(
   });
 }
 
-/** Clipped to the plot. */
+/** Draw within the plot area. */
 function withinPlot(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
   ctx.save();
   ctx.beginPath();
@@ -78,7 +79,7 @@ function bandAlpha(lines: readonly Line[]): number {
 
 type Position = (value: number) => number;
 
-/** Where values lie on the canvas: as `u.valToPos`, which looks up its scale for each of them. */
+/** Return the position of values on the canvas. `u.valToPos` does the same, but looks up its scale for each value. */
 function positionFunction(u: uPlot, name: "x" | "y"): Position {
   const { min, max, distr } = u.scales[name]!;
   const low = u.valToPos(min!, name, true);
@@ -89,7 +90,7 @@ function positionFunction(u: uPlot, name: "x" | "y"): Position {
   }
   const first = Math.log10(min!);
   const factor = (high - low) / (Math.log10(max!) - first);
-  const below = low - factor; // what has no logarithm lies a power of ten below the axis
+  const below = low - factor; // values without a logarithm lie a power of ten below the axis
   return (value) => (value <= 0 ? below : low + (Math.log10(value) - first) * factor);
 }
 
@@ -131,8 +132,10 @@ function fillBand({ ctx, x, y }: Pen, line: Line, from: number, to: number): voi
   }
 }
 
-/** Each bucket's band as a bar that reaches half-way to its neighbours, on whole pixels; buckets that share a pixel share
- * a bar, so that nothing is painted twice. */
+/**
+ * Fill the band as bars that reach half-way to their neighbours, on whole pixels. Buckets on the same pixel share a
+ * bar, so that nothing is painted twice.
+ */
 function fillBars({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   const edge = (i: number) => Math.round(i < to ? (x(line.xs[i - 1]!) + x(line.xs[i]!)) / 2 : x(line.xs[i - 1]!));
   let left = from < to ? Math.round(x(line.xs[from]!)) : 0;
@@ -151,7 +154,7 @@ function fillBars({ ctx, x, y }: Pen, line: Line, from: number, to: number): voi
   }
 }
 
-/** A bucket with a spike is a few pixels of a faint band: drawn as a stroke, it is seen. */
+/** Draw spikes as strokes: in a faint band a spike of a few pixels would not be visible. */
 function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   ctx.globalAlpha = 0.75;
   ctx.strokeStyle = line.color;
@@ -200,7 +203,7 @@ function drawLine(pen: Pen, line: Line, width: number): void {
   ctx.globalAlpha = 1;
 }
 
-/** NaN breaks the line; a value alone between two breaks is a dot. */
+/** Draw a line. NaN breaks it, and a single value between two breaks is a dot. */
 function stroke({ ctx, u, x, y: position }: Pen, line: Line, ys: Float64Array): void {
   const [from, to] = visibleRange(u, line);
   let length = 0;
@@ -228,7 +231,7 @@ function stroke({ ctx, u, x, y: position }: Pen, line: Line, ys: Float64Array): 
   end();
 }
 
-/** A small cross at the bottom where points are NaN or infinite: they are shown, not passed over. */
+/** Draw a small cross at the bottom where points are NaN or infinite, so that nobody overlooks them. */
 function drawNonFinite({ ctx, u, x: position }: Pen, line: Line): void {
   const [from, to] = visibleRange(u, line);
   const size = 3 * devicePixelRatio;

@@ -1,4 +1,4 @@
-// A panel as a file: its picture, as pixels or as paths, or its numbers.
+// Export of a panel: as PNG, as SVG, or as CSV.
 import type { Line } from "./lines";
 import type { Drawing } from "./svg";
 
@@ -16,7 +16,7 @@ export async function exportPng(panel: Element, name: string): Promise<void> {
   if (blob) save(blob, `${fileName(name)}.png`);
 }
 
-/** At the size and in the colours in which the panel is seen. */
+/** Save the panel as SVG, at its size and in its colours on the screen. */
 export async function exportSvg(panel: Element, drawing: Omit<Drawing, "width" | "height" | "colors">): Promise<void> {
   const { svgOf } = await import("./svg");
   const style = getComputedStyle(panel);
@@ -27,7 +27,7 @@ export async function exportSvg(panel: Element, drawing: Omit<Drawing, "width" |
   save(new Blob([text], { type: "image/svg+xml" }), `${fileName(drawing.title)}.svg`);
 }
 
-/** As drawn: one row a bucket. */
+/** Save the drawn values: a row for each bucket. */
 export function exportCsv(name: string, lines: readonly Line[]): void {
   const rows = ["run,note,step,x,mean,min,max,not_finite"];
   for (const line of lines) {
@@ -48,7 +48,7 @@ export function exportCsv(name: string, lines: readonly Line[]): void {
   save(new Blob([rows.join("\n"), "\n"], { type: "text/csv" }), `${fileName(name)}.csv`);
 }
 
-/** A spreadsheet must not take a name for a formula. */
+/** Quote a cell. A spreadsheet must not read a name as a formula. */
 export function quoted(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

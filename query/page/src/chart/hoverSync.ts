@@ -1,4 +1,4 @@
-// One pointer, all charts: where it is on the x axis, told to every chart once a frame.
+// The position of the pointer on the x axis, shared by all charts once a frame.
 export interface Hover {
   x: number | null;
   /** The chart under the pointer. */
@@ -11,10 +11,14 @@ const listeners = new Set<Listener>();
 let now: Hover = { x: null, source: null };
 let due = false;
 
-/** Told where the pointer is now, too: a chart that is scrolled to shows it as the others do. */
+/**
+ * Call the listener when the pointer moves, and at once if the pointer is over a chart: a chart that scrolls into view
+ * then shows it, too.
+ */
 export function onHover(listener: Listener): () => void {
   listeners.add(listener);
-  if (now.x !== null) queueMicrotask(() => listeners.has(listener) && listener(now)); // a new plot has no scales before
+  // A new plot has no scales before this.
+  if (now.x !== null) queueMicrotask(() => listeners.has(listener) && listener(now));
   return () => listeners.delete(listener);
 }
 

@@ -1,4 +1,4 @@
-// Curves of the API as columns that can be drawn. Pure.
+// Curves of the API as lines that can be drawn. Pure.
 import type { Curve, GroupCurve } from "../api/wire";
 import { smooth } from "../lib/smooth";
 
@@ -18,12 +18,12 @@ export interface Line {
   highs: Float64Array;
   /** Points of the bucket that are NaN or infinite. */
   nonFinite: Float64Array;
-  /** A bucket holds more than one point somewhere: there is a band to draw. */
+  /** Whether a bucket has more than one point, so that there is a band to draw. */
   hasBand: boolean;
-  /** What four fifths of the buckets stay below; one far above it holds a spike. */
+  /** The height below which four fifths of the bands are. A much higher band has a spike. */
   typicalHeight: number;
   smoothed: Float64Array | null;
-  /** Points without a line. */
+  /** Draws points without a line. */
   dots?: boolean;
 }
 
@@ -49,7 +49,10 @@ export function toLine(
   };
 }
 
-/** Mean of a group's runs; its band is what any of them had, or with `std` one standard deviation to both sides. */
+/**
+ * Return the mean of a group's runs. Its band is the range of all runs, or with `std` one standard deviation on both
+ * sides.
+ */
 export function toGroupLine(
   curve: GroupCurve,
   band: "range" | "std",
@@ -73,7 +76,7 @@ export function toGroupLine(
   };
 }
 
-/** The same line, smoothed over its part of the whole x axis. */
+/** Return the line, smoothed over its part of the whole x axis. */
 export function smoothedLine(line: Line, amount: number, span: number): Line {
   return { ...line, smoothed: amount > 0 ? smooth(line.xs, line.ys, amount, span) : null };
 }

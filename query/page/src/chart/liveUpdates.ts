@@ -1,23 +1,23 @@
-// What arrives, as it arrives: one stream of server-sent events for all charts that are seen. It says what has changed;
-// the charts then ask for the truth, so that what they show is what a reload would show.
+// Live updates: one stream of server-sent events for all visible charts. It says which metrics have new points. The
+// charts then load their curves, so that they show the same as after a reload.
 import { signal } from "@preact/signals";
 import type { WatchRunsResponse } from "../api/contract";
 
 export interface Subscription {
   team: string;
   project: string;
-  /** That go on. */
+  /** Ids of running runs. */
   runs: readonly string[];
   metric: string;
   onChange: () => void;
 }
 
-/** Whether changes are told; while not, charts must ask by themselves. */
+/** Whether the stream delivers updates. Otherwise charts must poll. */
 export const streaming = signal(false);
 
 const MAX_RUNS = 100;
 const MAX_METRICS = 200;
-/** While scrolling, interests come and go. */
+/** While the user scrolls, subscriptions come and go. */
 const SETTLE_MS = 400;
 const RECONNECT_MS = 5000;
 
@@ -36,7 +36,7 @@ export function subscribe(subscription: Subscription): () => void {
   };
 }
 
-// A hidden tab needs no stream, and browsers open few connections to one server.
+// A hidden tab needs no stream, and browsers open only a few connections to one server.
 document.addEventListener("visibilitychange", () => scheduleConnect());
 
 function scheduleConnect(afterMs = SETTLE_MS): void {
@@ -65,14 +65,15 @@ function connect(): void {
   eventSource.onerror = () => {
     if (streaming.value) {
       streaming.value = false;
-      for (const subscription of subscriptions) subscription.onChange(); // from now on they ask by themselves
+      for (const subscription of subscriptions) subscription.onChange(); // from now on they poll
     }
-    if (eventSource.readyState !== EventSource.CLOSED || eventSource !== source) return; // the browser connects again by itself
+    // The browser reconnects by itself.
+    if (eventSource.readyState !== EventSource.CLOSED || eventSource !== source) return;
     source = null;
     scheduleConnect(RECONNECT_MS);
   };
   eventSource.addEventListener("error", (event) => {
-    if ("data" in event) eventSource.close(); // the server's word that it ends
+    if ("data" in event) eventSource.close(); // the server says that it ends the stream
   });
 }
 
@@ -84,7 +85,7 @@ function notify(update: WatchRunsResponse, everything: boolean): void {
   }
 }
 
-/** Empty where there is nothing to follow, or too much for one stream. */
+/** Return "" if there is nothing to watch, or too much for one stream. */
 function streamUrl(active: readonly Subscription[]): string {
   const first = active[0];
   if (!first) return "";

@@ -1,28 +1,31 @@
-// What the lines of a chart say where the pointer is: the nearest line marked, the others by value. Pure, but for uPlot's scales.
+// The points of all lines that are nearest to the pointer. Pure, but for the scales of uPlot.
 import type uPlot from "uplot";
 import { nearest } from "../lib/range";
 import type { Line } from "./lines";
 
 export interface NearestPoint {
   line: Line;
-  /** Of the line's columns. */
+  /** Index in the columns of the line. */
   index: number;
   value: number;
 }
 
 export interface NearestPoints {
   x: number;
-  /** CSS pixels from the chart's left. */
+  /** CSS pixels from the left of the chart. */
   left: number;
-  /** By value, the greatest first; never empty. */
+  /** Sorted by value, the greatest first; never empty. */
   entries: NearestPoint[];
   nearest: NearestPoint | null;
 }
 
-/** Pixels at whose distance a point still belongs to the pointer, where points are nearer together than that. */
+/** A point within so many pixels belongs to the pointer, even if points are nearer together. */
 const REACH_PX = 24;
 
-/** null where no line has a point near `x`. From uPlot's own figures: to ask the elements would make the browser lay out the page in mid-frame. */
+/**
+ * Return null if no line has a point near `x`. It uses only numbers of uPlot: reading the elements would make the
+ * browser compute the layout within a frame.
+ */
 export function nearestPointsAt(u: uPlot, lines: readonly Line[], x: number): NearestPoints | null {
   const top = u.cursor.top ?? 0;
   const reach = Math.abs(u.posToVal(REACH_PX, "x") - u.posToVal(0, "x"));
@@ -49,7 +52,7 @@ function gapAround(line: Line, index: number): number {
   );
 }
 
-/** At most `most` entries, around the nearest. */
+/** Return at most `most` entries around the nearest. */
 export function entriesAround({ entries, nearest }: NearestPoints, most: number): NearestPoint[] {
   if (entries.length <= most) return entries;
   const middle = nearest ? entries.indexOf(nearest) : 0;

@@ -1,4 +1,4 @@
-// What a pointer changes of a chart, on canvases above it: the curves below are not drawn again.
+// What the pointer changes in a chart, on canvases above it, so that the curves are not drawn again.
 import type uPlot from "uplot";
 import { drawHighlighted } from "./draw";
 import type { Line } from "./lines";
@@ -13,24 +13,27 @@ export class Overlay {
   private highlighted: string | null = null;
   private color = "";
 
-  /** The canvases are in the page only while they have something to show. */
+  /** The canvases are in the document only while they show something. */
   constructor(
     private readonly u: uPlot,
     private readonly parent: HTMLElement,
   ) {}
 
-  /** The panel's colour: asked for when it is needed, as that makes the browser compute the styles of the whole page. */
+  /**
+   * The background of the panel. It is read when needed, because reading it makes the browser compute the styles of
+   * the whole page.
+   */
   private get surface(): string {
     this.color ||= getComputedStyle(this.parent).getPropertyValue("--surface").trim();
     return this.color;
   }
 
-  /** The line with this id stands out, the others fade; null: none. */
+  /** Highlight the line with this id and fade the others; null highlights none. */
   highlight(lines: readonly Line[], highlighted: string | null): void {
     if (highlighted !== this.highlighted) this.draw(lines, highlighted);
   }
 
-  /** After the chart was drawn anew: its scales or lines may have changed. */
+  /** Draw again after the chart was drawn: its scales or lines may have changed. */
   refresh(lines: readonly Line[]): void {
     if (this.highlighted !== null) this.draw(lines, this.highlighted);
   }
@@ -42,7 +45,7 @@ export class Overlay {
     else this.highlightCanvas.remove();
   }
 
-  /** A dot on each line where the pointer is. */
+  /** Draw a dot on each line at the pointer. */
   mark(points: NearestPoints | null): void {
     if (!points) {
       this.dotCanvas.remove();
@@ -75,7 +78,7 @@ export class Overlay {
     this.dotCanvas.remove();
   }
 
-  /** Empty, in the page, and as large as the chart. */
+  /** Return the context of a canvas that is empty, in the document, and as large as the chart. */
   private clearedContext(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
     const { width, height } = this.u.ctx.canvas;
     const ctx = canvas.getContext("2d")!;

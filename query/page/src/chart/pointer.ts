@@ -1,4 +1,5 @@
-// What a chart shows of the pointer, over itself or over another chart: written once a frame, nothing read from the page.
+// What a chart shows at the pointer, over itself or over another chart. It writes once a frame and reads nothing from
+// the document.
 import type uPlot from "uplot";
 import { type Hover, hoverAt, onHover } from "./hoverSync";
 import type { Line, XAxis } from "./lines";
@@ -7,14 +8,14 @@ import { Overlay } from "./overlay";
 import { Tooltip } from "./tooltip";
 
 export interface Pointer {
-  /** A run that is pointed at elsewhere on the page: its line stands out. */
+  /** Highlights the line of a run that the pointer is over elsewhere on the page. */
   highlight: (line: string | null) => void;
-  /** After the chart was drawn anew. */
+  /** To be called after the chart was drawn again. */
   refresh: () => void;
   end: () => void;
 }
 
-/** `parent`: as large as the chart, above it. `latest`: what is drawn now. */
+/** `parent`: an element above the chart, of the same size. `latest`: returns what is drawn now. */
 export function followPointer(
   u: uPlot,
   parent: HTMLElement,
@@ -70,8 +71,11 @@ export function followPointer(
   };
 }
 
-/** Moves the line at the pointer; where the axis does not reach it is hidden. The line is the background of an element that
- * covers the plot: to move an element makes Chromium gather all layers of the page anew, 1 ms and more a frame. */
+/**
+ * Return a function that moves the vertical line at the pointer and hides it outside of the axis. The line is the
+ * background of an element over the plot: moving an element would make Chromium compute all layers of the page again,
+ * 1 ms or more a frame.
+ */
 function crosshairOf(u: uPlot, lineElement: HTMLElement): (x: number | null) => void {
   let shown = -1;
   lineElement.hidden = true;
@@ -85,7 +89,7 @@ function crosshairOf(u: uPlot, lineElement: HTMLElement): (x: number | null) => 
   };
 }
 
-/** How wide a digit is in the tip, CSS pixels. */
+/** Return the width of a digit of the tooltip, in CSS pixels. */
 function measureDigit(parent: HTMLElement): number {
   const ctx = document.createElement("canvas").getContext("2d")!;
   const { fontFamily } = getComputedStyle(parent);

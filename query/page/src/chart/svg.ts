@@ -1,4 +1,4 @@
-// A panel as an SVG document: real paths from the data, at the size in which it is seen. Pure.
+// A panel as an SVG document, with paths from the data, at the size on the screen. Pure.
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
 import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
@@ -55,7 +55,7 @@ export function svgOf(drawing: Drawing): string {
   ].join("\n");
 }
 
-/** Text of users in an XML document: no markup, and no character that XML does not allow. */
+/** Escape text for XML: no markup, and no character that XML does not allow. */
 export function escaped(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: XML forbids them
   const allowed = text.replace(/\p{Cs}/gu, "\ufffd").replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd");
@@ -110,7 +110,7 @@ function tickText(tick: number, axis: XAxis, span: number): string {
   return span > 3 * 86_400 ? text.slice(0, 10) : text.slice(11, 19);
 }
 
-/** Round values within a range, about `wanted` of them. */
+/** Return round values within a range, about `wanted` of them. */
 export function ticks([low, high]: Range, wanted: number, distances?: readonly number[]): number[] {
   const least = (high - low) / Math.max(wanted, 1);
   const power = 10 ** Math.floor(Math.log10(least));
@@ -151,7 +151,7 @@ function curve(line: Line, frame: Frame): string[] {
   return found;
 }
 
-/** NaN breaks the line; a value alone is a dot, as all values of a scatter plot are. */
+/** Return the strokes of a line. NaN breaks it, and a single value is a dot, as are all values of a scatter plot. */
 function strokes(line: Line, ys: Float64Array, frame: Frame, style: string, color: string): string[] {
   const index = (i: number) => `${px(frame.x(line.xs[i]!))} ${px(frame.y(ys[i]!))}`;
   const dot = (i: number) =>
@@ -173,7 +173,7 @@ function legend(line: Line, y: number, ink: string): string {
   return `<rect x="12" y="${y - 5}" width="10" height="10" rx="2" fill="${escaped(line.color)}"/><text x="28" y="${y + 4}" fill="${escaped(ink)}">${escaped(text)}</text>`;
 }
 
-/** [from, to) of each stretch for which it holds. */
+/** Return [from, to) of each stretch for which `holds` is true. */
 function runs(length: number, holds: (index: number) => boolean): [number, number][] {
   const found: [number, number][] = [];
   for (let index = 0; index < length; index++) {
@@ -185,7 +185,7 @@ function runs(length: number, holds: (index: number) => boolean): [number, numbe
   return found;
 }
 
-/** On a logarithmic axis a band may reach down to nothing. */
+/** Limit a position: on a logarithmic axis a band may reach down to zero. */
 function inside(y: number, frame: Frame): number {
   return Number.isFinite(y) ? y : frame.bottom * 2;
 }

@@ -1,5 +1,5 @@
-// The tooltip of a chart. It changes once a frame: its elements are made once, of sizes that no text changes, and written
-// only where something is different, so that a frame lays out some words and no table.
+// The tooltip of a chart. Its elements are created once, with sizes that do not depend on their text, and are written
+// only if a text differs. So a frame lays out a few words and no table.
 import { formatDuration, formatNumber } from "../lib/format";
 import type { XAxis } from "./lines";
 import { entriesAround, type NearestPoint, type NearestPoints } from "./nearestPoints";
@@ -7,21 +7,21 @@ import { entriesAround, type NearestPoint, type NearestPoints } from "./nearestP
 const SHOWN = 12;
 const LABEL_PX = 160;
 const MAX_WIDTH_PX = 440;
-/** Around the columns: mark, gaps between them, padding and border. */
+/** Width around the columns: mark, gaps, padding and border. */
 const AROUND_PX = 8 + 3 * 8 + 22;
-/** From the pointer: nearer or farther, and the tip moves. It rests between, easier to read. */
+/** Distance from the pointer. Within these limits the tooltip does not move, so that it is easier to read. */
 const APART_PX = [14, 120] as const;
 const MOVED_PX = 50;
 const EDGE_PX = 8;
-/** Windows narrower than this have no room for the bands. */
+/** Narrower windows do not show the bands. */
 const NARROW_PX = 600;
 
-/** Where the chart is. All CSS pixels. */
+/** Position of the chart. All numbers are CSS pixels. */
 export interface Frame {
-  /** Of the chart, from the window's left. */
+  /** Left edge of the chart in the window. */
   left: number;
   windowWidth: number;
-  /** Of a digit of the tip's font. */
+  /** Width of a digit of the tooltip. */
   digit: number;
 }
 
@@ -43,10 +43,13 @@ export class Tooltip {
   private readonly more = element("p", "quiet");
   private readonly hidden = this.more.appendChild(new Text());
   private readonly rows: Row[] = [];
-  /** Characters that the columns have room for: they grow while the tip is shown, so that it does not tremble. */
+  /**
+   * Characters for which the columns have room. They only grow while the tooltip is shown, so that it does not
+   * flicker.
+   */
   private room = { ...NOTHING };
   private width = 0;
-  /** From the chart's left. */
+  /** Distance from the left of the chart. */
   private left = NaN;
 
   show(points: NearestPoints, axis: XAxis, frame: Frame): void {
@@ -68,7 +71,7 @@ export class Tooltip {
     this.left = NaN;
   }
 
-  /** To the side where there is more room, within the window. */
+  /** Move the tooltip to the side with more room, within the window. */
   private move(pointer: number, { left, windowWidth }: Frame): void {
     const toRight = left + pointer < windowWidth / 2;
     const apart = toRight ? this.left - pointer : pointer - this.left - this.width;
@@ -142,7 +145,7 @@ function element(name: string, className = ""): HTMLElement {
   return created;
 }
 
-/** How many characters it has now. */
+/** Set the text of a node if it differs. Return its length. */
 function write(node: Text, text: string): number {
   if (node.data !== text) node.data = text;
   return text.length;

@@ -1,4 +1,5 @@
-// The lines of one panel: fetched when it is seen, again when the range changes, and when something of it has arrived.
+// A hook for the lines of one panel. It loads them when the panel is visible, when the range changes, and when new data
+// have arrived.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import type { Run } from "../api/contract";
@@ -17,7 +18,7 @@ export interface PanelQuery {
   axis: XAxis;
   xMetric: string;
   smoothing: number;
-  /** Of the x axis. */
+  /** Range of the x axis. */
   zoom: Range | null;
   eachRank: boolean;
   buckets: number;
@@ -29,9 +30,9 @@ export interface PanelLines {
   waiting: boolean;
 }
 
-/** How soon after one answer the next is asked for, when something has changed. */
+/** Least time from an answer to the next request after a change. */
 const PACE_MS = 1000;
-/** How often is asked when nobody tells what has changed; and, to be sure, when somebody does. */
+/** Time between requests without live updates, and with them, to be safe. */
 const POLL_MS = 2000;
 const SURE_MS = 20_000;
 
@@ -78,7 +79,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   return { lines, error, waiting };
 }
 
-/** Separated by line ends: a text can be a hook's dependency. */
+/** Return ids as a text, separated by line ends, because a text can be a hook's dependency. */
 function sortedIds(runs: readonly Run[]): string {
   return runs
     .map((run) => run.id)
@@ -88,7 +89,7 @@ function sortedIds(runs: readonly Run[]): string {
 
 interface Followed {
   curveQuery: Omit<CurveQuery, "runs">;
-  /** Of all runs, and of those that are running; see `sortedIds`. */
+  /** Ids of all runs, and of running runs; see `sortedIds`. */
   ids: string;
   runningIds: string;
   /** `all`: the curves replace all that were known. */
@@ -96,7 +97,7 @@ interface Followed {
   onError: (error: ApiError) => void;
 }
 
-/** Load the curves of all runs, then again and again those of running runs. Return what ends it. */
+/** Load the curves of all runs once, then those of running runs again and again. Return a function that ends it. */
 function followCurves({ curveQuery, ids, runningIds, onCurves, onError }: Followed): () => void {
   const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -179,7 +180,7 @@ function buildLines(query: PanelQuery, curves: ReadonlyMap<string, Curve[]>): Li
   return lines.map((line) => smoothedLine(line, query.smoothing, span ? span[1] - span[0] : 1));
 }
 
-/** Ranks of one run: around the colour wheel, of one lightness. */
+/** Return the colour of a rank: ranks go around the colour wheel at one lightness. */
 function rankColor(rankIndex: number, rankCount: number): string {
   return `oklch(0.62 0.13 ${Math.round((rankIndex / Math.max(rankCount, 1)) * 330 + 20)})`;
 }

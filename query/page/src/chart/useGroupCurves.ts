@@ -1,4 +1,4 @@
-// The lines of one panel when runs are grouped: a mean and a band for each group.
+// A hook for the lines of one panel if runs are grouped: a mean and a band for each group.
 import { useMemo } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { useQuery } from "../api/useQuery";
@@ -11,7 +11,7 @@ import type { PanelLines, PanelQuery } from "./useCurves";
 
 const LIVE_MS = 3000;
 
-/** `seen`: whether to ask at all. Groups are by step only: their curves share buckets. */
+/** `seen`: whether to load at all. The x axis of groups is always the step, because their curves share buckets. */
 export function useGroupCurves(query: PanelQuery, by: string, band: "range" | "std", seen: boolean): PanelLines {
   const runs = query.runs.map((run) => run.id).sort();
   const living = query.runs.some((run) => run.state === "RUN_STATE_RUNNING");

@@ -1,4 +1,5 @@
-// Editing runs: tags of many at once; name, notes, group and tags of one. The note that says it was done takes it back.
+// Dialogs that edit runs: the tags of several runs, or name, notes, group and tags of one run. The toast after a change
+// offers Undo.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
@@ -117,7 +118,8 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
 }
 
 export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
-  const [before] = useState(() => editableFields(run)); // the run goes on; what was here when the dialog opened is what is edited
+  // The user edits the values of the moment when the dialog opened, though the run may change.
+  const [before] = useState(() => editableFields(run));
   const [name, setName] = useState(before.name);
   const [notes, setNotes] = useState(before.notes);
   const [group, setGroup] = useState(before.group);

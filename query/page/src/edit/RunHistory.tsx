@@ -1,4 +1,4 @@
-// Who changed a run by hand, and what.
+// The edits of a run: who changed what, and when.
 import { call } from "../api/client";
 import type { Change, JsonValue, Run } from "../api/contract";
 import { useQuery } from "../api/useQuery";
@@ -7,10 +7,10 @@ import { Card } from "../ui/Card";
 
 const SHOWN = 20;
 
-/** Nothing where nobody did. */
+/** Show nothing if nobody has edited the run. */
 export function RunHistory({ run }: { run: Run }) {
   const request = { team: run.team, project: run.project, subject: run.id, page_size: SHOWN };
-  // What the run says of itself differs after a change: then it is asked again.
+  // These values differ after an edit, so the list is loaded again.
   const said = [run.name, run.notes, run.group, run.tags].join("\n");
   const { data } = useQuery(
     `changes ${JSON.stringify(request)} ${said}`,

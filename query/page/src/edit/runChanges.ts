@@ -1,9 +1,9 @@
-// What editing changes of runs, and what takes it back. Pure.
+// Edits of runs, and the edits that undo them. Pure.
 import type { Run, UpdateRunsRequest } from "../api/contract";
 
 export type RunChange = Partial<Omit<UpdateRunsRequest, "team" | "project">>;
 
-/** Tags written with commas between them: each once. */
+/** Split a text at its commas. Each tag occurs once. */
 export function parseTags(text: string): string[] {
   return [
     ...new Set(
@@ -15,14 +15,14 @@ export function parseTags(text: string): string[] {
   ];
 }
 
-/** Tags of some runs, and how many of the runs have each; the most frequent first. */
+/** Count how many of the runs have each tag. The most frequent tag comes first. */
 export function countTags(runs: readonly Run[]): [string, number][] {
   const counts = new Map<string, number>();
   for (const run of runs) for (const tag of run.tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
 }
 
-/** One change for all runs; null where nothing changes. */
+/** Return one change for all runs, or null if it changes nothing. */
 export function tagChange(runs: readonly Run[], add: readonly string[], remove: readonly string[]): RunChange | null {
   const touched = runs.filter(
     (run) => add.some((tag) => !run.tags.includes(tag)) || remove.some((tag) => run.tags.includes(tag)),
@@ -35,7 +35,7 @@ export function tagChange(runs: readonly Run[], add: readonly string[], remove: 
   };
 }
 
-/** What gives runs back the tags that they had: one change for all that had the same. */
+/** Return the changes that restore the tags of the runs: one change for all runs that had the same tags. */
 export function restoreTagsChanges(runs: readonly Run[]): RunChange[] {
   const groups = new Map<string, { runs: string[]; tags: { tags: string[] } }>();
   for (const run of runs) {
@@ -58,7 +58,7 @@ export function editableFields(run: Run): Fields {
   return { name: run.name, notes: run.notes, group: run.group, tags: [...run.tags] };
 }
 
-/** Only what differs; null where nothing does. */
+/** Return the fields that differ, or null if none does. */
 export function fieldChange(id: string, before: Fields, after: Fields): RunChange | null {
   const change: RunChange = {};
   for (const name of ["name", "notes", "group"] as const) if (before[name] !== after[name]) change[name] = after[name];

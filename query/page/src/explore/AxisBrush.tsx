@@ -1,4 +1,4 @@
-// A range on a vertical axis: dragged, moved, made longer, or taken away by a click (d3-brush).
+// A range on a vertical axis (d3-brush): drag to select, move or resize it; click to clear it.
 import { type BrushBehavior, brushY, type D3BrushEvent } from "d3-brush";
 import { select } from "d3-selection";
 import { useEffect, useRef } from "preact/hooks";
@@ -10,7 +10,7 @@ export function AxisBrush(props: {
   height: number;
   scale: Scale;
   range: readonly [number, number] | undefined;
-  /** Values, ascending; null: none. `done`: the pointer has let go. */
+  /** `range`: ascending values, or null for none. `isFinal`: the pointer was released. */
   move: (range: readonly [number, number] | null, isFinal: boolean) => void;
 }) {
   const group = useRef<SVGGElement>(null);
@@ -20,7 +20,7 @@ export function AxisBrush(props: {
   useEffect(() => {
     const element = select<SVGGElement, unknown>(group.current!);
     const onBrush = (event: D3BrushEvent<unknown>) => {
-      if (!event.sourceEvent) return; // it was moved by the URL
+      if (!event.sourceEvent) return; // the change came from the URL
       const { scale, move } = latest.current;
       const pixels = event.selection as [number, number] | null;
       move(pixels && [scale.invert(pixels[1]), scale.invert(pixels[0])], event.type === "end");

@@ -1,4 +1,4 @@
-// Parallel coordinates and a scatter plot of the same rows, with the tools that shape them; what they set is in the URL.
+// Cards with parallel coordinates and a scatter plot of the same rows. The URL keeps what their tools set.
 import { useState } from "preact/hooks";
 import { count } from "../lib/format";
 import { setQuery } from "../state/route";
@@ -11,7 +11,7 @@ import { canBeLog, fieldTitle, type PlotColumn, type PlotRows } from "./plotColu
 import { RangeDialog } from "./RangeDialog";
 import { ScatterPlot } from "./ScatterPlot";
 
-/** `fields`: all that may be an axis; `what`: the singular of what is shown, "trial". */
+/** `fields`: all fields that can be an axis. `noun`: what a row is, for example "trial". */
 export interface ExplorerProps {
   rows: PlotRows;
   view: ExploreViewState;

@@ -1,4 +1,4 @@
-// Which parameters matter: the share of a random forest's prediction, and correlations, as bars.
+// The importance of parameters: their share in the prediction of a random forest, and their correlation, as bars.
 
 import { type ApiError, call } from "../api/client";
 import type { ParameterImportance, RunObjective } from "../api/contract";
@@ -13,14 +13,17 @@ const MIN_RUNS = 4;
 export interface ImportanceProps {
   team: string;
   project: string;
-  /** Of which runs: a sweep's, or those of a filter of the API. */
+  /** The runs are those of a sweep, or those that match a filter of the API. */
   sweep?: string;
   filter?: string;
   objective: RunObjective;
   live: boolean;
-  /** Runs with a finite value of the metric: below four nothing is asked. null: not known yet. */
+  /**
+   * Number of runs with a finite value of the metric; null if not known yet. With fewer than four nothing is
+   * requested.
+   */
   finiteRuns: number | null;
-  /** A parameter was chosen, by its key. */
+  /** Called with the key of a parameter that the user has clicked. */
   onSelect: (key: string) => void;
 }
 

@@ -1,6 +1,6 @@
-// Parallel coordinates: a line for each run or trial over axes of parameters and metrics; ranges on axes choose some.
-// Lines are on canvases, so that thousands stay smooth: all of them, faint, drawn once; those that are chosen; the one
-// under the pointer. Axes and ranges are SVG.
+// Parallel coordinates: a line for each run or trial over axes of parameters and metrics. Ranges on axes select lines.
+// Three canvases keep thousands of lines smooth: all lines, faint and drawn once; the selected lines; the line under
+// the pointer. Axes and ranges are SVG.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { navigate } from "../state/route";
 import { dark } from "../state/theme";
@@ -26,7 +26,7 @@ export interface ParallelCoordinatesProps {
   flipLog: (column: PlotColumn) => void;
   brushes: Brushes;
   setBrushes: (brushes: Brushes) => void;
-  /** A shade for each row; see `shadesOf`. */
+  /** A shade for each row; see `shadesByRank`. */
   shades: Uint8Array;
   label: string;
 }
@@ -204,7 +204,7 @@ interface AxisLane {
   column: PlotColumn;
   x: number;
   scale: ReturnType<typeof scaleOf>;
-  /** Pixels from the top, one a row. */
+  /** Pixels from the top, for each row. */
   positions: Float32Array;
   missing: boolean;
 }
@@ -233,7 +233,7 @@ function drawAllLines(
   ctx.stroke();
 }
 
-/** By shade, the best on top. Lines of one shade are one path. */
+/** Draw the selected lines by shade, the best on top. Lines of one shade are one path. */
 function drawSelectedLines(
   ctx: CanvasRenderingContext2D,
   element: Element,

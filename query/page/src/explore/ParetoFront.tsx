@@ -1,4 +1,4 @@
-// The runs that none is better than in both of two metrics.
+// The Pareto front of runs by two metrics: no other run is better in both.
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { RunObjective } from "../api/contract";
@@ -14,7 +14,7 @@ import { ScatterPlot } from "./ScatterPlot";
 const MAX_LAYERS = 20;
 const MAX_LISTED = 20;
 
-/** `ask`: there are runs to ask for. */
+/** `enabled`: whether there are runs to compare. */
 export function ParetoFront({
   team,
   project,

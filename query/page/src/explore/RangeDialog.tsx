@@ -1,4 +1,4 @@
-// The ranges on the axes as fields, for who has no pointer, or knows the numbers.
+// A dialog with the ranges of all axes as input fields, for keyboards and for exact numbers.
 import { useState } from "preact/hooks";
 import { Dialog } from "../ui/Dialog";
 import { type Brushes, type Ends, rangeToText, textToRange } from "./brushes";

@@ -1,4 +1,4 @@
-// One column against another: a point for each run or trial, perhaps with a line (a front, the best so far).
+// A scatter plot of two columns: a point for each run or trial, and perhaps a line (a front, the best so far).
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { navigate } from "../state/route";
 import { dark } from "../state/theme";
@@ -22,13 +22,13 @@ export interface ScatterPlotProps {
   logX: boolean;
   logY: boolean;
   shades: Uint8Array;
-  /** 0: drawn faint, and not found by the pointer. */
+  /** Rows with 0 are drawn faint, and the pointer does not find them. */
   selected: Uint8Array;
-  /** Corners, in values. */
+  /** Corners of the line, in values. */
   line?: readonly (readonly [number, number])[];
   /** Rows with a ring. */
   ringed?: ReadonlySet<number>;
-  /** Said in the tooltip beside x and y. */
+  /** Columns that the tooltip shows beside x and y. */
   also?: readonly PlotColumn[];
   label: string;
   height?: number;
@@ -92,7 +92,7 @@ export function ScatterPlot(props: ScatterPlotProps) {
 }
 
 interface Scales {
-  /** Of the picture, pixels. */
+  /** Size of the plot in pixels. */
   width: number;
   height: number;
   horizontal: Scale;

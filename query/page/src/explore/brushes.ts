@@ -1,11 +1,13 @@
-// Which rows are chosen by ranges on axes; the ranges in the URL: `brush=config.lr:0.001:0.1`. Pure.
+// Ranges on axes, and the rows that they select. The URL has them as `brush=config.lr:0.001:0.1`. Pure.
 import { extent } from "../lib/range";
 import type { PlotColumn } from "./plotColumns";
 
-/** By field; both ends belong to it. */
+/** Ranges by field. Both ends belong to a range. */
 export type Brushes = ReadonlyMap<string, readonly [number, number]>;
 
-/** Names of parameters may hold colons: the numbers are the last two parts. What is no range is left out. */
+/**
+ * Parse ranges. Names of parameters may contain colons: the numbers are the last two parts. Invalid texts are skipped.
+ */
 export function readBrushes(texts: readonly string[]): Brushes {
   const found = new Map<string, readonly [number, number]>();
   for (const text of texts) {
@@ -27,7 +29,10 @@ export function withBrush(brushes: Brushes, field: string, range: readonly [numb
   return next;
 }
 
-/** 1 where a row is within all ranges. A missing value, or NaN, is in none. Ranges of other columns do not count. */
+/**
+ * Return 1 for each row within all ranges. A missing value and NaN are in no range. Ranges of other columns do not
+ * count.
+ */
 export function selectedRows(columns: readonly PlotColumn[], brushes: Brushes, rows: number): Uint8Array {
   const selected = new Uint8Array(rows).fill(1);
   for (const column of columns) {
@@ -41,7 +46,10 @@ export function selectedRows(columns: readonly PlotColumn[], brushes: Brushes, r
   return selected;
 }
 
-/** The two ends of a range as fields hold them; empty: no bound. A category: its place; a time: local, to the second. */
+/**
+ * Both ends of a range as texts of input fields; "" means no limit. A category is given by its index, a time as local
+ * time to the second.
+ */
 export type Ends = readonly [string, string];
 
 export function rangeToText(column: PlotColumn, range: readonly [number, number] | undefined): Ends {
@@ -55,7 +63,10 @@ export function rangeToText(column: PlotColumn, range: readonly [number, number]
   ];
 }
 
-/** An end that is empty is the column's own; null: there is no bound at all. A category's range reaches half-way to the next. */
+/**
+ * Parse both ends. An empty end means the column's own limit; null means no limit at all. A range of categories
+ * reaches half-way to its neighbours.
+ */
 export function textToRange(column: PlotColumn, [from, to]: Ends): readonly [number, number] | "reversed" | null {
   if (!from && !to) return null;
   const all = extent([column.values]) ?? [0, 0];
@@ -64,7 +75,7 @@ export function textToRange(column: PlotColumn, [from, to]: Ends): readonly [num
     from ? value(from) : Math.min(all[0], value(to)),
     to ? value(to) : Math.max(all[1], value(from)),
   ];
-  if (!Number.isFinite(low) || !Number.isFinite(high)) return null; // half a date
+  if (!Number.isFinite(low) || !Number.isFinite(high)) return null; // an incomplete date
   if (low > high) return "reversed";
   return column.kind === "category" ? [low - 0.4, high + 0.4] : [low, high];
 }
@@ -74,7 +85,7 @@ function localTime(seconds: number): string {
   return new Date(index.getTime() - index.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
-/** Times are seconds since 1970: they need more digits than a parameter. */
+/** Round a number. Times are seconds since 1970 and need more digits than a parameter. */
 function shortNumber(value: number): string {
   return String(Number(value.toPrecision(Math.abs(value) >= 1e6 ? 12 : 6)));
 }

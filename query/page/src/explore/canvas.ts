@@ -1,6 +1,6 @@
-// What the pictures on canvases share.
+// What plots on canvases share.
 
-/** A cleared canvas of this size in CSS pixels, sharp on the screen; null where there is no size yet. */
+/** Clear a canvas and give it this size in CSS pixels, sharp on the screen. Return null if it has no size yet. */
 export function prepareCanvas(
   canvas: HTMLCanvasElement | null,
   width: number,
@@ -18,12 +18,12 @@ export function prepareCanvas(
   return ctx;
 }
 
-/** A colour of the theme. */
+/** Return a colour of the theme. */
 export function themeColor(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
 }
 
-/** So many lie over each other that each must be faint. */
+/** Return the opacity for so many lines or points that overlap. */
 export function opacity(count: number): number {
   return count < 60 ? 0.9 : count < 400 ? 0.65 : count < 2000 ? 0.4 : 0.22;
 }

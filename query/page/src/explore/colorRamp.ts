@@ -1,4 +1,4 @@
-// Colours from the worst to the best: quiet to strong, in lightness too, so that it reads without colour. Pure.
+// Colours from the worst to the best value. Lightness changes, too, so that they can be read without colour. Pure.
 
 import { extent } from "../lib/range";
 import type { PlotColumn } from "./plotColumns";
@@ -16,8 +16,10 @@ export function colorRamp(isDark: boolean): string[] {
 
 export const NO_SHADE = 255;
 
-/** A shade for each row, the last the best; NO_SHADE where there is no finite value. By rank, so that one outlier does
- * not take all colours for itself. */
+/**
+ * Return a shade for each row, the greatest for the best. NO_SHADE stands for values that are not finite. Shades go by
+ * rank, so that one outlier does not use up all colours.
+ */
 export function shadesByRank(column: PlotColumn | undefined, minimize: boolean, rows: number): Uint8Array {
   const shades = new Uint8Array(rows).fill(NO_SHADE);
   if (!column || !extent([column.values])) return shades;

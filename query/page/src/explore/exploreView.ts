@@ -1,11 +1,11 @@
-// What is shown of many runs or trials: read from the URL, with what holds before anybody chose.
+// The state of the explore view: read from the URL, or defaults.
 import { useMemo } from "preact/hooks";
 import { route, setQuery } from "../state/route";
 import { type Brushes, readBrushes, selectedRows, writeBrushes } from "./brushes";
 import { shadesByRank } from "./colorRamp";
 import { canBeLog, type PlotColumn, type PlotRows } from "./plotColumns";
 
-/** Fields, before anybody chose. */
+/** Fields that are shown unless the URL names others. */
 export interface DefaultFields {
   axes: readonly string[];
   color: string;
@@ -13,7 +13,7 @@ export interface DefaultFields {
   y: string;
 }
 
-/** Fields that the view needs, as the URL has them. */
+/** Return the fields that the view needs. */
 export function requestedFields(query: URLSearchParams, defaults: DefaultFields): DefaultFields {
   const axes = query.getAll("axis");
   return {
@@ -33,13 +33,13 @@ export interface ExploreViewState {
   setBrushes: (brushes: Brushes) => void;
   isLog: (column: PlotColumn) => boolean;
   flipLog: (column: PlotColumn) => void;
-  /** 1 where a row is within the ranges on all axes that are shown. */
+  /** 1 for each row within the ranges on all visible axes. */
   selected: Uint8Array;
   selectedCount: number;
   shades: Uint8Array;
 }
 
-/** `minimize`: of these fields smaller is better; of others larger is the stronger colour. */
+/** `minimize`: whether smaller values of a field are better. Better values have stronger colours. */
 export function useView(
   rows: PlotRows,
   defaults: DefaultFields,

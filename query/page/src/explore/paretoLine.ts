@@ -1,6 +1,6 @@
-// The line along a front of two objectives. Pure.
+// The line along a Pareto front of two objectives. Pure.
 
-/** Corners of the stairs that divide what is reached from what is not; `points`: the front's, in any order. */
+/** Return the corners of the stepped line along the front. `points`: the points of the front, in any order. */
 export function paretoSteps(points: readonly (readonly [number, number])[], maximizeX: boolean): [number, number][] {
   const sorted = points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)).sort((a, b) => a[0] - b[0]);
   const line: [number, number][] = [];

@@ -1,30 +1,33 @@
-// What is compared over many runs or trials, as columns of numbers. Pure.
+// Parameters and metrics of many runs or trials, as columns of numbers. Pure.
 import type { Axis, JsonValue } from "../api/contract";
 import { number } from "../lib/format";
 import { compareNaturally } from "../lib/panels";
 
 export interface PlotColumn {
-  /** Unique: config.lr, summary.loss, value.0. */
+  /** A unique name: config.lr, summary.loss, value.0. */
   field: string;
   title: string;
   kind: "number" | "category" | "time";
-  /** Of a category, in their order on the axis. */
+  /** Categories, in their order on the axis. */
   categories: readonly string[];
-  /** One a row. A category: its place in `categories`; a time: seconds since 1970; NaN: missing, or NaN. */
+  /**
+   * A value for each row. A category is its index in `categories`, a time is in seconds since 1970. NaN means missing,
+   * or NaN.
+   */
   values: Float64Array;
-  /** Numbers above 0 that span two decades and more: shown on a logarithmic axis unless the user says otherwise. */
+  /** The numbers are above 0 and span two decades or more: the axis is logarithmic unless the user changes it. */
   log: boolean;
 }
 
 export interface PlotRows {
   ids: readonly string[];
   names: readonly string[];
-  /** Where a row's run is; empty: it has none. */
+  /** The URL of a row's run, or "" if it has none. */
   links: readonly string[];
   columns: readonly PlotColumn[];
 }
 
-/** A column of the API's answer; its title has no `config.` or `summary.` before it. */
+/** Convert a column of the API's answer. Its title is without `config.` or `summary.`. */
 export function axisToPlotColumn(axis: Axis): PlotColumn {
   const kind = axis.kind === "AXIS_KIND_CATEGORY" ? "category" : axis.kind === "AXIS_KIND_TIME" ? "time" : "number";
   return {
@@ -41,7 +44,7 @@ export function fieldTitle(field: string): string {
   return field.replace(/^(config|summary)\./, "");
 }
 
-/** Numbers where all that are there are numbers (texts such as "NaN" are none); else categories in natural order. */
+/** Create a column of numbers if all present values are numbers ("NaN" is not), else of categories in natural order. */
 export function toPlotColumn(field: string, title: string, given: readonly (JsonValue | undefined)[]): PlotColumn {
   const present = given.filter((value) => value !== undefined && value !== null);
   if (present.every((value) => typeof value === "number")) {
@@ -68,7 +71,7 @@ function spansDecades(values: Float64Array): boolean {
   return low > 0 && high / low >= 100;
 }
 
-/** Whether a logarithm of it says something: every finite value is above 0. */
+/** Return whether a logarithmic axis makes sense: all finite values are above 0. */
 export function canBeLog(column: PlotColumn): boolean {
   return (
     column.kind === "number" &&
@@ -77,7 +80,7 @@ export function canBeLog(column: PlotColumn): boolean {
   );
 }
 
-/** How many rows have a finite value. */
+/** Return how many rows have a finite value. */
 export function countFinite(rows: PlotRows, field: string): number {
   const column = rows.columns.find((item) => item.field === field);
   return column ? column.values.reduce((sum, value) => sum + Number(Number.isFinite(value)), 0) : 0;
@@ -95,7 +98,7 @@ export function varies(column: PlotColumn): boolean {
   return false;
 }
 
-/** What stands in a tooltip or a cell. */
+/** Return the text of a value for a tooltip or a cell. */
 export function cellText(column: PlotColumn, row: number, format: (value: number) => string): string {
   const value = column.values[row]!;
   if (column.kind === "category") return Number.isNaN(value) ? "–" : column.categories[value]!;

@@ -1,18 +1,21 @@
-// Where a value is on an axis, and its ticks: d3-scale, with room for values that are not there. Pure.
+// Positions of values on an axis, and its ticks (d3-scale). Pure.
 import { scaleLinear, scaleLog, scaleTime } from "d3-scale";
 import { formatTick } from "../lib/format";
 import { extent, padded } from "../lib/range";
 import type { PlotColumn } from "./plotColumns";
 
 export interface Scale {
-  /** Pixels; NaN where there is no place for it: NaN, infinity, 0 on a logarithmic axis. */
+  /** Pixels; NaN for values without a position: NaN, infinity, and 0 on a logarithmic axis. */
   at: (value: number) => number;
   /** The value at a pixel. */
   invert: (pixel: number) => number;
   ticks: readonly { at: number; text: string }[];
 }
 
-/** From pixel `from` (the smallest value) to `to`; a label needs `space` pixels; `air`: share of the span at both ends. */
+/**
+ * Create a scale from pixel `from` (the smallest value) to `to`. A label needs `space` pixels. `air` is the share of
+ * the span that is added at both ends.
+ */
 export function scaleOf(column: PlotColumn, log: boolean, from: number, to: number, space: number, air = 0): Scale {
   if (column.kind === "category") return categories(column, from, to, space);
   const isLog = log && column.kind === "number";
@@ -52,7 +55,10 @@ function categories(column: PlotColumn, from: number, to: number, space: number)
   return { at: (value) => finite(scale(value)), invert: (pixel) => scale.invert(pixel), ticks };
 }
 
-/** d3 gives all digits of a decade or none: powers of ten where those are enough, and no more than there is room for. */
+/**
+ * Thin out logarithmic ticks. d3 gives all digits of a decade or none. Keep powers of ten if they are enough, and no
+ * more ticks than there is room for.
+ */
 function thinTicks(ticks: readonly number[], amount: number): readonly number[] {
   if (ticks.length <= amount) return ticks;
   const powers = ticks.filter((tick) => Math.abs(Math.log10(tick) - Math.round(Math.log10(tick))) < 1e-9);
@@ -63,7 +69,7 @@ function thinTicks(ticks: readonly number[], amount: number): readonly number[] 
 
 const FEW = 12;
 
-/** The values themselves, ascending, where there are so few that they are choices: 16, 32, 64, 128. */
+/** Return the values themselves as ticks if they are few, as with choices: 16, 32, 64, 128. */
 function fewValues(column: PlotColumn, positive: boolean): number[] | null {
   const found = new Set<number>();
   for (const value of column.values) {
@@ -73,7 +79,7 @@ function fewValues(column: PlotColumn, positive: boolean): number[] | null {
   return found.size > 1 ? [...found].sort((a, b) => a - b) : null;
 }
 
-/** Those that have room for their label, the first always. */
+/** Return the ticks that have room for their label. The first one always has. */
 function withRoom(values: readonly number[], scale: (value: number) => number, space: number): number[] {
   let last = NaN;
   return values.filter((value) => {

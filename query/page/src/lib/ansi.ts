@@ -1,8 +1,8 @@
-// Console lines with terminal colours as pieces of text with a class. Pure; what is no colour is left out.
+// Lines with terminal colours, as pieces of text with CSS classes. All other escape sequences are removed. Pure.
 
 export interface AnsiPiece {
   text: string;
-  /** Class names: a foreground colour "c1" to "c15", "bold", "dim"; empty: plain. */
+  /** CSS classes: a foreground colour "c0" to "c15", "bold", "dim"; "" for plain text. */
   classes: string;
 }
 
@@ -12,7 +12,7 @@ const ESCAPE = /\x1b(?:\[([0-9;:?]*)([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 interface Style {
-  /** -1: the default colour. */
+  /** -1 for the default colour. */
   color: number;
   bold: boolean;
   dim: boolean;
@@ -40,7 +40,7 @@ function classesOf({ color, bold, dim }: Style): string {
   return [color >= 0 ? `c${color}` : "", bold ? "bold" : "", dim ? "dim" : ""].filter(Boolean).join(" ");
 }
 
-/** The codes of one "select graphic rendition" sequence. */
+/** Apply the codes of one "select graphic rendition" sequence. */
 function applyCodes(style: Style, codes: readonly number[]): void {
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i]!;

@@ -1,7 +1,7 @@
-// A run keeps its colour: it comes from its id, and moves on only where an older visible run has it, or where one of its
-// neighbours in the list would look like it. Pure.
+// Colours of runs. A run's colour follows from its id. It gets another one only if an older visible run has that
+// colour, or if a neighbour in the list would look alike. Pure.
 
-/** Readable on both backgrounds: tested for 3:1 against white and against the dark theme. */
+/** Readable on both backgrounds: tests hold a contrast of 3:1 against white and against the dark theme. */
 export const PALETTE = [
   "#2f74d0",
   "#d9532c",
@@ -27,14 +27,16 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
-/** How many places up and down the list a run's colour differs clearly from, and by how much (OKLab; 0.05 is the nearest
- * pair of the palette). */
+/**
+ * The colour of a run differs clearly from that of so many neighbours on each side of the list. The distance is in
+ * OKLab, where the nearest pair of the palette has 0.05.
+ */
 const NEIGHBOURS = 2;
 const CLEARLY = 0.12;
-/** From colour to colour where the run's own is taken; has no divisor in common with 16. */
+/** Steps through the palette while colours are taken. It has no common divisor with 16. */
 const STRIDE = 5;
 
-/** `runs` oldest first, as the list has them from below. `chosen`: places in the palette that the user gave to runs. */
+/** Assign colours. `runs`: the oldest first. `chosen`: palette indexes that the user has chosen. */
 export function assignColors(
   runs: readonly string[],
   chosen: ReadonlyMap<string, number> = new Map(),
@@ -56,7 +58,10 @@ export function assignColors(
   return colors;
 }
 
-/** The first that is not taken and clearly differs from its neighbours; where there is none, the one that differs most. */
+/**
+ * Return the first colour that is not taken and differs clearly from its neighbours, or else the one that differs
+ * most.
+ */
 function firstFree(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
   let best = 0;
   let most = -1;
@@ -69,7 +74,7 @@ function firstFree(first: number, taken: ReadonlySet<number>, neighbours: readon
   return best;
 }
 
-/** How different two colours, "#rrggbb", look: their distance in OKLab. */
+/** Return how different two colours, "#rrggbb", look: their distance in OKLab. */
 export function difference(item: string, other: string): number {
   const [a, b] = [oklab(item), oklab(other)];
   return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);

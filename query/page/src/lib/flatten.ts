@@ -1,10 +1,10 @@
-// Nested config and summary as rows: `optimizer.lr`. Pure.
+// Nested config and summary as flat rows: `optimizer.lr`. Pure.
 import type { Json, JsonValue } from "../api/contract";
 import { compareNaturally } from "./panels";
 
 const MAX_DEPTH = 12;
 
-/** Leaves by dotted path, in natural order; empty objects are leaves. */
+/** Return the leaves by dotted path, in natural order. Empty objects are leaves. */
 export function flatten(values: Json | undefined): Map<string, JsonValue> {
   const found: [string, JsonValue][] = [];
   const walk = (prefix: string, value: JsonValue, depth: number) => {
@@ -22,7 +22,7 @@ export interface Row {
   differs: boolean;
 }
 
-/** One row a key that any of them has. */
+/** Return a row for each key that at least one of the runs has. */
 export function compareValues(columns: readonly ReadonlyMap<string, JsonValue>[]): Row[] {
   const keys = [...new Set(columns.flatMap((column) => [...column.keys()]))].sort(compareNaturally);
   return keys.map((key) => {

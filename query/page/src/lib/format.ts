@@ -1,12 +1,12 @@
 // Numbers, times and names as people read them. Pure.
 import type { Double, JsonValue } from "../api/contract";
 
-/** A double of the API's JSON as a number. */
+/** Convert a double of the API's JSON to a number. */
 export function number(value: Double | undefined): number {
   return typeof value === "number" ? value : Number(value ?? NaN);
 }
 
-/** At most `digits` significant digits, no trailing zeros: 0.03125, 1.2e-7, 48,210. */
+/** Format with at most `digits` significant digits and no trailing zeros: 0.03125, 1.2e-7, 48,210. */
 export function formatNumber(value: number, digits = 5): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -19,7 +19,7 @@ export function formatNumber(value: number, digits = 5): string {
   return minus(grouped(whole) + (rest ? `.${rest}` : ""));
 }
 
-/** For axes: 1.5k, 20M, 3e-5. */
+/** Format a tick of an axis: 1.5k, 20M, 3e-5. */
 export function formatTick(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
@@ -35,7 +35,7 @@ export function formatTick(value: number): string {
   return minus(trim(value, 6));
 }
 
-/** 12 ms, 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
+/** Format a duration: 12 ms, 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0) return `−${formatDuration(-seconds)}`;
@@ -49,7 +49,7 @@ export function formatDuration(seconds: number): string {
   return twoUnits(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
-/** 12 s ago, 3 m ago, yesterday's date. */
+/** Format a time relative to now: 12 s ago, 3 m ago; older times as a date. */
 export function formatAgo(iso: string | undefined, now: number = Date.now()): string {
   if (!iso) return "–";
   const seconds = (now - Date.parse(iso)) / 1000;
@@ -78,7 +78,7 @@ export function formatBytes(bytes: number): string {
   return `${trim(value, 3)} ${units[unitIndex]}`;
 }
 
-/** A config or summary value in a cell. */
+/** Format a config or summary value for a cell. */
 export function formatValue(value: JsonValue | undefined): string {
   if (value === undefined || value === null) return "–";
   if (typeof value === "number") return formatNumber(value);
@@ -86,7 +86,7 @@ export function formatValue(value: JsonValue | undefined): string {
   return JSON.stringify(value);
 }
 
-/** "1 run", "3 runs". */
+/** Format an amount: "1 run", "3 runs". */
 export function count(amount: number, singular: string, plural = `${singular}s`): string {
   return `${amount.toLocaleString("en-US")} ${amount === 1 ? singular : plural}`;
 }
@@ -95,7 +95,10 @@ function twoUnits(large: number, largeUnit: string, small: number, smallUnit: st
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 
-/** Commas between thousands, as `toLocaleString` has them, which takes ten times as long: a tooltip writes dozens of numbers a frame. */
+/**
+ * Put commas between thousands. `toLocaleString` takes ten times as long, and a tooltip formats dozens of numbers a
+ * frame.
+ */
 function grouped(whole: string): string {
   return whole.length < 4 ? whole : whole.replace(/\B(?=(\d{3})+$)/g, ",");
 }
@@ -112,7 +115,7 @@ function minus(text: string): string {
   return text.replace("-", "−").replace("e−", "e-").replace("e-", "e−");
 }
 
-/** How many of a run's ranks have reported, where the run's processes are known; empty for a run of one. */
+/** Format how many of a run's ranks have reported. Return "" for a run of one rank. */
 export function ranksSeen(worldSize: number, streams: readonly { rank: number }[]): string {
   if (worldSize <= 1) return "";
   const seen = new Set(streams.map((stream) => stream.rank)).size;

@@ -1,4 +1,4 @@
-// Which panels a workspace has: metrics in sections by their prefix. Pure.
+// Sections of metrics by their prefix, and names in natural order. Pure.
 
 export interface Section {
   name: string;
@@ -10,8 +10,9 @@ export const PLAIN = "Charts";
 const SYSTEM = "system";
 
 /**
- * `search` is a regular expression (as plain text where it is none), case-insensitive. Pinned first, then metrics
- * without a prefix, then prefixes by name, system metrics last. `system/node3/gpu.0.x` is in `system/node3`.
+ * Group metrics into sections. `search` is a regular expression without regard to case, or plain text if it is not
+ * valid. Pinned metrics come first, then metrics without a prefix, then prefixes by name, and system metrics last.
+ * `system/node3/gpu.0.x` belongs to `system/node3`.
  */
 export function groupIntoSections(metrics: Iterable<string>, pinned: readonly string[] = [], search = ""): Section[] {
   const matches = matcher(search);

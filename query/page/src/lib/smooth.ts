@@ -1,8 +1,9 @@
-// Exponential moving average that does not depend on how densely a curve is drawn. Pure.
+// An exponential moving average that does not depend on the number of points of a curve. Pure.
 
 /**
- * `amount` 0 (none) to 0.999: the weight of what was, over a thousandth of `span` in x. A curve in 200 buckets and the
- * same curve in 2000 look the same. Debiased: the first value is itself. What is not finite is left out, and stays.
+ * Smooth a curve. `amount` from 0 (none) to 0.999 is the weight of earlier values, over a thousandth of `span` in x.
+ * So a curve in 200 buckets and the same curve in 2000 look the same. The average is debiased: the first value is
+ * unchanged. Values that are not finite are kept and do not count.
  */
 export function smooth(xs: ArrayLike<number>, ys: ArrayLike<number>, amount: number, span: number): Float64Array {
   const smoothed = new Float64Array(ys.length);

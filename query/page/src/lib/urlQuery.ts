@@ -2,7 +2,10 @@
 
 export type Changes = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
-/** The query with some values changed; null, "", false and empty lists leave the URL. Other values stay, in order. */
+/**
+ * Return the query with some values changed. Null, "", false and empty lists remove a name. Other names keep their
+ * order.
+ */
 export function withChanges(query: URLSearchParams, changes: Changes): URLSearchParams {
   const next = new URLSearchParams(query);
   for (const [name, value] of Object.entries(changes)) {
@@ -14,13 +17,13 @@ export function withChanges(query: URLSearchParams, changes: Changes): URLSearch
   return next;
 }
 
-/** Readable: slashes, colons and commas stay as they are; they need no escape in a query. */
+/** Write a query. Slashes, colons and commas stay readable: they need no escape in a query. */
 export function queryToText(query: URLSearchParams): string {
   const text = query.toString().replaceAll("%2F", "/").replaceAll("%3A", ":").replaceAll("%2C", ",");
   return text ? `?${text}` : "";
 }
 
-/** `low:high`, each possibly empty; null where it is no range. */
+/** Parse `low:high`. Return null if it is not a range. */
 export function readRange(text: string | null): [number, number] | null {
   const [low, high, ...rest] = (text ?? "").split(":");
   if (!low || !high || rest.length) return null;
@@ -28,7 +31,7 @@ export function readRange(text: string | null): [number, number] | null {
   return Number.isFinite(range[0]) && Number.isFinite(range[1]) && range[0] < range[1] ? range : null;
 }
 
-/** A value within its limits, or the default. */
+/** Return the number, limited to a range, or the fallback if the text is not a number. */
 export function readNumber(text: string | null, fallback: number, low: number, high: number): number {
   const value = text === null || text === "" ? NaN : Number(text);
   return Number.isFinite(value) ? Math.min(Math.max(value, low), high) : fallback;

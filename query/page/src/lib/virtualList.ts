@@ -1,14 +1,17 @@
-// Which part of a long list is on the screen. Pure.
+// Which part of a long list is visible, for lists that render only that part. Pure.
 
 export interface VisibleRange {
   from: number;
   to: number;
-  /** Pixels of what is left out before and after. */
+  /** Height or width in pixels of what is left out before and after. */
   before: number;
   after: number;
 }
 
-/** `sizes`: of all items, in order; `margin`: pixels beyond the screen that are made, too. */
+/**
+ * Return the visible items. `sizes`: pixels of all items, in order. `margin`: pixels beyond the visible part that are
+ * rendered, too.
+ */
 export function visibleItems(sizes: readonly number[], offset: number, length: number, margin = 200): VisibleRange {
   let offsetPx = 0;
   let from = 0;
@@ -21,7 +24,7 @@ export function visibleItems(sizes: readonly number[], offset: number, length: n
   return { from, to, before, after };
 }
 
-/** The same for rows of one height: no list is walked. */
+/** Return the visible rows if all rows have the same height. */
 export function visibleRows(count: number, height: number, offset: number, length: number, margin = 320): VisibleRange {
   const from = Math.max(Math.floor((offset - margin) / height), 0);
   const to = Math.min(Math.ceil((offset + length + margin) / height), count);

@@ -1,11 +1,14 @@
-// Parameters as YAML: what `runstream.init(config="best.yaml")` and PyYAML read back as the same values. Pure.
+// Parameters as YAML that `runstream.init(config="best.yaml")` and PyYAML read back as the same values. Pure.
 
-/** A number as the JSON had it: 1 and 1.0 stay different, and no digit is lost. */
+/** A number as it stands in the JSON: 1 and 1.0 stay different, and no digit is lost. */
 class ExactNumber {
   constructor(readonly text: string) {}
 }
 
-/** YAML of a JSON object; the JSON itself (which is YAML, too) where this browser does not tell how numbers were written. */
+/**
+ * Convert JSON to YAML. Return the JSON itself, which is valid YAML, if the browser does not give the source of
+ * numbers.
+ */
 export function toYaml(json: string): string {
   const value: unknown = JSON.parse(json, reviver as (this: unknown, key: string, value: unknown) => unknown);
   if (!value || typeof value !== "object" || !Object.keys(value).length) return `${json}\n`;
@@ -43,13 +46,13 @@ function scalar(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** YAML 1.1 wants a point before an exponent and a sign in it: 1e-05 would be a text there. */
+/** Write an exponent as YAML 1.1 expects it, with a point and a sign: YAML reads 1e-05 as a text. */
 function float(json: string): string {
   const match = /^(-?\d+)(\.\d+)?[eE]([+-]?)(\d+)$/.exec(json);
   return match ? `${match[1]}${match[2] ?? ".0"}e${match[3] || "+"}${match[4]}` : json;
 }
 
-/** Plain where nothing else can be meant; else in double quotes, as JSON writes it. */
+/** Write a text without quotes if it can mean nothing else, else in double quotes. */
 function text(value: string): string {
   const plain =
     /^[A-Za-z][A-Za-z0-9_./-]*$/.test(value) && !/^(y|n|yes|no|on|off|true|false|null|nan|inf)$/i.test(value);

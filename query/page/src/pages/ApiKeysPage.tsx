@@ -1,4 +1,4 @@
-// My API keys: made (shown once), listed, ended.
+// The user's API keys: create (the key is shown once), list, revoke.
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { ApiKey, CreateApiKeyResponse } from "../api/contract";

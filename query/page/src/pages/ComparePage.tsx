@@ -185,7 +185,10 @@ const ENVIRONMENT_PARTS = [
   ["Git", "git"],
 ] as const;
 
-/** Asked of the server, which compares what the list of runs leaves out. Folded: there are hundreds of packages. */
+/**
+ * The differences of environment, packages and git. The server compares them, because the list of runs does not have
+ * them. They are folded, as there are hundreds of packages.
+ */
 function EnvironmentComparison(props: {
   team: string;
   project: string;
@@ -249,7 +252,7 @@ function Uncommitted({ runs, run, text, cut }: { runs: readonly Run[]; run: stri
   );
 }
 
-/** Null where a run has none; what is missing is no value. */
+/** Convert a difference to a row. A missing value is undefined, not null. */
 function toRow(difference: Difference): Row {
   const values = difference.values.map((value, index) => (difference.present[index] ? value : undefined));
   return { key: difference.key, values, differs: difference.change !== "CHANGE_SAME" };

@@ -1,4 +1,4 @@
-// Any runs of a project: parallel coordinates, what matters, one thing against another, the front of two metrics.
+// Exploring the runs of a project: parallel coordinates, a scatter plot, importance of parameters, and a Pareto front.
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { FieldInfo, RunObjective } from "../api/contract";
@@ -155,7 +155,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
   );
 }
 
-/** The metrics that are compared, from the URL; without it a metric whose name suggests an objective. */
+/** Return the metrics to compare: from the URL, or a metric whose name suggests an objective. */
 function readObjectives(query: URLSearchParams, metrics: readonly string[]) {
   const objective =
     query.get("obj") ??
@@ -193,7 +193,7 @@ function useExploredRuns(
     REFRESH_MS,
     true,
   );
-  const isCurrent = data?.runsKey === runsKey; // else the rows are those of the filter before
+  const isCurrent = data?.runsKey === runsKey; // else the rows belong to the filter before
   const rows: PlotRows = useMemo(
     () => ({
       ids: data?.runs ?? [],
@@ -245,7 +245,7 @@ function metricsOf(fields: readonly FieldInfo[]): string[] {
     .map((item) => item.field.slice("summary.".length));
 }
 
-/** What the URL says, else what the name suggests. */
+/** Return whether larger values are better: from the URL, or by the name of the metric. */
 function isMaximized(given: string | null, metric: string): boolean {
   return given === null
     ? /acc|auc|f1|score|reward|bleu|rouge|map\b|precision|recall|throughput|per_s/i.test(metric)
@@ -262,7 +262,7 @@ function toObjective(metric: string, maximize: boolean): RunObjective {
   };
 }
 
-/** Config that most runs have and that varies, then the metric. */
+/** Return the default axes: config that most runs have and that varies, then the metric. */
 function defaultFields(fields: readonly FieldInfo[], objective: string): DefaultFields {
   const config = fields
     .filter(
@@ -282,7 +282,7 @@ function defaultFields(fields: readonly FieldInfo[], objective: string): Default
   };
 }
 
-/** The API's other questions have no search: it is a condition on the name there. */
+/** Return a filter with the search as a condition on the name: these methods of the API have no search. */
 function importanceFilter(filter: string, search: string): string {
   if (!search) return filter;
   const named = { displayName: { $regex: `(?i)${search.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}` } };

@@ -1,4 +1,4 @@
-// Projects by team, and what is running now.
+// The start page: projects by team, and running runs.
 import { useEffect } from "preact/hooks";
 import { call } from "../api/client";
 import type { Project, Run } from "../api/contract";
@@ -10,7 +10,7 @@ import { user } from "../state/user";
 import { ErrorMessage, Loading } from "../ui/feedback";
 import { RunStateBadge } from "../ui/RunStateBadge";
 
-const MAX_PROJECTS_WATCHED = 8; // projects whose running runs are asked for: those with the latest sign of life
+const MAX_PROJECTS_WATCHED = 8; // projects whose running runs are shown: those with the latest heartbeats
 const RECENT_MS = 15 * 60_000;
 
 export function HomePage({ team }: { team?: string }) {
@@ -138,7 +138,7 @@ function RunCard({ run }: { run: Run }) {
   );
 }
 
-/** Of a description in Markdown, as plain text. */
+/** Return the first line of a description in Markdown, as plain text. */
 function firstLine(text: string): string {
   const line = text.split("\n").find((item) => item.trim()) ?? "";
   return line

@@ -1,4 +1,5 @@
-// Logging in: with an API key, or by the one-time link after the # of the URL. The view that was asked for comes after.
+// The login: with an API key, or by the one-time link in the part after the # of the URL. Then the requested view is
+// shown.
 import { useEffect, useState } from "preact/hooks";
 import { logIn } from "../api/client";
 import { navigate, route } from "../state/route";
@@ -27,7 +28,7 @@ export function LoginPage() {
   useEffect(() => {
     document.title = "Log in · runstream";
     if (!link) return;
-    history.replaceState(null, "", "/login"); // used up: not to be bookmarked
+    history.replaceState(null, "", "/login"); // the link is used up, so the address should not have it
     void submit({ link });
   }, []);
 

@@ -1,4 +1,4 @@
-// Reports of a project: their list with what the project is, one of them, and its editor.
+// The reports of a project: their list with the project's description, one report, and its editor.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../api/client";
@@ -187,7 +187,7 @@ function isOpen(report: Saved): boolean {
   return location.pathname === savedPath(report);
 }
 
-/** The editor's code comes when somebody writes. */
+/** Load the code of the editor when it is needed. */
 function LazyEditor(props: EditorProps) {
   const [editor, setEditor] = useState<{ component: ComponentType<EditorProps> }>();
   useEffect(() => {

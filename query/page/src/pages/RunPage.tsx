@@ -1,4 +1,4 @@
-// One run: its head, and a view of it in each tab.
+// One run: its head, and a view in each tab.
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ApiError, call } from "../api/client";
@@ -25,7 +25,7 @@ const LIVE_MS = 2000;
 
 interface Tab {
   title: string;
-  /** Whether there is something to see, or may come. */
+  /** Whether the tab has something to show, or may have it later. */
   shown: (run: Run, kinds: ReadonlySet<KeyKind>) => boolean;
   load?: () => Promise<{ default: ComponentType<RunTabProps> }>;
 }

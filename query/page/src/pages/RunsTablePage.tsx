@@ -1,4 +1,4 @@
-// All runs of a project in a table: filter, sort, group, choose columns, act on many.
+// The table of a project's runs: filter, sort, group, choose columns, and act on several runs.
 import { useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { FieldInfo, Run } from "../api/contract";
@@ -139,7 +139,7 @@ export default function RunsTablePage({ team, project }: ProjectProps) {
   );
 }
 
-/** The columns that the URL names; without it those that most runs have. */
+/** Return the columns that the URL names, or else the default columns. */
 function useColumnNames(fields: readonly FieldInfo[] | undefined): string[] {
   const chosen = route.value.query.getAll("col");
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text stands for the array
@@ -151,7 +151,7 @@ function useColumnNames(fields: readonly FieldInfo[] | undefined): string[] {
 
 interface CheckedRuns {
   checked: ReadonlySet<string>;
-  /** Those of the checked runs that are loaded. */
+  /** The checked runs that are loaded. */
   runs: Run[];
   check: (run: string, isChecked: boolean, extendRange: boolean) => void;
   clear: () => void;

@@ -1,4 +1,4 @@
-// The short address of a saved view: it leads to the view as it was saved.
+// The short URL of a saved view. It leads to the view as it was saved.
 import { useEffect } from "preact/hooks";
 import { call } from "../api/client";
 import { useQuery } from "../api/useQuery";

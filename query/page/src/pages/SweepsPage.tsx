@@ -1,4 +1,4 @@
-// The sweeps of a project, and one of them.
+// The sweeps of a project, and the page of one sweep.
 
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
 import { SweepDetails } from "../sweep/SweepDetails";

@@ -1,4 +1,4 @@
-// The project's charts, with its runs beside them.
+// The charts of a project, with the list of its runs.
 import { useState } from "preact/hooks";
 import { isBeingDeleted } from "../project/deletion";
 import { FirstRun } from "../project/FirstRun";

@@ -1,7 +1,7 @@
 import { CodeBlock } from "../ui/CodeBlock";
 import { EmptyState } from "../ui/feedback";
 
-/** What to do when there is nothing yet: the code, with this server's address. */
+/** How to log the first run, with the address of this server. */
 export function FirstRun({ project = "my-project" }: { project?: string }) {
   const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key that you logged in with, or a new one from: runstream key create`;
   const code = `import runstream

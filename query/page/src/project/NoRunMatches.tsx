@@ -1,4 +1,4 @@
-// What a list of runs shows when its search and its filters leave no run.
+// What a list of runs shows if no run matches its search and filters.
 import { setQuery } from "../state/route";
 import { EmptyState } from "../ui/feedback";
 

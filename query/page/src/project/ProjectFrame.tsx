@@ -1,4 +1,4 @@
-// What a project's views share: its tabs, its runs, which of them are shown, and their colours.
+// The frame of a project's views: tabs that keep the selection of runs.
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { queryToText, withChanges } from "../lib/urlQuery";

@@ -1,4 +1,4 @@
-// Deleting with a way back: the runs vanish at once, the server is told when nobody has undone it.
+// Deleting runs with Undo: the runs vanish at once, and the request is sent when the time for Undo is over.
 import { signal } from "@preact/signals";
 import { call, callOnUnload } from "../api/client";
 import type { Run } from "../api/contract";
@@ -6,7 +6,7 @@ import { count } from "../lib/format";
 import { navigate } from "../state/route";
 import { toast } from "../ui/toasts";
 
-/** `team/project/run` of those that are about to be deleted: lists leave them out. */
+/** `team/project/run` of runs that are about to be deleted. Lists leave them out. */
 export const pendingDeletions = signal<ReadonlySet<string>>(new Set());
 
 export function isBeingDeleted(run: Run): boolean {

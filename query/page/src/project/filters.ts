@@ -1,4 +1,4 @@
-// Conditions on runs: chips in the page, `f=field~op~value` in the URL, a filter of the API. Pure.
+// Conditions on runs: `f=field ~ op ~ value` in the URL, and a filter of the API. Pure.
 
 export const OPERATORS = {
   "=": "$eq",
@@ -25,14 +25,14 @@ export function conditionToText({ field, operator, value }: Condition): string {
   return [field, operator, value].map((part) => part.replaceAll("~", "~~")).join(" ~ ");
 }
 
-/** Null where it is none. */
+/** Return null if the text is not a condition. */
 export function conditionFromText(text: string): Condition | null {
   const [field, operator, value, ...rest] = text.split(" ~ ").map((part) => part.replaceAll("~~", "~"));
   if (!field || value === undefined || rest.length || !Object.hasOwn(OPERATORS, operator!)) return null;
   return { field, operator: operator as Operator, value };
 }
 
-/** The API's filter, a JSON text; empty where there is no condition. */
+/** Return the API's filter as JSON, or "" if there is no condition. */
 export function toFilter(conditions: readonly Condition[]): string {
   if (!conditions.length) return "";
   const parts = conditions.map(({ field, operator, value }) => ({
@@ -49,7 +49,7 @@ function operand(operator: Operator, text: string): unknown {
   return value(text);
 }
 
-/** A number, a boolean, null, or the text itself; in double quotes always the text. */
+/** Return a number, a boolean, null, or the text itself. A text in double quotes is always a text. */
 function value(text: string): unknown {
   const quoted = /^"(.*)"$/s.exec(text);
   if (quoted) return quoted[1];

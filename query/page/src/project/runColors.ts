@@ -1,10 +1,10 @@
-// The colours of runs: each run's own, or the one that the user gave it.
+// The colours of runs: a run's default colour, or the one that the user has chosen.
 import { useMemo } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { assignColors } from "../lib/colors";
 import { route, setQuery } from "../state/route";
 
-/** Colours that users gave: `color=run:place`. */
+/** Return the colour of each run. The URL has chosen colours as `color=run:index`. */
 export function useRunColors(runs: readonly Run[]): Map<string, string> {
   const given = route.value.query.getAll("color").join(" ");
   const ids = runs.map((run) => run.id).join(" ");

@@ -1,4 +1,4 @@
-// Which runs a project's views speak of, and in which order: the same in the table and beside the charts.
+// Which runs a view lists, and in which order. The table and the charts share it.
 import type { ListRunsRequest } from "../api/contract";
 import { type Condition, conditionFromText, toFilter } from "./filters";
 
@@ -7,7 +7,7 @@ export interface RunQuery {
   conditions: Condition[];
   filter: string;
   order: string;
-  /** The field whose values make groups; empty: none. */
+  /** The field by which runs are grouped; "" if they are not. */
   by: string;
 }
 

@@ -1,4 +1,4 @@
-// Which runs of a project the views show: the first of the list, and those that the user has switched on or off.
+// Which runs of a project the views show: the first runs of the list, and those that the user has switched on or off.
 import { call } from "../api/client";
 import type { ListRunsResponse, Run } from "../api/contract";
 import { type QueryResult, useQuery } from "../api/useQuery";
@@ -9,7 +9,7 @@ export const SHOWN_AT_FIRST = 10;
 export const MAX_SHOWN = 100;
 const LIST_SIZE = 200;
 
-/** Runs as the URL asks for them, without their columns; again every 2 s. */
+/** Load the runs that the URL selects, without config and summary, every 2 s. */
 export function useRuns(team: string, project: string): QueryResult<ListRunsResponse> {
   const request = {
     team,
@@ -21,7 +21,7 @@ export function useRuns(team: string, project: string): QueryResult<ListRunsResp
   return useQuery(`runs ${JSON.stringify(request)}`, (signal) => call("ListRuns", request, signal), 2000, true);
 }
 
-/** The first runs of the list, and what the user has switched on and off: in the URL. */
+/** Return the runs to show, from the list and the URL. */
 export function selectShownRuns(runs: readonly Run[], query: URLSearchParams): Run[] {
   const only = query.getAll("run");
   if (only.length) {

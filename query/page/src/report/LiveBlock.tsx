@@ -1,4 +1,4 @@
-// The live blocks of a report: curves and tables of runs, as the charts and the table draw them.
+// The live blocks of a report: charts, and tables of runs.
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
@@ -23,7 +23,7 @@ interface ProjectRef {
   project: string;
 }
 
-/** What a fenced block means; null: it is code like any other. */
+/** Return a function that renders a fenced block. It returns null for a block that is plain code. */
 export function liveBlock(projectRef: ProjectRef) {
   return (language: string, text: string, key: string) => {
     if (language !== "panel" && language !== "runs") return null;
@@ -62,7 +62,7 @@ function BlockError({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** The runs that a block names or finds, in its order. */
+/** Load the runs that a block names or finds, in the order of the block. */
 function useBlockRuns(projectRef: ProjectRef, spec: Spec, fields: string[]) {
   const byName = spec.runs.length ? [{ $or: [{ id: { $in: spec.runs } }, { displayName: { $in: spec.runs } }] }] : [];
   const byCondition = toFilter(spec.conditions);
@@ -162,7 +162,7 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
   );
 }
 
-/** Names as they are, patterns as the metrics that these runs have. */
+/** Return the metrics of a block. Patterns are replaced by the matching metrics of these runs. */
 function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[]): string[] {
   const patterns = spec.metrics.filter(isPattern);
   const ids = runs.map((run) => run.id);

@@ -1,10 +1,10 @@
-// Markdown as elements. No HTML is made from text: what marked finds becomes Preact elements, tags in the text stay text.
+// Markdown as Preact elements. No HTML is made from text: tags in the text stay text.
 import { Lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren, JSX, VNode } from "preact";
 import { useMemo } from "preact/hooks";
 import { decodeEntities, isOwnImage, safeHref } from "./markdownText";
 
-/** A block of code of which somebody knows more; null: none. */
+/** Render a block of code in a special way; null renders it as code. */
 export type Block = (language: string, text: string, key: string) => VNode | null;
 
 const MAX_DEPTH = 60;
@@ -15,7 +15,7 @@ export function Markdown({ text, block }: { text: string; block?: Block }) {
   return <div class="markdown">{blocks(tokens, block ?? (() => null), 0)}</div>;
 }
 
-/** Null where the text is nested beyond all reason. */
+/** Return null if the text is nested too deeply. */
 function lex(text: string): Token[] | null {
   try {
     return Lexer.lex(text, { gfm: true });
@@ -30,7 +30,7 @@ function blocks(tokens: readonly Token[], block: Block, depth: number): Componen
     if (token.type !== "code") return <BlockToken key={index} token={token} block={block} depth={depth} />;
     const code = token as Tokens.Code;
     const language = /^\S*/.exec(code.lang ?? "")![0];
-    // A live block keeps its state while the text around it is edited: its key is what it says.
+    // The key of a live block is its text, so that it keeps its state while the text around it is edited.
     const source = `${language}\n${code.text}`;
     const occurrence = seen.get(source) ?? 0;
     seen.set(source, occurrence + 1);
@@ -52,7 +52,7 @@ function BlockToken({ token, block, depth }: { token: Token; block: Block; depth
     case "def":
       return null;
     case "heading": {
-      // The report's name is the first heading of the page.
+      // The name of the report is the first heading of the page.
       const Tag = `h${Math.min((token as Tokens.Heading).depth + 1, 6)}` as "h2";
       return <Tag>{inside()}</Tag>;
     }

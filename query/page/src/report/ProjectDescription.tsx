@@ -1,4 +1,4 @@
-// What a project is, in its people's own words.
+// The description of a project, which its members write.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import { useQuery } from "../api/useQuery";

@@ -1,4 +1,4 @@
-// Writing a report: Markdown on one side, and what it becomes on the other.
+// The editor of a report: Markdown on one side, a preview on the other.
 import type { RefObject } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
@@ -183,7 +183,7 @@ function saveOnShortcut(event: KeyboardEvent, save: () => void): void {
   save();
 }
 
-/** The value once nothing has changed for a moment. */
+/** Return the value, delayed until it has not changed for a moment. */
 function useSettled(value: string): string {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
@@ -193,7 +193,7 @@ function useSettled(value: string): string {
   return settled;
 }
 
-/** For the block that is inserted: one that will draw something. */
+/** Return a metric of the project, so that the inserted block shows something. */
 function useFirstMetric(team: string, project: string): string {
   const { data } = useQuery(`first metric ${team}/${project}`, (signal) =>
     call("ListMetrics", { team, project, page_size: 200 }, signal),

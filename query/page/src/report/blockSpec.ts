@@ -1,11 +1,12 @@
-// Live blocks of a report: ```panel draws curves, ```runs a table; lines of `name: value` inside say of what. Pure.
+// The language of live blocks: ```panel shows charts, and ```runs shows a table. Lines of `name: value` say what they
+// contain. Pure.
 import { type Condition, conditionFromText, OPERATORS, type Operator } from "../project/filters";
 
 export interface Spec {
   title: string;
   /** Names, or patterns with * and ?. */
   metrics: string[];
-  /** Ids or names; empty: those that `conditions`, `search` and `order` find. */
+  /** Ids or names. If empty, the runs are those that `conditions`, `search` and `order` find. */
   runs: string[];
   conditions: Condition[];
   search: string;
@@ -13,9 +14,9 @@ export interface Spec {
   limit: number;
   group: string;
   height: number;
-  /** Fields, of a table. */
+  /** The fields of a table. */
   columns: string[];
-  /** As in the URL of the charts. */
+  /** Options of the charts, as they stand in the URL. */
   chartQuery: URLSearchParams;
 }
 
@@ -43,7 +44,7 @@ const SETTINGS = [
   "height",
 ];
 
-/** Throws SpecError with one sentence that says which line, and what to write. */
+/** Parse a block. Throw SpecError with a sentence that names the line and says what to write. */
 export function parseSpec(text: string): Spec {
   const spec: Spec = {
     title: "",
@@ -154,7 +155,7 @@ const OPERATOR_SPELLINGS: [string, Operator][] = [
   [">", ">"],
 ];
 
-/** `config.lr > 0.1`, or as it stands in a URL: `config.lr ~ > ~ 0.1`. */
+/** Parse `config.lr > 0.1`, or a condition as it stands in a URL: `config.lr ~ > ~ 0.1`. */
 function parseCondition(text: string): Condition {
   const found = conditionFromText(text);
   if (found) return found;
@@ -198,7 +199,10 @@ function parseChoice(value: string, choices: string[]): string {
   return value;
 }
 
-/** A block that draws what a panel of the charts shows. `shown`: ids of the runs, where they were chosen by hand. */
+/**
+ * Return the block that shows what a panel of the charts shows. `shown`: ids of the runs if the user has selected
+ * them.
+ */
 export function panelBlock(metric: string, query: URLSearchParams, shown: readonly string[] | null): string {
   const lines = [`metrics: ${metric}`];
   const add = (name: string, value: string | null) => value && lines.push(`${name}: ${value}`);
@@ -219,7 +223,7 @@ export function panelBlock(metric: string, query: URLSearchParams, shown: readon
   return ["```panel", ...lines, "```", ""].join("\n");
 }
 
-/** Whether a name is a pattern. */
+/** Return whether a name is a pattern. */
 export function isPattern(name: string): boolean {
   return /[*?]/.test(name);
 }

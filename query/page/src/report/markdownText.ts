@@ -1,4 +1,4 @@
-// What Markdown says in characters: entities, and where links may lead. Pure.
+// Entities and links of Markdown. Pure.
 
 const NAMED_ENTITIES: Record<string, string> = {
   amp: "&",
@@ -20,7 +20,7 @@ const NAMED_ENTITIES: Record<string, string> = {
   ge: "≥",
 };
 
-/** `&lt;` and `&#60;` as the characters they mean; what is unknown stays as it was written. */
+/** Replace `&lt;` and `&#60;` by the characters that they stand for. Unknown entities stay as they are. */
 export function decodeEntities(text: string): string {
   return text.replace(
     /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-zA-Z]{2,8}));/g,
@@ -34,7 +34,7 @@ export function decodeEntities(text: string): string {
 
 const SCHEMES = new Set(["http:", "https:", "mailto:"]);
 
-/** The link, when it leads to a page or a mailbox; null for whatever else it would do. */
+/** Return the link if it leads to a page or a mailbox, else null. */
 export function safeHref(href: string, base: string): string | null {
   try {
     const url = new URL(href, base);
@@ -44,7 +44,7 @@ export function safeHref(href: string, base: string): string | null {
   }
 }
 
-/** Pictures come from this server alone: the page's policy lets no other in. */
+/** Return whether an image comes from this server. The page's policy allows no other images. */
 export function isOwnImage(href: string, base: string): string | null {
   try {
     const url = new URL(href, base);

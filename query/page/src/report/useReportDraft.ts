@@ -1,5 +1,5 @@
-// The text of a report while somebody writes it: kept as a draft by the browser, saved when asked, and never over a
-// newer version without a question.
+// The state of the editor of a report. The browser keeps unsaved text as a draft. Saving does not overwrite a newer
+// version unless the user chooses so.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call } from "../api/client";
 import type { Saved } from "../api/contract";
@@ -11,14 +11,14 @@ import { type Draft, keepDraft, readDraft } from "./draft";
 export interface EditorProps {
   team: string;
   project: string;
-  /** Null: a new one. */
+  /** Null for a new report. */
   report: Saved | null;
 }
 
 type SaveMode = "version" | "overwrite" | "copy";
 
 export interface ReportDraft {
-  /** The report as it was saved last; null: never. */
+  /** The report as it was last saved, or null if it never was. */
   saved: Saved | null;
   name: string;
   content: string;
@@ -26,12 +26,12 @@ export interface ReportDraft {
   setName: (name: string) => void;
   setContent: (content: string) => void;
   setShared: (shared: boolean) => void;
-  /** The text or the name differs from what is saved. */
+  /** Whether the text or the name differs from what is saved. */
   dirty: boolean;
   busy: boolean;
   /** A draft of an earlier visit, until it is saved or discarded. */
   recovered: Draft | null;
-  /** What the server said when the report had a newer version. */
+  /** The server's message if the report has a newer version. */
   conflict: string | null;
   save: (mode?: SaveMode) => Promise<void>;
   discardDraft: () => void;

@@ -1,4 +1,4 @@
-// What a run called for attention with: newest first, as it comes.
+// The alerts of a run, the newest first.
 import { call } from "../api/client";
 import type { AlertItem } from "../api/contract";
 import { useNewestFirst } from "../api/useNewestFirst";

@@ -1,4 +1,4 @@
-// What a run's processes printed: newest at the bottom, older on the way up, live at the end.
+// The output of a run's processes: the newest at the bottom, live. Scrolling up loads older lines.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call } from "../api/client";
 import type { ConsoleRow, GetConsoleRequest } from "../api/contract";
@@ -13,14 +13,14 @@ import "../styles/console.css";
 
 const LINE_HEIGHT = 18;
 const PAGE = 1000;
-/** Lines in memory; the oldest go when more come. */
+/** Lines in memory. The oldest are dropped when more arrive. */
 const MAX_LINES = 100_000;
 const LIVE_MS = 1500;
 
 interface ConsoleState {
   key: string;
   rows: ConsoleRow[];
-  /** Further back; empty: this is the beginning. */
+  /** Token of older lines; "" at the beginning of the output. */
   older: string;
   matching: number;
   error?: ApiError;
@@ -145,7 +145,7 @@ function useConsole(request: Partial<GetConsoleRequest>, live: boolean): [Consol
             }));
         }
       } catch {
-        // The bar on top says it when the server is away.
+        // The top bar says that the server cannot be reached.
       }
       if (!controller.signal.aborted) timer = setTimeout(loadTail, LIVE_MS);
     };
@@ -166,13 +166,13 @@ function useConsole(request: Partial<GetConsoleRequest>, live: boolean): [Consol
             : before,
         ),
       )
-      .catch(() => undefined) // scrolling asks again
+      .catch(() => undefined) // scrolling loads them again
       .finally(() => (busy.current = false));
   };
   return [state.key === key ? state : undefined, older];
 }
 
-/** Only the lines on the screen are made. Stays at the end while one is there. */
+/** The lines. Only visible ones are rendered. The view stays at the end while the end is visible. */
 function ConsoleLines({ lines, older, ranked }: { lines: ConsoleState; older: () => void; ranked: boolean }) {
   const area = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
@@ -182,7 +182,8 @@ function ConsoleLines({ lines, older, ranked }: { lines: ConsoleState; older: ()
     const element = area.current!;
     const addedOnTop = lines.rows.findIndex((row) => row.place === first.current);
     if (atEnd.current) element.scrollTop = element.scrollHeight;
-    else if (addedOnTop > 0) element.scrollTop += addedOnTop * LINE_HEIGHT; // older lines came on top: what is read stays in place
+    // Older lines were added above: the visible lines stay in place.
+    else if (addedOnTop > 0) element.scrollTop += addedOnTop * LINE_HEIGHT;
     first.current = lines.rows[0]?.place;
     setView({ top: element.scrollTop, height: element.clientHeight });
   }, [lines.rows]);

@@ -1,4 +1,4 @@
-// Files that a run saved, and its code.
+// The files and the code that a run has saved.
 import { call } from "../api/client";
 import { useQuery } from "../api/useQuery";
 import { formatBytes } from "../lib/format";

@@ -1,4 +1,4 @@
-// Distributions over steps: a heat map for each key.
+// Distributions over steps, as a heat map for each key.
 import { call } from "../api/client";
 import type { HeatMap as HistogramMap } from "../api/contract";
 import { useQuery } from "../api/useQuery";

@@ -1,4 +1,4 @@
-// Images, sound, video and pages by key, at one step.
+// Images, sound, video and HTML by key, at one step.
 import { call } from "../api/client";
 import type { MediaItem } from "../api/contract";
 import { useQuery } from "../api/useQuery";
@@ -81,7 +81,8 @@ function MediaFigure({ item, ranked }: { item: MediaItem; ranked: boolean }) {
           <img src={source} alt={title} loading="lazy" />
         </a>
       ) : item.media_type === "text/html" ? (
-        // Without scripts, an origin of its own, nothing from elsewhere: the answer's own policy says so, too.
+        // The frame has no scripts, an origin of its own, and loads nothing from elsewhere. The policy of the response
+        // says so, too.
         <iframe sandbox="" src={`${source}&view=html`} title={title} loading="lazy" />
       ) : kind === "audio" ? (
         <audio controls preload="none" src={source} />

@@ -1,4 +1,4 @@
-// What a run is: its facts, config, summary, completeness, processes, environment.
+// The overview of a run: its facts, config, summary, completeness, processes, environment.
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import type { CompletenessVerdict, Json, Run } from "../api/contract";

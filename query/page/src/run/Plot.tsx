@@ -1,4 +1,4 @@
-// A plot as its table says: lines, points, bars, a histogram, a confusion matrix, PR and ROC curves.
+// A plot of a logged table: lines, points, bars, a histogram, a confusion matrix, PR and ROC curves.
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";

@@ -1,4 +1,4 @@
-// Which rank: a heat map of one metric over ranks and steps, the first that went NaN, who lags.
+// The ranks of a run: a heat map of one metric over ranks and steps, the first NaN, and the slowest ranks.
 import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { GetRankMapResponse } from "../api/contract";

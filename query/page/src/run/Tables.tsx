@@ -1,4 +1,4 @@
-// Logged tables, page by page, sorted by the server; plots that are tables drawn in some way.
+// Logged tables, page by page and sorted by the server, and plots that were logged as tables.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Json, JsonValue } from "../api/contract";

@@ -1,4 +1,4 @@
-// Texts that were logged: a panel for each key, the newest step first.
+// Logged texts: a panel for each key, the newest step first.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Key, TextPoint } from "../api/contract";

@@ -1,4 +1,4 @@
-// What each tab of a run's page receives.
+// Props of the tabs of a run's page.
 import type { Key, Run } from "../api/contract";
 
 export interface RunProps {
@@ -6,6 +6,6 @@ export interface RunProps {
 }
 
 export interface RunTabProps extends RunProps {
-  /** Keys of everything rich that the run has logged. */
+  /** Keys of the media, tables, texts and histograms that the run has logged. */
   keys: readonly Key[];
 }

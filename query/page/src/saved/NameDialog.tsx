@@ -1,4 +1,4 @@
-// Asks for a name, and, where that is open, for whom.
+// A dialog that asks for a name and, for new items, whether to share it.
 import { useState } from "preact/hooks";
 import { Dialog } from "../ui/Dialog";
 import { newId } from "./savedItems";

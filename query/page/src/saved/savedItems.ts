@@ -1,10 +1,10 @@
-// What is saved of a project, views and reports: the acts that all who show it share.
+// Saved views and reports: what all views that show them share.
 import { call } from "../api/client";
 import type { Saved } from "../api/contract";
 import { path } from "../state/route";
 import { toast, withErrorToast } from "../ui/toasts";
 
-/** Sent twice, a creation makes one: the page chooses the name. */
+/** Return a new id. The page chooses it, so that a request that is sent twice creates one item. */
 export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
   return btoa(String.fromCharCode(...bytes))
@@ -20,7 +20,7 @@ export function savedPath(saved: Saved, ...rest: string[]): string {
   return path(saved.team, saved.project, saved.kind === "SAVED_KIND_REPORT" ? "reports" : "views", saved.id, ...rest);
 }
 
-/** Deletes at once; the note that says so takes it back. */
+/** Delete an item at once. The toast offers Undo. */
 export async function deleteSaved(saved: Saved, changed: () => void): Promise<void> {
   const undo = () =>
     void withErrorToast(async () => {

@@ -1,7 +1,7 @@
-// A view as a text: what the URL's query says, without the name of the view it came from. Pure.
+// The text of a saved view: the URL's query without the view's own id. Pure.
 import { queryToText } from "../lib/urlQuery";
 
-/** Of the view that is open, and what is opened for a moment: they are no part of how things look. */
+/** Parameters that are not part of a view: its id, and a panel on the full screen. */
 const UNSAVED_PARAMETERS = ["view", "full"];
 export const MAX_CHARACTERS = 16_384;
 
@@ -11,7 +11,7 @@ export function viewContent(query: URLSearchParams): string {
   return queryToText(kept).slice(1);
 }
 
-/** The query that shows a saved view and knows its name. */
+/** Return the query that shows a saved view and has its id. */
 export function viewToQuery(content: string, id: string): string {
   const query = new URLSearchParams(content);
   for (const name of UNSAVED_PARAMETERS) query.delete(name);
@@ -19,13 +19,15 @@ export function viewToQuery(content: string, id: string): string {
   return queryToText(query);
 }
 
-/** Whether two views look the same: the order of names means nothing, that of one name's values does. */
+/**
+ * Return whether two views are the same. The order of names does not matter, the order of the values of one name does.
+ */
 export function isSameView(item: string, other: string): boolean {
   return normalized(item) === normalized(other);
 }
 
 function normalized(content: string): string {
   const query = new URLSearchParams(content);
-  query.sort(); // keeps the order of equal names
+  query.sort(); // the order of equal names is kept
   return query.toString();
 }

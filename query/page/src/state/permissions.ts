@@ -1,4 +1,4 @@
-// What who is logged in may do; asked for once by the views that offer changes.
+// The permissions of the user. They are loaded once, by the first view that offers changes.
 import { effect, signal } from "@preact/signals";
 import { call } from "../api/client";
 import type { Account } from "../api/contract";
@@ -8,16 +8,16 @@ const account = signal<Account | null>(null);
 let requestedFor: unknown = null;
 
 effect(() => {
-  if (!user.value) requestedFor = account.value = null; // another may log in
+  if (!user.value) requestedFor = account.value = null; // another user may log in
 });
 
-/** Whether the user may change things of this team ("-": the user's own); undefined until it is known. */
+/** Return whether the user may change things of this team ("-": the default team), or undefined until it is known. */
 export function writePermission(team: string): boolean | undefined {
   if (user.value && requestedFor !== user.value) {
     requestedFor = user.value;
     call("GetAccount", {}).then(
       (found) => (account.value = found),
-      () => (requestedFor = null), // the next view asks again
+      () => (requestedFor = null), // the next view loads it again
     );
   }
   const known = account.value;
@@ -26,12 +26,12 @@ export function writePermission(team: string): boolean | undefined {
   return known.teams.some((item) => item.team === name && item.role !== "viewer");
 }
 
-/** False until it is known, too: for what is not offered at all to who may only read. */
+/** Return whether to offer changes at all. It is false until the permissions are known. */
 export function canWrite(team: string): boolean {
   return writePermission(team) ?? false;
 }
 
-/** For buttons that change something: off, with the reason, for who may only read. */
+/** Return the props of a button that changes something: disabled, with the reason, for users who may only read. */
 export function editProps(team: string): { disabled?: true; title?: string } {
   return writePermission(team) === false
     ? {

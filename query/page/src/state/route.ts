@@ -1,4 +1,4 @@
-// Where the user is: the URL as a signal. Every view state is in it, so that a link shows what its sender saw.
+// The URL as a signal. It contains all state of a view, so that a copied link shows the same.
 import { signal } from "@preact/signals";
 import { type Changes, queryToText, withChanges } from "../lib/urlQuery";
 
@@ -35,7 +35,7 @@ export function navigate(url: string, replace = false): void {
   if (!replace) scrollTo(0, 0);
 }
 
-/** Change some of the view's state; `replace` for what is dragged or typed, so that Back leaves the view. */
+/** Change some of the view's state. `replace` adds no entry to the history, for what is dragged or typed. */
 export function setQuery(changes: Changes, replace = true): void {
   const query = queryToText(withChanges(route.value.query, changes));
   history[replace ? "replaceState" : "pushState"](null, "", location.pathname + query);
@@ -46,7 +46,7 @@ export function path(...parts: string[]): string {
   return `/${parts.map(encodeURIComponent).join("/")}`;
 }
 
-/** Links within the page do not load it again. */
+/** Follow a link within the page without loading the page again. */
 function followLink(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;

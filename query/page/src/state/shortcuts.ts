@@ -1,4 +1,4 @@
-// Shortcuts: one key each, not while something is typed. `?` shows them.
+// Keyboard shortcuts of one key each. They do nothing while the user types. `?` lists them.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 

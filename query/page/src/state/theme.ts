@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it; remembered by this browser.
+// The theme: light, dark, or that of the system. The browser remembers it.
 import { effect, signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
@@ -6,7 +6,7 @@ const NAME = "runstream-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 export const theme = signal<Theme>(remembered());
-/** What is shown now. Charts draw anew when it changes. */
+/** Whether the dark theme is shown now. Charts are drawn again when it changes. */
 export const dark = signal(isDark());
 
 effect(() => {
@@ -20,7 +20,7 @@ export function choose(next: Theme): void {
   try {
     localStorage.setItem(NAME, next);
   } catch {
-    // Private windows may refuse: the choice holds until the page is left.
+    // Private windows may refuse to store it. The choice then holds until the page is left.
   }
 }
 

@@ -1,4 +1,4 @@
-// Who is logged in.
+// The user who is logged in.
 import { signal } from "@preact/signals";
 import type { WhoAmIResponse } from "../api/contract";
 

@@ -1,4 +1,4 @@
-// The best configuration to take away, and the top K.
+// The best configuration, and the best K trials.
 import type { Objective, Sweep, Trial } from "../api/contract";
 import { formatNumber, formatValue } from "../lib/format";
 import { toYaml } from "../lib/yaml";
@@ -14,7 +14,7 @@ export const TOP_CHOICES = [5, 10, 20, 50, 100] as const;
 export interface TrialsProps {
   sweep: Sweep;
   trials: readonly Trial[];
-  /** Where a trial's run is; empty: it has none. */
+  /** The URL of a trial's run, or "" if it has none. */
   link: (trial: Trial) => string;
 }
 
@@ -49,7 +49,7 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
   );
 }
 
-/** `names`: of the parameters to show. */
+/** `names`: the parameters to show. */
 export function TopCard({
   sweep,
   trials,

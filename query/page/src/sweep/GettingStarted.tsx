@@ -1,4 +1,4 @@
-// What to paste: to make a sweep, to work on it, to take its best away.
+// Commands and code to copy: how to create a sweep and how to start an agent.
 import type { Sweep } from "../api/contract";
 import { CodeBlock } from "../ui/CodeBlock";
 import { EmptyState } from "../ui/feedback";
@@ -30,7 +30,7 @@ runstream sweep sweep.yaml --project ${project} --entity ${team}`;
   );
 }
 
-/** `team/project/ID`, as the commands take it. */
+/** Return `team/project/ID`, which the commands expect. */
 export function fullName(sweep: Sweep): string {
   return `${sweep.team}/${sweep.project}/${sweep.id}`;
 }

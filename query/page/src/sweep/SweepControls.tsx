@@ -1,4 +1,5 @@
-// Pause, resume, stop; cancel and delete, which ask first. Nothing for who may only read.
+// Buttons to pause, resume, stop, cancel and delete a sweep. The last two ask first. Users who may only read see none
+// of them.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";

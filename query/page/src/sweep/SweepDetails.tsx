@@ -1,4 +1,5 @@
-// One sweep: how far it is, its best, what matters, and every trial. Asked for again while something goes on.
+// One sweep: its progress, its best trials, which parameters matter, and all trials. It is loaded again and again while
+// trials run.
 import { useEffect, useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { Objective, RunObjective, Sweep, SweepSummary, Trial } from "../api/contract";
@@ -184,7 +185,10 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   );
 }
 
-/** Parameters that vary, then the objectives; the first that varies against the first objective. */
+/**
+ * Return the fields shown by default: parameters that vary, then the objectives. The scatter plot has the first
+ * varying parameter against the first objective.
+ */
 function defaultFields(rows: PlotRows, objectives: number): DefaultFields {
   const parameters = rows.columns.slice(0, rows.columns.length - objectives);
   const varying = parameters.filter(varies);
@@ -198,7 +202,7 @@ function defaultFields(rows: PlotRows, objectives: number): DefaultFields {
   };
 }
 
-/** Programs that drive trials themselves may log none. */
+/** Return whether the sweep has runs: programs that drive trials themselves may log none. */
 function useHasRuns(sweep: Sweep, busy: boolean): boolean {
   const { data } = useQuery(
     `runs of ${sweep.id}`,
@@ -220,7 +224,7 @@ function useHasRuns(sweep: Sweep, busy: boolean): boolean {
   return Number(data?.total ?? 0) > 0;
 }
 
-/** As nearly as runs can say what the sweep read: see "Results" in docs/sweeps.md. */
+/** Return the objective of runs that is nearest to the sweep's objective: see "Results" in docs/sweeps.md. */
 export function runObjective(objective: Objective): RunObjective {
   const suffix = objective.summary ? null : /^(.+)\.(last|min|max|mean|best)$/.exec(objective.metric);
   const kind = objective.summary || (suffix?.[2] ?? "last");

@@ -1,4 +1,4 @@
-// Who changed what about a sweep.
+// The changes of a sweep: who did what, and when.
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
 import { useQuery } from "../api/useQuery";

@@ -1,4 +1,4 @@
-// The sweeps of a project: state, method, how far, the best.
+// The sweeps of a project: state, method, progress, best value.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Sweep } from "../api/contract";
@@ -12,7 +12,7 @@ import { objectiveValue } from "./trials";
 
 const PAGE = 100;
 const MAX_SWEEPS = 1000;
-/** Of the newest so many the best is asked for. */
+/** How many of the newest sweeps show their best value. */
 const WITH_BEST = 25;
 const REFRESH_MS = 5000;
 
@@ -105,7 +105,9 @@ function SweepRow({ sweep, best }: { sweep: Sweep; best: string }) {
   );
 }
 
-/** The best value of each, or how many are on its front; asked for again when more trials have ended. */
+/**
+ * Load the best value of each sweep, or the size of its Pareto front. It is loaded again when more trials have ended.
+ */
 function useBestValues(sweeps: readonly Sweep[]): ReadonlyMap<string, string> {
   const wanted = sweeps
     .slice(0, WITH_BEST)

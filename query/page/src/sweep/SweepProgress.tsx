@@ -1,4 +1,4 @@
-// How far a sweep is: a bar of its trials by state, rate, time left, agents.
+// The progress of a sweep: a bar of its trials by state, rate, time left, agents.
 import type { Sweep, SweepSummary } from "../api/contract";
 import { count, formatDuration, formatNumber, formatTime, number } from "../lib/format";
 import { COUNTS, endedCount, totalCount } from "./stateBadges";

@@ -1,4 +1,5 @@
-// Every trial: state, values, parameters, tries, how long, why it failed. Only what is seen is made.
+// The table of trials: state, values, parameters, attempts, duration, and why a trial failed. Only visible rows are
+// rendered.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
 import { cellText, type PlotColumn, type PlotRows } from "../explore/plotColumns";
@@ -16,7 +17,7 @@ interface TrialTableProps {
   trials: readonly Trial[];
   rows: PlotRows;
   objectives: readonly Objective[];
-  /** 1 where a trial is within the ranges of the parallel coordinates. */
+  /** 1 for each trial within the ranges of the parallel coordinates. */
   selected: Uint8Array;
   hasMore: boolean;
   total: number;
@@ -186,7 +187,7 @@ function HeaderCell({ column, order }: { column: PlotColumn; order: string }) {
   );
 }
 
-/** Number, objectives, parameters, tries, duration. */
+/** Return the columns: number, objectives, parameters, attempts, duration. */
 function allColumns(trials: readonly Trial[], rows: PlotRows, objectives: number): PlotColumn[] {
   const plain = (field: string, title: string, read: (trial: Trial) => number): PlotColumn => ({
     field,

@@ -1,4 +1,4 @@
-// How sweeps and trials stand, in a word and a colour.
+// The states of sweeps and trials, as a word and a colour, and counts of trials.
 import type { SweepState, TrialCounts, TrialState } from "../api/contract";
 
 const SWEEPS: Record<SweepState, [string, string]> = {
@@ -40,7 +40,7 @@ export function TrialStateBadge({ state }: { state: TrialState }) {
   );
 }
 
-/** In the order of the bar. */
+/** In the order of the progress bar. */
 export const COUNTS = ["finished", "pruned", "failed", "cancelled", "running", "queued"] as const;
 
 export function endedCount(counts: TrialCounts | undefined): number {

@@ -1,4 +1,4 @@
-// Steering a sweep: what can be taken back has an Undo; cancelling and deleting ask first (see Controls).
+// Commands to a sweep. Pause, resume and stop offer Undo. Cancel asks first (see SweepControls).
 import { call } from "../api/client";
 import type { Sweep, SweepCommand } from "../api/contract";
 import { toast } from "../ui/toasts";
@@ -18,7 +18,7 @@ const MESSAGES: Record<SweepAction, [string, SweepAction | null]> = {
   cancel: ["Cancelled. Running trials will stop.", null],
 };
 
-/** Which orders make sense now. */
+/** Return the actions that the sweep's state allows. */
 export function availableActions(sweep: Sweep): SweepAction[] {
   switch (sweep.state) {
     case "SWEEP_STATE_RUNNING":

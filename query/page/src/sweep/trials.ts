@@ -1,10 +1,10 @@
-// A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
+// The trials of a sweep: merging, sorting, columns for plots, and the best value over time. Pure.
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
 import { canBeLog, type PlotColumn, type PlotRows, toPlotColumn } from "../explore/plotColumns";
 import { flatten } from "../lib/flatten";
 import { number } from "../lib/format";
 
-/** Nothing of it will change: it has ended, and its value is known, or known to be missing. */
+/** Return whether a trial can no longer change: it has ended, and its value is known, or known to be missing. */
 export function isSettled(trial: Trial): boolean {
   return (
     trial.state !== "TRIAL_STATE_QUEUED" &&
@@ -13,7 +13,7 @@ export function isSettled(trial: Trial): boolean {
   );
 }
 
-/** By number, ascending; `fresh` replaces what was known. The same list where nothing is new. */
+/** Merge trials by number, ascending. `fresh` replaces known trials. Return the same list if nothing is new. */
 export function mergeTrials(known: readonly Trial[], fresh: readonly Trial[]): readonly Trial[] {
   if (!fresh.length) return known;
   const byNumber = new Map(known.map((trial) => [trial.number, trial]));
@@ -35,8 +35,10 @@ export function objectiveValue(trial: Trial, objective: number): number {
   return trial.value_state === "VALUE_STATE_KNOWN" ? number(trial.values[objective]) : NaN;
 }
 
-/** Which parameters are drawn by their logarithm, and which are not; those of which the definition says neither are
- * not in it. Dotted names, as `parametersOf` has them. */
+/**
+ * Return whether each parameter has a logarithmic scale. Parameters about which the definition says nothing are left
+ * out. Names are dotted, as in `parametersOf`.
+ */
 export function logScaleParameters(definitionJson: string): ReadonlyMap<string, boolean> {
   const found = new Map<string, boolean>();
   const collect = (prefix: string, parameters: unknown) => {
@@ -52,7 +54,10 @@ export function logScaleParameters(definitionJson: string): ReadonlyMap<string, 
   return found;
 }
 
-/** Parameters in natural order, then the objectives. `link`: where a trial's run is; `logs`: see `logsOf`. */
+/**
+ * Return a column for each parameter, in natural order, then one for each objective. `link`: the URL of a trial's run.
+ * `logs`: see `logScaleParameters`.
+ */
 export function toPlotRows(
   trials: readonly Trial[],
   objectives: readonly Objective[],
@@ -95,15 +100,17 @@ const ENDED_STATES: readonly TrialState[] = [
 const COUNTED_STATES: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_ADDED"];
 
 export interface OptimizationHistory {
-  /** In the order in which they ended. */
+  /** In the order in which the trials ended. */
   trials: readonly Trial[];
   values: Float64Array;
-  /** Stairs of the best so far, from its first value to the last trial. */
+  /** Steps of the best value so far, from its first value to the last trial. */
   best: readonly [number, number][];
 }
 
-/** What the first objective was in one trial after the other. Only finished, pruned and added ones count for the best;
- * NaN never does. */
+/**
+ * Return the first objective's value in each ended trial, and the best value so far. Only finished, pruned and added
+ * trials count for the best. NaN never does.
+ */
 export function optimizationHistory(trials: readonly Trial[], maximize: boolean): OptimizationHistory {
   const ended = trials.filter((trial) => ENDED_STATES.includes(trial.state));
   const time = (trial: Trial) => Date.parse(trial.ended ?? trial.created ?? "1970-01-01");
@@ -122,7 +129,7 @@ export function optimizationHistory(trials: readonly Trial[], maximize: boolean)
   return { trials: ended, values, best };
 }
 
-/** Places of rows by a column: NaN last in both directions, then by place. */
+/** Sort rows by a column. NaN comes last in both directions. Equal values keep their order. */
 export function sortRows(values: ArrayLike<number>, descending: boolean, among: readonly number[]): number[] {
   return [...among].sort((a, b) => {
     const [x, y] = [values[a]!, values[b]!];

@@ -1,10 +1,10 @@
-// All trials of a sweep: read once, page by page; then only what is new and what has not ended, at a bounded rate.
+// A hook that loads all trials of a sweep page by page, and then only new trials and those that have not ended.
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call, unreachableSince } from "../api/client";
 import type { Trial } from "../api/contract";
 import { isSettled, mergeTrials } from "./trials";
 
-/** More are not drawn; the table says so. */
+/** More trials are not shown. The table says so. */
 export const MAX_TRIALS = 10_000;
 const PAGE = 1000;
 const REFRESH_MS = 2500;
@@ -12,7 +12,7 @@ const UNREACHABLE_MS = 5000;
 
 export interface Trials {
   trials: readonly Trial[];
-  /** Not all of them are here. */
+  /** Whether there are more trials than these. */
   hasMore: boolean;
   waiting: boolean;
   error: ApiError | undefined;
@@ -20,7 +20,10 @@ export interface Trials {
 
 const NO_TRIALS: Trials = { trials: [], hasMore: false, waiting: true, error: undefined };
 
-/** `live`: ask again. `total`: how many there are by the sweep's own counts; all are read anew where that differs. */
+/**
+ * `live`: load again and again. `total`: the number of trials by the sweep's own counts. If it differs, all trials are
+ * loaded again.
+ */
 export function useTrials(sweep: string, live: boolean, total: number): Trials {
   const [state, setState] = useState<Trials & { sweep: string }>({ ...NO_TRIALS, sweep: "" });
   // biome-ignore lint/correctness/useExhaustiveDependencies: polling goes on from the state that it finds
@@ -92,6 +95,6 @@ async function loadChanged(
   ]);
   const fresh = newest.trials.filter((trial) => Number(trial.number) > Number(last));
   if ((fresh.length === newest.trials.length && fresh.length === 100) || (isIncomplete && !fresh.length))
-    return loadAll(sweep, signal); // many at once
+    return loadAll(sweep, signal); // there are too many new trials for one page
   return { trials: mergeTrials(known.trials, [...updated.trials, ...fresh]), hasMore: known.hasMore };
 }

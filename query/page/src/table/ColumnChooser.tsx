@@ -1,4 +1,4 @@
-// Which columns: all that the project's runs have, searched.
+// A dialog that selects columns among all fields of the project's runs.
 import { useState } from "preact/hooks";
 import { matcher } from "../lib/panels";
 import { Dialog } from "../ui/Dialog";

@@ -1,4 +1,4 @@
-// Conditions as chips, and a form for one more.
+// Conditions as chips, and a form that adds one.
 import { useState } from "preact/hooks";
 import { type Condition, conditionToText, OPERATORS, type Operator } from "../project/filters";
 import { setQuery } from "../state/route";

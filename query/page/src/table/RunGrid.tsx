@@ -1,4 +1,5 @@
-// A table of any number of runs and columns of which only what is seen is made. Its own scroll area; head and name stay.
+// A table of many runs and columns. Only visible cells are rendered. The head and the names stay in place while it
+// scrolls.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { visibleItems, visibleRows } from "../lib/virtualList";

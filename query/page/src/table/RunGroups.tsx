@@ -1,4 +1,4 @@
-// Runs by the values of a field: how many, and their metrics' mean and spread.
+// Runs grouped by the values of a field: their number, and mean and deviation of their metrics.
 
 import { call } from "../api/client";
 import type { Json, MetricStatistics } from "../api/contract";

@@ -4,7 +4,7 @@ import { flatten } from "../lib/flatten";
 import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
 import { isSystem } from "../lib/panels";
 
-/** `field` as filters and orders name it. */
+/** `field`: its name in filters and in the order. */
 export interface RunColumn {
   field: string;
   title: string;
@@ -45,7 +45,7 @@ export function toRunColumn(field: string): RunColumn {
   };
 }
 
-/** Before anybody chose: the config that most runs have and that varies, and what most runs end with. */
+/** Return the default columns: config that most runs have and that varies, and summary that most runs have. */
 export function defaultColumns(fields: readonly FieldInfo[]): string[] {
   const largest = (list: FieldInfo[]) =>
     list
@@ -74,7 +74,7 @@ export function flattenedValues(run: Run): RunValues {
   return values;
 }
 
-/** A new column stands behind the others of its section: config with config. */
+/** Add a column behind the others of its section: config with config. */
 export function withColumn(chosen: readonly string[], field: string): string[] {
   const section = (name: string) => /^(config|summary)\./.exec(name)?.[1] ?? "";
   const last = chosen.findLastIndex((item) => section(item) === section(field));

@@ -1,4 +1,4 @@
-// Runs page by page: the next when the end comes near; what is loaded is asked for again while something changes.
+// A hook that loads runs page by page: the next page when the end comes near, and the first pages again and again.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call, unreachableSince } from "../api/client";
 import type { ListRunsRequest, Run } from "../api/contract";
@@ -14,7 +14,7 @@ export interface Pages {
 
 const PAGE = 100;
 const REFRESH_MS = 3000;
-/** Pages that are kept up to date; beyond them a list is read, not watched. */
+/** How many pages are loaded again and again. */
 const PAGES_REFRESHED = 3;
 
 export function useRunPages(request: Partial<ListRunsRequest>): Pages {
@@ -84,7 +84,7 @@ export function useRunPages(request: Partial<ListRunsRequest>): Pages {
             : before,
         ),
       )
-      .catch(() => undefined) // the next scroll asks again
+      .catch(() => undefined) // the next scroll loads it again
       .finally(() => (isLoading.current = false));
   }, [key]);
 

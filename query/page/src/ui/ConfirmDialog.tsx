@@ -1,4 +1,4 @@
-// Asks before something that cannot be undone.
+// A dialog that asks before an action that cannot be undone.
 import type { ComponentChildren } from "preact";
 import { Dialog } from "./Dialog";
 

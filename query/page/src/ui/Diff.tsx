@@ -1,4 +1,4 @@
-// A unified diff, its lines in colours.
+// A unified diff with coloured lines.
 import { CopyButton } from "./CopyButton";
 
 const KINDS: Record<string, string> = { "+": "added", "-": "removed", "@": "place" };

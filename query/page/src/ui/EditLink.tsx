@@ -1,4 +1,4 @@
-// A link to where something is changed; for who may only read, a button that is off and says why.
+// A link to a page that edits something. Users who may only read see a disabled button that says why.
 import type { ComponentChildren } from "preact";
 import { editProps } from "../state/permissions";
 

@@ -1,4 +1,4 @@
-// Line icons of 16 x 16, drawn here: nothing is fetched.
+// Line icons of 16 x 16 pixels. They are part of the code: nothing is fetched.
 const PATHS = {
   stream: "M2 4.5c3 0 3 7 6 7s3-4.5 6-4.5M2 8.5c2 0 3.5 5 6 5s4-2.5 6-2.5",
   sun: "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM8 1.5v1.5M8 13v1.5M1.5 8H3M13 8h1.5M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",

@@ -1,4 +1,4 @@
-// A config or summary value; a long one is cut and can be opened.
+// A config or summary value. A long value is cut, and a button shows all of it.
 import { useState } from "preact/hooks";
 import type { JsonValue } from "../api/contract";
 import { formatValue } from "../lib/format";

@@ -1,4 +1,4 @@
-// A button that opens a small list; closes on a choice, on Escape, and when something else is clicked.
+// A button that opens a list of actions. The list closes after a choice, on Escape, and on a click outside of it.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 

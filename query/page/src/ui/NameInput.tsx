@@ -1,4 +1,4 @@
-/** A name with suggestions; taken when it is one of them. */
+/** An input for one of the given names, with suggestions. Other texts are ignored. */
 export function NameInput(props: {
   label: string;
   value: string;

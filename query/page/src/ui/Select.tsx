@@ -1,4 +1,4 @@
-// A choice of one among few options.
+// A choice of one of few options.
 export function Select<T extends string>(props: {
   label: string;
   value: T;

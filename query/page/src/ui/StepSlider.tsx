@@ -1,4 +1,4 @@
-// One of the steps at which something was logged: dragged, by arrow keys, or the newest.
+// A slider over the steps at which something was logged. Its right end stands for the newest step.
 export function StepSlider({
   steps,
   value,

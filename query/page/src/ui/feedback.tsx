@@ -1,4 +1,4 @@
-// What stands where there is nothing yet, nothing at all, or trouble.
+// What a view shows while it loads, when it is empty, and when an error has occurred.
 import type { ComponentChildren } from "preact";
 import { ApiError } from "../api/client";
 

@@ -1,4 +1,4 @@
-// Short notes in a corner; some can be undone until they go.
+// Short notes in a corner of the page. Some of them offer Undo for as long as they are shown.
 import { signal } from "@preact/signals";
 
 interface Toast {
@@ -10,7 +10,10 @@ interface Toast {
 const toasts = signal<readonly Toast[]>([]);
 let nextId = 1;
 
-/** `onExpire` runs when the time is over and nobody has undone it; when the page is left before, `onPageHide` runs. */
+/**
+ * Show a note. `onExpire` runs when the time is over and the user has not pressed Undo. `onPageHide` runs instead if
+ * the page is left before.
+ */
 export function toast(
   text: string,
   options: { undo?: () => void; onExpire?: () => void; onPageHide?: () => void; forMs?: number } = {},

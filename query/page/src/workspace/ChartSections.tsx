@@ -1,4 +1,4 @@
-// Sections of panels over some runs, with the tools that shape them. The workspace, a run's page and a comparison use it.
+// Sections of chart panels for some runs, with their toolbar. The workspace, a run's page and the comparison use it.
 import type { ComponentChildren } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import { call } from "../api/client";
@@ -26,14 +26,14 @@ export interface ChartSectionsProps {
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
   highlightedRun?: string | null;
-  /** Only metrics for which this holds. */
+  /** Shows only metrics for which this returns true. */
   metricFilter?: (metric: string) => boolean;
   ranked?: boolean;
-  /** Group runs by this field. */
+  /** The field by which runs are grouped. */
   groupBy?: string;
-  /** More tools, before the others. */
+  /** Tools to the left of the others. */
   tools?: ComponentChildren;
-  /** System sections are folded unless this is set. */
+  /** System sections are collapsed unless this is set. */
   system?: boolean;
 }
 
@@ -172,7 +172,7 @@ function SectionView(
   );
 }
 
-/** Names of the metrics of these runs; looked up again while one is running. */
+/** Load the names of these runs' metrics, again and again while a run is running. */
 function useMetrics(team: string, project: string, runs: readonly Run[]) {
   const ids = runs.map((run) => run.id).sort();
   const isRunning = runs.some((run) => run.state === "RUN_STATE_RUNNING");
@@ -225,7 +225,7 @@ function short(value: number): string {
   return String(Number(value.toPrecision(13)));
 }
 
-/** Runs that were switched on or off by hand are named; else the block finds them as this view does. */
+/** Copy a block for a report. It names the runs if the user has selected them, else it finds them as this view does. */
 function copyBlock(metric: string, runs: readonly Run[]): void {
   const { query, parts } = route.value;
   const byHand = parts.length > 2 || ["on", "off", "run"].some((name) => query.has(name));

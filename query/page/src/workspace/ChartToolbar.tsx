@@ -1,4 +1,4 @@
-// Tools over the charts; what they set is in the URL.
+// The toolbar over the charts. The URL keeps what it sets.
 import type { ComponentChildren } from "preact";
 import type { ChartOptions } from "../chart/chartOptions";
 import type { XAxis } from "../chart/lines";

@@ -1,4 +1,4 @@
-// The runs beside the charts: search, colour, what is shown.
+// The list of runs beside the charts: search, colours, and which runs are shown.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
 import { count, formatAgo } from "../lib/format";
@@ -8,7 +8,7 @@ import { path, route, setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { RunStateBadge } from "../ui/RunStateBadge";
 
-/** Rows that are made at once: more than a screen has. */
+/** Rows that are rendered at once: more than fit on a screen. */
 const ROWS_PER_STEP = 60;
 
 export function RunList(props: {
