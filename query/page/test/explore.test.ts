@@ -191,7 +191,8 @@ describe("a front", () => {
 describe("YAML", () => {
   it("reads back as the same values", () => {
     const json =
-      '{"lr": 1e-05, "big": 12345678901234567890, "one": 1.0, "n": 3, "model": {"depth": 2, "layers": [1, {"a": true}]}, "name": "yes", "path": "a/b-c", "none": null, "empty": {}}';
+      '{"lr": 1e-05, "big": 12345678901234567890, "one": 1.0, "n": 3, ' +
+      '"model": {"depth": 2, "layers": [1, {"a": true}]}, "name": "yes", "path": "a/b-c", "none": null, "empty": {}}';
     expect(toYaml(json).trimEnd().split("\n")).toEqual([
       "lr: 1.0e-05",
       "big: 12345678901234567890",
@@ -265,7 +266,8 @@ describe("trials", () => {
   });
   it("have logarithmic axes where the definition draws so, whatever was drawn", () => {
     const logs = logScaleParameters(
-      '{"parameters": {"lr": {"distribution": "log_uniform_values", "min": 1, "max": 2}, "p": {"min": 0, "max": 1}, "b": {"values": [1, 1000]}, "m": {"parameters": {"w": {"distribution": "q_log_uniform", "min": 0, "max": 9}}}}}',
+      '{"parameters": {"lr": {"distribution": "log_uniform_values", "min": 1, "max": 2}, "p": {"min": 0, "max": 1}, ' +
+        '"b": {"values": [1, 1000]}, "m": {"parameters": {"w": {"distribution": "q_log_uniform", "min": 0, "max": 9}}}}}',
     );
     expect([...logs]).toEqual([
       ["lr", true],

@@ -43,7 +43,9 @@ describe("a saved view", () => {
 describe("a live block", () => {
   it("says what is drawn", () => {
     const spec = parseSpec(
-      "title: Loss\nmetrics: train/loss, val/*\n\n# a remark\nfilter: config.lr >= 0.1\nfilter: state one of finished, failed\nfilter: tags exists\nsmoothing: 0.9\nx: time\nlog: yes\noutliers: no\nlimit: 5\nheight: 300",
+      "title: Loss\nmetrics: train/loss, val/*\n\n# a remark\nfilter: config.lr >= 0.1\n" +
+        "filter: state one of finished, failed\nfilter: tags exists\n" +
+        "smoothing: 0.9\nx: time\nlog: yes\noutliers: no\nlimit: 5\nheight: 300",
     );
     expect(spec).toMatchObject({ title: "Loss", metrics: ["train/loss", "val/*"], limit: 5, height: 300, runs: [] });
     expect(spec.conditions).toEqual([

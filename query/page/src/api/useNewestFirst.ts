@@ -46,7 +46,7 @@ export function useNewestFirst<T>(
       for (const item of page.items) items.set(keyOf(item), item);
       return { key, items, next: known && first ? before.next : page.next };
     });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `addPage` differs for each render, but does the same for the same key
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `addPage` does the same for the same key
   useEffect(() => {
     const controller = new AbortController();
     currentController.current = controller;

@@ -39,9 +39,11 @@ export function svgOf(drawing: Drawing): string {
   const y = yRange(lines, x, drawing) ?? (drawing.log ? [1, 10] : [0, 1]);
   const frame = frameOf(drawing, x, y);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${all}" viewBox="0 0 ${width} ${all}" font-family="system-ui, sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${all}" viewBox="0 0 ${width} ${all}"` +
+      ` font-family="system-ui, sans-serif" font-size="11">`,
     `<title>${escaped(drawing.title)}</title>`,
-    `<clipPath id="plot"><rect x="${frame.left}" y="${frame.top}" width="${frame.right - frame.left}" height="${frame.bottom - frame.top}"/></clipPath>`,
+    `<clipPath id="plot"><rect x="${frame.left}" y="${frame.top}" width="${frame.right - frame.left}"` +
+      ` height="${frame.bottom - frame.top}"/></clipPath>`,
     `<rect width="100%" height="100%" fill="${escaped(colors.surface)}"/>`,
     `<text x="12" y="20" font-size="13" font-weight="600" fill="${escaped(colors.ink)}">${escaped(drawing.title)}</text>`,
     ...axes(drawing, frame, x, y),
@@ -98,7 +100,8 @@ function axes({ axis, log, colors }: Drawing, frame: Frame, x: Range, y: Range):
     ),
     ...across.map(
       (tick) =>
-        `<text x="${px(frame.x(tick))}" y="${frame.bottom + 16}" text-anchor="middle" ${quiet}>${escaped(tickText(tick, axis, x[1] - x[0]))}</text>`,
+        `<text x="${px(frame.x(tick))}" y="${frame.bottom + 16}" text-anchor="middle" ${quiet}>` +
+        `${escaped(tickText(tick, axis, x[1] - x[0]))}</text>`,
     ),
   ];
 }
@@ -170,7 +173,8 @@ function strokes(line: Line, ys: Float64Array, frame: Frame, style: string, colo
 
 function legend(line: Line, y: number, ink: string): string {
   const text = line.note ? `${line.label} · ${line.note}` : line.label;
-  return `<rect x="12" y="${y - 5}" width="10" height="10" rx="2" fill="${escaped(line.color)}"/><text x="28" y="${y + 4}" fill="${escaped(ink)}">${escaped(text)}</text>`;
+  const mark = `<rect x="12" y="${y - 5}" width="10" height="10" rx="2" fill="${escaped(line.color)}"/>`;
+  return `${mark}<text x="28" y="${y + 4}" fill="${escaped(ink)}">${escaped(text)}</text>`;
 }
 
 /** Return [from, to) of each stretch for which `holds` is true. */

@@ -48,7 +48,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const [waiting, setWaiting] = useState(true);
   const range = zoom ? zoom.join(":") : "";
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `range` stands for `zoom`: an equal range in a new array loads nothing
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `range` is `zoom` as a text
   useEffect(() => {
     if (!seen || !ids) {
       setWaiting(Boolean(ids));

@@ -51,7 +51,7 @@ export function ScatterPlot(props: ScatterPlotProps) {
       ys: Float32Array.from(y.values, vertical.at),
     };
   }, [x, y, props.logX, props.logY, width, height]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `scales` is new for another size; new props with the same data need no new drawing
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `scales` stands for the size, these props for the data
   useEffect(() => {
     const ctx = prepareCanvas(canvas.current, width, height);
     if (ctx) draw(ctx, canvas.current!, props, { ...scales, width, height }, colorRamp(isDark), hover?.row ?? -1);

@@ -3,7 +3,9 @@ import { EmptyState } from "../ui/feedback";
 
 /** How to log the first run, with the address of this server. */
 export function FirstRun({ project = "my-project" }: { project?: string }) {
-  const shell = `pip install runstream\nexport RUNSTREAM_BASE_URL=${location.origin}\nexport RUNSTREAM_API_KEY=...   # the key that you logged in with, or a new one from: runstream key create`;
+  const shell = `pip install runstream
+export RUNSTREAM_BASE_URL=${location.origin}
+export RUNSTREAM_API_KEY=...   # the key that you logged in with, or a new one from: runstream key create`;
   const code = `import runstream
 
 run = runstream.init(project=${JSON.stringify(project)}, config={"lr": 0.1})

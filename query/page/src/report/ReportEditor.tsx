@@ -152,7 +152,8 @@ function EditorNotes({ draft }: { draft: ReportDraft }) {
 }
 
 const PLACEHOLDER =
-  "## What was tried\n\nText in Markdown. A block that begins with ```panel shows charts. A block that begins with ```runs shows a table of runs.";
+  "## What was tried\n\nText in Markdown. A block that begins with ```panel shows charts. " +
+  "A block that begins with ```runs shows a table of runs.";
 const RUNS_BLOCK = "```runs\nsort: -created_at\nlimit: 5\ncolumns: created_at, duration, tags\n```\n";
 
 function panelBlockFor(metric: string): string {

@@ -155,7 +155,8 @@ function TableCell({ cell, tableKey }: { cell: JsonValue; tableKey: TableKey }) 
 
 function MediaCell({ media, tableKey }: { media: Json; tableKey: TableKey }) {
   const type = String(media.media_type ?? "");
-  const source = `/api/v1/media${path(tableKey.team, tableKey.project, String(media.sha256 ?? ""))}?type=${encodeURIComponent(type)}`;
+  const file = path(tableKey.team, tableKey.project, String(media.sha256 ?? ""));
+  const source = `/api/v1/media${file}?type=${encodeURIComponent(type)}`;
   if (/^image\/(png|jpeg|gif|webp)$/.test(type))
     return <img class="thumbnail" src={source} alt={String(media.caption ?? "image")} loading="lazy" />;
   return (

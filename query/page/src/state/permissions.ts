@@ -33,10 +33,8 @@ export function canWrite(team: string): boolean {
 
 /** Return the props of a button that changes something: disabled, with the reason, for users who may only read. */
 export function editProps(team: string): { disabled?: true; title?: string } {
-  return writePermission(team) === false
-    ? {
-        disabled: true,
-        title: `You can only read in team ${team === "-" ? account.value!.default_team : team}. Ask its administrator for the role "member" to make changes.`,
-      }
-    : {};
+  if (writePermission(team) !== false) return {};
+  const name = team === "-" ? account.value!.default_team : team;
+  const reason = `You can only read in team ${name}.`;
+  return { disabled: true, title: `${reason} Ask its administrator for the role "member" to make changes.` };
 }

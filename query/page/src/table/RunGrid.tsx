@@ -58,7 +58,7 @@ export function RunGrid(props: GridProps) {
   const rowRange = visibleRows(runs.length, ROW_HEIGHT, view.top, view.height);
   const widths = useMemo(() => columns.map((column) => column.width), [columns]);
   const columnRange = visibleItems(widths, view.left, view.width - NAME_WIDTH);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: more is loaded when the end comes near, not when the function is new
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new end of the list loads more
   useEffect(() => {
     if (rowRange.to >= runs.length - 30) props.loadMore();
   }, [rowRange.to, runs.length]);
