@@ -22,7 +22,7 @@ help:
 	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
 	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
-	@echo "make lint    ruff, import rules and mypy"
+	@echo "make lint    ruff, import rules, mypy, and Biome for the page"
 	@echo "make graph   which room imports which, and every circle"
 	@echo "make docs    the documentation as a site, in build/docs/site"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
@@ -91,6 +91,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+	$(BIN)/python query/page/build.py --lint
 	@$(SAY) "linted"
 
 graph: $(VENV)/.dev
