@@ -15,9 +15,9 @@ import psutil
 from runstream.api import Api
 from runstream_common.clickhouse.client import connect
 from runstream_ingestor.writer.decode import Decoded
-from runstream_ingestor.writer.replaced import losers
-from runstream_ingestor.writer.store import prepare
-from runstream_ingestor.writer.tops import Tops
+from runstream_ingestor.writer.flush import prepare
+from runstream_ingestor.writer.highest_steps import Tops
+from runstream_ingestor.writer.replaced_rows import losers
 from tests.bench.pipeline import METRICS, say
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack

@@ -33,7 +33,7 @@ class Guard:
 _SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
-_LOOP, _STORE, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "store", "decode"))
+_LOOP, _FLUSH, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "flush", "decode"))
 _WAITS = "what could not be sent waits in the spool"
 _CLICKHOUSE = "runstream_common.clickhouse.client"
 _CONTROL = "control database damaged"
@@ -49,7 +49,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("kill sdk", 1, _SETTLED, _SENDER, "settle_sent"),
     Guard("kill gateway", 1, _ACKED, _KAFKA, "ack_early"),
     Guard("kill writer", 1, _COMMITTED, _LOOP, "commit_first"),
-    Guard("kill clickhouse", 1, _REPEATED, _STORE, "no_retry"),
+    Guard("kill clickhouse", 1, _REPEATED, _FLUSH, "no_retry"),
     Guard("kill broker", 1, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
     Guard("kill leader", 3, "acks=all", _KAFKA, "one_ack"),
     Guard("kill all at once", 1, _COMMITTED, _LOOP, "commit_first"),
@@ -58,17 +58,17 @@ GUARDS: tuple[Guard, ...] = (
     Guard("two gateways", 1, _VERSIONED, _DECODE, "arrival_versions"),
     Guard("deduplication lost", 1, _KEYED, "tests.faults.lab", "plain_tables"),
     Guard("rebalance storm", 1, _KEYED, "tests.faults.lab", "plain_tables"),
-    Guard("answers lost", 1, _REPEATED, _STORE, "no_retry"),
+    Guard("answers lost", 1, _REPEATED, _FLUSH, "no_retry"),
     Guard("network", 0, _SETTLED, _SENDER, "settle_sent"),
     Guard("disk full under clickhouse", DISK_LAB, "no fault of the data", _CLICKHOUSE, "full_is_poison"),
     Guard("poison", 1, "what is put aside goes to the dead letters", _KAFKA, "no_dead_letters"),
     Guard("clock steps", 1, _VERSIONED, _DECODE, "clock_versions"),
-    Guard("replay from zero", 1, "tombstones", "runstream_ingestor.writer.undertaker", "no_tombstones"),
+    Guard("replay from zero", 1, "tombstones", "runstream_ingestor.writer.deletion_filter", "no_tombstones"),
     Guard("old steps again", 1, _VERSIONED, _DECODE, "same_versions"),
     Guard("bytes flipped", 0, "a checksum a record", "runstream.spool.reader", "no_checksums"),
-    Guard("old sdk", 1, "every released format is read", "runstream_ingestor.shape", "newer_only"),
+    Guard("old sdk", 1, "every released format is read", "runstream_ingestor.validation", "newer_only"),
     Guard("disk full under kafka", DISK_LAB, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
-    Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.documents", "fewer_documents"),
+    Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.document_rows", "fewer_documents"),
     Guard(
         "bytes flipped", 0, "a verdict names what is missing", "runstream_query.runs.verdict.completeness", "no_gaps"
     ),
@@ -88,7 +88,11 @@ GUARDS: tuple[Guard, ...] = (
     Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.runs.verdict.completeness", "ledger_alone"),
     Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
     Guard(
-        "hostile user", 1, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
+        "hostile user",
+        1,
+        "a gateway takes what holds together",
+        "runstream_ingestor.gateway.stream_session",
+        "no_validation",
     ),
     Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
     Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse.http_protocol", "any_size"),

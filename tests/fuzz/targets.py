@@ -22,9 +22,9 @@ from runstream_common.clickhouse.http_protocol import BadRequestError, unpack
 from runstream_common.clickhouse.multipart import form_fields
 from runstream_deploy.embedded.config import MAX_BODY_BYTES
 from runstream_deploy.embedded.request import parse_statement
-from runstream_ingestor.shape import ShapeError
+from runstream_ingestor.validation import ShapeError
 from runstream_ingestor.writer.decode import decode
-from runstream_ingestor.writer.store import prepare
+from runstream_ingestor.writer.flush import prepare
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import read_token

@@ -13,7 +13,7 @@ from runstream_common.clickhouse.client import connect
 from runstream_common.clickhouse.schema.migrator import migrate
 from runstream_common.listening import VIEWS_CRASH_AFTER_US, silent_before
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.writer import listening as writer
+from runstream_ingestor.writer import listening_recorder as writer
 from runstream_query.base.storage import Storage
 from runstream_query.runs.listening import Listening
 from runstream_query.sqlaccess.tenancy import row_filters

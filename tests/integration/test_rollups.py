@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runstream_ingestor.writer.columns import points_table, series_table
 
 from runstream_common.bus.protocol import Origin
 from runstream_common.clickhouse import tombstones
@@ -19,11 +20,11 @@ from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import version
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.service.metrics import Metrics
-from runstream_control.control_store import ControlStore, Resume
+from runstream_control.control_store import ControlStore, Principal, Resume
 from runstream_control.principal import Principal
-from runstream_ingestor.writer.columns import points_table, series_table
 from runstream_ingestor.writer.decode import Block
-from runstream_ingestor.writer.store import to_insert
+from runstream_ingestor.writer.flush import to_insert
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage

@@ -13,7 +13,7 @@ from runstream_control.control_store import ControlStore
 from runstream_control.sweeps.model import Cause, LeaseRequest, Outcome, Registration, State, SweepRow, TrialEnd
 from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.gateway.stops import Stops
+from runstream_ingestor.gateway.stop_notifier import Stops
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.sweeps.definition import parse
 from runstream_query.sweeps.search.grid import Grid

@@ -11,8 +11,8 @@ import pytest
 
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
 from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.store import prepare, store
+from runstream_ingestor.writer.flush import prepare, store
+from runstream_ingestor.writer.replacement_tracker import StoredRewrites
 from runstream_query.runs.verdict import completeness
 from tests.integration.test_verdict_adversary import Case
 from tests.support.ledger import Attempt, put

@@ -16,9 +16,9 @@ from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.clickhouse.tombstones import Tombstone
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.decode import Decoded, decode
+from runstream_ingestor.writer.deletion_filter import TombstoneUndertaker
+from runstream_ingestor.writer.flush import prepare, store
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import prepare, store
-from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.support.stack import ServiceStack
 

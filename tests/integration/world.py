@@ -13,18 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runstream_ingestor.writer.columns import points_table, series_table
 
 from runstream_common.bus.protocol import Origin
 from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import version
 from runstream_common.objects import MediaConfig, MediaStore
-from runstream_control.control_store import ControlStore, Resume
+from runstream_control.control_store import ControlStore, Principal, Resume
 from runstream_control.principal import Principal
-from runstream_ingestor.writer.columns import points_table, series_table
+from runstream_ingestor.writer.arrow_schemas import to_table
 from runstream_ingestor.writer.decode import Block
-from runstream_ingestor.writer.documents import document_rows
-from runstream_ingestor.writer.store import Insert, to_insert
-from runstream_ingestor.writer.tables import to_table
+from runstream_ingestor.writer.document_rows import document_rows
+from runstream_ingestor.writer.flush import Insert, to_insert
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_query.base.storage import Storage
 from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion

@@ -11,8 +11,8 @@ from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.clickhouse.client import ArrowInserter
 from runstream_common.times import now_us
 from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.store import prepare, store
+from runstream_ingestor.writer.flush import prepare, store
+from runstream_ingestor.writer.replacement_tracker import StoredRewrites
 from runstream_proto.v1 import ingest_pb2 as pb
 
 NOW_US = 1_790_000_000_000_000

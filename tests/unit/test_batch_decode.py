@@ -19,9 +19,9 @@ from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.identity import version
-from runstream_ingestor.shape import ShapeError
-from runstream_ingestor.writer.columns import points_table, series_table
+from runstream_ingestor.validation import ShapeError
 from runstream_ingestor.writer.decode import Decoded, decode, unpack
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import ingest_pb2 as pb
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runstream_common.bus.local import LocalBus
 from runstream_common.bus.protocol import BusMessage, Delivery, Horizon, Origin
 from runstream_common.listening import MAX_PERIODS, Mark, Period, heard_since, shortened, silent_before
-from runstream_ingestor.writer.listening import SETTLE_US, Partition
+from runstream_ingestor.writer.listening_recorder import SETTLE_US, Partition
 
 S = 1_000_000
 NOW = 1_000_000 * S

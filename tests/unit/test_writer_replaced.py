@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstream_ingestor.writer.decode import Decoded
-from runstream_ingestor.writer.replaced import losers, stored_rows
-from runstream_ingestor.writer.tops import Tops, place_of
+from runstream_ingestor.writer.highest_steps import Tops, place_of
+from runstream_ingestor.writer.replaced_rows import losers, stored_rows
 from tests.support.ledger import Attempt
 
 Key = tuple[str, int]

@@ -13,7 +13,7 @@ from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import Delivery, Origin
 from runstream_common.bus.topic_history import read_topic
 from runstream_common.identity import full_project
-from runstream_ingestor.writer.again import StoringAgain
+from runstream_ingestor.writer.batch_replay import StoringAgain
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.listening import Listening

@@ -34,7 +34,7 @@ from runstream_deploy.repair.cases import (
     split,
 )
 from runstream_deploy.repair.parts import BrokenPart, find_broken, set_aside
-from runstream_ingestor.writer.again import StoringAgain
+from runstream_ingestor.writer.batch_replay import StoringAgain
 from runstream_query.base.storage import Storage
 
 

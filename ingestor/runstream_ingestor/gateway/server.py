@@ -7,9 +7,9 @@ import grpc
 from runstream_common.limits import MAX_BATCH_BYTES
 from runstream_common.service.malformed import RefuseMalformed
 from runstream_common.service.tls import NEWCOMERS, grpc_port
-from runstream_ingestor.gateway.admission import Admission
+from runstream_ingestor.gateway.authentication import Admission
 from runstream_ingestor.gateway.config import GatewayConfig
-from runstream_ingestor.gateway.service import IngestService
+from runstream_ingestor.gateway.ingest_servicer import IngestService
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 _OPTIONS = [

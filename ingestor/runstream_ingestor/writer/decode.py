@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runstream_common import limits
 from runstream_common.bus.protocol import Delivery, Origin
 from runstream_common.identity import version
-from runstream_ingestor import shape
+from runstream_ingestor import validation
 from runstream_proto.v1 import ingest_pb2 as pb
 
 Int64 = NDArray[np.int64]
@@ -50,7 +50,7 @@ class Decoded:
     lost: dict[str, int] = field(default_factory=dict)
     """The number of points that the sender says will never come, by reason. They are in no batch."""
     may_replace: bool = True
-    """Whether rows of the batch's steps may be stored already: see `rewrites.py`."""
+    """Whether rows of the batch's steps may be stored already: see `replacement_tracker.py`."""
     marked: int = 0
     """The serial number of the writer's knowledge with which `may_replace` was decided, or 0."""
 
@@ -66,9 +66,9 @@ def decode(delivery: Delivery) -> Decoded:
     Rows with a step or time out of range are left out and counted in `rejected`; the other rows stay.
     """
     origin = delivery.message.origin
-    batch = shape.parse(delivery.message.value)
-    shape.check_batch(batch)
-    shape.check_origin(batch, origin)
+    batch = validation.parse(delivery.message.value)
+    validation.check_batch(batch)
+    validation.check_origin(batch, origin)
     decoded = Decoded(delivery, batch)
     for frame in batch.frames:
         block = _block(frame, origin, decoded.rejected)
@@ -108,6 +108,6 @@ def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:
     if not deltas:
         numbers[1:] = 1
     else:
-        width = shape.delta_width(len(deltas), rows)
+        width = validation.delta_width(len(deltas), rows)
         numbers[1:] = np.frombuffer(deltas, dtype=f"<{'i' if signed else 'u'}{width}").astype(np.int64)
     return np.cumsum(numbers, out=numbers)

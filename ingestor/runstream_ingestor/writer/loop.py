@@ -22,12 +22,11 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_common.service.failpoints import passage
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.shape import ShapeError
-from runstream_ingestor.writer import documents, tables
+from runstream_ingestor.validation import ShapeError
+from runstream_ingestor.writer import arrow_schemas, document_rows
 from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.rewrites import Rewrites, Row
-from runstream_ingestor.writer.store import (
+from runstream_ingestor.writer.deletion_filter import Undertaker
+from runstream_ingestor.writer.flush import (
     RETRY_MAX_S,
     RETRY_MIN_S,
     Flush,
@@ -38,7 +37,8 @@ from runstream_ingestor.writer.store import (
     store,
     to_insert,
 )
-from runstream_ingestor.writer.undertaker import Undertaker
+from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.replacement_tracker import Rewrites, Row
 
 LOG = structlog.get_logger()
 _PAUSE_AFTER_S = 5.0
@@ -324,7 +324,7 @@ class Writer:
 
         While it accepts none, the storage or its driver is at fault, and no batch. Raise _AbandonedError.
         """
-        nothing = Flush([], [to_insert("rejects", tables.to_table("rejects", []))])
+        nothing = Flush([], [to_insert("rejects", arrow_schemas.to_table("rejects", []))])
 
         async def retry(error: Exception) -> None:
             await self._retry(deliveries, error)
@@ -353,13 +353,15 @@ class Writer:
 
     async def _note_aside(self, delivery: Delivery, reason: str, detail: str) -> None:
         """Note in `rejects` that the batch is put aside. Raise _AbandonedError."""
-        row = documents.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
+        row = document_rows.reject_row(delivery.message.origin, reason, 0, detail, from_us(now_us()))
 
         async def retry(error: Exception) -> None:
             await self._retry([delivery], error)
 
         try:
-            await store(Flush([], [to_insert("rejects", tables.to_table("rejects", [row]))]), self._insert, retry)
+            await store(
+                Flush([], [to_insert("rejects", arrow_schemas.to_table("rejects", [row]))]), self._insert, retry
+            )
         except (StorageRefusedError, InsertFailedError, ValueError) as error:
             LOG.error("what was put aside could not be noted", error=str(error), position=delivery.position)
 

@@ -13,10 +13,10 @@ import structlog
 from runstream_common.bus.protocol import BatchRefusedError, BusError, BusMessage, Origin, Publisher
 from runstream_common.times import now_us
 from runstream_control.control_store import StreamBinding
-from runstream_ingestor import shape
+from runstream_ingestor import validation
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.shape import ShapeError
+from runstream_ingestor.validation import ShapeError
 from runstream_proto.v1 import ingest_pb2 as pb
 
 LOG = structlog.get_logger()
@@ -117,9 +117,9 @@ class Session:
             )
         if zlib.crc32(sealed.batch) != sealed.crc32:
             raise ShapeError(pb.REJECT_REASON_CORRUPT, "the batch does not match its checksum")
-        batch = shape.parse(sealed.batch)
-        shape.check_origin(batch, self._bound.origin(sealed.number, sealed.crc32))
-        shape.check_batch(batch)
+        batch = validation.parse(sealed.batch)
+        validation.check_origin(batch, self._bound.origin(sealed.number, sealed.crc32))
+        validation.check_batch(batch)
         return batch
 
     async def _publish(self, message: BusMessage) -> None:

@@ -11,8 +11,8 @@ import structlog
 from runstream_common.clickhouse.tombstones import Tombstone, Tombstones, purge
 from runstream_common.identity import full_project
 from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.flush import Retry, until_done
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import Retry, until_done
 
 LOG = structlog.get_logger()
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 from runstream_common.clickhouse.client import StorageRefusedError, StorageUnavailableError
 from runstream_common.service.failpoints import InjectedFaultError, passage
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.writer import documents, tables
-from runstream_ingestor.writer.columns import points_table, series_table
+from runstream_ingestor.writer import arrow_schemas, document_rows
 from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.point_tables import points_table, series_table
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 _IPC = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -86,7 +86,7 @@ def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], l
     flush = Flush(list(batches))
     if replaced:
         # These come before the points: once the points are there, the engine may forget the rows that they replace.
-        flush.inserts.append(to_insert("replaced_points", tables.to_table("replaced_points", replaced)))
+        flush.inserts.append(to_insert("replaced_points", arrow_schemas.to_table("replaced_points", replaced)))
     blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
         origin = _positions(batches)
@@ -98,13 +98,15 @@ def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], l
     written = from_us(now_us())
     for decoded in batches:
         passage("writer.prepare", decoded.delivery.message.origin.run)
-        own = documents.document_rows(decoded) if decoded.batch.records else {}
-        own = {**own, "rejects": documents.reject_rows(decoded, written)}
+        own = document_rows.document_rows(decoded) if decoded.batch.records else {}
+        own = {**own, "rejects": document_rows.reject_rows(decoded, written)}
         for table, found in own.items():
             rows[table] += found
         if ledger and decoded.batch.last_record >= decoded.batch.first_record:
-            rows["ledger"].append(documents.ledger_row(decoded, own, written))
-    flush.inserts += [to_insert(name, tables.to_table(name, rows[name])) for name in tables.ORDER if rows[name]]
+            rows["ledger"].append(document_rows.ledger_row(decoded, own, written))
+    flush.inserts += [
+        to_insert(name, arrow_schemas.to_table(name, rows[name])) for name in arrow_schemas.ORDER if rows[name]
+    ]
     return flush
 
 

@@ -23,9 +23,9 @@ from runstream_common.identity import full_project, run_month
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer.decode import Decoded
-from runstream_ingestor.writer.replaced import Losers, Rows, losers, stored_rows
-from runstream_ingestor.writer.store import Retry, until_done
-from runstream_ingestor.writer.tops import Place, Tops, place_of
+from runstream_ingestor.writer.flush import Retry, until_done
+from runstream_ingestor.writer.highest_steps import Place, Tops, place_of
+from runstream_ingestor.writer.replaced_rows import Losers, Rows, losers, stored_rows
 
 LOG = structlog.get_logger()
 _MAX_METRICS = 1000

@@ -10,12 +10,12 @@ import structlog
 from runstream_common.bus.protocol import Delivery
 from runstream_common.clickhouse.client import ArrowInserter
 from runstream_common.service.metrics import Metrics
-from runstream_ingestor.shape import ShapeError
+from runstream_ingestor.validation import ShapeError
 from runstream_ingestor.writer.decode import decode
+from runstream_ingestor.writer.deletion_filter import TombstoneUndertaker
+from runstream_ingestor.writer.flush import prepare, store
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.store import prepare, store
-from runstream_ingestor.writer.undertaker import TombstoneUndertaker
+from runstream_ingestor.writer.replacement_tracker import StoredRewrites
 
 LOG = structlog.get_logger()
 

@@ -25,11 +25,12 @@ from runstream_control.errors import (
 )
 from runstream_control.principal import Principal
 from runstream_ingestor.gateway.admission import api_key
+from runstream_ingestor.gateway.authentication import api_key
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.gateway.media import MediaDesk
-from runstream_ingestor.gateway.session import Bound, BrokenStreamError, Session
-from runstream_ingestor.gateway.stops import Stops
+from runstream_ingestor.gateway.media_uploads import MediaDesk
+from runstream_ingestor.gateway.stop_notifier import Stops
+from runstream_ingestor.gateway.stream_session import Bound, BrokenStreamError, Session
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 

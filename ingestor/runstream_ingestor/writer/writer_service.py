@@ -1,4 +1,4 @@
-"""The gateway and the writer as parts that start and stop: each alone, or together over a `LocalBus`."""
+"""The writer as a service that starts and stops: alone, or beside a gateway in the same process."""
 
 from __future__ import annotations
 
@@ -8,72 +8,23 @@ from typing import Any
 
 import structlog
 
-from runstream_common.bus.protocol import Consumer, Publisher
+from runstream_common.bus.protocol import Consumer
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.clickhouse.schema.migrator import check_schema
-from runstream_common.objects import MediaStore
 from runstream_common.service.metrics import Metrics
-from runstream_control.auth import CachedAuthenticator
-from runstream_control.control_store import ControlStore
-from runstream_control.sweeps.sweep_store import SweepStore
-from runstream_ingestor.gateway.admission import Admission
-from runstream_ingestor.gateway.config import GatewayConfig
-from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.gateway.media import MediaDesk
-from runstream_ingestor.gateway.server import GatewayServer
-from runstream_ingestor.gateway.service import IngestService
-from runstream_ingestor.gateway.stops import Stops
 from runstream_ingestor.writer.config import WriterConfig
+from runstream_ingestor.writer.deletion_filter import TombstoneUndertaker
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.listening import Listening
+from runstream_ingestor.writer.listening_recorder import Listening
 from runstream_ingestor.writer.loop import Writer
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.undertaker import TombstoneUndertaker
+from runstream_ingestor.writer.replacement_tracker import StoredRewrites
 
 LOG = structlog.get_logger()
 STALLED_S = 60.0
 """A loop that has not turned for this long is unhealthy. While ClickHouse is down, the loop turns with each retry."""
 
 
-class GatewayPart:
-    def __init__(self, config: GatewayConfig, publisher: Publisher, metrics: Metrics) -> None:
-        self._publisher = publisher
-        self._store = ControlStore.open(config.control_url)
-        instruments = GatewayInstruments(metrics)
-        self._stops = Stops(SweepStore.beside(self._store), instruments)
-        self._looking: asyncio.Task[None] | None = None
-        authenticator = CachedAuthenticator(self._store)
-        service = IngestService(
-            self._store,
-            authenticator,
-            publisher,
-            config.stream,
-            instruments,
-            config.max_streams,
-            MediaDesk(self._store, MediaStore(config.media), config.max_media_bytes, instruments),
-            self._stops,
-        )
-        self._server = GatewayServer(config, service, Admission(authenticator, instruments))
-
-    async def start(self) -> int:
-        """Check the control database, serve, and return the port. Raise ControlError or OSError."""
-        await self._store.check_schema()
-        await self._server.start()
-        self._looking = asyncio.create_task(self._stops.run(), name="stops")
-        return self._server.port
-
-    async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        await self._server.close()
-        await self._store.close()
-
-    def ready(self) -> str | None:
-        return self._publisher.healthy()
-
-
-class WriterPart:
+class WriterService:
     def __init__(self, config: WriterConfig, consumer: Consumer, metrics: Metrics) -> None:
         self._config = config
         self._consumer = consumer
