@@ -22,7 +22,7 @@ from runstream_control import copies
 from runstream_control.control_store import ControlStore
 from runstream_control.errors import ControlError
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.repair.parts import find_broken
+from runstream_deploy.repair.broken_parts import find_broken
 
 _LOW_DISK_BYTES = 2 << 30
 

@@ -24,8 +24,8 @@ from runstream_control.control_store import ControlStore
 from runstream_control.errors import AuthenticationError, ControlError, NotFoundError
 from runstream_control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.children import Child, ChildError, Tether, gone, wait_until
 from runstream_deploy.data_lock import OccupiedError, exclusive
+from runstream_deploy.service_processes import Child, ChildError, Tether, gone, wait_until
 
 KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0

@@ -14,7 +14,7 @@ from runstream_common.service.health import serve_app
 from runstream_common.service.logging import configure_logging
 from runstream_common.service.metrics import Metrics
 from runstream_common.service.os_process import until_told_to_end
-from runstream_deploy.embedded.app import ClickHouseApp
+from runstream_deploy.embedded.clickhouse_app import ClickHouseApp
 from runstream_deploy.embedded.config import KEEP_ALIVE_S, EmbeddedConfig
 from runstream_deploy.embedded.engine import DataFolderError, Engine
 

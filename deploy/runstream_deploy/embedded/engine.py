@@ -15,10 +15,10 @@ from typing import Any
 
 from runstream_common.clickhouse.http_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
+from runstream_deploy.embedded.disk_space import SpaceGuard, forget_tokens
 from runstream_deploy.embedded.execution import Answer, Execution
 from runstream_deploy.embedded.pipe import Pipe
 from runstream_deploy.embedded.request import Statement
-from runstream_deploy.embedded.space import SpaceGuard, forget_tokens
 
 _SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=[^()]*$", re.IGNORECASE)
 _ERROR = re.compile(r"Code: (\d+)")

@@ -22,7 +22,8 @@ from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, c
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.repair.cases import (
+from runstream_deploy.repair.broken_parts import BrokenPart, find_broken, set_aside
+from runstream_deploy.repair.incomplete_runs import (
     Case,
     Run,
     UnknownRunError,
@@ -33,7 +34,6 @@ from runstream_deploy.repair.cases import (
     sentences,
     split,
 )
-from runstream_deploy.repair.parts import BrokenPart, find_broken, set_aside
 from runstream_ingestor.writer.batch_replay import StoringAgain
 from runstream_query.base.storage import Storage
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import Panel, dashboard, panel, prom, sql
+from dashboard_model import Panel, dashboard, panel, prom, sql
 
 RATE = "$__rate_interval"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import OF_RUN, PROJECT, RUN, TEAM, Panel, dashboard, panel, query_variable, sql
+from dashboard_model import OF_RUN, PROJECT, RUN, TEAM, Panel, dashboard, panel, query_variable, sql
 
 
 def make() -> Panel:

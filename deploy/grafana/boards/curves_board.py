@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import BY_SERIES, OF_RUN, PROJECT, RUNS, TEAM, Panel, dashboard, panel, query_variable, sql
+from dashboard_model import BY_SERIES, OF_RUN, PROJECT, RUNS, TEAM, Panel, dashboard, panel, query_variable, sql
 
 
 def make() -> Panel:

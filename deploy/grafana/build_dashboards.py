@@ -1,4 +1,4 @@
-"""Writes the dashboards: `python deploy/grafana/build.py [FOLDER]`. Their JSON is committed; a test compares."""
+"""Writes the dashboards: `python deploy/grafana/build_dashboards.py [FOLDER]`. Their JSON is committed; a test compares."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from boards import curves, ingest, project, ranks, sweep, system
+from boards import curves_board, ingest_board, project_board, ranks_board, sweep_board, system_board
 
 
 def main(folder: Path) -> int:
-    for board in (project, curves, system, ranks, sweep, ingest):
+    for board in (project_board, curves_board, system_board, ranks_board, sweep_board, ingest_board):
         made = board.make()
         text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
         (folder / f"{made['uid'].removeprefix('runstream-')}.json").write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import OF_PROJECT, PROJECT, TEAM, Panel, choice, dashboard, panel, query_variable, sql, unit_of
+from dashboard_model import OF_PROJECT, PROJECT, TEAM, Panel, choice, dashboard, panel, query_variable, sql, unit_of
 
 
 def make() -> Panel:
