@@ -1,4 +1,7 @@
-"""Child processes of `runstream up`: it starts them in order, restarts dead ones, and stops them in reverse order."""
+"""The services of `runstream up` as child processes.
+
+`up` starts them in order, restarts those that died, and stops them in the reverse order.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ A service that it needs (ClickHouse, Kafka) may still be starting.
 _TAIL_BYTES = 2000
 
 
-class ChildError(Exception):
+class ServiceProcessError(Exception):
     """A child did not come up, or did not come up again. The message ends with the last lines of its log."""
 
 
@@ -51,7 +54,7 @@ class Tether:
 
 
 @dataclass(slots=True)
-class Child:
+class ServiceProcess:
     """One service as a process in a session of its own: Ctrl-C reaches only `up`, which stops the service in order."""
 
     name: str
@@ -170,10 +173,13 @@ def _ending(code: int) -> str:
     return f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
-async def wait_until(child: Child, what: str, check: Callable[[], Awaitable[str | None]], timeout_s: float) -> None:
+async def wait_until(
+    child: ServiceProcess, what: str, check: Callable[[], Awaitable[str | None]], timeout_s: float
+) -> None:
     """Wait until `check()` returns None.
 
-    Raise ChildError with the last problem and the log: after `timeout_s` seconds, or as soon as the child is given up.
+    Raise ServiceProcessError with the last problem and the log, after `timeout_s` seconds or as soon as the child is
+    given up.
     """
     deadline = time.monotonic() + timeout_s
     problem: str | None = "not asked yet"
@@ -186,10 +192,10 @@ async def wait_until(child: Child, what: str, check: Callable[[], Awaitable[str 
     raise (
         gone(child)
         if child.given_up.is_set()
-        else ChildError(f"{what} did not come up within {timeout_s:g} s: {problem}\n{child.tail()}")
+        else ServiceProcessError(f"{what} did not come up within {timeout_s:g} s: {problem}\n{child.tail()}")
     )
 
 
-def gone(child: Child) -> ChildError:
+def gone(child: ServiceProcess) -> ServiceProcessError:
     """Return the error for a child that was given up."""
-    return ChildError(f"{child.problem}; the end of {child.log}:\n{child.tail()}")
+    return ServiceProcessError(f"{child.problem}; the end of {child.log}:\n{child.tail()}")

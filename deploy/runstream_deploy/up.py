@@ -25,7 +25,7 @@ from runstream_control.errors import AuthenticationError, ControlError, NotFound
 from runstream_control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.data_lock import OccupiedError, exclusive
-from runstream_deploy.service_processes import Child, ChildError, Tether, gone, wait_until
+from runstream_deploy.service_processes import ServiceProcess, ServiceProcessError, Tether, gone, wait_until
 
 KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0
@@ -67,14 +67,14 @@ class Stack:
     def __init__(self, config: UpConfig, say: Callable[[str], None]) -> None:
         self._config = config
         self._say = say
-        self._children: list[Child] = []
+        self._children: list[ServiceProcess] = []
         self._tether = Tether()
         self._password = ""
 
     async def start(self) -> str | None:
         """Start, migrate, and health-check. Return the first API key when one was made.
 
-        Raise ChildError, ConfigError, ControlError, StorageError or SchemaError.
+        Raise ServiceProcessError, ConfigError, ControlError, StorageError or SchemaError.
         """
         config = self._config
         (config.data / "logs").mkdir(exist_ok=True, mode=0o700)
@@ -116,7 +116,7 @@ class Stack:
         self._tether.close()
 
     async def failed(self) -> None:
-        """Wait until a child is given up. Raise ChildError."""
+        """Wait until a child is given up. Raise ServiceProcessError."""
         waiting = {asyncio.ensure_future(child.given_up.wait()): child for child in self._children}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -197,13 +197,13 @@ class Stack:
         self._say(f"query (HTTP)           http://{addresses.http}")
         self._say(f"query (gRPC)           {addresses.grpc}")
 
-    def _child(self, name: str, module: str, *arguments: str) -> Child:
+    def _child(self, name: str, module: str, *arguments: str) -> ServiceProcess:
         log = self._config.data / "logs" / f"{name}.log"
-        child = Child(name, module, arguments, self._environment(), log, self._tether)
+        child = ServiceProcess(name, module, arguments, self._environment(), log, self._tether)
         self._children.append(child)
         return child
 
-    async def _wait_for(self, child: Child, what: str, url: str) -> None:
+    async def _wait_for(self, child: ServiceProcess, what: str, url: str) -> None:
         await wait_until(child, what, lambda: _answers(url, child.instance), _START_TIMEOUT_S)
 
     def _environment(self) -> dict[str, str]:
@@ -275,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
         _make_private(config.data)
         with exclusive(config.data, addresses, config.listening, _say):
             return asyncio.run(_run(config))
-    except (ChildError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
+    except (ServiceProcessError, OccupiedError, ConfigError, ControlError, StorageError, SchemaError, OSError) as error:
         print(f"runstream up: {error}", file=sys.stderr)
         return 1
 

@@ -20,7 +20,7 @@ _WIDTHS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class ShapeError(Exception):
+class InvalidBatchError(Exception):
     """The batch will never be stored; the detail says why."""
 
     reason: pb.RejectReason.ValueType
@@ -31,20 +31,20 @@ class ShapeError(Exception):
 
 
 def parse(data: bytes) -> pb.Batch:
-    """Return the batch. Raise ShapeError when the bytes are no Batch of a known format."""
+    """Return the batch. Raise InvalidBatchError when the bytes are no Batch of a known format."""
     try:
         batch = pb.Batch.FromString(data)
     except Exception as error:  # noqa: BLE001  # upb raises its own DecodeError, a subclass of Exception only
-        raise ShapeError(pb.REJECT_REASON_CORRUPT, f"the batch is no valid protobuf: {error}") from error
+        raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, f"the batch is no valid protobuf: {error}") from error
     if batch.format != 1:
-        raise ShapeError(
+        raise InvalidBatchError(
             pb.REJECT_REASON_BAD_SHAPE, f"batch format {batch.format} is not known to this server: upgrade it"
         )
     return batch
 
 
 def check_batch(batch: pb.Batch) -> None:
-    """Raise ShapeError unless every frame's columns fit its rows and keys, and every name is usable."""
+    """Raise InvalidBatchError unless every frame's columns fit its rows and keys, and every name is usable."""
     if batch.last_record + 1 < batch.first_record or batch.last_record > limits.MAX_RECORD_NUMBER:
         raise _bad(f"records {batch.first_record} to {batch.last_record} are no range")
     points = 0
@@ -60,18 +60,18 @@ def check_batch(batch: pb.Batch) -> None:
 
 
 def check_origin(batch: pb.Batch, origin: Origin) -> None:
-    """Raise ShapeError when the batch names another run or process than its stream."""
+    """Raise InvalidBatchError when the batch names another run or process than its stream."""
     claimed = (batch.run.team or origin.team, batch.run.project, batch.run.run, batch.writer_id, batch.rank)
     bound = (origin.team, origin.project, origin.run, origin.writer_id, origin.rank)
     if claimed != bound:
-        raise ShapeError(
+        raise InvalidBatchError(
             pb.REJECT_REASON_WRONG_RUN,
             f"the batch is of {'/'.join(map(str, claimed))}, the stream of {'/'.join(map(str, bound))}",
         )
 
 
 def check_frame(frame: pb.MetricFrame, index: int) -> None:
-    """Raise ShapeError unless the frame's columns fit its rows and keys, and its names are usable."""
+    """Raise InvalidBatchError unless the frame's columns fit its rows and keys, and its names are usable."""
     rows, width = frame.rows, len(frame.keys)
     where = f"frame {index}"
     if not 1 <= rows <= limits.MAX_ROWS_PER_FRAME or not 1 <= width <= limits.MAX_KEYS_PER_FRAME:
@@ -104,7 +104,7 @@ def delta_width(length: int, rows: int) -> int:
 
 
 def check_names(names: object, where: str) -> None:
-    """Raise ShapeError for names that are empty, doubled, too long, or hold control characters."""
+    """Raise InvalidBatchError for names that are empty, doubled, too long, or hold control characters."""
     keys = list(names)  # type: ignore[call-overload]  # a protobuf container of str
     if len(set(keys)) != len(keys):
         raise _bad(f"{where} has a metric name twice")
@@ -113,7 +113,7 @@ def check_names(names: object, where: str) -> None:
         for key in keys:
             problem = name_problem(key)
             if problem:
-                raise ShapeError(pb.REJECT_REASON_BAD_NAME, f"{where}: {problem}")
+                raise InvalidBatchError(pb.REJECT_REASON_BAD_NAME, f"{where}: {problem}")
 
 
 def name_problem(name: str) -> str:
@@ -134,13 +134,13 @@ def _check_record(record: pb.Record) -> None:
     if kind in ("text", "histogram", "media", "table"):
         problem = name_problem(getattr(record, kind).key)
         if problem:
-            raise ShapeError(pb.REJECT_REASON_BAD_NAME, f"record {record.number}: {problem}")
+            raise InvalidBatchError(pb.REJECT_REASON_BAD_NAME, f"record {record.number}: {problem}")
     if kind == "console" and record.console.stream and not _WRITER.fullmatch(record.console.stream):
         raise _bad(f"record {record.number}: the console line's stream is no writer id")
     if kind in ("media", "file") and not _SHA256.fullmatch(getattr(record, kind).sha256):
         raise _bad(f"record {record.number}: its sha256 is not 64 lower-case hex digits")
     if kind == "file" and not good_path(record.file.path):
-        raise ShapeError(
+        raise InvalidBatchError(
             pb.REJECT_REASON_BAD_NAME,
             f"record {record.number}: the path {record.file.path[:80]!r} is not relative, or not clean",
         )
@@ -165,5 +165,5 @@ def good_path(path: str) -> bool:
     )
 
 
-def _bad(detail: str) -> ShapeError:
-    return ShapeError(pb.REJECT_REASON_BAD_SHAPE, detail)
+def _bad(detail: str) -> InvalidBatchError:
+    return InvalidBatchError(pb.REJECT_REASON_BAD_SHAPE, detail)

@@ -46,10 +46,10 @@ def batch(number: int, key: str = "loss", run: str = "run") -> BusMessage:
 
 
 class NobodyIsDead:
-    async def without_dead(self, batches: Any, on_retry: Any) -> list[Any]:
+    async def without_deleted(self, batches: Any, on_retry: Any) -> list[Any]:
         return list(batches)
 
-    async def bury_late(self, batches: Any, on_retry: Any) -> None:
+    async def purge_late(self, batches: Any, on_retry: Any) -> None:
         return None
 
 

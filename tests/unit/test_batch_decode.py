@@ -19,8 +19,8 @@ from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.identity import version
-from runstream_ingestor.validation import ShapeError
-from runstream_ingestor.writer.decode import Decoded, decode, unpack
+from runstream_ingestor.validation import InvalidBatchError
+from runstream_ingestor.writer.decode import DecodedBatch, decode, unpack
 from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import ingest_pb2 as pb
 
@@ -174,13 +174,13 @@ def test_nan_and_infinities_are_values() -> None:
     ],
 )
 def test_batches_that_do_not_hold_together_are_refused_with_the_reason(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ShapeError, match=words):
+    with pytest.raises(InvalidBatchError, match=words):
         decode(delivered(batch(**changes).SerializeToString()))
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 100, b"\x0a", batch().SerializeToString()[:-5], b"not protobuf at all"])
 def test_garbage_is_refused(data: bytes) -> None:
-    with pytest.raises(ShapeError):
+    with pytest.raises(InvalidBatchError):
         decode(delivered(data))
 
 
@@ -194,7 +194,7 @@ def test_garbage_is_refused(data: bytes) -> None:
     ],
 )
 def test_rows_out_of_range_are_put_aside_and_counted(changes: dict[str, Any], reason: str) -> None:
-    decoded: Decoded = decode(delivered(batch(**changes).SerializeToString()))
+    decoded: DecodedBatch = decode(delivered(batch(**changes).SerializeToString()))
     assert decoded.rejected == {reason: 4}
     assert decoded.blocks == []
 

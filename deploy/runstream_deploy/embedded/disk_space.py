@@ -31,7 +31,7 @@ Ask = Callable[[str], list[list[str]]]
 """A function that runs a statement and returns its rows. It raises RuntimeError."""
 
 
-class SpaceGuard:
+class DiskSpaceGuard:
     """Guard writes: call `room()` before each, and `verify_since()` after it.
 
     A thread checks the disk ten times a second.

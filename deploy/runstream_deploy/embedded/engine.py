@@ -15,8 +15,8 @@ from typing import Any
 
 from runstream_common.clickhouse.http_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
-from runstream_deploy.embedded.disk_space import SpaceGuard, forget_tokens
-from runstream_deploy.embedded.execution import Answer, Execution
+from runstream_deploy.embedded.disk_space import DiskSpaceGuard, forget_tokens
+from runstream_deploy.embedded.execution import Execution, StatementResult
 from runstream_deploy.embedded.pipe import Pipe
 from runstream_deploy.embedded.request import Statement
 
@@ -75,7 +75,7 @@ class Engine:
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
         self._endings: set[asyncio.Task[None]] = set()
         self.running = 0
-        self._space = SpaceGuard(data, self._ask)
+        self._space = DiskSpaceGuard(data, self._ask)
         self._space.start()
 
     @contextlib.asynccontextmanager
@@ -128,14 +128,14 @@ class Engine:
         finally:
             self.running -= 1
 
-    def _run(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
+    def _run(self, statement: Statement, mark: str, pipe: Pipe | None) -> StatementResult:
         try:
             return self._answer(statement, mark, pipe)
         finally:
             if pipe is not None:
                 pipe.end_writing()
 
-    def _answer(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
+    def _answer(self, statement: Statement, mark: str, pipe: Pipe | None) -> StatementResult:
         started = time.monotonic()
         if statement.writes and (full := self._space.room()):
             raise EngineError(full)
@@ -149,7 +149,7 @@ class Engine:
             if statement.writes:
                 self._space.verify_since(started)
             data = bytes(result.bytes() or b"")
-            return Answer(data, time.monotonic() - started, result.rows_read(), result.bytes_read())
+            return StatementResult(data, time.monotonic() - started, result.rows_read(), result.bytes_read())
         except (RuntimeError, ValueError, TypeError) as error:
             raise EngineError(str(error)) from error
         finally:
@@ -190,7 +190,7 @@ class Engine:
         if statement.database and statement.database != "default":
             session.query(f"USE {_identifier(statement.database)}")
 
-    def _insert(self, session: Any, statement: Statement, started: float) -> Answer:
+    def _insert(self, session: Any, statement: Statement, started: float) -> StatementResult:
         if statement.read_only:
             raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
         assert statement.data is not None
@@ -198,7 +198,7 @@ class Engine:
         with _in_memory(statement.data) as path:
             result = session.query(_from_file(statement.sql, path, statement.data_format))
         self._space.verify_since(started)
-        return Answer(
+        return StatementResult(
             b"",
             time.monotonic() - started,
             rows_written=result.rows_read(),

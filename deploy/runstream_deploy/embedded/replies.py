@@ -16,7 +16,7 @@ from typing import Any
 from runstream_common.clickhouse.http_protocol import CONTENT_TYPES
 from runstream_deploy.embedded.config import SEND_TIMEOUT_S
 from runstream_deploy.embedded.engine import EngineError
-from runstream_deploy.embedded.execution import Answer, Execution
+from runstream_deploy.embedded.execution import Execution, StatementResult
 from runstream_deploy.embedded.native import with_protocol_version
 from runstream_deploy.embedded.packing import Packer, choose_packer
 from runstream_deploy.embedded.request import Statement
@@ -146,7 +146,7 @@ def _headers(statement: Statement, query: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _summary(answer: Answer) -> str:
+def _summary(answer: StatementResult) -> str:
     return json.dumps(
         {
             "read_rows": str(answer.rows_read),

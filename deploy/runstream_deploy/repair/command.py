@@ -24,7 +24,7 @@ from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.repair.broken_parts import BrokenPart, find_broken, set_aside
 from runstream_deploy.repair.incomplete_runs import (
-    Case,
+    IncompleteRun,
     Run,
     UnknownRunError,
     find_cases,
@@ -34,13 +34,13 @@ from runstream_deploy.repair.incomplete_runs import (
     sentences,
     split,
 )
-from runstream_ingestor.writer.batch_replay import StoringAgain
+from runstream_ingestor.writer.batch_replay import BatchReplayer
 from runstream_query.base.storage import Storage
 
 
 @dataclass(slots=True)
 class _Plan:
-    cases: list[Case]
+    cases: list[IncompleteRun]
     parts: list[BrokenPart]
 
     @property
@@ -111,7 +111,7 @@ class _Repair:
             print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
         return plan
 
-    async def _look(self, only: Run | None) -> list[Case]:
+    async def _look(self, only: Run | None) -> list[IncompleteRun]:
         cases = await find_cases(self._storage, only)
         look_in_spool(self._spool, cases)
         cases = [case for case in cases if case.spools or not case.is_open]
@@ -135,7 +135,7 @@ class _Repair:
         # A part has rows of other runs too: their lost rows must be replayed as well.
         cases = await self._look(None) if plan.broken else plan.cases
         if self._kafka and any(case.topic for case in cases):
-            again = StoringAgain(self._client)
+            again = BatchReplayer(self._client)
             await again.start()
             count = await replay(self._kafka, again, [case for case in cases if case.topic])
             print(f"{count} batches were stored again from the topic {self._kafka.topic}")

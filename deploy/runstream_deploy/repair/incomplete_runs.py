@@ -13,7 +13,7 @@ from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import Delivery, Origin
 from runstream_common.bus.topic_history import read_topic
 from runstream_common.identity import full_project
-from runstream_ingestor.writer.batch_replay import StoringAgain
+from runstream_ingestor.writer.batch_replay import BatchReplayer
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.listening import Listening
@@ -34,7 +34,7 @@ class UnknownRunError(Exception):
 
 
 @dataclass(slots=True)
-class Case:
+class IncompleteRun:
     """A run that lacks rows."""
 
     project: str
@@ -65,7 +65,7 @@ class Case:
         return bool(self.topic or self.spools)
 
 
-async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
+async def find_cases(storage: Storage, only: Run | None) -> list[IncompleteRun]:
     """Return the runs that are incomplete, damaged or open: of all runs, or this one.
 
     Raise StorageError, UnknownRunError.
@@ -76,7 +76,7 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
             sizes[row["project"]][row["run"]] = row["world_size"]
     if only is not None and not sizes:
         raise UnknownRunError(f"nothing is stored of {'/'.join(only)}")
-    cases: list[Case] = []
+    cases: list[IncompleteRun] = []
     listening = Listening(storage, _CRASH_AFTER_US)
     for project, runs in sizes.items():
         names = list(runs)
@@ -84,7 +84,7 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
             some = {name: runs[name] for name in names[start : start + _RUNS_AT_ONCE]}
             described = await describe_streams(storage, project, some, await listening.heard_since())
             verdicts = await judge(storage, project, described)
-            found = {run: Case(project, run, said) for run, said in verdicts.items() if said.verdict in (*_BAD, _OPEN)}
+            found = {run: IncompleteRun(project, run, said) for run, said in verdicts.items() if said.verdict in (*_BAD, _OPEN)}
             bad = [run for run, case in found.items() if not case.is_open]
             for row in await storage.rows("ledger", project=project, runs=bad) if bad else ():
                 found[row["run"]].ledger.add((row["writer"], row["batch"]))
@@ -92,7 +92,7 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
     return cases
 
 
-async def look_on_topic(config: KafkaConfig, cases: Iterable[Case]) -> None:
+async def look_on_topic(config: KafkaConfig, cases: Iterable[IncompleteRun]) -> None:
     """Note in each case which batches the topic holds. The whole topic is read. Raise BusError."""
     wanted = {(case.project, case.run): case for case in cases}
     async for delivery in read_topic(config):
@@ -102,7 +102,7 @@ async def look_on_topic(config: KafkaConfig, cases: Iterable[Case]) -> None:
             case.topic.add((origin.writer_id, origin.batch_number))
 
 
-def look_in_spool(folder: Path, cases: Iterable[Case]) -> None:
+def look_in_spool(folder: Path, cases: Iterable[IncompleteRun]) -> None:
     """Note in each case how many of its streams wait in a spool folder of this machine.
 
     Streams of living processes do not count: their sender sends them.
@@ -122,7 +122,7 @@ def look_in_spool(folder: Path, cases: Iterable[Case]) -> None:
                 case.spools += 1
 
 
-async def replay(config: KafkaConfig, again: StoringAgain, cases: Iterable[Case]) -> int:
+async def replay(config: KafkaConfig, again: BatchReplayer, cases: Iterable[IncompleteRun]) -> int:
     """Store every batch of these runs that the topic holds again. Return how many. Raise BusError, StorageError."""
     wanted = {(case.project, case.run) for case in cases}
     stored, points, gathered = 0, 0, list[Delivery]()
@@ -137,7 +137,7 @@ async def replay(config: KafkaConfig, again: StoringAgain, cases: Iterable[Case]
     return stored + (await again.store(gathered) if gathered else 0)
 
 
-def sentences(case: Case, topic: str, spool: Path) -> list[str]:
+def sentences(case: IncompleteRun, topic: str, spool: Path) -> list[str]:
     """Return sentences about what a run lacks, and which places still have it.
 
     `topic` is empty where there is none.

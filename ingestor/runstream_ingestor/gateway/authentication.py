@@ -12,7 +12,7 @@ from runstream_control.errors import AuthenticationError, ControlError
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 
 
-class Admission(grpc.aio.ServerInterceptor):
+class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
     """Ask the authenticator for every call. The methods ask it again for their own needs: it has a cache."""
 
     def __init__(self, authenticator: CachedAuthenticator, instruments: GatewayInstruments) -> None:

@@ -1,4 +1,4 @@
-"""`IngestService` lets a stream in, or says why it does not."""
+"""`IngestServicer` lets a stream in, or says why it does not."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from runstream_ingestor.gateway.admission import api_key
 from runstream_ingestor.gateway.authentication import api_key
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.gateway.media_uploads import MediaDesk
-from runstream_ingestor.gateway.stop_notifier import Stops
-from runstream_ingestor.gateway.stream_session import Bound, BrokenStreamError, Session
+from runstream_ingestor.gateway.media_uploads import MediaUploads
+from runstream_ingestor.gateway.stop_notifier import StopNotifier
+from runstream_ingestor.gateway.stream_session import BoundStream, BrokenStreamError, StreamSession
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
@@ -49,7 +49,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 _Context = grpc.aio.ServicerContext[pb.IngestRequest, pb.IngestResponse]
 
 
-class IngestService(rpc.IngestServiceServicer):
+class IngestServicer(rpc.IngestServiceServicer):
     def __init__(
         self,
         store: ControlStore,
@@ -58,8 +58,8 @@ class IngestService(rpc.IngestServiceServicer):
         limits: StreamLimits,
         instruments: GatewayInstruments,
         max_streams: int,
-        media: MediaDesk,
-        stops: Stops,
+        media: MediaUploads,
+        stops: StopNotifier,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -120,11 +120,11 @@ class IngestService(rpc.IngestServiceServicer):
                 max_in_flight=self._limits.max_in_flight,
             )
         )
-        session = Session(bound, self._publisher, self._limits, self._instruments)
+        session = StreamSession(bound, self._publisher, self._limits, self._instruments)
         path = hello.run
         taking = asyncio.create_task(self._take_all(requests, session, key, bound))
         try:
-            with self._stops.listening(bound.binding.team, path.project, path.run, session.tell_stop):
+            with self._stops.subscribed(bound.binding.team, path.project, path.run, session.send_stop):
                 async for answer in session.answers():
                     yield answer
             if taking.done():
@@ -158,7 +158,7 @@ class IngestService(rpc.IngestServiceServicer):
             )
         return hello
 
-    async def _bind(self, key: str, hello: pb.Hello, context: _Context) -> Bound:
+    async def _bind(self, key: str, hello: pb.Hello, context: _Context) -> BoundStream:
         try:
             principal: Principal = await self._authenticator.authenticate(key)
             binding = await self._store.bind_stream(
@@ -172,10 +172,10 @@ class IngestService(rpc.IngestServiceServicer):
             )
         except ControlError as error:
             await self._refuse(context, _status(error), str(error))
-        return Bound(hello, binding, principal.user)
+        return BoundStream(hello, binding, principal.user)
 
     async def _take_all(
-        self, requests: AsyncIterator[pb.IngestRequest], session: Session, key: str, bound: Bound
+        self, requests: AsyncIterator[pb.IngestRequest], session: StreamSession, key: str, bound: BoundStream
     ) -> None:
         """Take the client's messages until it closes or falls silent, its key is revoked, or its run is deleted."""
         try:

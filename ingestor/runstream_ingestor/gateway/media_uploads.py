@@ -15,12 +15,12 @@ from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_proto.v1 import ingest_pb2 as pb
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-MAX_QUESTIONS = 1000
+MAX_HASHES_PER_REQUEST = 1000
 MAX_UPLOADS = 16
 """The most uploads at once. Each takes up to 15 MB of memory; others wait in gRPC's flow control."""
 
 
-class MediaDesk:
+class MediaUploads:
     """Take uploads for projects to which the caller may write."""
 
     def __init__(
@@ -53,8 +53,8 @@ class MediaDesk:
 
     async def missing(self, principal: Principal, question: pb.MediaQuestion) -> pb.MediaAnswer:
         """Return which of the contents are not stored yet. Raise MediaError or ControlError."""
-        if len(question.sha256) > MAX_QUESTIONS:
-            raise MediaError(f"{len(question.sha256)} contents in one question: at most {MAX_QUESTIONS}")
+        if len(question.sha256) > MAX_HASHES_PER_REQUEST:
+            raise MediaError(f"{len(question.sha256)} contents in one question: at most {MAX_HASHES_PER_REQUEST}")
         project = await self._project(principal, question.run)
         for sha256 in question.sha256:
             _check_sha256(sha256)

@@ -24,13 +24,13 @@ from runstream_ingestor.gateway.instruments import GatewayInstruments
 from runstream_proto.v1 import ingest_pb2 as pb
 
 LOG = structlog.get_logger()
-EVERY_S = 2.0
+CHECK_EVERY_S = 2.0
 _TRIAL = re.compile(r"([a-z0-9]{8})-([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,8}))?")
 """The name of a trial's run, as `control.sweeps.leases.run_name` makes it: sweep, number, attempt after the first."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Listener:
+class _Subscriber:
     """A stream of a run that has a trial's name."""
 
     team: str
@@ -40,69 +40,69 @@ class _Listener:
     tell: Callable[[pb.StopRun], None]
 
 
-class Stops:
+class StopNotifier:
     def __init__(self, store: SweepQueries, instruments: GatewayInstruments) -> None:
         self._store = store
         self._instruments = instruments
-        self._listeners: dict[tuple[str, int], set[_Listener]] = defaultdict(set)
+        self._subscribers: dict[tuple[str, int], set[_Subscriber]] = defaultdict(set)
 
     @contextlib.contextmanager
-    def listening(self, team: str, project: str, run: str, tell: Callable[[pb.StopRun], None]) -> Iterator[None]:
+    def subscribed(self, team: str, project: str, run: str, tell: Callable[[pb.StopRun], None]) -> Iterator[None]:
         """Within the context, call `tell` at most once, when the run belongs to a trial that must stop."""
         named = _TRIAL.fullmatch(run)
         if named is None:
             yield
             return
         key = (named[1], int(named[2]))
-        listener = _Listener(team, project, run, int(named[3] or 1), tell)
-        self._listeners[key].add(listener)
+        subscriber = _Subscriber(team, project, run, int(named[3] or 1), tell)
+        self._subscribers[key].add(subscriber)
         try:
             yield
         finally:
-            self._forget(key, listener)
+            self._forget(key, subscriber)
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             try:
-                await self.turn()
+                await self.check()
             except ControlError as error:
                 LOG.warning("trials could not be looked after", reason=str(error)[:300])
             except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
                 LOG.error("looking after trials failed", exc_info=error)
 
-    async def turn(self) -> None:
-        """Ask the control database about all listeners once. Raise ControlError."""
+    async def check(self) -> None:
+        """Ask the control database about all subscribers once. Raise ControlError."""
         wanted: dict[str, list[int]] = defaultdict(list)
-        for sweep, number in self._listeners:
+        for sweep, number in self._subscribers:
             wanted[sweep].append(number)
         if not wanted:
             return
         for row in await self._store.standing(wanted):
             key = (row.sweep, row.number)
-            for listener in list(self._listeners.get(key, ())):
-                order = _order(row, listener)
+            for subscriber in list(self._subscribers.get(key, ())):
+                order = _order(row, subscriber)
                 if order is not None:
-                    self._forget(key, listener)
+                    self._forget(key, subscriber)
                     self._instruments.stop_told(order.cause)
-                    listener.tell(order)
+                    subscriber.tell(order)
 
-    def _forget(self, key: tuple[str, int], listener: _Listener) -> None:
-        listeners = self._listeners.get(key, set())
-        listeners.discard(listener)
-        if not listeners:
-            self._listeners.pop(key, None)
+    def _forget(self, key: tuple[str, int], subscriber: _Subscriber) -> None:
+        subscribers = self._subscribers.get(key, set())
+        subscribers.discard(subscriber)
+        if not subscribers:
+            self._subscribers.pop(key, None)
 
 
-def _order(row: Any, listener: _Listener) -> pb.StopRun | None:
+def _order(row: Any, subscriber: _Subscriber) -> pb.StopRun | None:
     """Return the order to stop, or None when the run goes on.
 
     The run may belong to another team, and its name only look like a trial's.
     """
-    if (row.team, row.project) != (listener.team, listener.project):
+    if (row.team, row.project) != (subscriber.team, subscriber.project):
         return None
-    if row.run != listener.run:
-        later = row.attempt > listener.attempt
+    if row.run != subscriber.run:
+        later = row.attempt > subscriber.attempt
         words = f"the trial's attempt {row.attempt} runs by now, elsewhere"
         return pb.StopRun(cause=_name(Cause.LEASE_LOST), reason=words) if later else None
     return pb.StopRun(cause=_name(Cause(row.stop)), reason=row.stop_reason) if row.stop else None

@@ -16,14 +16,14 @@ from runstream_control.control_store import StreamBinding
 from runstream_ingestor import validation
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.validation import ShapeError
+from runstream_ingestor.validation import InvalidBatchError
 from runstream_proto.v1 import ingest_pb2 as pb
 
 LOG = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundStream:
     """The authenticated client of a stream: its Hello, and its epoch."""
 
     hello: pb.Hello
@@ -50,14 +50,14 @@ class BrokenStreamError(Exception):
     """The stream must end with UNAVAILABLE: it is unknown whether a batch is stored, so the client sends it again."""
 
 
-class Session:
+class StreamSession:
     """Check and publish batches, and answer them in any order.
 
     A session ends when the client closes, or when a publish fails.
     """
 
     def __init__(
-        self, bound: Bound, publisher: Publisher, limits: StreamLimits, instruments: GatewayInstruments
+        self, bound: BoundStream, publisher: Publisher, limits: StreamLimits, instruments: GatewayInstruments
     ) -> None:
         self._bound = bound
         self._publisher = publisher
@@ -84,7 +84,7 @@ class Session:
         """
         try:
             batch = self._checked(sealed)
-        except ShapeError as error:
+        except InvalidBatchError as error:
             self._reject(sealed.number, error.reason, error.detail)
             return
         self._instruments.received(len(sealed.batch), batch.points)
@@ -94,7 +94,7 @@ class Session:
         self._publishing.add(task)
         task.add_done_callback(self._published)
 
-    def tell_stop(self, order: pb.StopRun) -> None:
+    def send_stop(self, order: pb.StopRun) -> None:
         """Send the client the order to stop the run."""
         LOG.info("the run is told to stop", cause=order.cause)
         self._answers.put_nowait(pb.IngestResponse(control=pb.Control(stop_run=order)))
@@ -111,12 +111,12 @@ class Session:
 
     def _checked(self, sealed: pb.SealedBatch) -> pb.Batch:
         if len(sealed.batch) > self._limits.max_batch_bytes:
-            raise ShapeError(
+            raise InvalidBatchError(
                 pb.REJECT_REASON_TOO_LARGE,
                 f"a batch of {len(sealed.batch)} bytes: at most {self._limits.max_batch_bytes} are taken",
             )
         if zlib.crc32(sealed.batch) != sealed.crc32:
-            raise ShapeError(pb.REJECT_REASON_CORRUPT, "the batch does not match its checksum")
+            raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, "the batch does not match its checksum")
         batch = validation.parse(sealed.batch)
         validation.check_origin(batch, self._bound.origin(sealed.number, sealed.crc32))
         validation.check_batch(batch)

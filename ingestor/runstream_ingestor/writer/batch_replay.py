@@ -10,28 +10,28 @@ import structlog
 from runstream_common.bus.protocol import Delivery
 from runstream_common.clickhouse.client import ArrowInserter
 from runstream_common.service.metrics import Metrics
-from runstream_ingestor.validation import ShapeError
+from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer.decode import decode
-from runstream_ingestor.writer.deletion_filter import TombstoneUndertaker
+from runstream_ingestor.writer.deletion_filter import TombstoneFilter
 from runstream_ingestor.writer.flush import prepare, store
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.replacement_tracker import StoredRewrites
+from runstream_ingestor.writer.replacement_tracker import ClickHouseReplacementTracker
 
 LOG = structlog.get_logger()
 
 
-class StoringAgain:
+class BatchReplayer:
     """The writer's own steps without a bus: nothing is confirmed, and a failed insert raises in the caller."""
 
     def __init__(self, client: Any) -> None:
-        self._undertaker = TombstoneUndertaker(client, WriterInstruments(Metrics(["writer"])))
+        self._deletions = TombstoneFilter(client, WriterInstruments(Metrics(["writer"])))
         # The engine may know the insert's token from the first time, and would leave it out.
         self._insert = ArrowInserter(client, tokens=False)
-        self._rewrites = StoredRewrites(client)
+        self._replacements = ClickHouseReplacementTracker(client)
 
     async def start(self) -> None:
         """Read the tombstones. Raise StorageError."""
-        await self._undertaker.start()
+        await self._deletions.start()
 
     async def store(self, deliveries: Sequence[Delivery]) -> int:
         """Store the batches, and return how many were stored.
@@ -42,12 +42,12 @@ class StoringAgain:
         for delivery in deliveries:
             try:
                 decoded.append(decode(delivery))
-            except ShapeError as error:  # the writer put it among the dead letters
+            except InvalidBatchError as error:  # the writer put it among the dead letters
                 LOG.warning("a batch that can never be stored is left out", reason=str(error))
-        living = await self._undertaker.without_dead(decoded, _give_up)
-        replaced = await self._rewrites.notes(living, _give_up)
+        living = await self._deletions.without_deleted(decoded, _give_up)
+        replaced = await self._replacements.notes(living, _give_up)
         await store(prepare(living, replaced), self._insert, _give_up)
-        await self._undertaker.bury_late(living, _give_up)
+        await self._deletions.purge_late(living, _give_up)
         return len(living)
 
 

@@ -18,7 +18,7 @@ Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PointBlock:
     """The rows of one list of keys of one process.
 
     `steps` and `times_us` are (R,) int64, `versions` (R,) uint64, `values` (R, K) float64, a view of the batch.
@@ -37,12 +37,12 @@ class Block:
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBatch:
     """One batch, decoded."""
 
     delivery: Delivery
     batch: pb.Batch
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[PointBlock] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
     """The number of points that were put aside, by reason."""
     rejected_records: dict[str, int] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Decoded:
         return {reason: self.rejected.get(reason, 0) + self.rejected_records.get(reason, 0) for reason in reasons}
 
 
-def decode(delivery: Delivery) -> Decoded:
-    """Decode a batch. Raise ShapeError when the whole batch can never be stored.
+def decode(delivery: Delivery) -> DecodedBatch:
+    """Decode a batch. Raise InvalidBatchError when the whole batch can never be stored.
 
     Rows with a step or time out of range are left out and counted in `rejected`; the other rows stay.
     """
@@ -69,7 +69,7 @@ def decode(delivery: Delivery) -> Decoded:
     batch = validation.parse(delivery.message.value)
     validation.check_batch(batch)
     validation.check_origin(batch, origin)
-    decoded = Decoded(delivery, batch)
+    decoded = DecodedBatch(delivery, batch)
     for frame in batch.frames:
         block = _block(frame, origin, decoded.rejected)
         if block is not None:
@@ -77,7 +77,7 @@ def decode(delivery: Delivery) -> Decoded:
     return decoded
 
 
-def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> Block | None:
+def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> PointBlock | None:
     rows, width = frame.rows, len(frame.keys)
     steps = unpack(frame.first_step, frame.step_deltas, rows, signed=True)
     times = unpack(frame.first_time_us, frame.time_deltas, rows, signed=True)
@@ -98,7 +98,7 @@ def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> B
     if not len(steps):
         return None
     versions = numbers.astype(np.uint64) + np.uint64(version(origin.epoch, 0))
-    return Block(origin, tuple(frame.keys), steps, times, versions, values)
+    return PointBlock(origin, tuple(frame.keys), steps, times, versions, values)
 
 
 def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:

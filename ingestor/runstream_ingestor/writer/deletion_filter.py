@@ -10,19 +10,19 @@ import structlog
 
 from runstream_common.clickhouse.tombstones import Tombstone, Tombstones, purge
 from runstream_common.identity import full_project
-from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.decode import DecodedBatch, PointBlock
 from runstream_ingestor.writer.flush import Retry, until_done
 from runstream_ingestor.writer.instruments import WriterInstruments
 
 LOG = structlog.get_logger()
 
 
-class Undertaker(Protocol):
-    async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
+class DeletionFilter(Protocol):
+    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[DecodedBatch]:
         """Return the batches without what is deleted."""
         ...
 
-    async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
+    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> None:
         """Remove what was deleted while `batches` were stored.
 
         Call this when the batches are stored, and before they are confirmed.
@@ -30,7 +30,7 @@ class Undertaker(Protocol):
         ...
 
 
-class TombstoneUndertaker:
+class TombstoneFilter:
     """Keep deleted rows deleted, by the tombstones in ClickHouse."""
 
     def __init__(self, client: Any, instruments: WriterInstruments) -> None:
@@ -47,14 +47,14 @@ class TombstoneUndertaker:
         """Read the tombstones. Raise StorageUnavailableError or StorageRefusedError."""
         await self._tombstones.refresh()
 
-    async def without_dead(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Decoded]:
-        living: list[Decoded] = []
+    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[DecodedBatch]:
+        living: list[DecodedBatch] = []
         met: set[Tombstone] = set()
         for decoded in batches:
             dead, metrics = self._find(decoded)
             if dead is not None:
                 met.add(dead)
-                self._instruments.buried()
+                self._instruments.deleted()
                 continue
             if metrics:
                 met |= _drop_metrics(decoded, metrics)
@@ -63,7 +63,7 @@ class TombstoneUndertaker:
             await self._purge(met - self._purged, on_retry)
         return living
 
-    async def bury_late(self, batches: Sequence[Decoded], on_retry: Retry) -> None:
+    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> None:
         await until_done(self._tombstones.refresh, on_retry)
         late: set[Tombstone] = set()
         for decoded in batches:
@@ -74,7 +74,7 @@ class TombstoneUndertaker:
         if late:
             await self._purge(late, on_retry)
 
-    def _find(self, decoded: Decoded) -> tuple[Tombstone | None, dict[str, Tombstone]]:
+    def _find(self, decoded: DecodedBatch) -> tuple[Tombstone | None, dict[str, Tombstone]]:
         origin = decoded.delivery.message.origin
         project = full_project(origin.team, origin.project)
         return (
@@ -89,12 +89,12 @@ class TombstoneUndertaker:
         self._purged |= stones
 
 
-def _drop_metrics(decoded: Decoded, dead: dict[str, Tombstone]) -> set[Tombstone]:
+def _drop_metrics(decoded: DecodedBatch, dead: dict[str, Tombstone]) -> set[Tombstone]:
     """Take the dead metrics out of a batch, and return their tombstones."""
     met: set[Tombstone] = set()
     if not dead:
         return met
-    blocks: list[Block] = []
+    blocks: list[PointBlock] = []
     for block in decoded.blocks:
         living = [index for index, key in enumerate(block.keys) if key not in dead]
         met |= {dead[key] for key in block.keys if key in dead}

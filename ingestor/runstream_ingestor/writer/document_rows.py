@@ -14,7 +14,7 @@ from runstream_common import document_proofs, limits, proofs, text
 from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.service.failpoints import passage
 from runstream_common.times import from_us
-from runstream_ingestor.writer.decode import Decoded
+from runstream_ingestor.writer.decode import DecodedBatch
 from runstream_proto.v1 import ingest_pb2 as pb
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ _LEVELS = {pb.Alert.LEVEL_INFO: "info", pb.Alert.LEVEL_WARN: "warn", pb.Alert.LE
 _MAX_DEPTH = 32
 
 
-def document_rows(decoded: Decoded) -> Rows:
+def document_rows(decoded: DecodedBatch) -> Rows:
     """Return the rows by table. Records of kinds that cannot be stored are counted in `decoded.rejected_records`."""
     rows: Rows = defaultdict(list)
     origin = decoded.delivery.message.origin
@@ -60,7 +60,7 @@ def document_rows(decoded: Decoded) -> Rows:
     return rows
 
 
-def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: datetime) -> Row:
+def ledger_row(decoded: DecodedBatch, rows: Mapping[str, Sequence[Row]], written: datetime) -> Row:
     """Return the ledger's row about what is stored of a batch. `rows`: its rows other than points, by table."""
     message, position, batch = decoded.delivery.message, decoded.delivery.position, decoded.batch
     origin = message.origin
@@ -91,7 +91,7 @@ def ledger_row(decoded: Decoded, rows: Mapping[str, Sequence[Row]], written: dat
     }
 
 
-def _proof(decoded: Decoded) -> Row:
+def _proof(decoded: DecodedBatch) -> Row:
     """Return, for each block of records, the number of stored points and their digest."""
     found = []
     for one in decoded.blocks:
@@ -112,7 +112,7 @@ def _document_proof(rows: Mapping[str, Sequence[Row]]) -> Row:
     return {"documents_proved": 1, "document_keys": list(found), "document_hashes": list(found.values())}
 
 
-def reject_rows(decoded: Decoded, written: datetime) -> list[Row]:
+def reject_rows(decoded: DecodedBatch, written: datetime) -> list[Row]:
     """Return one row for each reason for which a part of the batch was put aside."""
     origin = decoded.delivery.message.origin
     aside = sorted({**decoded.all_rejected(), **decoded.lost}.items())
@@ -134,7 +134,7 @@ def reject_row(origin: Any, reason: str, points: int, detail: str, written: date
     }
 
 
-def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
+def _rows_of(record: pb.Record, decoded: DecodedBatch) -> Iterator[tuple[str, Row]]:
     origin = decoded.delivery.message.origin
     rank = origin.rank
     match record.WhichOneof("kind"):
@@ -271,7 +271,7 @@ def _rows_of(record: pb.Record, decoded: Decoded) -> Iterator[tuple[str, Row]]:
             _count(decoded.rejected_records, "unknown kind of record")
 
 
-def _start(start: pb.RunStart, decoded: Decoded) -> Iterator[tuple[str, Row]]:
+def _start(start: pb.RunStart, decoded: DecodedBatch) -> Iterator[tuple[str, Row]]:
     yield (
         "streams",
         _stream(
@@ -308,7 +308,7 @@ def _count(counts: dict[str, int], reason: str, number: int = 1) -> None:
     counts[reason] = counts.get(reason, 0) + number
 
 
-def _stream(decoded: Decoded, event: str, **fields: Any) -> Row:
+def _stream(decoded: DecodedBatch, event: str, **fields: Any) -> Row:
     origin = decoded.delivery.message.origin
     row: Row = {
         "writer": origin.writer_id,

@@ -17,7 +17,7 @@ from runstream_common.clickhouse.client import StorageRefusedError, StorageUnava
 from runstream_common.service.failpoints import InjectedFaultError, passage
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer import arrow_schemas, document_rows
-from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.decode import DecodedBatch, PointBlock
 from runstream_ingestor.writer.point_tables import points_table, series_table
 
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
@@ -67,7 +67,7 @@ class Insert:
 class Flush:
     """The inserts that are stored together, and their batches."""
 
-    batches: list[Decoded]
+    batches: list[DecodedBatch]
     inserts: list[Insert] = field(default_factory=list)
 
     @property
@@ -75,7 +75,7 @@ class Flush:
         return sum(block.points for decoded in self.batches for block in decoded.blocks)
 
 
-def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], ledger: bool = True) -> Flush:
+def prepare(batches: Sequence[DecodedBatch], replaced: Sequence[Mapping[str, Any]], ledger: bool = True) -> Flush:
     """Turn batches into inserts.
 
     The order is: the rows of points that lose because of these batches, points, series, documents, rejects, and the
@@ -87,7 +87,7 @@ def prepare(batches: Sequence[Decoded], replaced: Sequence[Mapping[str, Any]], l
     if replaced:
         # These come before the points: once the points are there, the engine may forget the rows that they replace.
         flush.inserts.append(to_insert("replaced_points", arrow_schemas.to_table("replaced_points", replaced)))
-    blocks: list[Block] = [block for decoded in batches for block in decoded.blocks]
+    blocks: list[PointBlock] = [block for decoded in batches for block in decoded.blocks]
     if blocks:
         origin = _positions(batches)
         flush.inserts += [
@@ -126,7 +126,7 @@ async def store(flush: Flush, insert: Inserter, on_retry: Retry) -> float:
     return time.monotonic() - started
 
 
-async def _insert_once(one: Insert, batches: Sequence[Decoded], insert: Inserter) -> None:
+async def _insert_once(one: Insert, batches: Sequence[DecodedBatch], insert: Inserter) -> None:
     """Insert one table's rows. Raise StorageUnavailableError, StorageRefusedError or InsertFailedError."""
     try:
         for decoded in batches:
@@ -181,7 +181,7 @@ def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:
     return Insert(table, tuple(arrow.schema.names), data, arrow.num_rows, token)
 
 
-def _positions(batches: Sequence[Decoded]) -> str:
+def _positions(batches: Sequence[DecodedBatch]) -> str:
     """Return `topic/partition/first-last` of each partition among the batches."""
     ranges: dict[tuple[str, int], tuple[int, int]] = {}
     for decoded in batches:

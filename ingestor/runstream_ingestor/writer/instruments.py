@@ -41,7 +41,7 @@ class WriterInstruments:
     def paused(self, paused: bool) -> None:
         self._metrics.gauge("runstream_writer_paused").set(int(paused))
 
-    def buried(self) -> None:
+    def deleted(self) -> None:
         self._metrics.counter("runstream_writer_batches_deleted_total").inc()
 
     def lag(self, messages: int) -> None:

@@ -35,7 +35,7 @@ _COLUMNS = ("bus", "part", "parts", "until", "began", "ended", "silent_before", 
 _Key = tuple[str, int]
 
 
-class Partition:
+class PartitionHistory:
     """One claim of a partition: how far it is stored, and in which periods it was listened to. Nothing but numbers."""
 
     def __init__(self, claim: int, before: Sequence[Period] = (), version: int = 0) -> None:
@@ -78,14 +78,14 @@ class Partition:
         self.until_us = at_us
 
 
-class Listening:
+class ListeningRecorder:
     """`run()` until it is cancelled. Raises nothing else."""
 
     def __init__(self, client: Any, consumer: Consumer) -> None:
         """`client`: of clickhouse-connect."""
         self._client = client
         self._consumer = consumer
-        self._partitions: dict[_Key, Partition] = {}
+        self._partitions: dict[_Key, PartitionHistory] = {}
         self._horizons: dict[_Key, Horizon] = {}
         self._looked_us = now_us()
 
@@ -139,12 +139,12 @@ class Listening:
             known = {(mark.bus, mark.partition): (mark, version) for mark, version in await read(self._client)}
             for key, horizon in new.items():
                 mark, version = known.get(key, (None, 0))
-                self._partitions[key] = Partition(horizon.claim, mark.periods if mark else (), version)
+                self._partitions[key] = PartitionHistory(horizon.claim, mark.periods if mark else (), version)
 
     async def _write(self) -> bool:
         """Return whether there was anything to write. Raises StorageError."""
         rows: list[tuple[Any, ...]] = []
-        written: list[tuple[Partition, int, int]] = []
+        written: list[tuple[PartitionHistory, int, int]] = []
         for key, partition in self._partitions.items():
             until, periods = partition.until_us, partition.periods()
             silent = silent_before(periods, VIEWS_CRASH_AFTER_US)

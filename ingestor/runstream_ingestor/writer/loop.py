@@ -22,10 +22,10 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_common.service.failpoints import passage
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.validation import ShapeError
+from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer import arrow_schemas, document_rows
-from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.deletion_filter import Undertaker
+from runstream_ingestor.writer.decode import DecodedBatch, decode
+from runstream_ingestor.writer.deletion_filter import DeletionFilter
 from runstream_ingestor.writer.flush import (
     RETRY_MAX_S,
     RETRY_MIN_S,
@@ -38,7 +38,7 @@ from runstream_ingestor.writer.flush import (
     to_insert,
 )
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.replacement_tracker import Rewrites, Row
+from runstream_ingestor.writer.replacement_tracker import ReplacementTracker, Row
 
 LOG = structlog.get_logger()
 _PAUSE_AFTER_S = 5.0
@@ -77,7 +77,7 @@ class _Refused:
 @dataclass(slots=True)
 class _Gathered:
     deliveries: list[Delivery | PoisonDelivery]
-    decoded: list[Decoded]
+    decoded: list[DecodedBatch]
     refused: list[_Refused]
     poison: list[PoisonDelivery]
     points: int = 0
@@ -100,15 +100,15 @@ class Writer:
         insert: Inserter,
         limits: FlushLimits,
         instruments: WriterInstruments,
-        undertaker: Undertaker,
-        rewrites: Rewrites,
+        deletions: DeletionFilter,
+        replacements: ReplacementTracker,
     ) -> None:
         self._consumer = consumer
         self._insert = insert
         self._limits = limits
         self._instruments = instruments
-        self._undertaker = undertaker
-        self._rewrites = rewrites
+        self._deletions = deletions
+        self._replacements = replacements
         self._stopping = asyncio.Event()
         self._storing: deque[asyncio.Task[None]] = deque()
         self._early: list[Delivery | PoisonDelivery] = []
@@ -160,7 +160,7 @@ class Writer:
         try:
             await self._settled.wait()
         finally:
-            self._rewrites.forget()  # the partitions' next owner stores rows that are not known here
+            self._replacements.forget()  # the partitions' next owner stores rows that are not known here
             self._giving_up = False
 
     async def _rest(self) -> None:
@@ -230,8 +230,8 @@ class Writer:
             try:
                 passage("writer.decode", delivery.message.origin.run)
                 decoded = decode(delivery)
-                self._rewrites.mark(decoded)
-            except ShapeError as error:
+                self._replacements.mark(decoded)
+            except InvalidBatchError as error:
                 gathered.refused.append(_Refused(delivery, "batch does not hold together", str(error)))
                 continue
             except BaseException as error:  # noqa: BLE001  # in a thread: nothing here is meant for the writer itself
@@ -267,7 +267,7 @@ class Writer:
         await self._confirm(gathered.deliveries)
         passage("writer.after_commit")
 
-    async def _store_all(self, batches: list[Decoded], again: bool = False) -> None:
+    async def _store_all(self, batches: list[DecodedBatch], again: bool = False) -> None:
         """Store the batches. With `again` their insert has failed once, in an unknown way.
 
         Raise _AbandonedError or TooManyDeadLettersError.
@@ -277,12 +277,12 @@ class Writer:
         async def retry(error: Exception) -> None:
             await self._retry(deliveries, error)
 
-        batches = await self._undertaker.without_dead(batches, retry)
+        batches = await self._deletions.without_deleted(batches, retry)
         if not batches:
             return
         ledger = self._limits.ledger
         try:
-            replaced = await self._rewrites.notes(batches, retry) if ledger else []
+            replaced = await self._replacements.notes(batches, retry) if ledger else []
         except _AbandonedError:
             raise
         except Exception as error:  # noqa: BLE001  # as in _prepared
@@ -304,10 +304,10 @@ class Writer:
             else:
                 await self._store_all(batches, again=True)
             return
-        await self._undertaker.bury_late(batches, retry)
+        await self._deletions.purge_late(batches, retry)
         self._count(flush, seconds)
 
-    async def _isolate(self, batches: list[Decoded], reason: str, detail: str) -> None:
+    async def _isolate(self, batches: list[DecodedBatch], reason: str, detail: str) -> None:
         """Find the batch that can never be stored by halving, put it aside, and store all others.
 
         Raise _AbandonedError or TooManyDeadLettersError.
@@ -408,7 +408,7 @@ class Writer:
         self._instruments.stored(rows, len(flush.batches), seconds, max(now - oldest, 0) / 1e6, rejected)
 
 
-def _prepared(batches: list[Decoded], replaced: list[Row], ledger: bool) -> Flush | str:
+def _prepared(batches: list[DecodedBatch], replaced: list[Row], ledger: bool) -> Flush | str:
     """Return a flush, or the reason why there is none.
 
     An exception is returned as text, because some of them (StopIteration, CancelledError) do not pass unchanged from a

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runstream_common.identity import full_project, run_month
-from runstream_ingestor.writer.decode import Block
+from runstream_ingestor.writer.decode import PointBlock
 
 _EPOCH = date(1970, 1, 1)
 _TIME = pa.timestamp("us", "UTC")
@@ -40,17 +40,17 @@ def days(run_created_us: int) -> int:
     return (run_month(run_created_us) - _EPOCH).days
 
 
-def points_table(blocks: Sequence[Block]) -> Any:
+def points_table(blocks: Sequence[PointBlock]) -> Any:
     """Return a table of `points`: for each block its metrics one after the other, in the order of its rows."""
     projects, runs, metrics = _Names(), _Names(), _Names()
     metric_numbers = [metrics.numbers(block.keys) for block in blocks]
     rows = [len(block.steps) for block in blocks]
     sizes = np.array([block.points for block in blocks])
 
-    def a_block(of: Callable[[Block], int], dtype: Any) -> Any:
+    def a_block(of: Callable[[PointBlock], int], dtype: Any) -> Any:
         return np.repeat(np.array([of(block) for block in blocks], dtype=dtype), sizes)
 
-    def a_row(of: Callable[[Block], NDArray[Any]]) -> Any:
+    def a_row(of: Callable[[PointBlock], NDArray[Any]]) -> Any:
         return np.concatenate([np.tile(of(block), len(block.keys)) for block in blocks])
 
     return pa.table(
@@ -72,7 +72,7 @@ def points_table(blocks: Sequence[Block]) -> Any:
     )
 
 
-def series_table(blocks: Sequence[Block]) -> Any:
+def series_table(blocks: Sequence[PointBlock]) -> Any:
     """Return a table of `series`: for each series its row of the highest (step, version), and its lowest step.
 
     The engine keeps the maximum, and the minimum, of all rows that it gets, so a missing or repeated block of an
@@ -86,7 +86,7 @@ def series_table(blocks: Sequence[Block]) -> Any:
         lows[_series(block)] = min(low, lows.get(_series(block), low))
     widths = np.array([len(block.keys) for block, _ in newest])
 
-    def spread(of: Callable[[Block, int], Any], dtype: Any) -> Any:
+    def spread(of: Callable[[PointBlock, int], Any], dtype: Any) -> Any:
         return np.repeat(np.array([of(block, row) for block, row in newest], dtype=dtype), widths)
 
     last = pa.StructArray.from_arrays(
@@ -113,9 +113,9 @@ def series_table(blocks: Sequence[Block]) -> Any:
     )
 
 
-def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
+def _newest_rows(blocks: Sequence[PointBlock]) -> list[tuple[PointBlock, int]]:
     """Return, of all blocks with the same keys of the same rank, the one with the newest row, and that row."""
-    newest: dict[Any, tuple[tuple[int, int], Block, int]] = {}
+    newest: dict[Any, tuple[tuple[int, int], PointBlock, int]] = {}
     for block in blocks:
         row = int(np.lexsort((block.versions, block.steps))[-1])
         age = (int(block.steps[row]), int(block.versions[row]))
@@ -125,7 +125,7 @@ def _newest_rows(blocks: Sequence[Block]) -> list[tuple[Block, int]]:
     return [(block, row) for _, block, row in newest.values()]
 
 
-def _series(block: Block) -> tuple[str, str, str, int, tuple[str, ...]]:
+def _series(block: PointBlock) -> tuple[str, str, str, int, tuple[str, ...]]:
     """Return what all series of a block have in common."""
     origin = block.origin
     return origin.team, origin.project, origin.run, origin.rank, block.keys

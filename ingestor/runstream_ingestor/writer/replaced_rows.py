@@ -11,14 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runstream_common.proofs import STEP_FACTOR, name_hash, name_hashes, point_hashes, row_hashes
-from runstream_ingestor.writer.decode import Block, Decoded
+from runstream_ingestor.writer.decode import DecodedBatch, PointBlock
 
 UInt64 = NDArray[np.uint64]
 _STORED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PointRows:
     """Points of one rank of a run, (N,) each.
 
     `owners` is the index of the points' batch, or -1 where they are stored.
@@ -32,11 +32,11 @@ class Rows:
     owners: NDArray[np.int64]
 
 
-Losers = dict[int, tuple[UInt64, UInt64]]
+ReplacedRows = dict[int, tuple[UInt64, UInt64]]
 """By the index of a batch: versions and hashes of the rows that lost because of this batch, its own rows among them."""
 
 
-def stored_rows(table: pa.Table) -> dict[int, Rows]:
+def stored_rows(table: pa.Table) -> dict[int, PointRows]:
     """Return the stored rows of a run, by rank. `table`: metric, rank, step, version, value, time_us."""
     metrics = table.column("metric").combine_chunks().cast(pa.string()).dictionary_encode()
     hashed = np.array([name_hash(name) for name in metrics.dictionary.to_pylist()], dtype=np.uint64)
@@ -46,37 +46,37 @@ def stored_rows(table: pa.Table) -> dict[int, Rows]:
     )
     hashes = point_hashes(names, ranks.astype(np.uint64), steps, times_us, versions, values)
     order = np.argsort(ranks, kind="stable")
-    found: dict[int, Rows] = {}
+    found: dict[int, PointRows] = {}
     for rank, start, count in zip(*np.unique(ranks[order], return_index=True, return_counts=True), strict=True):
         some = order[start : start + count]
         owners = np.full(count, _STORED, dtype=np.int64)
-        found[int(rank)] = Rows(names[some], steps[some], versions[some], hashes[some], owners)
+        found[int(rank)] = PointRows(names[some], steps[some], versions[some], hashes[some], owners)
     return found
 
 
-def losers(batches: Sequence[Decoded], stored: Rows | None = None) -> Losers:
+def find_replaced(batches: Sequence[DecodedBatch], stored: PointRows | None = None) -> ReplacedRows:
     """Return the rows that lose when the batches, all of one rank of a run, are added to the stored rows.
 
     `stored` holds, for each metric and step that the batches may meet, the one row that is read now.
     """
-    steps = _met(batches, stored)
+    steps = _shared_steps(batches, stored)
     if not len(steps):
         return {}
-    return _contest([stored, *_picked(batches, steps)] if stored is not None else list(_picked(batches, steps)))
+    return _resolve([stored, *_points_at(batches, steps)] if stored is not None else list(_points_at(batches, steps)))
 
 
-def _met(batches: Sequence[Decoded], stored: Rows | None) -> NDArray[np.int64]:
+def _shared_steps(batches: Sequence[DecodedBatch], stored: PointRows | None) -> NDArray[np.int64]:
     """Return the steps at which a row of the batches may meet another row of its metric."""
     if stored is None and _ascending(batches):
         return np.empty(0, dtype=np.int64)
     repeated = [] if stored is None else [stored.steps]
-    for blocks in _kindred(batches):
+    for blocks in _groups_without_common_metric(batches):
         found, times = np.unique(np.concatenate([block.steps for block in blocks]), return_counts=True)
         repeated.append(found[times > 1])
     return np.unique(np.concatenate(repeated)) if repeated else np.empty(0, dtype=np.int64)
 
 
-def _ascending(batches: Sequence[Decoded]) -> bool:
+def _ascending(batches: Sequence[DecodedBatch]) -> bool:
     """Return whether steps only grow, as in most batches, so that no step comes twice."""
     blocks = [block for decoded in batches for block in decoded.blocks]
     if not blocks:
@@ -85,19 +85,19 @@ def _ascending(batches: Sequence[Decoded]) -> bool:
     return bool((steps[1:] > steps[:-1]).all())
 
 
-def _kindred(batches: Sequence[Decoded]) -> list[list[Block]]:
+def _groups_without_common_metric(batches: Sequence[DecodedBatch]) -> list[list[PointBlock]]:
     """Return the blocks in groups, such that blocks of different groups share no metric."""
-    by_keys: dict[tuple[str, ...], list[Block]] = defaultdict(list)
+    by_keys: dict[tuple[str, ...], list[PointBlock]] = defaultdict(list)
     for decoded in batches:
         for block in decoded.blocks:
             by_keys[block.keys].append(block)
-    together: list[list[Block]] = list(by_keys.values())
+    groups: list[list[PointBlock]] = list(by_keys.values())
     if sum(map(len, by_keys)) != len({key for keys in by_keys for key in keys}):
-        together = [[block for blocks in together for block in blocks]]
-    return together
+        groups = [[block for blocks in groups for block in blocks]]
+    return groups
 
 
-def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Rows]:
+def _points_at(batches: Sequence[DecodedBatch], steps: NDArray[np.int64]) -> Iterator[PointRows]:
     """Yield the points of the batches at some steps."""
     for owner, decoded in enumerate(batches):
         for block in decoded.blocks:
@@ -110,7 +110,7 @@ def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Ro
             )  # fmt: skip
             rows, width = some.values.shape
             hashes = row_hashes(some.keys, some.origin.rank, some.steps, some.times_us, some.versions, some.values)
-            yield Rows(
+            yield PointRows(
                 np.tile(name_hashes(some.keys), rows),
                 np.repeat(some.steps, width),
                 np.repeat(some.versions, width),
@@ -119,8 +119,8 @@ def _picked(batches: Sequence[Decoded], steps: NDArray[np.int64]) -> Iterator[Ro
             )
 
 
-def _contest(found: Sequence[Rows]) -> Losers:
-    """Return the losers: for each metric and step the highest version wins.
+def _resolve(found: Sequence[PointRows]) -> ReplacedRows:
+    """Return the find_replaced: for each metric and step the highest version wins.
 
     A loser is noted by the batch that it lost to, or by its own batch where it lost to a row that was stored before.
     """

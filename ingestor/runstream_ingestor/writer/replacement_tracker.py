@@ -22,17 +22,17 @@ from runstream_common.clickhouse.client import StorageUnavailableError, classify
 from runstream_common.identity import full_project, run_month
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.writer.decode import Decoded
+from runstream_ingestor.writer.decode import DecodedBatch
 from runstream_ingestor.writer.flush import Retry, until_done
-from runstream_ingestor.writer.highest_steps import Place, Tops, place_of
-from runstream_ingestor.writer.replaced_rows import Losers, Rows, losers, stored_rows
+from runstream_ingestor.writer.highest_steps import HighestSteps, RankPath, rank_path
+from runstream_ingestor.writer.replaced_rows import PointRows, ReplacedRows, find_replaced, stored_rows
 
 LOG = structlog.get_logger()
 _MAX_METRICS = 1000
 """The most metrics that a query names. Above it, the query reads all metrics of the steps."""
 _STEPS_AT_ONCE = 2000
 _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
-_TOPS = """
+_HIGHEST_STEPS = """
 SELECT toString(run) AS run, rank, toString(metric) AS metric, max(step) AS top
 FROM points
 WHERE project = {project:String} AND run IN {runs:Array(String)} AND rank IN {ranks:Array(UInt32)}
@@ -49,10 +49,10 @@ Row = dict[str, Any]
 Run = tuple[str, str, str]
 
 
-class Rewrites(Protocol):
+class ReplacementTracker(Protocol):
     """Find the rows that batches replace."""
 
-    def mark(self, decoded: Decoded) -> None:
+    def mark(self, decoded: DecodedBatch) -> None:
         """Set whether a batch may replace rows. Call this in the order in which batches are stored."""
         ...
 
@@ -60,7 +60,7 @@ class Rewrites(Protocol):
         """Forget all marks: another writer may store the marked runs from now on."""
         ...
 
-    async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
+    async def notes(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[Row]:
         """Return rows of `replaced_points`, which must be stored before the batches.
 
         All batches that were marked before these are stored by now.
@@ -68,60 +68,60 @@ class Rewrites(Protocol):
         ...
 
 
-class StoredRewrites:
+class ClickHouseReplacementTracker:
     """Find replaced rows by reading ClickHouse."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._tops = Tops()
+        self._highest_steps = HighestSteps()
 
-    def mark(self, decoded: Decoded) -> None:
-        self._tops.mark(decoded)
+    def mark(self, decoded: DecodedBatch) -> None:
+        self._highest_steps.mark(decoded)
 
     def forget(self) -> None:
-        self._tops.forget()
+        self._highest_steps.forget()
 
-    async def notes(self, batches: Sequence[Decoded], on_retry: Retry) -> list[Row]:
+    async def notes(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[Row]:
         """Return rows of `replaced_points`. Raise what `on_retry` raises."""
         with_points = [decoded for decoded in batches if decoded.blocks]
         asked = [decoded for decoded in with_points if decoded.may_replace]
-        stored: dict[Place, Rows] = {}
+        stored: dict[RankPath, PointRows] = {}
         if asked:
             for some in _by_run(await until_done(partial(self._meeting, asked), on_retry)).values():
                 stored |= await until_done(partial(self._stored, some), on_retry)
-        return await asyncio.to_thread(_notes, with_points, {place_of(decoded) for decoded in asked}, stored)
+        return await asyncio.to_thread(_notes, with_points, {rank_path(decoded) for decoded in asked}, stored)
 
-    async def _meeting(self, asked: Sequence[Decoded]) -> list[Decoded]:
+    async def _meeting(self, asked: Sequence[DecodedBatch]) -> list[DecodedBatch]:
         """Return the batches without those that are known to meet no stored row.
 
         Raise StorageUnavailableError.
         """
-        first_seen = [decoded for decoded in asked if self._tops.unknown(decoded)]
-        projects: dict[tuple[str, str], list[Decoded]] = defaultdict(list)
+        first_seen = [decoded for decoded in asked if self._highest_steps.unknown(decoded)]
+        projects: dict[tuple[str, str], list[DecodedBatch]] = defaultdict(list)
         for decoded in first_seen:
-            projects[place_of(decoded)[:2]].append(decoded)
-        stored: dict[Place, dict[str, int]] = defaultdict(dict)
+            projects[rank_path(decoded)[:2]].append(decoded)
+        stored: dict[RankPath, dict[str, int]] = defaultdict(dict)
         for (team, project), some in projects.items():
             table = await self._ask(
-                _TOPS,
+                _HIGHEST_STEPS,
                 project=full_project(team, project),
-                runs=sorted({place_of(decoded)[2] for decoded in some}),
+                runs=sorted({rank_path(decoded)[2] for decoded in some}),
                 low=min(map(_low, some)),
                 **_scope(some),
             )
             for row in table.to_pylist():
                 stored[team, project, row["run"], row["rank"]][row["metric"]] = row["top"]
-        self._tops.learn(first_seen, stored)
+        self._highest_steps.learn(first_seen, stored)
         above = {
             id(decoded)
             for decoded in first_seen
-            if all(top < _low(decoded) for top in stored.get(place_of(decoded), {}).values())
+            if all(top < _low(decoded) for top in stored.get(rank_path(decoded), {}).values())
         }
         return [decoded for decoded in asked if id(decoded) not in above]
 
-    async def _stored(self, batches: Sequence[Decoded]) -> dict[Place, Rows]:
+    async def _stored(self, batches: Sequence[DecodedBatch]) -> dict[RankPath, PointRows]:
         """Return the stored rows of one run that the batches may meet. Raise StorageUnavailableError."""
-        team, project, run, _ = place_of(batches[0])
+        team, project, run, _ = rank_path(batches[0])
         steps = np.unique(np.concatenate([block.steps for decoded in batches for block in decoded.blocks]))
         tables = [
             await self._ask(
@@ -166,47 +166,47 @@ def _classified(error: Exception) -> Exception:
         return unknown
 
 
-def _scope(batches: Sequence[Decoded]) -> dict[str, Any]:
+def _scope(batches: Sequence[DecodedBatch]) -> dict[str, Any]:
     """Return the ranks and metrics of batches, as parameters of a query."""
     metrics = {key for decoded in batches for block in decoded.blocks for key in block.keys}
     return {
-        "ranks": sorted({place_of(decoded)[3] for decoded in batches}),
+        "ranks": sorted({rank_path(decoded)[3] for decoded in batches}),
         "metrics": sorted(metrics) if len(metrics) <= _MAX_METRICS else [],
     }
 
 
-def _by_run(batches: Sequence[Decoded]) -> dict[Run, list[Decoded]]:
-    found: dict[Run, list[Decoded]] = defaultdict(list)
+def _by_run(batches: Sequence[DecodedBatch]) -> dict[Run, list[DecodedBatch]]:
+    found: dict[Run, list[DecodedBatch]] = defaultdict(list)
     for decoded in batches:
-        found[place_of(decoded)[:3]].append(decoded)
+        found[rank_path(decoded)[:3]].append(decoded)
     return found
 
 
-def _low(decoded: Decoded) -> int:
+def _low(decoded: DecodedBatch) -> int:
     return min(int(block.steps.min()) for block in decoded.blocks)
 
 
-def _notes(batches: Sequence[Decoded], together: set[Place], stored: Mapping[Place, Rows]) -> list[Row]:
+def _notes(batches: Sequence[DecodedBatch], meeting: set[RankPath], stored: Mapping[RankPath, PointRows]) -> list[Row]:
     """Return the rows of `replaced_points` for the batches.
 
-    Batches of the ranks in `together` may meet each other, or stored rows. Any other batch meets only itself.
+    Batches of the ranks in `meeting` may meet each other, or stored rows. Any other batch meets only itself.
     """
-    groups: dict[Place, list[Decoded]] = defaultdict(list)
+    groups: dict[RankPath, list[DecodedBatch]] = defaultdict(list)
     notes: list[Row] = []
     for decoded in batches:
-        if place_of(decoded) in together:
-            groups[place_of(decoded)].append(decoded)
+        if rank_path(decoded) in meeting:
+            groups[rank_path(decoded)].append(decoded)
         else:
-            notes += _rows([decoded], losers([decoded]))
-    for place, group in groups.items():
-        notes += _rows(group, losers(group, stored.get(place)))
+            notes += _rows([decoded], find_replaced([decoded]))
+    for path, group in groups.items():
+        notes += _rows(group, find_replaced(group, stored.get(path)))
     return notes
 
 
-def _rows(batches: Sequence[Decoded], lost: Losers) -> Iterator[Row]:
+def _rows(batches: Sequence[DecodedBatch], lost: ReplacedRows) -> Iterator[Row]:
     written = from_us(now_us())
-    for place, (versions, hashes) in lost.items():
-        origin = batches[place].delivery.message.origin
+    for index, (versions, hashes) in lost.items():
+        origin = batches[index].delivery.message.origin
         order = np.argsort(versions)  # the column's codec stores differences of neighbours
         versions, hashes = versions[order], hashes[order]
         note = hashlib.blake2b(versions.tobytes() + hashes.tobytes(), digest_size=8).digest()

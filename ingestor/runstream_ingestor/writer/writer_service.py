@@ -13,11 +13,11 @@ from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailable
 from runstream_common.clickhouse.schema.migrator import check_schema
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.config import WriterConfig
-from runstream_ingestor.writer.deletion_filter import TombstoneUndertaker
+from runstream_ingestor.writer.deletion_filter import TombstoneFilter
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.listening_recorder import Listening
+from runstream_ingestor.writer.listening_recorder import ListeningRecorder
 from runstream_ingestor.writer.loop import Writer
-from runstream_ingestor.writer.replacement_tracker import StoredRewrites
+from runstream_ingestor.writer.replacement_tracker import ClickHouseReplacementTracker
 
 LOG = structlog.get_logger()
 STALLED_S = 60.0
@@ -39,13 +39,13 @@ class WriterService:
         self._client = await connect_patiently(self._config)
         await check_schema(self._client)
         instruments = WriterInstruments(self._metrics)
-        undertaker = TombstoneUndertaker(self._client, instruments)
-        await undertaker.start()
+        deletions = TombstoneFilter(self._client, instruments)
+        await deletions.start()
         insert = ArrowInserter(self._client, self._config.tokens)
-        rewrites = StoredRewrites(self._client)
-        self._writer = Writer(self._consumer, insert, self._config.limits, instruments, undertaker, rewrites)
+        replacements = ClickHouseReplacementTracker(self._client)
+        self._writer = Writer(self._consumer, insert, self._config.limits, instruments, deletions, replacements)
         self._task = asyncio.create_task(self._writer.run(), name="writer")
-        self._listening = asyncio.create_task(Listening(self._client, self._consumer).run(), name="listening")
+        self._listening = asyncio.create_task(ListeningRecorder(self._client, self._consumer).run(), name="listening")
 
     async def ended(self) -> None:
         """Return when the writer's loop ends, or raise what it raised."""
