@@ -11,12 +11,12 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 from google.protobuf.internal import api_implementation
 
 from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_control import copies
 from runstream_control.control_store import ControlStore
@@ -133,7 +133,7 @@ async def _clickhouse(data: Path, addresses: Addresses) -> list[Finding]:
         await client.close()
 
 
-async def _stored(client: Any) -> list[Finding]:
+async def _stored(client: ClickHouseClient) -> list[Finding]:
     """Find parts that the engine put aside, and parts whose contents do not agree with their checksums."""
     remedy = "keep a copy of the data folder, then `runstream repair --all --dry-run` says what can be brought back"
     try:

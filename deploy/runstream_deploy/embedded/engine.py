@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from runstream_common.clickhouse.http_protocol import BadRequestError
 from runstream_deploy.embedded.config import MAX_WAITING
@@ -57,6 +57,24 @@ class DataFolderError(Exception):
     """The data folder cannot be used."""
 
 
+class _Result(Protocol):
+    """The result of chdb's `query`."""
+
+    def bytes(self) -> bytes | None: ...
+
+    def rows_read(self) -> int: ...
+
+    def bytes_read(self) -> int: ...
+
+
+class _Session(Protocol):
+    """A connection of chdb to the instance in this process."""
+
+    def query(self, sql: str, output_format: str = ..., *, params: dict[str, str] | None = ...) -> _Result: ...
+
+    def close(self) -> None: ...
+
+
 class Engine:
     """Run statements in threads: the engine releases Python's lock while it works."""
 
@@ -69,7 +87,7 @@ class Engine:
 
         self._connect = chdb.connect
         self._path = str(data / "engine")
-        self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
+        self._root: _Session = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
         self._patient = ThreadPoolExecutor(threads, thread_name_prefix="patient")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
@@ -156,7 +174,7 @@ class Engine:
             session.close()
 
     @staticmethod
-    def _query(session: Any, statement: Statement, pipe: Pipe | None) -> Any:
+    def _query(session: _Session, statement: Statement, pipe: Pipe | None) -> _Result:
         parameters = dict(statement.parameters) or None
         if pipe is not None:
             try:
@@ -179,7 +197,7 @@ class Engine:
         return [line.split("\t") for line in text.splitlines()]
 
     @staticmethod
-    def _prepare(session: Any, statement: Statement, mark: str) -> None:
+    def _prepare(session: _Session, statement: Statement, mark: str) -> None:
         buffered = {} if statement.streams else {"max_result_bytes": _MAX_BUFFERED}
         settings = {**_DEFAULTS, **buffered, **statement.settings}
         settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # the mark by which it can be killed
@@ -190,7 +208,7 @@ class Engine:
         if statement.database and statement.database != "default":
             session.query(f"USE {_identifier(statement.database)}")
 
-    def _insert(self, session: Any, statement: Statement, started: float) -> StatementResult:
+    def _insert(self, session: _Session, statement: Statement, started: float) -> StatementResult:
         if statement.read_only:
             raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
         assert statement.data is not None

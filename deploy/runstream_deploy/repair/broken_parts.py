@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runstream_common.clickhouse.client import StorageRefusedError, classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Row
 from runstream_query.base.storage import Storage
 
 _AS_IT_IS = {"async_insert": 0, "insert_deduplicate": 0, "mutations_sync": 2, "max_execution_time": 0}
@@ -30,7 +30,7 @@ class BrokenPart:
         return f"part {self.name} of {self.table} is broken: {self.reason}"
 
 
-async def find_broken(client: Any) -> list[BrokenPart]:
+async def find_broken(client: ClickHouseClient) -> list[BrokenPart]:
     """Return the parts that disagree with their checksums, and those that the engine put aside.
 
     This reads everything that is stored. Raise StorageError.
@@ -45,7 +45,7 @@ async def find_broken(client: Any) -> list[BrokenPart]:
     return found
 
 
-async def _check(client: Any, table: str) -> list[list[Any]]:
+async def _check(client: ClickHouseClient, table: str) -> list[Row]:
     """Return the name of each part, whether it passed, and why it did not."""
     settings = {"check_query_single_value_result": 0, "max_execution_time": 0}
     try:
@@ -56,7 +56,7 @@ async def _check(client: Any, table: str) -> list[list[Any]]:
     return list(json.loads(raw)["data"])
 
 
-async def set_aside(client: Any, part: BrokenPart, columns: Sequence[str]) -> tuple[int, int]:
+async def set_aside(client: ClickHouseClient, part: BrokenPart, columns: Sequence[str]) -> tuple[int, int]:
     """Copy the readable rows of a broken part, then detach it: its files stay in the folder `detached`.
 
     `columns` are the table's. Return the number of copied rows, and of groups of rows that could not be read. Raise
@@ -67,7 +67,9 @@ async def set_aside(client: Any, part: BrokenPart, columns: Sequence[str]) -> tu
     return copied, unreadable
 
 
-async def _copy(client: Any, part: BrokenPart, columns: Sequence[str], known: list[tuple[str, str]]) -> tuple[int, int]:
+async def _copy(
+    client: ClickHouseClient, part: BrokenPart, columns: Sequence[str], known: list[tuple[str, str]]
+) -> tuple[int, int]:
     """Copy rows with their keys and versions: where a row exists already, nothing changes."""
     where = " AND ".join(
         [f"_part = '{part.name.translate(_QUOTES)}'"]
@@ -96,14 +98,14 @@ async def _copy(client: Any, part: BrokenPart, columns: Sequence[str], known: li
     return copied, unreadable
 
 
-async def _ask(client: Any, statement: str) -> list[tuple[Any, ...]]:
+async def _ask(client: ClickHouseClient, statement: str) -> list[Row]:
     try:
         return list((await client.query(statement)).result_rows)
     except Exception as error:
         raise classify(error) from error
 
 
-async def _do(client: Any, statement: str) -> None:
+async def _do(client: ClickHouseClient, statement: str) -> None:
     try:
         await client.command(statement, settings=_AS_IT_IS)
     except Exception as error:

@@ -14,11 +14,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import BusError
 from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
@@ -95,7 +95,7 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 
 class _Repair:
-    def __init__(self, client: Any, kafka: KafkaConfig | None, spool: Path) -> None:
+    def __init__(self, client: ClickHouseClient, kafka: KafkaConfig | None, spool: Path) -> None:
         self._client = client
         self._storage = Storage(client)
         self._kafka = kafka

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 import grpc
 import structlog
@@ -46,6 +46,8 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (RunMissingError, grpc.StatusCode.NOT_FOUND),
     (InvalidNameError, grpc.StatusCode.INVALID_ARGUMENT),
 )
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 _Context = grpc.aio.ServicerContext[pb.IngestRequest, pb.IngestResponse]
 
 
@@ -87,7 +89,9 @@ class IngestServicer(rpc.IngestServiceServicer):
             self._instruments.stream_closed()
 
     async def PutMedia(  # noqa: N802
-        self, request_iterator: AsyncIterator[pb.MediaUpload], context: Any
+        self,
+        request_iterator: AsyncIterator[pb.MediaUpload],
+        context: grpc.aio.ServicerContext[AsyncIterator[pb.MediaUpload], pb.MediaStored],
     ) -> pb.MediaStored:
         """See ingest.proto."""
         try:
@@ -97,7 +101,9 @@ class IngestServicer(rpc.IngestServiceServicer):
         except (ControlError, MediaError, TimeoutError) as error:
             await self._refuse(context, _status(error), str(error) or "the upload took too long")
 
-    async def FindMissingMedia(self, request: pb.MediaQuestion, context: Any) -> pb.MediaAnswer:  # noqa: N802
+    async def FindMissingMedia(  # noqa: N802
+        self, request: pb.MediaQuestion, context: grpc.aio.ServicerContext[pb.MediaQuestion, pb.MediaAnswer]
+    ) -> pb.MediaAnswer:
         """See ingest.proto."""
         try:
             principal = await self._authenticator.authenticate(api_key(context.invocation_metadata()))
@@ -200,7 +206,9 @@ class IngestServicer(rpc.IngestServiceServicer):
         finally:
             await session.finish()
 
-    async def _refuse(self, context: Any, status: grpc.StatusCode, detail: str) -> NoReturn:
+    async def _refuse(
+        self, context: grpc.aio.ServicerContext[_Request, _Response], status: grpc.StatusCode, detail: str
+    ) -> NoReturn:
         self._instruments.refused(status.name.lower())
         LOG.info("stream refused", status=status.name, detail=detail)
         await context.abort(status, detail)

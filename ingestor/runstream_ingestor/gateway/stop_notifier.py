@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import structlog
 
@@ -38,6 +38,17 @@ class _Subscriber:
     run: str
     attempt: int
     tell: Callable[[pb.StopRun], None]
+
+
+class _TrialRow(Protocol):
+    """A row of `SweepQueries.standing`."""
+
+    team: str
+    project: str
+    run: str
+    attempt: int
+    stop: str
+    stop_reason: str
 
 
 class StopNotifier:
@@ -94,7 +105,7 @@ class StopNotifier:
             self._subscribers.pop(key, None)
 
 
-def _order(row: Any, subscriber: _Subscriber) -> pb.StopRun | None:
+def _order(row: _TrialRow, subscriber: _Subscriber) -> pb.StopRun | None:
     """Return the order to stop, or None when the run goes on.
 
     The run may belong to another team, and its name only look like a trial's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -13,7 +12,7 @@ _KEYED = [*_RUN, ("key", pa.string()), ("rank", pa.uint32()), ("step", pa.int64(
 _VERSIONED = [("time", _TIME), ("version", pa.uint64()), ("run_month", pa.date32())]
 _STORED = [("written", _TIME), ("run_month", pa.date32())]
 
-SCHEMAS: dict[str, Any] = {
+SCHEMAS: dict[str, pa.Schema] = {
     "run_fields": pa.schema(
         [
             *_RUN,
@@ -166,5 +165,5 @@ ORDER = (*(name for name in SCHEMAS if name not in _PROOFS), "rejects", "ledger"
 """The order of the tables after the points. The ledger comes last, so that everything that it names is stored."""
 
 
-def to_table(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+def to_table(name: str, rows: Sequence[Mapping[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])

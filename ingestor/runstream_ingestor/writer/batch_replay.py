@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
 from runstream_common.bus.protocol import Delivery
 from runstream_common.clickhouse.client import ArrowInserter
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer.decode import decode
@@ -23,7 +23,7 @@ LOG = structlog.get_logger()
 class BatchReplayer:
     """The writer's own steps without a bus: nothing is confirmed, and a failed insert raises in the caller."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: ClickHouseClient) -> None:
         self._deletions = TombstoneFilter(client, WriterInstruments(Metrics(["writer"])))
         # The engine may know the insert's token from the first time, and would leave it out.
         self._insert = ArrowInserter(client, tokens=False)

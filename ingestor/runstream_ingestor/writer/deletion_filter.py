@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.tombstones import Tombstone, Tombstones, purge
 from runstream_common.identity import full_project
 from runstream_ingestor.writer.decode import DecodedBatch, PointBlock
@@ -33,7 +34,7 @@ class DeletionFilter(Protocol):
 class TombstoneFilter:
     """Keep deleted rows deleted, by the tombstones in ClickHouse."""
 
-    def __init__(self, client: Any, instruments: WriterInstruments) -> None:
+    def __init__(self, client: ClickHouseClient, instruments: WriterInstruments) -> None:
         self._client = client
         self._instruments = instruments
         self._tombstones = Tombstones(client)

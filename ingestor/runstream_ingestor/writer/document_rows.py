@@ -6,18 +6,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
 from runstream_common import document_proofs, limits, proofs, text
+from runstream_common.bus.protocol import Origin
 from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.service.failpoints import passage
 from runstream_common.times import from_us
 from runstream_ingestor.writer.decode import DecodedBatch
 from runstream_proto.v1 import ingest_pb2 as pb
 
-Row = dict[str, Any]
+Row = dict[str, object]
 Rows = dict[str, list[Row]]
 _SECTIONS = {pb.SECTION_RUN: "run", pb.SECTION_CONFIG: "config", pb.SECTION_SUMMARY: "summary"}
 _OUTCOMES = {
@@ -119,7 +119,7 @@ def reject_rows(decoded: DecodedBatch, written: datetime) -> list[Row]:
     return [reject_row(origin, reason, points, "", written) for reason, points in aside]
 
 
-def reject_row(origin: Any, reason: str, points: int, detail: str, written: datetime) -> Row:
+def reject_row(origin: Origin, reason: str, points: int, detail: str, written: datetime) -> Row:
     return {
         "project": full_project(origin.team, origin.project),
         "run": origin.run,
@@ -308,7 +308,7 @@ def _count(counts: dict[str, int], reason: str, number: int = 1) -> None:
     counts[reason] = counts.get(reason, 0) + number
 
 
-def _stream(decoded: DecodedBatch, event: str, **fields: Any) -> Row:
+def _stream(decoded: DecodedBatch, event: str, **fields: object) -> Row:
     origin = decoded.delivery.message.origin
     row: Row = {
         "writer": origin.writer_id,

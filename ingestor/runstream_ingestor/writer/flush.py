@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -75,7 +75,7 @@ class Flush:
         return sum(block.points for decoded in self.batches for block in decoded.blocks)
 
 
-def prepare(batches: Sequence[DecodedBatch], replaced: Sequence[Mapping[str, Any]], ledger: bool = True) -> Flush:
+def prepare(batches: Sequence[DecodedBatch], replaced: Sequence[Mapping[str, object]], ledger: bool = True) -> Flush:
     """Turn batches into inserts.
 
     The order is: the rows of points that lose because of these batches, points, series, documents, rejects, and the
@@ -94,7 +94,7 @@ def prepare(batches: Sequence[DecodedBatch], replaced: Sequence[Mapping[str, Any
             to_insert("points", points_table(blocks), origin),
             to_insert("series", series_table(blocks), origin),
         ]
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    rows: document_rows.Rows = defaultdict(list)
     written = from_us(now_us())
     for decoded in batches:
         passage("writer.prepare", decoded.delivery.message.origin.run)
@@ -170,7 +170,7 @@ async def until_done(act: Callable[[], Awaitable[_T]], on_retry: Retry) -> _T:
             delay = min(delay * 2, RETRY_MAX_S)
 
 
-def to_insert(table: str, arrow: Any, origin: str = "") -> Insert:
+def to_insert(table: str, arrow: pa.Table, origin: str = "") -> Insert:
     """Return the bytes of an insert of an Arrow table. `origin` says where its rows come from, for the token."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, arrow.schema, options=_IPC) as stream:

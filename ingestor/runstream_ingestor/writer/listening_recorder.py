@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
 from runstream_common.bus.protocol import Consumer, Horizon
 from runstream_common.clickhouse.client import classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Row
 from runstream_common.listening import TABLE, VIEWS_CRASH_AFTER_US, Mark, Period, shortened, silent_before
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
@@ -81,8 +81,7 @@ class PartitionHistory:
 class ListeningRecorder:
     """`run()` until it is cancelled. Raises nothing else."""
 
-    def __init__(self, client: Any, consumer: Consumer) -> None:
-        """`client`: of clickhouse-connect."""
+    def __init__(self, client: ClickHouseClient, consumer: Consumer) -> None:
         self._client = client
         self._consumer = consumer
         self._partitions: dict[_Key, PartitionHistory] = {}
@@ -143,7 +142,7 @@ class ListeningRecorder:
 
     async def _write(self) -> bool:
         """Return whether there was anything to write. Raises StorageError."""
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         written: list[tuple[PartitionHistory, int, int]] = []
         for key, partition in self._partitions.items():
             until, periods = partition.until_us, partition.periods()
@@ -164,7 +163,7 @@ class ListeningRecorder:
         return bool(rows)
 
 
-async def read(client: Any) -> list[tuple[Mark, int]]:
+async def read(client: ClickHouseClient) -> list[tuple[Mark, int]]:
     """Return what is noted of each partition of each bus, and the version of its row. Raises StorageError."""
     moments = "arrayMap(moment -> toUnixTimestamp64Micro(moment), {})"
     periods = f"{moments.format('began')}, {moments.format('ended')}"

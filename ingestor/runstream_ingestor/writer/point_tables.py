@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,10 @@ from runstream_ingestor.writer.decode import PointBlock
 _EPOCH = date(1970, 1, 1)
 _TIME = pa.timestamp("us", "UTC")
 LAST = pa.struct([("step", pa.int64()), ("version", pa.uint64()), ("value", pa.float64()), ("time", _TIME)])
+
+_Number = TypeVar("_Number", bound=np.number)
+_Series = tuple[str, str, str, int, tuple[str, ...]]
+"""What all series of a block have in common: team, project, run, rank and metrics."""
 
 
 class _Names:
@@ -31,7 +35,7 @@ class _Names:
         number = self.number
         return np.fromiter((number(name) for name in names), dtype=np.int32, count=len(names))
 
-    def array(self, numbers: NDArray[np.int32]) -> Any:
+    def array(self, numbers: NDArray[np.int32]) -> pa.DictionaryArray:
         return pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array(list(self._numbers), type=pa.string()))
 
 
@@ -40,17 +44,17 @@ def days(run_created_us: int) -> int:
     return (run_month(run_created_us) - _EPOCH).days
 
 
-def points_table(blocks: Sequence[PointBlock]) -> Any:
+def points_table(blocks: Sequence[PointBlock]) -> pa.Table:
     """Return a table of `points`: for each block its metrics one after the other, in the order of its rows."""
     projects, runs, metrics = _Names(), _Names(), _Names()
     metric_numbers = [metrics.numbers(block.keys) for block in blocks]
     rows = [len(block.steps) for block in blocks]
     sizes = np.array([block.points for block in blocks])
 
-    def a_block(of: Callable[[PointBlock], int], dtype: Any) -> Any:
+    def a_block(of: Callable[[PointBlock], int], dtype: type[_Number]) -> NDArray[_Number]:
         return np.repeat(np.array([of(block) for block in blocks], dtype=dtype), sizes)
 
-    def a_row(of: Callable[[PointBlock], NDArray[Any]]) -> Any:
+    def a_row(of: Callable[[PointBlock], NDArray[_Number]]) -> NDArray[_Number]:
         return np.concatenate([np.tile(of(block), len(block.keys)) for block in blocks])
 
     return pa.table(
@@ -72,7 +76,7 @@ def points_table(blocks: Sequence[PointBlock]) -> Any:
     )
 
 
-def series_table(blocks: Sequence[PointBlock]) -> Any:
+def series_table(blocks: Sequence[PointBlock]) -> pa.Table:
     """Return a table of `series`: for each series its row of the highest (step, version), and its lowest step.
 
     The engine keeps the maximum, and the minimum, of all rows that it gets, so a missing or repeated block of an
@@ -80,13 +84,13 @@ def series_table(blocks: Sequence[PointBlock]) -> Any:
     """
     projects, runs, metrics = _Names(), _Names(), _Names()
     newest = _newest_rows(blocks)
-    lows: dict[Any, int] = {}
+    lows: dict[_Series, int] = {}
     for block in blocks:
         low = int(block.steps.min())
         lows[_series(block)] = min(low, lows.get(_series(block), low))
     widths = np.array([len(block.keys) for block, _ in newest])
 
-    def spread(of: Callable[[PointBlock, int], Any], dtype: Any) -> Any:
+    def spread(of: Callable[[PointBlock, int], int | np.int64 | np.uint64], dtype: type[_Number]) -> NDArray[_Number]:
         return np.repeat(np.array([of(block, row) for block, row in newest], dtype=dtype), widths)
 
     last = pa.StructArray.from_arrays(
@@ -115,7 +119,7 @@ def series_table(blocks: Sequence[PointBlock]) -> Any:
 
 def _newest_rows(blocks: Sequence[PointBlock]) -> list[tuple[PointBlock, int]]:
     """Return, of all blocks with the same keys of the same rank, the one with the newest row, and that row."""
-    newest: dict[Any, tuple[tuple[int, int], PointBlock, int]] = {}
+    newest: dict[_Series, tuple[tuple[int, int], PointBlock, int]] = {}
     for block in blocks:
         row = int(np.lexsort((block.versions, block.steps))[-1])
         age = (int(block.steps[row]), int(block.versions[row]))
@@ -125,7 +129,7 @@ def _newest_rows(blocks: Sequence[PointBlock]) -> list[tuple[PointBlock, int]]:
     return [(block, row) for _, block, row in newest.values()]
 
 
-def _series(block: PointBlock) -> tuple[str, str, str, int, tuple[str, ...]]:
+def _series(block: PointBlock) -> _Series:
     """Return what all series of a block have in common."""
     origin = block.origin
     return origin.team, origin.project, origin.run, origin.rank, block.keys

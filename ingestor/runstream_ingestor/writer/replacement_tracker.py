@@ -12,13 +12,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import structlog
 
 from runstream_common.clickhouse.client import StorageUnavailableError, classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Parameters
 from runstream_common.identity import full_project, run_month
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
@@ -45,7 +46,7 @@ FROM points FINAL
 WHERE project = {project:String} AND run = {run:String} AND rank IN {ranks:Array(UInt32)}
   AND (empty({metrics:Array(String)}) OR metric IN {metrics:Array(String)}) AND step IN {steps:Array(Int64)}
 """
-Row = dict[str, Any]
+Row = dict[str, object]
 Run = tuple[str, str, str]
 
 
@@ -71,7 +72,7 @@ class ReplacementTracker(Protocol):
 class ClickHouseReplacementTracker:
     """Find replaced rows by reading ClickHouse."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: ClickHouseClient) -> None:
         self._client = client
         self._highest_steps = HighestSteps()
 
@@ -135,7 +136,7 @@ class ClickHouseReplacementTracker:
         ]
         return {(team, project, run, rank): rows for rank, rows in stored_rows(pa.concat_tables(tables)).items()}
 
-    async def _ask(self, statement: str, **parameters: Any) -> pa.Table:
+    async def _ask(self, statement: str, **parameters: object) -> pa.Table:
         """Run a query; return no rows where they cannot be read. Raise StorageUnavailableError."""
         try:
             return await self._client.query_arrow(statement, parameters=parameters, settings=_SETTINGS)
@@ -166,7 +167,7 @@ def _classified(error: Exception) -> Exception:
         return unknown
 
 
-def _scope(batches: Sequence[DecodedBatch]) -> dict[str, Any]:
+def _scope(batches: Sequence[DecodedBatch]) -> Parameters:
     """Return the ranks and metrics of batches, as parameters of a query."""
     metrics = {key for decoded in batches for block in decoded.blocks for key in block.keys}
     return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import structlog
 
 from runstream_common.bus.protocol import Consumer
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import check_schema
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.config import WriterConfig
@@ -29,23 +29,23 @@ class WriterService:
         self._config = config
         self._consumer = consumer
         self._metrics = metrics
-        self._client: Any = None
+        self._client: ClickHouseClient | None = None
         self._writer: Writer | None = None
         self._task: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wait for ClickHouse, check its schema, and begin. Raise SchemaError or StorageRefusedError."""
-        self._client = await connect_patiently(self._config)
-        await check_schema(self._client)
+        client = self._client = await connect_patiently(self._config)
+        await check_schema(client)
         instruments = WriterInstruments(self._metrics)
-        deletions = TombstoneFilter(self._client, instruments)
+        deletions = TombstoneFilter(client, instruments)
         await deletions.start()
-        insert = ArrowInserter(self._client, self._config.tokens)
-        replacements = ClickHouseReplacementTracker(self._client)
+        insert = ArrowInserter(client, self._config.tokens)
+        replacements = ClickHouseReplacementTracker(client)
         self._writer = Writer(self._consumer, insert, self._config.limits, instruments, deletions, replacements)
         self._task = asyncio.create_task(self._writer.run(), name="writer")
-        self._listening = asyncio.create_task(ListeningRecorder(self._client, self._consumer).run(), name="listening")
+        self._listening = asyncio.create_task(ListeningRecorder(client, self._consumer).run(), name="listening")
 
     async def ended(self) -> None:
         """Return when the writer's loop ends, or raise what it raised."""
@@ -78,12 +78,13 @@ class WriterService:
         return self._consumer.healthy()
 
 
-async def connect_patiently(config: WriterConfig, patience_s: float = 60.0) -> Any:
+async def connect_patiently(config: WriterConfig, patience_s: float = 60.0) -> ClickHouseClient:
     """Return a client as soon as ClickHouse answers. Raise StorageUnavailableError after `patience_s`."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            return await connect(config.clickhouse)
+            client: ClickHouseClient = await connect(config.clickhouse)
+            return client
         except StorageUnavailableError as error:
             if time.monotonic() >= deadline:
                 raise
