@@ -270,7 +270,7 @@ def no_isolation(module: Any) -> None:
     async def broken(self: Any, batches: Any, reason: str, detail: str) -> None:
         raise RuntimeError(f"{reason}: {detail}")
 
-    module.Writer._isolate = broken
+    module.BatchStorer._isolate = broken
 
 
 def no_validation(module: Any) -> None:

@@ -34,6 +34,7 @@ _SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
 _LOOP, _FLUSH, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "flush", "decode"))
+_STORER = "runstream_ingestor.writer.batch_storer"
 _WAITS = "what could not be sent waits in the spool"
 _CLICKHOUSE = "runstream_common.clickhouse.client"
 _CONTROL = "control database damaged"
@@ -86,7 +87,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("object storage failing", FOREIGN_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("key revoked", 0, _WAITS, _SENDER, "trouble_is_the_end"),
     Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.runs.verdict.completeness", "ledger_alone"),
-    Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
+    Guard("hostile user", 1, "a batch that cannot be stored is put aside", _STORER, "no_isolation"),
     Guard(
         "hostile user",
         1,

@@ -27,7 +27,8 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_common.service import failpoints
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.loop import FlushLimits, Writer
+from runstream_ingestor.writer.limits import FlushLimits
+from runstream_ingestor.writer.loop import Writer
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.support.kafka import KafkaCluster
 

@@ -12,18 +12,18 @@ from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.tombstones import Tombstone, Tombstones, purge
 from runstream_common.identity import full_project
 from runstream_ingestor.writer.decode import DecodedBatch, PointBlock
-from runstream_ingestor.writer.flush import Retry, until_done
 from runstream_ingestor.writer.instruments import WriterInstruments
+from runstream_ingestor.writer.retry import OnRetry, retry_until_done
 
 LOG = structlog.get_logger()
 
 
 class DeletionFilter(Protocol):
-    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[DecodedBatch]:
+    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> list[DecodedBatch]:
         """Return the batches without what is deleted."""
         ...
 
-    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> None:
+    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> None:
         """Remove what was deleted while `batches` were stored.
 
         Call this when the batches are stored, and before they are confirmed.
@@ -48,7 +48,7 @@ class TombstoneFilter:
         """Read the tombstones. Raise StorageUnavailableError or StorageRefusedError."""
         await self._tombstones.refresh()
 
-    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[DecodedBatch]:
+    async def without_deleted(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> list[DecodedBatch]:
         living: list[DecodedBatch] = []
         met: set[Tombstone] = set()
         for decoded in batches:
@@ -64,8 +64,8 @@ class TombstoneFilter:
             await self._purge(met - self._purged, on_retry)
         return living
 
-    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> None:
-        await until_done(self._tombstones.refresh, on_retry)
+    async def purge_late(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> None:
+        await retry_until_done(self._tombstones.refresh, on_retry)
         late: set[Tombstone] = set()
         for decoded in batches:
             dead, metrics = self._find(decoded)
@@ -83,10 +83,10 @@ class TombstoneFilter:
             self._tombstones.dead_metrics(project, origin.run, origin.epoch),
         )
 
-    async def _purge(self, stones: set[Tombstone], on_retry: Retry) -> None:
+    async def _purge(self, stones: set[Tombstone], on_retry: OnRetry) -> None:
         LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
         # Before the commit it is enough to note the deletion durably: waiting for merges would delay living rows.
-        await until_done(lambda: purge(self._client, stones, wait=False), on_retry)
+        await retry_until_done(lambda: purge(self._client, stones, wait=False), on_retry)
         self._purged |= stones
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 
 from google.protobuf.json_format import MessageToDict
 
-from runstream_common import document_proofs, limits, proofs, text
-from runstream_common.bus.protocol import Origin
+from runstream_common import limits, text
 from runstream_common.identity import LOST, PIECE, SYSTEM_STREAM, full_project, run_month, version
 from runstream_common.service.failpoints import passage
 from runstream_common.times import from_us
@@ -19,6 +17,8 @@ from runstream_proto.v1 import ingest_pb2 as pb
 
 Row = dict[str, object]
 Rows = dict[str, list[Row]]
+_Rows = Iterable[tuple[str, Row]]
+"""Rows, each with the name of its table."""
 _SECTIONS = {pb.SECTION_RUN: "run", pb.SECTION_CONFIG: "config", pb.SECTION_SUMMARY: "summary"}
 _OUTCOMES = {
     pb.StreamFinish.OUTCOME_FINISHED: "finished",
@@ -60,228 +60,159 @@ def document_rows(decoded: DecodedBatch) -> Rows:
     return rows
 
 
-def ledger_row(decoded: DecodedBatch, rows: Mapping[str, Sequence[Row]], written: datetime) -> Row:
-    """Return the ledger's row about what is stored of a batch. `rows`: its rows other than points, by table."""
-    message, position, batch = decoded.delivery.message, decoded.delivery.position, decoded.batch
-    origin = message.origin
-    return {
-        "project": full_project(origin.team, origin.project),
-        "run": origin.run,
-        "writer": origin.writer_id,
-        "batch": origin.batch_number,
+def _rows_of(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    """Return the rows of a record, each with its table."""
+    return _BY_KIND.get(record.WhichOneof("kind") or "", _unknown)(record, decoded)
+
+
+def _field(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    field = record.field
+    section = _SECTIONS.get(field.section, "run")
+    if field.section == pb.SECTION_PIECE:
+        return (("run_fields", {"section": PIECE, "key": field.key, "value": field.value_json, "deleted": 0}),)
+    if field.deleted:
+        return (_field_row(section, field.key, None),)
+    return _leaves(section, field.key, text.parsed(field.value_json))
+
+
+def _definition(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    definition = record.definition
+    value = {
+        "step_metric": definition.step_metric,
+        "summary": definition.summary,
+        "goal": definition.goal,
+        "hidden": definition.hidden,
+        "unit": definition.unit,
+    }
+    return (_field_row("definition", definition.name, value),)
+
+
+def _text(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    logged = record.text
+    return (("strings", {"key": logged.key, "rank": _rank(decoded), "step": logged.step, "value": logged.value}),)
+
+
+def _histogram(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    histogram = record.histogram
+    row: Row = {
+        "key": histogram.key,
+        "rank": _rank(decoded),
+        "step": histogram.step,
+        "edges": list(histogram.edges),
+        "counts": list(histogram.counts),
+    }
+    return (("histograms", row),)
+
+
+def _table(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    table = record.table
+    row: Row = {
+        "key": table.key,
+        "rank": _rank(decoded),
+        "step": table.step,
+        "columns": list(table.columns),
+        "row_count": table.rows,
+        "rows": text.valid_json(table.rows_json),
+        "plot": text.valid_json(table.plot_json),
+    }
+    return (("tables", row),)
+
+
+def _media(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    media = record.media
+    row: Row = {
+        "key": media.key,
+        "rank": _rank(decoded),
+        "step": media.step,
+        "item": media.index,
+        "media_type": media.media_type,
+        "sha256": media.sha256,
+        "size_bytes": media.size_bytes,
+        "caption": media.caption,
+        "metadata": text.valid_json(media.metadata_json),
+    }
+    return (("media", row),)
+
+
+def _file(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    file = record.file
+    row: Row = {
+        "path": file.path,
+        "category": file.category,
+        "rank": _rank(decoded),
+        "media_type": file.media_type,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+    }
+    return (("files", row),)
+
+
+def _loss(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    """Count lost points. They have no row: `reject_rows` tells of them."""
+    reason = _CAUSES.get(record.loss.cause, LOST + "for a reason of a newer sender")
+    _count(decoded.lost, reason, record.loss.points)
+    return ()
+
+
+def _console(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    line = record.console
+    origin = decoded.delivery.message.origin
+    row: Row = {
         "rank": origin.rank,
-        "epoch": origin.epoch,
-        "first_record": batch.first_record,
-        "last_record": batch.last_record,
-        "points": batch.points,
-        "rejected": sum(decoded.all_rejected().values()),
-        # This says where the points lie, so that a query for new points finds them by the primary key.
-        "low_step": min((int(block.steps.min()) for block in decoded.blocks), default=0),
-        "high_step": max((int(block.steps.max()) for block in decoded.blocks), default=0),
-        "documents": len(batch.records),
-        **_proof(decoded),
-        **_document_proof(rows),
-        "checksum": origin.checksum,
-        "topic": position.topic,
-        "partition": position.partition,
-        "offset": position.offset,
-        "received": from_us(origin.received_us),
-        "written": written,
-        "run_month": run_month(origin.run_created_us),
+        "output": _OUTPUTS.get(line.output, "stdout"),
+        "writer": line.stream or origin.writer_id,
+        "line": line.line,
+        "text": line.text,
     }
+    return (("console", row),)
 
 
-def _proof(decoded: DecodedBatch) -> Row:
-    """Return, for each block of records, the number of stored points and their digest."""
-    found = []
-    for one in decoded.blocks:
-        hashes = proofs.row_hashes(one.keys, one.origin.rank, one.steps, one.times_us, one.versions, one.values)
-        found.append((one.versions, hashes))
-    blocks = proofs.block_sums(found)
-    return {
-        "proved": proofs.EXACT,
-        "blocks": [block for block, _, _ in blocks],
-        "block_rows": [rows for _, rows, _ in blocks],
-        "block_digests": [digest for _, _, digest in blocks],
-    }
-
-
-def _document_proof(rows: Mapping[str, Sequence[Row]]) -> Row:
-    """Return the hashes of the rows other than points: for each key those of its newest row."""
-    found = document_proofs.entries(rows)
-    return {"documents_proved": 1, "document_keys": list(found), "document_hashes": list(found.values())}
-
-
-def reject_rows(decoded: DecodedBatch, written: datetime) -> list[Row]:
-    """Return one row for each reason for which a part of the batch was put aside."""
+def _alert(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    alert = record.alert
     origin = decoded.delivery.message.origin
-    aside = sorted({**decoded.all_rejected(), **decoded.lost}.items())
-    return [reject_row(origin, reason, points, "", written) for reason, points in aside]
-
-
-def reject_row(origin: Origin, reason: str, points: int, detail: str, written: datetime) -> Row:
-    return {
-        "project": full_project(origin.team, origin.project),
-        "run": origin.run,
+    row: Row = {
         "writer": origin.writer_id,
-        "batch": origin.batch_number,
-        "reason": reason,
-        "points": points,
-        "detail": detail[:1024],
-        "epoch": origin.epoch,
-        "written": written,
-        "run_month": run_month(origin.run_created_us),
+        "number": record.number,
+        "rank": origin.rank,
+        "level": _LEVELS.get(alert.level, "info"),
+        "title": alert.title,
+        "text": alert.text,
     }
+    return (("alerts", row),)
 
 
-def _rows_of(record: pb.Record, decoded: DecodedBatch) -> Iterator[tuple[str, Row]]:
-    origin = decoded.delivery.message.origin
-    rank = origin.rank
-    match record.WhichOneof("kind"):
-        case "start":
-            yield from _start(record.start, decoded)
-        case "field":
-            field = record.field
-            section = _SECTIONS.get(field.section, "run")
-            if field.section == pb.SECTION_PIECE:
-                yield "run_fields", {"section": PIECE, "key": field.key, "value": field.value_json, "deleted": 0}
-            elif field.deleted:
-                yield _field(section, field.key, None)
-            else:
-                yield from _leaves(section, field.key, text.parsed(field.value_json))
-        case "definition":
-            definition = record.definition
-            yield _field(
-                "definition",
-                definition.name,
-                {
-                    "step_metric": definition.step_metric,
-                    "summary": definition.summary,
-                    "goal": definition.goal,
-                    "hidden": definition.hidden,
-                    "unit": definition.unit,
-                },
-            )
-        case "text":
-            said = record.text
-            yield "strings", {"key": said.key, "rank": rank, "step": said.step, "value": said.value}
-        case "histogram":
-            histogram = record.histogram
-            yield (
-                "histograms",
-                {
-                    "key": histogram.key,
-                    "rank": rank,
-                    "step": histogram.step,
-                    "edges": list(histogram.edges),
-                    "counts": list(histogram.counts),
-                },
-            )
-        case "table":
-            table = record.table
-            yield (
-                "tables",
-                {
-                    "key": table.key,
-                    "rank": rank,
-                    "step": table.step,
-                    "columns": list(table.columns),
-                    "row_count": table.rows,
-                    "rows": text.valid_json(table.rows_json),
-                    "plot": text.valid_json(table.plot_json),
-                },
-            )
-        case "media":
-            media = record.media
-            yield (
-                "media",
-                {
-                    "key": media.key,
-                    "rank": rank,
-                    "step": media.step,
-                    "item": media.index,
-                    "media_type": media.media_type,
-                    "sha256": media.sha256,
-                    "size_bytes": media.size_bytes,
-                    "caption": media.caption,
-                    "metadata": text.valid_json(media.metadata_json),
-                },
-            )
-        case "file":
-            file = record.file
-            yield (
-                "files",
-                {
-                    "path": file.path,
-                    "category": file.category,
-                    "rank": rank,
-                    "media_type": file.media_type,
-                    "sha256": file.sha256,
-                    "size_bytes": file.size_bytes,
-                },
-            )
-        case "loss":
-            _count(
-                decoded.lost,
-                _CAUSES.get(record.loss.cause, LOST + "for a reason of a newer sender"),
-                record.loss.points,
-            )
-        case "console":
-            line = record.console
-            yield (
-                "console",
-                {
-                    "rank": rank,
-                    "output": _OUTPUTS.get(line.output, "stdout"),
-                    "writer": line.stream or origin.writer_id,
-                    "line": line.line,
-                    "text": line.text,
-                },
-            )
-        case "alert":
-            alert = record.alert
-            yield (
-                "alerts",
-                {
-                    "writer": origin.writer_id,
-                    "number": record.number,
-                    "rank": rank,
-                    "level": _LEVELS.get(alert.level, "info"),
-                    "title": alert.title,
-                    "text": alert.text,
-                },
-            )
-        case "heartbeat":
-            yield "streams", _stream(decoded, "heartbeat")
-        case "finish":
-            finish = record.finish
-            yield (
-                "streams",
-                _stream(
-                    decoded,
-                    "finish",
-                    outcome=_OUTCOMES.get(finish.outcome, "finished"),
-                    exit_code=finish.exit_code,
-                    points=finish.points,
-                    records=finish.records,
-                    dropped_points=finish.dropped_points,
-                ),
-            )
-        case _:
-            _count(decoded.rejected_records, "unknown kind of record")
+def _heartbeat(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    return (_stream_row(decoded, "heartbeat"),)
 
 
-def _start(start: pb.RunStart, decoded: DecodedBatch) -> Iterator[tuple[str, Row]]:
-    yield (
-        "streams",
-        _stream(
-            decoded,
-            "start",
-            world_size=start.world_size,
-            host=start.host,
-            pid=start.pid,
-            helper=SYSTEM_STREAM if start.system else int(start.helper),
-        ),
+def _finish(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    finish = record.finish
+    row = _stream_row(
+        decoded,
+        "finish",
+        outcome=_OUTCOMES.get(finish.outcome, "finished"),
+        exit_code=finish.exit_code,
+        points=finish.points,
+        records=finish.records,
+        dropped_points=finish.dropped_points,
+    )
+    return (row,)
+
+
+def _unknown(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    _count(decoded.rejected_records, "unknown kind of record")
+    return ()
+
+
+def _start(record: pb.Record, decoded: DecodedBatch) -> _Rows:
+    start = record.start
+    yield _stream_row(
+        decoded,
+        "start",
+        world_size=start.world_size,
+        host=start.host,
+        pid=start.pid,
+        helper=SYSTEM_STREAM if start.system else int(start.helper),
     )
     if decoded.delivery.message.origin.rank != 0 or not start.HasField("environment"):
         return
@@ -294,21 +225,21 @@ def _start(start: pb.RunStart, decoded: DecodedBatch) -> Iterator[tuple[str, Row
         ("sweep_id", start.sweep_id),
     ):
         if value or not start.partial:
-            yield _field("run", key, value)
+            yield _field_row("run", key, value)
     if start.config_json:
         config = text.parsed(start.config_json)
         for key, value in config.items() if isinstance(config, dict) else (("config", config),):
             yield from _leaves("config", key, value)
     for key, value in MessageToDict(start.environment, preserving_proto_field_name=True).items():
         # The keys are sorted: a Struct has no order, and a batch that is stored again must give the same text.
-        yield _field("environment", key, value, sort_keys=True)
+        yield _field_row("environment", key, value, sort_keys=True)
 
 
 def _count(counts: dict[str, int], reason: str, number: int = 1) -> None:
     counts[reason] = counts.get(reason, 0) + number
 
 
-def _stream(decoded: DecodedBatch, event: str, **fields: object) -> Row:
+def _stream_row(decoded: DecodedBatch, event: str, **fields: object) -> tuple[str, Row]:
     origin = decoded.delivery.message.origin
     row: Row = {
         "writer": origin.writer_id,
@@ -328,10 +259,10 @@ def _stream(decoded: DecodedBatch, event: str, **fields: object) -> Row:
         "run_created": from_us(origin.run_created_us),
         "received": from_us(origin.received_us),
     }
-    return {**row, **fields}
+    return "streams", {**row, **fields}
 
 
-def _field(section: str, key: str, value: object, *, sort_keys: bool = False) -> tuple[str, Row]:
+def _field_row(section: str, key: str, value: object, *, sort_keys: bool = False) -> tuple[str, Row]:
     words = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
     return "run_fields", {"section": section, "key": key, "value": words, "deleted": int(value is None)}
 
@@ -344,3 +275,25 @@ def _leaves(section: str, key: str, value: object, depth: int = 0) -> Iterator[t
     else:
         words = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         yield "run_fields", {"section": section, "key": key, "value": words, "deleted": 0}
+
+
+def _rank(decoded: DecodedBatch) -> int:
+    return decoded.delivery.message.origin.rank
+
+
+_BY_KIND: dict[str, Callable[[pb.Record, DecodedBatch], _Rows]] = {
+    "start": _start,
+    "field": _field,
+    "definition": _definition,
+    "text": _text,
+    "histogram": _histogram,
+    "table": _table,
+    "media": _media,
+    "file": _file,
+    "loss": _loss,
+    "console": _console,
+    "alert": _alert,
+    "heartbeat": _heartbeat,
+    "finish": _finish,
+}
+"""The function that makes the rows of each kind of record."""

@@ -32,7 +32,7 @@ class WriterInstruments:
         self._metrics.histogram("runstream_writer_rows_per_insert").observe(rows.get("points", 0))
         self._metrics.histogram("runstream_writer_freshness_seconds").observe(oldest_s)
 
-    def poison(self, reason: str) -> None:
+    def dead_letter(self, reason: str) -> None:
         self._metrics.counter("runstream_writer_batches_put_aside_total", reason=reason).inc()
 
     def retried(self) -> None:

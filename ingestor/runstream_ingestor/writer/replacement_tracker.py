@@ -24,9 +24,9 @@ from runstream_common.identity import full_project, run_month
 from runstream_common.service.logging import limited_warning
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer.decode import DecodedBatch
-from runstream_ingestor.writer.flush import Retry, until_done
 from runstream_ingestor.writer.highest_steps import HighestSteps, RankPath, rank_path
 from runstream_ingestor.writer.replaced_rows import PointRows, ReplacedRows, find_replaced, stored_rows
+from runstream_ingestor.writer.retry import OnRetry, retry_until_done
 
 LOG = structlog.get_logger()
 _MAX_METRICS = 1000
@@ -61,7 +61,7 @@ class ReplacementTracker(Protocol):
         """Forget all marks: another writer may store the marked runs from now on."""
         ...
 
-    async def notes(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[Row]:
+    async def notes(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> list[Row]:
         """Return rows of `replaced_points`, which must be stored before the batches.
 
         All batches that were marked before these are stored by now.
@@ -82,14 +82,14 @@ class ClickHouseReplacementTracker:
     def forget(self) -> None:
         self._highest_steps.forget()
 
-    async def notes(self, batches: Sequence[DecodedBatch], on_retry: Retry) -> list[Row]:
+    async def notes(self, batches: Sequence[DecodedBatch], on_retry: OnRetry) -> list[Row]:
         """Return rows of `replaced_points`. Raise what `on_retry` raises."""
         with_points = [decoded for decoded in batches if decoded.blocks]
         asked = [decoded for decoded in with_points if decoded.may_replace]
         stored: dict[RankPath, PointRows] = {}
         if asked:
-            for some in _by_run(await until_done(partial(self._meeting, asked), on_retry)).values():
-                stored |= await until_done(partial(self._stored, some), on_retry)
+            for some in _by_run(await retry_until_done(partial(self._meeting, asked), on_retry)).values():
+                stored |= await retry_until_done(partial(self._stored, some), on_retry)
         return await asyncio.to_thread(_notes, with_points, {rank_path(decoded) for decoded in asked}, stored)
 
     async def _meeting(self, asked: Sequence[DecodedBatch]) -> list[DecodedBatch]:
