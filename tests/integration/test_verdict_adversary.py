@@ -243,7 +243,7 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         metrics = Metrics(["query"])
         await DamageWatch(case.storage, metrics).look()
         aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
-        assert aside == len(await damage_watch.detached(case.storage)) == int("put aside" in doctor.problem)
+        assert aside == len(await damage_watch.detached(case.storage)) == int("detached" in doctor.problem)
         return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"
     finally:
         await client.close()

@@ -15,20 +15,27 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
+
+from runstream_common.sql_files import read_sql
+from runstream_deploy.embedded.sql_literals import string_literal
 
 LOG = structlog.get_logger()
 _MARGIN_BYTES = 64 << 20
 _TICK_S = 0.1
-_LATELY = "SELECT database, table, name FROM system.parts WHERE active AND modification_time >= now() - 120"
+_SQL = Path(__file__).parent / "sql"
 _MERGES_END_S = 20.0
 _KNOWN = "RUNSTREAM_CLICKHOUSE_BROKEN_PARTS"
 """The variable that lists the parts that have restarted the engine already. They do not restart it a second time."""
-Ask = Callable[[str], list[list[str]]]
-"""A function that runs a statement and returns its rows. It raises RuntimeError."""
+
+
+class Ask(Protocol):
+    """A function that runs a statement and returns its rows. It raises RuntimeError."""
+
+    def __call__(self, sql: str, **parameters: str) -> list[list[str]]: ...
 
 
 class DiskSpaceGuard:
@@ -98,7 +105,7 @@ class DiskSpaceGuard:
         _say("disk nearly full: nothing is written until there is room", folder=str(self._data))
         self._ask("SYSTEM STOP MERGES")
         deadline = time.monotonic() + _MERGES_END_S
-        while time.monotonic() < deadline and self._ask("SELECT count() FROM system.merges") != [["0"]]:
+        while time.monotonic() < deadline and self._ask(read_sql(_SQL, "running_merges")) != [["0"]]:
             time.sleep(_TICK_S)
         self._verify()
         self._low = True
@@ -122,12 +129,16 @@ class DiskSpaceGuard:
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself, as it was called
 
     def _broken(self) -> set[str]:
-        made = self._ask(_LATELY)
+        made = self._ask(read_sql(_SQL, "recent_parts"))
         broken = set()
         for database, table, name in made:
             try:
                 rows = self._ask(
-                    f"CHECK TABLE `{database}`.`{table}` PART '{name}' SETTINGS check_query_single_value_result = 0"
+                    # The grammar takes a parameter for the table, and none for the part.
+                    f"CHECK TABLE {{database:Identifier}}.{{table:Identifier}} PART {string_literal(name)} "
+                    "SETTINGS check_query_single_value_result = 0",
+                    database=database,
+                    table=table,
                 )
             except RuntimeError:  # the part was merged away meanwhile, or its table dropped
                 continue

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from runstream_common.clickhouse.http_protocol import BadRequestError
+from runstream_common.sql_files import read_sql
 from runstream_deploy.embedded.config import MAX_WAITING
 from runstream_deploy.embedded.disk_space import DiskSpaceGuard, forget_tokens
 from runstream_deploy.embedded.execution import Execution, StatementResult
 from runstream_deploy.embedded.pipe import Pipe
 from runstream_deploy.embedded.request import Statement
+from runstream_deploy.embedded.sql_literals import string_literal
 
 _SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=[^()]*$", re.IGNORECASE)
 _ERROR = re.compile(r"Code: (\d+)")
@@ -40,7 +42,7 @@ _SYNTAX_ERROR = 62
 _DEFAULTS = {"async_insert": "0", "max_execution_time": "300"}
 _MAX_BUFFERED = str(2 << 30)
 """The largest answer, in bytes, that is not streamed but held whole in memory."""
-_KILL = "KILL QUERY WHERE startsWith(Settings['log_comment'], '{mark}') ASYNC"
+_SQL = Path(__file__).parent / "sql"
 
 
 class EngineError(Exception):
@@ -110,7 +112,7 @@ class Engine:
 
         async def kill() -> None:
             with contextlib.suppress(RuntimeError):  # the next attempt may succeed
-                await asyncio.get_running_loop().run_in_executor(self._killer, self._ask, _KILL.format(mark=mark))
+                await asyncio.get_running_loop().run_in_executor(self._killer, self._kill, mark)
 
         threads = self._patient if statement.patient else self._threads
         execution = Execution(threads.submit(self._run, statement, mark, pipe), pipe, kill)
@@ -187,11 +189,14 @@ class Engine:
                 session.query(f"SET max_result_bytes = {_MAX_BUFFERED}")
         return session.query(statement.sql, statement.output_format, params=parameters)
 
-    def _ask(self, sql: str) -> list[list[str]]:
-        """Run a query for the space guard, and return its rows. Raise RuntimeError."""
+    def _kill(self, mark: str) -> None:
+        self._ask(read_sql(_SQL, "kill_marked_query"), mark=mark)
+
+    def _ask(self, sql: str, **parameters: str) -> list[list[str]]:
+        """Run a statement of the server's own, and return its rows. Raise RuntimeError."""
         session = self._connect(self._path)
         try:
-            text = bytes(session.query(sql, "TSV").bytes() or b"").decode()
+            text = bytes(session.query(sql, "TSV", params=parameters or None).bytes() or b"").decode()
         finally:
             session.close()
         return [line.split("\t") for line in text.splitlines()]
@@ -203,7 +208,7 @@ class Engine:
         settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # the mark by which it can be killed
         if statement.read_only:
             settings["readonly"] = "2"
-        assignments = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
+        assignments = ", ".join(f"{name} = {string_literal(value)}" for name, value in settings.items())
         session.query(f"SET {assignments}")
         if statement.database and statement.database != "default":
             session.query(f"USE {_identifier(statement.database)}")
@@ -242,11 +247,6 @@ def _from_file(sql: str, path: str, data_format: str) -> str:
     settings = _SETTINGS_CLAUSE.search(sql)
     head, tail = (sql[: settings.start()], sql[settings.start() :]) if settings else (sql, "")
     return f"{head}\nFROM INFILE '{path}' COMPRESSION 'none' {tail}\nFORMAT {data_format}"
-
-
-def _literal(value: str) -> str:
-    """Return a setting's value as a string literal of SQL, which the engine converts."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "") + "'"
 
 
 def _identifier(name: str) -> str:

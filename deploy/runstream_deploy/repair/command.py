@@ -22,7 +22,7 @@ from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.repair.broken_parts import BrokenPart, find_broken, set_aside
+from runstream_deploy.repair.broken_parts import BrokenPart, detach, find_broken
 from runstream_deploy.repair.incomplete_runs import (
     IncompleteRun,
     Run,
@@ -45,7 +45,7 @@ class _Plan:
 
     @property
     def broken(self) -> list[BrokenPart]:
-        return [part for part in self.parts if not part.aside]
+        return [part for part in self.parts if not part.detached]
 
     @property
     def has_work(self) -> bool:
@@ -127,7 +127,7 @@ class _Repair:
         """
         columns = {row["table"]: row["columns"] for row in await self._storage.rows("tables_with_parts")}
         for part in plan.broken:
-            copied, unreadable = await set_aside(self._client, part, columns[part.table])
+            copied, unreadable = await detach(self._client, part, columns[part.table])
             print(
                 f"part {part.name} of {part.table} is set aside, in the table's folder `detached`: {copied} rows of it "
                 f"were copied, {unreadable} groups of rows could not be read"
@@ -147,7 +147,7 @@ class _Repair:
             print(f"{path}: mended")
         for case in left:
             print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
-        print(_conclusion(_Plan(left, [part for part in plan.parts if part.aside])))
+        print(_conclusion(_Plan(left, [part for part in plan.parts if part.detached])))
         return 1 if left else 0
 
     def _send_spool(self) -> None:
@@ -161,7 +161,7 @@ def _conclusion(plan: _Plan) -> str:
     else:
         able = sum(case.can_be_replayed for case in plan.cases)
         text = f"{len(plan.cases)} runs lack something; of {able} of them something can be replayed"
-    if aside := [part for part in plan.parts if part.aside]:
+    if aside := [part for part in plan.parts if part.detached]:
         text += f"; {len(aside)} parts lie in `detached`: when no run lacks anything, drop them there"
         text += f" (ALTER TABLE {aside[0].table} DROP DETACHED PART '{aside[0].name}' SETTINGS allow_drop_detached = 1)"
     return text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -17,9 +18,11 @@ from runstream_common.clickhouse.client import classify
 from runstream_common.clickhouse.interface import ClickHouseClient, Row
 from runstream_common.listening import TABLE, VIEWS_CRASH_AFTER_US, Mark, Period, shortened, silent_before
 from runstream_common.service.logging import limited_warning
+from runstream_common.sql_files import read_sql
 from runstream_common.times import from_us, now_us
 
 LOG = structlog.get_logger()
+_SQL = Path(__file__).parent / "sql"
 _LOOK_S = 1.0
 _WRITE_S = 5.0
 _CLOCKS_US = 2_000_000
@@ -165,11 +168,8 @@ class ListeningRecorder:
 
 async def read(client: ClickHouseClient) -> list[tuple[Mark, int]]:
     """Return what is noted of each partition of each bus, and the version of its row. Raises StorageError."""
-    moments = "arrayMap(moment -> toUnixTimestamp64Micro(moment), {})"
-    periods = f"{moments.format('began')}, {moments.format('ended')}"
-    question = f"SELECT bus, part, parts, toUnixTimestamp64Micro(until), {periods}, version FROM {TABLE} FINAL"  # noqa: S608
     try:
-        rows = (await client.query(question)).result_rows
+        rows = (await client.query(read_sql(_SQL, "listening_marks"))).result_rows
     except Exception as error:
         raise classify(error) from error
     return [

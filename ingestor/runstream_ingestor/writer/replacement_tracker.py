@@ -12,6 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from runstream_common.clickhouse.client import StorageUnavailableError, classify
 from runstream_common.clickhouse.interface import ClickHouseClient, Parameters
 from runstream_common.identity import full_project, run_month
 from runstream_common.service.logging import limited_warning
+from runstream_common.sql_files import read_sql
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer.decode import DecodedBatch
 from runstream_ingestor.writer.highest_steps import HighestSteps, RankPath, rank_path
@@ -33,19 +35,7 @@ _MAX_METRICS = 1000
 """The most metrics that a query names. Above it, the query reads all metrics of the steps."""
 _STEPS_AT_ONCE = 2000
 _SETTINGS = {"do_not_merge_across_partitions_select_final": 1}
-_HIGHEST_STEPS = """
-SELECT toString(run) AS run, rank, toString(metric) AS metric, max(step) AS top
-FROM points
-WHERE project = {project:String} AND run IN {runs:Array(String)} AND rank IN {ranks:Array(UInt32)}
-  AND (empty({metrics:Array(String)}) OR metric IN {metrics:Array(String)}) AND step >= {low:Int64}
-GROUP BY run, rank, metric
-"""
-_ROWS = """
-SELECT toString(metric) AS metric, rank, step, version, value, toUnixTimestamp64Micro(time) AS time_us
-FROM points FINAL
-WHERE project = {project:String} AND run = {run:String} AND rank IN {ranks:Array(UInt32)}
-  AND (empty({metrics:Array(String)}) OR metric IN {metrics:Array(String)}) AND step IN {steps:Array(Int64)}
-"""
+_SQL = Path(__file__).parent / "sql"
 Row = dict[str, object]
 Run = tuple[str, str, str]
 
@@ -104,7 +94,7 @@ class ClickHouseReplacementTracker:
         stored: dict[RankPath, dict[str, int]] = defaultdict(dict)
         for (team, project), some in projects.items():
             table = await self._ask(
-                _HIGHEST_STEPS,
+                "highest_steps",
                 project=full_project(team, project),
                 runs=sorted({rank_path(decoded)[2] for decoded in some}),
                 low=min(map(_low, some)),
@@ -126,7 +116,7 @@ class ClickHouseReplacementTracker:
         steps = np.unique(np.concatenate([block.steps for decoded in batches for block in decoded.blocks]))
         tables = [
             await self._ask(
-                _ROWS,
+                "stored_rows",
                 project=full_project(team, project),
                 run=run,
                 steps=steps[start : start + _STEPS_AT_ONCE].tolist(),
@@ -136,10 +126,10 @@ class ClickHouseReplacementTracker:
         ]
         return {(team, project, run, rank): rows for rank, rows in stored_rows(pa.concat_tables(tables)).items()}
 
-    async def _ask(self, statement: str, **parameters: object) -> pa.Table:
-        """Run a query; return no rows where they cannot be read. Raise StorageUnavailableError."""
+    async def _ask(self, name: str, **parameters: object) -> pa.Table:
+        """Run the query of a file; return no rows where they cannot be read. Raise StorageUnavailableError."""
         try:
-            return await self._client.query_arrow(statement, parameters=parameters, settings=_SETTINGS)
+            return await self._client.query_arrow(read_sql(_SQL, name), parameters=parameters, settings=_SETTINGS)
         except Exception as error:  # noqa: BLE001  # rows that cannot be read must not keep new ones out
             if isinstance(_classified(error), StorageUnavailableError):
                 raise _classified(error) from error
