@@ -35,7 +35,7 @@ _TAIL_BYTES = 2000
 
 
 class ServiceProcessError(Exception):
-    """A child did not come up, or did not come up again. The message ends with the last lines of its log."""
+    """A child did not start, or did not start again. The message ends with the last lines of its log."""
 
 
 class Tether:
@@ -72,18 +72,18 @@ class ServiceProcess:
     """Set when the child failed too often in a row and is not started again. `problem` says what is known."""
     problem: str = ""
     process: asyncio.subprocess.Process | None = None
-    keeper: asyncio.Task[None] | None = field(default=None, repr=False)
+    supervisor: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def start(self) -> None:
         """Start the child, and keep it running until `stop()`. Raise OSError."""
         await self._spawn()
-        self.keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        self.supervisor = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def stop(self, timeout_s: float) -> None:
         """Send SIGTERM, and SIGKILL when the child has not ended after `timeout_s` seconds."""
         self.stopping = True
-        if self.keeper is not None:
-            self.keeper.cancel()
+        if self.supervisor is not None:
+            self.supervisor.cancel()
         process = self.process
         if process is None or process.returncode is not None:
             return
@@ -128,7 +128,7 @@ class ServiceProcess:
                 start_new_session=True,
             )
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         delay, failures = RESTART_MIN_S, 0
         while True:
             assert self.process is not None
@@ -182,7 +182,7 @@ async def wait_until(
     given up.
     """
     deadline = time.monotonic() + timeout_s
-    problem: str | None = "not asked yet"
+    problem: str | None = "no answer yet"
     while time.monotonic() < deadline and not child.given_up.is_set():
         problem = await check()
         if problem is None:
@@ -190,12 +190,12 @@ async def wait_until(
             return
         await asyncio.sleep(0.1)
     raise (
-        gone(child)
+        given_up_error(child)
         if child.given_up.is_set()
-        else ServiceProcessError(f"{what} did not come up within {timeout_s:g} s: {problem}\n{child.tail()}")
+        else ServiceProcessError(f"{what} did not start within {timeout_s:g} s: {problem}\n{child.tail()}")
     )
 
 
-def gone(child: ServiceProcess) -> ServiceProcessError:
+def given_up_error(child: ServiceProcess) -> ServiceProcessError:
     """Return the error for a child that was given up."""
     return ServiceProcessError(f"{child.problem}; the end of {child.log}:\n{child.tail()}")

@@ -25,7 +25,7 @@ from runstream_control.errors import AuthenticationError, ControlError, NotFound
 from runstream_control.sessions import LINK_LIFETIME_S, SessionStore, login_address
 from runstream_deploy.addresses import Addresses
 from runstream_deploy.data_lock import OccupiedError, exclusive
-from runstream_deploy.service_processes import ServiceProcess, ServiceProcessError, Tether, gone, wait_until
+from runstream_deploy.service_processes import ServiceProcess, ServiceProcessError, Tether, given_up_error, wait_until
 
 KEY_FILE, LINK_FILE = "api-key", "login-link"
 _START_TIMEOUT_S = 60.0
@@ -107,7 +107,7 @@ class Stack:
         try:
             await asyncio.to_thread(copies.copy, file)
         except (ControlError, OSError) as error:
-            print(f"runstream up: no copy of the control database: {error}", file=sys.stderr, flush=True)
+            print(f"runstream up: the control database could not be copied: {error}", file=sys.stderr, flush=True)
 
     async def stop(self) -> None:
         """Stop the children in the reverse order, each with time to finish. Everything acked is on disk."""
@@ -120,7 +120,7 @@ class Stack:
         waiting = {asyncio.ensure_future(child.given_up.wait()): child for child in self._children}
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            raise gone(waiting[done.pop()])
+            raise given_up_error(waiting[done.pop()])
         finally:
             for task in waiting:
                 task.cancel()
@@ -252,11 +252,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address that gateway and query listen on (default: %(default)s)"
     )
-    parser.add_argument("--any-ports", action="store_true", help="free ports instead of 7460 to 7472; see DATA/up.json")
+    parser.add_argument(
+        "--any-ports", action="store_true", help="use free ports instead of 7460 to 7472; DATA/up.json lists them"
+    )
     parser.add_argument(
         "--ports",
         metavar="P,P,...",
-        help="seven ports: gateway, HTTP, gRPC, ClickHouse, and health of each",
+        help="seven ports: gateway, HTTP, gRPC, ClickHouse, and the health ports of gateway, writer and query",
     )
     parser.add_argument(
         "--clickhouse", metavar="URL", default="", help="use this ClickHouse: http://host:8123/database"
@@ -292,12 +294,12 @@ def _say(line: str) -> None:
 
 
 async def _run(config: UpConfig) -> int:
-    print(f"runstream up: data in {config.data.absolute()}", flush=True)
+    print(f"runstream up: the data folder is {config.data.absolute()}", flush=True)
     stack = Stack(config, _say)
-    told = asyncio.ensure_future(until_told_to_end())
+    signalled = asyncio.ensure_future(until_told_to_end())
     starting = asyncio.ensure_future(stack.start())
     try:
-        await asyncio.wait([told, starting], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([signalled, starting], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             return 130
@@ -305,29 +307,33 @@ async def _run(config: UpConfig) -> int:
         _print_ready(config, await stack.login_link())
         failed = asyncio.ensure_future(stack.failed())
         copying = asyncio.ensure_future(stack.copy_control_for_ever())
-        await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
-        print("runstream up: stopping ...", flush=True)
+        await asyncio.wait([signalled, failed], return_when=asyncio.FIRST_COMPLETED)
+        print("runstream up: stopping the services ...", flush=True)
         if failed.done():
             failed.result()
         failed.cancel()
         copying.cancel()
         return 0
     finally:
-        told.cancel()
+        signalled.cancel()
         await stack.stop()
         print("runstream up: stopped; everything acked is on disk", flush=True)
 
 
 def _print_ready(config: UpConfig, link: str | None) -> None:
-    print("runstream is up. To look, open this once, within the hour:", flush=True)
-    print(f"  {_shown(config, link) if link else f'http://{config.addresses.http}'}", flush=True)
-    print("To log from here:", flush=True)
+    if link:
+        print("runstream is up. Open this link in a browser; it works once, within one hour:", flush=True)
+        print(f"  {_shown(config, link)}", flush=True)
+    else:
+        print("runstream is up. Open this address in a browser:", flush=True)
+        print(f"  http://{config.addresses.http}", flush=True)
+    print("To log from this machine:", flush=True)
     base, gateway, grpc = f"http://{config.addresses.http}", config.addresses.gateway, config.addresses.grpc
     print(f"  export RUNSTREAM_BASE_URL={base}")
     if not (gateway.endswith(":7460") and grpc.endswith(":7462")):
         print(f"  export RUNSTREAM_GATEWAY={gateway} RUNSTREAM_QUERY_GRPC={grpc}")
     print(f"  export RUNSTREAM_API_KEY=$(cat {config.data.absolute() / KEY_FILE})")
-    print("Ctrl-C stops it; the data stays.", flush=True)
+    print("Press Ctrl-C to stop; the data are kept.", flush=True)
 
 
 def _shown(config: UpConfig, link: str) -> str:
@@ -364,7 +370,7 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_mode & 0o077:
         folder.chmod(0o700)
-        _say(f"{folder} is now readable by you only: it holds keys, and what everybody logs")
+        _say(f"{folder} is readable by you only from now on: it holds keys, and the data that all users log")
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -35,7 +35,7 @@ def parse(data: bytes) -> pb.Batch:
     try:
         batch = pb.Batch.FromString(data)
     except Exception as error:  # noqa: BLE001  # upb raises its own DecodeError, a subclass of Exception only
-        raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, f"the batch is no valid protobuf: {error}") from error
+        raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, f"the batch is not a protobuf message: {error}") from error
     if batch.format != 1:
         raise InvalidBatchError(
             pb.REJECT_REASON_BAD_SHAPE, f"batch format {batch.format} is not known to this server: upgrade it"
@@ -46,15 +46,15 @@ def parse(data: bytes) -> pb.Batch:
 def check_batch(batch: pb.Batch) -> None:
     """Raise InvalidBatchError unless every frame's columns fit its rows and keys, and every name is usable."""
     if batch.last_record + 1 < batch.first_record or batch.last_record > limits.MAX_RECORD_NUMBER:
-        raise _bad(f"records {batch.first_record} to {batch.last_record} are no range")
+        raise _bad(f"records {batch.first_record} to {batch.last_record} are not a valid range")
     points = 0
     for index, frame in enumerate(batch.frames):
         check_frame(frame, index)
         points += frame.rows * len(frame.keys)
     if points != batch.points:
-        raise _bad(f"the batch says {batch.points} points and holds {points}")
+        raise _bad(f"the batch declares {batch.points} points and contains {points}")
     if len(batch.records) > limits.MAX_RECORDS_PER_BATCH:
-        raise _bad(f"{len(batch.records)} records in one batch: at most {limits.MAX_RECORDS_PER_BATCH}")
+        raise _bad(f"the batch has {len(batch.records)} records: at most {limits.MAX_RECORDS_PER_BATCH} are allowed")
     for record in batch.records:
         _check_record(record)
 
@@ -66,7 +66,7 @@ def check_origin(batch: pb.Batch, origin: Origin) -> None:
     if claimed != bound:
         raise InvalidBatchError(
             pb.REJECT_REASON_WRONG_RUN,
-            f"the batch is of {'/'.join(map(str, claimed))}, the stream of {'/'.join(map(str, bound))}",
+            f"the batch belongs to {'/'.join(map(str, claimed))}, and its stream to {'/'.join(map(str, bound))}",
         )
 
 
@@ -77,7 +77,7 @@ def check_frame(frame: pb.MetricFrame, index: int) -> None:
     if not 1 <= rows <= limits.MAX_ROWS_PER_FRAME or not 1 <= width <= limits.MAX_KEYS_PER_FRAME:
         raise _bad(
             f"{where} has {rows} rows of {width} keys: between 1 and {limits.MAX_ROWS_PER_FRAME} rows of "
-            f"1 to {limits.MAX_KEYS_PER_FRAME} keys are taken"
+            f"1 to {limits.MAX_KEYS_PER_FRAME} keys are allowed"
         )
     if len(frame.values) != 8 * rows * width:
         raise _bad(
@@ -107,7 +107,7 @@ def check_names(names: object, where: str) -> None:
     """Raise InvalidBatchError for names that are empty, doubled, too long, or hold control characters."""
     keys = list(names)  # type: ignore[call-overload]  # a protobuf container of str
     if len(set(keys)) != len(keys):
-        raise _bad(f"{where} has a metric name twice")
+        raise _bad(f"{where} repeats a metric name")
     longest = max(map(len, keys))
     if not all(keys) or _CONTROL.search("".join(keys)) or longest * 4 > limits.MAX_METRIC_NAME_BYTES:
         for key in keys:
@@ -123,7 +123,7 @@ def name_problem(name: str) -> str:
     if len(name.encode()) > limits.MAX_METRIC_NAME_BYTES:
         return f"metric name {name[:40]!r}... is longer than {limits.MAX_METRIC_NAME_BYTES} bytes"
     if _CONTROL.search(name):
-        return f"metric name {name[:80]!r} holds a control character"
+        return f"metric name {name[:80]!r} contains a control character"
     return ""
 
 
@@ -136,18 +136,18 @@ def _check_record(record: pb.Record) -> None:
         if problem:
             raise InvalidBatchError(pb.REJECT_REASON_BAD_NAME, f"record {record.number}: {problem}")
     if kind == "console" and record.console.stream and not _WRITER.fullmatch(record.console.stream):
-        raise _bad(f"record {record.number}: the console line's stream is no writer id")
+        raise _bad(f"record {record.number}: the console line's stream is not a writer id")
     if kind in ("media", "file") and not _SHA256.fullmatch(getattr(record, kind).sha256):
         raise _bad(f"record {record.number}: its sha256 is not 64 lower-case hex digits")
     if kind == "file" and not good_path(record.file.path):
         raise InvalidBatchError(
             pb.REJECT_REASON_BAD_NAME,
-            f"record {record.number}: the path {record.file.path[:80]!r} is not relative, or not clean",
+            f"record {record.number}: the path {record.file.path[:80]!r} is not a clean relative path",
         )
     if kind == "histogram" and len(record.histogram.edges) != len(record.histogram.counts) + 1:
         raise _bad(
-            f"record {record.number}: a histogram of {len(record.histogram.counts)} counts and "
-            f"{len(record.histogram.edges)} edges; there is one edge more than counts"
+            f"record {record.number}: the histogram has {len(record.histogram.counts)} counts and "
+            f"{len(record.histogram.edges)} edges: it must have one edge more than counts"
         )
 
 

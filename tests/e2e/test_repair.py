@@ -108,7 +108,7 @@ def test_what_the_topic_holds_is_stored_again_and_nothing_twice(
         assert [verdict(run) for run in RUNS] == ["complete"] * 2
         assert rows(stack) == before, harm
     assert repair(["main/repaired/first"]) == 0
-    assert "no run lacks anything" in capsys.readouterr().out
+    assert "no run is incomplete or damaged" in capsys.readouterr().out
 
 
 def rows(stack: ServiceStack) -> list[Any]:

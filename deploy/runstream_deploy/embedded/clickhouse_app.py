@@ -47,8 +47,8 @@ class ClickHouseApp:
     async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         if path in ("/ping", "/replicas_status") or (path == "/" and method == "GET" and not scope["query_string"]):
-            said = {"content-type": "text/html; charset=UTF-8", **instance_headers()}
-            await send_whole(send, 200, said, b"Ok.\n")
+            reply_headers = {"content-type": "text/html; charset=UTF-8", **instance_headers()}
+            await send_whole(send, 200, reply_headers, b"Ok.\n")
             return
         query = _query(scope["query_string"])
         check_access(query, headers, self._config.user, self._config.password)
@@ -59,7 +59,7 @@ class ClickHouseApp:
         if path not in ("/", "/query"):
             raise BadRequestError(f"There is no handle {path[:80]}", 404, "NOT_FOUND", 404)
         if method not in ("GET", "HEAD", "POST"):
-            raise BadRequestError(f"method {method[:20]} is not served", 501, "NOT_IMPLEMENTED", 501)
+            raise BadRequestError(f"method {method[:20]} is not supported", 501, "NOT_IMPLEMENTED", 501)
         body = await _read(receive, headers)
         if encoding := headers.get("content-encoding"):
             body = await asyncio.to_thread(unpack, body, encoding, MAX_BODY_BYTES)
@@ -105,7 +105,7 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes:
     """Return the whole body. Raise BadRequestError when it is too large or does not come."""
     declared = headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise BadRequestError(f"a body of more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
+        raise BadRequestError(f"the request body is larger than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -113,13 +113,13 @@ async def _read(receive: Receive, headers: Mapping[str, str]) -> bytes:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 message = await receive()
         except TimeoutError as error:
-            raise BadRequestError("the body did not come", 209, "SOCKET_TIMEOUT", 408) from error
+            raise BadRequestError("the request body did not arrive in time", 209, "SOCKET_TIMEOUT", 408) from error
         if message["type"] == "http.disconnect":
             raise _GoneError
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY_BYTES:
-            raise BadRequestError(f"a body of more than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
+            raise BadRequestError(f"the request body is larger than {MAX_BODY_BYTES} bytes", 307, "TOO_MANY_BYTES", 413)
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

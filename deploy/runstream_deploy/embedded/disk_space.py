@@ -1,7 +1,7 @@
 """Guard the data against a full disk.
 
 The engine (chdb 26.9) lets an insert or a merge succeed whose last small files found no room. Such a part is readable
-until the next start, and then the engine puts it aside as broken. Therefore writes are refused before the disk is full,
+until the next start, and then the engine detaches it as broken. Therefore writes are refused before the disk is full,
 merges stop, and parts that were written while it was nearly full are checked. After a broken part the engine is started
 again at once, by `exec`: it comes back with the parts from which a broken merge was made. A broken insert was never
 answered.
@@ -70,8 +70,8 @@ class DiskSpaceGuard:
         if not self._is_low():
             return None
         return (
-            f"Code: 243. DB::Exception: Less than {self._margin >> 20} MiB are free below {self._data}: nothing is "
-            "written until there is room. (NOT_ENOUGH_SPACE)"
+            f"Code: 243. DB::Exception: Less than {self._margin >> 20} MiB are free below {self._data}: writes are "
+            "refused until there is more. (NOT_ENOUGH_SPACE)"
         )
 
     def verify_since(self, started: float) -> None:
@@ -98,11 +98,11 @@ class DiskSpaceGuard:
                 elif self._low and not low and time.monotonic() - self._last_low > 1.0:
                     self._leave()
             except (RuntimeError, OSError) as error:
-                _say("the disk's space could not be guarded, trying again", error=str(error)[:300])
+                _log("the free disk space could not be checked, trying again", error=str(error)[:300])
 
     def _enter(self) -> None:
         os.pwrite(self._state, b"1", 0)
-        _say("disk nearly full: nothing is written until there is room", folder=str(self._data))
+        _log("the disk is nearly full: writes are refused until there is free space", folder=str(self._data))
         self._ask("SYSTEM STOP MERGES")
         deadline = time.monotonic() + _MERGES_END_S
         while time.monotonic() < deadline and self._ask(read_sql(_SQL, "running_merges")) != [["0"]]:
@@ -115,7 +115,7 @@ class DiskSpaceGuard:
         self._ask("SYSTEM START MERGES")
         os.pwrite(self._state, b"0", 0)
         self._low = False
-        _say("the disk has room again", folder=str(self._data))
+        _log("the disk has free space again: writes are accepted", folder=str(self._data))
 
     def _verify(self) -> None:
         """Check every part that was made lately."""
@@ -123,7 +123,10 @@ class DiskSpaceGuard:
             broken = self._broken()
             known = set(filter(None, os.environ.get(_KNOWN, "").split(",")))
             if broken and not broken <= known:
-                _say("the disk was full while parts were written: starting again without them", parts=[*broken])
+                _log(
+                    "parts were written while the disk was full: the engine restarts without them",
+                    parts=[*broken],
+                )
                 os.pwrite(self._state, b"1", 0)
                 os.environ[_KNOWN] = ",".join(sorted(broken | known))
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # itself, as it was called
@@ -146,7 +149,7 @@ class DiskSpaceGuard:
         return broken
 
 
-def _say(event: str, **details: object) -> None:
+def _log(event: str, **details: object) -> None:
     """Log an event. An error is ignored, because the log may be on the full disk."""
     with contextlib.suppress(OSError):
         LOG.error(event, **details)

@@ -65,7 +65,7 @@ class IncompleteRun:
         return bool(self.topic or self.spools)
 
 
-async def find_cases(storage: Storage, only: Run | None) -> list[IncompleteRun]:
+async def find_incomplete_runs(storage: Storage, only: Run | None) -> list[IncompleteRun]:
     """Return the runs that are incomplete, damaged or open: of all runs, or this one.
 
     Raise StorageError, UnknownRunError.
@@ -75,8 +75,8 @@ async def find_cases(storage: Storage, only: Run | None) -> list[IncompleteRun]:
         if only in (None, (row["project"], row["run"])):
             sizes[row["project"]][row["run"]] = row["world_size"]
     if only is not None and not sizes:
-        raise UnknownRunError(f"nothing is stored of {'/'.join(only)}")
-    cases: list[IncompleteRun] = []
+        raise UnknownRunError(f"no rows are stored of {'/'.join(only)}")
+    incomplete: list[IncompleteRun] = []
     listening = Listening(storage, _CRASH_AFTER_US)
     for project, runs in sizes.items():
         names = list(runs)
@@ -84,47 +84,49 @@ async def find_cases(storage: Storage, only: Run | None) -> list[IncompleteRun]:
             some = {name: runs[name] for name in names[start : start + _RUNS_AT_ONCE]}
             described = await describe_streams(storage, project, some, await listening.heard_since())
             verdicts = await judge(storage, project, described)
-            found = {run: IncompleteRun(project, run, said) for run, said in verdicts.items() if said.verdict in (*_BAD, _OPEN)}
-            bad = [run for run, case in found.items() if not case.is_open]
+            found = {
+                run: IncompleteRun(project, run, one) for run, one in verdicts.items() if one.verdict in (*_BAD, _OPEN)
+            }
+            bad = [run for run, entry in found.items() if not entry.is_open]
             for row in await storage.rows("ledger", project=project, runs=bad) if bad else ():
                 found[row["run"]].ledger.add((row["writer"], row["batch"]))
-            cases += found.values()
-    return cases
+            incomplete += found.values()
+    return incomplete
 
 
-async def look_on_topic(config: KafkaConfig, cases: Iterable[IncompleteRun]) -> None:
-    """Note in each case which batches the topic holds. The whole topic is read. Raise BusError."""
-    wanted = {(case.project, case.run): case for case in cases}
+async def find_in_topic(config: KafkaConfig, incomplete: Iterable[IncompleteRun]) -> None:
+    """Note for each run which batches the topic holds. The whole topic is read. Raise BusError."""
+    wanted = {(entry.project, entry.run): entry for entry in incomplete}
     async for delivery in read_topic(config):
         origin = delivery.message.origin
-        case = wanted.get(_run_of(origin))
-        if case is not None:
-            case.topic.add((origin.writer_id, origin.batch_number))
+        entry = wanted.get(_run_of(origin))
+        if entry is not None:
+            entry.topic.add((origin.writer_id, origin.batch_number))
 
 
-def look_in_spool(folder: Path, cases: Iterable[IncompleteRun]) -> None:
-    """Note in each case how many of its streams wait in a spool folder of this machine.
+def find_in_spool(folder: Path, incomplete: Iterable[IncompleteRun]) -> None:
+    """Note for each run how many of its streams wait in a spool folder of this machine.
 
     Streams of living processes do not count: their sender sends them.
     """
-    wanted = {(case.project, case.run): case for case in cases}
+    wanted = {(entry.project, entry.run): entry for entry in incomplete}
     for meta in folder.glob("streams/*/meta.json"):
         if _is_locked(meta.with_name("lock")):
             continue
         try:
-            said = json.loads(meta.read_text(encoding="utf-8"))
-            place, team = (said["project"], said["run"]), said["team"]
+            description = json.loads(meta.read_text(encoding="utf-8"))
+            place, team = (description["project"], description["run"]), description["team"]
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # `runstream status` says what is wrong with it
-        for (project, run), case in wanted.items():
+            continue  # `runstream status` reports what is wrong with it
+        for (project, run), entry in wanted.items():
             # A spool holds no team when the key decides it.
             if (project.partition("/")[2], run) == place and team in ("", project.partition("/")[0]):
-                case.spools += 1
+                entry.spools += 1
 
 
-async def replay(config: KafkaConfig, again: BatchReplayer, cases: Iterable[IncompleteRun]) -> int:
+async def replay(config: KafkaConfig, replayer: BatchReplayer, incomplete: Iterable[IncompleteRun]) -> int:
     """Store every batch of these runs that the topic holds again. Return how many. Raise BusError, StorageError."""
-    wanted = {(case.project, case.run) for case in cases}
+    wanted = {(entry.project, entry.run) for entry in incomplete}
     stored, points, gathered = 0, 0, list[Delivery]()
     async for delivery in read_topic(config):
         if _run_of(delivery.message.origin) not in wanted:
@@ -132,28 +134,30 @@ async def replay(config: KafkaConfig, again: BatchReplayer, cases: Iterable[Inco
         gathered.append(delivery)
         points += len(delivery.message.value) // 8  # an upper bound
         if len(gathered) >= _BATCHES_AT_ONCE or points >= _POINTS_AT_ONCE:
-            stored += await again.store(gathered)
+            stored += await replayer.store(gathered)
             points, gathered = 0, []
-    return stored + (await again.store(gathered) if gathered else 0)
+    return stored + (await replayer.store(gathered) if gathered else 0)
 
 
-def sentences(case: IncompleteRun, topic: str, spool: Path) -> list[str]:
+def describe(entry: IncompleteRun, topic: str, spool: Path) -> list[str]:
     """Return sentences about what a run lacks, and which places still have it.
 
     `topic` is empty where there is none.
     """
-    lines = [f"{case.path}: {case.verdict}", *(f"  {finding}" for finding in case.found.findings)]
-    for gap in case.found.missing[:20]:
+    lines = [f"{entry.path}: {entry.verdict}", *(f"  {finding}" for finding in entry.found.findings)]
+    for gap in entry.found.missing[:20]:
         lines.append(
             f"  missing: records {gap.first_record} to {gap.last_record} of rank {gap.rank}, writer {gap.writer_id}"
         )
-    if topic and not case.is_open:
-        held, more = len(case.topic & case.ledger), len(case.topic - case.ledger)
-        lines.append(f"  on the topic {topic}: {held} of {len(case.ledger)} batches that were stored, {more} others")
-    if case.spools:
-        lines.append(f"  in the spool {spool}: {case.spools} streams that wait")
-    if not case.can_be_replayed:
-        lines.append("  nothing here holds it: see the spools of the machines that trained (`runstream status`)")
+    if topic and not entry.is_open:
+        held, more = len(entry.topic & entry.ledger), len(entry.topic - entry.ledger)
+        lines.append(f"  on the topic {topic}: {held} of {len(entry.ledger)} batches that were stored, {more} others")
+    if entry.spools:
+        lines.append(f"  in the spool {spool}: {entry.spools} streams wait to be sent")
+    if not entry.can_be_replayed:
+        lines.append(
+            "  neither topic nor spool has what is missing: run `runstream status` on the machines that trained"
+        )
     return lines
 
 
@@ -173,9 +177,9 @@ def _run_of(origin: Origin) -> Run:
     return full_project(origin.team, origin.project), origin.run
 
 
-def split(path: str) -> Run:
+def parse_run_path(path: str) -> Run:
     """Return (team/project, run) of team/project/run. Raise UnknownRunError."""
     parts: Sequence[str] = path.split("/")
     if len(parts) != 3 or not all(parts):
-        raise UnknownRunError(f"{path!r} is no run: give team/project/run")
+        raise UnknownRunError(f"{path!r} is not a run: give team/project/run")
     return "/".join(parts[:2]), parts[2]

@@ -1,4 +1,4 @@
-"""`IngestServicer` lets a stream in, or says why it does not."""
+"""The methods of the gRPC service: open streams, uploads of files, and the refusals of both."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class IngestServicer(rpc.IngestServiceServicer):
                 grpc.StatusCode.UNAVAILABLE, f"the batch could not be stored now, send it again: {error}"
             )
         except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing was sent for too long")
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream was idle for too long")
         except ControlError as error:
             await self._refuse(context, _status(error), str(error))
         finally:
@@ -152,7 +152,7 @@ class IngestServicer(rpc.IngestServiceServicer):
             async with asyncio.timeout(self._limits.hello_timeout_s):
                 first = await anext(aiter(requests), None)
         except TimeoutError:
-            await self._refuse(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no hello came: send one first")
+            await self._refuse(context, grpc.StatusCode.DEADLINE_EXCEEDED, "no hello arrived in time")
         if first is None or first.WhichOneof("message") != "hello":
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with a hello")
         hello = first.hello
@@ -160,7 +160,7 @@ class IngestServicer(rpc.IngestServiceServicer):
             await self._refuse(
                 context,
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"rank {hello.rank} of a world of {hello.world_size}: 0 <= rank < world_size <= {MAX_WORLD_SIZE}",
+                f"rank {hello.rank} of world size {hello.world_size}: 0 <= rank < world_size <= {MAX_WORLD_SIZE}",
             )
         return hello
 

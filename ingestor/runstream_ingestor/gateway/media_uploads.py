@@ -30,7 +30,7 @@ class MediaUploads:
         self._media = media
         self._max_bytes = max_media_bytes
         self._instruments = instruments
-        self._places = asyncio.Semaphore(MAX_UPLOADS)
+        self._slots = asyncio.Semaphore(MAX_UPLOADS)
 
     async def put(self, principal: Principal, uploads: AsyncIterator[pb.MediaUpload]) -> pb.MediaStored:
         """Store a file. Raise MediaError when the upload is wrong, ControlError when the caller may not write."""
@@ -42,23 +42,25 @@ class MediaUploads:
         _check_sha256(header.sha256)
         if header.size_bytes > self._max_bytes:
             raise MediaError(
-                f"{header.size_bytes} bytes: this server takes at most {self._max_bytes} (RUNSTREAM_MAX_MEDIA_MB)"
+                f"a file of {header.size_bytes} bytes: at most {self._max_bytes} are allowed (RUNSTREAM_MAX_MEDIA_MB)"
             )
-        async with self._places:
+        async with self._slots:
             if await self._media.has(project, header.sha256):
                 return pb.MediaStored(existed=True)
             await self._media.put(project, header.sha256, header.size_bytes, _bytes(uploads))
         self._instruments.media_stored(header.size_bytes)
         return pb.MediaStored()
 
-    async def missing(self, principal: Principal, question: pb.MediaQuestion) -> pb.MediaAnswer:
+    async def missing(self, principal: Principal, request: pb.MediaQuestion) -> pb.MediaAnswer:
         """Return which of the contents are not stored yet. Raise MediaError or ControlError."""
-        if len(question.sha256) > MAX_HASHES_PER_REQUEST:
-            raise MediaError(f"{len(question.sha256)} contents in one question: at most {MAX_HASHES_PER_REQUEST}")
-        project = await self._project(principal, question.run)
-        for sha256 in question.sha256:
+        if len(request.sha256) > MAX_HASHES_PER_REQUEST:
+            raise MediaError(
+                f"the request has {len(request.sha256)} hashes: at most {MAX_HASHES_PER_REQUEST} are allowed"
+            )
+        project = await self._project(principal, request.run)
+        for sha256 in request.sha256:
             _check_sha256(sha256)
-        return pb.MediaAnswer(missing=[name for name in question.sha256 if not await self._media.has(project, name)])
+        return pb.MediaAnswer(missing=[name for name in request.sha256 if not await self._media.has(project, name)])
 
     async def _project(self, principal: Principal, run: pb.RunPath) -> str:
         team = await self._store.writable_project(principal, team=run.team, project=run.project)
@@ -68,9 +70,9 @@ class MediaUploads:
 async def _bytes(uploads: AsyncIterator[pb.MediaUpload]) -> AsyncIterator[bytes]:
     async for upload in uploads:
         if upload.WhichOneof("part") != "data":
-            raise MediaError("an upload has one header")
+            raise MediaError("an upload has only one header")
         if len(upload.data) > MAX_MEDIA_PART_BYTES:
-            raise MediaError(f"a part of {len(upload.data)} bytes: at most {MAX_MEDIA_PART_BYTES}")
+            raise MediaError(f"a part has {len(upload.data)} bytes: at most {MAX_MEDIA_PART_BYTES} are allowed")
         yield upload.data
 
 

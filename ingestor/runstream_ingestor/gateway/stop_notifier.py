@@ -37,7 +37,7 @@ class _Subscriber:
     project: str
     run: str
     attempt: int
-    tell: Callable[[pb.StopRun], None]
+    send: Callable[[pb.StopRun], None]
 
 
 class _TrialRow(Protocol):
@@ -58,14 +58,14 @@ class StopNotifier:
         self._subscribers: dict[tuple[str, int], set[_Subscriber]] = defaultdict(set)
 
     @contextlib.contextmanager
-    def subscribed(self, team: str, project: str, run: str, tell: Callable[[pb.StopRun], None]) -> Iterator[None]:
-        """Within the context, call `tell` at most once, when the run belongs to a trial that must stop."""
+    def subscribed(self, team: str, project: str, run: str, send: Callable[[pb.StopRun], None]) -> Iterator[None]:
+        """Within the context, call `send` at most once: when the run belongs to a trial that must stop."""
         named = _TRIAL.fullmatch(run)
         if named is None:
             yield
             return
         key = (named[1], int(named[2]))
-        subscriber = _Subscriber(team, project, run, int(named[3] or 1), tell)
+        subscriber = _Subscriber(team, project, run, int(named[3] or 1), send)
         self._subscribers[key].add(subscriber)
         try:
             yield
@@ -78,9 +78,9 @@ class StopNotifier:
             try:
                 await self.check()
             except ControlError as error:
-                LOG.warning("trials could not be looked after", reason=str(error)[:300])
+                LOG.warning("trials that must stop could not be read", reason=str(error)[:300])
             except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
-                LOG.error("looking after trials failed", exc_info=error)
+                LOG.error("the check for trials that must stop failed", exc_info=error)
 
     async def check(self) -> None:
         """Ask the control database about all subscribers once. Raise ControlError."""
@@ -96,7 +96,7 @@ class StopNotifier:
                 if order is not None:
                     self._forget(key, subscriber)
                     self._instruments.stop_told(order.cause)
-                    subscriber.tell(order)
+                    subscriber.send(order)
 
     def _forget(self, key: tuple[str, int], subscriber: _Subscriber) -> None:
         subscribers = self._subscribers.get(key, set())
@@ -114,8 +114,8 @@ def _order(row: _TrialRow, subscriber: _Subscriber) -> pb.StopRun | None:
         return None
     if row.run != subscriber.run:
         later = row.attempt > subscriber.attempt
-        words = f"the trial's attempt {row.attempt} runs by now, elsewhere"
-        return pb.StopRun(cause=_name(Cause.LEASE_LOST), reason=words) if later else None
+        reason = f"attempt {row.attempt} of the trial runs elsewhere now"
+        return pb.StopRun(cause=_name(Cause.LEASE_LOST), reason=reason) if later else None
     return pb.StopRun(cause=_name(Cause(row.stop)), reason=row.stop_reason) if row.stop else None
 
 

@@ -96,7 +96,7 @@ class StreamSession:
 
     def send_stop(self, order: pb.StopRun) -> None:
         """Send the client the order to stop the run."""
-        LOG.info("the run is told to stop", cause=order.cause)
+        LOG.info("the client is told to stop its run", cause=order.cause)
         self._answers.put_nowait(pb.IngestResponse(control=pb.Control(stop_run=order)))
 
     async def finish(self) -> None:
@@ -113,7 +113,7 @@ class StreamSession:
         if len(sealed.batch) > self._limits.max_batch_bytes:
             raise InvalidBatchError(
                 pb.REJECT_REASON_TOO_LARGE,
-                f"a batch of {len(sealed.batch)} bytes: at most {self._limits.max_batch_bytes} are taken",
+                f"the batch has {len(sealed.batch)} bytes: at most {self._limits.max_batch_bytes} are allowed",
             )
         if zlib.crc32(sealed.batch) != sealed.crc32:
             raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, "the batch does not match its checksum")
@@ -140,7 +140,7 @@ class StreamSession:
         self._publishing.discard(task)
         self._slots.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.error("publish failed unexpectedly", exc_info=error)
+            LOG.error("publishing a batch failed unexpectedly", exc_info=error)
             self._broken = BusError(repr(error))
             self._answers.put_nowait(None)
 

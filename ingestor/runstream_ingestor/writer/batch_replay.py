@@ -21,7 +21,7 @@ LOG = structlog.get_logger()
 
 
 class BatchReplayer:
-    """The writer's own steps without a bus: nothing is confirmed, and a failed insert raises in the caller."""
+    """Take the writer's own steps without a bus: nothing is confirmed, and a failed insert raises in the caller."""
 
     def __init__(self, client: ClickHouseClient) -> None:
         self._deletions = TombstoneFilter(client, WriterInstruments(Metrics(["writer"])))
@@ -42,8 +42,8 @@ class BatchReplayer:
         for delivery in deliveries:
             try:
                 decoded.append(decode(delivery))
-            except InvalidBatchError as error:  # the writer put it among the dead letters
-                LOG.warning("a batch that can never be stored is left out", reason=str(error))
+            except InvalidBatchError as error:  # the writer made it a dead letter
+                LOG.warning("a batch is skipped, because it can never be stored", reason=str(error))
         living = await self._deletions.without_deleted(decoded, _give_up)
         replaced = await self._replacements.notes(living, _give_up)
         await store(prepare(living, replaced), self._insert, _give_up)

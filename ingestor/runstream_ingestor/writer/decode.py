@@ -44,18 +44,18 @@ class DecodedBatch:
     batch: pb.Batch
     blocks: list[PointBlock] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
-    """The number of points that were put aside, by reason."""
+    """The number of points that were rejected, by reason."""
     rejected_records: dict[str, int] = field(default_factory=dict)
-    """The number of records other than points that were put aside, by reason. It is known once their rows are made."""
+    """The number of records other than points that were rejected, by reason. It is known once their rows are made."""
     lost: dict[str, int] = field(default_factory=dict)
     """The number of points that the sender says will never come, by reason. They are in no batch."""
     may_replace: bool = True
     """Whether rows of the batch's steps may be stored already: see `replacement_tracker.py`."""
     marked: int = 0
-    """The serial number of the writer's knowledge with which `may_replace` was decided, or 0."""
+    """The serial number of the rank in `HighestSteps` that decided `may_replace`, or 0."""
 
     def all_rejected(self) -> dict[str, int]:
-        """Return the number of points and other records that were put aside, by reason."""
+        """Return the number of points and other records that were rejected, by reason."""
         reasons = [*self.rejected, *self.rejected_records]
         return {reason: self.rejected.get(reason, 0) + self.rejected_records.get(reason, 0) for reason in reasons}
 

@@ -84,7 +84,7 @@ class TombstoneFilter:
         )
 
     async def _purge(self, stones: set[Tombstone], on_retry: OnRetry) -> None:
-        LOG.info("deleted runs or metrics were delivered again: removed", count=len(stones))
+        LOG.info("deleted runs or metrics were delivered again, and are removed", count=len(stones))
         # Before the commit it is enough to note the deletion durably: waiting for merges would delay living rows.
         await retry_until_done(lambda: purge(self._client, stones, wait=False), on_retry)
         self._purged |= stones

@@ -149,10 +149,10 @@ def describe_error(error: BaseException) -> str:
     The message of an exception may be no valid text, or not even a text.
     """
     try:
-        words = str(error)
+        message = str(error)
     except Exception:  # noqa: BLE001  # an exception's own
-        words = "it has no words"
-    return f"{type(error).__name__}: {words}".encode("utf-8", "backslashreplace").decode()[:1024]
+        message = "the exception has no message"
+    return f"{type(error).__name__}: {message}".encode("utf-8", "backslashreplace").decode()[:1024]
 
 
 def to_insert(table: str, arrow: pa.Table, origin: str = "") -> Insert:

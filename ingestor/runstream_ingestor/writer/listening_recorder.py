@@ -99,7 +99,7 @@ class ListeningRecorder:
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001  # storing goes on without marks
-                limited_warning(LOG, "how far the bus is stored is not known", 60.0, error=repr(error))
+                limited_warning(LOG, "the stored position of the bus could not be read", 60.0, error=repr(error))
             await asyncio.sleep(_LOOK_S)
 
     def _look(self) -> None:
@@ -125,7 +125,7 @@ class ListeningRecorder:
                     raise
                 # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
             except Exception as error:  # noqa: BLE001  # as above
-                limited_warning(LOG, "when runs could be heard was not noted", 60.0, error=repr(error))
+                limited_warning(LOG, "the listening marks could not be written", 60.0, error=repr(error))
             await asyncio.sleep(_LOOK_S)
 
     async def _take_over(self) -> None:

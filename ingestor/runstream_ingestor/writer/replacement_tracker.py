@@ -134,7 +134,7 @@ class ClickHouseReplacementTracker:
             if isinstance(_classified(error), StorageUnavailableError):
                 raise _classified(error) from error
             # A verdict may then report damaged or missing rows wrongly: storing the batches again repairs that.
-            limited_warning(LOG, "rows that may be replaced cannot be read", 10.0, error=str(error))
+            limited_warning(LOG, "stored rows that a batch may replace cannot be read", 10.0, error=str(error))
             return _NOTHING
 
 

@@ -68,7 +68,7 @@ class RetryMonitor:
 
     async def _before_retry(self, deliveries: Sequence[Delivery | PoisonDelivery], error: Exception) -> None:
         self._instruments.retried()
-        limited_warning(LOG, "insert failed, trying again with the same bytes", 5.0, error=str(error))
+        limited_warning(LOG, "storing failed, and is tried again with the same bytes", 5.0, error=str(error))
         self.last_retry = time.monotonic()
         if not any(self._consumer.owns(delivery) for delivery in deliveries):
             raise AbandonedError

@@ -21,7 +21,7 @@ from runstream_ingestor.writer.replacement_tracker import ClickHouseReplacementT
 
 LOG = structlog.get_logger()
 STALLED_S = 60.0
-"""A loop that has not turned for this long is unhealthy. While ClickHouse is down, the loop turns with each retry."""
+"""A loop without progress for this long is unhealthy. While ClickHouse is down, each retry counts as progress."""
 
 
 class WriterService:
@@ -61,7 +61,7 @@ class WriterService:
             self._writer.stop()
             _, pending = await asyncio.wait([self._task], timeout=drain_s)
             for task in pending:
-                LOG.warning("the writer did not finish in time: what it held is delivered again")
+                LOG.warning("the writer did not finish in time: its unconfirmed batches will be delivered again")
                 task.cancel()
         if self._client is not None:
             await self._client.close()
@@ -72,7 +72,7 @@ class WriterService:
         if self._task.done():
             return "the writer's loop has ended"
         silent_s = time.monotonic() - self._writer.last_progress
-        return f"the writer's loop has not turned for {silent_s:.0f} s" if silent_s > STALLED_S else None
+        return f"the writer's loop has made no progress for {silent_s:.0f} s" if silent_s > STALLED_S else None
 
     def ready(self) -> str | None:
         return self._consumer.healthy()
