@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runstream_ingestor.writer.columns import points_table, series_table
 
 from runstream_common.bus.protocol import Origin
 from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.identity import run_month, version
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.times import from_us
-from runstream_control.control_store import ControlStore, Principal, Resume
+from runstream_control.control_store import ControlStore, Resume
 from runstream_control.principal import Principal
 from runstream_ingestor.writer.arrow_schemas import to_table
 from runstream_ingestor.writer.decode import PointBlock

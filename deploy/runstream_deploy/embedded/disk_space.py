@@ -32,7 +32,7 @@ _KNOWN = "RUNSTREAM_CLICKHOUSE_BROKEN_PARTS"
 """The variable that lists the parts that have restarted the engine already. They do not restart it a second time."""
 
 
-class Ask(Protocol):
+class StatementRunner(Protocol):
     """A function that runs a statement and returns its rows. It raises RuntimeError."""
 
     def __call__(self, sql: str, **parameters: str) -> list[list[str]]: ...
@@ -44,7 +44,7 @@ class DiskSpaceGuard:
     A thread checks the disk ten times a second.
     """
 
-    def __init__(self, data: Path, ask: Ask) -> None:
+    def __init__(self, data: Path, ask: StatementRunner) -> None:
         """Guard the folder `data`. Call `forget_tokens` before the engine opens its data."""
         self._data = data
         self._ask = ask

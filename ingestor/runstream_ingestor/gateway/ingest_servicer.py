@@ -24,7 +24,6 @@ from runstream_control.errors import (
     RunMissingError,
 )
 from runstream_control.principal import Principal
-from runstream_ingestor.gateway.admission import api_key
 from runstream_ingestor.gateway.authentication import api_key
 from runstream_ingestor.gateway.config import StreamLimits
 from runstream_ingestor.gateway.instruments import GatewayInstruments
