@@ -45,8 +45,8 @@ class ByteStream(Protocol):
 class ClickHouseClient(Protocol):
     """A connection pool to one database.
 
-    All methods raise the driver's and the network's own exceptions: `runstream_common.clickhouse.client.classify` turns them
-    into StorageError.
+    All methods raise the driver's and the network's own exceptions, which
+    `runstream_common.clickhouse.client.classify` turns into StorageError.
     """
 
     async def query(
