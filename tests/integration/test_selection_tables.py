@@ -14,8 +14,10 @@ import pytest
 
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.clickhouse.tombstones import Tombstone, purge
+from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import load, make_run
+from runstream_query.runs.encoded_documents import DocumentReader
 from runstream_query.runs.selection.field_choice import parse_columns
 from runstream_query.runs.selection.field_names import parse_field
 from runstream_query.runs.selection.loading import FIELDS as FIELDS_TABLE
@@ -72,12 +74,8 @@ async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
 async def seen(tables: RunTables, project: str) -> dict[str, Any]:
     table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
     runs = table.runs.to_pylist()
-    whole = await tables.whole(project, runs, partial(load, tables._storage, project))
-    documents = [
-        repr((sorted((name, sorted(section.items())) for name, section in whole.fields[run].items() if section),
-              sorted(whole.summaries[run].items())))
-        for run in runs
-    ]  # fmt: skip
+    whole = await tables.whole(project, runs, DocumentReader(tables._storage, project))
+    documents = [pb.Run.FromString(one.message) for one in whole]
     return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
 
 

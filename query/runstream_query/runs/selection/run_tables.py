@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from runstream_query.base.caller import as_the_server
 from runstream_query.base.storage import Storage
-from runstream_query.runs.documents import Loaded
+from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments
 from runstream_query.runs.selection.changed_parts import fresh_parts
 from runstream_query.runs.selection.field_column import FieldColumn, places_of
 from runstream_query.runs.selection.kept_answers import KeptAnswers, Rows
@@ -131,12 +131,15 @@ class RunTables:
     async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
         """Return the names of definitions, and which of these summary keys some run may have set itself.
 
-        A request begins with this call: what `columns` returns afterwards is at least as new.
+        A request begins with this call: what `columns` returns afterwards is at least as new. A request without summary
+        keys needs no definitions and gets none.
         """
         known = self._projects.setdefault(project, Known())
         asked_s = time.monotonic()
         async with _held(known):
             await self._look(project, known, asked_s)
+            if not summary:
+                return (), frozenset()
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
@@ -161,10 +164,14 @@ class RunTables:
         self._make_room(project)
         return found
 
-    async def whole(self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
-        """Return whole documents of runs of which `columns` told this request; `read` reads those that are not held."""
+    async def whole(self, project: str, runs: Sequence[str], reader: DocumentReader) -> list[EncodedDocuments]:
+        """Return whole documents of the first of these runs, of which `columns` told this request.
+
+        `reader` reads those that are not held. See `WholeRuns.page`.
+        """
         known = self._projects.get(project)
-        return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
+        whole = known.whole if known is not None and self._trusted else WholeRuns()
+        return await whole.page(runs, reader)
 
     async def answer(self, project: str, table: str, question: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
         """Return what `read` answers about all rows of a project in a table; the last one if no row has come since."""
