@@ -47,6 +47,7 @@ class Counting(Storage):
         self.reads: Counter[str] = Counter()
         self.looks = 0
         self.asked: Counter[str] = Counter()
+        self.statements: list[str] = []
         self.fail = ""
         self.left = -1
         """Reads that are answered before all fail; negative: all are answered."""
@@ -57,6 +58,10 @@ class Counting(Storage):
         self.left -= 1
         self.reads["some" if question.get("runs") else "all"] += 1
         return await super().table(name, **question)
+
+    async def ask(self, statement: str, **question: Any) -> Any:
+        self.statements.append(statement)
+        return await super().ask(statement, **question)
 
     async def rows(self, name: str, **question: Any) -> Any:
         self.looks += name == "parts_now"
@@ -152,8 +157,11 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
         await insert(one.table, one.columns, one.data, one.token)
         break
     storage.reads.clear()
+    storage.statements.clear()
     await seen(held, project)
     assert storage.reads["all"] == 0 and storage.reads["some"] == 2, "documents, and definitions"
+    (looked,) = (text for text in storage.statements if "_part IN" in text)
+    assert "FROM run_fields" in looked and "FROM series" not in looked, "tables without new parts are not asked"
     assert await seen(held, project) == await seen(RunTables(Storage(client)), project)
     assert await keys(held, project) == await keys(RunTables(Storage(client)), project)
     assert storage.asked["config_fields"], "what was kept is older than what was changed"
@@ -265,3 +273,15 @@ async def test_where_replicas_answer_everything_is_read_for_each_question(client
     storage.reads.clear()
     assert await seen(held, "main/held-replicas") == first
     assert storage.reads["all"] > 3
+
+
+async def test_a_page_without_summary_fields_does_not_read_the_names_of_definitions(client: Any) -> None:
+    project, runs = "main/held-names", ManyRuns("held-names", 6, seed=2)
+    insert, storage = ArrowInserter(client), Counting(client)
+    for one in runs.inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    held = RunTables(storage)
+    await read(held, project, CREATED_US, [parse_field("created_at"), parse_field("config.lr")])
+    assert not storage.asked["summary_keys"]
+    await read(held, project, CREATED_US, [parse_field("summary.loss")])
+    assert storage.asked["summary_keys"] == 1
