@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -139,6 +140,8 @@ class Writer:
                 while storing and (storing[0].done() or (gathered.deliveries and full)):
                     await self._ended(storing[0])
                     storing.popleft()
+                    if full:
+                        await self._top_up(gathered)
                     full = False
                 if gathered.deliveries:
                     storing.append(asyncio.create_task(self._settle(gathered, storing[-1] if storing else None)))
@@ -210,14 +213,32 @@ class Writer:
                 if gathered.deliveries or patient:
                     break
                 return gathered
-            passage("writer.after_read")
             if not gathered.deliveries:
                 deadline = time.monotonic() + self._limits.max_age_s
-            await asyncio.to_thread(self._decode_into, gathered, deliveries)
-            passage("writer.after_decode")
-            if gathered.points >= self._limits.max_points or gathered.bytes >= self._limits.max_bytes:
+            await self._take(gathered, deliveries)
+            if self._is_full(gathered):
                 break
         return gathered
+
+    async def _top_up(self, gathered: _Gathered) -> None:
+        """Add what has arrived while these batches waited for their turn: else it would wait for them, too."""
+        while not (self._stopping.is_set() or self._giving_up or self._is_full(gathered)):
+            deliveries: Sequence[Delivery | PoisonDelivery] = self._early
+            self._early = []
+            if not deliveries:
+                with contextlib.suppress(BusClosedError):  # what was gathered is stored all the same
+                    deliveries = await self._consumer.poll(0.0)
+            if not deliveries:
+                return
+            await self._take(gathered, deliveries)
+
+    async def _take(self, gathered: _Gathered, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
+        passage("writer.after_read")
+        await asyncio.to_thread(self._decode_into, gathered, deliveries)
+        passage("writer.after_decode")
+
+    def _is_full(self, gathered: _Gathered) -> bool:
+        return gathered.points >= self._limits.max_points or gathered.bytes >= self._limits.max_bytes
 
     def _decode_into(self, gathered: _Gathered, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
         started = time.perf_counter()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
+from runstream_query.runs.name_patterns import NamePatterns
 
 _AGGREGATES = frozenset({"min", "max", "mean", "best", "first"})
 _COLUMNS = {"min": "low", "max": "high", "mean": "mean", "first": "first"}
@@ -21,15 +21,14 @@ def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
     return _find(definitions, _patterns(definitions), metric)
 
 
-def _patterns(definitions: Mapping[str, Any]) -> list[str]:
+def _patterns(definitions: Mapping[str, Any]) -> NamePatterns:
     """Return the names that are patterns; the one that takes precedence comes first."""
-    return [name for name in definitions if any(mark in name for mark in "*?[")][::-1]
+    return NamePatterns(reversed(list(definitions)))
 
 
-def _find(definitions: Mapping[str, Any], patterns: list[str], metric: str) -> dict[str, Any]:
-    if metric in definitions:
-        return _document(definitions[metric])
-    return next((_document(definitions[name]) for name in patterns if fnmatchcase(metric, name)), {})
+def _find(definitions: Mapping[str, Any], patterns: NamePatterns, metric: str) -> dict[str, Any]:
+    name = metric if metric in definitions else next(patterns.matching(metric), None)
+    return {} if name is None else _document(definitions[name])
 
 
 async def apply(

@@ -159,7 +159,7 @@ async def make_runs(
 ) -> list[pb.Run]:
     """Return `Run` messages in the order of `rows` (of runs.sql), with config and summary as a list shows them."""
     loaded = await load(storage, project, [row["run"] for row in rows], environment=environment, columns=columns)
-    return [make_run(project, row, loaded, environment) for row in rows]
+    return [await offload(loaded.is_large, make_run, project, row, loaded, environment) for row in rows]
 
 
 def timestamp(microseconds: int) -> Timestamp | None:
