@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
 from runstream_query.runs.run_states import FACTS
 from runstream_query.runs.selection.field_column import FieldColumn, of_strings, of_texts, places_of, scattered
@@ -25,7 +26,6 @@ _ROWS_AT_ONCE = 2_000_000
 _MANY = 20_000
 """From how many values on they are put into columns in a thread, so that other requests do not wait."""
 _One = TypeVar("_One")
-_Made = TypeVar("_Made")
 FIELDS, SERIES, POINTS, STREAMS = "run_fields", "series", "points", "streams"
 
 
@@ -99,7 +99,7 @@ class Base:
 async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> Base:
     """Read these runs, or all runs of the project if none is named. Raise StorageError."""
     table = await storage.table("runs", project=project, runs=list(runs), limit=_ALL_RUNS)
-    return await _beside(len(table), _base, table)
+    return await offload(len(table) > _MANY, _base, table)
 
 
 def _base(table: pa.Table) -> Base:
@@ -169,12 +169,7 @@ async def _read(
     storage: Storage, base: Base, sources: Sequence[Source], name: str, **question: Any
 ) -> dict[Source, FieldColumn]:
     table = await storage.table(name, **question)
-    return await _beside(len(table), _columns, table, sources, base)
-
-
-async def _beside(rows: int, make: Callable[..., _Made], *arguments: Any) -> _Made:
-    """Return what `make` makes of the arguments; it runs in a thread if there are many rows."""
-    return await asyncio.to_thread(make, *arguments) if rows > _MANY else make(*arguments)
+    return await offload(len(table) > _MANY, _columns, table, sources, base)
 
 
 def _columns(table: pa.Table, sources: Sequence[Source], base: Base) -> dict[Source, FieldColumn]:

@@ -11,15 +11,18 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from runstream_query.base.caller import as_the_server
-from runstream_query.base.storage import Storage
-from runstream_query.runs.documents import Loaded
+from runstream_query.base.offload import offload
+from runstream_query.base.storage import Storage, sql
+from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments
+from runstream_query.runs.name_patterns import NamePatterns
 from runstream_query.runs.selection.changed_parts import fresh_parts
 from runstream_query.runs.selection.field_column import FieldColumn, places_of
 from runstream_query.runs.selection.kept_answers import KeptAnswers, Rows
@@ -36,14 +39,33 @@ from runstream_query.runs.selection.loading import (
 from runstream_query.runs.selection.whole_documents import WholeRuns
 
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
+"""In the order of the selects in `changed_runs.sql`."""
+_PARTS = {STREAMS: "stream_parts", FIELDS: "field_parts", SERIES: "series_parts", POINTS: "point_parts"}
+"""The parameter of `changed_runs.sql` for the parts of each table."""
 _MAX_TOUCHED = 2000
 """How many runs are read again by name; if more have changed, all are read again."""
+_MANY_NAMES = 10_000
+"""From so many names of definitions on, they are put in order in a thread."""
 _UNUSED_S = 600.0
 _ATTEMPTS = 3
 """How often to try to find the parts unchanged while they are read."""
 MAX_BYTES = 512 << 20
 Parts = dict[str, set[str]]
 """By table, the names of its active parts."""
+
+
+class DefinitionNames:
+    """Names for which some run of a project has a definition."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        ordered = sorted(names)
+        self._names = frozenset(ordered)
+        self._patterns = NamePatterns(reversed(ordered))
+
+    def matching(self, metric: str) -> tuple[str, ...]:
+        """Return the names that match the metric: itself first, then the patterns; the one that counts comes first."""
+        exact = (metric,) if metric in self._names else ()
+        return (*exact, *(name for name in self._patterns.matching(metric) if name != metric))
 
 
 @dataclass
@@ -56,8 +78,7 @@ class Known:
     columns: dict[Source, FieldColumn] = field(default_factory=dict)
     asked_s: dict[Source, float] = field(default_factory=dict)
     """When each column was last asked for."""
-    definitions: tuple[str, ...] | None = None
-    """Names for which some run has a definition, in order."""
+    definitions: DefinitionNames | None = None
     own_keys: dict[str, bool] = field(default_factory=dict)
     """By summary key, whether some run may have set it itself."""
     whole: WholeRuns = field(default_factory=WholeRuns)
@@ -128,19 +149,23 @@ class RunTables:
         known = self._projects.get(project)
         return len(known.base.runs) if known is not None and known.base is not None else 0
 
-    async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    async def keys(self, project: str, summary: Sequence[str]) -> tuple[DefinitionNames, frozenset[str]]:
         """Return the names of definitions, and which of these summary keys some run may have set itself.
 
-        A request begins with this call: what `columns` returns afterwards is at least as new.
+        A request begins with this call: what `columns` returns afterwards is at least as new. A request without summary
+        keys needs no definitions and gets none.
         """
         known = self._projects.setdefault(project, Known())
         asked_s = time.monotonic()
         async with _held(known):
             await self._look(project, known, asked_s)
+            if not summary:
+                return DefinitionNames(()), frozenset()
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
-                known.definitions = tuple(sorted(row["key"] for row in rows if row["section"] == "definition"))
+                names = [row["key"] for row in rows if row["section"] == "definition"]
+                known.definitions = await offload(len(names) > _MANY_NAMES, DefinitionNames, names)
                 own = {row["key"] for row in rows if row["section"] == "summary"}
                 known.own_keys.update({key: key in own for key in unknown})
             return known.definitions, frozenset(key for key in summary if known.own_keys[key])
@@ -161,10 +186,14 @@ class RunTables:
         self._make_room(project)
         return found
 
-    async def whole(self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
-        """Return whole documents of runs of which `columns` told this request; `read` reads those that are not held."""
+    async def whole(self, project: str, runs: Sequence[str], reader: DocumentReader) -> list[EncodedDocuments]:
+        """Return whole documents of the first of these runs, of which `columns` told this request.
+
+        `reader` reads those that are not held. See `WholeRuns.page`.
+        """
         known = self._projects.get(project)
-        return await (known.whole.load(runs, read) if known is not None and self._trusted else read(list(runs)))
+        whole = known.whole if known is not None and self._trusted else WholeRuns()
+        return await whole.page(runs, reader)
 
     async def answer(self, project: str, table: str, question: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
         """Return what `read` answers about all rows of a project in a table; the last one if no row has come since."""
@@ -223,15 +252,15 @@ class RunTables:
     async def _touched(self, project: str, known: Known, fresh: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
         """Return by table the runs that have rows in these parts."""
         points = any(source.table == POINTS for source in known.columns)
-        rows = await self._storage.rows(
-            "changed_runs",
-            project=project,
-            stream_parts=fresh[STREAMS] or [],
-            field_parts=fresh[FIELDS] or [],
-            series_parts=fresh[SERIES] or [],
-            point_parts=(fresh[POINTS] or []) if points else [],
-            limit=_MAX_TOUCHED + 1,
-        )
+        parts = {table: fresh[table] or [] for table in _TABLES if table != POINTS or points}
+        asked = [table for table in _TABLES if parts.get(table)]
+        if not asked:
+            return defaultdict(list)
+        # Of a table without fresh parts, even an empty answer costs the engine several milliseconds.
+        selects = dict(zip(_TABLES, sql("changed_runs").split("UNION ALL"), strict=True))
+        parameters: dict[str, Any] = {_PARTS[table]: parts[table] for table in asked}
+        statement = "UNION ALL".join(selects[table] for table in asked)
+        rows = await self._storage.ask(statement, project=project, limit=_MAX_TOUCHED + 1, **parameters)
         touched: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             touched[row["source"]].append(row["run"])

@@ -1,6 +1,6 @@
 -- About how much the documents of some runs are in a list: rows that a newer one has replaced count, too. Parameters:
--- project; runs; longest, of a value.
-SELECT run, sum(found) AS keys, sum(size) AS bytes
+-- project; runs; longest, of a value; most, of the bytes of a run.
+SELECT run, sum(found) AS keys, least(sum(size), {most:UInt64}) AS bytes
 FROM
 (
     SELECT run, count() AS found, sum(length(key) + least(length(value), {longest:UInt64})) AS size
