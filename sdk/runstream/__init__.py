@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runstream._version import VERSION as __version__
+from runstream.version import VERSION as __version__
 
 if TYPE_CHECKING:
     import os
@@ -324,7 +324,7 @@ def termerror(string: str = "", newline: bool = True, repeat: bool = True) -> No
 
 
 def _say(sentence: str) -> None:
-    from runstream.notices import Notices
+    from runstream.base.notices import Notices
 
     Notices(silent=False, strict=False).say(sentence)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from pathlib import Path
 from typing import Any
 
+from runstream.base.plain import fields_of, key_text, to_plain
 from runstream.errors import UsageError
-from runstream.plain import fields_of, key_text, to_plain
 
 
 class Config(MutableMapping[str, Any]):

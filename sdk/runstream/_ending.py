@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runstream import processes
 from runstream._facts import RunFacts
+from runstream.base.notices import Notices
 from runstream.errors import SpoolError
-from runstream.notices import Notices
 
 if TYPE_CHECKING:
     from runstream.console import Capture

@@ -6,9 +6,9 @@ import getpass
 import json
 import sys
 
+from runstream.base.notices import Notices
 from runstream.credentials import Credentials
 from runstream.errors import UsageError
-from runstream.notices import Notices
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder
 

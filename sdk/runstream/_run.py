@@ -13,14 +13,14 @@ from runstream import processes, trials
 from runstream._config import Config
 from runstream._ending import RunEnding
 from runstream._summary import Summary
+from runstream.base.notices import Notices
+from runstream.base.plain import to_plain
 from runstream.data.loggable import Content, Text, write_value
 from runstream.definitions import Definitions, make_definition
 from runstream.document import Document, start_record
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.kept_files import KeptFiles
 from runstream.masking import mask_config
-from runstream.notices import Notices
-from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.records import split_keys

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from runstream.plain import flattened, key_text, to_plain
+from runstream.base.plain import flattened, key_text, to_plain
 
 
 class Summary(MutableMapping[str, Any]):

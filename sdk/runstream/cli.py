@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from runstream._version import VERSION
 from runstream.errors import RunstreamError
+from runstream.version import VERSION
 
 _GROUP = "runstream.commands"
 _OWN: dict[str, str] = {

@@ -17,8 +17,8 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runstream.base.notices import Notices
 from runstream.errors import SpoolError
-from runstream.notices import Notices
 from runstream.spool import files
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from runstream.base.text import valid_name
 from runstream.errors import UsageError
-from runstream.text import valid_name
 
 SUMMARIES = ("last", "min", "max", "mean", "best", "first", "none")
 GOALS = ("minimize", "maximize")

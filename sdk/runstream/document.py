@@ -16,13 +16,13 @@ from typing import Any
 
 from runstream import environment
 from runstream._config import merged
-from runstream._version import VERSION
+from runstream.base.plain import flattened, nested, to_plain, without
+from runstream.base.run_names import default_name
 from runstream.masking import MASK, mask_config
-from runstream.names import default_name
-from runstream.plain import flattened, nested, to_plain, without
 from runstream.ranks import Job
 from runstream.settings import Settings
 from runstream.stream import dumps
+from runstream.version import VERSION
 
 _FIELDS = {"name": "name", "notes": "notes", "tags": "tags", "run_group": "group", "job_type": "job_type"}
 """Maps settings to the fields of the run."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runstream.base.text import valid_path
 from runstream.errors import UsageError
-from runstream.text import valid_path
 
 MAX_FILES = 5000
 _SKIPPED = frozenset(

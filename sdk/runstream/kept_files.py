@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runstream.base.notices import Notices
 from runstream.data.loggable import Content
 from runstream.errors import SpoolError, UsageError
 from runstream.keep import find_code, find_files
-from runstream.notices import Notices
 
 AppendFile = Callable[[dict[str, Any], Content], None]
 """Append a file's record and its content; does nothing where no stream is open. Raises SpoolError, UsageError."""

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runstream.base.run_names import new_run_id
 from runstream.errors import SpoolError
-from runstream.names import new_run_id
 from runstream.ranks import Job, run_id_of
 from runstream.settings import Settings
 from runstream.spool import files

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from runstream import text
+from runstream.base import text
 from runstream.settings import warn_once
 
 PIECE_BYTES = 1 << 20

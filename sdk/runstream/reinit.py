@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runstream._config import as_mapping, selected
+from runstream.base.notices import Notices
+from runstream.base.plain import to_plain
 from runstream.errors import UsageError
-from runstream.notices import Notices
-from runstream.plain import to_plain
 
 if TYPE_CHECKING:
     from runstream._run import Run

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runstream.base.notices import warn
 from runstream.errors import SettingsError
-from runstream.notices import warn
 from runstream.spool.quota import POLICIES
 
 DEFAULT_BASE_URL = "http://127.0.0.1:7461"

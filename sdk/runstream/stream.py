@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runstream import _version, text
+from runstream import version as _version
+from runstream.base import text
+from runstream.base.plain import to_plain
+from runstream.base.run_names import new_writer_id
 from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
-from runstream.names import new_writer_id
 from runstream.pieces import records_of
-from runstream.plain import to_plain
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.settings import Settings, warn_once
@@ -268,8 +269,8 @@ class StreamOutbox:
 def dumps(value: object) -> str:
     """Return a value as JSON that every reader takes.
 
-    Texts follow the rule of `runstream.text`; NaN and infinities become strings; there are at most `text.MAX_DEPTH`
-    levels; values that JSON does not have become what `to_plain` makes of them.
+    Texts follow the rule of `runstream.base.text`; NaN and infinities become strings; there are at most
+    `text.MAX_DEPTH` levels; values that JSON does not have become what `to_plain` makes of them.
     """
     try:
         found = _to_json(value)

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runstream.base.text import shortened, valid_name
 from runstream.data.histogram import Histogram
 from runstream.data.image import Image, is_figure, is_picture
 from runstream.data.loggable import Loggable, Media, Text
 from runstream.data.table import Table, is_frame
-from runstream.text import shortened, valid_name
 
 MAX_KEY_BYTES = 1024
 MAX_DEPTH = 32

@@ -25,11 +25,11 @@ def record() -> dict[str, Any]:
     folder = tempfile.mkdtemp()
     os.environ |= {"RUNSTREAM_DIR": folder, "RUNSTREAM_SYSTEM_METRICS": "false", "RUNSTREAM_CONSOLE": "off"}
     import runstream
-    from runstream._version import VERSION
     from runstream.sender.batch import BatchBuilder
     from runstream.spool import format
     from runstream.spool.format import Place
     from runstream.spool.reader import SpoolReader
+    from runstream.version import VERSION
     from runstream_proto.v1 import ingest_pb2 as pb
 
     run = runstream.init(

@@ -95,7 +95,7 @@ GUARDS: tuple[Guard, ...] = (
         "runstream_ingestor.gateway.stream_session",
         "no_validation",
     ),
-    Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
+    Guard("hostile user", 0, "texts are made valid", "runstream.base.text", "any_text"),
     Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse.http_protocol", "any_size"),
     Guard("disk full under media", DISK_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("disk full under the spool", 1, "a segment has its room before it is mapped", _FILES, "no_room"),

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import runstream
+from runstream.base.notices import RunstreamWarning
 from runstream.errors import SettingsError, SpoolError, UsageError
-from runstream.notices import RunstreamWarning
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder, read_meta
 from tests.unit.test_spool import Collected, read_all

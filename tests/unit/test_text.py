@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstream import text
+from runstream.base import text
 from runstream.sender.batch import BatchBuilder
 from runstream.stream import dumps
 from runstream.values import sort_values

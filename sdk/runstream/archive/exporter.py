@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runstream._version import VERSION
 from runstream.api import Api, InvalidRequestError, NotFoundError
 from runstream.api.convert import split_path
 from runstream.api.exporting import FORMATS, write_stream
@@ -20,6 +19,7 @@ from runstream.api.listing import filter_json
 from runstream.api.progress import Progress
 from runstream.archive import layout
 from runstream.archive.layout import ArchiveError, Manifest
+from runstream.version import VERSION
 
 _COUNT_AT_ONCE = 1000
 

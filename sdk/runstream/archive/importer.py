@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runstream._version import VERSION
 from runstream.api import Api, NotFoundError
 from runstream.api.convert import split_path
 from runstream.api.frames import need
@@ -27,6 +26,7 @@ from runstream.archive.layout import ArchiveError, Manifest
 from runstream.archive.sending import StreamSender
 from runstream.sender.link import Links, MediaRefusedError, PermanentError, RunDeletedError
 from runstream.spool.folder import StreamMeta
+from runstream.version import VERSION
 from runstream_proto.v1 import export_pb2
 
 _TABLES = ("texts", "histograms", "tables", "media", "files", "console", "alerts")

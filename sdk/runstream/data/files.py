@@ -7,10 +7,10 @@ import wave
 from pathlib import Path
 from typing import Any
 
+from runstream.base.text import valid
 from runstream.data.histogram import to_numpy
 from runstream.data.loggable import Content, Media
 from runstream.errors import UsageError
-from runstream.text import valid
 
 _AUDIO = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac"}
 _VIDEO = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".ogg": "video/ogg"}

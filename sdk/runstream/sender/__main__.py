@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from runstream._version import VERSION
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, remove_beginnings
+from runstream.version import VERSION
 
 LOG = logging.getLogger("runstream.sender")
 _ELECTION_S = 2.0

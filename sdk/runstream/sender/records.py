@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from runstream import text
+from runstream.base import text
 from runstream_proto.v1 import ingest_pb2 as pb
 
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 
 from runstream.api.errors import NotFoundError
+from runstream.base.notices import Notices
 from runstream.errors import RunstreamError, UsageError
-from runstream.notices import Notices
 from runstream.sweeps.client import Client
 from runstream.sweeps.records import SweepInfo, parse_path
 from runstream.sweeps.session import Session

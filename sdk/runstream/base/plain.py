@@ -18,7 +18,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, Sim
 from typing import Any
 
 MAX_DEPTH = 64
-"""The most levels, for objects that make objects without end. (`runstream.text` makes JSON text of deep values
+"""The most levels, for objects that make objects without end. (`runstream.base.text` makes JSON text of deep values
 earlier.)"""
 MAX_ELEMENTS = 100_000
 """The most elements of an array that becomes a list; a larger one is named by its type and shape."""
