@@ -294,7 +294,7 @@ def login(
     With `verify`, ask the server whether it knows the key, and wait `timeout` seconds (default 5) at most. Returns True
     when a key is known afterwards. Raises UsageError when the key is malformed, or when the server does not know it.
     """
-    from runstream._login import login as do_login
+    from runstream.server.login import login as do_login
 
     return do_login(key, host, relogin=bool(relogin), verify=verify, timeout_s=timeout or 5.0)
 

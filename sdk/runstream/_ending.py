@@ -165,7 +165,7 @@ class RunEnding(RunFacts):
                 f"the sender goes on, or send it with `runstream sync {root}`"
             )
         elif self.rank == 0 and not self._helper and not self.settings.silent:
-            from runstream.reachable import page_problem
+            from runstream.server.reachable import page_problem
 
             problem = page_problem(self.settings)
             points = stream.writer.points

@@ -113,7 +113,7 @@ def server_command(command: str) -> Callable[[list[str]], int]:
 
 
 def _login(argv: list[str]) -> int:
-    from runstream._login import login
+    from runstream.server.login import login
 
     parser = argparse.ArgumentParser(prog="runstream login", description=_OWN["login"])
     parser.add_argument("key", nargs="?", help="the key; asked for when it is left out")

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from runstream.credentials import Credentials, key_prefix
 from runstream.errors import SettingsError, SpoolError, UsageError
-from runstream.reachable import page_problem
+from runstream.server.key_file import Credentials, key_prefix
+from runstream.server.reachable import page_problem
 from runstream.settings import Settings
 from runstream.spool import files
 from runstream.spool.filesystems import may_map

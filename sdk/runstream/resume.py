@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from runstream.base.plain import flattened
-from runstream.credentials import Credentials
 from runstream.document import Earlier
 from runstream.environment import working_directory
 from runstream.errors import SpoolError
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool import format
 from runstream.spool.folder import SpoolFolder, read_meta

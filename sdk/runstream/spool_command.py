@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from runstream.credentials import Credentials
 from runstream.errors import RunstreamError, SpoolError, UsageError
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 from runstream.spool.state import StateFile

@@ -15,11 +15,11 @@ from runstream._config import as_mapping, selected
 from runstream._run import Run
 from runstream.base.notices import Notices
 from runstream.base.run_names import check_name, new_run_id
-from runstream.credentials import Credentials, key_prefix
 from runstream.document import Earlier, make_document
 from runstream.errors import SpoolError, UsageError
 from runstream.processes import install_hooks
 from runstream.sender.wire_time import wire_time
+from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, setting_fields, temporary_root, warn_once
 from runstream.trials import of_trial
 

@@ -17,12 +17,12 @@ from runstream import version as _version
 from runstream.base import text
 from runstream.base.plain import to_plain
 from runstream.base.run_names import new_writer_id
-from runstream.credentials import Credentials, key_prefix
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.pieces import records_of
 from runstream.ranks import Job
 from runstream.sender.spawn import ensure_sender
+from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, warn_once
 from runstream.spool import files, format
 from runstream.spool.appending import open_writer

@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from runstream.credentials import Credentials
 from runstream.errors import SpoolError, UsageError
 from runstream.sender.consoles import has_leftovers
 from runstream.sender.process import Sender
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta

@@ -40,7 +40,7 @@ SENDER_ONLY = {"grpc", "google"}
 STANDARD_LIBRARY_ONLY = (
     "sdk/runstream/_run.py",
     "sdk/runstream/_summary.py",
-    "sdk/runstream/credentials.py",
+    "sdk/runstream/server/key_file.py",
     "sdk/runstream/document.py",
     "sdk/runstream/ranks.py",
     "sdk/runstream/start.py",

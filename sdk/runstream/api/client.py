@@ -21,7 +21,7 @@ from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
 from runstream.api.runs import Run
 from runstream.api.verdicts import verdicts
-from runstream.credentials import Credentials
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 
 if TYPE_CHECKING:

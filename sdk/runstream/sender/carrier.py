@@ -12,7 +12,6 @@ from pathlib import Path
 
 import grpc
 
-from runstream.credentials import Credentials
 from runstream.errors import RunstreamError
 from runstream.sender import aside
 from runstream.sender.batch import BatchBuilder, SpooledContent
@@ -27,6 +26,7 @@ from runstream.sender.link import (
 )
 from runstream.sender.records import Unreadable
 from runstream.sender.wire_time import wire_time
+from runstream.server.key_file import Credentials
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
 from runstream.spool.format import Place

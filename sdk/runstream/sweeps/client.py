@@ -24,7 +24,7 @@ from runstream.api.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from runstream.credentials import Credentials
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 
 _KINDS: dict[str, type[ApiError]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runstream.credentials import Credentials
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 
 _PATIENCE_S = 2.0

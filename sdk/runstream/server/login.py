@@ -7,8 +7,8 @@ import json
 import sys
 
 from runstream.base.notices import Notices
-from runstream.credentials import Credentials
 from runstream.errors import UsageError
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder
 
