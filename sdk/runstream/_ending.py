@@ -13,7 +13,7 @@ from runstream.base.notices import Notices
 from runstream.errors import SpoolError
 
 if TYPE_CHECKING:
-    from runstream.console import Capture
+    from runstream.capture.console_capture import Capture
     from runstream.kept_files import KeptFiles
     from runstream.resume import AutoResume
     from runstream.stream import Stream

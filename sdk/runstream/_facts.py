@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from runstream.ranks import Job
+from runstream.ranks.job import Job
 from runstream.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from runstream._ending import RunEnding
 from runstream._summary import Summary
 from runstream.base.notices import Notices
 from runstream.base.plain import to_plain
+from runstream.capture.masking import mask_config
 from runstream.data.loggable import Content, Text, write_value
 from runstream.definitions import Definitions, make_definition
 from runstream.document import Document, start_record
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.kept_files import KeptFiles
-from runstream.masking import mask_config
-from runstream.ranks import Job
+from runstream.ranks.job import Job
 from runstream.settings import Settings, warn_once
 from runstream.spool.records import split_keys
 from runstream.stream import Stream, StreamOutbox, Target, dumps
@@ -29,7 +29,7 @@ from runstream.trials import AppendRow
 from runstream.values import check_keys, sort_values, whole_number
 
 if TYPE_CHECKING:
-    from runstream.console import Capture
+    from runstream.capture.console_capture import Capture
     from runstream.resume import AutoResume
 
 _time_ns = time.time_ns
@@ -272,7 +272,7 @@ class Run(RunEnding):
             stream.append("field", {"section": "SECTION_RUN", "key": name, "value_json": dumps(self._fields[name])})
         stream.show()
         if start and self.settings.console == "auto":
-            from runstream.console import Capture
+            from runstream.capture.console_capture import Capture
 
             self._capture = Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
         return stream

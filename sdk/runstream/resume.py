@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from runstream.base.plain import flattened
+from runstream.capture.environment import working_directory
 from runstream.document import Earlier
-from runstream.environment import working_directory
 from runstream.errors import SpoolError
 from runstream.server.key_file import Credentials
 from runstream.settings import Settings

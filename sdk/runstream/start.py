@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runstream import ranks
 from runstream._config import as_mapping, selected
 from runstream._run import Run
 from runstream.base.notices import Notices
@@ -18,6 +17,7 @@ from runstream.base.run_names import check_name, new_run_id
 from runstream.document import Earlier, make_document
 from runstream.errors import SpoolError, UsageError
 from runstream.processes import install_hooks
+from runstream.ranks.job import Job, detect
 from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, setting_fields, temporary_root, warn_once
@@ -82,7 +82,7 @@ def start_run(
     if chosen.run_id:
         check_name("run id", chosen.run_id)
     chosen = _with_usable_key(chosen)
-    job = ranks.detect(
+    job = detect(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
     )
@@ -104,7 +104,7 @@ def start_run(
 
 
 def _begin(
-    settings: Settings, job: ranks.Job, config: Mapping[str, Any], parameters: Mapping[str, Any], allow_val_change: bool
+    settings: Settings, job: Job, config: Mapping[str, Any], parameters: Mapping[str, Any], allow_val_change: bool
 ) -> Run:
     global _runs_started
     auto = _auto_resume(settings)
@@ -214,11 +214,11 @@ def _tags(tags: Iterable[str] | None) -> tuple[str, ...] | None:
     return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
 
 
-def _run_id(settings: Settings, job: ranks.Job, auto: AutoResume | None) -> str:
+def _run_id(settings: Settings, job: Job, auto: AutoResume | None) -> str:
     if settings.run_id:
         return settings.run_id
     if job.world_size > 1:
-        from runstream.meeting import common_run_id
+        from runstream.ranks.common_run_id import common_run_id
 
         run_id, problem = common_run_id(settings, job, _runs_started)
         if problem and settings.strict:
@@ -237,7 +237,7 @@ def _auto_resume(settings: Settings) -> AutoResume | None:
     return AutoResume(settings)
 
 
-def _find_earlier(settings: Settings, run_id: str, job: ranks.Job) -> Earlier:
+def _find_earlier(settings: Settings, run_id: str, job: Job) -> Earlier:
     """Return what is known of the run from earlier attempts.
 
     The server is asked where `resume` is set, where the launcher restarted the job, or where the id was given of a run

@@ -20,7 +20,7 @@ from runstream.base.run_names import new_writer_id
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.pieces import records_of
-from runstream.ranks import Job
+from runstream.ranks.job import Job
 from runstream.sender.spawn import ensure_sender
 from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, warn_once

@@ -42,7 +42,7 @@ STANDARD_LIBRARY_ONLY = (
     "sdk/runstream/_summary.py",
     "sdk/runstream/server/key_file.py",
     "sdk/runstream/document.py",
-    "sdk/runstream/ranks.py",
+    "sdk/runstream/ranks/job.py",
     "sdk/runstream/start.py",
     "sdk/runstream/stream.py",
     "sdk/runstream/values.py",

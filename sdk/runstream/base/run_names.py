@@ -7,7 +7,6 @@ import re
 import zlib
 
 from runstream.errors import UsageError
-from runstream.ranks import encode_id
 
 _ADJECTIVES = [
     "amber",
@@ -124,6 +123,18 @@ _PATTERNS = {
     "project": re.compile(r"[A-Za-z0-9._-]{1,128}"),
     "run id": re.compile(r"[A-Za-z0-9._-]{1,128}"),
 }
+
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def encode_id(number: int, length: int = 10) -> str:
+    """Return the lowest `length` digits of `number` in base 36."""
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 36)
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)
 
 
 def new_run_id() -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runstream.shapes import BY_SIGN, WITHOUT_SIGN
+from runstream.capture.secret_patterns import BY_SIGN, WITHOUT_SIGN
 
 MASK = "***"
 _MAX_LINE = 4096

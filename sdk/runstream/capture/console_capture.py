@@ -22,7 +22,7 @@ from runstream.errors import SpoolError
 from runstream.spool import files
 
 if TYPE_CHECKING:
-    from runstream.notebook import CellOutput
+    from runstream.capture.notebook import CellOutput
 
 OUTPUTS = {"stdout": 1, "stderr": 2}
 _PIPE_BYTES = 1 << 20
@@ -63,7 +63,7 @@ class Capture:
             for name, fd in OUTPUTS.items():
                 capture._outputs.append(_Output(fd, folder / name, tee, capture._lock))
             if "ipykernel" in sys.modules:
-                from runstream.notebook import CellOutput, kernel_streams
+                from runstream.capture.notebook import CellOutput, kernel_streams
 
                 capture._cells = [CellOutput(name, stream, folder / name) for name, stream in kernel_streams().items()]
             # This file comes last, and in one step: the sender reads folders that have it. (tee opens its file at some

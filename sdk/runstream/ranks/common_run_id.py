@@ -19,7 +19,7 @@ from typing import Any
 
 from runstream.base.run_names import new_run_id
 from runstream.errors import SpoolError
-from runstream.ranks import Job, run_id_of
+from runstream.ranks.job import Job, run_id_of
 from runstream.settings import Settings
 from runstream.spool import files
 

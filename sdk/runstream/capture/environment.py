@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runstream.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_line
+from runstream.capture.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_line
 
 _SECRET_VARIABLE = re.compile(r"(key|token|secret|passw|credential|auth|cookie|session|private|dsn|jwt)", re.IGNORECASE)
 _ALLOWED = (

@@ -10,8 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from runstream.base.run_names import encode_id
 from runstream.errors import UsageError
-from runstream.launchers import Identity, Place, find_identity, find_place
+from runstream.ranks.launchers import Identity, Place, find_identity, find_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,3 @@ def run_id_of(identity: str, nth: int, generation: int = 0) -> str:
 
     text = f"{identity}/{nth}" + (f"/{generation}" if generation else "")
     return encode_id(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-
-
-ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def encode_id(number: int, length: int = 10) -> str:
-    """Return the lowest `length` digits of `number` in base 36."""
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 36)
-        digits.append(ALPHABET[digit])
-    return "".join(digits)
