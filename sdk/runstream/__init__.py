@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from runstream._config import Config
-    from runstream._run import Run
-    from runstream._summary import Summary
-    from runstream.alerts import AlertLevel
     from runstream.api import Api
     from runstream.data import plots as plot
     from runstream.data.files import Audio, Html, Video
@@ -33,9 +29,13 @@ if TYPE_CHECKING:
     from runstream.data.table import Table
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
     from runstream.errors import RunstreamError as Error
+    from runstream.runs.active_trial import TrialStopped
+    from runstream.runs.alerts import AlertLevel
+    from runstream.runs.config import Config
+    from runstream.runs.run import Run
+    from runstream.runs.summary import Summary
     from runstream.settings import Settings
     from runstream.sweeps.asktell import Sweep
-    from runstream.trials import TrialStopped
 
     config: Config
     summary: Summary
@@ -87,21 +87,21 @@ run: Run | None = None
 """The run that `init()` started last in this process. It is None before `init()` and after `finish()`."""
 
 _LAZY = {
-    "AlertLevel": "runstream.alerts:AlertLevel",
+    "AlertLevel": "runstream.runs.alerts:AlertLevel",
     "Api": "runstream.api:Api",
     "Audio": "runstream.data.files:Audio",
     "Error": "runstream.errors:RunstreamError",
     "Histogram": "runstream.data.histogram:Histogram",
     "Html": "runstream.data.files:Html",
     "Image": "runstream.data.image:Image",
-    "Run": "runstream._run:Run",
+    "Run": "runstream.runs.run:Run",
     "RunstreamError": "runstream.errors:RunstreamError",
     "Settings": "runstream.settings:Settings",
     "SettingsError": "runstream.errors:SettingsError",
     "SpoolError": "runstream.errors:SpoolError",
     "Sweep": "runstream.sweeps.asktell:Sweep",
     "Table": "runstream.data.table:Table",
-    "TrialStopped": "runstream.trials:TrialStopped",
+    "TrialStopped": "runstream.runs.active_trial:TrialStopped",
     "UsageError": "runstream.errors:UsageError",
     "Video": "runstream.data.files:Video",
     "plot": "runstream.data.plots:",
@@ -150,7 +150,7 @@ def init(
     unless `Settings.strict` is set: a value that cannot be recorded is reported, and training goes on.
     """
     global run
-    from runstream.start import start_run
+    from runstream.runs.start import start_run
 
     arguments: dict[str, Any] = {
         "project": project,
@@ -171,7 +171,7 @@ def init(
     if run is not None and run.finished:
         run = None
     if run is not None:
-        from runstream import reinit as rules
+        from runstream.runs import reinit as rules
 
         chosen = rules.choose(run, reinit, arguments)
         if chosen == rules.RETURN:

@@ -38,14 +38,14 @@ PACKAGES = {
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
 STANDARD_LIBRARY_ONLY = (
-    "sdk/runstream/_run.py",
-    "sdk/runstream/_summary.py",
+    "sdk/runstream/runs/run.py",
+    "sdk/runstream/runs/summary.py",
     "sdk/runstream/server/key_file.py",
-    "sdk/runstream/document.py",
+    "sdk/runstream/runs/initial_document.py",
     "sdk/runstream/ranks/job.py",
-    "sdk/runstream/start.py",
-    "sdk/runstream/stream.py",
-    "sdk/runstream/values.py",
+    "sdk/runstream/runs/start.py",
+    "sdk/runstream/runs/stream.py",
+    "sdk/runstream/runs/values.py",
     "sdk/runstream/settings.py",
     "sdk/runstream/sender/spawn.py",
 )

@@ -360,7 +360,7 @@ def test_a_clock_that_jumps_back_loses_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(type(run), "_look_after", lambda self: looked.append(1))
     now = 1_700_000_000_000_000_000
     for moment in (now, now + 10**9, now - 3600 * 10**9, now - 3599 * 10**9):
-        monkeypatch.setattr("runstream._run._time_ns", lambda moment=moment: moment)
+        monkeypatch.setattr("runstream.runs.run._time_ns", lambda moment=moment: moment)
         run.log({"a": 1.0})
     run.finish()
     assert [step for _, _, step, _ in stored(run).rows] == [0, 1, 2, 3]

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import runstream
-from runstream import trials
-from runstream._config import Config
 from runstream.api.errors import InvalidRequestError
 from runstream.cli import main as command_line
 from runstream.errors import SettingsError, UsageError
+from runstream.runs import active_trial as trials
+from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped, stop_mark
+from runstream.runs.config import Config
 from runstream.sweeps import view
 from runstream.sweeps.create import as_json, read_yaml
 from runstream.sweeps.records import TrialInfo, parse_path
-from runstream.trials import ActiveTrial, Order, TrialStopped, stop_mark
 
 
 @pytest.fixture

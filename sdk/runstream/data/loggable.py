@@ -144,6 +144,6 @@ def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:
 
 
 def dumps(value: object) -> str:
-    from runstream.stream import dumps as to_json
+    from runstream.runs.stream import dumps as to_json
 
     return to_json(value)

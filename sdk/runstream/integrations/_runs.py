@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import runstream
 
 if TYPE_CHECKING:
-    from runstream._run import Run
+    from runstream.runs.run import Run
 
 
 class RunHolder:

@@ -27,7 +27,7 @@ except ImportError as error:
     raise missing("Optuna", "optuna") from error
 
 if TYPE_CHECKING:
-    from runstream._run import Run
+    from runstream.runs.run import Run
 
 
 _Key = tuple[str, int]

@@ -11,7 +11,7 @@ from runstream.data.histogram import Histogram
 from runstream.errors import UsageError
 
 if TYPE_CHECKING:
-    from runstream._run import Run
+    from runstream.runs.run import Run
 
 BINS = 64
 _KINDS = {"gradients": (True, False), "parameters": (False, True), "all": (True, True), None: (False, False)}

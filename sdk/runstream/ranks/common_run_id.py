@@ -113,7 +113,10 @@ def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -
 
 def _ask(settings: Settings, run: str) -> dict[str, Any] | None:
     """Return the run as the server has it; None where it has none. Raises SilentError."""
-    from runstream.resume import ask_server, in_words  # here: OpenSSL comes with it, which a certain identity needs not
+    from runstream.runs.resume import (  # here: OpenSSL comes with it, which a certain identity needs not
+        ask_server,
+        in_words,
+    )
 
     try:
         return ask_server(settings, run, _PATIENCE * settings.resume_timeout_s)

@@ -20,6 +20,7 @@ from types import FrameType
 
 from runstream.api.errors import ApiError, UnavailableError
 from runstream.errors import RunstreamError
+from runstream.runs.active_trial import Order
 from runstream.sweeps import session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, shown
 from runstream.sweeps.child import Child, Ended
@@ -29,7 +30,6 @@ from runstream.sweeps.gpus import Binding, Devices
 from runstream.sweeps.macros import expand
 from runstream.sweeps.records import flat
 from runstream.sweeps.session import Answer, Leased, Session
-from runstream.trials import Order
 
 _PAUSE_S = 2.0
 _RETRY_S = 2.0

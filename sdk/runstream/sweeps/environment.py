@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from runstream.runs.active_trial import stop_mark
 from runstream.settings import Settings
 from runstream.sweeps.records import SweepInfo
 from runstream.sweeps.session import Leased
-from runstream.trials import stop_mark
 
 
 class TrialFiles:

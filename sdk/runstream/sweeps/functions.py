@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import runstream
-from runstream import trials
-from runstream.processes import live_runs
+from runstream.runs import active_trial as trials
+from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped
+from runstream.runs.processes import live_runs
 from runstream.sweeps import session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, print_error, shown
 from runstream.sweeps.environment import TrialFiles, in_environment, variables
 from runstream.sweeps.records import flat
 from runstream.sweeps.session import Answer, Leased, Session
-from runstream.trials import ActiveTrial, Order, TrialStopped
 
 _PAUSE_S = 2.0
 SIGTERM_STATUS = 128 + signal.SIGTERM

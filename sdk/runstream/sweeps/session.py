@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from runstream.api.errors import ApiError, NotFoundError, UnavailableError
+from runstream.runs.active_trial import Order
 from runstream.sweeps.client import Client, host_name, new_request_id
 from runstream.sweeps.records import Json, SweepInfo, TrialInfo, enum_name
-from runstream.trials import Order
 
 _T = TypeVar("_T")
 FINISHED, FAILED, PREEMPTED, STOPPED, GIVEN_BACK = ("FINISHED", "FAILED", "PREEMPTED", "STOPPED", "GIVEN_BACK")

@@ -6,13 +6,13 @@ import builtins
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runstream._config import as_mapping, selected
 from runstream.base.notices import Notices
 from runstream.base.plain import to_plain
 from runstream.errors import UsageError
+from runstream.runs.config import as_mapping, selected
 
 if TYPE_CHECKING:
-    from runstream._run import Run
+    from runstream.runs.run import Run
 
 RETURN, FINISH, CREATE = "return_previous", "finish_previous", "create_new"
 _FACTS = {"project": "project", "entity": "entity", "id": "id", "name": "name", "notes": "notes", "tags": "tags"}

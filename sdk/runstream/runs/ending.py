@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from runstream import processes
-from runstream._facts import RunFacts
 from runstream.base.notices import Notices
 from runstream.errors import SpoolError
+from runstream.runs import processes
+from runstream.runs.facts import RunFacts
 
 if TYPE_CHECKING:
     from runstream.capture.console_capture import Capture
-    from runstream.kept_files import KeptFiles
-    from runstream.resume import AutoResume
-    from runstream.stream import Stream
+    from runstream.runs.kept_files import KeptFiles
+    from runstream.runs.resume import AutoResume
+    from runstream.runs.stream import Stream
 
 
 class RunEnding(RunFacts):

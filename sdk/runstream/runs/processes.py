@@ -11,11 +11,11 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from runstream.trials import stopped_by_sweep
+from runstream.runs.active_trial import stopped_by_sweep
 
 if TYPE_CHECKING:
-    from runstream._ending import RunEnding
-    from runstream._run import Run
+    from runstream.runs.ending import RunEnding
+    from runstream.runs.run import Run
 
 _live: set[Run] = set()
 """Runs of this process that are not finished. They are held here so that all of them are finished at exit."""

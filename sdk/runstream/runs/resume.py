@@ -15,8 +15,8 @@ from typing import Any
 
 from runstream.base.plain import flattened
 from runstream.capture.environment import working_directory
-from runstream.document import Earlier
 from runstream.errors import SpoolError
+from runstream.runs.initial_document import Earlier
 from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool import format

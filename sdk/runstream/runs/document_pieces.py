@@ -114,6 +114,6 @@ def _config_of(config_json: str) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _json(value: Any) -> str:
-    from runstream.stream import dumps
+    from runstream.runs.stream import dumps
 
     return dumps(value)

@@ -19,8 +19,9 @@ from runstream.base.plain import to_plain
 from runstream.base.run_names import new_writer_id
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
-from runstream.pieces import records_of
 from runstream.ranks.job import Job
+from runstream.runs.active_trial import AppendRow, Order
+from runstream.runs.document_pieces import records_of
 from runstream.sender.spawn import ensure_sender
 from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, warn_once
@@ -29,7 +30,6 @@ from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, beginning, is_alive, write_meta
 from runstream.spool.quota import Quota
 from runstream.spool.state import StateFile
-from runstream.trials import AppendRow, Order
 
 
 @dataclass(frozen=True, slots=True)

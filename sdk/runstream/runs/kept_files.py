@@ -11,7 +11,7 @@ from typing import Any
 from runstream.base.notices import Notices
 from runstream.data.loggable import Content
 from runstream.errors import SpoolError, UsageError
-from runstream.keep import find_code, find_files
+from runstream.runs.file_selection import find_code, find_files
 
 AppendFile = Callable[[dict[str, Any], Content], None]
 """Append a file's record and its content; does nothing where no stream is open. Raises SpoolError, UsageError."""

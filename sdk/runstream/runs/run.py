@@ -9,28 +9,29 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runstream import processes, trials
-from runstream._config import Config
-from runstream._ending import RunEnding
-from runstream._summary import Summary
 from runstream.base.notices import Notices
 from runstream.base.plain import to_plain
 from runstream.capture.masking import mask_config
 from runstream.data.loggable import Content, Text, write_value
-from runstream.definitions import Definitions, make_definition
-from runstream.document import Document, start_record
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
-from runstream.kept_files import KeptFiles
 from runstream.ranks.job import Job
+from runstream.runs import active_trial as trials
+from runstream.runs import processes
+from runstream.runs.active_trial import AppendRow
+from runstream.runs.config import Config
+from runstream.runs.ending import RunEnding
+from runstream.runs.initial_document import Document, start_record
+from runstream.runs.kept_files import KeptFiles
+from runstream.runs.metric_definitions import Definitions, make_definition
+from runstream.runs.stream import Stream, StreamOutbox, Target, dumps
+from runstream.runs.summary import Summary
+from runstream.runs.values import check_keys, sort_values, whole_number
 from runstream.settings import Settings, warn_once
 from runstream.spool.records import split_keys
-from runstream.stream import Stream, StreamOutbox, Target, dumps
-from runstream.trials import AppendRow
-from runstream.values import check_keys, sort_values, whole_number
 
 if TYPE_CHECKING:
     from runstream.capture.console_capture import Capture
-    from runstream.resume import AutoResume
+    from runstream.runs.resume import AutoResume
 
 _time_ns = time.time_ns
 _LOOK_AFTER_US = 5_000_000

@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runstream._config import as_mapping, selected
-from runstream._run import Run
 from runstream.base.notices import Notices
 from runstream.base.run_names import check_name, new_run_id
-from runstream.document import Earlier, make_document
 from runstream.errors import SpoolError, UsageError
-from runstream.processes import install_hooks
 from runstream.ranks.job import Job, detect
+from runstream.runs.active_trial import of_trial
+from runstream.runs.config import as_mapping, selected
+from runstream.runs.initial_document import Earlier, make_document
+from runstream.runs.processes import install_hooks
+from runstream.runs.run import Run
 from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials, key_prefix
 from runstream.settings import Settings, setting_fields, temporary_root, warn_once
-from runstream.trials import of_trial
 
 if TYPE_CHECKING:
-    from runstream.resume import AutoResume
+    from runstream.runs.resume import AutoResume
 
 _runs_started = 0
 _WANDB_ONLY = frozenset(
@@ -232,7 +232,7 @@ def _run_id(settings: Settings, job: Job, auto: AutoResume | None) -> str:
 def _auto_resume(settings: Settings) -> AutoResume | None:
     if settings.resume != "auto" or settings.mode == "disabled":
         return None
-    from runstream.resume import AutoResume
+    from runstream.runs.resume import AutoResume
 
     return AutoResume(settings)
 
@@ -250,7 +250,7 @@ def _find_earlier(settings: Settings, run_id: str, job: Job) -> Earlier:
         return Earlier()
     if not continues and job.rank != 0:
         return Earlier(exists=None)  # rank 0 asks for all ranks, and reports what it found
-    from runstream.resume import find_earlier  # brings HTTP with it, which most runs never need
+    from runstream.runs.resume import find_earlier  # brings HTTP with it, which most runs never need
 
     earlier = find_earlier(settings, run_id, job.rank)
     if settings.resume == "must" and earlier.exists is False:

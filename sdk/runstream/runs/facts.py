@@ -10,8 +10,8 @@ from runstream.ranks.job import Job
 from runstream.settings import Settings
 
 if TYPE_CHECKING:
-    from runstream.stream import Stream
-    from runstream.trials import ActiveTrial
+    from runstream.runs.active_trial import ActiveTrial
+    from runstream.runs.stream import Stream
 
 
 class RunFacts:

@@ -59,7 +59,7 @@ class ActiveTrial:
 
     def stop(self, order: Order) -> None:
         """Set the order to stop, and tell the open runs. Any thread may call it, also again."""
-        from runstream.processes import live_runs
+        from runstream.runs.processes import live_runs
 
         self.order = order
         for run in live_runs():
