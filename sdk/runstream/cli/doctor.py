@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     if arguments.data is not None or (SERVER_DATA / "up.json").exists():
-        from runstream.cli import server_command
+        from runstream.cli.server_commands import server_command
 
         return server_command("doctor")(argv)
     try:

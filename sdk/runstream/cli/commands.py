@@ -1,9 +1,8 @@
-"""The `runstream` command line. The SDK's own commands are here; server packages add theirs as entry points."""
+"""The commands of `runstream`, and the function of each. `server_commands.py` finds those of the server packages."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from runstream.errors import RunstreamError
 from runstream.version import VERSION
 
-_GROUP = "runstream.commands"
 _OWN: dict[str, str] = {
     "login": "remember an API key for a server",
     "sync": "send what waits in a spool folder",
@@ -73,43 +71,32 @@ def _find(command: str) -> Callable[[list[str]], int]:
     if command in own:
         return own[command]
     if command in ("sweep", "agent"):
-        from runstream.sweeps import cli as sweeps
+        from runstream.cli import sweep_commands
 
-        return getattr(sweeps, command)  # type: ignore[no-any-return]
+        return getattr(sweep_commands, command)  # type: ignore[no-any-return]
     if command in ("verify", "delete", "retention"):
-        from runstream import stored
+        from runstream.cli import stored_runs
 
-        return getattr(stored, command)  # type: ignore[no-any-return]
+        return getattr(stored_runs, command)  # type: ignore[no-any-return]
     if command == "spool":
-        from runstream.spool_command import main as spool
+        from runstream.cli.spool_command import main as spool
 
         return spool
     if command == "sql":
-        from runstream.sql_command import main as run_sql
+        from runstream.cli.sql_command import main as run_sql
 
         return run_sql
     if command in ("export", "import"):
-        from runstream.archive import cli
+        from runstream.cli import archive_commands
 
-        return cli.export if command == "export" else cli.import_
+        return archive_commands.export if command == "export" else archive_commands.import_
     if command == "doctor":  # looks at a client, too, where no server is installed
-        from runstream.doctor import main as look
+        from runstream.cli.doctor import main as look
 
         return look
+    from runstream.cli.server_commands import server_command
+
     return server_command(command)
-
-
-def server_command(command: str) -> Callable[[list[str]], int]:
-    """Return the function of the server's packages for a command.
-
-    Raises RunstreamError where they are not installed.
-    """
-    for entry in importlib.metadata.entry_points(group=_GROUP, name=command):
-        try:
-            return entry.load()  # type: ignore[no-any-return]
-        except ModuleNotFoundError as error:
-            raise RunstreamError(f"needs the package {error.name}: pip install 'runstream[server]'") from error
-    raise RunstreamError("there is no such command: see `runstream --help`")
 
 
 def _login(argv: list[str]) -> int:
@@ -126,7 +113,7 @@ def _login(argv: list[str]) -> int:
 
 
 def _sync(argv: list[str]) -> int:
-    from runstream.sync import sync
+    from runstream.cli.sync import sync
 
     parser = argparse.ArgumentParser(prog="runstream sync", description=_OWN["sync"])
     parser.add_argument("dir", nargs="?", type=Path, help="spool folder; default: RUNSTREAM_DIR")
@@ -136,12 +123,8 @@ def _sync(argv: list[str]) -> int:
 
 
 def _status(argv: list[str]) -> int:
-    from runstream.sync import status
+    from runstream.cli.sync import status
 
     parser = argparse.ArgumentParser(prog="runstream status", description=_OWN["status"])
     parser.add_argument("dir", nargs="?", type=Path, help="spool folder; default: RUNSTREAM_DIR")
     return status(parser.parse_args(argv).dir)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
