@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from runstream.api import Api
     from runstream.data import plots as plot
-    from runstream.data.files import Audio, Html, Video
     from runstream.data.histogram import Histogram
     from runstream.data.image import Image
+    from runstream.data.media_files import Audio, Html, Video
     from runstream.data.table import Table
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
     from runstream.errors import RunstreamError as Error
@@ -89,10 +89,10 @@ run: Run | None = None
 _LAZY = {
     "AlertLevel": "runstream.runs.alerts:AlertLevel",
     "Api": "runstream.api:Api",
-    "Audio": "runstream.data.files:Audio",
+    "Audio": "runstream.data.media_files:Audio",
     "Error": "runstream.errors:RunstreamError",
     "Histogram": "runstream.data.histogram:Histogram",
-    "Html": "runstream.data.files:Html",
+    "Html": "runstream.data.media_files:Html",
     "Image": "runstream.data.image:Image",
     "Run": "runstream.runs.run:Run",
     "RunstreamError": "runstream.errors:RunstreamError",
@@ -103,7 +103,7 @@ _LAZY = {
     "Table": "runstream.data.table:Table",
     "TrialStopped": "runstream.runs.active_trial:TrialStopped",
     "UsageError": "runstream.errors:UsageError",
-    "Video": "runstream.data.files:Video",
+    "Video": "runstream.data.media_files:Video",
     "plot": "runstream.data.plots:",
 }
 

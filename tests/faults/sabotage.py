@@ -30,7 +30,7 @@ class Guard:
     breaker: str
 
 
-_SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
+_SENDER, _KAFKA = "runstream.sender.stream_uploader", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
 _LOOP, _FLUSH, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "flush", "decode"))
@@ -76,7 +76,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("workers log", 0, "a forked child has a stream of its own", "runstream.runs.run", "shared_stream"),
     Guard("daemon threads", 0, "a call that comes too late says so", "runstream.runs.run", "silent_end"),
     Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.runs.processes", "no_finish_at_exit"),
-    Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
+    Guard("dead streams", 0, "living streams come first", "runstream.sender.node_sender", "dead_first"),
     Guard("nobody listens", 0, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("nobody listens", 1, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),

@@ -25,11 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runstream.settings import Settings
+from runstream.sweeps.agent_session import Session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import create
-from runstream.sweeps.functions import FunctionAgent
-from runstream.sweeps.records import TrialInfo
-from runstream.sweeps.session import Session
+from runstream.sweeps.function_agent import FunctionAgent
+from runstream.sweeps.sweep_info import TrialInfo
 from tests.support.stack import ServiceStack
 
 LEASE_S = 5.0

@@ -18,7 +18,7 @@ from runstream.api.frames import build, need
 from runstream.api.histories import spread
 from runstream.api.listing import filter_json
 from runstream.api.progress import Progress
-from runstream.archive import frames, layout
+from runstream.archive import layout, metric_frames
 from runstream.archive.attempts import MARK, Attempt, writer_id
 from runstream.sender.batch import pack_deltas
 from runstream_deploy.embedded.packing import choose_packer
@@ -107,7 +107,7 @@ def test_differences_are_those_of_the_sender(seed: int) -> None:
     numbers = [generator.randrange(-spread, spread) for _ in range(generator.randrange(1, 40))]
     if seed % 5 == 0:
         numbers = list(range(numbers[0], numbers[0] + len(numbers)))
-    packed = frames.pack_deltas(np.array(numbers, dtype=np.int64), ones_are_empty=True)
+    packed = metric_frames.pack_deltas(np.array(numbers, dtype=np.int64), ones_are_empty=True)
     assert packed == pack_deltas(numbers, signed=True)
     assert unpack(numbers[0], packed, len(numbers), signed=True).tolist() == numbers
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import runstream
-from runstream.sender.carrier import Carrier
 from runstream.sender.link import Links
+from runstream.sender.stream_uploader import Carrier
 from runstream.spool.folder import SpoolFolder
 from runstream.spool.format import Place
 from runstream.spool.journal import ENTRY_BYTES, KIND_CRASHED, KIND_RECORDS, Entry, Journal

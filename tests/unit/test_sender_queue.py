@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runstream.sender.process import Sender
+from runstream.sender.node_sender import Sender
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder
 

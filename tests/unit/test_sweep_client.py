@@ -23,7 +23,7 @@ from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped, stop_m
 from runstream.runs.config import Config
 from runstream.sweeps import view
 from runstream.sweeps.create import as_json, read_yaml
-from runstream.sweeps.records import TrialInfo, parse_path
+from runstream.sweeps.sweep_info import TrialInfo, parse_path
 
 
 @pytest.fixture

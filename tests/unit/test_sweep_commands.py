@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from runstream.errors import UsageError
-from runstream.sweeps.child import Child, Ended, failure
-from runstream.sweeps.gpus import Devices, find_devices
+from runstream.sweeps.gpu_binding import Devices, find_devices
 from runstream.sweeps.macros import expand
+from runstream.sweeps.trial_process import Child, Ended, failure
 from tests.support.processes import wait_for
 
 PARAMETERS = {"lr": 0.001, "layers": 3, "flag": True, "off": False, "name": None, "dims": [1, 2], "opt": {"beta": 0.9}}
@@ -207,7 +207,7 @@ def test_a_program_ends_with_all_that_it_started(end: str, tmp_path: Path) -> No
 
 AGENT = """
 import os, sys, time
-from runstream.sweeps.child import Child
+from runstream.sweeps.trial_process import Child
 child = Child(sys.argv[1:], os.environ, 0.5)
 time.sleep(600)
 """

@@ -18,7 +18,7 @@ from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json, create, described, import_yaml, read_yaml
 from runstream.sweeps.front import front_of
-from runstream.sweeps.records import SweepInfo, TrialInfo, flat, parse_path
+from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, flat, parse_path
 
 _ORDERS = {
     "pause": "no new trials for now",
@@ -233,8 +233,8 @@ def _list(argv: list[str]) -> int:
 
 def agent(argv: list[str]) -> int:
     """Run a sweep's trials on this machine until none are left."""
-    from runstream.sweeps.commands import CommandAgent, check_parallel
-    from runstream.sweeps.gpus import Devices, find_devices, lock_folder
+    from runstream.sweeps.command_agent import CommandAgent, check_parallel
+    from runstream.sweeps.gpu_binding import Devices, find_devices, lock_folder
 
     parser = argparse.ArgumentParser(prog="runstream agent", description=agent.__doc__)
     _add_sweep(parser)

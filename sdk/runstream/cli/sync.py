@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runstream.errors import SpoolError, UsageError
 from runstream.sender.consoles import has_leftovers
-from runstream.sender.process import Sender
+from runstream.sender.node_sender import Sender
 from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool import files

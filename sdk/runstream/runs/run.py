@@ -27,7 +27,7 @@ from runstream.runs.stream import Stream, StreamOutbox, Target, dumps
 from runstream.runs.summary import Summary
 from runstream.runs.values import check_keys, sort_values, whole_number
 from runstream.settings import Settings, warn_once
-from runstream.spool.records import split_keys
+from runstream.spool.record_bytes import split_keys
 
 if TYPE_CHECKING:
     from runstream.capture.console_capture import Capture

@@ -56,7 +56,7 @@ def _run(spool: SpoolFolder, patience_s: float) -> int:
     try:
         import asyncio
 
-        from runstream.sender.process import Sender
+        from runstream.sender.node_sender import Sender
 
         sender = Sender(spool, patience_s)
         asyncio.run(sender.run())

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from runstream.api.errors import NotFoundError
 from runstream.base.notices import Notices
 from runstream.errors import RunstreamError, UsageError
+from runstream.sweeps.agent_session import Session
 from runstream.sweeps.client import Client
-from runstream.sweeps.records import SweepInfo, parse_path
-from runstream.sweeps.session import Session
+from runstream.sweeps.sweep_info import SweepInfo, parse_path
 
 
 class AgentStoppedError(RunstreamError):
@@ -33,11 +33,11 @@ def run_agent(
     session = open_session(sweep_id, entity, project)
     try:
         if function is not None:
-            from runstream.sweeps.functions import FunctionAgent
+            from runstream.sweeps.function_agent import FunctionAgent
 
             FunctionAgent(session, function, count).run()
         else:
-            from runstream.sweeps.commands import CommandAgent
+            from runstream.sweeps.command_agent import CommandAgent
 
             number = CommandAgent(session, count=count).run()
             if number:

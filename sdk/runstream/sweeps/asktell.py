@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from runstream.api.errors import InvalidRequestError, NotFoundError
-from runstream.sweeps import session as outcomes
+from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import check_place, open_session
+from runstream.sweeps.agent_session import Leased, Session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json
 from runstream.sweeps.front import front_of
-from runstream.sweeps.records import SweepInfo, TrialInfo, parse_path
 from runstream.sweeps.session import Leased, Session
+from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, parse_path
 
 _STATES = {
     "finished": outcomes.FINISHED,

@@ -11,7 +11,7 @@ from runstream.base.notices import Notices
 from runstream.errors import UsageError
 from runstream.settings import Settings
 from runstream.sweeps.client import Client, new_request_id
-from runstream.sweeps.records import SweepInfo
+from runstream.sweeps.sweep_info import SweepInfo
 
 
 def create_sweep(

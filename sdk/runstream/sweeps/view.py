@@ -11,7 +11,7 @@ from typing import Any
 from runstream.sweeps.agent import number, shown
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import described
-from runstream.sweeps.records import SweepInfo, TrialInfo, flat
+from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, flat
 
 _RUNNING_SHOWN = 8
 

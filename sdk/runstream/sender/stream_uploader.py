@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 
 from runstream.errors import RunstreamError
-from runstream.sender import aside
+from runstream.sender import dead_letters
 from runstream.sender.batch import BatchBuilder, SpooledContent
 from runstream.sender.link import (
     KeyRefusedError,
@@ -24,7 +24,7 @@ from runstream.sender.link import (
     RunDeletedError,
     gateway_in_words,
 )
-from runstream.sender.records import Unreadable
+from runstream.sender.wire_records import Unreadable
 from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials
 from runstream.spool import files, format
@@ -353,12 +353,12 @@ class Carrier:
 
     def _put_aside(self, reject: pb.Reject) -> None:
         reason, data = pb.RejectReason.Name(reject.reason), self._in_flight.get(reject.number, b"")
-        path = aside.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
+        path = dead_letters.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
         self._state.count_rejected()
         LOG.error("run %s: a batch was refused (%s): %s; kept in %s", self.meta.run, reason, reject.detail, path)
 
     def _put_record_aside(self, found: Unreadable) -> None:
-        path = aside.keep_record(self._spool, self.meta, found)
+        path = dead_letters.keep_record(self._spool, self.meta, found)
         self._state.count_rejected()
         LOG.error("run %s: record %s %s; kept in %s", self.meta.run, found.number, found.reason, path)
 

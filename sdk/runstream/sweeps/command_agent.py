@@ -21,15 +21,15 @@ from types import FrameType
 from runstream.api.errors import ApiError, UnavailableError
 from runstream.errors import RunstreamError
 from runstream.runs.active_trial import Order
-from runstream.sweeps import session as outcomes
+from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, shown
-from runstream.sweeps.child import Child, Ended
-from runstream.sweeps.environment import TrialFiles, variables
-from runstream.sweeps.functions import ending
-from runstream.sweeps.gpus import Binding, Devices
+from runstream.sweeps.agent_session import Answer, Leased, Session
+from runstream.sweeps.function_agent import ending
+from runstream.sweeps.gpu_binding import Binding, Devices
 from runstream.sweeps.macros import expand
-from runstream.sweeps.records import flat
-from runstream.sweeps.session import Answer, Leased, Session
+from runstream.sweeps.sweep_info import flat
+from runstream.sweeps.trial_environment import TrialFiles, variables
+from runstream.sweeps.trial_process import Child, Ended
 
 _PAUSE_S = 2.0
 _RETRY_S = 2.0

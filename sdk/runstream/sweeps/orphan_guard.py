@@ -1,9 +1,10 @@
 """The process between an agent and a trial's program: when the agent is gone for any reason, the program ends too.
 
-`child.py` starts it as `python -I -S guard.py FD GRACE_S LOCK_FDS -- PROGRAM ARGUMENT...`. It uses the standard library
-only, and no thread. FD is a socket: the agent sends `signal N` and `kill`, one a line; the guard answers with JSON
-lines: first {"group": pgid}, at the end {"exit": status, "tail": last lines of stderr, "error": why it did not start}.
-The end of the socket means that the agent died: then the program gets SIGTERM, GRACE_S seconds, SIGKILL.
+`trial_process.py` starts it as `python -I -S orphan_guard.py FD GRACE_S LOCK_FDS -- PROGRAM ARGUMENT...`. It uses the
+standard library only, and no thread. FD is a socket: the agent sends `signal N` and `kill`, one a line; the guard
+answers with JSON lines: first {"group": pgid}, at the end {"exit": status, "tail": last lines of stderr, "error": why
+it did not start}. The end of the socket means that the agent died: then the program gets SIGTERM, GRACE_S seconds,
+SIGKILL.
 
 The program leads a session of its own. On Linux the guard adopts the processes that its descendants leave behind
 (torchrun's workers have sessions of their own), and ends them with the program. Only runstream's sender lives on; it

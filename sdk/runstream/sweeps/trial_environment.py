@@ -10,8 +10,8 @@ from pathlib import Path
 
 from runstream.runs.active_trial import stop_mark
 from runstream.settings import Settings
-from runstream.sweeps.records import SweepInfo
-from runstream.sweeps.session import Leased
+from runstream.sweeps.agent_session import Leased
+from runstream.sweeps.sweep_info import SweepInfo
 
 
 class TrialFiles:

@@ -14,11 +14,11 @@ import runstream
 from runstream.runs import active_trial as trials
 from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped
 from runstream.runs.processes import live_runs
-from runstream.sweeps import session as outcomes
+from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, print_error, shown
-from runstream.sweeps.environment import TrialFiles, in_environment, variables
-from runstream.sweeps.records import flat
-from runstream.sweeps.session import Answer, Leased, Session
+from runstream.sweeps.agent_session import Answer, Leased, Session
+from runstream.sweeps.sweep_info import flat
+from runstream.sweeps.trial_environment import TrialFiles, in_environment, variables
 
 _PAUSE_S = 2.0
 SIGTERM_STATUS = 128 + signal.SIGTERM

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from runstream.api.errors import ApiError, NotFoundError, UnavailableError
 from runstream.runs.active_trial import Order
 from runstream.sweeps.client import Client, host_name, new_request_id
-from runstream.sweeps.records import Json, SweepInfo, TrialInfo, enum_name
+from runstream.sweeps.sweep_info import Json, SweepInfo, TrialInfo, enum_name
 
 _T = TypeVar("_T")
 FINISHED, FAILED, PREEMPTED, STOPPED, GIVEN_BACK = ("FINISHED", "FAILED", "PREEMPTED", "STOPPED", "GIVEN_BACK")

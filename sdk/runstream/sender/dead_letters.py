@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from runstream.sender.records import Unreadable
+from runstream.sender.wire_records import Unreadable
 from runstream.spool.folder import SpoolFolder, StreamMeta
 
 BATCH, RECORD = ".batch", ".record"

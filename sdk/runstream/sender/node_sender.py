@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runstream.errors import SpoolError
-from runstream.sender.carrier import Carrier, GivesWayError
 from runstream.sender.companion import Companions
 from runstream.sender.consoles import Consoles
 from runstream.sender.link import Links
-from runstream.sender.system import SystemSampler
+from runstream.sender.stream_uploader import Carrier, GivesWayError
+from runstream.sender.system_metrics import SystemSampler
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 
 LOG = logging.getLogger("runstream.sender")
