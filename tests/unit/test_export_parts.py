@@ -17,7 +17,7 @@ from runstream.api import InvalidRequestError, MissingExtraError
 from runstream.api.frames import build, need
 from runstream.api.histories import spread
 from runstream.api.listing import filter_json
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
 from runstream.archive import layout, metric_frames
 from runstream.archive.attempts import MARK, Attempt, writer_id
 from runstream.sender.batch import pack_deltas
@@ -164,7 +164,7 @@ def test_filters_are_json_or_refused() -> None:
 def test_progress_is_silent_without_a_terminal_and_short_with_one() -> None:
     silent, terminal = io.StringIO(), _Terminal()
     for stream in (silent, terminal):
-        with Progress("reading", 3, "runs", stream) as progress:
+        with TransferProgress("reading", 3, "runs", stream) as progress:
             for _ in range(3):
                 progress.add(1)
     assert silent.getvalue() == ""

@@ -19,7 +19,7 @@ from runstream.api.errors import InvalidRequestError
 from runstream.cli import main as command_line
 from runstream.errors import SettingsError, UsageError
 from runstream.runs import active_trial as trials
-from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped, stop_mark
+from runstream.runs.active_trial import ActiveTrial, StopOrder, TrialStopped, stop_mark
 from runstream.runs.config import Config
 from runstream.sweeps import view
 from runstream.sweeps.create import as_json, read_yaml
@@ -120,7 +120,7 @@ def active(offline: Path, monkeypatch: pytest.MonkeyPatch) -> ActiveTrial:
 def test_the_next_log_of_a_stopped_trial_raises_and_keeps_its_values(active: ActiveTrial) -> None:
     run = runstream.init()
     run.log({"loss": 1.0})
-    active.stop(Order("pruned", "it was the worst"))
+    active.stop(StopOrder("pruned", "it was the worst"))
     run.define_metric("loss", summary="min")
     with pytest.raises(TrialStopped, match="it was the worst") as caught:
         run.log({"loss": 2.0})
@@ -135,14 +135,14 @@ def test_the_next_log_of_a_stopped_trial_raises_and_keeps_its_values(active: Act
 def test_a_program_that_asks_should_stop_is_not_interrupted(active: ActiveTrial) -> None:
     run = runstream.init()
     assert not run.should_stop
-    active.stop(Order("pruned", "no"))
+    active.stop(StopOrder("pruned", "no"))
     run.log({"loss": 1.0})
     assert run.should_stop
     run.finish()
 
 
 def test_a_run_that_begins_after_the_order_is_stopped_too_and_a_forked_worker_is_not(active: ActiveTrial) -> None:
-    active.stop(Order("sweep_cancelled", "bye"))
+    active.stop(StopOrder("sweep_cancelled", "bye"))
     run = runstream.init()
     pid = os.fork()
     if pid == 0:
@@ -281,7 +281,7 @@ def test_a_trial_is_read_from_what_the_server_says() -> None:
 
 def test_tables_fit_into_their_width_and_cut_only_the_last_column() -> None:
     rows = tuple((str(place), "finished", f"{place / 7:.6g}", "x" * 200) for place in range(3))
-    text = view.plain_table(view.Table("Top", ("trial", "state", "value", "parameters"), rows), 80)
+    text = view.plain_table(view.SweepTable("Top", ("trial", "state", "value", "parameters"), rows), 80)
     assert max(len(line) for line in text.splitlines()) == 80
     assert "0.285714" in text and text.count("…") == 3
 

@@ -13,10 +13,13 @@ from runstream.api.errors import (
     TooExpensiveError,
     UnavailableError,
 )
-from runstream.api.listing import Runs
+from runstream.api.listing import StoredRuns
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, Parameter, ParetoRun
-from runstream.api.runs import Run, Series
+from runstream.api.runs import StoredRun, StoredSeries
+
+Run, Runs, Series = StoredRun, StoredRuns, StoredSeries
+"""The same classes under the names that W&B's API has for them."""
 
 __all__ = [
     "Api",
@@ -35,8 +38,11 @@ __all__ = [
     "PermissionDeniedError",
     "Project",
     "Run",
-    "Runs",
+    "RunMethods",
     "Series",
+    "StoredRun",
+    "StoredRuns",
+    "StoredSeries",
     "TooExpensiveError",
     "UnavailableError",
 ]

@@ -16,10 +16,10 @@ from runstream.api.errors import (
     UnavailableError,
     translated,
 )
-from runstream.api.listing import Runs
+from runstream.api.listing import StoredRuns
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
-from runstream.api.runs import Run
+from runstream.api.runs import StoredRun
 from runstream.api.verdicts import verdicts
 from runstream.server.key_file import Credentials
 from runstream.settings import Settings
@@ -65,7 +65,7 @@ class Api:
         state: str = "",
         search: str = "",
         fields: Sequence[str] = (),
-    ) -> Runs:
+    ) -> StoredRuns:
         """Return the runs of a project, oldest first. `path`: "project" or "team/project".
 
         `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON; `order`: a
@@ -74,7 +74,7 @@ class Api:
         `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group.
         `fields`: the config and summary columns to fetch, `config.KEY` or `summary.KEY` with * and ?; empty: all.
         """
-        return Runs(self, path, filters, order, per_page, state, search, fields)
+        return StoredRuns(self, path, filters, order, per_page, state, search, fields)
 
     def project(self, path: str) -> Project:
         """Return the project at "project" or "team/project". Raises NotFoundError."""
@@ -85,16 +85,16 @@ class Api:
             raise NotFoundError(f"there is no project {path!r}")
         return fits[0]
 
-    def run(self, path: str) -> Run:
+    def run(self, path: str) -> StoredRun:
         """Return one run with everything about it. `path`: "project/run" or "team/project/run"."""
         from runstream_proto.v1 import query_pb2 as pb
 
         team, project, run = split_path(path, 3)
         request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
-        return Run(self, self.ask("GetRun", request))
+        return StoredRun(self, self.ask("GetRun", request))
 
     def verdicts(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the id of each run of a project with the value of its `Run.completeness`.
+        """Yield the id of each run of a project with the value of its `StoredRun.completeness`.
 
         The server judges many runs in one request. `path`: "project" or "team/project".
         """
@@ -118,7 +118,7 @@ class Api:
         filters: Mapping[str, Any] | None = None,
         at: str = "",
         at_goal: str = "minimize",
-    ) -> list[tuple[float, Run]]:
+    ) -> list[tuple[float, StoredRun]]:
         """Return the best K runs of a project by a metric, each with its value. NaN sorts last, and ties by run id.
 
         `goal`: maximize or minimize; `by`: last (mean over the ranks' last values), min, max or mean (over all ranks

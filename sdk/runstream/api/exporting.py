@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runstream.api.convert import as_list
 from runstream.api.errors import InvalidRequestError
 from runstream.api.frames import check_format, from_arrow, need
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
@@ -42,11 +42,11 @@ def export_points(
     if kind not in FORMATS:
         raise InvalidRequestError(f"format is {kind!r}: use one of {', '.join(FORMATS)}, or end the path in .parquet")
     request = points_request(team, project, runs, keys, ranks, min_step, max_step, FORMATS[kind])
-    with Progress(f"exporting {path.name}", unit="bytes") as progress:
+    with TransferProgress(f"exporting {path.name}", unit="bytes") as progress:
         return write_stream(api, "ExportPoints", request, path, progress)
 
 
-def write_stream(api: Api, method: str, request: Any, path: Path, progress: Progress | None = None) -> int:
+def write_stream(api: Api, method: str, request: Any, path: Path, progress: TransferProgress | None = None) -> int:
     """Write a streamed file, and return its size in bytes. The file gets its name when it is complete."""
     hidden = path.with_name(f".{path.name}.part")
     size = 0

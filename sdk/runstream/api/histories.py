@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from runstream.api.convert import as_list
 from runstream.api.errors import InvalidRequestError
 from runstream.api.frames import build, check_format
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.runs import StoredRun
 
 _MOST = 100
 """The most runs, and the most metrics, in one request."""
@@ -27,7 +27,7 @@ _AXES = {"_step": 1, "_runtime": 2, "_timestamp": 3}
 
 def histories(
     api: Api,
-    runs: Sequence[Run],
+    runs: Sequence[StoredRun],
     *,
     samples: int,
     keys: Sequence[str] | str | None,
@@ -46,7 +46,7 @@ def histories(
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
     columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
     asked = frozenset(names)
-    with Progress("reading histories", len(runs), "runs") as progress:
+    with TransferProgress("reading histories", len(runs), "runs") as progress:
         for found, count in _by_run(api, runs, names, samples, x_axis):
             for run, rows in found:
                 for x in sorted(rows):
@@ -100,7 +100,7 @@ def rows_of(
 
 
 def _by_run(
-    api: Api, runs: Sequence[Run], names: Sequence[str], samples: int, x_axis: str
+    api: Api, runs: Sequence[StoredRun], names: Sequence[str], samples: int, x_axis: str
 ) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
     """Yield the rows of some runs at a time, and the number of these runs, until all runs have been read."""
     most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
-    from runstream.api.listing import Runs
+    from runstream.api.listing import StoredRuns
     from runstream_proto.v1 import query_pb2 as pb
 
 
@@ -25,7 +25,7 @@ class Project:
     def path(self) -> str:
         return f"{self.entity}/{self.name}"
 
-    def runs(self, **options: Any) -> Runs:
+    def runs(self, **options: Any) -> StoredRuns:
         """See `Api.runs`."""
         return self._api.runs(self.path, **options)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
 from runstream.api.errors import IncompleteResultError, InvalidRequestError
-from runstream.api.runs import Run
+from runstream.api.runs import StoredRun
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
@@ -75,7 +75,7 @@ def rank(
     k: int = 10,
     filters: Filter = None,
     sweep: str = "",
-) -> list[tuple[float, Run]]:
+) -> list[tuple[float, StoredRun]]:
     """See `Api.rank`."""
     from runstream_proto.v1 import query_pb2 as pb
 
@@ -93,7 +93,7 @@ def rank(
         at=asked.at,
         at_goal=asked.at_goal,
     )
-    return [(found.value, Run(api, found.run)) for found in api.ask("RankRuns", request).runs]
+    return [(found.value, StoredRun(api, found.run)) for found in api.ask("RankRuns", request).runs]
 
 
 def pareto(

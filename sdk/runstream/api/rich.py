@@ -1,4 +1,4 @@
-"""The values of a stored run beyond scalars: the functions behind the methods of `Run`."""
+"""The values of a stored run beyond scalars: the functions behind the methods of `StoredRun`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runstream.api.errors import ApiError, InvalidRequestError, NotFoundError, U
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.runs import StoredRun
 
 _OPERATORS = {
     "==": 1, "!=": 2, "<": 3, "<=": 4, ">": 5, ">=": 6,
@@ -120,12 +120,12 @@ def pages(api: Api, method: str, request: Any, field: str) -> Iterator[Any]:
         request.page_token = response.next_page_token
 
 
-def of(run: Run) -> dict[str, Any]:
+def of(run: StoredRun) -> dict[str, Any]:
     """Return the fields by which a request names the run."""
     return {"team": run.entity, "project": run.project, "run": run.id}
 
 
-def keys(api: Api, run: Run, kind: str) -> list[dict[str, Any]]:
+def keys(api: Api, run: StoredRun, kind: str) -> list[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     kinds = {
@@ -149,7 +149,7 @@ def keys(api: Api, run: Run, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def histograms(api: Api, run: Run, key: str, options: Mapping[str, Any]) -> list[StoredHistogram]:
+def histograms(api: Api, run: StoredRun, key: str, options: Mapping[str, Any]) -> list[StoredHistogram]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank = options.get("rank")
@@ -174,7 +174,7 @@ def histograms(api: Api, run: Run, key: str, options: Mapping[str, Any]) -> list
 
 def table(
     api: Api,
-    run: Run,
+    run: StoredRun,
     key: str,
     step: int | None,
     rank: int | None,
@@ -216,7 +216,7 @@ def table(
     )
 
 
-def plot(api: Api, run: Run, key: str, step: int | None, rank: int | None) -> dict[str, Any]:
+def plot(api: Api, run: StoredRun, key: str, step: int | None, rank: int | None) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
     from runstream_proto.v1 import rich_pb2 as pb
@@ -237,7 +237,7 @@ def plot(api: Api, run: Run, key: str, step: int | None, rank: int | None) -> di
     }
 
 
-def media(api: Api, run: Run, prefix: str, options: Mapping[str, Any]) -> Iterator[StoredFile]:
+def media(api: Api, run: StoredRun, prefix: str, options: Mapping[str, Any]) -> Iterator[StoredFile]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank = options["rank"]
@@ -267,7 +267,7 @@ def media(api: Api, run: Run, prefix: str, options: Mapping[str, Any]) -> Iterat
         )
 
 
-def files(api: Api, run: Run, prefix: str, category: str) -> Iterator[StoredFile]:
+def files(api: Api, run: StoredRun, prefix: str, category: str) -> Iterator[StoredFile]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.ListFilesRequest(**of(run), prefix=prefix, category=category)
@@ -288,7 +288,7 @@ def files(api: Api, run: Run, prefix: str, category: str) -> Iterator[StoredFile
         )
 
 
-def texts(api: Api, run: Run, key: str) -> Iterator[dict[str, Any]]:
+def texts(api: Api, run: StoredRun, key: str) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.GetTextsRequest(**of(run), keys=[key], page_size=1000)
@@ -296,7 +296,7 @@ def texts(api: Api, run: Run, key: str) -> Iterator[dict[str, Any]]:
         yield {"step": item.step, "rank": item.rank, "text": item.text, "time_us": item.time_us}
 
 
-def alerts(api: Api, run: Run, level: str) -> Iterator[dict[str, Any]]:
+def alerts(api: Api, run: StoredRun, level: str) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.ListAlertsRequest(**of(run), levels=[level] if level else [])
@@ -310,7 +310,7 @@ def alerts(api: Api, run: Run, level: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def console(api: Api, run: Run, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def console(api: Api, run: StoredRun, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank, newest = options["rank"], options["newest"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5}
 
 
-class Run:
+class StoredRun:
     """A stored run.
 
     To change it, set `name`, `notes`, `tags`, `group`, `job_type`, or keys of `config` and `summary`, and call
@@ -90,8 +90,8 @@ class Run:
     def large_values(self, section: str) -> dict[str, Any]:
         """Return the values of more than 1 MiB of a section, by key.
 
-        `config` and `summary` return values of these documents. `run` returns notes and tags whose `Run` attributes
-        hold only a note of their size.
+        `config` and `summary` return values of these documents. `run` returns notes and tags whose
+        attributes hold only a note of their size.
         """
         import json
 
@@ -407,7 +407,7 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
         rank: int | None = None,
-    ) -> Iterator[Series]:
+    ) -> Iterator[StoredSeries]:
         """Yield raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
         from runstream_proto.v1 import query_pb2 as pb
 
@@ -425,7 +425,7 @@ class Run:
             )
             while True:
                 response = self._api.ask("GetHistory", request)
-                yield from (Series(found) for found in response.series)
+                yield from (StoredSeries(found) for found in response.series)
                 if not response.next_page_token:
                     break
                 request.page_token = response.next_page_token
@@ -434,7 +434,7 @@ class Run:
         return f"Run({'/'.join(self.path)!r}, {self.name!r}, {self.state})"
 
 
-class Series:
+class StoredSeries:
     """Columns of equal length: steps (int64), values (float64), times (int64, microseconds since 1970)."""
 
     __slots__ = ("metric", "rank", "steps", "times_us", "values")

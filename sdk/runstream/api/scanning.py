@@ -10,7 +10,7 @@ from runstream.api.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.runs import StoredRun
 
 _NAMES = 1000
 """The most metrics in one request."""
@@ -28,14 +28,14 @@ class _TooFullError(Exception):
 
 def scan(
     api: Api,
-    run: Run,
+    run: StoredRun,
     keys: Sequence[str] | str | None,
     page_size: int,
     min_step: int | None,
     max_step: int | None,
     rank: int | None,
 ) -> Iterator[dict[str, Any]]:
-    """See `Run.scan_history`."""
+    """See `StoredRun.scan_history`."""
     from runstream_proto.v1 import export_pb2 as pb
 
     if page_size < 1:
@@ -63,7 +63,7 @@ def scan(
 
 
 def _windows(
-    api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
+    api: Api, run: StoredRun, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
 ) -> Iterator[dict[int, dict[str, float]]]:
     """Yield the rows of one window after another, as step -> row.
 
@@ -84,7 +84,7 @@ def _windows(
 
 
 def _rows(
-    api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
+    api: Api, run: StoredRun, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
 ) -> tuple[dict[int, dict[str, float]], int]:
     """Return the rows of a window, and how many points they hold. Raises _TooFullError past `limit`."""
     rows: dict[int, dict[str, float]] = {}

@@ -15,7 +15,7 @@ _AT_ONCE = 200
 
 
 def verdict_of(found: pb.Completeness) -> dict[str, Any]:
-    """Return the keys that `Run.completeness` describes."""
+    """Return the keys that `StoredRun.completeness` describes."""
     names = ("logged", "received", "stored", "rejected", "dropped")
     return {
         "verdict": found.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower(),

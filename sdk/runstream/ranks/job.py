@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from runstream.base.run_names import encode_id
 from runstream.errors import UsageError
-from runstream.ranks.launchers import Identity, Place, find_identity, find_place
+from runstream.ranks.launchers import Identity, JobPlace, find_identity, find_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ def detect(environment: Mapping[str, str] | None = None, rank: int | None = None
             world_size=job.world_size if world_size is None else world_size,
         )
         if place is None and job.world_size > 1:  # the ranks are the caller's own, but there may be a meeting point
-            job = replace(job, identity=find_identity(environment, Place(job.rank, job.world_size)))
+            job = replace(job, identity=find_identity(environment, JobPlace(job.rank, job.world_size)))
     if not 0 <= job.rank < job.world_size or job.world_size > 1 << 24:
         raise UsageError(f"rank {job.rank} of a world of {job.world_size}: give 0 <= rank < world_size")
     return job
 
 
-def _job(place: Place, environment: Mapping[str, str]) -> Job:
+def _job(place: JobPlace, environment: Mapping[str, str]) -> Job:
     identity = find_identity(environment, place) if place.world_size > 1 else Identity()
     return Job(
         place.rank,

@@ -22,7 +22,7 @@ _HYDRA = ("hydra_pmi_proxy", "hydra_bstrap_pr")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JobPlace:
     """The place of a process in its job."""
 
     rank: int
@@ -47,7 +47,7 @@ class Identity:
     """True where the launcher starts a rank once, as a command. Each process that this command starts inherits it."""
 
 
-def find_place(variables: Variables) -> Place | None:
+def find_place(variables: Variables) -> JobPlace | None:
     """Return the place of this process, or None where no launcher tells of more than this process.
 
     Raises UsageError for a variable that is no number.
@@ -66,7 +66,7 @@ def find_place(variables: Variables) -> Place | None:
     return None
 
 
-def find_identity(variables: Variables, place: Place) -> Identity:
+def find_identity(variables: Variables, place: JobPlace) -> Identity:
     """Return the identity of this process's job; identities that are certain come first."""
     for read in (_torchrun_identity, _slurm_identity, _open_mpi_identity, _hydra_identity):
         if (identity := read(variables, place)) is not None:
@@ -94,11 +94,11 @@ def _has(variables: Variables, *names: str) -> bool:
 # Places
 
 
-def _torch_place(variables: Variables) -> Place | None:
+def _torch_place(variables: Variables) -> JobPlace | None:
     """Read PyTorch's own names, which torchrun, accelerate, DeepSpeed, Ray Train, PyTorchJob and people set."""
     if not _has(variables, "RANK", "WORLD_SIZE"):
         return None
-    return Place(
+    return JobPlace(
         number(variables, "RANK"),
         number(variables, "WORLD_SIZE"),
         number(variables, "LOCAL_RANK", 0),
@@ -108,11 +108,11 @@ def _torch_place(variables: Variables) -> Place | None:
     )
 
 
-def _slurm_place(variables: Variables) -> Place | None:
+def _slurm_place(variables: Variables) -> JobPlace | None:
     # SLURM_PROCID is also set in a batch script and an interactive shell, which are no step of several tasks.
     if not _has(variables, "SLURM_JOB_ID", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"):
         return None
-    return Place(
+    return JobPlace(
         number(variables, "SLURM_PROCID"),
         number(variables, "SLURM_STEP_NUM_TASKS"),
         number(variables, "SLURM_LOCALID", 0),
@@ -122,10 +122,10 @@ def _slurm_place(variables: Variables) -> Place | None:
     )
 
 
-def _open_mpi_place(variables: Variables) -> Place | None:
+def _open_mpi_place(variables: Variables) -> JobPlace | None:
     if not _has(variables, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"):
         return None
-    return Place(
+    return JobPlace(
         number(variables, "OMPI_COMM_WORLD_RANK"),
         number(variables, "OMPI_COMM_WORLD_SIZE"),
         number(variables, "OMPI_COMM_WORLD_LOCAL_RANK", 0),
@@ -134,18 +134,18 @@ def _open_mpi_place(variables: Variables) -> Place | None:
     )
 
 
-def _hydra_place(variables: Variables) -> Place | None:
+def _hydra_place(variables: Variables) -> JobPlace | None:
     """Read the variables of MPICH, Intel MPI and MVAPICH."""
     if not _has(variables, "PMI_RANK", "PMI_SIZE"):
         return None
     local = number(variables, "MPI_LOCALRANKID", 0)
-    return Place(number(variables, "PMI_RANK"), number(variables, "PMI_SIZE"), local, launcher="mpich")
+    return JobPlace(number(variables, "PMI_RANK"), number(variables, "PMI_SIZE"), local, launcher="mpich")
 
 
-def _horovod_place(variables: Variables) -> Place | None:
+def _horovod_place(variables: Variables) -> JobPlace | None:
     if not _has(variables, "HOROVOD_RANK", "HOROVOD_SIZE"):
         return None
-    return Place(
+    return JobPlace(
         number(variables, "HOROVOD_RANK"),
         number(variables, "HOROVOD_SIZE"),
         number(variables, "HOROVOD_LOCAL_RANK", 0),
@@ -154,15 +154,15 @@ def _horovod_place(variables: Variables) -> Place | None:
     )
 
 
-def _lws_place(variables: Variables) -> Place | None:
+def _lws_place(variables: Variables) -> JobPlace | None:
     """Read the variables of a group of Kubernetes' LeaderWorkerSet, which has one process a pod."""
     if not _has(variables, "LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE", "LWS_WORKER_INDEX"):
         return None
     index = number(variables, "LWS_WORKER_INDEX")
-    return Place(index, number(variables, "LWS_GROUP_SIZE"), node_rank=index, launcher="leaderworkerset")
+    return JobPlace(index, number(variables, "LWS_GROUP_SIZE"), node_rank=index, launcher="leaderworkerset")
 
 
-def _lightning_place(variables: Variables) -> Place | None:
+def _lightning_place(variables: Variables) -> JobPlace | None:
     """Read the variables of Lightning, on the first node.
 
     Lightning starts the other processes of a node itself and gives them no RANK. The rank on further nodes depends on
@@ -171,13 +171,13 @@ def _lightning_place(variables: Variables) -> Place | None:
     if not _has(variables, "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR") or number(variables, "NODE_RANK", 0):
         return None
     local = number(variables, "LOCAL_RANK")
-    return Place(local, number(variables, "WORLD_SIZE"), local, launcher="lightning")
+    return JobPlace(local, number(variables, "WORLD_SIZE"), local, launcher="lightning")
 
 
 # Identities
 
 
-def _torchrun_identity(variables: Variables, place: Place) -> Identity | None:
+def _torchrun_identity(variables: Variables, place: JobPlace) -> Identity | None:
     rendezvous = variables.get("TORCHELASTIC_RUN_ID", "")
     if not rendezvous:
         return None
@@ -197,7 +197,7 @@ def _torchrun_identity(variables: Variables, place: Place) -> Identity | None:
     return None
 
 
-def _slurm_identity(variables: Variables, place: Place) -> Identity | None:
+def _slurm_identity(variables: Variables, place: JobPlace) -> Identity | None:
     # A requeued job keeps its id, and so continues its run. Ranks that are no tasks of the step may belong to several
     # jobs, since a batch script may start several experiments.
     if not _has(variables, "SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS"):
@@ -208,7 +208,7 @@ def _slurm_identity(variables: Variables, place: Place) -> Identity | None:
     return Identity(f"slurm/{variables.get('SLURM_CLUSTER_NAME', '')}/{'/'.join(parts)}", of_command=True)
 
 
-def _open_mpi_identity(variables: Variables, place: Place) -> Identity | None:
+def _open_mpi_identity(variables: Variables, place: JobPlace) -> Identity | None:
     namespace = variables.get("PMIX_NAMESPACE") or variables.get("OMPI_MCA_ess_base_jobid", "")
     if not namespace or variables.get("OMPI_COMM_WORLD_SIZE") != str(place.world_size):
         return None
@@ -221,7 +221,7 @@ def _open_mpi_identity(variables: Variables, place: Place) -> Identity | None:
     return Identity(f"openmpi/{namespace}", reusable=True, trusted=True)
 
 
-def _hydra_identity(variables: Variables, place: Place) -> Identity | None:
+def _hydra_identity(variables: Variables, place: JobPlace) -> Identity | None:
     size = str(place.world_size)
     if variables.get("PMI_SIZE") != size or variables.get("MPI_LOCALNRANKS") != size:
         return None

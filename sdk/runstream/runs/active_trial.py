@@ -39,7 +39,7 @@ class TrialStopped(SystemExit):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class StopOrder:
     """The reason why a trial must stop."""
 
     cause: str
@@ -52,12 +52,12 @@ class ActiveTrial:
     def __init__(self, number: int, mark: Path | None = None) -> None:
         """Make the trial. `mark` is a program's file that tells its agent why it ended; see `stop_mark`."""
         self.number = number
-        self.order: Order | None = None
+        self.order: StopOrder | None = None
         self._home = (os.getpid(), threading.get_ident() if mark is None else threading.main_thread().ident)
         self._mark = mark
         self._asks = False
 
-    def stop(self, order: Order) -> None:
+    def stop(self, order: StopOrder) -> None:
         """Set the order to stop, and tell the open runs. Any thread may call it, also again."""
         from runstream.runs.processes import live_runs
 

@@ -16,7 +16,7 @@ AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class MetricDefinition:
     name: str
     """A metric, or a glob pattern."""
     step_metric: str = ""
@@ -32,7 +32,7 @@ class Definition:
 
 def make_definition(
     name: str, step_metric: object = None, summary: str | None = None, goal: str | None = None, hidden: bool = False
-) -> Definition:
+) -> MetricDefinition:
     """Return the definition of these arguments. Raises UsageError that names the argument which cannot be used."""
     if not isinstance(name, str) or not name:
         raise UsageError(f"define_metric: the name is {name!r}: give a metric's name or a glob pattern")
@@ -47,7 +47,7 @@ def make_definition(
     if "best" in kinds and not goal:
         raise UsageError("define_metric: summary='best' needs goal='minimize' or 'maximize'")
     drawn_against = getattr(step_metric, "name", step_metric)  # W&B also takes what define_metric returned
-    return Definition(valid_name(name), valid_name(str(drawn_against or "")), kinds, goal, bool(hidden))
+    return MetricDefinition(valid_name(name), valid_name(str(drawn_against or "")), kinds, goal, bool(hidden))
 
 
 class _Extent:
@@ -80,19 +80,19 @@ class Definitions:
     """
 
     def __init__(self) -> None:
-        self._exact: dict[str, Definition] = {}
-        self._patterns: list[Definition] = []
+        self._exact: dict[str, MetricDefinition] = {}
+        self._patterns: list[MetricDefinition] = []
         self._extents: dict[str, _Extent] = {}
         self._plans: dict[tuple[str, ...], list[tuple[int, _Extent]]] = {}
 
-    def add(self, definition: Definition) -> None:
+    def add(self, definition: MetricDefinition) -> None:
         if any(mark in definition.name for mark in "*?["):
             self._patterns.append(definition)
         else:
             self._exact[definition.name] = definition
         self._plans.clear()
 
-    def find(self, metric: str) -> Definition | None:
+    def find(self, metric: str) -> MetricDefinition | None:
         """Return the exact definition of a metric, else the last pattern that matches."""
         if metric in self._exact:
             return self._exact[metric]

@@ -21,7 +21,7 @@ from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 from runstream.spool import format
 from runstream.spool.folder import SpoolFolder, read_meta
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 
 _STEP = struct.Struct("@q")
@@ -157,7 +157,7 @@ def _read_spool(settings: Settings, run: str, rank: int) -> Earlier:
     sink = _Unsent()
     for _, folder in sorted(mine):
         with contextlib.suppress(SpoolError, OSError, ValueError):
-            reader = SpoolReader(folder, Place(0, format.HEADER_BYTES))
+            reader = SpoolReader(folder, SpoolPosition(0, format.HEADER_BYTES))
             try:
                 reader.drain(sink)
             finally:

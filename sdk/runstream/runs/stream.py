@@ -20,7 +20,7 @@ from runstream.base.run_names import new_writer_id
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.ranks.job import Job
-from runstream.runs.active_trial import AppendRow, Order
+from runstream.runs.active_trial import AppendRow, StopOrder
 from runstream.runs.document_pieces import records_of
 from runstream.sender.spawn import ensure_sender
 from runstream.server.key_file import Credentials, key_prefix
@@ -141,15 +141,15 @@ class Stream:
         except SpoolClosedError:
             return self.writer.number
 
-    def stop_order(self) -> Order | None:
+    def stop_order(self) -> StopOrder | None:
         """Return why the server asked the run to stop, as it said through this stream; None where it did not ask."""
         if not self.state.read().stop_requested:
             return None
         try:
             found = json.loads((self.folder / format.STOP_ORDER).read_text(encoding="utf-8"))
-            return Order(str(found["cause"]), str(found["reason"]))
+            return StopOrder(str(found["cause"]), str(found["reason"]))
         except (OSError, ValueError, KeyError, TypeError):  # an older sender writes no such file
-            return Order("", "the server asked this run to stop")
+            return StopOrder("", "the server asked this run to stop")
 
     def wait_acked(self, number: int, deadline: float) -> bool:
         """Wait until record `number` is stored for good, or until `deadline` (time.monotonic()).

@@ -19,7 +19,7 @@ from runstream.errors import SpoolError
 from runstream.sender.companion import Companions
 from runstream.sender.consoles import Consoles
 from runstream.sender.link import Links
-from runstream.sender.stream_uploader import Carrier, GivesWayError
+from runstream.sender.stream_uploader import GivesWayError, StreamUploader
 from runstream.sender.system_metrics import SystemSampler
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta
 
@@ -79,7 +79,7 @@ class Sender:
         self._retry_s = retry_s
         self._side_work = side_work
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._carriers: dict[str, Carrier] = {}
+        self._carriers: dict[str, StreamUploader] = {}
         self._skipped: dict[str, float] = {}
         self._stopping = False
         self._waiting: dict[str, _Waiting] = {}
@@ -233,18 +233,18 @@ class Sender:
                 self._catching_up[name] = waiting
                 self._start(name, carrier)
 
-    def _start(self, name: str, carrier: Carrier) -> None:
+    def _start(self, name: str, carrier: StreamUploader) -> None:
         self._carriers[name] = carrier
         self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
 
-    def _open(self, folder: Path, links: Links) -> Carrier | None:
+    def _open(self, folder: Path, links: Links) -> StreamUploader | None:
         """Return the carrier of a stream, or None when the stream cannot be sent now: it is skipped for a while."""
         name = folder.name
         try:
             if read_meta(folder).offline and not self._include_offline:
                 self._skipped[name] = math.inf
                 return None
-            carrier = Carrier(self._spool, folder, links)
+            carrier = StreamUploader(self._spool, folder, links)
         except BlockingIOError:
             reason = "another sender has it"
         except FileNotFoundError:
@@ -284,7 +284,7 @@ class Sender:
             self._failed[name] = f"{carrier.meta.project}/{carrier.meta.run} cannot be sent: {error!r}"
             self._skipped[name] = time.monotonic() + 5.0
 
-    def _wait_again(self, carrier: Carrier, waiting: _Waiting | None, error: GivesWayError) -> None:
+    def _wait_again(self, carrier: StreamUploader, waiting: _Waiting | None, error: GivesWayError) -> None:
         """Queue a stream again, behind those that were not tried yet.
 
         The delay doubles while nothing of the stream is stored.

@@ -16,12 +16,12 @@ from runstream.errors import RunstreamError
 from runstream.sender import dead_letters
 from runstream.sender.batch import BatchBuilder, SpooledContent
 from runstream.sender.link import (
+    DeletedRunError,
     KeyRefusedError,
     Link,
     Links,
     MediaRefusedError,
     PermanentError,
-    RunDeletedError,
     gateway_in_words,
 )
 from runstream.sender.wire_records import Unreadable
@@ -29,15 +29,15 @@ from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.journal import (
     KIND_CRASHED,
     KIND_HEARTBEAT,
     KIND_LOST,
     KIND_RECORDS,
     KIND_UNFINISHED,
-    Entry,
     Journal,
+    JournalEntry,
 )
 from runstream.spool.reader import SpoolReader
 from runstream.spool.state import StateFile
@@ -65,7 +65,7 @@ class GivesWayError(RunstreamError):
         """How long to wait before the next try."""
 
 
-class Carrier:
+class StreamUploader:
     """Sends one stream. `carry()` returns when all of it is stored and its folder is deleted."""
 
     def __init__(self, spool: SpoolFolder, folder: Path, links: Links) -> None:
@@ -97,7 +97,7 @@ class Carrier:
         self._acked_at_start = self._acked
         self._acked_ahead: set[int] = set()
         acked_entry = next((entry for entry in self._journal.entries if entry.number == self._acked), None)
-        start = acked_entry.end if acked_entry else Place(0, format.HEADER_BYTES)
+        start = acked_entry.end if acked_entry else SpoolPosition(0, format.HEADER_BYTES)
         self._reader = SpoolReader(folder, start)
         self._points = acked_entry.points_total if acked_entry else 0
         self._last_record = acked_entry.last_record if acked_entry else 0
@@ -169,7 +169,7 @@ class Carrier:
                 finally:
                     if self._acked > acked:
                         delay = RETRY_MIN_S
-            except RunDeletedError as error:
+            except DeletedRunError as error:
                 self._trouble(str(error))
                 await self._discard()
             except PermanentError as error:
@@ -339,7 +339,7 @@ class Carrier:
         for content in self._contents.pop(number, ()):
             (self._folder / "media" / content.name).unlink(missing_ok=True)
         self._acked_ahead.add(number)
-        settled: Entry | None = None
+        settled: JournalEntry | None = None
         for entry in self._journal.entries:
             if entry.number == self._acked + 1 and entry.number in self._acked_ahead:
                 self._acked_ahead.discard(entry.number)
@@ -436,7 +436,7 @@ class Carrier:
         if self._pending.first_number > self._last_record + 1:
             return self._cut_lost(self._pending.first_number - 1)
         builder = self._pending
-        entry = Entry(
+        entry = JournalEntry(
             self._next_number,
             KIND_RECORDS,
             builder.first_number,
@@ -462,7 +462,7 @@ class Carrier:
         points = self._reader.points_before(last)
         damage = self._reader.damage
         unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
-        entry = Entry(
+        entry = JournalEntry(
             self._next_number,
             KIND_UNFINISHED if unfinished else KIND_LOST,
             self._last_record + 1,
@@ -481,7 +481,7 @@ class Carrier:
         """Cut a batch of the sender's own: a heartbeat, or the finish record of a process that wrote none."""
         last = self._last_record + (1 if kind == KIND_CRASHED else 0)
         now_us = time.time_ns() // 1000
-        entry = Entry(
+        entry = JournalEntry(
             self._next_number,
             kind,
             self._last_record + 1,
@@ -493,13 +493,13 @@ class Carrier:
         )
         return self._journalled(entry, self._build_own(entry))
 
-    def _journalled(self, entry: Entry, data: bytes) -> tuple[int, bytes]:
+    def _journalled(self, entry: JournalEntry, data: bytes) -> tuple[int, bytes]:
         self._journal.append(entry)
         self._in_flight[entry.number] = data
         self._note(entry)
         return entry.number, data
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: JournalEntry) -> None:
         self._next_number = entry.number + 1
         self._last_record = entry.last_record
         self._points = entry.points_total
@@ -513,7 +513,7 @@ class Carrier:
     def _build(self, builder: BatchBuilder) -> bytes:
         return builder.build(self._run_path(), self.meta.writer_id, self.meta.rank)
 
-    def _build_own(self, entry: Entry, *, lost: bool = False) -> bytes:
+    def _build_own(self, entry: JournalEntry, *, lost: bool = False) -> bytes:
         record = pb.Record(number=entry.last_record, time_us=wire_time(entry.time_us))
         if lost or entry.kind in (KIND_LOST, KIND_UNFINISHED):
             record.loss.points = entry.points_total - self._points

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runstream.spool import files, format, sigbus
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 
 _prefix = format.PREFIX.unpack_from
 _u64 = format.U64.unpack_from
@@ -52,10 +52,10 @@ class Damage:
 class SpoolReader:
     """Reads one stream from a place on. It is not thread-safe; each stream has one reader."""
 
-    def __init__(self, folder: Path, place: Place) -> None:
+    def __init__(self, folder: Path, place: SpoolPosition) -> None:
         self._folder = folder
         self._map: mmap.mmap | bytes | None = None
-        self._guard: sigbus.Guard | None = None
+        self._guard: sigbus.SigbusGuard | None = None
         self._stamp: tuple[int, int] = (0, 0)
         self._headers: dict[int, int] = {}
         self._searched = (-1, 0)
@@ -66,8 +66,8 @@ class SpoolReader:
         self.damage = Damage()
 
     @property
-    def place(self) -> Place:
-        return Place(self._segment, self._offset)
+    def place(self) -> SpoolPosition:
+        return SpoolPosition(self._segment, self._offset)
 
     def points_before(self, record: int) -> int | None:
         """Return the points logged up to `record`, if a segment that was opened recently begins after it; else None."""
@@ -96,7 +96,7 @@ class SpoolReader:
                 self._map.close()
             self._map = None
 
-    def drain(self, sink: Sink, until: Place | None = None, *, dead: bool = False) -> bool:
+    def drain(self, sink: Sink, until: SpoolPosition | None = None, *, dead: bool = False) -> bool:
         """Pass records to `sink` until it has enough, `until` is reached, or no more are there.
 
         `dead`: the process that wrote is gone, so a hole stays a hole, and is stepped over.
@@ -261,7 +261,7 @@ class SpoolReader:
             data = bytes(self._view[body + format.SIZED.size : body + format.SIZED.size + count])
             self._keysets[ident] = tuple(data.decode("utf-8", "surrogatepass").split("\0"))
 
-    def _drain_segment(self, sink: Sink, until: Place | None, dead: bool) -> bool:
+    def _drain_segment(self, sink: Sink, until: SpoolPosition | None, dead: bool) -> bool:
         """Return True when the segment has no further record now, False when the sink or `until` ended it."""
         view = self._view
         end = len(view)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from runstream.api.errors import NotFoundError
 from runstream.base.notices import Notices
 from runstream.errors import RunstreamError, UsageError
-from runstream.sweeps.agent_session import Session
+from runstream.sweeps.agent_session import AgentSession
 from runstream.sweeps.client import Client
 from runstream.sweeps.sweep_info import SweepInfo, parse_path
 
@@ -48,7 +48,7 @@ def run_agent(
 
 def open_session(
     path: str, entity: str | None = None, project: str | None = None, name: str = "", client: Client | None = None
-) -> Session:
+) -> AgentSession:
     """Return the session of an agent that is registered with the sweep.
 
     Raises NotFoundError where the sweep is not in the path's team or project.
@@ -56,7 +56,7 @@ def open_session(
     team, named, sweep = parse_path(path, entity, project)
     client = client or Client()
     notices = Notices(client.settings.silent, strict=False)
-    session = Session(client, sweep, name, say=lambda sentence: notices.say(f"agent: {sentence}"))
+    session = AgentSession(client, sweep, name, say=lambda sentence: notices.say(f"agent: {sentence}"))
     check_place(session.open(), team, named)
     return session
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from runstream.api.errors import ApiError, NotFoundError, UnavailableError
-from runstream.runs.active_trial import Order
+from runstream.runs.active_trial import StopOrder
 from runstream.sweeps.client import Client, host_name, new_request_id
 from runstream.sweeps.sweep_info import Json, SweepInfo, TrialInfo, enum_name
 
@@ -51,7 +51,7 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AgentReply:
     """The server's answer: trials, and whether to go on, wait, or end."""
 
     trials: tuple[Leased, ...] = ()
@@ -66,19 +66,19 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Session:
+class AgentSession:
     """One agent of one sweep, from `open()` to `close()`."""
 
     client: Client
     sweep: str
     name: str = ""
-    on_stop: Callable[[int, Order], None] = lambda number, order: None
+    on_stop: Callable[[int, StopOrder], None] = lambda number, order: None
     """The heartbeat's thread calls this for each trial that must stop, with each heartbeat until the trial ends."""
     say: Callable[[str], None] = lambda sentence: None
     agent: str = ""
     info: SweepInfo | None = None
     held: dict[int, Leased] = field(default_factory=dict)
-    orders: dict[int, Order] = field(default_factory=dict)
+    orders: dict[int, StopOrder] = field(default_factory=dict)
     _pending: dict[str, Any] = field(default_factory=dict)
     _beat_s: float = WAIT_S
     _prunes: bool = False
@@ -108,7 +108,7 @@ class Session:
         threading.Thread(target=self._beat, name="runstream-heartbeat", daemon=True).start()
         return self.info
 
-    def try_lease(self, count: int, wait_s: float) -> Answer:
+    def try_lease(self, count: int, wait_s: float) -> AgentReply:
         """Make one request for trials.
 
         Raises UnavailableError: call it again, and trials come that may have been lost on the way.
@@ -125,7 +125,7 @@ class Session:
             self._wake.set()  # heartbeats are more frequent from now on
         return _answer(found, trials)
 
-    def lease(self, count: int = 1, wait_s: float = WAIT_S) -> Answer:
+    def lease(self, count: int = 1, wait_s: float = WAIT_S) -> AgentReply:
         """Lease trials as `try_lease` does, and go on while the server is away.
 
         An interruption gives back the trials that were on their way.
@@ -160,14 +160,14 @@ class Session:
         values: Iterable[float] = (),
         cost: float | None = None,
         timeout_s: float = WAIT_S,
-    ) -> Answer:
+    ) -> AgentReply:
         """Make one request that reports the end of a trial.
 
         Raises UnavailableError: call it again. For a trial that this agent no longer holds, no request is made.
         """
         held = self.held.get(number)
         if held is None:
-            return Answer(accepted=False)
+            return AgentReply(accepted=False)
         fields: dict[str, Any] = {} if cost is None else {"cost": cost}
         found = self._call(
             "EndTrial",
@@ -185,11 +185,11 @@ class Session:
         trial = TrialInfo.of(found["trial"]) if found.get("trial") else None
         return _answer(found, (), accepted=bool(found.get("accepted")), trial=trial)
 
-    def end(self, number: int, outcome: str, exit_code: int = 0, message: str = "", **fields: Any) -> Answer:
+    def end(self, number: int, outcome: str, exit_code: int = 0, message: str = "", **fields: Any) -> AgentReply:
         """Report the end of a trial as `try_end` does, and go on while the server is away: no end is lost."""
         return self._patiently(lambda: self.try_end(number, outcome, exit_code, message, **fields))
 
-    def try_report(self, number: int, values: Iterable[tuple[int, float]]) -> Order | None:
+    def try_report(self, number: int, values: Iterable[tuple[int, float]]) -> StopOrder | None:
         """Report values of a running trial in one request, and return the order to stop, where there is one."""
         held = self.held.get(number)
         if held is None:
@@ -200,7 +200,7 @@ class Session:
             self._told(found["stop"])
         return self.orders.get(number)
 
-    def report(self, number: int, values: Iterable[tuple[int, float]]) -> Order | None:
+    def report(self, number: int, values: Iterable[tuple[int, float]]) -> StopOrder | None:
         """Report values as `try_report` does, and go on while the server is away."""
         reported = list(values)
         return self._patiently(lambda: self.try_report(number, reported))
@@ -252,7 +252,7 @@ class Session:
     def _told(self, found: Json) -> None:
         number = int(found["number"])
         if number in self.held:
-            order = Order(
+            order = StopOrder(
                 enum_name(found.get("cause"), "STOP_CAUSE_"), str(found.get("reason") or "the sweep stopped it")
             )
             self.orders[number] = order
@@ -295,9 +295,9 @@ def _leased(found: Json) -> Leased:
     return Leased(TrialInfo.of(found["trial"]), str(found["lease"]), bool(found.get("resume")), time.monotonic())
 
 
-def _answer(found: Json, trials: tuple[Leased, ...], **more: Any) -> Answer:
+def _answer(found: Json, trials: tuple[Leased, ...], **more: Any) -> AgentReply:
     verdict = str(found.get("verdict") or "")
-    return Answer(
+    return AgentReply(
         trials=trials,
         stop=verdict == "VERDICT_STOP",
         cause=enum_name(found.get("cause"), "STOP_CAUSE_"),

@@ -10,7 +10,7 @@ from typing import Any, Self
 from runstream.api.errors import InvalidRequestError, NotFoundError
 from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import check_place, open_session
-from runstream.sweeps.agent_session import Leased, Session
+from runstream.sweeps.agent_session import AgentSession, Leased
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json
 from runstream.sweeps.front import front_of
@@ -25,10 +25,10 @@ _STATES = {
 }
 
 
-class Trial:
+class LeasedTrial:
     """A trial that this program asked for, and whose end it must tell."""
 
-    def __init__(self, session: Session, leased: Leased) -> None:
+    def __init__(self, session: AgentSession, leased: Leased) -> None:
         self._session = session
         self._leased = leased
 
@@ -85,13 +85,13 @@ class Sweep:
         """Read the sweep from the server. Raises ApiError."""
         self._path = (sweep_id, entity, project)
         self._client = client or Client()
-        self._session: Session | None = None
+        self._session: AgentSession | None = None
         team, named, self.id = parse_path(sweep_id, entity, project)
         check_place(self.info(), team, named)
 
     # Trials
 
-    def ask(self, timeout: float | None = None) -> Trial | None:
+    def ask(self, timeout: float | None = None) -> LeasedTrial | None:
         """Return the next trial, or None when the sweep is over or no trial came within `timeout` seconds.
 
         Waits while the sweep is paused, or the server is away.
@@ -101,19 +101,19 @@ class Sweep:
         while True:
             answer = session.lease(1, min(outcomes.WAIT_S, max(deadline - time.monotonic(), 0.0)))
             if answer.trials:
-                return Trial(session, answer.trials[0])
+                return LeasedTrial(session, answer.trials[0])
             left_s = deadline - time.monotonic()
             if answer.stop or left_s <= 0:
                 return None
             time.sleep(min(answer.retry_after_s or 1.0, left_s))
 
-    def __iter__(self) -> Iterator[Trial]:
+    def __iter__(self) -> Iterator[LeasedTrial]:
         while (trial := self.ask()) is not None:
             yield trial
 
     def tell(
         self,
-        trial: Trial | int,
+        trial: LeasedTrial | int,
         value: float | Sequence[float] | None = None,
         state: str = "finished",
         message: str = "",
@@ -261,7 +261,7 @@ class Sweep:
         """Return everything that the server knows of the sweep now."""
         return SweepInfo.of(self._client.call("GetSweep", sweep=self.id))
 
-    def _opened(self) -> Session:
+    def _opened(self) -> AgentSession:
         if self._session is None:
             self._session = open_session(*self._path, client=self._client)
         return self._session

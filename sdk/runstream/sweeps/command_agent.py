@@ -20,16 +20,16 @@ from types import FrameType
 
 from runstream.api.errors import ApiError, UnavailableError
 from runstream.errors import RunstreamError
-from runstream.runs.active_trial import Order
+from runstream.runs.active_trial import StopOrder
 from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, shown
-from runstream.sweeps.agent_session import Answer, Leased, Session
+from runstream.sweeps.agent_session import AgentReply, AgentSession, Leased
 from runstream.sweeps.function_agent import ending
 from runstream.sweeps.gpu_binding import Binding, Devices
 from runstream.sweeps.macros import expand
 from runstream.sweeps.sweep_info import flat
 from runstream.sweeps.trial_environment import TrialFiles, variables
-from runstream.sweeps.trial_process import Child, Ended
+from runstream.sweeps.trial_process import ExitResult, TrialProcess
 
 _PAUSE_S = 2.0
 _RETRY_S = 2.0
@@ -44,12 +44,12 @@ _GOODBYE_S = 10.0
 @dataclass(slots=True)
 class _Running:
     trial: Leased
-    child: Child
+    child: TrialProcess
     files: TrialFiles
     kill_at: float = float("inf")
     outcome: str = ""
     """The outcome of the trial where it is known before the program ends: stopped or preempted."""
-    ended: Ended | None = None
+    ended: ExitResult | None = None
 
     def end(self, number: int, outcome: str, grace_s: float) -> None:
         """Signal the program now, and send SIGKILL after `grace_s` seconds. Only the first call has an effect."""
@@ -74,7 +74,7 @@ class CommandAgent:
     """An agent that runs programs until the sweep, `count` or a signal ends it."""
 
     def __init__(
-        self, session: Session, count: int | None = None, parallel: int = 1, devices: Devices | None = None
+        self, session: AgentSession, count: int | None = None, parallel: int = 1, devices: Devices | None = None
     ) -> None:
         """Prepare the agent. Raises UsageError where the sweep names no program to start."""
         self._session = session
@@ -85,9 +85,9 @@ class CommandAgent:
         self._devices = devices
         self._grace_s = session.client.settings.agent_kill_delay
         self._running: dict[int, _Running] = {}
-        self._orders: deque[tuple[int, Order]] = deque()
+        self._orders: deque[tuple[int, StopOrder]] = deque()
         self._signals: deque[int] = deque()
-        self._over: Answer | None = None
+        self._over: AgentReply | None = None
         self._error: ApiError | None = None
         self._told_to_end = 0
         self._ask_at = 0.0
@@ -176,7 +176,7 @@ class CommandAgent:
 
     def _refused(self, error: ApiError) -> None:
         self._error = error
-        self._over = Answer(stop=True, reason=str(error))
+        self._over = AgentReply(stop=True, reason=str(error))
 
     def _pause(self, seconds: float, reason: str) -> None:
         self._ask_at = time.monotonic() + seconds
@@ -195,7 +195,9 @@ class CommandAgent:
         self._session.say(f"trial {trial.number}{gpus}: {shown(flat(trial.info.parameters))}")
         environment = os.environ | variables(self._info, trial, files.parameters) | binding.variables
         try:
-            child = Child(self._arguments(trial.info.parameters, files), environment, self._grace_s, binding.lock_fds)
+            child = TrialProcess(
+                self._arguments(trial.info.parameters, files), environment, self._grace_s, binding.lock_fds
+            )
         except OSError as error:  # there is no process or no memory left, which is not the trial's fault
             files.remove()
             self._ask_at = time.monotonic() + _PAUSE_S
@@ -224,7 +226,7 @@ class CommandAgent:
         if running.files.stopped and not running.outcome:
             outcome = outcomes.STOPPED
         if order is not None and order.cause == "lease_lost":
-            answer = Answer(accepted=False)
+            answer = AgentReply(accepted=False)
         else:
             message = ended.message if outcome == outcomes.FAILED else ""
             try:
@@ -236,10 +238,10 @@ class CommandAgent:
                 if not self._told_to_end or time.monotonic() < running.kill_at:
                     self._wait(time.monotonic() + _RETRY_S)
                     return
-                answer = Answer(accepted=False, untold=True)
+                answer = AgentReply(accepted=False, untold=True)
             except ApiError as error:
                 self._refused(error)
-                answer = Answer(accepted=False)
+                answer = AgentReply(accepted=False)
         self._session.forget(number)
         running.files.remove()
         del self._running[number]
@@ -250,7 +252,7 @@ class CommandAgent:
 
     # Orders and signals
 
-    def _on_stop(self, number: int, order: Order) -> None:
+    def _on_stop(self, number: int, order: StopOrder) -> None:
         """Queue an order to stop; the heartbeat's thread calls this."""
         self._orders.append((number, order))
         self._call_loop()
@@ -281,7 +283,7 @@ class CommandAgent:
         now = time.monotonic()
         living = [one for one in self._running.values() if one.ended is None]
         ends = [max(one.kill_at - now, 0.0) for one in living] + ([until - now] if until > now else [])
-        sources: list[int | Child] = [self._wake, *(one.child for one in living)]
+        sources: list[int | TrialProcess] = [self._wake, *(one.child for one in living)]
         ready, _, _ = select.select(sources, [], [], min([*ends, _LOOK_S]))
         for running in living:
             if running.child in ready:

@@ -12,11 +12,11 @@ from types import FrameType
 
 import runstream
 from runstream.runs import active_trial as trials
-from runstream.runs.active_trial import ActiveTrial, Order, TrialStopped
+from runstream.runs.active_trial import ActiveTrial, StopOrder, TrialStopped
 from runstream.runs.processes import live_runs
 from runstream.sweeps import agent_session as outcomes
 from runstream.sweeps.agent import AgentStoppedError, print_error, shown
-from runstream.sweeps.agent_session import Answer, Leased, Session
+from runstream.sweeps.agent_session import AgentReply, AgentSession, Leased
 from runstream.sweeps.sweep_info import flat
 from runstream.sweeps.trial_environment import TrialFiles, in_environment, variables
 
@@ -31,7 +31,7 @@ class TerminatedError(SystemExit):
 class FunctionAgent:
     """An agent that runs trials one after the other until the sweep or `count` ends it."""
 
-    def __init__(self, session: Session, function: Callable[[], object], count: int | None = None) -> None:
+    def __init__(self, session: AgentSession, function: Callable[[], object], count: int | None = None) -> None:
         self._session = session
         self._function = function
         self._left = count
@@ -57,7 +57,7 @@ class FunctionAgent:
                 if idle:
                     self._pause(answer)
 
-    def _run(self, trial: Leased) -> Answer:
+    def _run(self, trial: Leased) -> AgentReply:
         """Run one trial to its end, which the server knows when this returns.
 
         Raises the exceptions that end the agent, too.
@@ -92,7 +92,7 @@ class FunctionAgent:
             files.remove()
         return self._end(trial, outcome, message, leave)
 
-    def _end(self, trial: Leased, outcome: str, message: str, leave: BaseException | None) -> Answer:
+    def _end(self, trial: Leased, outcome: str, message: str, leave: BaseException | None) -> AgentReply:
         order = self._session.orders.get(trial.number)
         if leave is not None:
             with contextlib.suppress(Exception):
@@ -101,29 +101,29 @@ class FunctionAgent:
         if order is not None and order.cause == "lease_lost":
             self._session.say(f"trial {trial.number}: {order.reason}")
             self._session.forget(trial.number)
-            return Answer(accepted=False)
+            return AgentReply(accepted=False)
         answer = self._session.end(trial.number, outcome, int(outcome == outcomes.FAILED), message)
         self._session.say(f"trial {trial.number} {ending(outcome, answer, message, order)}")
         return answer
 
-    def _stop(self, number: int, order: Order) -> None:
+    def _stop(self, number: int, order: StopOrder) -> None:
         active = self._active
         if active is not None and active.number == number:
             active.stop(order)
 
-    def _pause(self, answer: Answer) -> None:
+    def _pause(self, answer: AgentReply) -> None:
         if answer.reason and answer.reason != self._said:
             self._said = answer.reason
             self._session.say(answer.reason)
         time.sleep(answer.retry_after_s or _PAUSE_S)
 
-    def _say_end(self, answer: Answer) -> None:
+    def _say_end(self, answer: AgentReply) -> None:
         if answer.cause == "failure_guard":
             raise AgentStoppedError(answer.reason)
         self._session.say(f"the sweep is over: {answer.reason}")
 
 
-def ending(outcome: str, answer: Answer, message: str, order: Order | None) -> str:
+def ending(outcome: str, answer: AgentReply, message: str, order: StopOrder | None) -> str:
     """Describe how a trial ended, for people."""
     if answer.untold:
         return "is over here; the server could not be told: the lease runs out by itself"

@@ -41,7 +41,7 @@ def main() -> None:
     adopt_orphans()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    guard = Guard(agent, grace_s)
+    guard = OrphanGuard(agent, grace_s)
     guard.start(sys.argv[place + 1 :])
     guard.watch()
     guard.clear()
@@ -53,7 +53,7 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-class Guard:
+class OrphanGuard:
     def __init__(self, agent: socket.socket, grace_s: float) -> None:
         self.agent: socket.socket | None = agent
         self.grace_s = grace_s

@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Objective:
+class SweepObjective:
     metric: str
     maximize: bool
 
@@ -35,7 +35,7 @@ class SweepInfo:
     state: str
     """running, paused, finished or cancelled"""
     reason: str
-    objectives: tuple[Objective, ...]
+    objectives: tuple[SweepObjective, ...]
     size: int
     """The number of trials that the sweep will have; 0 for a sweep without an end."""
     size_is_limit: bool
@@ -59,7 +59,7 @@ class SweepInfo:
             state=enum_name(found.get("state", ""), "SWEEP_STATE_"),
             reason=found.get("reason", ""),
             objectives=tuple(
-                Objective(one["metric"], bool(one.get("maximize"))) for one in found.get("objectives", [])
+                SweepObjective(one["metric"], bool(one.get("maximize"))) for one in found.get("objectives", [])
             ),
             size=int(found.get("size", 0)),
             size_is_limit=bool(found.get("size_is_limit")),

@@ -19,7 +19,7 @@ _LINE_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ExitResult:
     """How a program ended."""
 
     status: int
@@ -28,7 +28,7 @@ class Ended:
     """The reason of a failure, for people; it is empty when the program ended with 0."""
 
 
-class Child:
+class TrialProcess:
     """A program that starts when this object is made. Wait for `fileno()` to be readable, then call `poll()`."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Child:
             theirs.close()
         self._data = b""
         self._group = 0
-        self.ended: Ended | None = None
+        self.ended: ExitResult | None = None
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -71,7 +71,7 @@ class Child:
         """Kill the program and everything that it started."""
         self._send("kill\n")
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> ExitResult | None:
         """Return how the program ended, or None while it runs. Blocks unless `fileno()` is readable."""
         data = self._receive()
         if data:
@@ -86,15 +86,15 @@ class Child:
         self.ended = self._read(news)
         return self.ended
 
-    def _read(self, news: Mapping[str, object]) -> Ended:
+    def _read(self, news: Mapping[str, object]) -> ExitResult:
         if news.get("error"):
-            return Ended(127, f"it did not start: {news['error']}")
+            return ExitResult(127, f"it did not start: {news['error']}")
         if "exit" not in news:  # the guard itself was killed: nothing else would end its program
             with contextlib.suppress(OSError, ValueError):
                 os.killpg(int(str(news["group"])), signal.SIGKILL) if news.get("group") else None
-            return Ended(self._process.returncode or 1, "the process that watches over it was killed")
+            return ExitResult(self._process.returncode or 1, "the process that watches over it was killed")
         status = int(str(news["exit"]))
-        return Ended(status, failure(status, str(news.get("tail", ""))) if status else "")
+        return ExitResult(status, failure(status, str(news.get("tail", ""))) if status else "")
 
     def _receive(self) -> bytes:
         try:
