@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from runstream.api import Api
+    from runstream.api.ask_tell import Sweep
     from runstream.data import plots as plot
     from runstream.data.histogram import Histogram
     from runstream.data.image import Image
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from runstream.runs.run import Run
     from runstream.runs.summary import Summary
     from runstream.settings import Settings
-    from runstream.sweeps.asktell import Sweep
 
     config: Config
     summary: Summary
@@ -99,7 +99,7 @@ _LAZY = {
     "Settings": "runstream.settings:Settings",
     "SettingsError": "runstream.errors:SettingsError",
     "SpoolError": "runstream.errors:SpoolError",
-    "Sweep": "runstream.sweeps.asktell:Sweep",
+    "Sweep": "runstream.api.ask_tell:Sweep",
     "Table": "runstream.data.table:Table",
     "TrialStopped": "runstream.runs.active_trial:TrialStopped",
     "UsageError": "runstream.errors:UsageError",
@@ -278,7 +278,7 @@ def agent(
     """
     from runstream.sweeps.agent import run_agent
 
-    run_agent(sweep_id, function, entity, project, count)
+    run_agent(sweep_id, function, entity, project, count, after_trial=_forget_run)
 
 
 def login(
@@ -321,6 +321,11 @@ def termwarn(string: str = "", newline: bool = True, repeat: bool = True) -> Non
 def termerror(string: str = "", newline: bool = True, repeat: bool = True) -> None:
     """Print an error on standard error."""
     _say(f"error: {string}")
+
+
+def _forget_run() -> None:
+    global run
+    run = None
 
 
 def _say(sentence: str) -> None:

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 import runstream
-from runstream.api.errors import InvalidRequestError
 from runstream.cli import main as command_line
-from runstream.errors import SettingsError, UsageError
+from runstream.errors import InvalidRequestError, SettingsError, UsageError
 from runstream.runs import active_trial as trials
 from runstream.runs.active_trial import ActiveTrial, StopOrder, TrialStopped, stop_mark
 from runstream.runs.config import Config

@@ -207,8 +207,8 @@ def test_a_program_ends_with_all_that_it_started(end: str, tmp_path: Path) -> No
 
 AGENT = """
 import os, sys, time
-from runstream.sweeps.trial_process import Child
-child = Child(sys.argv[1:], os.environ, 0.5)
+from runstream.sweeps.trial_process import TrialProcess
+child = TrialProcess(sys.argv[1:], os.environ, 0.5)
 time.sleep(600)
 """
 

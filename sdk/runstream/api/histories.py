@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import as_list
-from runstream.api.errors import InvalidRequestError
 from runstream.api.frames import build, check_format
 from runstream.api.progress import TransferProgress
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.runs import StoredRun
+    from runstream.api.connection import Connection
+    from runstream.api.run_reference import Summarized
 
 _MOST = 100
 """The most runs, and the most metrics, in one request."""
@@ -26,8 +26,8 @@ _AXES = {"_step": 1, "_runtime": 2, "_timestamp": 3}
 
 
 def histories(
-    api: Api,
-    runs: Sequence[StoredRun],
+    api: Connection,
+    runs: Sequence[Summarized],
     *,
     samples: int,
     keys: Sequence[str] | str | None,
@@ -60,7 +60,7 @@ def numeric(summary: dict[str, Any]) -> list[str]:
 
 
 def rows_of(
-    api: Api,
+    api: Connection,
     team: str,
     project: str,
     runs: Sequence[str],
@@ -100,7 +100,7 @@ def rows_of(
 
 
 def _by_run(
-    api: Api, runs: Sequence[StoredRun], names: Sequence[str], samples: int, x_axis: str
+    api: Connection, runs: Sequence[Summarized], names: Sequence[str], samples: int, x_axis: str
 ) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
     """Yield the rows of some runs at a time, and the number of these runs, until all runs have been read."""
     most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from runstream.api.convert import as_list, split_path
-from runstream.api.errors import InvalidRequestError
 from runstream.api.runs import STATES, StoredRun
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
 
 _SNAKE = {
     "created_at": "createdAt",
@@ -32,7 +32,7 @@ class StoredRuns(Sequence[StoredRun]):
 
     def __init__(
         self,
-        api: Api,
+        api: Connection,
         path: str,
         filters: Mapping[str, Any] | str | None = None,
         order: str | Sequence[str] = "+created_at",

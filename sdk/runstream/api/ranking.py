@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from runstream.api.convert import split_path
 from runstream.api.errors import IncompleteResultError, InvalidRequestError
 from runstream.api.runs import StoredRun
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 _AGGREGATES = {"last": 1, "min": 2, "max": 3, "mean": 4}
@@ -69,7 +70,7 @@ class Importance:
 
 
 def rank(
-    api: Api,
+    api: Connection,
     path: str,
     objective: Objective,
     k: int = 10,
@@ -97,7 +98,7 @@ def rank(
 
 
 def pareto(
-    api: Api,
+    api: Connection,
     path: str,
     objectives: Sequence[Objective | str],
     layers: int = 1,
@@ -126,7 +127,7 @@ def pareto(
 
 
 def importance(
-    api: Api,
+    api: Connection,
     path: str,
     objective: Objective | str,
     parameters: Sequence[str] = (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runstream.api import rich
-from runstream.api.convert import as_list, plain
+from runstream.api.convert import as_list, plain, split_path
 from runstream.api.frames import build
+from runstream.api.series import StoredSeries
 from runstream.api.verdicts import verdict_of
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5}
@@ -28,7 +28,7 @@ class StoredRun:
     `update()`.
     """
 
-    def __init__(self, api: Api, found: pb.Run) -> None:
+    def __init__(self, api: Connection, found: pb.Run) -> None:
         self._api = api
         self._found = found
         self._take(found)
@@ -434,17 +434,10 @@ class StoredRun:
         return f"Run({'/'.join(self.path)!r}, {self.name!r}, {self.state})"
 
 
-class StoredSeries:
-    """Columns of equal length: steps (int64), values (float64), times (int64, microseconds since 1970)."""
+def read_run(api: Connection, path: str) -> StoredRun:
+    """See `Api.run`."""
+    from runstream_proto.v1 import query_pb2 as pb
 
-    __slots__ = ("metric", "rank", "steps", "times_us", "values")
-
-    def __init__(self, found: pb.Series) -> None:
-        self.metric = found.metric
-        self.rank = found.rank
-        self.steps = array("q", found.steps)
-        self.values = array("d", found.values)
-        self.times_us = array("q", found.times_us)
-
-    def __len__(self) -> int:
-        return len(self.steps)
+    team, project, run = split_path(path, 3)
+    request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
+    return StoredRun(api, api.ask("GetRun", request))

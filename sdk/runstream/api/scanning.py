@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import as_list
-from runstream.api.errors import InvalidRequestError
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.runs import StoredRun
+    from runstream.api.connection import Connection
+    from runstream.api.run_reference import Scannable
 
 _NAMES = 1000
 """The most metrics in one request."""
@@ -27,8 +27,8 @@ class _TooFullError(Exception):
 
 
 def scan(
-    api: Api,
-    run: StoredRun,
+    api: Connection,
+    run: Scannable,
     keys: Sequence[str] | str | None,
     page_size: int,
     min_step: int | None,
@@ -63,7 +63,7 @@ def scan(
 
 
 def _windows(
-    api: Api, run: StoredRun, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
+    api: Connection, run: Scannable, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
 ) -> Iterator[dict[int, dict[str, float]]]:
     """Yield the rows of one window after another, as step -> row.
 
@@ -84,7 +84,7 @@ def _windows(
 
 
 def _rows(
-    api: Api, run: StoredRun, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
+    api: Connection, run: Scannable, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
 ) -> tuple[dict[int, dict[str, float]], int]:
     """Return the rows of a window, and how many points they hold. Raises _TooFullError past `limit`."""
     rows: dict[int, dict[str, float]] = {}

@@ -9,7 +9,7 @@ import sys
 from datetime import date, datetime
 from typing import Any
 
-from runstream.api.errors import InvalidRequestError
+from runstream.errors import InvalidRequestError
 
 _WIDEST = 60
 """The most characters of a column in a table; `--format json` cuts nothing."""

@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runstream.api.errors import InvalidRequestError
-from runstream.errors import UsageError
+from runstream.errors import InvalidRequestError, UsageError
 from runstream.sweeps import view
-from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json, create, described, import_yaml, read_yaml
 from runstream.sweeps.front import front_of
+from runstream.sweeps.registration import check_place, open_session
 from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, flat, parse_path
 
 _ORDERS = {

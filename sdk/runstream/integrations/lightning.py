@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from runstream.integrations._runs import RunHolder, missing
+from runstream.integrations.run_in_use import RunHolder, missing
 from runstream.runs.config import as_mapping
 
 try:

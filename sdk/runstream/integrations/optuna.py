@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import runstream
 from runstream.errors import UsageError
-from runstream.integrations._runs import missing
+from runstream.integrations.run_in_use import missing
 
 try:
     import optuna

@@ -223,10 +223,10 @@ class Run(RunEnding):
 
         `log` is gradients, parameters, all or None. Batches are counted by backward passes.
         """
-        from runstream.integrations.torch import Watcher
+        from runstream.capture.model_watcher import ModelWatcher
 
         try:
-            self._watcher = self._watcher or Watcher(self)
+            self._watcher = self._watcher or ModelWatcher(self)
             for model in models if isinstance(models, (list, tuple)) else [models]:
                 self._watcher.add(model, log, log_freq)
         except UsageError as error:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from runstream.api.errors import ApiError, NotFoundError, UnavailableError
+from runstream.errors import ApiError, NotFoundError, UnavailableError
 from runstream.runs.active_trial import StopOrder
 from runstream.sweeps.client import Client, host_name, new_request_id
 from runstream.sweeps.sweep_info import Json, SweepInfo, TrialInfo, enum_name

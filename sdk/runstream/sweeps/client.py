@@ -16,7 +16,7 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
-from runstream.api.errors import (
+from runstream.errors import (
     ApiError,
     AuthenticationError,
     InvalidRequestError,

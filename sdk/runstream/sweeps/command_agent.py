@@ -18,18 +18,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from runstream.api.errors import ApiError, UnavailableError
-from runstream.errors import RunstreamError
+from runstream.errors import ApiError, RunstreamError, UnavailableError
 from runstream.runs.active_trial import StopOrder
 from runstream.sweeps import agent_session as outcomes
-from runstream.sweeps.agent import AgentStoppedError, shown
 from runstream.sweeps.agent_session import AgentReply, AgentSession, Leased
-from runstream.sweeps.function_agent import ending
 from runstream.sweeps.gpu_binding import Binding, Devices
 from runstream.sweeps.macros import expand
+from runstream.sweeps.registration import AgentStoppedError
 from runstream.sweeps.sweep_info import flat
 from runstream.sweeps.trial_environment import TrialFiles, variables
 from runstream.sweeps.trial_process import ExitResult, TrialProcess
+from runstream.sweeps.wording import ending, shown
 
 _PAUSE_S = 2.0
 _RETRY_S = 2.0

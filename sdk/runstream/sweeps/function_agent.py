@@ -10,15 +10,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-import runstream
 from runstream.runs import active_trial as trials
 from runstream.runs.active_trial import ActiveTrial, StopOrder, TrialStopped
 from runstream.runs.processes import live_runs
 from runstream.sweeps import agent_session as outcomes
-from runstream.sweeps.agent import AgentStoppedError, print_error, shown
 from runstream.sweeps.agent_session import AgentReply, AgentSession, Leased
+from runstream.sweeps.registration import AgentStoppedError
 from runstream.sweeps.sweep_info import flat
 from runstream.sweeps.trial_environment import TrialFiles, in_environment, variables
+from runstream.sweeps.wording import ending, print_error, shown
 
 _PAUSE_S = 2.0
 SIGTERM_STATUS = 128 + signal.SIGTERM
@@ -31,10 +31,18 @@ class TerminatedError(SystemExit):
 class FunctionAgent:
     """An agent that runs trials one after the other until the sweep or `count` ends it."""
 
-    def __init__(self, session: AgentSession, function: Callable[[], object], count: int | None = None) -> None:
+    def __init__(
+        self,
+        session: AgentSession,
+        function: Callable[[], object],
+        count: int | None = None,
+        after_trial: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the session. `after_trial` is called when the runs of a trial are finished."""
         self._session = session
         self._function = function
         self._left = count
+        self._after_trial = after_trial
         self._active: ActiveTrial | None = None
         self._said = ""
         session.on_stop = self._stop
@@ -89,6 +97,7 @@ class FunctionAgent:
                 outcome = outcomes.STOPPED  # the function read run.should_stop, and returned
             trials.current = self._active = None
             _finish_runs(outcome)
+            self._after_trial()
             files.remove()
         return self._end(trial, outcome, message, leave)
 
@@ -123,22 +132,6 @@ class FunctionAgent:
         self._session.say(f"the sweep is over: {answer.reason}")
 
 
-def ending(outcome: str, answer: AgentReply, message: str, order: StopOrder | None) -> str:
-    """Describe how a trial ended, for people."""
-    if answer.untold:
-        return "is over here; the server could not be told: the lease runs out by itself"
-    if not answer.accepted:
-        return "was another agent's by then: what it did here does not count"
-    state = answer.trial.state if answer.trial is not None else outcome.lower()
-    text = "goes back to the pool" if state == "queued" and outcome != outcomes.FAILED else state
-    if outcome == outcomes.FAILED:
-        text = f"failed{', and will be tried again' if state == 'queued' else ''}: {message}"
-    elif order is not None:
-        text += f": {order.reason}"
-    values = answer.trial.values if answer.trial is not None else ()
-    return text + (f" ({', '.join(f'{value:.6g}' for value in values)})" if values else "")
-
-
 def _finish_runs(outcome: str) -> None:
     """Finish the runs that the function left open.
 
@@ -150,7 +143,6 @@ def _finish_runs(outcome: str) -> None:
             run.finish(exit_code=SIGTERM_STATUS, timeout=run.settings.sigterm_timeout_s)
         else:
             run.finish(exit_code=int(outcome == outcomes.FAILED))
-    runstream.run = None
 
 
 def _words(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runstream.api.errors import InvalidRequestError
+from runstream.errors import InvalidRequestError
 
 Json = Mapping[str, Any]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runstream.sweeps.agent import number, shown
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import described
 from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, flat
+from runstream.sweeps.wording import number, shown
 
 _RUNNING_SHOWN = 8
 
@@ -149,7 +149,7 @@ def _value_now(client: Client, info: SweepInfo, trial: TrialInfo) -> float | Non
     """Return the last value that a running trial's run has logged, or None where it has logged none yet."""
     if not info.objectives:
         return None
-    from runstream.api.errors import NotFoundError
+    from runstream.errors import NotFoundError
 
     try:
         run = client.call("GetRun", team=info.team, project=info.project, run=trial.run, omit_completeness=True)

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from runstream.api.errors import InvalidRequestError, NotFoundError
+from runstream.api.connection import Connection
+from runstream.api.ranking import Importance, Objective, importance
+from runstream.api.runs import StoredRun, read_run
+from runstream.errors import InvalidRequestError, NotFoundError
 from runstream.sweeps import agent_session as outcomes
-from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.agent_session import AgentSession, Leased
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json
 from runstream.sweeps.front import front_of
-from runstream.sweeps.session import Leased, Session
+from runstream.sweeps.registration import check_place, open_session
+from runstream.sweeps.session import Leased
 from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, parse_path
 
 _STATES = {
@@ -194,33 +197,29 @@ class Sweep:
         """Return the best trials: with several objectives, all trials that no other trial beats in every objective."""
         return list(front_of(self._client, self.id))
 
-    def best_run(self) -> Any:
+    def best_run(self) -> StoredRun | None:
         """Return the best trial's run as `Api().run()` does, or None where there is none."""
         best = self.best()
         if best is None or not best.run:
             return None
         info = self.info()
         try:
-            return self._api().run(f"{info.team}/{info.project}/{best.run}")
+            return read_run(self._connection(), f"{info.team}/{info.project}/{best.run}")
         except NotFoundError:  # the program that told the trial logs no runs
             return None
 
-    def importance(self, **options: Any) -> Any:
+    def importance(self, **options: Any) -> Importance:
         """Return how much each parameter matters for the first objective: `Api.importance` of this sweep's runs."""
-        from runstream.api.ranking import Objective
-
         info = self.info()
         if not info.objectives:
             raise InvalidRequestError(f"the sweep {info.id} has no metric: nothing to matter for")
         first = info.objectives[0]
         objective = Objective(first.metric, first.goal)
-        return self._api().importance(f"{info.team}/{info.project}", objective, sweep=info.id, **options)
+        return importance(self._connection(), f"{info.team}/{info.project}", objective, sweep=info.id, **options)
 
-    def _api(self) -> Any:
-        from runstream.api import Api
-
+    def _connection(self) -> Connection:
         settings = self._client.settings
-        return Api(settings.base_url, settings.api_key or None)
+        return Connection(settings.base_url, settings.api_key or None)
 
     # Control
 

@@ -5,25 +5,36 @@ Hooks see each gradient as backward computes it; only the histogram leaves the d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from runstream.data.histogram import Histogram
 from runstream.errors import UsageError
-
-if TYPE_CHECKING:
-    from runstream.runs.run import Run
 
 BINS = 64
 _KINDS = {"gradients": (True, False), "parameters": (False, True), "all": (True, True), None: (False, False)}
 
 
-class Watcher:
+class Logger(Protocol):
+    """The part of a run that a watcher needs."""
+
+    @property
+    def step(self) -> int:
+        """The step that the next `log()` without one takes."""
+        ...
+
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+        """Log values at a step."""
+        ...
+
+
+class ModelWatcher:
     """Watches the models of one run.
 
     A batch is a backward pass: the first gradient that repeats begins the next batch.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Logger) -> None:
         self._run = run
         self._hooks: list[tuple[int, Any]] = []
         self._models: dict[int, _Model] = {}
@@ -56,7 +67,7 @@ class Watcher:
 
 
 class _Model:
-    def __init__(self, run: Run, prefix: str, gradients: bool, parameters: bool, log_freq: int) -> None:
+    def __init__(self, run: Logger, prefix: str, gradients: bool, parameters: bool, log_freq: int) -> None:
         self._run = run
         self._prefix = prefix
         self._gradients = gradients
