@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runstream.base import text
-from runstream.runs.stream import dumps
+from runstream.base.json_text import dumps
 from runstream.runs.values import sort_values
 from runstream.sender.batch import BatchBuilder
 from runstream_common import text as servers

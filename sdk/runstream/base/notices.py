@@ -12,6 +12,8 @@ from types import FrameType
 from runstream.errors import UsageError
 
 _MAX_KINDS = 100
+_warned: set[str] = set()
+"""The sentences of `warn_once` so far."""
 
 
 class RunstreamWarning(UserWarning):
@@ -27,6 +29,13 @@ def warn(sentence: str, category: type[Warning]) -> None:
     with contextlib.suppress(Exception), warnings.catch_warnings():  # a broken terminal must not end a training
         warnings.simplefilter("always")
         warnings.warn_explicit(sentence, category, *place)
+
+
+def warn_once(sentence: str) -> None:
+    """Issue a UserWarning once a process for each sentence; no warning filter turns it into an exception."""
+    if sentence not in _warned:
+        _warned.add(sentence)
+        warn(f"runstream: {sentence}", UserWarning)
 
 
 def print_line(text: str, end: str = "\n") -> None:

@@ -113,15 +113,15 @@ def _free_run(ask: Callable[[str], dict[str, Any] | None], job: Job, nth: int) -
 
 def _ask(settings: Settings, run: str) -> dict[str, Any] | None:
     """Return the run as the server has it; None where it has none. Raises SilentError."""
-    from runstream.runs.resume import (  # here: OpenSSL comes with it, which a certain identity needs not
-        ask_server,
-        in_words,
+    from runstream.server.run_lookup import (  # brings OpenSSL, which a certain identity needs not
+        error_text,
+        request_run,
     )
 
     try:
-        return ask_server(settings, run, _PATIENCE * settings.resume_timeout_s)
+        return request_run(settings, run, _PATIENCE * settings.resume_timeout_s)
     except (OSError, ValueError) as error:
-        raise SilentError(in_words(error)) from error
+        raise SilentError(error_text(error)) from error
 
 
 def _met_in_store(job: Job, nth: int, timeout_s: float) -> str:

@@ -11,15 +11,15 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runstream.base.notices import warn_once
 from runstream.errors import SettingsError
-from runstream.settings import Settings, warn_once
-
-AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
+from runstream.settings import Settings
+from runstream.spool.append_row import AppendRow
 
 
 class TrialStopped(SystemExit):

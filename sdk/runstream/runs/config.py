@@ -64,7 +64,7 @@ class Config(MutableMapping[str, Any]):
     def _keep_fixed(self, key: str, value: Any) -> Any:
         kept = merged({key: value}, {key: self._fixed[key]})[key]
         if not _same(kept, value) and not isinstance(value, Mapping):
-            from runstream.settings import warn_once
+            from runstream.base.notices import warn_once
 
             warn_once(f"config.{key} is a parameter of the sweep, {self._fixed[key]!r}: setting it is ignored")
         return kept

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from runstream.base import text
-from runstream.settings import warn_once
+from runstream.base.json_text import dumps
+from runstream.base.notices import warn_once
 
 PIECE_BYTES = 1 << 20
 """The most bytes of one piece. In a record its quotes are escaped once more, which at worst doubles it; a record takes
@@ -47,11 +48,11 @@ def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
     section, key = field["section"], field["key"]
     if found.startswith("{") and section != "SECTION_RUN":
         for name, item in json.loads(found).items():  # nested values become dotted keys, as on the server
-            yield from _fields_of({"section": section, "key": f"{key}.{name}", "value_json": _json(item)})
+            yield from _fields_of({"section": section, "key": f"{key}.{name}", "value_json": dumps(item)})
         return
     if len(data) > MAX_DOCUMENT_BYTES:
         warn_once(f"{key!r} has {len(data):,} bytes, of which at most {MAX_DOCUMENT_BYTES:,} are kept: it is left out")
-        yield {**field, "value_json": _json(f"(left out: {len(data):,} bytes, more than {MAX_DOCUMENT_BYTES:,})")}
+        yield {**field, "value_json": dumps(f"(left out: {len(data):,} bytes, more than {MAX_DOCUMENT_BYTES:,})")}
         return
     import hashlib
 
@@ -60,7 +61,7 @@ def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for number, piece in enumerate(pieces):
         name = f"{_SECTIONS[section]}\x1f{key}\x1f{digest}\x1f{number:05d}"
         yield {"section": "SECTION_PIECE", "key": name, "value_json": piece}
-    yield {**field, "value_json": _json(f"{MARK}{digest} {len(pieces)} {len(data)}")}
+    yield {**field, "value_json": dumps(f"{MARK}{digest} {len(pieces)} {len(data)}")}
 
 
 def _cut(data: bytes) -> Iterator[str]:
@@ -85,14 +86,14 @@ def _start_of(value: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any
     if len(config) + len(notes) + sum(map(len, tags)) > START_BYTES // 4:
         start["config_json"], fields = _config_of(config)
         for name, one in (("notes", notes), ("tags", tags)):
-            if len(found := _json(one)) > _SMALL_BYTES:
+            if len(found := dumps(one)) > _SMALL_BYTES:
                 start[name] = type(one)()
                 fields += _fields_of({"section": "SECTION_RUN", "key": name, "value_json": found})
     environment = start.get("environment", {})
-    if len(_json(environment)) > START_BYTES:
+    if len(dumps(environment)) > START_BYTES:
         warn_once("the environment of this process is too large to be recorded: its large parts are left out")
         start["environment"] = {
-            name: one for name, one in environment.items() if len(_json(one)) <= START_BYTES // len(environment)
+            name: one for name, one in environment.items() if len(dumps(one)) <= START_BYTES // len(environment)
         }
     return start, fields
 
@@ -103,17 +104,11 @@ def _config_of(config_json: str) -> tuple[str, list[dict[str, Any]]]:
     fields: list[dict[str, Any]] = []
     room = START_BYTES // 4
     for key, value in json.loads(config_json or "{}").items():
-        found = _json(value)
+        found = dumps(value)
         size = 4 * (len(key) + len(found))
         if size <= min(_SMALL_BYTES, room):
             kept[key] = value
             room -= size
         else:
             fields += _fields_of({"section": "SECTION_CONFIG", "key": key, "value_json": found})
-    return _json(kept), fields
-
-
-def _json(value: Any) -> str:
-    from runstream.runs.stream import dumps
-
-    return dumps(value)
+    return dumps(kept), fields

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runstream.base.json_text import dumps
 from runstream.base.plain import flattened, nested, to_plain, without
 from runstream.base.run_names import default_name
 from runstream.capture import environment
 from runstream.capture.masking import MASK, mask_config
 from runstream.ranks.job import Job
 from runstream.runs.config import merged
-from runstream.runs.stream import dumps
 from runstream.settings import Settings
 from runstream.version import VERSION
 

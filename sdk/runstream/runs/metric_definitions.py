@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from runstream.base.text import valid_name
 from runstream.errors import UsageError
+from runstream.spool.append_row import AppendRow
 
 SUMMARIES = ("last", "min", "max", "mean", "best", "first", "none")
 GOALS = ("minimize", "maximize")
-AppendRow = Callable[[tuple[str, ...], Iterable[object], int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,6 @@ import contextlib
 import hashlib
 import json
 import struct
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from runstream.base.plain import flattened
 from runstream.capture.environment import working_directory
 from runstream.errors import SpoolError
 from runstream.runs.initial_document import Earlier
-from runstream.server.key_file import Credentials
+from runstream.server.run_lookup import error_text, request_run
 from runstream.settings import Settings
 from runstream.spool import format
 from runstream.spool.folder import SpoolFolder, read_meta
@@ -27,17 +24,15 @@ from runstream.spool.reader import SpoolReader
 _STEP = struct.Struct("@q")
 _FIELDS = ("name", "notes", "tags", "group", "job_type")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_MAX_ANSWER_BYTES = 256 << 20
-"""The most bytes of an answer; the server sends 160 MiB of large values at most."""
 
 
 def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
     """Return what server and spool know of the run. Never raises; waits `resume_timeout_s` at most for the server."""
     local = _read_spool(settings, run, rank)
     try:
-        remote = _read_answer(ask_server(settings, run, settings.resume_timeout_s, large_values=True), rank)
+        remote = _read_answer(request_run(settings, run, settings.resume_timeout_s, large_values=True), rank)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        remote = Earlier(exists=None, trouble=in_words(error))
+        remote = Earlier(exists=None, trouble=error_text(error))
     steps = [step for step in (local.last_step, remote.last_step) if step is not None]
     return replace(
         remote,
@@ -46,35 +41,6 @@ def find_earlier(settings: Settings, run: str, rank: int) -> Earlier:
         fields={**remote.fields, **{k: v for k, v in local.fields.items() if f"run.{k}" not in remote.edited}},
         config={**remote.config, **{k: v for k, v in local.config.items() if f"config.{k}" not in remote.edited}},
     )
-
-
-def ask_server(settings: Settings, run: str, timeout_s: float, *, large_values: bool = False) -> dict[str, Any] | None:
-    """Return the answer to GetRun, None where there is no such run. Waits `timeout_s` at most.
-
-    Raises OSError; ValueError where nobody can be asked, or the answer is none.
-    """
-    if settings.mode != "online":
-        raise ValueError("the run is offline")
-    key = settings.api_key or Credentials(settings.root).find(settings.base_url)
-    if not key:
-        raise ValueError("no API key is known")
-    question: dict[str, Any] = {"team": settings.entity, "project": settings.project, "run": run}
-    question |= {"omit_completeness": True, "large_values": large_values}
-    request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
-        f"{settings.base_url.rstrip('/')}/api/v1/GetRun",
-        data=json.dumps(question).encode(),
-        headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=max(timeout_s, 0.1)) as response:  # noqa: S310
-            answer = json.loads(response.read(_MAX_ANSWER_BYTES))
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise
-    if not isinstance(answer, dict):
-        raise ValueError("the server's answer is no run")
-    return answer
 
 
 def _read_answer(answer: dict[str, Any] | None, rank: int) -> Earlier:
@@ -163,11 +129,6 @@ def _read_spool(settings: Settings, run: str, rank: int) -> Earlier:
             finally:
                 reader.close()
     return Earlier(bool(mine), sink.step, fields=sink.fields, config=sink.config)
-
-
-def in_words(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason or error) or type(error).__name__
 
 
 class AutoResume:

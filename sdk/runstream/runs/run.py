@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from runstream.base.notices import Notices
+from runstream.base.json_text import dumps
+from runstream.base.notices import Notices, warn_once
 from runstream.base.plain import to_plain
 from runstream.capture.masking import mask_config
 from runstream.data.loggable import Content, Text, write_value
@@ -17,16 +18,16 @@ from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.ranks.job import Job
 from runstream.runs import active_trial as trials
 from runstream.runs import processes
-from runstream.runs.active_trial import AppendRow
 from runstream.runs.config import Config
 from runstream.runs.ending import RunEnding
 from runstream.runs.initial_document import Document, start_record
 from runstream.runs.kept_files import KeptFiles
 from runstream.runs.metric_definitions import Definitions, make_definition
-from runstream.runs.stream import Stream, StreamOutbox, Target, dumps
+from runstream.runs.stream import Stream, StreamOutbox, Target
 from runstream.runs.summary import Summary
 from runstream.runs.values import check_keys, sort_values, whole_number
-from runstream.settings import Settings, warn_once
+from runstream.settings import Settings
+from runstream.spool.append_row import AppendRow
 from runstream.spool.record_bytes import split_keys
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runstream.base.notices import Notices
+from runstream.base.notices import Notices, warn_once
 from runstream.base.run_names import check_name, new_run_id
 from runstream.errors import SpoolError, UsageError
 from runstream.ranks.job import Job, detect
@@ -21,7 +21,7 @@ from runstream.runs.processes import install_hooks
 from runstream.runs.run import Run
 from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials, key_prefix
-from runstream.settings import Settings, setting_fields, temporary_root, warn_once
+from runstream.settings import Settings, setting_fields, temporary_root
 
 if TYPE_CHECKING:
     from runstream.runs.resume import AutoResume

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from runstream import version as _version
-from runstream.base import text
-from runstream.base.plain import to_plain
+from runstream.base.json_text import dumps
 from runstream.base.run_names import new_writer_id
 from runstream.data.loggable import Content
 from runstream.errors import SpoolClosedError, SpoolError, UsageError
 from runstream.ranks.job import Job
-from runstream.runs.active_trial import AppendRow, StopOrder
+from runstream.runs.active_trial import StopOrder
 from runstream.runs.document_pieces import records_of
 from runstream.sender.spawn import ensure_sender
 from runstream.server.key_file import Credentials, key_prefix
-from runstream.settings import Settings, warn_once
+from runstream.settings import Settings
 from runstream.spool import files, format
+from runstream.spool.append_row import AppendRow
 from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, beginning, is_alive, write_meta
 from runstream.spool.quota import Quota
@@ -264,26 +264,3 @@ class StreamOutbox:
 
     def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
         self._stream.append(kind, value, self._time_us, contents)
-
-
-def dumps(value: object) -> str:
-    """Return a value as JSON that every reader takes.
-
-    Texts follow the rule of `runstream.base.text`; NaN and infinities become strings; there are at most
-    `text.MAX_DEPTH` levels; values that JSON does not have become what `to_plain` makes of them.
-    """
-    try:
-        found = _to_json(value)
-        found.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
-        if not text.is_deep(value) and "\\u0000" not in found:
-            return found
-    except (ValueError, TypeError, RecursionError):
-        pass
-    plain = to_plain(value)
-    if text.is_deep(plain):
-        warn_once(f"a value is nested deeper than {text.MAX_DEPTH} levels: it is kept as JSON text from there on")
-    return _to_json(text.plain(plain))
-
-
-def _to_json(value: object) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=to_plain)

@@ -380,9 +380,9 @@ class SpoolWriter:
 
         The call may be repeated, and two threads may make it at once. Raises SpoolClosedError, OSError.
         """
-        new = last.successor
-        if new is None:
+        if last.successor is None:
             raise SpoolClosedError("the stream has ended")
+        new = cast("Segment", last.successor)  # `_roll` makes every successor
         new.write_header()
         new.write_dropped(self._dropped)
         hidden = new.hidden
