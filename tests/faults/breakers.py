@@ -202,11 +202,11 @@ def no_gaps(module: Any) -> None:
 
 
 def shared_stream(module: Any) -> None:
-    module.Run._after_fork = lambda self: None
+    module.Ending.leave_to_parent = lambda self: None
 
 
 def silent_end(module: Any) -> None:
-    module.Run._say_closed = lambda self, why: None
+    module.Recorder.report_closed = lambda self, why: None
 
 
 def no_finish_at_exit(module: Any) -> None:

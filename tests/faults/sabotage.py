@@ -73,8 +73,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "bytes flipped", 0, "a verdict names what is missing", "runstream_query.runs.verdict.completeness", "no_gaps"
     ),
-    Guard("workers log", 0, "a forked child has a stream of its own", "runstream.runs.run", "shared_stream"),
-    Guard("daemon threads", 0, "a call that comes too late says so", "runstream.runs.run", "silent_end"),
+    Guard("workers log", 0, "a forked child has a stream of its own", "runstream.runs.ending", "shared_stream"),
+    Guard("daemon threads", 0, "a call that comes too late says so", "runstream.runs.recorder", "silent_end"),
     Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.runs.processes", "no_finish_at_exit"),
     Guard("dead streams", 0, "living streams come first", "runstream.sender.node_sender", "dead_first"),
     Guard("nobody listens", 0, _LISTENS, "runstream_query.runs.listening", "clock_alone"),

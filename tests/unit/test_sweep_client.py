@@ -163,7 +163,7 @@ run = runstream.init()
 folder = Path(run.spool_dir)
 if len(sys.argv) > 1:
     (folder / "stop.json").write_text(sys.argv[1])
-run._stream.state.request_stop()  # as the sender does when the server says so
+run._recorder.stream.state.request_stop()  # as the sender does when the server says so
 deadline = time.monotonic() + 20
 while time.monotonic() < deadline:
     run.log({"loss": 1.0})
@@ -186,19 +186,19 @@ def test_a_program_hears_from_its_stream_that_its_trial_is_to_stop_and_ends_well
 def test_a_trial_that_asks_should_stop_hears_from_its_stream_and_is_not_interrupted(trial: Path) -> None:
     with runstream.init() as run:
         assert not run.should_stop
-        assert run._stream is not None
-        run._stream.state.request_stop()
+        assert run._recorder.stream is not None
+        run._recorder.stream.state.request_stop()
         assert run.should_stop and stop_mark(str(trial)).exists()
-        run._next_look_us = 0
+        run._recorder.next_check_us = 0
         run.log({"loss": 1.0})
         run.log({"loss": 1.0})
 
 
 def test_a_run_of_no_sweep_is_asked_to_stop_and_never_interrupted(offline: Path) -> None:
     with runstream.init() as run:
-        assert run._stream is not None and not run.should_stop
-        run._stream.state.request_stop()
-        run._next_look_us = 0
+        assert run._recorder.stream is not None and not run.should_stop
+        run._recorder.stream.state.request_stop()
+        run._recorder.next_check_us = 0
         run.log({"loss": 1.0})
         run.log({"loss": 1.0})
         assert run.should_stop and run.stop_requested

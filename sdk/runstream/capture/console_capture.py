@@ -77,7 +77,7 @@ class Capture:
         _captured = True
         return capture
 
-    def look_after(self) -> None:
+    def check_liveness(self) -> None:
         """Stop the capture where tee has died, or nobody empties the file: printing must go on in any case."""
         waiting = sum(_disk_bytes(self._folder / name) for name in OUTPUTS)
         if any(not output.alive for output in self._outputs) or waiting > self._limit_bytes:

@@ -18,6 +18,7 @@ from typing import Any
 
 from runstream.base.notices import warn_once
 from runstream.errors import SettingsError
+from runstream.runs.processes import live_runs
 from runstream.settings import Settings
 from runstream.spool.append_row import AppendRow
 
@@ -59,11 +60,9 @@ class ActiveTrial:
 
     def stop(self, order: StopOrder) -> None:
         """Set the order to stop, and tell the open runs. Any thread may call it, also again."""
-        from runstream.runs.processes import live_runs
-
         self.order = order
         for run in live_runs():
-            run._heed_stop()
+            run.apply_stop()
 
     def asked_to_stop(self) -> bool:
         """Return the value of `run.should_stop`; from now on `log()` does not raise TrialStopped."""

@@ -9,15 +9,42 @@ import sys
 import threading
 import time
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol
 
-from runstream.runs.active_trial import stopped_by_sweep
 
-if TYPE_CHECKING:
-    from runstream.runs.ending import RunEnding
-    from runstream.runs.run import Run
+class LiveRun(Protocol):
+    """The part of an open run that the hooks of this process need."""
 
-_live: set[Run] = set()
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
+        """End this process's part of the run, and wait for the server until `timeout`."""
+        ...
+
+    def finish_preempted(self, exit_code: int) -> None:
+        """End the run as preempted, within the time that SIGTERM leaves."""
+        ...
+
+    def finish_in_child(self, exit_code: int) -> None:
+        """End a child's part of the run."""
+        ...
+
+    def finish_by_signal(self, number: int, now: float) -> None:
+        """End the run on a signal that came at `now` (time.monotonic())."""
+        ...
+
+    def finish_child_by_signal(self, number: int) -> None:
+        """End a forked child's part of the run, because a signal ends the child."""
+        ...
+
+    def apply_stop(self) -> None:
+        """Let the next `log()` follow the trial's order to stop."""
+        ...
+
+    def leave_to_parent(self) -> None:
+        """Give up the parent's stream, in a forked child."""
+        ...
+
+
+_live: set[LiveRun] = set()
 """Runs of this process that are not finished. They are held here so that all of them are finished at exit."""
 _installed = False
 _exit_code: int | None = None
@@ -27,16 +54,16 @@ _watched_child = 0
 """The pid of the child of multiprocessing whose end is watched."""
 
 
-def add(run: Run) -> None:
+def add(run: LiveRun) -> None:
     _live.add(run)
     watch_child()
 
 
-def discard(run: RunEnding) -> None:
-    _live.discard(cast("Run", run))
+def discard(run: LiveRun) -> None:
+    _live.discard(run)
 
 
-def live_runs() -> list[Run]:
+def live_runs() -> list[LiveRun]:
     """Return the runs of this process that are not finished."""
     return list(_live)
 
@@ -84,7 +111,7 @@ def _after_fork_in_child() -> None:
     _exit_code = None
     forget_children()
     for run in list(_live):
-        run._after_fork()
+        run.leave_to_parent()
 
 
 def watch_child() -> None:
@@ -187,8 +214,7 @@ def _watch_sigterm() -> None:
         draining = True
         now = time.monotonic()
         for run in live_runs():
-            code = 0 if stopped_by_sweep(run.settings) else 128 + number
-            run._end_with_process(code, now + run.settings.sigterm_timeout_s)
+            run.finish_by_signal(number, now)
         _end_by(number)
 
     signal.signal(signal.SIGTERM, drain)
@@ -200,8 +226,7 @@ def _leave_child(number: int, frame: FrameType | None) -> None:
     Its run records that it was told to end, where it can.
     """
     for run in live_runs() if not _is_logging(frame) else ():
-        run.mark_preempting()
-        run.finish_in_child(128 + number, run.settings.sigterm_timeout_s)
+        run.finish_child_by_signal(number)
     _end_by(number)
 
 

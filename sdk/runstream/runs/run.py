@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-from runstream.base.json_text import dumps
-from runstream.base.notices import Notices, warn_once
-from runstream.base.plain import to_plain
-from runstream.capture.masking import mask_config
-from runstream.data.loggable import Content, Text, write_value
-from runstream.errors import SpoolClosedError, SpoolError, UsageError
+from runstream.base.notices import Notices
+from runstream.capture.model_watcher import ModelWatcher
+from runstream.errors import UsageError
 from runstream.ranks.job import Job
-from runstream.runs import active_trial as trials
-from runstream.runs import processes
+from runstream.runs import active_trial, processes
+from runstream.runs.alerts import Alerts
 from runstream.runs.config import Config
-from runstream.runs.ending import RunEnding
+from runstream.runs.ending import Ending
+from runstream.runs.field_writer import FieldWriter, run_field
+from runstream.runs.goodbye import Goodbye
 from runstream.runs.initial_document import Document, start_record
 from runstream.runs.kept_files import KeptFiles
-from runstream.runs.metric_definitions import Definitions, make_definition
-from runstream.runs.stream import Stream, StreamOutbox, Target
+from runstream.runs.metric_definitions import make_definition
+from runstream.runs.recorder import Recorder
+from runstream.runs.run_identity import RunIdentity
+from runstream.runs.slow_path import SlowPath
+from runstream.runs.steps import StepCounter
+from runstream.runs.stop_orders import StopOrders
+from runstream.runs.stream import Target
 from runstream.runs.summary import Summary
-from runstream.runs.values import check_keys, sort_values, whole_number
 from runstream.settings import Settings
-from runstream.spool.append_row import AppendRow
-from runstream.spool.record_bytes import split_keys
 
 if TYPE_CHECKING:
     from runstream.capture.console_capture import Capture
     from runstream.runs.resume import AutoResume
 
 _time_ns = time.time_ns
-_LOOK_AFTER_US = 5_000_000
-_LOOK_AFTER_TRIAL_US = 1_000_000
-"""How often `log()` checks that the sender is alive, and in a sweep's trial whether the trial must stop. (The number is
-written out where every call compares it.)"""
-_STEP_LIMIT = 2**53
-"""Steps beyond this limit are not exact as doubles, and pages and programs compute with doubles."""
-_ALERT_LEVELS = ("INFO", "WARN", "ERROR")
-_ALERT_WAIT_S = 60.0
 
 
-class Run(RunEnding):
+class Run:
     """One process's part in a run.
 
     `log()` returns when the record is in the memory-mapped spool, where it survives SIGKILL. Only `finish()` waits, and
@@ -54,7 +46,7 @@ class Run(RunEnding):
     and behaves there in the same way.
     """
 
-    __slots__ = ("_append_row", "_jump", "_next_look_us", "_steps")
+    __slots__ = ("__dict__", "__weakref__", "_recorder", "_steps")
     """The attributes that every `log()` uses; the others are in `__dict__`."""
 
     def __init__(
@@ -82,39 +74,33 @@ class Run(RunEnding):
         self.resumed = resumed
         self.starting_step = starting_step
         self.start_time = time.time()
-        self._document = document
-        self._fields = dict(document.fields)
-        self._notices = Notices(settings.silent, settings.strict)
-        self._target = Target(settings.entity, settings.project, run_id, _resume_mode(settings))
-        self._definitions = Definitions()
-        self._auto_resume = auto_resume
-        self._preempting = False
-        self._finished = False
-        self._ended = False
-        self._ending_process = False
-        self._dropped: list[int] = []
-        self._lock = threading.RLock()
-        """Guards a child's stream, which is opened late, and the default step after a step that was given."""
-        self._alerts: dict[str, float] = {}
-        self._files = KeptFiles(self._append_file, self._notices)
-        self._steps = itertools.count(starting_step)
-        self._jump: int | None = None
-        """The next default step after a step that was given; None where the counter has it."""
-        self._next_look_us = 0
-        self._stream: Stream | None = None
-        self._capture: Capture | None = None
-        self._watcher: Any = None
-        self._trial = None if helper else trials.of_run(settings)
-        self._look_us = _LOOK_AFTER_US if self._trial is None else _LOOK_AFTER_TRIAL_US
-        self._helper = helper
-        self._append_row: AppendRow = self._open_and_append
-        self.config = Config(document.config, self._config_changed, allow_val_change, parameters)
-        self.summary = Summary(self._last_values, self._summary_set, self._summary_deleted, document.summary)
-        if settings.mode != "disabled" and not helper:
-            self._open(start=True)
-        processes.add(self)
+        notices = self._notices = Notices(settings.silent, settings.strict)
+        trial = None if helper else active_trial.of_run(settings)
+        recorder = self._recorder = Recorder(settings, Target.of(settings, run_id), job, notices, trial, helper=helper)
+        fields = self._field_writer = FieldWriter(recorder.append, notices, mask_secrets=settings.mask_secrets)
+        self._steps = StepCounter(starting_step)
+        self._slow_path = SlowPath(recorder, notices, disabled=self.disabled)
+        self._identity = RunIdentity(settings, run_id, document.fields, fields.set_run)
+        self._files = KeptFiles(recorder.append_file, notices)
+        self._alerts = Alerts(recorder.append, notices)
+        self._stop_orders = StopOrders(run_id, recorder, trial, notices)
+        self._watcher = ModelWatcher(self)
+        self.config = Config(document.config, fields.set_config, allow_val_change, parameters)
+        self.summary = Summary(recorder.last_values, fields.set_summary, fields.delete_summary, document.summary)
+        capture = None if self.disabled or helper else self._open(document)
+        self._ending = Ending(
+            settings,
+            recorder,
+            Goodbye(settings, self._identity, job.rank, notices),
+            notices,
+            before=(self._watcher.remove, self._files.save_again),
+            in_child=(self._files.forget, self._steps.renew_lock),
+            capture=capture,
+            auto_resume=auto_resume,
+        )
+        processes.add(self._ending)
 
-    # Public methods
+    # What a training logs
 
     def log(
         self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
@@ -130,24 +116,23 @@ class Run(RunEnding):
         """
         now = _time_ns() // 1000
         given = step
+        recorder, steps = self._recorder, self._steps
         if step is None:
-            # next() is one step of the interpreter: two threads that log at once take different steps.
-            step = next(self._steps) if self._jump is None and commit is not False else self._next_step(commit)
+            step = next(steps.counter) if steps.jump is None and commit is not False else steps.take(commit)
         elif step.__class__ is not int or not -9007199254740992 <= step <= 9007199254740992:
-            checked = self._checked_step(step)
+            checked = self._slow_path.checked_step(step, data)
             if checked is None:
-                self._count_dropped(len(data) if isinstance(data, Mapping) else 0)
                 return
             step = checked
         try:
-            self._append_row(tuple(data), data.values(), step, now)
+            recorder.append_row(tuple(data), data.values(), step, now)
         except Exception:  # noqa: BLE001  # a value's __float__ may raise anything; the slow path tries each value
-            self._log_one_by_one(data, step, now)
+            self._slow_path.log(data, step, now)
         if given is not None and commit is not False:
-            self._jump = step + 1
-        if now >= self._next_look_us or now < self._next_look_us - 5_000_000:  # or the clock has jumped back
-            self._next_look_us = now + self._look_us
-            self._look_after()
+            steps.jump = step + 1
+        if now >= recorder.next_check_us or now < recorder.next_check_us - 5_000_000:  # or the clock has jumped back
+            recorder.next_check_us = now + recorder.check_every_us
+            self._check_liveness()
 
     def define_metric(
         self,
@@ -169,17 +154,7 @@ class Run(RunEnding):
         except UsageError as error:
             self._notices.complain("define_metric", str(error))
             return None
-        self._definitions.add(definition)
-        if self._stream is not None and not self._finished:
-            self._append_row = self._row_appender(self._stream)
-        value = {
-            "name": definition.name,
-            "step_metric": definition.step_metric,
-            "summary": ",".join(definition.summary),
-            "goal": definition.goal,
-            "hidden": definition.hidden,
-        }
-        self._append("definition", value)
+        self._recorder.define(definition)
         return definition
 
     def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
@@ -187,16 +162,7 @@ class Run(RunEnding):
 
         An alert with the same title within `wait_duration` seconds (a number or a timedelta; default 60) is left out.
         """
-        name = str(getattr(level, "value", level)).upper()
-        if name not in _ALERT_LEVELS:
-            self._notices.complain("alert", f"alert: level is {level!r}: INFO, WARN or ERROR; INFO is taken")
-            name = "INFO"
-        wait_s = _ALERT_WAIT_S if wait_duration is None else getattr(wait_duration, "total_seconds", lambda: None)()
-        wait_s = float(wait_duration) if wait_s is None else wait_s
-        now = time.monotonic()
-        if now - self._alerts.get(title, -1e18) >= wait_s:
-            self._alerts[title] = now
-            self._append("alert", {"title": str(title)[:1024], "text": str(text)[:65536], "level": f"LEVEL_{name}"})
+        self._alerts.send(title, text, level, wait_duration)
 
     def save(
         self, glob_str: str | os.PathLike[str] | None = None, base_path: Any = None, policy: str = "live"
@@ -224,10 +190,7 @@ class Run(RunEnding):
 
         `log` is gradients, parameters, all or None. Batches are counted by backward passes.
         """
-        from runstream.capture.model_watcher import ModelWatcher
-
         try:
-            self._watcher = self._watcher or ModelWatcher(self)
             for model in models if isinstance(models, (list, tuple)) else [models]:
                 self._watcher.add(model, log, log_freq)
         except UsageError as error:
@@ -235,235 +198,199 @@ class Run(RunEnding):
 
     def unwatch(self, models: Any = None) -> None:
         """Stop the logging that `watch()` began, for these models or for all."""
-        if self._watcher is not None:
-            self._watcher.remove(models)
+        self._watcher.remove(models)
 
     def mark_preempting(self) -> None:
         """Declare that this process is about to be preempted.
 
         Its run then ends as preempted instead of failed, unless it ends well.
         """
-        self._preempting = True
+        self._ending.mark_preempting()
+
+    # The end
+
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, timeout: float | None = None) -> bool:
+        """End this process's part of the run and wait until the server has all of it, `timeout` seconds at most.
+
+        Returns True when everything is stored on the server. Records that are not stored stay in the spool: the node's
+        sender goes on trying, and `runstream sync` sends them at any time. Never raises because of the network.
+        """
+        return self._ending.finish(exit_code, quiet, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(exit_code=processes.code_of(error))
+
+    # What people read of a run
+
+    @property
+    def name(self) -> str:
+        return self._identity.name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._identity.set("name", value)
+
+    @property
+    def notes(self) -> str:
+        return self._identity.text("notes")
+
+    @notes.setter
+    def notes(self, value: str) -> None:
+        self._identity.set("notes", value)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self._identity.tags
+
+    @tags.setter
+    def tags(self, value: Iterable[str]) -> None:
+        self._identity.set_tags(value)
+
+    @property
+    def project(self) -> str:
+        return self.settings.project
+
+    @property
+    def entity(self) -> str:
+        """The team; it is empty where the API key's default team is meant."""
+        return self.settings.entity
+
+    @property
+    def group(self) -> str:
+        return self._identity.text("group")
+
+    @property
+    def job_type(self) -> str:
+        return self._identity.text("job_type")
+
+    @property
+    def sweep_id(self) -> str:
+        return self.settings.sweep_id
+
+    @property
+    def path(self) -> str:
+        """`team/project/run`, without the team where the API key's default is meant."""
+        return self._identity.path
+
+    @property
+    def project_url(self) -> str:
+        """The address of the project's page."""
+        return self._identity.project_url
+
+    @property
+    def url(self) -> str:
+        """The address of the run's page; `-` stands for the API key's default team."""
+        return self._identity.url
+
+    def get_url(self) -> str:
+        return self.url
+
+    def get_project_url(self) -> str:
+        return self.project_url
+
+    def project_name(self) -> str:
+        return self.project
+
+    @property
+    def rank(self) -> int:
+        return self.job.rank
+
+    @property
+    def world_size(self) -> int:
+        return self.job.world_size
+
+    @property
+    def step(self) -> int:
+        """The step that the next `log()` without one takes."""
+        return self._steps.next
+
+    @property
+    def dir(self) -> str:
+        """A folder for this run's files; it is created when this property is read."""
+        folder = self.settings.root / "files" / self.id
+        if not self.disabled:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return str(folder)
+
+    @property
+    def spool_dir(self) -> str:
+        """The spool folder of this process's stream; it is empty where the process has none."""
+        stream = self._recorder.stream
+        return str(stream.folder) if stream else ""
+
+    @property
+    def offline(self) -> bool:
+        return self.settings.mode == "offline"
+
+    @property
+    def disabled(self) -> bool:
+        return self.settings.mode == "disabled"
+
+    @property
+    def finished(self) -> bool:
+        return self._recorder.finished
+
+    @property
+    def stop_requested(self) -> bool:
+        """True when the server asked this run to stop, through its stream: training code may end its loop."""
+        return self._stop_orders.requested
+
+    @property
+    def should_stop(self) -> bool:
+        """True when this run must end: somebody stopped it, or its sweep did (pruned, cancelled, lease lost).
+
+        A program that reads this property ends by itself: `log()` no longer raises TrialStopped in it.
+        """
+        return self._stop_orders.should_stop()
+
+    @property
+    def points_logged(self) -> int:
+        """The number of scalar points that this process has logged."""
+        return self._recorder.points
+
+    @property
+    def points_dropped(self) -> int:
+        """The number of values that this process had to give up because the spool was full."""
+        return self._recorder.points_dropped
+
+    def status(self) -> dict[str, Any]:
+        """Return how far the sender is: records logged and stored, batches refused, and its last error."""
+        return self._recorder.status()
 
     def __repr__(self) -> str:
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._fields)
+        return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._identity.fields)
 
     # Private methods
 
-    def _open(self, start: bool) -> Stream:
-        stream = Stream(self.settings, self._target, self.job, check_keys, helper=not start)
-        processes.watch_child()
-        self._stream = stream
-        self._append_row = self._row_appender(stream)
-        self._next_look_us = _time_ns() // 1000 + self._look_us
-        stream.append(
-            "start",
-            start_record(
-                self.settings,
-                self.job,
-                self._document,
-                self._kept(self._document.written_config(self.config.as_dict())),
-            )
-            if start
-            else {"world_size": self.world_size, "pid": os.getpid(), "helper": True},
-        )
-        for name in self._document.emptied if start and self.rank == 0 else ():
-            stream.append("field", {"section": "SECTION_RUN", "key": name, "value_json": dumps(self._fields[name])})
-        stream.show()
-        if start and self.settings.console == "auto":
-            from runstream.capture.console_capture import Capture
+    def _open(self, document: Document) -> Capture | None:
+        """Open the stream, and begin to capture the console where the settings want it. Raises SpoolError."""
 
-            self._capture = Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
-        return stream
+        def make_start() -> dict[str, Any]:
+            config = self._field_writer.without_secrets(document.written_config(self.config.as_dict()))
+            return start_record(self.settings, self.job, document, config)
 
-    def _row_appender(self, stream: Stream) -> AppendRow:
-        append: AppendRow = stream.writer.append_row
-        append = self._definitions.wrap(append) if self._definitions.tracked else append
-        return self._trial.wrap(append) if self._trial is not None and self._trial.order is not None else append
-
-    def _heed_stream(self) -> None:
-        """Stop a sweep's trial when the order to stop has come through the stream.
-
-        The order may come through the stream sooner than through the agent, and a trial may have no agent.
-        """
-        if self._trial is None or self._trial.order is not None or self._stream is None:
-            return
-        order = self._stream.stop_order()
-        if order is not None:
-            if trials.current is None:  # no agent in this process prints it
-                self._notices.say(f"run {self.id} is to stop: {order.reason}")
-            self._trial.stop(order)
-
-    def _heed_stop(self) -> None:
-        """Let the next `log()` raise TrialStopped, because the trial has an order to stop. Any thread may call it."""
-        if self._stream is not None and not self._finished:
-            self._append_row = self._row_appender(self._stream)
-
-    def _look_after(self) -> None:
-        """Check that the helpers are alive. `log()` calls this every few seconds."""
-        if self._stream is not None:
-            self._stream.ensure_sender()
-            if self._stream.quota.dropped_bytes:
-                self._notices.complain("dropped", "the spool is full: its oldest unsent records are given up")
-            if self._stream.writer.broken:
-                folder = self._stream.folder
-                self._notices.complain("truncated", f"a spool file in {folder} was truncated: some records are lost")
-        if self._capture is not None:
-            self._capture.look_after()
-        self._heed_stream()
-
-    def _next_step(self, commit: bool | None) -> int:
-        """Return the default step, after a step that was given or where `commit=False` stays at it."""
-        with self._lock:
-            if self._jump is not None:
-                self._steps, self._jump = itertools.count(self._jump), None
-            return self.step if commit is False else next(self._steps)
-
-    def _open_and_append(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
-        """Open a stream for a forked child, and append its first row."""
-        if self.settings.mode != "disabled":
-            self._open_for_child().writer.append_row(keys, values, step, now)
-
-    def _open_for_child(self) -> Stream:
-        """Return the stream of a forked child; the first of its threads that logs opens it."""
-        with self._lock:
-            return self._stream or self._open(start=False)
-
-    def _refuse_row(self, keys: tuple[str, ...], values: Iterable[object], step: int, now: int) -> None:
-        raise SpoolClosedError("the run has ended")
-
-    def _say_closed(self, why: str) -> None:
-        """Report a call that came after the end of the stream.
-
-        Where SIGTERM has begun to end the process, the call does not return any more: a call that returns has kept its
-        values.
-        """
-        while self._ending_process:
-            time.sleep(1.0)
-        self._notices.complain("finished", f"run {self.id} is finished: log() after finish() records nothing ({why})")
-
-    def _end_with_process(self, exit_code: int, deadline: float) -> None:
-        """End the run on SIGTERM: wait for the server while other threads go on logging, then finish.
-
-        Calls of other threads do not return from then on. The caller ends the process.
-        """
-        self.mark_preempting()
-        self._drain(deadline)
-        self._ending_process = True
-        self.finish(exit_code=exit_code, timeout=max(deadline - time.monotonic(), 0.0))
-
-    def _count_dropped(self, values: int) -> None:
-        self._dropped.append(values)  # one step of the interpreter: no thread or handler comes in between
-        if self._stream is not None:
-            self._stream.writer.note_dropped(self.points_dropped)
-
-    def _log_one_by_one(self, data: Any, step: int, now: int) -> None:
-        """Sort the values that the fast path could not pack, and log them one by one."""
-        if not isinstance(data, Mapping):
-            self._notices.complain("log", f"log() takes a dict of names to values, not {type(data).__name__}")
-            return
-        try:
-            found = sort_values(data)
-        except Exception as error:  # noqa: BLE001  # a foreign mapping may raise anything when it is read
-            self._notices.complain("log", f"log(): the values cannot be read ({type(error).__name__}): left out")
-            return
-        for problem in found.problems:
-            self._notices.complain(problem.partition(":")[0], f"log() skipped {problem}")
-        for note in found.notes:
-            warn_once(f"log(): {note}")
-        left = len(found.scalars)
-        try:
-            for keys in split_keys(list(found.scalars)):
-                self._append_row(keys, [found.scalars[key] for key in keys], step, now)
-                left -= len(keys)
-            left += len(found.strings) + len(found.rich)
-            for key, text in found.strings.items():
-                self._log_rich(key, step, now, Text(text))
-                left -= 1
-            for key, value in found.rich.items():
-                self._log_rich(key, step, now, value)
-                left -= 1
-        except SpoolClosedError as error:
-            self._say_closed(str(error))
-        except SpoolError as error:
-            self._count_dropped(left)
-            self._notices.complain("spool", f"log(): {error}; what is logged is lost until there is space")
-        except UsageError as error:
-            self._notices.complain("finished", str(error))
-
-    def _log_rich(self, key: str, step: int, now: int, value: Any) -> None:
-        """Log a `Loggable` or a list of media. Raises SpoolError (also when the run has ended)."""
-        if self.disabled:
-            return
-        if self._finished:
-            self._refuse_row((), (), step, now)
-        outbox = StreamOutbox(self._stream or self._open_for_child(), now, self._append_row)
-        try:
-            write_value(value, key, step, outbox)
-        except (UsageError, ValueError) as error:  # ValueError: a name that a row cannot have
-            self._notices.complain(f"rich {key}", f"log() skipped {key!r}: {error}")
-
-    def _append_file(self, value: dict[str, Any], content: Content) -> None:
-        if self._stream is not None and not self._finished:
-            self._stream.append("file", value, contents=[content])
-
-    def _checked_step(self, step: object) -> int | None:
-        number = whole_number(step)
-        if number is None or abs(number) > _STEP_LIMIT:
-            self._notices.complain("step", f"log(): step {step!r} is no whole number between -2^53 and 2^53: left out")
+        emptied = document.emptied if self.rank == 0 else ()
+        fields = [run_field("SECTION_RUN", name, document.fields[name]) for name in emptied]
+        stream = self._recorder.open(make_start, fields)
+        if self.settings.console != "auto":
             return None
-        return number
+        from runstream.capture.console_capture import Capture
 
-    def _append(self, kind: str, value: dict[str, Any]) -> None:
-        if self._stream is None or self._ended:
-            return
-        try:
-            self._stream.append(kind, value)
-        except SpoolClosedError as error:
-            self._say_closed(str(error))
-        except SpoolError as error:
-            self._notices.complain(kind, f"{kind}: {error}")
+        return Capture.start(stream.folder, self.settings.console_limit_mb << 20, self._notices)
 
-    def _set_field(self, section: str, key: str, value: object) -> None:
-        self._append("field", {"section": section, "key": key, "value_json": dumps(value)})
-
-    def _config_changed(self, key: str, value: Any) -> None:
-        self._set_field("SECTION_CONFIG", key, self._kept(to_plain(value), key))
-
-    def _kept(self, value: Any, key: str = "") -> Any:
-        """Return the form of a config value that is recorded: without secrets where `mask_secrets` is set."""
-        kept = mask_config(value, key) if self.settings.mask_secrets else value
-        if kept != value:
-            self._notices.complain("secret", "config: what looks like a secret is recorded as ***; see mask_secrets")
-        return kept
-
-    def _summary_set(self, key: str, value: Any) -> None:
-        self._set_field("SECTION_SUMMARY", key, value)
-
-    def _summary_deleted(self, key: str) -> None:
-        self._append("field", {"section": "SECTION_SUMMARY", "key": key, "deleted": True})
-
-    def _last_values(self) -> dict[str, Any]:
-        last = self._stream.writer.last_values() if self._stream and not self._finished else {}
-        return dict(self._definitions.summary(last))
-
-    def _after_fork(self) -> None:
-        """Give up the parent's stream in a forked child: it belongs to the parent."""
-        if self._stream is not None:
-            self._stream.abandon()
-            self._stream = None
-        self._capture = None
-        self._lock = threading.RLock()
-        self._dropped = []
-        self._ending_process = False
-        self._files.forget()
-        self._helper = True
-        self._auto_resume = None
-        if not self._finished:
-            self._append_row = self._open_and_append
+    def _check_liveness(self) -> None:
+        """Check what works beside the training. `log()` calls this every few seconds."""
+        self._recorder.check_liveness()
+        self._ending.check_console()
+        self._stop_orders.read_stream()
 
 
 def attach(
@@ -475,7 +402,3 @@ def attach(
     """
     processes.install_hooks()
     return Run(settings, run_id, job, Document(fields, config), starting_step=step, helper=True)
-
-
-def _resume_mode(settings: Settings) -> str:
-    return settings.resume if settings.resume in ("never", "must") else "allow"

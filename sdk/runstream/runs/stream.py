@@ -40,6 +40,13 @@ class Target:
     project: str
     run: str
     resume: str
+    """never, must or allow."""
+
+    @classmethod
+    def of(cls, settings: Settings, run_id: str) -> Target:
+        """Return the run of this id as the settings describe it."""
+        resume = settings.resume if settings.resume in ("never", "must") else "allow"
+        return cls(settings.entity, settings.project, run_id, resume)
 
 
 class Stream:

@@ -59,7 +59,7 @@ class _Running:
             self.child.signal(number)
             self.kill_at = time.monotonic() + grace_s
 
-    def look_after(self) -> None:
+    def check_liveness(self) -> None:
         if time.monotonic() >= self.kill_at and self.ended is None:
             self.kill_at = float("inf")
             self.child.kill()
@@ -127,7 +127,7 @@ class CommandAgent:
         self._heed_signals()
         self._heed_orders()
         for running in list(self._running.values()):
-            running.look_after()
+            running.check_liveness()
             if running.ended is not None:
                 self._report(running)
         if self._done():

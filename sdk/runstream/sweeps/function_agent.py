@@ -139,8 +139,7 @@ def _finish_runs(outcome: str) -> None:
     """
     for run in live_runs():
         if outcome == outcomes.PREEMPTED:
-            run.mark_preempting()
-            run.finish(exit_code=SIGTERM_STATUS, timeout=run.settings.sigterm_timeout_s)
+            run.finish_preempted(SIGTERM_STATUS)
         else:
             run.finish(exit_code=int(outcome == outcomes.FAILED))
 
