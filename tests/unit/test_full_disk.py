@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not Path(FULL).exists(), reason="this system has
 
 
 @pytest.fixture
-def carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StreamUploader:
+def uploader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StreamUploader:
     """Of a stream of three rows, whose journal is on a full disk."""
     monkeypatch.setenv("RUNSTREAM_DIR", str(tmp_path))
     monkeypatch.setenv("RUNSTREAM_SILENT", "true")
@@ -36,32 +36,32 @@ def carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StreamUploader:
     return StreamUploader(spool, folder, Links())
 
 
-def give_room(carrier: StreamUploader, path: Path) -> None:
+def give_room(uploader: StreamUploader, path: Path) -> None:
     with path.open("w+b") as file:
-        os.dup2(file.fileno(), carrier._journal._fd)
+        os.dup2(file.fileno(), uploader._cutter.journal._fd)
 
 
-def test_what_was_read_is_kept_until_it_is_noted(carrier: StreamUploader, tmp_path: Path) -> None:
+def test_what_was_read_is_kept_until_it_is_noted(uploader: StreamUploader, tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(OSError, match="No space left"):
-            carrier._next_batch()
-    give_room(carrier, tmp_path / "journal")
-    assert carrier._next_batch() is not None
-    entry = carrier._journal.entries[-1]
+            uploader._next_batch()
+    give_room(uploader, tmp_path / "journal")
+    assert uploader._next_batch() is not None
+    entry = uploader._cutter.journal.entries[-1]
     assert (entry.kind, entry.first_record, entry.points_total) == (KIND_RECORDS, 1, 3)
-    assert carrier._next_batch() is None and entry.finished
-    carrier.close()
+    assert uploader._next_batch() is None and entry.finished
+    uploader.close()
 
 
-def test_a_stream_does_not_end_before_its_last_word_is_noted(carrier: StreamUploader, tmp_path: Path) -> None:
-    carrier._reader._segment += 1  # nothing is there any more, as after a process that died without a word
+def test_a_stream_does_not_end_before_its_last_word_is_noted(uploader: StreamUploader, tmp_path: Path) -> None:
+    uploader._cutter._reader._segment += 1  # nothing is there any more, as after a process that died without a word
     with pytest.raises(OSError, match="No space left"):
-        carrier._next_batch()
-    assert not carrier._done()
-    give_room(carrier, tmp_path / "journal")
-    assert carrier._next_batch() is not None
-    assert carrier._journal.entries[-1].kind == KIND_CRASHED
-    carrier.close()
+        uploader._next_batch()
+    assert not uploader._done()
+    give_room(uploader, tmp_path / "journal")
+    assert uploader._next_batch() is not None
+    assert uploader._cutter.journal.entries[-1].kind == KIND_CRASHED
+    uploader.close()
 
 
 def test_half_an_entry_is_written_over(tmp_path: Path) -> None:

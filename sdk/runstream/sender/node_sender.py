@@ -1,6 +1,6 @@
-"""The sender's loop: find streams, give each a carrier, end when nothing is left.
+"""The sender's loop: find streams, give each an uploader, end when nothing is left.
 
-Streams of living processes come first: each has a carrier as soon as it is found. The streams of dead processes are
+Streams of living processes come first: each has an uploader as soon as it is found. The streams of dead processes are
 sent a few at a time, newest first, so that a thousand of them neither delay a living run's heartbeats nor send the
 server a thousand greetings at once. A dead process's stream that cannot be sent now gives its place to the next one.
 """
@@ -79,14 +79,14 @@ class Sender:
         self._retry_s = retry_s
         self._side_work = side_work
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._carriers: dict[str, StreamUploader] = {}
+        self._uploaders: dict[str, StreamUploader] = {}
         self._skipped: dict[str, float] = {}
         self._stopping = False
         self._waiting: dict[str, _Waiting] = {}
         self._unusable: dict[str, str] = {}
         """Streams that could not be opened, and why. The sender does not stay for them."""
         self._failed: dict[str, str] = {}
-        """Streams whose carrier ended in an unexpected exception."""
+        """Streams whose uploader ended in an unexpected exception."""
         self._catching_up: dict[str, _Waiting] = {}
         self._scanned_at = -_RESCAN_S
         self._scanned_ns = 0
@@ -103,17 +103,17 @@ class Sender:
     def waiting(self) -> tuple[int, int]:
         """Return the number of streams that are not done, and of their records that were read but not acked."""
         return len(self._tasks) + len(self._waiting), sum(
-            carrier.waiting_records for carrier in self._carriers.values()
+            uploader.waiting_records for uploader in self._uploaders.values()
         )
 
     def is_behind(self, name: str) -> bool:
         """Return whether the stream has records that are not stored yet, or another sender has it."""
-        carrier = self._carriers.get(name)
-        return carrier is None or carrier.behind
+        uploader = self._uploaders.get(name)
+        return uploader is None or uploader.behind
 
     def troubles(self) -> list[str]:
         """Return the last error of each stream that has one."""
-        errors = {carrier.last_error() for carrier in self._carriers.values()}
+        errors = {uploader.last_error() for uploader in self._uploaders.values()}
         errors |= {waiting.error for waiting in self._waiting.values()}
         errors |= {reason for name, reason in self._failed.items() if name in self._skipped}
         return sorted(errors - {""})
@@ -137,7 +137,7 @@ class Sender:
                 before, progress = progress, (self.finished, links.settled)
                 if self._tasks or self._waiting.keys() - self._unusable.keys() or self._side_busy:
                     last_busy = now
-                    links.living = sum(not carrier.idle_since_death for carrier in self._carriers.values())
+                    links.living = sum(not uploader.idle_since_death for uploader in self._uploaders.values())
                     if links.living or self._side_busy or progress != before:
                         last_hope = now
                     elif now - last_hope > self._patience_s:
@@ -159,8 +159,8 @@ class Sender:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-            for carrier in self._carriers.values():
-                carrier.close()
+            for uploader in self._uploaders.values():
+                uploader.close()
             await links.close()
 
     async def _pause(self) -> None:
@@ -191,8 +191,8 @@ class Sender:
         for folder in self._new_folders(now):
             name = folder.name
             if is_alive(folder):
-                if (carrier := self._open(folder, links)) is not None:
-                    self._start(name, carrier)
+                if (uploader := self._open(folder, links)) is not None:
+                    self._start(name, uploader)
             else:
                 try:
                     self._waiting[name] = _Waiting(folder, folder.stat().st_mtime_ns)
@@ -220,7 +220,7 @@ class Sender:
 
     def _catch_up(self, links: Links) -> None:
         """Give free places to waiting streams: newest first, because somebody may be waiting for those."""
-        running = sum(carrier.idle_since_death for carrier in self._carriers.values())
+        running = sum(uploader.idle_since_death for uploader in self._uploaders.values())
         free = min(CATCH_UP - running, _OPENED_AT_ONCE)
         if free <= 0 or not self._waiting:
             return
@@ -229,22 +229,22 @@ class Sender:
         due.sort(key=lambda name: (self._waiting[name].delay_s > 0, -self._waiting[name].changed_ns))
         for name in due[:free]:
             waiting = self._waiting.pop(name)
-            if (carrier := self._open(waiting.folder, links)) is not None:
+            if (uploader := self._open(waiting.folder, links)) is not None:
                 self._catching_up[name] = waiting
-                self._start(name, carrier)
+                self._start(name, uploader)
 
-    def _start(self, name: str, carrier: StreamUploader) -> None:
-        self._carriers[name] = carrier
-        self._tasks[name] = asyncio.create_task(carrier.carry(), name=name)
+    def _start(self, name: str, uploader: StreamUploader) -> None:
+        self._uploaders[name] = uploader
+        self._tasks[name] = asyncio.create_task(uploader.upload(), name=name)
 
     def _open(self, folder: Path, links: Links) -> StreamUploader | None:
-        """Return the carrier of a stream, or None when the stream cannot be sent now: it is skipped for a while."""
+        """Return the uploader of a stream, or None when the stream cannot be sent now: it is skipped for a while."""
         name = folder.name
         try:
             if read_meta(folder).offline and not self._include_offline:
                 self._skipped[name] = math.inf
                 return None
-            carrier = StreamUploader(self._spool, folder, links)
+            uploader = StreamUploader(self._spool, folder, links)
         except BlockingIOError:
             reason = "another sender has it"
         except FileNotFoundError:
@@ -255,7 +255,7 @@ class Sender:
                 LOG.error("cannot send the stream %s: %s", folder, error)
         else:
             self._unusable.pop(name, None)
-            return carrier
+            return uploader
         self._unusable[name] = reason
         self._skipped[name] = time.monotonic() + self._retry_s
         return None
@@ -263,37 +263,37 @@ class Sender:
     def _collect(self) -> None:
         for name, task in list(self._tasks.items()):
             if not task.done():
-                if not self._carriers[name].folder.exists():
+                if not self._uploaders[name].folder.exists():
                     task.cancel()  # somebody set the stream aside
                 continue
             del self._tasks[name]
-            carrier = self._carriers.pop(name)
+            uploader = self._uploaders.pop(name)
             waiting = self._catching_up.pop(name, None)
             if task.cancelled():
-                carrier.close()
+                uploader.close()
                 continue
             error = task.exception()
             if error is None:
                 self.finished += 1
                 continue
-            carrier.close()
+            uploader.close()
             if isinstance(error, GivesWayError):
-                self._wait_again(carrier, waiting, error)
+                self._wait_again(uploader, waiting, error)
                 continue
             LOG.error("stream %s failed and is tried again: %r", name, error, exc_info=error)
-            self._failed[name] = f"{carrier.meta.project}/{carrier.meta.run} cannot be sent: {error!r}"
+            self._failed[name] = f"{uploader.meta.project}/{uploader.meta.run} cannot be sent: {error!r}"
             self._skipped[name] = time.monotonic() + 5.0
 
-    def _wait_again(self, carrier: StreamUploader, waiting: _Waiting | None, error: GivesWayError) -> None:
+    def _wait_again(self, uploader: StreamUploader, waiting: _Waiting | None, error: GivesWayError) -> None:
         """Queue a stream again, behind those that were not tried yet.
 
         The delay doubles while nothing of the stream is stored.
         """
         if waiting is None:
-            waiting = _Waiting(carrier.folder, time.time_ns())
-        if carrier.moved:
+            waiting = _Waiting(uploader.folder, time.time_ns())
+        if uploader.moved:
             waiting.delay_s = 0.0
         waiting.delay_s = min(max(2 * waiting.delay_s, error.least_s), max(_RETRY_MAX_S, error.least_s))
         waiting.not_before = time.monotonic() + waiting.delay_s * random.uniform(0.75, 1.25)  # noqa: S311
         waiting.error = str(error)
-        self._waiting[carrier.folder.name] = waiting
+        self._waiting[uploader.folder.name] = waiting

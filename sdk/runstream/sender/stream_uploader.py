@@ -1,4 +1,4 @@
-"""One spool stream on its way to the gateway: cut batches, send them, move the acked position, end."""
+"""One spool stream on its way to the gateway: send its batches, and move the acked position."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import json
 import logging
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 
 from runstream.errors import RunstreamError
 from runstream.sender import dead_letters
-from runstream.sender.batch import BatchBuilder, SpooledContent
+from runstream.sender.batch import SpooledContent
+from runstream.sender.batch_cutter import HEARTBEAT_S, BatchCutter, CutBatch
 from runstream.sender.link import (
     DeletedRunError,
     KeyRefusedError,
@@ -25,30 +27,16 @@ from runstream.sender.link import (
     gateway_in_words,
 )
 from runstream.sender.wire_records import Unreadable
-from runstream.sender.wire_time import wire_time
 from runstream.server.key_file import Credentials
 from runstream.spool import files, format
 from runstream.spool.folder import SpoolFolder, is_alive, read_meta, remove_stream
-from runstream.spool.format import SpoolPosition
-from runstream.spool.journal import (
-    KIND_CRASHED,
-    KIND_HEARTBEAT,
-    KIND_LOST,
-    KIND_RECORDS,
-    KIND_UNFINISHED,
-    Journal,
-    JournalEntry,
-)
-from runstream.spool.reader import SpoolReader
+from runstream.spool.journal import JournalEntry
 from runstream.spool.state import StateFile
 from runstream_proto.v1 import ingest_pb2 as pb
 
 LOG = logging.getLogger("runstream.sender")
-LINGER_S = 0.1
-"""A batch is cut this many seconds after its first record at the latest."""
 POLL_S = 0.02
 IDLE_POLL_S = 0.1
-HEARTBEAT_S = 15.0
 MAX_IN_FLIGHT = 8
 """The most batches (of at most ~0.6 MB) that wait for their ack; it bounds the sender's memory."""
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
@@ -66,7 +54,7 @@ class GivesWayError(RunstreamError):
 
 
 class StreamUploader:
-    """Sends one stream. `carry()` returns when all of it is stored and its folder is deleted."""
+    """Sends one stream. `upload()` returns when all of it is stored and its folder is deleted."""
 
     def __init__(self, spool: SpoolFolder, folder: Path, links: Links) -> None:
         """Take the stream.
@@ -91,31 +79,16 @@ class StreamUploader:
         folder = self._folder
         self.meta = read_meta(folder)
         self._state = StateFile(folder / "state")
-        self._journal = Journal(folder / "batches")
-        self._acked = self._state.read().acked_batch
-        self._damage_told = (0, 0)
-        self._acked_at_start = self._acked
+        self._acked = self._acked_at_start = self._state.read().acked_batch
         self._acked_ahead: set[int] = set()
-        acked_entry = next((entry for entry in self._journal.entries if entry.number == self._acked), None)
-        start = acked_entry.end if acked_entry else SpoolPosition(0, format.HEADER_BYTES)
-        self._reader = SpoolReader(folder, start)
-        self._points = acked_entry.points_total if acked_entry else 0
-        self._last_record = acked_entry.last_record if acked_entry else 0
-        self._finished = acked_entry.finished if acked_entry else False
-        self._next_number = self._acked + 1
-        self._journal.forget_before(self._acked)
+        self._cutter = BatchCutter(folder, self.meta, self._acked, self._keep_unreadable)
         self._in_flight: dict[int, bytes] = {}
-        self._contents: dict[int, list[SpooledContent]] = {}
-        self._end = start
-        self._pending = BatchBuilder()
-        self._pending_since = 0.0
-        self._last_heartbeat = time.monotonic()
+        self._contents: dict[int, Sequence[SpooledContent]] = {}
         self._refused_key = ""
-        self._ended = False
-        self._caught_up = False
         self._room = asyncio.Event()
         self._pause_until = 0.0
-        self._rebuild_unacked()
+        for cut in self._cutter.rebuild_unacked():
+            self._register(cut)
 
     @property
     def folder(self) -> Path:
@@ -141,7 +114,7 @@ class StreamUploader:
         """The number of records that were read from the spool and are not acked yet."""
         if self._closed:
             return 0
-        return self._last_record - self._state.acked_record() + (1 if self._pending else 0)
+        return self._cutter.last_record - self._state.acked_record() + int(self._cutter.pending)
 
     @property
     def behind(self) -> bool:
@@ -149,12 +122,12 @@ class StreamUploader:
         return not self._closed and self._unsettled()
 
     def _unsettled(self) -> bool:
-        return not self._caught_up or bool(self._pending) or bool(self._in_flight)
+        return not self._cutter.caught_up or self._cutter.pending or bool(self._in_flight)
 
     def last_error(self) -> str:
         return "" if self._closed else self._state.read().error
 
-    async def carry(self) -> None:
+    async def upload(self) -> None:
         """Connect, send and reconnect until everything is acked.
 
         Raises GivesWayError when sending must wait and the process is dead; the stream of a living process is tried on
@@ -211,13 +184,12 @@ class StreamUploader:
         if self._closed:
             return
         self._closed = True
-        self._reader.close()
-        self._journal.close()
+        self._cutter.close()
         self._state.close()
         self._lock.release()
 
     def _done(self) -> bool:
-        return self._ended and not self._in_flight
+        return self._cutter.ended and not self._in_flight
 
     def _trouble(self, text: str) -> None:
         if self._state.read().error != text:
@@ -311,7 +283,7 @@ class StreamUploader:
                 idle = POLL_S
             else:
                 await self._wait_for_room(idle)
-                idle = min(idle * 1.2, IDLE_POLL_S) if not self._pending else POLL_S
+                idle = min(idle * 1.2, IDLE_POLL_S) if not self._cutter.pending else POLL_S
 
     async def _wait_for_room(self, timeout_s: float) -> None:
         self._room.clear()
@@ -324,7 +296,7 @@ class StreamUploader:
                 case "ack":
                     self._settle(response.ack.number)
                 case "reject":
-                    self._put_aside(response.reject)
+                    self._keep_rejected(response.reject)
                     self._settle(response.reject.number)
                 case "control":
                     self._obey(response.control)
@@ -340,24 +312,24 @@ class StreamUploader:
             (self._folder / "media" / content.name).unlink(missing_ok=True)
         self._acked_ahead.add(number)
         settled: JournalEntry | None = None
-        for entry in self._journal.entries:
+        for entry in self._cutter.journal.entries:
             if entry.number == self._acked + 1 and entry.number in self._acked_ahead:
                 self._acked_ahead.discard(entry.number)
                 self._acked = entry.number
                 settled = entry
         if settled is not None:
             self._state.set_acked(settled.last_record, settled.number)
-            self._journal.forget_before(settled.number)
+            self._cutter.journal.forget_before(settled.number)
             self._delete_segments_before(settled.end.segment)
         self._room.set()
 
-    def _put_aside(self, reject: pb.Reject) -> None:
+    def _keep_rejected(self, reject: pb.Reject) -> None:
         reason, data = pb.RejectReason.Name(reject.reason), self._in_flight.get(reject.number, b"")
         path = dead_letters.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
         self._state.count_rejected()
         LOG.error("run %s: a batch was refused (%s): %s; kept in %s", self.meta.run, reason, reject.detail, path)
 
-    def _put_record_aside(self, found: Unreadable) -> None:
+    def _keep_unreadable(self, found: Unreadable) -> None:
         path = dead_letters.keep_record(self._spool, self.meta, found)
         self._state.count_rejected()
         LOG.error("run %s: record %s %s; kept in %s", self.meta.run, found.number, found.reason, path)
@@ -373,178 +345,24 @@ class StreamUploader:
             case _:
                 pass
 
+    def _next_batch(self) -> tuple[int, bytes] | None:
+        """Return the next batch that is due; return None when none is due."""
+        cut = self._cutter.next_batch()
+        if cut is None:
+            return None
+        self._register(cut)
+        return cut.number, cut.data
+
+    def _register(self, cut: CutBatch) -> None:
+        self._in_flight[cut.number] = cut.data
+        self._contents[cut.number] = cut.contents
+
     def _delete_segments_before(self, segment: int) -> None:
         for index in range(segment - 1, -1, -1):
             path = self._folder / format.segment_name(index)
             if not path.exists():
                 break
             path.unlink(missing_ok=True)  # the process may drop it at the same moment
-
-    # Cutting batches
-
-    def _rebuild_unacked(self) -> None:
-        """Build the batches again that were cut but not acked: the same records give the same bytes."""
-        for entry in self._journal.entries:
-            if entry.number <= self._acked:
-                continue
-            if entry.kind == KIND_RECORDS:
-                builder = BatchBuilder()
-                self._reader.drain(builder, entry.end)
-                data = self._build(builder)
-                self._contents[entry.number] = builder.contents
-                if (builder.first_number, builder.last_number) != (entry.first_record, entry.last_record):
-                    data = self._build_own(entry, lost=True)  # the process has dropped the records since then
-            else:
-                data = self._build_own(entry)
-            self._in_flight[entry.number] = data
-            self._note(entry)
-
-    def _next_batch(self) -> tuple[int, bytes] | None:
-        """Return the next batch that is due, written to the journal; return None when none is due."""
-        if not self._pending and not self._finished and time.monotonic() - self._last_heartbeat >= HEARTBEAT_S:
-            self._last_heartbeat = time.monotonic()
-            return self._cut_own(KIND_HEARTBEAT)  # also between other batches, which are no sign of life themselves
-        dead = not is_alive(self._folder)  # checked before reading: all records of a dead process are there
-        more = not self._reader.drain(self._pending, dead=dead)
-        self._caught_up = not more
-        sealed = not more and self._reader.at_end()
-        now = time.monotonic()
-        if self._pending:
-            if not self._pending_since:
-                self._pending_since = now
-            if more or sealed or dead or self._pending.full or now - self._pending_since >= LINGER_S:
-                return self._cut_pending()
-            return None
-        if more:
-            return None
-        if (sealed or dead) and self._finished:
-            self._ended = True
-        elif (sealed or dead) and self._reader.damage.at_end:
-            cut = self._cut_lost(self._last_record + 1)  # at least one is lost; no later record tells how many
-            self._reader.damage.at_end = False
-            return cut
-        elif sealed or dead:
-            # The process died without a finish record, or there was no space for it.
-            return self._cut_own(KIND_CRASHED)
-        return None
-
-    def _cut_pending(self) -> tuple[int, bytes]:
-        """Cut a batch of the gathered records, and return it.
-
-        Raises OSError where the disk is too full for the journal: the batch is cut later then.
-        """
-        if self._pending.first_number > self._last_record + 1:
-            return self._cut_lost(self._pending.first_number - 1)
-        builder = self._pending
-        entry = JournalEntry(
-            self._next_number,
-            KIND_RECORDS,
-            builder.first_number,
-            builder.last_number,
-            self._reader.place,
-            self._points + builder.points,
-            time.time_ns() // 1000,
-            self._finished or builder.finished,
-        )
-        if builder.unreadable is not None:
-            self._put_record_aside(builder.unreadable)
-            builder.unreadable = None
-        cut = self._journalled(entry, self._build(builder))
-        self._contents[entry.number] = builder.contents
-        self._pending, self._pending_since = BatchBuilder(), 0.0
-        return cut
-
-    def _cut_lost(self, last: int) -> tuple[int, bytes]:
-        """Cut a batch that says that the records up to `last` will never come.
-
-        The number of their points is known between segments.
-        """
-        points = self._reader.points_before(last)
-        damage = self._reader.damage
-        unfinished = damage.unfinished > 0 and (damage.records, damage.segments) == self._damage_told
-        entry = JournalEntry(
-            self._next_number,
-            KIND_UNFINISHED if unfinished else KIND_LOST,
-            self._last_record + 1,
-            last,
-            self._end,
-            self._points if points is None else max(points, self._points),
-            time.time_ns() // 1000,
-            self._finished,
-        )
-        cut = self._journalled(entry, self._build_own(entry))
-        self._damage_told = damage.records, damage.segments
-        damage.unfinished = 0
-        return cut
-
-    def _cut_own(self, kind: int) -> tuple[int, bytes]:
-        """Cut a batch of the sender's own: a heartbeat, or the finish record of a process that wrote none."""
-        last = self._last_record + (1 if kind == KIND_CRASHED else 0)
-        now_us = time.time_ns() // 1000
-        entry = JournalEntry(
-            self._next_number,
-            kind,
-            self._last_record + 1,
-            last,
-            self._reader.place,
-            self._points,
-            now_us,
-            self._finished or kind == KIND_CRASHED,
-        )
-        return self._journalled(entry, self._build_own(entry))
-
-    def _journalled(self, entry: JournalEntry, data: bytes) -> tuple[int, bytes]:
-        self._journal.append(entry)
-        self._in_flight[entry.number] = data
-        self._note(entry)
-        return entry.number, data
-
-    def _note(self, entry: JournalEntry) -> None:
-        self._next_number = entry.number + 1
-        self._last_record = entry.last_record
-        self._points = entry.points_total
-        self._end = entry.end
-        self._finished = entry.finished
-        self._ended = self._ended or entry.kind == KIND_CRASHED
-
-    def _run_path(self) -> pb.RunPath:
-        return pb.RunPath(team=self.meta.team, project=self.meta.project, run=self.meta.run)
-
-    def _build(self, builder: BatchBuilder) -> bytes:
-        return builder.build(self._run_path(), self.meta.writer_id, self.meta.rank)
-
-    def _build_own(self, entry: JournalEntry, *, lost: bool = False) -> bytes:
-        record = pb.Record(number=entry.last_record, time_us=wire_time(entry.time_us))
-        if lost or entry.kind in (KIND_LOST, KIND_UNFINISHED):
-            record.loss.points = entry.points_total - self._points
-            if entry.kind == KIND_UNFINISHED:
-                record.loss.cause = pb.SpoolLoss.CAUSE_UNFINISHED
-            else:
-                full = pb.SpoolLoss.CAUSE_SPOOL_FULL
-                record.loss.cause = full if record.loss.points else pb.SpoolLoss.CAUSE_DAMAGED
-        elif entry.kind == KIND_HEARTBEAT:
-            # A heartbeat is no record of the run: its version is the batch number, which grows too.
-            record.number = entry.number
-            record.heartbeat.SetInParent()
-        else:
-            # A stream of the sender's own ends with the process that it watched. Any other process without a finish
-            # record was killed, or ended by os._exit; so did a forked child (whose end does not end the run).
-            outcome = pb.StreamFinish.OUTCOME_FINISHED if self.meta.system else pb.StreamFinish.OUTCOME_CRASHED
-            record.finish.outcome = outcome
-            record.finish.exit_code = 0 if self.meta.system else -1
-            record.finish.points = entry.points_total
-            record.finish.records = entry.last_record - 1
-            record.finish.dropped_points = self._reader.dropped_points()
-        batch = pb.Batch(
-            format=1,
-            run=self._run_path(),
-            writer_id=self.meta.writer_id,
-            rank=self.meta.rank,
-            first_record=entry.first_record,
-            last_record=entry.last_record,
-            records=[record],
-        )
-        return batch.SerializeToString(deterministic=True)
 
 
 def _reason(error: BaseException) -> str:
