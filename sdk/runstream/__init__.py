@@ -9,6 +9,9 @@
 
 Importing this module imports next to nothing. `init()` needs no network. `log()` returns when the record is in a
 memory-mapped file that survives SIGKILL of this process. The names are W&B's: `import runstream as wandb` works.
+
+Public is what this module exports, and `runstream.errors`, `runstream.settings`, `runstream.api` and
+`runstream.integrations`. All other modules may change with every version.
 """
 
 from __future__ import annotations

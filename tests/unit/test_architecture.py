@@ -81,6 +81,13 @@ def test_what_a_training_process_runs_imports_the_standard_library_only() -> Non
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
 
 
+def test_what_the_package_exports_exists_and_no_module_says_by_its_name_that_it_is_private() -> None:
+    of_a_run = ("config", "summary")
+    assert [name for name in runstream.__all__ if name not in of_a_run and not hasattr(runstream, name)] == []
+    modules = (ROOT / "sdk/runstream").rglob("*.py")
+    assert [path.name for path in modules if path.stem.startswith("_") and not path.stem.startswith("__")] == []
+
+
 def test_importing_and_logging_loads_neither_grpc_nor_numpy_nor_a_server(tmp_path: Path) -> None:
     script = (
         "import sys, json, runstream\n"

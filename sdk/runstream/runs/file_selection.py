@@ -52,8 +52,8 @@ def find_code(
         folders[:] = sorted(name for name in folders if name not in _SKIPPED and not name.startswith("."))
         for name in sorted(names):
             path = Path(folder) / name
-            wanted = _asked(include, path, root) if include else path.suffix == ".py"
-            if not wanted or (exclude and _asked(exclude, path, root)):
+            wanted = _accepts(include, path, root) if include else path.suffix == ".py"
+            if not wanted or (exclude and _accepts(exclude, path, root)):
                 continue
             if path.is_file() and path.stat().st_size <= _MAX_CODE_BYTES:
                 found.append((path, _inside(path, root)))
@@ -62,7 +62,7 @@ def find_code(
     return found
 
 
-def _asked(function: Callable[..., bool], path: Path, root: Path) -> bool:
+def _accepts(function: Callable[..., bool], path: Path, root: Path) -> bool:
     """Call one of W&B's callables, which take (path) or (path, root)."""
     both = len(inspect.signature(function).parameters) > 1
     return bool(function(str(path), str(root)) if both else function(str(path)))

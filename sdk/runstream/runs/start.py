@@ -73,15 +73,8 @@ def start_run(
         rank=rank,
         world_size=world_size,
     )
-    parameters: Mapping[str, Any] = {}
-    if chosen.sweep_param_path:
-        chosen, parameters = of_trial(chosen, {"project": project, "entity": entity, "id": id})
-    check_name("project", chosen.project)
-    if chosen.entity:
-        check_name("team", chosen.entity)
-    if chosen.run_id:
-        check_name("run id", chosen.run_id)
-    chosen = _with_usable_key(chosen)
+    chosen, parameters = _in_trial(chosen, {"project": project, "entity": entity, "id": id})
+    chosen = _with_usable_key(_checked(chosen))
     job = detect(
         rank=chosen.rank if chosen.rank >= 0 else None,
         world_size=chosen.world_size if chosen.world_size >= 1 else None,
@@ -145,6 +138,21 @@ def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
         sentence = f"init(): the config cannot be read ({type(error).__name__}: {error}): left out"
         Notices(settings.silent, settings.strict).complain("config", sentence)
         return {}
+
+
+def _in_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
+    """Return the settings that hold here, and the parameters of the sweep's trial, where this is one."""
+    return of_trial(settings, arguments) if settings.sweep_param_path else (settings, {})
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return the settings. Raises UsageError for a name that cannot be used."""
+    check_name("project", settings.project)
+    if settings.entity:
+        check_name("team", settings.entity)
+    if settings.run_id:
+        check_name("run id", settings.run_id)
+    return settings
 
 
 def _with_usable_key(settings: Settings) -> Settings:
