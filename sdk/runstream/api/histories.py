@@ -12,7 +12,7 @@ from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from runstream.api.connection import Connection
-    from runstream.api.run_reference import Summarized
+    from runstream.api.run_reference import RunReference, Summarized
 
 _MOST = 100
 """The most runs, and the most metrics, in one request."""
@@ -45,14 +45,35 @@ def histories(
     check_format(kind)
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
     columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
-    asked = frozenset(names)
+    requested = frozenset(names)
     with TransferProgress("reading histories", len(runs), "runs") as progress:
         for found, count in _by_run(api, runs, names, samples, x_axis):
             for run, rows in found:
                 for x in sorted(rows):
-                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands, asked)
+                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands, requested)
             progress.add(count)
     return build(columns, kind)
+
+
+def history(
+    api: Connection,
+    run: RunReference,
+    names: Sequence[str],
+    samples: int,
+    x_axis: str,
+    rank: int | str,
+    min_step: int | None,
+    max_step: int | None,
+    *,
+    pandas: bool,
+) -> Any:
+    """See `StoredRun.history`."""
+    found = rows_of(api, run.entity, run.project, [run.id], names, samples, x_axis, rank, min_step, max_step)[run.id]
+    columns: dict[str, list[Any]] = {x_axis: []}
+    requested = frozenset(names)
+    for x in sorted(found):
+        spread(columns, {x_axis: x}, found[x], True, requested)
+    return build(columns, "pandas" if pandas else "default")
 
 
 def numeric(summary: dict[str, Any]) -> list[str]:

@@ -81,18 +81,18 @@ def rank(
     from runstream_proto.v1 import query_pb2 as pb
 
     team, project = split_path(path, 2)
-    asked = _objective(objective)
+    wanted = _objective(objective)
     request = pb.RankRunsRequest(
         team=team,
         project=project,
-        metric=asked.metric,
-        aggregate=asked.aggregate,
-        ascending=asked.goal == pb.GOAL_MINIMIZE,
+        metric=wanted.metric,
+        aggregate=wanted.aggregate,
+        ascending=wanted.goal == pb.GOAL_MINIMIZE,
         limit=k,
         sweep_id=sweep,
         filter=filter_text(filters),
-        at=asked.at,
-        at_goal=asked.at_goal,
+        at=wanted.at,
+        at_goal=wanted.at_goal,
     )
     return [(found.value, StoredRun(api, found.run)) for found in api.ask("RankRuns", request).runs]
 

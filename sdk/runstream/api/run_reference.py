@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
-
-from runstream.api.series import StoredSeries
 
 if TYPE_CHECKING:
     from runstream_proto.v1 import query_pb2 as pb
@@ -17,25 +14,6 @@ class RunReference(Protocol):
     id: str
     entity: str
     project: str
-
-
-class Scannable(RunReference, Protocol):
-    """A run whose metrics can be listed and read."""
-
-    def metrics(self, search: str = "") -> list[str]:
-        """Return the names of the run's metrics, in order."""
-        ...
-
-    def series(
-        self,
-        keys: Sequence[str] | str | None = None,
-        page_size: int = 100_000,
-        min_step: int | None = None,
-        max_step: int | None = None,
-        rank: int | None = None,
-    ) -> Iterator[StoredSeries]:
-        """Yield raw points as columns, a piece at a time."""
-        ...
 
 
 class Summarized(RunReference, Protocol):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runstream.api import rich
 from runstream.api.convert import as_list, plain, split_path
-from runstream.api.frames import build
-from runstream.api.series import StoredSeries
+from runstream.api.series import StoredSeries, read_series
 from runstream.api.verdicts import verdict_of
 
 if TYPE_CHECKING:
@@ -316,17 +315,10 @@ class StoredRun:
         `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over ranks, or one rank.
         Raises MissingExtraError without pandas.
         """
-        from runstream.api.histories import rows_of, spread
+        from runstream.api.histories import history
 
         names = self.metrics() if keys is None else as_list(keys)
-        found = rows_of(
-            self._api, self.entity, self.project, [self.id], names, samples, x_axis, rank, min_step, max_step
-        )[self.id]
-        columns: dict[str, list[Any]] = {x_axis: []}
-        asked = frozenset(names)
-        for x in sorted(found):
-            spread(columns, {x_axis: x}, found[x], True, asked)
-        return build(columns, "pandas" if pandas else "default")
+        return history(self._api, self, names, samples, x_axis, rank, min_step, max_step, pandas=pandas)
 
     def scan_history(
         self,
@@ -409,26 +401,8 @@ class StoredRun:
         rank: int | None = None,
     ) -> Iterator[StoredSeries]:
         """Yield raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
-        from runstream_proto.v1 import query_pb2 as pb
-
         names = self.metrics() if keys is None else as_list(keys)
-        for start in range(0, len(names), 1000):
-            request = pb.GetHistoryRequest(
-                team=self.entity,
-                project=self.project,
-                run=self.id,
-                metrics=names[start : start + 1000],
-                ranks=[] if rank is None else [rank],
-                min_step=min_step,
-                max_step=max_step,
-                page_size=page_size,
-            )
-            while True:
-                response = self._api.ask("GetHistory", request)
-                yield from (StoredSeries(found) for found in response.series)
-                if not response.next_page_token:
-                    break
-                request.page_token = response.next_page_token
+        yield from read_series(self._api, self, names, page_size, min_step, max_step, rank)
 
     def __repr__(self) -> str:
         return f"Run({'/'.join(self.path)!r}, {self.name!r}, {self.state})"

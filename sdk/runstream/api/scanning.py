@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runstream.api.convert import as_list
+from runstream.api.run_reference import RunReference
 from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from runstream.api.connection import Connection
-    from runstream.api.run_reference import Scannable
+    from runstream.api.series import StoredSeries
 
 _NAMES = 1000
 """The most metrics in one request."""
@@ -20,6 +21,25 @@ _LEAST_POINTS = 1000
 """About the fewest points of one window: a request takes as long for one point."""
 _TOO_FULL = 4
 """A window with this many times the points that were wanted is given up, and requested again in narrower ones."""
+
+
+class Scannable(RunReference, Protocol):
+    """A run whose metrics can be listed and read."""
+
+    def metrics(self, search: str = "") -> list[str]:
+        """Return the names of the run's metrics, in order."""
+        ...
+
+    def series(
+        self,
+        keys: Sequence[str] | str | None = None,
+        page_size: int = 100_000,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        rank: int | None = None,
+    ) -> Iterator[StoredSeries]:
+        """Yield raw points as columns, a piece at a time."""
+        ...
 
 
 class _TooFullError(Exception):
