@@ -6,7 +6,7 @@ import type { Objective, RunObjective, Sweep, SweepSummary, Trial } from "../api
 import { useQuery } from "../api/useQuery";
 import { shadesByRank } from "../explore/colorRamp";
 import { ParallelCard, ScatterCard } from "../explore/ExplorerCards";
-import { type DefaultFields, useView } from "../explore/exploreView";
+import { type DefaultFields, useExploreView } from "../explore/exploreView";
 import { Importance } from "../explore/Importance";
 import { paretoSteps } from "../explore/paretoLine";
 import { countFinite, type PlotRows, toPlotColumn, varies } from "../explore/plotColumns";
@@ -17,7 +17,7 @@ import { Card } from "../ui/Card";
 import { CopyButton } from "../ui/CopyButton";
 import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { BestCard, TopCard } from "./BestTrials";
-import { fullName, StartAgent } from "./GettingStarted";
+import { StartAgent, sweepPath } from "./GettingStarted";
 import { SweepControls } from "./SweepControls";
 import { SweepHistory } from "./SweepHistory";
 import { SweepProgress } from "./SweepProgress";
@@ -89,7 +89,7 @@ export function SweepDetails({ team, project, id }: { team: string; project: str
         <span class="quiet wide-only">
           {currentSweep.method}, by {currentSweep.created_by}
         </span>
-        <CopyButton text={fullName(currentSweep)} label="Copy the sweep's path" />
+        <CopyButton text={sweepPath(currentSweep)} label="Copy the sweep's path" />
         <span class="grow" />
         <SweepControls sweep={currentSweep} refresh={refresh} />
       </header>
@@ -130,7 +130,7 @@ function Results({ sweep, summary, busy, k }: { sweep: Sweep; summary: SweepSumm
   );
   const defaults = useMemo(() => defaultFields(rows, objectives.length), [rows, objectives.length]);
   const minimize = (field: string) => !objectives.find((_, index) => objectiveField(index) === field)?.maximize;
-  const view = useView(rows, defaults, minimize);
+  const view = useExploreView(rows, defaults, minimize);
   const fields = rows.columns.map(({ field, title }) => ({ field, title }));
   const pick = (key: string) => setQuery({ sx: `config.${key}`, sy: objectiveField(0) });
   if (waiting) return error ? <p class="form-error">{error.message}</p> : <Loading small />;
@@ -225,7 +225,7 @@ function useHasRuns(sweep: Sweep, busy: boolean): boolean {
 }
 
 /** Return the objective of runs that is nearest to the sweep's objective: see "Results" in docs/sweeps.md. */
-export function runObjective(objective: Objective): RunObjective {
+function runObjective(objective: Objective): RunObjective {
   const suffix = objective.summary ? null : /^(.+)\.(last|min|max|mean|best)$/.exec(objective.metric);
   const kind = objective.summary || (suffix?.[2] ?? "last");
   const best = objective.maximize ? "max" : "min";
