@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.curves import encoding
-from runstream_query.curves.arranged import Points
-from runstream_query.curves.asked import check
 from runstream_query.curves.buckets import NAMES, Buckets, from_points
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.points import _curves
+from runstream_query.curves.curve_query import check
+from runstream_query.curves.readers.whole_series import _curves
+from runstream_query.curves.sorting import Points
 from runstream_query.curves.widths import GRID, width_for
 
 ASKED = check(pb.GetCurvesRequest(runs=["r"], metrics=["m"], selection=pb.RANK_SELECTION_EACH))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Ints
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import Asked
 from runstream_query.curves.smoothing import smooth
 
 _NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}

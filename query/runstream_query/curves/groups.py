@@ -10,7 +10,7 @@ from typing import Any
 from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import bucket_count, check_list, step_range
+from runstream_query.curves.curve_query import bucket_count, check_list, step_range
 from runstream_query.curves.extents import clip, extents, known_span
 from runstream_query.curves.smoothing import check_smoothing, smooth
 from runstream_query.curves.spans import Span

@@ -7,11 +7,11 @@ from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.curves import history
-from runstream_query.curves.again import Recent
-from runstream_query.curves.asked import check, check_list
-from runstream_query.curves.assemble import curves
+from runstream_query.curves.curve_plan import curves
+from runstream_query.curves.curve_query import check, check_list
 from runstream_query.curves.encoding import fill
 from runstream_query.curves.groups import MAX_RUNS, group_curves
+from runstream_query.curves.plan_cache import Recent
 from runstream_query.runs.lookup import Lookup
 
 

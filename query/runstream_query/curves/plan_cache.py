@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.curves.rolled import parts_alive
+from runstream_query.curves.readers.rollup_reader import parts_alive
 from runstream_query.curves.spans import Span
 
 _MAX_SERIES = 1000

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from runstream_query.base.storage import Storage
-from runstream_query.curves.arranged import Points, arranged
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Ints, from_points
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import Asked
+from runstream_query.curves.sorting import Points, arranged
 from runstream_query.curves.widths import GRID, width_for
 
 Name = tuple[str, str]
 """run, metric"""
 _MAX_ROWS = 4_000_000
-"""Rows that are read without a check of versions: more than are read whole for an answer (`assemble.MAX_READ`)."""
+"""Rows that are read without a check of versions: more than are read whole for an answer (`curve_plan.MAX_READ`)."""
 
 
 async def read(

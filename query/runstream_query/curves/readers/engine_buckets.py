@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.curves.again import Makeup, Recent
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import Asked
 from runstream_query.curves.extents import clip
-from runstream_query.curves.rolled import ReadPoints, Series, composed_buckets, rolled_buckets
+from runstream_query.curves.plan_cache import Makeup, Recent
+from runstream_query.curves.readers.rollup_reader import ReadPoints, Series, composed_buckets, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.curves import by_metric, points
-from runstream_query.curves.again import Recent
-from runstream_query.curves.asked import Asked
-from runstream_query.curves.binned import Binned
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import Asked
 from runstream_query.curves.extents import extents, known_span
+from runstream_query.curves.plan_cache import Recent
+from runstream_query.curves.readers import metric_axis, whole_series
+from runstream_query.curves.readers.engine_buckets import Binned
 from runstream_query.curves.spans import Span
 
 MAX_SHORT = 65_536
@@ -33,7 +33,7 @@ async def curves(
     `started_us`: when each run began, for an axis of time.
     """
     if asked.by_metric:
-        found = await by_metric.curves(storage, project, asked)
+        found = await metric_axis.curves(storage, project, asked)
     else:
         found = await _by_step(storage, project, asked, started_us, recent)
     if asked.by_time:
@@ -55,7 +55,7 @@ async def _by_step(
         short, means, long = _sorted_out(known, asked)
         rolled = await _rolled(storage, project, asked, sorted(long)) if long else []
     most = max((row["ranks"] for row in known), default=0)
-    work: list[Any] = [points.read(storage, project, asked, short, started_us)] if short else []
+    work: list[Any] = [whole_series.read(storage, project, asked, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
         binned = Binned(storage, project, run, asked, started_us.get(run, 0), recent)
         rows = [row for row in rolled if row["run"] == run and row["metric"] in long[run]] if run in long else []
@@ -93,9 +93,9 @@ async def _rolled(storage: Storage, project: str, asked: Asked, runs: list[str])
 
 def _sorted_out(
     rows: list[dict[str, Any]], asked: Asked
-) -> tuple[list[points.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
+) -> tuple[list[whole_series.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
     """Return short series; metrics of several ranks whose mean is requested, by run; and long series, by run."""
-    short: list[points.Name] = []
+    short: list[whole_series.Name] = []
     means: dict[str, dict[str, Span | None]] = defaultdict(dict)
     long: dict[str, dict[str, Span | None]] = defaultdict(dict)
     total = 0

@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstream_query.curves.arranged import arranged
+from runstream_query.curves.sorting import arranged
 
 NAME = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["x", "y", "z"]), st.integers(0, 2))
 STEP = st.integers(-5, 5) | st.sampled_from([-(1 << 53), 1 << 53])

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from runstream_query.base.errors import TooExpensiveError
 from runstream_query.base.storage import Storage
-from runstream_query.curves import points
-from runstream_query.curves.arranged import Points
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import Asked
+from runstream_query.curves.readers import whole_series
+from runstream_query.curves.sorting import Points
 
 MAX_POINTS = 5_000_000
 """Points that are joined for one answer."""
@@ -54,7 +54,7 @@ async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
             raise TooExpensiveError(
                 f"more than {MAX_POINTS} points to draw against {asked.x_metric!r}: give a range of steps or fewer runs"
             )
-        rows = _by_metric(await points.points_of(storage, project, asked, [run], metrics, {}))
+        rows = _by_metric(await whole_series.points_of(storage, project, asked, [run], metrics, {}))
         axis = rows.get(asked.x_metric)
         if axis is not None:
             for metric in asked.metrics:
