@@ -15,7 +15,7 @@ from runstream_query.curves.readers.whole_series import _curves
 from runstream_query.curves.sorting import Points
 from runstream_query.curves.widths import GRID, width_for
 
-ASKED = check(pb.GetCurvesRequest(runs=["r"], metrics=["m"], selection=pb.RANK_SELECTION_EACH))
+QUERY = check(pb.GetCurvesRequest(runs=["r"], metrics=["m"], selection=pb.RANK_SELECTION_EACH))
 WHOLE = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-200, 200)
 COUNT = st.integers(0, (1 << 63) - 1) | st.integers(0, 200)
 
@@ -39,7 +39,7 @@ def test_a_curve_is_encoded_as_protobuf_would(curves: list[list[tuple[int, int, 
     response, expected = pb.GetCurvesResponse(), pb.GetCurvesResponse()
     usual, encoding._BATCH = encoding._BATCH, batch
     try:
-        encoding.fill(response, found, ASKED)
+        encoding.fill(response, found, QUERY)
     finally:
         encoding._BATCH = usual
     for curve in found:

@@ -10,9 +10,9 @@ from typing import Any
 
 from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.curve_query import Asked
+from runstream_query.curves.curve_query import CurveQuery
 from runstream_query.curves.extents import extents, known_span
-from runstream_query.curves.plan_cache import Recent
+from runstream_query.curves.plan_cache import PlanCache
 from runstream_query.curves.readers import metric_axis, whole_series
 from runstream_query.curves.readers.engine_buckets import Binned
 from runstream_query.curves.spans import Span
@@ -26,59 +26,59 @@ _FEW = 20
 
 
 async def curves(
-    storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
+    storage: Storage, project: str, query: CurveQuery, started_us: Mapping[str, int], recent: PlanCache
 ) -> list[Curve]:
     """Return all curves that exist, sorted by run, metric and rank.
 
     `started_us`: when each run began, for an axis of time.
     """
-    if asked.by_metric:
-        found = await metric_axis.curves(storage, project, asked)
+    if query.by_metric:
+        found = await metric_axis.curves(storage, project, query)
     else:
-        found = await _by_step(storage, project, asked, started_us, recent)
-    if asked.by_time:
-        found = [_timed(curve, asked.origin_us(started_us.get(curve.run, 0))) for curve in found]
+        found = await _by_step(storage, project, query, started_us, recent)
+    if query.by_time:
+        found = [_timed(curve, query.origin_us(started_us.get(curve.run, 0))) for curve in found]
     return sorted(found, key=lambda curve: (curve.run, curve.metric, curve.rank))
 
 
 async def _by_step(
-    storage: Storage, project: str, asked: Asked, started_us: Mapping[str, int], recent: Recent
+    storage: Storage, project: str, query: CurveQuery, started_us: Mapping[str, int], recent: PlanCache
 ) -> list[Curve]:
-    if (found := await _again(storage, project, asked, recent)) is not None:
+    if (found := await _again(storage, project, query, recent)) is not None:
         return found
-    asking = extents(storage, project, asked.runs, asked.metrics, asked.ranks)
-    if len(asked.runs) * len(asked.metrics) <= _FEW:
-        known, rolled = await asyncio.gather(asking, _rolled(storage, project, asked, asked.runs))
-        short, means, long = _sorted_out(known, asked)
+    asking = extents(storage, project, query.runs, query.metrics, query.ranks)
+    if len(query.runs) * len(query.metrics) <= _FEW:
+        known, rolled = await asyncio.gather(asking, _rolled(storage, project, query, query.runs))
+        short, means, long = _sorted_out(known, query)
     else:
         known = await asking
-        short, means, long = _sorted_out(known, asked)
-        rolled = await _rolled(storage, project, asked, sorted(long)) if long else []
+        short, means, long = _sorted_out(known, query)
+        rolled = await _rolled(storage, project, query, sorted(long)) if long else []
     most = max((row["ranks"] for row in known), default=0)
-    work: list[Any] = [whole_series.read(storage, project, asked, short, started_us)] if short else []
+    work: list[Any] = [whole_series.read(storage, project, query, short, started_us)] if short else []
     for run in sorted(means.keys() | long.keys()):
-        binned = Binned(storage, project, run, asked, started_us.get(run, 0), recent)
+        binned = Binned(storage, project, run, query, started_us.get(run, 0), recent)
         rows = [row for row in rolled if row["run"] == run and row["metric"] in long[run]] if run in long else []
         work += [binned.means(means[run])] if run in means else []
         work += [binned.each(long[run], rows, most)] if run in long else []
     return [curve for part in await asyncio.gather(*work) for curve in part]
 
 
-async def _again(storage: Storage, project: str, asked: Asked, recent: Recent) -> list[Curve] | None:
+async def _again(storage: Storage, project: str, query: CurveQuery, recent: PlanCache) -> list[Curve] | None:
     """Return the curves where all series were charted lately and none has changed since; None otherwise."""
-    makeups = recent.all_of(project, asked.runs, asked.metrics)
-    if makeups is None or asked.by_time or asked.ranks:
+    plans = recent.all_of(project, query.runs, query.metrics)
+    if plans is None or query.by_time or query.ranks:
         return None
-    if any(_most(makeup.extent, asked) <= MAX_SHORT for makeup in makeups.values()):
+    if any(_most(plan.extent, query) <= MAX_SHORT for plan in plans.values()):
         return None
     reading = asyncio.gather(
         *(
-            Binned(storage, project, run, asked, 0, recent).again(metric, makeup)
-            for (_, run, metric), makeup in makeups.items()
+            Binned(storage, project, run, query, 0, recent).again(metric, plan)
+            for (_, run, metric), plan in plans.items()
         )
     )
     try:
-        if all(await asyncio.gather(*(recent.unchanged(storage, name, makeup) for name, makeup in makeups.items()))):
+        if all(await asyncio.gather(*(recent.unchanged(storage, name, plan) for name, plan in plans.items()))):
             return [curve for curves_of in await reading for curve in curves_of]
         return None
     finally:
@@ -86,13 +86,13 @@ async def _again(storage: Storage, project: str, asked: Asked, recent: Recent) -
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _rolled(storage: Storage, project: str, asked: Asked, runs: list[str]) -> list[dict[str, Any]]:
-    question = {"project": project, "runs": runs, "metrics": asked.metrics, "ranks": asked.ranks}
-    return await storage.rows("rolled_series", settings=ONE_THREAD, **question)
+async def _rolled(storage: Storage, project: str, query: CurveQuery, runs: list[str]) -> list[dict[str, Any]]:
+    parameters = {"project": project, "runs": runs, "metrics": query.metrics, "ranks": query.ranks}
+    return await storage.rows("rolled_series", settings=ONE_THREAD, **parameters)
 
 
 def _sorted_out(
-    rows: list[dict[str, Any]], asked: Asked
+    rows: list[dict[str, Any]], query: CurveQuery
 ) -> tuple[list[whole_series.Name], dict[str, dict[str, Span | None]], dict[str, dict[str, Span | None]]]:
     """Return short series; metrics of several ranks whose mean is requested, by run; and long series, by run."""
     short: list[whole_series.Name] = []
@@ -102,10 +102,10 @@ def _sorted_out(
     for row in rows:
         run, metric = row["run"], row["metric"]
         span = known_span(row)
-        if not asked.each and row["ranks"] > 1:
+        if not query.each_rank and row["ranks"] > 1:
             means[run][metric] = span
             continue
-        most = _most(span, asked)
+        most = _most(span, query)
         if most <= MAX_SHORT and total + most * row["ranks"] <= MAX_READ:
             total += most * row["ranks"]
             short.append((run, metric))
@@ -114,11 +114,11 @@ def _sorted_out(
     return short, means, long
 
 
-def _most(span: Span | None, asked: Asked) -> float:
+def _most(span: Span | None, query: CurveQuery) -> float:
     """Return the number of steps in the requested range: no series has more points."""
     if span is None:
         return float("inf")
-    return max(min(span.high, asked.max_step) - max(span.low, asked.min_step) + 1, 0)
+    return max(min(span.high, query.max_step) - max(span.low, query.min_step) + 1, 0)
 
 
 def _timed(curve: Curve, origin_us: int) -> Curve:

@@ -20,7 +20,7 @@ _TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CurveQuery:
     """A checked request for curves.
 
     `min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the unit of the axis, infinite where not given.
@@ -31,7 +31,7 @@ class Asked:
     min_step: int
     max_step: int
     buckets: int
-    each: bool
+    each_rank: bool
     """True for one curve a rank, False for the mean over ranks."""
     ranks: list[int]
     """The ranks to read; empty for all."""
@@ -65,7 +65,7 @@ class Asked:
         return started_us if self.x_axis == curves_pb2.X_AXIS_RELATIVE_TIME else 0
 
 
-def check(request: query_pb2.GetCurvesRequest) -> Asked:
+def check(request: query_pb2.GetCurvesRequest) -> CurveQuery:
     """Check a request for curves. Raises InvalidRequestError, which names the field."""
     runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
     if len(runs) * len(metrics) > MAX_SERIES:
@@ -82,7 +82,7 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
     smoothing = request.smoothing if request.smoothing.kind else None
     if smoothing is not None:
         check_smoothing(smoothing)
-    return Asked(
+    return CurveQuery(
         runs,
         metrics,
         low,
@@ -99,11 +99,11 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
     )
 
 
-def bucket_count(asked: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
+def bucket_count(requested: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
     """Return the number of buckets; 0 means the default. Raises InvalidRequestError."""
-    if asked > most:
-        raise InvalidRequestError(f"buckets is {asked}: at most {most}")
-    return asked or default
+    if requested > most:
+        raise InvalidRequestError(f"buckets is {requested}: at most {most}")
+    return requested or default
 
 
 def step_range(request: Any) -> tuple[int, int]:
@@ -115,10 +115,10 @@ def step_range(request: Any) -> tuple[int, int]:
     return max(low, -MAX_STEP), min(high, MAX_STEP)
 
 
-def check_list(what: str, values: Any, most: int) -> list[str]:
+def check_list(field: str, values: Any, most: int) -> list[str]:
     """Return the values sorted and without repetitions. Raises InvalidRequestError unless there are 1 to `most`."""
     if not 1 <= len(values) <= most:
-        raise InvalidRequestError(f"{what}: give 1 to {most}, not {len(values)}")
+        raise InvalidRequestError(f"{field}: give 1 to {most}, not {len(values)}")
     return sorted(set(values))
 
 

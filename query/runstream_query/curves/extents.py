@@ -18,8 +18,8 @@ async def extents(
     storage: Storage, project: str, runs: Sequence[str], metrics: Sequence[str], ranks: Sequence[int] = ()
 ) -> list[dict[str, Any]]:
     """Return rows of `series_extent.sql`, sorted by run and metric. `ranks`: empty for all."""
-    question = {"project": project, "runs": list(runs), "metrics": list(metrics), "ranks": list(ranks)}
-    rows = await storage.rows("series_extent", settings=ONE_THREAD, **question)
+    parameters = {"project": project, "runs": list(runs), "metrics": list(metrics), "ranks": list(ranks)}
+    rows = await storage.rows("series_extent", settings=ONE_THREAD, **parameters)
     return sorted(rows, key=lambda row: (row["run"], row["metric"]))
 
 

@@ -19,7 +19,7 @@ from runstream_query.curves.readers.rollup_reader import parts_alive
 from runstream_query.curves.spans import Span
 
 _MAX_SERIES = 1000
-_MAX_ASKED = 4
+_MAX_SERIES_A_REQUEST = 4
 """Series of one request that are looked up here: enough for a handful of charts, not for a workspace."""
 _REST_S = 60.0
 """Seconds for which a series that has changed is not remembered.
@@ -31,7 +31,7 @@ Name = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Makeup:
+class SeriesPlan:
     """What the series of a metric is made of, where a single rank has logged the metric.
 
     `rolled`: rows of `rolled_series.sql`. `others`: rows of `other_parts.sql` for the whole series. `extent`: the range
@@ -48,32 +48,32 @@ class Makeup:
         return [row["part"] for row in (*self.rolled, *self.others)]
 
 
-class Recent:
+class PlanCache:
     """Remembers the series that were charted lately; a query service has one instance."""
 
     def __init__(self) -> None:
-        self._makeups: dict[Name, Makeup] = {}
+        self._makeups: dict[Name, SeriesPlan] = {}
         self._changed_s: dict[Name, float] = {}
 
-    def remember(self, name: Name, makeup: Makeup) -> None:
+    def remember(self, name: Name, plan: SeriesPlan) -> None:
         if time.monotonic() - self._changed_s.get(name, -_REST_S) >= _REST_S:
-            _put(self._makeups, name, makeup)
+            _put(self._makeups, name, plan)
 
-    def all_of(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> dict[Name, Makeup] | None:
-        """Return the makeup of all these metrics of all these runs; None where one of them is not known."""
-        if len(runs) * len(metrics) > _MAX_ASKED:
+    def all_of(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> dict[Name, SeriesPlan] | None:
+        """Return the plan of all these metrics of all these runs; None where one of them is not known."""
+        if len(runs) * len(metrics) > _MAX_SERIES_A_REQUEST:
             return None
         names = [(project, run, metric) for run in runs for metric in metrics]
         found = {name: self._makeups[name] for name in names if name in self._makeups}
         return found if len(found) == len(names) else None
 
-    async def unchanged(self, storage: Storage, name: Name, makeup: Makeup) -> bool:
+    async def unchanged(self, storage: Storage, name: Name, plan: SeriesPlan) -> bool:
         """Return True when the series is still made of these parts; forget it otherwise. Raises StorageError."""
         project, run, metric = name
-        parts = makeup.parts
-        question = {"project": project, "run": run, "metric": metric, "parts": parts}
+        parts = plan.parts
+        parameters = {"project": project, "run": run, "metric": metric, "parts": parts}
         elsewhere, alive = await asyncio.gather(
-            storage.rows("points_elsewhere", settings=ONE_THREAD, **question), parts_alive(storage, parts)
+            storage.rows("points_elsewhere", settings=ONE_THREAD, **parameters), parts_alive(storage, parts)
         )
         if not elsewhere and alive == set(parts):
             return True

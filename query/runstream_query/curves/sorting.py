@@ -35,7 +35,7 @@ class Points:
         return np.cumsum(self.counts) - self.counts
 
 
-def arranged(table: pa.Table) -> tuple[Points, bool]:
+def sort_points(table: pa.Table) -> tuple[Points, bool]:
     """Return the points of rows of `curve_rows.sql` or `curve_points.sql`, and whether a step of a series comes twice.
 
     Where a step comes twice, the caller must ask the engine which of the rows survives.

@@ -11,7 +11,7 @@ from runstream_query.curves.curve_plan import curves
 from runstream_query.curves.curve_query import check, check_list
 from runstream_query.curves.encoding import fill
 from runstream_query.curves.groups import MAX_RUNS, group_curves
-from runstream_query.curves.plan_cache import Recent
+from runstream_query.curves.plan_cache import PlanCache
 from runstream_query.runs.lookup import Lookup
 
 
@@ -19,7 +19,7 @@ class CurveMethods:
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
-        self._recent = Recent()
+        self._recent = PlanCache()
 
     async def GetHistory(  # noqa: N802
         self, principal: Principal, request: pb.GetHistoryRequest
@@ -32,12 +32,12 @@ class CurveMethods:
 
     async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:  # noqa: N802
         project = await self._lookup.project(principal, request.team, request.project)
-        asked = check(request)
+        query = check(request)
         started: dict[str, int] = {}
-        if asked.by_time:
-            started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, asked.runs)}
+        if query.by_time:
+            started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, query.runs)}
         response = pb.GetCurvesResponse()
-        fill(response, await curves(self._storage, project, asked, started, self._recent), asked)
+        fill(response, await curves(self._storage, project, query, started, self._recent), query)
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response

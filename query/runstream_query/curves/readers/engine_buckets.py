@@ -12,9 +12,9 @@ import numpy as np
 from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.curves.buckets import NAMES, Buckets, from_columns, from_points, merge
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.curve_query import Asked
+from runstream_query.curves.curve_query import CurveQuery
 from runstream_query.curves.extents import clip
-from runstream_query.curves.plan_cache import Makeup, Recent
+from runstream_query.curves.plan_cache import PlanCache, SeriesPlan
 from runstream_query.curves.readers.rollup_reader import ReadPoints, Series, composed_buckets, rolled_buckets
 from runstream_query.curves.spans import Span
 from runstream_query.curves.widths import GRID, width_for
@@ -34,9 +34,9 @@ class Binned:
         storage: Storage,
         project: str,
         run: str,
-        asked: Asked,
+        asked: CurveQuery,
         started_us: int,
-        recent: Recent,
+        recent: PlanCache,
     ) -> None:
         self._storage = storage
         self._recent = recent
@@ -165,14 +165,14 @@ class Binned:
             **self._times,
         )
 
-    async def again(self, metric: str, makeup: Makeup) -> list[Curve]:
-        """Return the curve of a metric whose makeup is remembered; empty where no step is in the range."""
-        steps = clip(makeup.extent, self._asked.min_step, self._asked.max_step)
+    async def again(self, metric: str, plan: SeriesPlan) -> list[Curve]:
+        """Return the curve of a metric whose plan is remembered; empty where no step is in the range."""
+        steps = clip(plan.extent, self._asked.min_step, self._asked.max_step)
         if steps is None:
             return []
         width = width_for(*steps, self._asked.buckets)
-        series, read_points = self._series(metric, makeup.rank, steps), self._reader(metric, makeup.rank, width)
-        pieces = await composed_buckets(self._storage, series, makeup.rolled, makeup.others, width, read_points)
+        series, read_points = self._series(metric, plan.rank, steps), self._reader(metric, plan.rank, width)
+        pieces = await composed_buckets(self._storage, series, plan.rolled, plan.others, width, read_points)
         curve = await self._put_together(series, width, pieces)
         return [curve] if len(curve.buckets) else []
 
@@ -187,7 +187,7 @@ class Binned:
         def remember(rolled: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
             if alone and not self._asked.ranks and not self._asked.by_time:
                 name = self._common["project"], self._run, metric
-                self._recent.remember(name, Makeup(rank, steps, rolled, others))
+                self._recent.remember(name, SeriesPlan(rank, steps, rolled, others))
 
         series, read_points = self._series(metric, rank, steps), self._reader(metric, rank, width)
         pieces = await rolled_buckets(self._storage, series, rows, width, read_points, remember)

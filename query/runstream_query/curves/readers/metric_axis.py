@@ -16,7 +16,7 @@ from runstream_query.base.errors import TooExpensiveError
 from runstream_query.base.storage import Storage
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.curve_query import Asked
+from runstream_query.curves.curve_query import CurveQuery
 from runstream_query.curves.readers import whole_series
 from runstream_query.curves.sorting import Points
 
@@ -34,32 +34,32 @@ class _Rows:
     time_us: NDArray[np.int64]
 
 
-async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
-    """Return the curves against `asked.x_metric`. Raises TooExpensiveError for more than MAX_POINTS points."""
+async def curves(storage: Storage, project: str, query: CurveQuery) -> list[Curve]:
+    """Return the curves against `query.x_metric`. Raises TooExpensiveError for more than MAX_POINTS points."""
     found: list[Curve] = []
-    metrics = sorted({*asked.metrics, asked.x_metric})
+    metrics = sorted({*query.metrics, query.x_metric})
     left = MAX_POINTS
-    for run in asked.runs:
+    for run in query.runs:
         counts = await storage.rows(
             "count_points",
             project=project,
             run=run,
             metrics=metrics,
-            ranks=asked.ranks,
-            min_step=asked.min_step,
-            max_step=asked.max_step,
+            ranks=query.ranks,
+            min_step=query.min_step,
+            max_step=query.max_step,
         )
         left -= counts[0]["rows"]
         if left < 0:
             raise TooExpensiveError(
-                f"more than {MAX_POINTS} points to draw against {asked.x_metric!r}: give a range of steps or fewer runs"
+                f"more than {MAX_POINTS} points to draw against {query.x_metric!r}: give a range of steps or fewer runs"
             )
-        rows = _by_metric(await whole_series.points_of(storage, project, asked, [run], metrics, {}))
-        axis = rows.get(asked.x_metric)
+        rows = _by_metric(await whole_series.points_of(storage, project, query, [run], metrics, {}))
+        axis = rows.get(query.x_metric)
         if axis is not None:
-            for metric in asked.metrics:
+            for metric in query.metrics:
                 if metric in rows:
-                    found += _against(run, metric, rows[metric], axis, asked)
+                    found += _against(run, metric, rows[metric], axis, query)
     return found
 
 
@@ -75,17 +75,17 @@ def _by_metric(found: Points) -> dict[str, _Rows]:
     return rows
 
 
-def _against(run: str, metric: str, rows: _Rows, axis: _Rows, asked: Asked) -> list[Curve]:
-    if not asked.each:
+def _against(run: str, metric: str, rows: _Rows, axis: _Rows, query: CurveQuery) -> list[Curve]:
+    if not query.each_rank:
         rows, axis = _mean(rows), _mean(axis)
     xs = _lookup(rows, axis)
-    good = np.isfinite(xs) & (xs >= asked.min_x) & (xs <= asked.max_x)
+    good = np.isfinite(xs) & (xs >= query.min_x) & (xs <= query.max_x)
     found = []
     for rank in np.unique(rows.rank[good]).tolist():
         own = good & (rows.rank == rank)
         order = np.lexsort((rows.step[own], xs[own]))
         x = xs[own][order]
-        bucket, width = _place(x, asked.buckets)
+        bucket, width = _place(x, query.buckets)
         buckets = from_points(bucket, rows.step[own][order], rows.value[own][order], rows.time_us[own][order])
         starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
         found.append(Curve(run, metric, rank, 0, buckets, x[starts], width))

@@ -114,7 +114,7 @@ async def composed_buckets(
     """Return what `rolled_buckets` does, for a series whose parts with roll-ups and other parts are known."""
     resolved = [(row, _resolution(row["widths"], width)) for row in rolled]
     too_coarse = [row for row, finest in resolved if not finest]
-    plan, rest = _plan(series.steps, [one for one in resolved if one[1]], [*others, *too_coarse])
+    plan, rest = _split(series.steps, [one for one in resolved if one[1]], [*others, *too_coarse])
     return await _read(storage, series, plan, rest, width, read_points)
 
 
@@ -123,8 +123,8 @@ def _resolution(widths: list[int], wanted: int) -> int:
     return max((width for width in widths if width <= unit_of(wanted)), default=0)
 
 
-def _plan(
-    asked: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]
+def _split(
+    steps: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]
 ) -> tuple[list[Rolled], list[Span]]:
     """Return the cells of parts where no other part has points, and the other ranges that have points."""
     spans = [Span(row["first_step"], row["last_step"]) for row, _ in usable]
@@ -132,14 +132,14 @@ def _plan(
     found: list[Rolled] = []
     for index, (row, width) in enumerate(usable):
         rivals = [*foreign, *spans[:index], *spans[index + 1 :]]
-        own = clip(spans[index], *asked)
+        own = clip(spans[index], *steps)
         for free in subtract(own, rivals) if own else ():
             cells = whole_cells(_reach(free, spans[index], width), width)
             if cells is not None:
                 low, high = cells.low * width, (cells.high + 1) * width - 1
                 found.append(Rolled(row["part"], width, cells, Span(max(low, free.low), min(high, free.high))))
     covered = [piece.covers for piece in found]
-    inside = [span for one in (*spans, *foreign) if (span := clip(one, *asked))]
+    inside = [span for one in (*spans, *foreign) if (span := clip(one, *steps))]
     return found, [left for span in union(inside) for left in subtract(span, covered)]
 
 

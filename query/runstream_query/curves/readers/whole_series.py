@@ -14,8 +14,8 @@ import numpy as np
 from runstream_query.base.storage import Storage
 from runstream_query.curves.buckets import Ints, from_points
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.curve_query import Asked
-from runstream_query.curves.sorting import Points, arranged
+from runstream_query.curves.curve_query import CurveQuery
+from runstream_query.curves.sorting import Points, sort_points
 from runstream_query.curves.widths import GRID, width_for
 
 Name = tuple[str, str]
@@ -25,46 +25,46 @@ _MAX_ROWS = 4_000_000
 
 
 async def read(
-    storage: Storage, project: str, asked: Asked, names: Sequence[Name], started_us: Mapping[str, int]
+    storage: Storage, project: str, query: CurveQuery, names: Sequence[Name], started_us: Mapping[str, int]
 ) -> list[Curve]:
     """Return a curve for each rank of each series. `started_us`: start of each run, for a range of times."""
     found: list[Curve] = []
     for runs, metrics in _rectangles(names):
-        found += _curves(await points_of(storage, project, asked, runs, metrics, started_us), asked.buckets)
+        found += _curves(await points_of(storage, project, query, runs, metrics, started_us), query.buckets)
     return found
 
 
 async def points_of(
     storage: Storage,
     project: str,
-    asked: Asked,
+    query: CurveQuery,
     runs: Sequence[str],
     metrics: Sequence[str],
     started_us: Mapping[str, int],
 ) -> Points:
     """Return the points of all these metrics of these runs."""
-    question: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "project": project,
         "runs": list(runs),
         "metrics": list(metrics),
-        "ranks": asked.ranks,
-        "min_step": asked.min_step,
-        "max_step": asked.max_step,
+        "ranks": query.ranks,
+        "min_step": query.min_step,
+        "max_step": query.max_step,
     }
-    if not asked.by_time:
+    if not query.by_time:
         # Rows are seldom superseded, and never for long: superseded rows are gone when their parts are merged.
-        found, repeated = arranged(await storage.table("curve_rows", **question, limit=_MAX_ROWS))
+        found, repeated = sort_points(await storage.table("curve_rows", **parameters, limit=_MAX_ROWS))
         if not repeated and len(found.step) < _MAX_ROWS:
             return found
-    ranges = [asked.times_us(started_us.get(run, 0)) for run in runs]
+    ranges = [query.times_us(started_us.get(run, 0)) for run in runs]
     surviving = await storage.table(
         "curve_points",
-        **question,
-        by_time=int(asked.by_time),
+        **parameters,
+        by_time=int(query.by_time),
         min_us=[low for low, _ in ranges],
         max_us=[high for _, high in ranges],
     )
-    return arranged(surviving)[0]
+    return sort_points(surviving)[0]
 
 
 def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
