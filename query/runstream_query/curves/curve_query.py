@@ -1,18 +1,18 @@
-"""Checks requests for curves and converts them to the units that the other modules use."""
+"""Checks a request for curves, and holds it in the units that planning and reading use."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from runstream_common.limits import MAX_STEP, MAX_TIME_US
+from runstream_common.limits import MAX_TIME_US
 from runstream_proto.v1 import curves_pb2, query_pb2
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.smoothing import check_smoothing
+from runstream_query.curves.spans import Span
 
-MAX_BUCKETS = 10_000
 MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
 """Limits of one request. Two thousand curves of a thousand buckets are 160 MB of answer."""
 COLUMNS = frozenset(field.name for field in query_pb2.Curve.DESCRIPTOR.fields if field.is_repeated)
@@ -44,6 +44,11 @@ class CurveQuery:
     """The columns of each curve that are sent."""
 
     @property
+    def steps(self) -> Span:
+        """Return the requested range of steps."""
+        return Span(self.min_step, self.max_step)
+
+    @property
     def by_time(self) -> bool:
         return self.x_axis in _TIMES
 
@@ -65,7 +70,7 @@ class CurveQuery:
         return started_us if self.x_axis == curves_pb2.X_AXIS_RELATIVE_TIME else 0
 
 
-def check(request: query_pb2.GetCurvesRequest) -> CurveQuery:
+def check_query(request: query_pb2.GetCurvesRequest) -> CurveQuery:
     """Check a request for curves. Raises InvalidRequestError, which names the field."""
     runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
     if len(runs) * len(metrics) > MAX_SERIES:
@@ -97,29 +102,6 @@ def check(request: query_pb2.GetCurvesRequest) -> CurveQuery:
         smoothing,
         _columns(request.columns),
     )
-
-
-def bucket_count(requested: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
-    """Return the number of buckets; 0 means the default. Raises InvalidRequestError."""
-    if requested > most:
-        raise InvalidRequestError(f"buckets is {requested}: at most {most}")
-    return requested or default
-
-
-def step_range(request: Any) -> tuple[int, int]:
-    """Return min_step and max_step, or the limits of all steps. Raises InvalidRequestError when they are reversed."""
-    low = request.min_step if request.HasField("min_step") else -MAX_STEP
-    high = request.max_step if request.HasField("max_step") else MAX_STEP
-    if low > high:
-        raise InvalidRequestError(f"min_step {low} is greater than max_step {high}: swap them")
-    return max(low, -MAX_STEP), min(high, MAX_STEP)
-
-
-def check_list(field: str, values: Any, most: int) -> list[str]:
-    """Return the values sorted and without repetitions. Raises InvalidRequestError unless there are 1 to `most`."""
-    if not 1 <= len(values) <= most:
-        raise InvalidRequestError(f"{field}: give 1 to {most}, not {len(values)}")
-    return sorted(set(values))
 
 
 def _columns(names: Iterable[str]) -> frozenset[str]:

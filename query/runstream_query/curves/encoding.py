@@ -42,8 +42,9 @@ _SIGNED = {"first_steps": "first_step", "last_steps": "last_step", "first_times_
 _UNSIGNED = {"counts": "points", "not_finite": "not_finite"}
 
 
-def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], query: CurveQuery) -> None:
-    """Append the curves to the response, with the requested columns."""
+def encode_curves(curves: Sequence[Curve], query: CurveQuery) -> pb.GetCurvesResponse:
+    """Return the response, with the requested columns of each curve."""
+    response = pb.GetCurvesResponse()
     for batch in _batches(curves):
         numbers = {
             field: varints([getattr(curve.buckets, name) for curve in batch], signed=field in _SIGNED)
@@ -54,6 +55,7 @@ def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], query: CurveQu
         for place, curve in enumerate(batch):
             parts += _message(curve, query, {name: encoded[place] for name, encoded in numbers.items()})
         response.MergeFromString(b"".join(parts))
+    return response
 
 
 def _message(curve: Curve, query: CurveQuery, numbers: dict[str, Any]) -> list[Any]:

@@ -10,10 +10,10 @@ from typing import Any
 from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.storage import Storage
-from runstream_query.curves.curve_query import bucket_count, check_list, step_range
-from runstream_query.curves.extents import clip, extents, known_span
+from runstream_query.curves.extents import extents, known_span
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.smoothing import check_smoothing, smooth
-from runstream_query.curves.spans import Span
+from runstream_query.curves.spans import Span, clip
 from runstream_query.curves.widths import GRID, width_for
 
 MAX_RUNS, MAX_METRICS, MAX_FIELDS = 1000, 20, 4

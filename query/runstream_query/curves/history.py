@@ -9,7 +9,7 @@ import numpy as np
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
-from runstream_query.curves.curve_query import check_list, step_range
+from runstream_query.curves.request_checks import check_list, step_range
 
 MAX_PAGE = 1_000_000
 

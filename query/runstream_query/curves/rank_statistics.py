@@ -12,8 +12,8 @@ from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
-from runstream_query.curves.curve_query import bucket_count, check_list, step_range
 from runstream_query.curves.extents import span_of
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.widths import GRID, width_for
 
 MAX_METRICS = 20

@@ -11,6 +11,12 @@ class Span(NamedTuple):
     high: int
 
 
+def clip(span: Span, low: int, high: int) -> Span | None:
+    """Return the part of `span` from `low` to `high`; None where there is none."""
+    inside = Span(max(span.low, low), min(span.high, high))
+    return inside if inside.low <= inside.high else None
+
+
 def union(spans: Iterable[Span]) -> list[Span]:
     """Return the ranges sorted and without overlap; neighbours become one range."""
     found: list[Span] = []

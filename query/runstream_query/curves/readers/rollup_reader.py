@@ -1,212 +1,131 @@
-"""Reads a long series from roll-ups where these are valid, and from its points everywhere else.
+"""Reads a long metric of which some ranks have roll-ups.
 
-A roll-up says what one part of `points` holds of a series, and a part never changes. So where a series has points in
-one part only in a range of steps, and that part exists, the part's roll-ups are the answer. The points themselves are
-read in three cases: where points of several parts meet (one may supersede the other), where a part has no roll-ups yet,
-and at the ends of the requested range. The result is true at the moment in which the parts were listed, or later.
+The result is true at the moment in which the parts were listed, or later: the parts that are relied on are listed
+before and after it is looked up which other parts have points. The name of a part that is gone never comes back.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from runstream_common.limits import MAX_TIME_US
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.curves.buckets import Buckets, from_columns
-from runstream_query.curves.extents import clip
-from runstream_query.curves.spans import Span, subtract, union, whole_cells
-from runstream_query.curves.widths import GRID, unit_of
+from runstream_query.curves.buckets import Buckets
+from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_plan import KnownSeries
+from runstream_query.curves.plan_cache import PlanCache
+from runstream_query.curves.readers.curve_reader import ReadContext, beside
+from runstream_query.curves.readers.engine_buckets import EACH_RANK, engine_buckets
+from runstream_query.curves.readers.series_reader import SeriesReader
+from runstream_query.curves.series_plan import SeriesPart, SeriesPlan, series_part
+from runstream_query.curves.spans import Span, clip
+from runstream_query.curves.widths import width_for
 
 _ATTEMPTS = 3
 """Attempts to read while no part disappears. Merges end every few seconds; after the last attempt points are read."""
-_MAX_SPANS = 24
-"""Ranges that are read from points, each by its own query. Two or three are usual: new points at the end, a seam."""
-ReadPoints = Callable[[Span], Awaitable[Buckets]]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A series, and the requested part of it. Ranges are inclusive."""
+class RollupReader:
+    """Reads series one after the other, and remembers how a series is read where it has a single rank.
 
-    project: str
-    run: str
-    metric: str
-    rank: int
-    steps: Span
-    min_us: int
-    max_us: int
-
-    @property
-    def bounded(self) -> bool:
-        """True when a range of times is requested."""
-        return self.min_us > 0 or self.max_us < MAX_TIME_US
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return {"project": self.project, "run": self.run, "metric": self.metric, "rank": self.rank}
-
-
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """The usable roll-ups of one part: cells of `width` steps with the numbers `cells`.
-
-    `covers`: the steps of the part's points in these cells; no other part has a point there.
+    `most_ranks`: the largest number of requested ranks that a metric of the request has.
     """
 
-    part: str
-    width: int
-    cells: Span
-    covers: Span
+    def __init__(self, context: ReadContext, cache: PlanCache, most_ranks: int) -> None:
+        self._context = context
+        self._cache = cache
+        self._most_ranks = most_ranks
 
+    async def read(self, series: Sequence[KnownSeries]) -> list[Curve]:
+        return [curve for one in series for curve in await self._metric(one)]
 
-async def rolled_buckets(
-    storage: Storage,
-    series: Series,
-    known: list[dict[str, Any]],
-    width: int,
-    read_points: ReadPoints,
-    remember: Callable[[list[dict[str, Any]], list[dict[str, Any]]], None],
-) -> list[Buckets] | None:
-    """Return the series in pieces that share no step; None where all its points must be read.
+    async def _metric(self, series: KnownSeries) -> list[Curve]:
+        """Return the curves of all ranks; those that have no roll-ups are put into buckets by the engine."""
+        steps = await self._range(series)
+        if steps is None:
+            return []
+        width = width_for(*steps, self._context.query.buckets)
+        curves = [await self._rank(series, rank, steps, width) for rank in series.rolled]
+        if len(series.rolled) < self._most_ranks and (others := await self._other_ranks(series)):
+            curves += await engine_buckets(self._context, EACH_RANK, series.run, [series.metric], width, steps, others)
+        return [curve for curve in curves if len(curve.buckets)]
 
-    `known`: rows of `rolled_series.sql` for this series. `read_points`: returns the buckets of the points of a range.
-    `remember` is called with what the series is made of: rows of `known`, and of `other_parts.sql`.
-    """
-    usable = [row for row in known if _resolution(row["widths"], width)]
-    for _ in range(_ATTEMPTS):
-        if not usable:
-            return None
-        parts = [row["part"] for row in usable]
-        low, high = series.steps
-        others = await storage.rows(
-            "other_parts", settings=ONE_THREAD, **series.parameters, parts=parts, min_step=low, max_step=high
+    async def _range(self, series: KnownSeries) -> Span | None:
+        """Return the range of steps to read. It is looked up where it is unknown, or a range of times is requested."""
+        query, extent = self._context.query, series.extent
+        if extent is None or query.by_time:
+            spans = [span for rank, parts in series.rolled.items() for span in await self._extent(series, rank, parts)]
+            if not spans:
+                return None
+            extent = Span(min(span.low for span in spans), max(span.high for span in spans))
+        return clip(extent, *query.steps)
+
+    async def _extent(self, series: KnownSeries, rank: int, parts: Sequence[SeriesPart]) -> list[Span]:
+        """Return the range of a rank in the requested ranges of steps and times; empty where it has no points there."""
+        query = self._context.query
+        min_us, max_us = self._context.times_us(series.run)
+        rows = await self._context.storage.rows(
+            "rolled_extent",
+            project=self._context.project,
+            run=series.run,
+            metric=series.metric,
+            rank=rank,
+            parts=[part.name for part in parts],
+            min_step=query.min_step,
+            max_step=query.max_step,
+            min_us=min_us,
+            max_us=max_us,
         )
-        # Roll-ups do not change, so they are read while another query checks that the parts still exist.
-        reading = asyncio.ensure_future(composed_buckets(storage, series, usable, others, width, read_points))
-        alive = await parts_alive(storage, parts)
-        if len(alive) == len(set(parts)):
-            remember(usable, others)
-            return await reading
-        reading.cancel()
-        # A part was merged away meanwhile: the new part was not among `others`, or has no roll-ups yet.
-        usable = [row for row in usable if row["part"] in alive]
-    return None
+        return [Span(row["low_step"], row["high_step"]) for row in rows]
+
+    async def _other_ranks(self, series: KnownSeries) -> list[int]:
+        """Return the requested ranks of a metric that have no roll-ups."""
+        rows = await self._context.storage.rows(
+            "ranks_of", project=self._context.project, run=series.run, metric=series.metric
+        )
+        known = {row["rank"] for row in rows}
+        wanted = set(self._context.query.ranks) or known
+        return sorted(known & wanted - series.rolled.keys())
+
+    async def _rank(self, series: KnownSeries, rank: int, steps: Span, width: int) -> Curve:
+        reader = SeriesReader(self._context, series.run, series.metric, rank, steps, width)
+        return await reader.curve(await self._pieces(reader, series, rank, steps, width))
+
+    async def _pieces(
+        self, reader: SeriesReader, series: KnownSeries, rank: int, steps: Span, width: int
+    ) -> list[Buckets] | None:
+        """Return the pieces of a series by a plan that held while it was read; None where there is no such plan."""
+        storage = self._context.storage
+        usable = [part for part in series.rolled[rank] if part.resolution(width)]
+        for _ in range(_ATTEMPTS):
+            if not usable:
+                return None
+            names = [part.name for part in usable]
+            rows = await storage.rows(
+                "other_parts",
+                settings=ONE_THREAD,
+                **reader.parameters,
+                parts=names,
+                min_step=steps.low,
+                max_step=steps.high,
+            )
+            plan = SeriesPlan(rank, steps, usable, [series_part(row) for row in rows])
+            # Roll-ups do not change, so they are read while another query checks that the parts still exist.
+            async with beside(reader.by_plan(plan)) as reading:
+                alive = await parts_alive(storage, names)
+                if len(alive) == len(set(names)):
+                    self._remember(series, plan)
+                    return await reading
+            # A part was merged away meanwhile: the new part was not among the others, or has no roll-ups yet.
+            usable = [part for part in usable if part.name in alive]
+        return None
+
+    def _remember(self, series: KnownSeries, plan: SeriesPlan) -> None:
+        """Remember the plan where it covers the whole series, and no other rank has logged the metric."""
+        query = self._context.query
+        if series.extent == plan.extent and self._most_ranks == 1 and not query.ranks and not query.by_time:
+            self._cache.remember((self._context.project, series.run, series.metric), plan)
 
 
 async def parts_alive(storage: Storage, parts: list[str]) -> set[str]:
     """Return those of these parts of `points` that exist. Raises StorageError."""
     return {row["name"] for row in await storage.rows("parts_alive", settings=ONE_THREAD, parts=parts)}
-
-
-async def composed_buckets(
-    storage: Storage,
-    series: Series,
-    rolled: list[dict[str, Any]],
-    others: list[dict[str, Any]],
-    width: int,
-    read_points: ReadPoints,
-) -> list[Buckets] | None:
-    """Return what `rolled_buckets` does, for a series whose parts with roll-ups and other parts are known."""
-    resolved = [(row, _resolution(row["widths"], width)) for row in rolled]
-    too_coarse = [row for row, finest in resolved if not finest]
-    plan, rest = _split(series.steps, [one for one in resolved if one[1]], [*others, *too_coarse])
-    return await _read(storage, series, plan, rest, width, read_points)
-
-
-def _resolution(widths: list[int], wanted: int) -> int:
-    """Return the coarsest resolution whose cells fit into buckets of the wanted width; 0 where there is none."""
-    return max((width for width in widths if width <= unit_of(wanted)), default=0)
-
-
-def _split(
-    steps: Span, usable: list[tuple[dict[str, Any], int]], others: list[dict[str, Any]]
-) -> tuple[list[Rolled], list[Span]]:
-    """Return the cells of parts where no other part has points, and the other ranges that have points."""
-    spans = [Span(row["first_step"], row["last_step"]) for row, _ in usable]
-    foreign = [Span(row["first_step"], row["last_step"]) for row in others]
-    found: list[Rolled] = []
-    for index, (row, width) in enumerate(usable):
-        rivals = [*foreign, *spans[:index], *spans[index + 1 :]]
-        own = clip(spans[index], *steps)
-        for free in subtract(own, rivals) if own else ():
-            cells = whole_cells(_reach(free, spans[index], width), width)
-            if cells is not None:
-                low, high = cells.low * width, (cells.high + 1) * width - 1
-                found.append(Rolled(row["part"], width, cells, Span(max(low, free.low), min(high, free.high))))
-    covered = [piece.covers for piece in found]
-    inside = [span for one in (*spans, *foreign) if (span := clip(one, *steps))]
-    return found, [left for span in union(inside) for left in subtract(span, covered)]
-
-
-def _reach(free: Span, own: Span, width: int) -> Span:
-    """Return `free`, extended to whole cells where it ends with the part's own points.
-
-    A cell at such an end reaches beyond the points of the part, and still holds only points of the part.
-    """
-    low = free.low // width * width if free.low == own.low else free.low
-    high = (free.high // width + 1) * width - 1 if free.high == own.high else free.high
-    return Span(low, high)
-
-
-async def _read(
-    storage: Storage, series: Series, plan: list[Rolled], rest: list[Span], width: int, read_points: ReadPoints
-) -> list[Buckets] | None:
-    if not plan or len(rest) > _MAX_SPANS:
-        return None
-    reading = asyncio.ensure_future(_cells(storage, series, plan, width))
-    if series.bounded:
-        # Cells across an end of the range of times are known only when all cells are read; their points are read with
-        # the rest.
-        _, edges = await reading
-        rest = union([*rest, *edges])
-        if len(rest) > _MAX_SPANS:
-            return None  # much of the series is rewritten, or its times jump
-    read = await asyncio.gather(*(read_points(span) for span in rest))
-    found, _ = await reading
-    return [buckets for buckets in (found, *read) if len(buckets)]
-
-
-async def _cells(storage: Storage, series: Series, plan: list[Rolled], width: int) -> tuple[Buckets, list[Span]]:
-    """Return the cells of a plan as buckets of the wanted width, and the ranges of cells that are left out.
-
-    Cells that lie across an end of the range of times are left out.
-    """
-    pairs = sorted({(piece.part, piece.width) for piece in plan})
-    parts = [part for part, _ in pairs]
-    columns = await storage.columns(
-        "rolled_cells",
-        settings=ONE_THREAD,
-        **series.parameters,
-        parts=parts,
-        cells=pairs,
-        first_cell=min(piece.cells.low for piece in plan),
-        last_cell=max(piece.cells.high for piece in plan),
-    )
-    number, cell = columns["part_number"], columns["cell_number"]
-    wanted, edges = np.zeros(len(cell), dtype=bool), []
-    inside = (columns["earliest_us"] >= series.min_us) & (columns["latest_us"] <= series.max_us)
-    across = ~inside & (columns["earliest_us"] <= series.max_us) & (columns["latest_us"] >= series.min_us)
-    for piece in plan:
-        own = (number == parts.index(piece.part) + 1) & (cell >= piece.cells.low) & (cell <= piece.cells.high)
-        wanted |= own & inside
-        for low in (cell[own & across] * piece.width).tolist():
-            edges.append(clip(Span(low, low + piece.width - 1), *piece.covers))
-    chosen = {name: column[wanted] for name, column in columns.items()}
-    widths = np.array([cell_width for _, cell_width in pairs], dtype=np.int64)[
-        chosen["part_number"].astype(np.int64) - 1
-    ]
-    points, finite = chosen["points"].astype(np.int64), chosen["finite"].astype(np.int64)
-    return from_columns(
-        {
-            **chosen,
-            "bucket": (chosen["cell_number"] * widths + GRID) // width,
-            "finite": finite,
-            "not_finite": points - finite,
-            "steps": points,
-        }
-    ), [span for span in edges if span]
