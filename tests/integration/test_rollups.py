@@ -312,6 +312,30 @@ async def test_deleted_points_are_in_no_curve_though_their_roll_ups_were(road: R
         assert left.result_rows == [(0,)]
 
 
+async def test_a_part_that_is_replaced_while_a_curve_is_planned_answers_for_nothing(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its roll-ups are still there, and no other part has the points that were deleted from it."""
+    await road.log(list(range(3000)), [1.0] * 3000)
+    while await road.keeper.roll():
+        pass
+    usual = road.storage.rows
+
+    async def rows(name: str, **parameters: Any) -> list[dict[str, Any]]:
+        if name == "other_parts" and 0 in road.surviving:
+            await road.client.command(
+                "DELETE FROM points WHERE project = {project:String} AND step < 1000",
+                parameters={"project": f"{TEAM}/{road.project}"},
+            )
+            for step in range(1000):
+                del road.surviving[step]
+        return await usual(name, **parameters)
+
+    monkeypatch.setattr(road.storage, "rows", rows)
+    road.expect(await road.curve(buckets=30), -(1 << 53), 1 << 53)
+    assert 0 not in road.surviving, "the curve was planned without roll-ups"
+
+
 async def test_questions_while_parts_are_merged_and_rolled_up_are_answered_right(road: Road) -> None:
     generator = random.Random(11)
     for start in range(0, 8000, 1000):
