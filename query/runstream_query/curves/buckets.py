@@ -1,4 +1,4 @@
-"""Holds a series in buckets, as columns that can be merged from pieces. All functions are pure and use numpy."""
+"""Hold a series in buckets, as columns that can be merged from pieces. All functions are pure and use numpy."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, serie
 
 
 class _Stretches:
-    """Divides a column of `length` rows into stretches. `starts`: the first row of each; the first of them is 0."""
+    """Divide a column of `length` rows into stretches. `starts`: the first row of each; the first of them is 0."""
 
     def __init__(self, starts: Ints, length: int) -> None:
         self.starts = starts

@@ -1,4 +1,4 @@
-"""Plans an answer to `GetCurves`: which series are read in which way, and which of them at the same time."""
+"""Plan an answer to `GetCurves`: which series are read in which way, and which of them at the same time."""
 
 from __future__ import annotations
 

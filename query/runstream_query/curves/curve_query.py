@@ -1,4 +1,4 @@
-"""Checks a request for curves, and holds it in the units that planning and reading use."""
+"""Check a request for curves, and hold it in the units that planning and reading use."""
 
 from __future__ import annotations
 

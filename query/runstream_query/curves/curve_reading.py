@@ -1,4 +1,4 @@
-"""Reads the curves of an answer as their plan says, and puts them on their axis."""
+"""Read the curves of an answer as their plan says, and put them on their axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodes curves as messages, whole columns at a time: a million numbers need no million Python objects."""
+"""Encode curves as messages, whole columns at a time: a million numbers need no million Python objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the range of steps of series.
+"""Find the range of steps of series.
 
 The table `series` has it; for rows from before it did, the points are read.
 """

@@ -1,4 +1,4 @@
-"""Reads points as they were logged, one page at a time."""
+"""Read points as they were logged, one page at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_PAGE = 1_000_000
 
 
 async def history(storage: Storage, project: str, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-    """Return one page of points as they were logged. Raises InvalidQuestionError, StorageError."""
+    """Return one page of points as they were logged. Raises InvalidRequestError, StorageError."""
     low, high = step_range(request)
     size = page_size(request.page_size, 100_000, MAX_PAGE)
     metric, rank, step = read_token(request, (str, int, int)) or ("", -1, 0)

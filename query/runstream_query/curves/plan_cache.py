@@ -1,4 +1,4 @@
-"""Remembers the plans of series that were charted lately, so that the same chart is read faster again.
+"""Remember the plans of series that were charted lately, so that the same chart is read faster again.
 
 Three queries find which parts hold points of a series, which of those parts have roll-ups, and which steps each covers;
 only then can the series be read. A plan stays true as long as these parts exist and no other part has points of the
@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class PlanCache:
-    """Remembers the plans of series of which a single rank has logged the metric; a query service has one instance."""
+    """Remember the plans of series of which a single rank has logged the metric; a query service has one instance."""
 
     def __init__(self) -> None:
         self._plans: dict[Name, SeriesPlan] = {}

@@ -1,4 +1,4 @@
-"""Checks fields that several kinds of request have in common."""
+"""Check fields that several kinds of request have in common."""
 
 from __future__ import annotations
 

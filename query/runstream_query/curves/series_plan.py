@@ -1,4 +1,4 @@
-"""Plans how one series is read: from roll-ups where these are valid, and from its points everywhere else.
+"""Plan how one series is read: from roll-ups where these are valid, and from its points everywhere else.
 
 A roll-up says what one part of `points` holds of a series, and a part never changes. So where a series has points in
 one part only in a range of steps, and that part exists, the part's roll-ups are the answer. Points are read in three

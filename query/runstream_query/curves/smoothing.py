@@ -1,4 +1,4 @@
-"""Smooths the means of a curve in order of x. All functions are pure.
+"""Smooth the means of a curve in order of x. All functions are pure.
 
 NaN and infinities have no weight and do not spread: they are left out, and get the smoothed value before them.
 """

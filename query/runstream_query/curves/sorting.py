@@ -1,4 +1,4 @@
-"""Sorts the points of many series by step. All functions are pure."""
+"""Sort the points of many series by step. All functions are pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computes with ranges of steps, whose ends are both inclusive. All functions are pure."""
+"""Compute with ranges of steps, whose ends are both inclusive. All functions are pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers requests for points and curves."""
+"""Answer requests for points and curves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from runstream_query.curves import history
 from runstream_query.curves.curve_query import check_query
 from runstream_query.curves.curve_reading import curves_of
 from runstream_query.curves.encoding import encode_curves
-from runstream_query.curves.groups import MAX_RUNS, group_curves
+from runstream_query.curves.group_curves import check_group_query, group_curves
 from runstream_query.curves.plan_cache import PlanCache
 from runstream_query.curves.readers.curve_reader import ReadContext
-from runstream_query.curves.request_checks import check_list
 from runstream_query.runs.lookup import Lookup
 
 
@@ -48,9 +47,9 @@ class CurveMethods:
         self, principal: Principal, request: curves_pb2.GetGroupCurvesRequest
     ) -> curves_pb2.GetGroupCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
-        rows = await self._lookup.known_runs(project, check_list("runs", request.runs, MAX_RUNS))
-        users = {row["run"]: row["user"] for row in rows}
-        response = await group_curves(self._storage, project, request, users)
+        query = check_group_query(request)
+        users = {row["run"]: row["user"] for row in await self._lookup.known_runs(project, query.runs)}
+        response = await group_curves(self._storage, project, query, users)
         if not response.curves:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response

@@ -1,4 +1,4 @@
-"""Answers requests about the ranks of a run: how they differ, which failed first, which are slow."""
+"""Answer requests about the ranks of a run: how they differ, which failed first, which are slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from runstream_control.principal import Principal
 from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.storage import Storage
-from runstream_query.curves import rank_statistics
+from runstream_query.curves import rank_statistics, stragglers
 from runstream_query.runs.lookup import Lookup
 
 
@@ -48,7 +48,7 @@ class RankMethods:
         self, principal: Principal, request: pb.FindStragglersRequest
     ) -> pb.FindStragglersResponse:
         project = await self._lookup.project(principal, request.team, request.project)
-        response = await rank_statistics.find_stragglers(self._storage, project, request)
+        response = await stragglers.find_stragglers(self._storage, project, request)
         if not response.ranks:
             await self._lookup.explain_nothing(project, [request.run], [request.metric] if request.metric else [])
         return response

@@ -1,4 +1,4 @@
-"""Defines what all readers of curves have in common."""
+"""Define what all readers of curves have in common."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReadContext:
 
 
 class CurveReader(Protocol):
-    """Reads series in one way."""
+    """Read series in one way."""
 
     async def read(self, series: Sequence[KnownSeries]) -> list[Curve]:
         """Return the curves of these series, in any order. Raises StorageError, QueryError.

@@ -1,4 +1,4 @@
-"""Reads long series, and means over ranks: the engine puts points into buckets."""
+"""Read long series, and means over ranks: the engine puts points into buckets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EACH_RANK, RANK_MEAN = "curve_buckets", "curve_buckets_mean"
 
 
 class EngineBucketReader:
-    """Reads series of one run. `statement`: EACH_RANK or RANK_MEAN."""
+    """Read series of one run. `statement`: EACH_RANK or RANK_MEAN."""
 
     def __init__(self, context: ReadContext, statement: str) -> None:
         self._context = context

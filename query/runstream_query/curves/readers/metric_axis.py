@@ -1,4 +1,4 @@
-"""Makes curves against another metric: a point's x is the other metric's value of the same rank at the same step.
+"""Make curves against another metric: a point's x is the other metric's value of the same rank at the same step.
 
 Buckets have equal widths in the other metric's values. With the mean over ranks, both metrics are averaged over the
 ranks at each step. Steps at which the other metric has no finite value have no place on the axis and are left out.
@@ -37,7 +37,7 @@ class _Rows:
 
 
 class MetricAxisReader:
-    """Reads curves against `query.x_metric`, run by run."""
+    """Read curves against `query.x_metric`, run by run."""
 
     def __init__(self, context: ReadContext) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Reads long series by plans that are remembered, and checks beside it that the plans still hold."""
+"""Read long series by plans that are remembered, and check beside it that the plans still hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlanOutdatedError(Exception):
 
 
 class RememberedSeriesReader:
-    """Reads series whose `remembered` is set."""
+    """Read series whose `remembered` is set."""
 
     def __init__(self, context: ReadContext, cache: PlanCache) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Reads a long metric of which some ranks have roll-ups.
+"""Read a long metric of which some ranks have roll-ups.
 
 The result is true at the moment in which the parts were listed, or later: the parts that are relied on are listed
 before and after it is looked up which other parts have points. The name of a part that is gone never comes back.
@@ -25,7 +25,7 @@ _ATTEMPTS = 3
 
 
 class RollupReader:
-    """Reads series one after the other, and remembers how a series is read where it has a single rank.
+    """Read series one after the other, and remember how a series is read where it has a single rank.
 
     `most_ranks`: the largest number of requested ranks that a metric of the request has.
     """

@@ -1,4 +1,4 @@
-"""Reads one series in buckets of one width by a plan: cells of roll-ups, and points in the other ranges."""
+"""Read one series in buckets of one width by a plan: cells of roll-ups, and points in the other ranges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTHING = from_columns(dict.fromkeys(NAMES, ()))
 
 
 class SeriesReader:
-    """Reads `steps`, a range of the series of one rank, in buckets of `width` steps."""
+    """Read `steps`, a range of the series of one rank, in buckets of `width` steps."""
 
     def __init__(self, context: ReadContext, run: str, metric: str, rank: int, steps: Span, width: int) -> None:
         self._context = context

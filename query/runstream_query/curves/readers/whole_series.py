@@ -1,4 +1,4 @@
-"""Reads short series: one query fetches their points, which are put into buckets here.
+"""Read short series: one query fetches their points, which are put into buckets here.
 
 This is faster than the engine's aggregation when a bucket holds few points.
 """
@@ -23,7 +23,7 @@ _MAX_ROWS = 4_000_000
 
 
 class WholeSeriesReader:
-    """Reads the points of all series at once."""
+    """Read the points of all series at once."""
 
     def __init__(self, context: ReadContext) -> None:
         self._context = context

@@ -17,7 +17,7 @@ import structlog
 from runstream_common.clickhouse.client import StorageError
 from runstream_common.service.metrics import Metrics
 from runstream_query.base.storage import Storage
-from runstream_query.curves.rollups.resolutions import COARSER_BITS, together, widths_for
+from runstream_query.curves.rollups.resolutions import COARSER_BITS, by_run_and_width, widths_for
 
 LOG = structlog.get_logger()
 MIN_POINTS = 32_768
@@ -83,12 +83,12 @@ class RollupKeeper:
 
     async def _roll_part(self, part: str) -> int:
         """Roll up the long series of a part; return how many there are. Raise StorageError."""
-        found = await self._storage.rows("long_series", settings=_ONE_THREAD, part=part, min_points=self._min_points)
-        for (project, run, bits), members in together(found):
+        series = await self._storage.rows("long_series", settings=_ONE_THREAD, part=part, min_points=self._min_points)
+        for (project, run, bits), members in by_run_and_width(series):
             for start in range(0, len(members), _SERIES_AT_ONCE):
                 await self._roll_series(part, project, run, bits, members[start : start + _SERIES_AT_ONCE])
         await self._storage.execute("mark_rolled", part=part)
-        return len(found)
+        return len(series)
 
     async def _roll_series(self, part: str, project: str, run: str, bits: int, members: list[Any]) -> None:
         def named(rows: list[Any], bits: int) -> dict[str, Any]:
