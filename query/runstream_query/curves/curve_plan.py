@@ -27,7 +27,7 @@ RolledParts = Mapping[int, list[SeriesPart]]
 
 
 class Strategy(Enum):
-    """The ways in which series are read. Each has a reader in `readers/`."""
+    """Name a way in which series are read. Each has a reader in `readers/`."""
 
     WHOLE_SERIES = auto()
     """Fetch all points, and put them into buckets here."""
@@ -45,7 +45,7 @@ class Strategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class KnownSeries:
-    """What is known of a metric of a run before it is read."""
+    """Hold what is known of a metric of a run before it is read."""
 
     run: str
     metric: str
@@ -59,7 +59,7 @@ class KnownSeries:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRead:
-    """Series that one reader reads together. They are of one run, except for `WHOLE_SERIES` and `METRIC_AXIS`."""
+    """Name series that one reader reads together. They are of one run, except for `WHOLE_SERIES` and `METRIC_AXIS`."""
 
     strategy: Strategy
     series: list[KnownSeries]
@@ -67,6 +67,8 @@ class PlannedRead:
 
 @dataclass(frozen=True, slots=True)
 class CurvePlan:
+    """Say how an answer is read: which series in which way, and in which order."""
+
     sequences: list[list[PlannedRead]]
     """Sequences are read at the same time; the reads of one sequence, one after the other."""
     most_ranks: int = 0

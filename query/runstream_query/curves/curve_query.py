@@ -21,7 +21,7 @@ _TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
 
 @dataclass(frozen=True, slots=True)
 class CurveQuery:
-    """A checked request for curves.
+    """Hold a checked request for curves.
 
     `min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the unit of the axis, infinite where not given.
     """

@@ -41,7 +41,7 @@ def check_fields(fields: Sequence[str]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class GroupQuery:
-    """A checked request for curves of groups."""
+    """Hold a checked request for curves of groups."""
 
     runs: list[str]
     metrics: list[str]

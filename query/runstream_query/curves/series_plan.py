@@ -18,7 +18,7 @@ from runstream_query.curves.widths import unit_of
 
 @dataclass(frozen=True, slots=True)
 class SeriesPart:
-    """What one part of the table `points` holds of a series."""
+    """Describe what one part of the table `points` holds of a series."""
 
     name: str
     steps: Span
@@ -33,9 +33,9 @@ class SeriesPart:
 
 @dataclass(frozen=True, slots=True)
 class SeriesPlan:
-    """The parts that have points of a series within `extent`: those with roll-ups, and the others.
+    """Name the parts that have points of a series within `extent`: those with roll-ups, and the others.
 
-    It holds while all these parts exist and no other part has points of the metric.
+    The plan is valid while all these parts exist and no other part has points of the metric.
     """
 
     rank: int
@@ -50,7 +50,7 @@ class SeriesPlan:
 
 @dataclass(frozen=True, slots=True)
 class RolledCells:
-    """The usable roll-ups of one part: cells of `width` steps with the numbers `cells`.
+    """Name the usable roll-ups of one part: cells of `width` steps with the numbers `cells`.
 
     `covers`: the steps of the part's points in these cells; no other part has a point there.
     """

@@ -45,9 +45,9 @@ def smooth(values: Floats, smoothing: pb.Smoothing) -> Floats:
             smoothed = running_average(numbers, int(smoothing.amount))
         case _:
             smoothed = numbers
-    found = np.exp(smoothed) if smoothing.log else smoothed
+    restored = np.exp(smoothed) if smoothing.log else smoothed
     latest = np.cumsum(usable) - 1
-    return np.where(latest >= 0, found[np.maximum(latest, 0)], np.nan)
+    return np.where(latest >= 0, restored[np.maximum(latest, 0)], np.nan)
 
 
 def ema(values: Floats, weight: float) -> Floats:

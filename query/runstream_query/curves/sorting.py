@@ -15,7 +15,7 @@ _MAX_INT = (1 << 62) - 1
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """N points of S series, which are sorted by run, metric and rank.
+    """Hold N points of S series, which are sorted by run, metric and rank.
 
     The points of one series stand together, sorted by step. Each series has at least one point.
     """

@@ -19,15 +19,15 @@ def clip(span: Span, low: int, high: int) -> Span | None:
 
 def union(spans: Iterable[Span]) -> list[Span]:
     """Return the ranges sorted and without overlap; neighbours become one range."""
-    found: list[Span] = []
+    merged: list[Span] = []
     for span in sorted(spans):
         if span.low > span.high:
             continue
-        if found and span.low <= found[-1].high + 1:
-            found[-1] = Span(found[-1].low, max(found[-1].high, span.high))
+        if merged and span.low <= merged[-1].high + 1:
+            merged[-1] = Span(merged[-1].low, max(merged[-1].high, span.high))
         else:
-            found.append(span)
-    return found
+            merged.append(span)
+    return merged
 
 
 def subtract(span: Span, others: Sequence[Span]) -> list[Span]:

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """What all readers of one answer share: where they read, and for which request."""
+    """Hold what all readers of one answer share: where they read, and for which request."""
 
     storage: Storage
     project: str

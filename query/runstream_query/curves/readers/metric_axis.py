@@ -28,7 +28,7 @@ MAX_POINTS = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The points of one metric of one run, sorted by rank and step."""
+    """Hold the points of one metric of one run, sorted by rank and step."""
 
     rank: NDArray[np.int64]
     step: NDArray[np.int64]

@@ -18,7 +18,7 @@ from runstream_query.curves.widths import width_for
 
 
 class PlanOutdatedError(Exception):
-    """A series has changed since its plan was remembered: what was read may be wrong, and is not returned."""
+    """Say that a series has changed since its plan was remembered. What was read may be wrong and is not returned."""
 
 
 class RememberedSeriesReader:
