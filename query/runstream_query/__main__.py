@@ -29,7 +29,8 @@ from runstream_query.runs.selection.run_tables import RunTables
 from runstream_query.runs.verdict.damage_watch import DamageWatch
 from runstream_query.sqlaccess.sql_runner import SqlRunner
 from runstream_query.transport.credentials import Authenticators
-from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.grpc_server import make_server
 from runstream_query.transport.http.app import make_app
 from runstream_query.transport.http.logins import Logins
 from runstream_query.transport.http.session_guard import SessionGuard
@@ -80,8 +81,8 @@ async def _serve(env: Env) -> None:
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
-    desk = Dispatcher(answers, authenticators, metrics, admission)
-    server = make_server(desk)
+    dispatcher = Dispatcher(answers, authenticators, metrics, admission)
+    server = make_server(dispatcher)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
     background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
@@ -97,7 +98,7 @@ async def _serve(env: Env) -> None:
     logins = Logins(sessions, known_sessions, guard, config.session_s)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, guard, media, sql, logins),
+        make_app(dispatcher, guard, media, sql, logins),
         config.http,
         timeout_graceful_shutdown=_GOODBYE_S,  # a client that does not read must not hold the service up
         **http_options(config.tls_certificate, config.tls_key),

@@ -35,7 +35,8 @@ from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
 from runstream_query.transport.credentials import Authenticators
-from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.grpc_server import make_server
 from runstream_query.transport.request_queues import EXPORT_SHARES, RequestLimits, RequestQueues
 from tests.integration.world import World, same
 from tests.support.stack import ServiceStack

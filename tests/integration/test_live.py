@@ -30,7 +30,7 @@ from runstream_query.live import limits
 from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
-from runstream_query.transport import grpc_server
+from runstream_query.transport import dispatcher
 from runstream_query.transport.credentials import Authenticators, Credential
 from runstream_query.transport.request_queues import RequestLimits, RequestQueues
 from tests.support.ledger import Attempt, put
@@ -433,12 +433,12 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
 ) -> None:
     assert limits.HEARTBEAT_S <= 15.0
     monkeypatch.setattr(limits, "HEARTBEAT_S", 0.2)
-    monkeypatch.setattr(grpc_server, "RECHECK_S", 0.2)
+    monkeypatch.setattr(dispatcher, "RECHECK_S", 0.2)
     await world.begin("run")
     key = str(await world.store.create_api_key("guest", "main"))
     authenticators = Authenticators({"key": CachedAuthenticator(world.store, ttl_s=0.1)})
     metrics = Metrics(["query"])
-    desk = grpc_server.Dispatcher(
+    desk = dispatcher.Dispatcher(
         world.answers, authenticators, metrics, RequestQueues(RequestLimits(), SqlLimits(), metrics)
     )
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from runstream_proto.v1 import account_pb2, ingest_pb2, query_pb2, sweep_pb2
-from runstream_query.transport.grpc_server import CHANGES
+from runstream_query.transport.dispatcher import CHANGES
 
 METHODS = {
     method.name: method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from google.protobuf import json_format
@@ -17,7 +17,7 @@ from runstream_common.objects import MediaStore
 from runstream_query.base.errors import ClientGoneError, InvalidRequestError, status_of
 from runstream_query.sqlaccess.sql_runner import SqlRunner
 from runstream_query.transport.client_gone import unless_gone
-from runstream_query.transport.grpc_server import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Dispatcher
+from runstream_query.transport.dispatcher import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Dispatcher
 from runstream_query.transport.http.clickhouse_endpoint import ClickHouseFront
 from runstream_query.transport.http.downloads import download_routes
 from runstream_query.transport.http.forms import read_into
@@ -52,21 +52,21 @@ It runs no script, sends no form, fetches nothing, and has an origin of its own.
 """
 
 
-def api_routes(desk: Dispatcher, guard: SessionGuard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
+def api_routes(dispatcher: Dispatcher, guard: SessionGuard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
-        *(Route(path, ClickHouseFront(desk, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
+        *(Route(path, ClickHouseFront(dispatcher, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
         Route("/api/v1", _index),
-        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, guard, media)),
-        *download_routes(desk, read_into, guard.credential, failure, HEADERS),
+        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(dispatcher, guard, media)),
+        *download_routes(dispatcher, read_into, guard.credential, failure, HEADERS),
     ]
     for descriptor in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS):
         methods = ["POST"] if descriptor.name in CHANGES else ["GET", "POST"]
         endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
-        routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, guard, descriptor), methods=methods))
+        routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(dispatcher, guard, descriptor), methods=methods))
     return routes
 
 
-def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) -> Any:
+def _media_endpoint(dispatcher: Dispatcher, guard: SessionGuard, media: MediaStore) -> Any:
     async def answer(request: Request) -> Response:
         """Return one stored content.
 
@@ -78,7 +78,7 @@ def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) ->
             if not _SHA256.fullmatch(sha256):
                 raise InvalidRequestError("a content is named by its SHA-256: 64 lower-case hex digits")
             key = guard.credential(request)
-            project = await desk.media_project(key, request.path_params["team"], request.path_params["project"])
+            project = await dispatcher.media_project(key, request.path_params["team"], request.path_params["project"])
             size, parts = await media.get(project, sha256)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
@@ -99,16 +99,16 @@ def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) ->
     return answer
 
 
-def _endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
+def _endpoint(dispatcher: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
     request_class = GetMessageClass(descriptor.input_type)
 
     async def answer(request: Request) -> Response:
         try:
             credential = guard.credential(request)
-            await desk.admit(descriptor.name, credential)
+            await dispatcher.admit(descriptor.name, credential)
             question = request_class()
             await read_into(question, request)
-            response = await unless_gone(request.receive, desk.ask(descriptor.name, credential, question))
+            response = await unless_gone(request.receive, dispatcher.ask(descriptor.name, credential, question))
         except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
@@ -121,7 +121,7 @@ def _endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
     return answer
 
 
-def _stream_endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
+def _stream_endpoint(dispatcher: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
     """Return an endpoint that streams server-sent events.
 
     Each response is the data of a `message` event. An error in mid-stream is an `error` event, which is the last.
@@ -131,10 +131,10 @@ def _stream_endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> 
     async def answer(request: Request) -> Response:
         try:
             credential = guard.credential(request)
-            await desk.admit(descriptor.name, credential)
+            await dispatcher.admit(descriptor.name, credential)
             question = request_class()
             await read_into(question, request, **_resumed(request, descriptor))
-            responses = desk.stream(descriptor.name, credential, question)
+            responses = dispatcher.stream(descriptor.name, credential, question)
             first = await anext(responses, None)  # an invalid request gets a status, not an event
         except ClientGoneError:
             return Response(status_code=499)
@@ -146,7 +146,7 @@ def _stream_endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> 
     return answer
 
 
-async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[str]:
+async def _events(first: Any, responses: AsyncGenerator[Any, None]) -> AsyncIterator[str]:
     try:
         if first is None:
             return
@@ -157,7 +157,7 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
         status, words = status_of(error)
         yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
     finally:
-        await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+        await responses.aclose()
 
 
 def _event(response: Any) -> str:

@@ -27,7 +27,7 @@ from runstream_query.sqlaccess import catalogue, client_settings
 from runstream_query.sqlaccess.sql_runner import SqlRequest, SqlRunner
 from runstream_query.transport.client_gone import Receive, unless_gone
 from runstream_query.transport.credentials import Credential, bearer
-from runstream_query.transport.grpc_server import Dispatcher
+from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.request_bodies import MAX_BYTES, aside, read_body
 
 Scope = MutableMapping[str, Any]
@@ -45,8 +45,8 @@ _NAMES = {
 class ClickHouseFront:
     """Serves ClickHouse's HTTP protocol as an ASGI application."""
 
-    def __init__(self, desk: Dispatcher, runner: SqlRunner) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, runner: SqlRunner) -> None:
+        self._dispatcher = dispatcher
         self._runner = runner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +71,7 @@ class ClickHouseFront:
         if not key.secret:
             key = Credential("key", credentials(query, headers)[1])
         async with contextlib.AsyncExitStack() as stack:
-            principal = await stack.enter_async_context(self._desk.opened("ClickHouse", key))
+            principal = await stack.enter_async_context(self._dispatcher.opened("ClickHouse", key))
             packed = await read_body(receive)
             form, body = await aside(
                 MAX_BYTES if headers.get("content-encoding") else len(packed), partial(_opened, headers, packed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -16,13 +16,13 @@ from runstream_proto.v1 import export_pb2 as pb
 from runstream_query.base.errors import ClientGoneError, UnknownNameError, status_of
 from runstream_query.export import file_parts
 from runstream_query.transport.client_gone import unless_gone
-from runstream_query.transport.grpc_server import Dispatcher
+from runstream_query.transport.dispatcher import Dispatcher
 
 LOG = structlog.get_logger()
 
 
 def download_routes(
-    desk: Dispatcher,
+    dispatcher: Dispatcher,
     read: Callable[[Any, Request], Awaitable[None]],
     credential: Callable[[Request], Any],
     failure: Callable[[Exception], Response],
@@ -39,10 +39,10 @@ def download_routes(
             what = request.path_params["what"]
             method, question = _question(what)
             who = credential(request)
-            await desk.admit(method, who)
+            await dispatcher.admit(method, who)
             await read(question, request)
             kind = file_parts.file_format(question.format)
-            chunks = desk.stream(method, who, question)
+            chunks = dispatcher.stream(method, who, question)
             # An invalid request gets a status. A client that leaves while it waits for a place leaves the queue too.
             first = await unless_gone(request.receive, _first(chunks))
         except ClientGoneError:
@@ -67,7 +67,7 @@ class Download:
     reads nothing, ends the query.
     """
 
-    def __init__(self, first: Any, chunks: AsyncIterator[Any], headers: Mapping[str, str]) -> None:
+    def __init__(self, first: Any, chunks: AsyncGenerator[Any, None], headers: Mapping[str, str]) -> None:
         self._first = first
         self._chunks = chunks
         self._headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
@@ -78,7 +78,7 @@ class Download:
         except ClientGoneError:
             return
         finally:
-            await self._chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+            await self._chunks.aclose()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
