@@ -1,4 +1,4 @@
-"""`runstream query`: answers questions over gRPC and HTTP."""
+"""`runstream query`: answers requests over gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -69,23 +69,23 @@ async def _serve(env: Env) -> None:
     client = await connect(config.clickhouse)
     await check_schema(client)
     metrics = Metrics(["query"])
-    admission = RequestQueues(config.questions, config.sql, metrics)
-    storage = Storage(client, turns=admission.engine.of)
+    queues = RequestQueues(config.questions, config.sql, metrics)
+    storage = Storage(client, turns=queues.engine.of)
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
-    sql = SqlRunner(raw, config.sql, admission.sql)
+    sql = SqlRunner(raw, config.sql, queues.sql)
     # Replicas behind one address differ in how far they are, so none of their rows are kept in memory.
     tables = RunTables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
-    answers = QueryService(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
+    service = QueryService(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
-    dispatcher = Dispatcher(answers, authenticators, metrics, admission)
+    dispatcher = Dispatcher(service, authenticators, metrics, queues)
     server = make_server(dispatcher)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
-    background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
+    background = [asyncio.create_task(watch.run()), asyncio.create_task(service.sweeps.supervisor.run())]
     background.append(asyncio.create_task(DamageWatch(storage, metrics).run()))
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
@@ -112,7 +112,7 @@ async def _serve(env: Env) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await answers.close()
+        await service.close()
         web.should_exit = True
         await web_task
         await server.stop(_GOODBYE_S)

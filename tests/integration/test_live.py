@@ -136,7 +136,7 @@ class World:
 
     def ask(self, **fields: Any) -> AsyncIterator[pb.WatchRunsResponse]:
         request = pb.WatchRunsRequest(project=self.project, **fields)
-        return self.answers.WatchRuns(self.principal, request)  # type: ignore[no-any-return]
+        return self.answers.live.WatchRuns(self.principal, request)
 
     async def watch(self, **fields: Any) -> Watcher:
         return await Watcher(self.ask(**fields)).begin()
@@ -275,7 +275,7 @@ async def test_a_deleted_run_is_told(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(limits, "SWEEP_S", 0.5)
     await world.begin("run", "other")
     watcher = await world.watch(runs=["run", "other"])
-    deletion = next(topic for topic in world.answers._topics if hasattr(topic, "DeleteRuns"))._deletion
+    deletion = world.answers.deletion._deletion
     await deletion.runs(world.principal, "main", world.project, ["run"])
     await watcher.wait(lambda: len(watcher.changes()) >= 3)
     assert watcher.changes()[2:] == [(pb.RunChange.KIND_GONE, "run", "")]
@@ -442,7 +442,8 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
         world.answers, authenticators, metrics, RequestQueues(RequestLimits(), SqlLimits(), metrics)
     )
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])
-    watcher = await Watcher(desk.stream("WatchRuns", Credential("key", key), request)).begin()
+    method = world.answers.methods.streaming("WatchRuns")
+    watcher = await Watcher(desk.stream(method, Credential("key", key), request)).begin()
     await watcher.wait(lambda: len(watcher.told) >= 4)
     assert all(len(one.ListFields()) == 1 for one in watcher.told[1:]), "nothing but an event id"
     await world.store.revoke_api_key("_".join(key.split("_")[:2]))

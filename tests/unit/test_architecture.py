@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import filecmp
+import graphlib
 import importlib.metadata
 import json
 import os
@@ -35,6 +36,14 @@ PACKAGES = {
         {"runstream_common", "runstream_control", "runstream_ingestor", "runstream_query", "runstream_proto"},
     ),
 }
+QUERY_LAYERS = (
+    {"base"},
+    {"runs", "curves", "analysis", "live", "rich", "sqlaccess", "sweeps", "export"},
+    {"methods"},
+    {"transport"},
+    {"config", "__main__"},
+)
+"""Folders and modules of the query service, the lowest layer first (decision 33)."""
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
 STANDARD_LIBRARY_ONLY = {
@@ -63,6 +72,38 @@ def test_packages_import_only_whom_they_may(package: str) -> None:
         for name in imports_of(path):
             if name.startswith("runstream") and name != package:
                 assert name in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def modules_of(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever the statement stands."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return whole | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def test_layers_of_the_query_service_import_only_lower_ones_and_domains_no_circle() -> None:
+    folder = ROOT / "query/runstream_query"
+    layer_of = {name: number for number, names in enumerate(QUERY_LAYERS) for name in names}
+    imported: dict[str, set[str]] = {name: set() for name in layer_of}
+    for path in folder.rglob("*.py"):
+        room = path.relative_to(folder).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        names = {name.split(".")[1] for name in modules_of(path) if name.startswith("runstream_query.")} - {room}
+        above = {name for name in names if layer_of[name] > layer_of[room]}
+        assert not above, f"{path.relative_to(ROOT)} imports {above}"
+        imported[room] |= names
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError
+
+
+def test_no_transport_imports_the_other() -> None:
+    folder = ROOT / "query/runstream_query/transport"
+    for path in folder.rglob("*.py"):
+        for name in modules_of(path):
+            if path.parent.name == "http":
+                assert name != "runstream_query.transport.grpc_server", path
+            else:
+                assert not name.startswith("runstream_query.transport.http"), path
 
 
 def test_what_a_training_process_runs_imports_the_standard_library_only() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 from runstream_control.principal import Principal
@@ -24,7 +24,7 @@ _SUGGESTED_FROM = 10_000
 class ListsRuns(Protocol):
     """Answers `ListRuns`; an export takes the runs that it returns."""
 
-    async def ListRuns(  # noqa: N802
+    async def ListRuns(
         self, principal: Principal, request: query_pb2.ListRunsRequest
     ) -> query_pb2.ListRunsResponse: ...
 
@@ -35,9 +35,9 @@ class ExportMethods:
         self._lookup = lookup
         self._runs = runs
 
-    async def ExportPoints(  # noqa: N802
+    async def ExportPoints(
         self, principal: Principal, request: pb.ExportPointsRequest
-    ) -> AsyncIterator[pb.ExportChunk]:
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         kind = file_parts.file_format(request.format)
         low, high = step_range(request)
         file_parts.check_count("ranks", request.ranks, file_parts.MAX_RANKS)
@@ -49,23 +49,23 @@ class ExportMethods:
         async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **question):
             yield chunk
 
-    async def ExportRows(  # noqa: N802
+    async def ExportRows(
         self, principal: Principal, request: pb.ExportRowsRequest
-    ) -> AsyncIterator[pb.ExportChunk]:
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         kind = file_parts.file_format(request.format)
         name = file_parts.table_name(request.table)
         project, runs = await self._what(principal, request)
         async for chunk in self._export(f"export_{name}", kind, {}, project=project, runs=runs):
             yield chunk
 
-    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:  # noqa: N802
+    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:
         file_parts.check_count("runs", request.runs, file_parts.MAX_RUNS)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._check_runs(project, list(request.runs))
         rows = await self._storage.rows("count_rows", project=project, runs=list(request.runs))
         return pb.CountRowsResponse(runs=[pb.RunRows(**row) for row in rows])
 
-    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:  # noqa: N802
+    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:
         question = file_parts.metric_filter(request.metrics)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._lookup.known_runs(project, [request.run])
@@ -130,7 +130,7 @@ class ExportMethods:
 
     async def _export(
         self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: Any
-    ) -> AsyncIterator[pb.ExportChunk]:
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         """Yield the messages of an export.
 
         Memory holds one or two messages: the engine waits while the client does not read.

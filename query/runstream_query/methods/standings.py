@@ -29,12 +29,12 @@ _MAX_FRONT = 1000
 
 
 class StandingMethods:
-    def __init__(self, store: SweepStore, book: SweepCache) -> None:
+    def __init__(self, store: SweepStore, cache: SweepCache) -> None:
         self._store = store
-        self._book = book
+        self._cache = cache
 
-    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:  # noqa: N802
-        await self._book.row(principal, request.sweep)
+    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         if len(request.numbers) > _MAX_NUMBERS or any(number >= 1 << 63 for number in request.numbers):
             raise InvalidRequestError(f"numbers: at most {_MAX_NUMBERS} of trials")
@@ -66,16 +66,12 @@ class StandingMethods:
             response.next_page_token = make_token(request, [next_place])
         return response
 
-    async def GetBestTrials(  # noqa: N802
-        self, principal: Principal, request: pb.GetBestTrialsRequest
-    ) -> pb.GetBestTrialsResponse:
-        await self._book.row(principal, request.sweep)
+    async def GetBestTrials(self, principal: Principal, request: pb.GetBestTrialsRequest) -> pb.GetBestTrialsResponse:
+        await self._cache.row(principal, request.sweep)
         return pb.GetBestTrialsResponse(trials=[trial_message(row) for row in await self._best(request.sweep)])
 
-    async def GetSweepSummary(  # noqa: N802
-        self, principal: Principal, request: pb.GetSweepSummaryRequest
-    ) -> pb.SweepSummary:
-        row = await self._book.row(principal, request.sweep)
+    async def GetSweepSummary(self, principal: Principal, request: pb.GetSweepSummaryRequest) -> pb.SweepSummary:
+        row = await self._cache.row(principal, request.sweep)
         top = page_size(request.top, 10, 100, "top")
         entry = await self._entry(request.sweep)
         message = pb.SweepSummary(sweep=sweep_message(row, entry.definition, whole=False))
@@ -92,7 +88,7 @@ class StandingMethods:
         return message
 
     async def _entry(self, sweep: str) -> CachedSweep:
-        entry = await self._book.entry(sweep)
+        entry = await self._cache.entry(sweep)
         if entry is None:
             raise InvalidRequestError("the sweep was deleted")
         return entry

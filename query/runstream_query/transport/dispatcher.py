@@ -6,37 +6,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
-from typing import Any
 
 import structlog
-from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
 
 from runstream_common.service.metrics import Metrics
 from runstream_control.errors import PermissionDeniedError
 from runstream_control.principal import Principal
-from runstream_proto.v1 import account_pb2, sweep_pb2
-from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import GoingAwayError, status_of
+from runstream_query.methods.method_table import Method, StreamingMethod, UnaryMethod
 from runstream_query.methods.query_service import QueryService
 from runstream_query.transport.credentials import Authenticators, Credential
 from runstream_query.transport.request_queues import RequestQueues
 from runstream_query.transport.requests import check_texts
 
 LOG = structlog.get_logger()
-METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
-SWEEP_METHODS = tuple(sweep_pb2.DESCRIPTOR.services_by_name["SweepService"].methods)
-ACCOUNT_METHODS = tuple(account_pb2.DESCRIPTOR.services_by_name["AccountService"].methods)
-CHANGES = frozenset(
-    method.name
-    for method in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS)
-    if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
-)
-"""Methods that change something: GET does not serve them, because others may repeat or prefetch a GET."""
-_CARRIED_THROUGH = CHANGES - {"LeaseTrials"}
-"""Methods that are completed also when their caller has gone.
-
-LeaseTrials is not among them: trials that are leased to nobody would wait for the end of their lease.
-"""
 RECHECK_S = 5.0
 """Seconds between checks of the key of an open stream.
 
@@ -48,15 +32,16 @@ class Dispatcher:
     """Answers requests of every transport: authenticates, dispatches, counts, and logs the server's own errors."""
 
     def __init__(
-        self, answers: QueryService, authenticators: Authenticators, metrics: Metrics, admission: RequestQueues
+        self, service: QueryService, authenticators: Authenticators, metrics: Metrics, queues: RequestQueues
     ) -> None:
-        self._answers = answers
-        self._admission = admission
+        self.methods = service.methods
+        self._service = service
+        self._queues = queues
         self._authenticators = authenticators
         self._metrics = metrics
-        self._changes: set[asyncio.Future[Any]] = set()
+        self._carried: set[asyncio.Task[Message]] = set()
 
-    async def admit(self, method: str, credential: Credential) -> None:
+    async def admit(self, method: Method, credential: Credential) -> None:
         """Return when the caller is authenticated. Call it before the body of the request is read.
 
         Raises what `errors.status_of` knows.
@@ -64,33 +49,34 @@ class Dispatcher:
         try:
             await self._authenticators.authenticate(credential)
         except Exception:
-            with self._counting(method):
+            with self._counting(method.name):
                 raise
 
-    async def ask(self, method: str, credential: Credential, request: Any) -> Any:
+    async def call(self, method: UnaryMethod, credential: Credential, request: Message) -> Message:
         """Return the response of a method that does not stream. Raises what `errors.status_of` knows."""
         async with contextlib.AsyncExitStack() as held:
-            held.enter_context(self._counting(method))
+            held.enter_context(self._counting(method.name))
             principal = await held.enter_async_context(self._admitted(method, credential, request))
-            answering = getattr(self._answers, method)(principal, request)
-            if method not in _CARRIED_THROUGH:
-                return await answering
-            # A change holds its place until it is complete.
-            change = asyncio.ensure_future(_carried(held.pop_all(), answering))
-        self._changes.add(change)
-        change.add_done_callback(self._changes.discard)
-        return await asyncio.shield(change)
+            work = method.handler(principal, request)
+            if not method.is_carried_through:
+                return await work
+            # The work holds its place until it is complete.
+            task = asyncio.create_task(_carry(held.pop_all(), work))
+        self._carried.add(task)
+        task.add_done_callback(self._carried.discard)
+        return await asyncio.shield(task)
 
-    async def stream(self, method: str, credential: Credential, request: Any) -> AsyncGenerator[Any, None]:
-        """Yield the responses of a method that streams; closing the iterator ends the work.
+    async def stream(
+        self, method: StreamingMethod, credential: Credential, request: Message
+    ) -> AsyncGenerator[Message, None]:
+        """Yield the responses of a method that streams; closing the generator ends the work.
 
         Raises what `errors.status_of` knows, before the first response or in mid-stream.
         """
-
-        with self._counting(method, stream=True):
+        with self._counting(method.name, stream=True):
             async with (
                 self._admitted(method, credential, request) as principal,
-                contextlib.aclosing(getattr(self._answers, method)(principal, request)) as responses,
+                contextlib.aclosing(method.handler(principal, request)) as responses,
             ):
                 checked_s = time.monotonic()
                 async for response in responses:
@@ -102,12 +88,15 @@ class Dispatcher:
     async def media_project(self, credential: Credential, team: str, project: str) -> str:
         """Return `team/project`, which the caller may read. Raises what `errors.status_of` knows."""
         async with self.opened("Media", credential) as principal:
-            return await self._answers.project(principal, team, project)
+            return await self._service.project(principal, team, project)
 
     @contextlib.asynccontextmanager
-    async def opened(self, method: str, credential: Credential) -> AsyncIterator[Principal]:
-        """Authenticate the caller of a response that is sent inside the block. Raises what `errors.status_of` knows."""
-        with self._counting(method):
+    async def opened(self, name: str, credential: Credential) -> AsyncIterator[Principal]:
+        """Authenticate the caller of a response that is sent inside the block. Raises what `errors.status_of` knows.
+
+        `name`: the name of the request in metrics and logs.
+        """
+        with self._counting(name):
             yield await self._authenticators.authenticate(credential)
 
     async def _recheck(self, credential: Credential, principal: Principal) -> None:
@@ -117,38 +106,38 @@ class Dispatcher:
             raise PermissionDeniedError("what this key may read has changed: ask again")
 
     @contextlib.asynccontextmanager
-    async def _admitted(self, method: str, credential: Credential, request: Any) -> AsyncIterator[Principal]:
+    async def _admitted(self, method: Method, credential: Credential, request: Message) -> AsyncIterator[Principal]:
         """Authenticate the caller, check the request, and hold a place inside the block."""
         principal = await self._authenticators.authenticate(credential)
         check_texts(request)
-        async with self._admission.place(method, principal, request):
+        async with self._queues.place(method, principal, request):
             yield principal
 
     @contextlib.contextmanager
-    def _counting(self, method: str, *, stream: bool = False) -> Iterator[None]:
+    def _counting(self, name: str, *, stream: bool = False) -> Iterator[None]:
         started = time.perf_counter()
         outcome = "ok"
         if stream:
-            self._metrics.gauge("runstream_query_streams_open", method=method).inc()
+            self._metrics.gauge("runstream_query_streams_open", method=name).inc()
         try:
             yield
         except (GeneratorExit, asyncio.CancelledError):
             outcome = "cancelled"
             raise
         except Exception as error:
-            status, words = status_of(error)
+            status, message = status_of(error)
             outcome = status.grpc.name.lower()
             if status.http >= 500 and not isinstance(error, GoingAwayError):
-                LOG.error("question failed", method=method, reason=words, exc_info=error)
+                LOG.error("question failed", method=name, reason=message, exc_info=error)
             raise
         finally:
-            self._metrics.counter("runstream_query_requests_total", method=method, status=outcome).inc()
+            self._metrics.counter("runstream_query_requests_total", method=name, status=outcome).inc()
             if stream:  # the duration of a stream is the client's choice, not ours
-                self._metrics.gauge("runstream_query_streams_open", method=method).dec()
+                self._metrics.gauge("runstream_query_streams_open", method=name).dec()
             else:
-                self._metrics.histogram("runstream_query_seconds", method=method).observe(time.perf_counter() - started)
+                self._metrics.histogram("runstream_query_seconds", method=name).observe(time.perf_counter() - started)
 
 
-async def _carried(held: contextlib.AsyncExitStack, work: Awaitable[Any]) -> Any:
+async def _carry(held: contextlib.AsyncExitStack, work: Awaitable[Message]) -> Message:
     async with held:
         return await work

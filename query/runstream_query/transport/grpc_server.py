@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Never
 
 import grpc
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from runstream_common.service.tls import NEWCOMERS
 from runstream_query.base.errors import SlowReaderError, status_of
 from runstream_query.export import file_parts
 from runstream_query.live.limits import MAX_WATCHERS
+from runstream_query.methods.method_table import Method, Queue, StreamingMethod, UnaryMethod
 from runstream_query.sweeps.limits import MAX_WAITING
 from runstream_query.transport.credentials import Credential, bearer
-from runstream_query.transport.dispatcher import ACCOUNT_METHODS, METHODS, SWEEP_METHODS, Dispatcher
-from runstream_query.transport.request_queues import EXPORTS, RUN_SHARES
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.request_queues import RUN_SHARES
 from runstream_query.transport.requests import parse_request
 
 MAX_CALLS = 256 + MAX_WATCHERS + 2 * MAX_WAITING + RUN_SHARES.waiting
@@ -29,59 +28,75 @@ MAX_MESSAGE_BYTES = 256 << 20
 """Bytes of a response: a page of a million points takes 24 MB and more."""
 
 
-def make_handlers(dispatcher: Dispatcher, methods: tuple[Any, ...]) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-    """Return the gRPC handlers of these methods, by name."""
+if TYPE_CHECKING:  # these classes take no parameters when the program runs
+    _Context = grpc.aio.ServicerContext[bytes, Message]
+    _Handler = grpc.RpcMethodHandler[bytes, Message]
 
-    async def admitted(name: str, context: Any) -> Credential:
-        credential = bearer(dict(context.invocation_metadata() or ()).get("authorization"))
-        await dispatcher.admit(name, credential)
-        return credential
 
-    async def abort(context: Any, error: Exception) -> None:
-        status, words = status_of(error)
-        if hasattr(error, "retry_after_s"):
-            context.set_trailing_metadata((("retry-after", str(error.retry_after_s)),))
-        await context.abort(status.grpc, words)
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the handler of a call by the path of its method."""
 
-    def method(name: str, read: Callable[[bytes], Any]) -> Callable[..., Awaitable[Any]]:
-        async def call(data: bytes, context: Any) -> Any:
-            try:
-                credential = await admitted(name, context)
-                return await dispatcher.ask(name, credential, read(data))
-            except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                await abort(context, error)
-                raise AssertionError("abort returned") from error
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._handlers = {method.path: _handler(dispatcher, method) for method in dispatcher.methods}
 
-        return call
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
+        return self._handlers.get(handler_call_details.method)
 
-    def streaming(name: str, read: Callable[[bytes], Any]) -> Callable[..., AsyncIterator[Any]]:
-        async def call(data: bytes, context: Any) -> AsyncIterator[Any]:
-            try:
-                credential = await admitted(name, context)
-                async with contextlib.aclosing(dispatcher.stream(name, credential, read(data))) as responses:
-                    async for response in responses:
-                        if name not in EXPORTS:
-                            yield response
-                            continue
-                        async with _closed_if_slow(responses):
-                            yield response
-            except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
-                await abort(context, error)
 
-        return call
+def _handler(dispatcher: Dispatcher, method: UnaryMethod | StreamingMethod) -> _Handler:
+    serialize = method.response_type.SerializeToString
+    # The handler parses the request itself, after the caller is authenticated: gRPC gets no parser.
+    if isinstance(method, UnaryMethod):
+        return grpc.unary_unary_rpc_method_handler(_unary(dispatcher, method), None, serialize)
+    return grpc.unary_stream_rpc_method_handler(_streaming(dispatcher, method), None, serialize)
 
-    def handler(descriptor: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        make, behaviour = (
-            (grpc.unary_stream_rpc_method_handler, streaming)
-            if descriptor.server_streaming
-            else (grpc.unary_unary_rpc_method_handler, method)
-        )
-        asked, answered = map(GetMessageClass, (descriptor.input_type, descriptor.output_type))
-        # The method parses the request itself, after the caller is authenticated.
-        read = partial(parse_request, asked.FromString)
-        return make(behaviour(descriptor.name, read), None, answered.SerializeToString)
 
-    return {descriptor.name: handler(descriptor) for descriptor in methods}
+def _unary(dispatcher: Dispatcher, method: UnaryMethod) -> Callable[[bytes, _Context], Awaitable[Message]]:
+    async def call(data: bytes, context: _Context) -> Message:
+        try:
+            credential = await _admitted(dispatcher, method, context)
+            return await dispatcher.call(method, credential, parse_request(method.request_type, data))
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            await _abort(context, error)
+
+    return call
+
+
+def _streaming(
+    dispatcher: Dispatcher, method: StreamingMethod
+) -> Callable[[bytes, _Context], AsyncGenerator[Message, None]]:
+    async def call(data: bytes, context: _Context) -> AsyncGenerator[Message, None]:
+        try:
+            credential = await _admitted(dispatcher, method, context)
+            request = parse_request(method.request_type, data)
+            async with contextlib.aclosing(dispatcher.stream(method, credential, request)) as responses:
+                async for response in responses:
+                    if method.queue is not Queue.EXPORTS:
+                        yield response
+                        continue
+                    async with _closed_if_slow(responses):
+                        yield response
+        except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            await _abort(context, error)
+
+    return call
+
+
+async def _admitted(dispatcher: Dispatcher, method: Method, context: _Context) -> Credential:
+    """Return the credential of the caller, who is authenticated. Raises what `errors.status_of` knows."""
+    metadata = dict(context.invocation_metadata() or ())
+    credential = bearer(metadata.get("authorization"))
+    await dispatcher.admit(method, credential)
+    return credential
+
+
+async def _abort(context: _Context, error: Exception) -> Never:
+    """End the call with the status of the error."""
+    status, message = status_of(error)
+    if hasattr(error, "retry_after_s"):
+        context.set_trailing_metadata((("retry-after", str(error.retry_after_s)),))
+    await context.abort(status.grpc, message)
+    raise AssertionError("abort returned") from error
 
 
 def make_server(dispatcher: Dispatcher) -> grpc.aio.Server:
@@ -104,11 +119,7 @@ def make_server(dispatcher: Dispatcher) -> grpc.aio.Server:
     )
     # `add_..._to_server` registers the methods one by one too, and the asyncio server then waits for one future a
     # method in each call: with 68 methods a fifth of its work.
-    for methods in (SWEEP_METHODS, METHODS, ACCOUNT_METHODS):
-        service = methods[0].containing_service.full_name
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, make_handlers(dispatcher, methods)),)
-        )
+    server.add_generic_rpc_handlers((_Handlers(dispatcher),))
     return server
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -41,9 +40,9 @@ def check_texts(request: Message) -> None:
                 raise InvalidRequestError(f"{field.name}: a text of at most {most} characters without NUL")
 
 
-def parse_request(parse: Callable[[bytes], _Request], data: bytes) -> _Request:
+def parse_request(kind: type[_Request], data: bytes) -> _Request:
     """Return the message that the bytes hold. Raises InvalidRequestError."""
     try:
-        return parse(data)
+        return kind.FromString(data)
     except DecodeError as error:
         raise InvalidRequestError(f"the request cannot be read: {error}") from error
