@@ -12,9 +12,9 @@ from sqlalchemy.sql.selectable import Select
 
 from runstream_control import array_parameters
 from runstream_control.sweep_tables import agents, trials
-from runstream_control.sweeps.model import FreshTrial, LeaseRequest, StoredTrial, TrialRow, Value
+from runstream_control.sweeps.model import AgentRow, FreshTrial, LeaseRequest, StoredTrial, TrialRow, Value
 
-BLANK: Mapping[str, Any] = {
+BLANK: Mapping[str, object] = {
     "run": "",
     "resume": False,
     "attempt": 0,
@@ -41,7 +41,7 @@ _SAME = {name: value for name, value in _SHARED.items() if name not in OWN}
 _UNKNOWN = {"ended_us": None, "value": None, "result_order": None}
 
 
-def asking(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
+def asking(connection: Connection, names: Sequence[str]) -> dict[str, AgentRow]:
     """Return the columns of agents that a lease needs, by agent id."""
     dialect = connection.dialect.name
     found = connection.execute(_asking(dialect), {"names": array_parameters.values(dialect, names)})
@@ -69,7 +69,7 @@ def repeated(
     return found
 
 
-def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequence[Any]]) -> list[FreshTrial]:
+def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequence[object]]) -> list[FreshTrial]:
     """Insert new trials that run from now on.
 
     `own` has at least one row, with the values of the columns OWN.

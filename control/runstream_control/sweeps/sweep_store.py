@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -51,7 +50,7 @@ class SweepStore(SweepQueries):
     limits = SweepLimits(losses=10, initial_failures=5)
 
     @in_thread
-    def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, Any]) -> SweepRow:
+    def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, object]) -> SweepRow:
         """Make a sweep, and its project where it does not exist.
 
         A repeated request of the same user gets the same sweep.
@@ -96,7 +95,7 @@ class SweepStore(SweepQueries):
             return row
 
     @in_thread
-    def update(self, sweep: str, user: str, fields: Mapping[str, Any]) -> SweepRow | None:
+    def update(self, sweep: str, user: str, fields: Mapping[str, object]) -> SweepRow | None:
         """Set columns, and note the old and new values. Return None when there is no such sweep."""
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
@@ -250,5 +249,5 @@ class SweepStore(SweepQueries):
             return ends.record(connection, sweep, found, goals, now_us())
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return json.dumps(value)[:200]

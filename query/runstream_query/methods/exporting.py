@@ -136,6 +136,6 @@ class ExportMethods:
         Memory holds one or two messages: the engine waits while the client does not read.
         """
         pieces = self._storage.stream(name, kind.engine, file_parts.SETTINGS, change, **parameters)
-        async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # an async generator
+        async with contextlib.aclosing(pieces):
             async for chunk in file_parts.chunks(pieces):
                 yield chunk
