@@ -32,7 +32,14 @@ from runstream_query.sweeps.limits import (
     MAX_WAIT_S,
     MIN_LEASE_S,
 )
-from runstream_query.sweeps.messages import OUTCOMES, agent_message, lease_message, order_message, said, trial_message
+from runstream_query.sweeps.messages import (
+    OUTCOMES,
+    agent_message,
+    lease_message,
+    order_message,
+    trial_message,
+    verdict_fields,
+)
 from runstream_query.sweeps.search.drawing import proposal
 from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache, unknown_sweep
 
@@ -105,7 +112,7 @@ class TrialMethods:
         return pb.HeartbeatResponse(
             lease_s=beaten.lease_s,
             stop=[order_message(order) for order in beaten.orders],
-            **said(beaten.answer),
+            **verdict_fields(beaten.answer),
         )
 
     async def EndTrial(self, principal: Principal, request: pb.EndTrialRequest) -> pb.EndTrialResponse:
@@ -134,7 +141,7 @@ class TrialMethods:
             trial=trial_message(ended.trial),
             accepted=ended.accepted,
             requeued=ended.requeued,
-            **said(ended.answer),
+            **verdict_fields(ended.answer),
         )
 
     async def ReportValues(self, principal: Principal, request: pb.ReportValuesRequest) -> pb.ReportValuesResponse:
