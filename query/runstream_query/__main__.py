@@ -69,7 +69,7 @@ async def _serve(env: Env) -> None:
     client = await connect(config.clickhouse)
     await check_schema(client)
     metrics = Metrics(["query"])
-    queues = RequestQueues(config.questions, config.sql, metrics)
+    queues = RequestQueues(config.requests, config.sql, metrics)
     storage = Storage(client, turns=queues.engine.of)
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ QUERY_LAYERS = (
     {"config", "__main__"},
 )
 """Folders and modules of the query service, the lowest layer first (decision 33)."""
+LOOSE_ANNOTATIONS = 0.05
+"""The largest share of a package's annotations that may contain `Any`."""
+NOT_YET_TYPED = {"runstream", "runstream_ingestor"}
+"""Packages that are still above that share."""
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
 STANDARD_LIBRARY_ONLY = {
@@ -104,6 +109,36 @@ def test_no_transport_imports_the_other() -> None:
                 assert name != "runstream_query.transport.grpc_server", path
             else:
                 assert not name.startswith("runstream_query.transport.http"), path
+
+
+def annotations(tree: ast.AST) -> Iterator[ast.expr]:
+    """Annotations of parameters, returns and assignments."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            yield from (one.annotation for one in parameters if one is not None and one.annotation is not None)
+            if node.returns is not None:
+                yield node.returns
+        elif isinstance(node, ast.AnnAssign):
+            yield node.annotation
+
+
+def is_loose(annotation: ast.expr) -> bool:
+    """Whether it contains `Any`, also within a text."""
+    for node in ast.walk(annotation):
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if name == "Any" or (isinstance(node, ast.Constant) and "Any" in str(node.value)):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - NOT_YET_TYPED - {"runstream_proto"}))
+def test_annotations_say_what_they_mean(package: str) -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / PACKAGES[package][0]).rglob("*.py")]
+    found = [is_loose(annotation) for tree in trees for annotation in annotations(tree)]
+    print(f"{package}: {sum(found)} of {len(found)} annotations contain Any ({sum(found) / len(found):.1%})")
+    assert sum(found) / len(found) < LOOSE_ANNOTATIONS, "say what is needed: a class, a Protocol, a TypedDict, object"
 
 
 def test_what_a_training_process_runs_imports_the_standard_library_only() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
@@ -12,6 +11,7 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs.differences import differences, environment, git, git_diff, part
 from runstream_query.runs.documents import load, make_run
 from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.run_states import RunRow
 
 _MAX_RUNS = 20
 
@@ -38,7 +38,7 @@ class ComparisonMethods:
         )  # fmt: skip
         metadata = [_metadata(run, rows[run.id]) for run in runs]
 
-        def compared(documents: list[dict[str, Any]]) -> list[pb.Difference]:
+        def compared(documents: list[dict[str, object]]) -> list[pb.Difference]:
             return differences(documents, request.all)
 
         return pb.CompareRunsResponse(
@@ -55,7 +55,7 @@ class ComparisonMethods:
         )
 
 
-def _metadata(run: pb.Run, row: dict[str, Any]) -> dict[str, Any]:
+def _metadata(run: pb.Run, row: RunRow) -> dict[str, object]:
     found = {
         "name": run.name,
         "state": row["state"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +113,7 @@ class ExplanationMethods:
             )
             rows.sort(key=lambda row: (-row["runs"], row["key"]))
             keys = [row["key"] for row in rows[: importance.MAX_PARAMETERS]]
-        table: dict[str, dict[str, Any]] = {key: {} for key in keys}
+        table: dict[str, dict[str, object]] = {key: {} for key in keys}
         found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
         for row in found:
             table[row["key"]][row["run"]] = parsed(row["text"])
@@ -129,7 +128,7 @@ def _sample(runs: list[str], seed: int) -> list[str]:
     return [runs[i] for i in sorted(chosen)]
 
 
-def _values(column: values_of.FieldColumn, places: NDArray[np.int64]) -> list[Any]:
+def _values(column: values_of.FieldColumn, places: NDArray[np.int64]) -> list[object]:
     """Return the values at these places, None where a value is missing."""
     numbers = zip(column.numeric[places].tolist(), column.numbers[places].tolist(), strict=True)
     return [

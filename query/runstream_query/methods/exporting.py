@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Iterable
+from typing import Protocol
 
 from runstream_control.principal import Principal
 from runstream_proto.v1 import export_pb2 as pb
@@ -19,6 +19,8 @@ from runstream_query.runs.lookup import Lookup
 _EPOCH = "epoch_column"
 _SUGGESTED_FROM = 10_000
 """Metrics that are searched for a name similar to an unknown one."""
+
+_ExportRequest = pb.ExportPointsRequest | pb.ExportRowsRequest
 
 
 class ListsRuns(Protocol):
@@ -41,12 +43,12 @@ class ExportMethods:
         kind = file_parts.file_format(request.format)
         low, high = step_range(request)
         file_parts.check_count("ranks", request.ranks, file_parts.MAX_RANKS)
-        question = {**file_parts.metric_filter(request.metrics), "ranks": list(request.ranks)}
-        question |= {"min_step": low, "max_step": high}
+        selected = {**file_parts.metric_filter(request.metrics), "ranks": list(request.ranks)}
+        selected |= {"min_step": low, "max_step": high}
         project, runs = await self._what(principal, request)
         await self._check_metrics(project, runs, request.metrics)
         comments = {} if not request.with_epoch else {f"/*{_EPOCH}": "", f"{_EPOCH}*/": ""}
-        async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **question):
+        async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **selected):
             yield chunk
 
     async def ExportRows(
@@ -66,14 +68,14 @@ class ExportMethods:
         return pb.CountRowsResponse(runs=[pb.RunRows(**row) for row in rows])
 
     async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:
-        question = file_parts.metric_filter(request.metrics)
+        selected = file_parts.metric_filter(request.metrics)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._lookup.known_runs(project, [request.run])
         await self._check_metrics(project, [request.run], request.metrics)
-        rows = await self._storage.rows("rank_extents", project=project, run=request.run, **question)
+        rows = await self._storage.rows("rank_extents", project=project, run=request.run, **selected)
         return pb.GetExtentResponse(ranks=[pb.RankExtent(**row) for row in rows])
 
-    async def _what(self, principal: Principal, request: Any) -> tuple[str, list[str]]:
+    async def _what(self, principal: Principal, request: _ExportRequest) -> tuple[str, list[str]]:
         """Return the project and the ids of the runs; no ids mean the whole project.
 
         Raises InvalidRequestError, UnknownNameError.
@@ -89,18 +91,18 @@ class ExportMethods:
             await self._check_runs(project, runs)
         return project, runs
 
-    async def _filtered(self, principal: Principal, request: Any) -> list[str]:
-        question = query_pb2.ListRunsRequest(
+    async def _filtered(self, principal: Principal, request: _ExportRequest) -> list[str]:
+        listing = query_pb2.ListRunsRequest(
             team=request.team, project=request.project, filter=request.filter, fields=["none"], page_size=1000
         )
         runs: list[str] = []
         while True:
-            page = await self._runs.ListRuns(principal, question)
+            page = await self._runs.ListRuns(principal, listing)
             runs += [run.id for run in page.runs]
             file_parts.check_count("runs that the filter lets through", runs, file_parts.MAX_RUNS)
             if not page.next_page_token:
                 break
-            question.page_token = page.next_page_token
+            listing.page_token = page.next_page_token
         if not runs:
             raise UnknownNameError("no run is let through by the filter")
         return sorted(runs)
@@ -109,7 +111,7 @@ class ExportMethods:
         for start in range(0, len(runs), 1000):
             await self._lookup.known_runs(project, runs[start : start + 1000])
 
-    async def _check_metrics(self, project: str, runs: list[str], metrics: Any) -> None:
+    async def _check_metrics(self, project: str, runs: list[str], metrics: Iterable[str]) -> None:
         """Raise UnknownNameError where no run has a named metric.
 
         A pattern may match no metric: the file is empty then.
@@ -117,19 +119,22 @@ class ExportMethods:
         names = file_parts.metric_filter(metrics)["metrics"]
         if not names:
             return
-        question: dict[str, Any] = {"project": project, "runs": runs}
-        found = await self._storage.rows("known_metrics", metrics=names, limit=len(names), **question)
-        missing = set(names) - {row["metric"] for row in found}
+        found = await self._known_metrics(project, runs, names, len(names))
+        missing = set(names) - set(found)
         if missing:
-            known = await self._storage.rows("known_metrics", metrics=[], limit=_SUGGESTED_FROM, **question)
+            known = await self._known_metrics(project, runs, [], _SUGGESTED_FROM)
             name = min(missing)
             raise UnknownNameError(
-                f"there is no metric {name[:100]!r} in these runs of {project}"
-                f"{nearest(name, (row['metric'] for row in known))}"
+                f"there is no metric {name[:100]!r} in these runs of {project}{nearest(name, known)}"
             )
 
+    async def _known_metrics(self, project: str, runs: list[str], metrics: list[str], limit: int) -> list[str]:
+        """Return metrics of these runs, at most `limit`; `metrics` narrows them to these names where it has any."""
+        rows = await self._storage.rows("known_metrics", project=project, runs=runs, metrics=metrics, limit=limit)
+        return [row["metric"] for row in rows]
+
     async def _export(
-        self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: Any
+        self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: object
     ) -> AsyncGenerator[pb.ExportChunk, None]:
         """Yield the messages of an export.
 

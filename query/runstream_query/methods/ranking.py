@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,8 @@ _MAX_OBJECTIVES = 8
 _MAX_LAYERS = 20
 _MAX_FRONT = 10_000
 """Runs of the front in one answer."""
+
+_Narrowing = pb.RankRunsRequest | pb.GetParetoFrontRequest | pb.GetImportanceRequest
 
 
 class RankingMethods:
@@ -55,7 +56,7 @@ class RankingMethods:
             raise InvalidRequestError(f"objectives: give 2 to {_MAX_OBJECTIVES}, not {len(request.objectives)}")
         if request.layers > _MAX_LAYERS:
             raise InvalidRequestError(f"layers is {request.layers}: at most {_MAX_LAYERS}")
-        objectives = [RankingObjective.of(asked) for asked in request.objectives]
+        objectives = [RankingObjective.of(one) for one in request.objectives]
         among = await narrowed(self._storage, self._lookup, project, request, objectives)
         found = await asyncio.gather(*(values(self._storage, project, objective, among) for objective in objectives))
         every = sorted(set().union(*found))
@@ -79,7 +80,11 @@ class RankingMethods:
 
 
 async def narrowed(
-    storage: Storage, lookup: Lookup, project: str, request: Any, objectives: Sequence[RankingObjective]
+    storage: Storage,
+    lookup: Lookup,
+    project: str,
+    request: _Narrowing,
+    objectives: Sequence[RankingObjective],
 ) -> Among:
     """Return the runs of a request with `filter` and `sweep_id`, with the columns that the objectives need."""
     sources = [source for objective in objectives for source in objective.sources]

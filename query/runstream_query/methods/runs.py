@@ -56,8 +56,8 @@ class RunMethods:
             run.completeness.CopyFrom((await judge(self._storage, project, described))[request.run])
         for row in await self._storage.rows("last_steps", project=project, run=request.run):
             run.last_steps.add(rank=row["rank"], step=row["last_step"])
-        for field, value in (await edited_fields(self._storage, project, request.run)).items():
-            run.edited_fields.add(field=field, replaced_json=value)
+        for field, replaced in (await edited_fields(self._storage, project, request.run)).items():
+            run.edited_fields.add(field=field, replaced_json=replaced)
         return run
 
     async def VerifyRuns(self, principal: Principal, request: pb.VerifyRunsRequest) -> pb.VerifyRunsResponse:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -119,7 +118,9 @@ class StandingMethods:
         wanted = [numbers[int(index)] for index in front][:_MAX_FRONT]
         return await self._store.trials_of(sweep, numbers=wanted, limit=len(wanted)) if wanted else []
 
-    async def _ranked(self, sweep: str, states: Sequence[str], objective: int, start: int, size: int) -> Sequence[Any]:
+    async def _ranked(
+        self, sweep: str, states: Sequence[str], objective: int, start: int, size: int
+    ) -> Sequence[TrialRow]:
         objectives = (await self._entry(sweep)).definition.objectives
         if objective >= len(objectives):
             raise InvalidRequestError(f"objective is {objective}: the sweep has {len(objectives)} metrics")

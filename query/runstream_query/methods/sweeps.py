@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 from runstream_control.errors import PermissionDeniedError
 from runstream_control.principal import Principal
@@ -130,7 +130,7 @@ def check_request_id(text: str) -> str:
     return text
 
 
-def _columns(definition: SweepDefinition) -> dict[str, Any]:
+def _columns(definition: SweepDefinition) -> dict[str, object]:
     """Return the columns of a new sweep. Raises DefinitionError where no parameters fulfil its constraints."""
     check_feasible(definition)
     size, is_limit = Grid(definition.space).size() if definition.method == "grid" else ("", False)
@@ -152,12 +152,12 @@ def _columns(definition: SweepDefinition) -> dict[str, Any]:
     }
 
 
-def _unmade(team: str, project: str, user: str, columns: dict[str, Any]) -> Any:
+def _unmade(team: str, project: str, user: str, columns: dict[str, object]) -> SweepRow:
     """Return a row for a sweep that is only checked and not stored."""
-    empty: dict[str, Any] = {state.value: 0 for state in StoredTrial}
+    empty: dict[str, object] = {state.value: 0 for state in StoredTrial}
     empty |= {"created_us": 0, "started_us": 0, "ended_us": 0, "cost": 0.0, "trial_seconds": 0.0, "early_off": False}
     named = {"id": "", "team": team, "project": project, "state": "running", "reason": "", "created_by": user}
-    return SimpleNamespace(**empty, **named, **columns)
+    return cast("SweepRow", SimpleNamespace(**empty, **named, **columns))
 
 
 def _check_command(row: SweepRow, state: State) -> None:

@@ -6,7 +6,6 @@ import json
 import math
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 from runstream_common import text
 from runstream_control.principal import Principal
@@ -168,19 +167,19 @@ class TrialMethods:
         self._coordinator.wake(request.sweep)
         return pb.AddTrialsResponse(numbers=numbers)
 
-    async def _configs(self, entry: CachedSweep, runs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    async def _configs(self, entry: CachedSweep, runs: Sequence[str]) -> dict[str, dict[str, object]]:
         """Return the flat configuration of each run. Raises UnknownNameError for a run that does not exist."""
         names = sorted({_run(run) for run in runs if run})
         if not names:
             return {}
         await self._lookup.known_runs(entry.full_project, names)
-        configs: dict[str, dict[str, Any]] = {run: {} for run in names}
+        configs: dict[str, dict[str, object]] = {run: {} for run in names}
         for row in await self._storage.rows("run_fields", project=entry.full_project, runs=names, sections=["config"]):
             configs[row["run"]][row["key"]] = text.parsed(row["value"])
         return configs
 
     def _known(
-        self, entry: CachedSweep, index: int, known: pb.KnownTrial, configs: dict[str, dict[str, Any]]
+        self, entry: CachedSweep, index: int, known: pb.KnownTrial, configs: dict[str, dict[str, object]]
     ) -> tuple[Proposal, str, Sequence[float]]:
         path = f"trials[{index}]"
         if not known.run and not known.values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
 
 from runstream_query.base.storage import Storage
 
@@ -13,7 +12,7 @@ _COLUMNS = {"min": "low", "max": "high", "mean": "mean", "first": "first"}
 _METRICS_AT_ONCE = 10_000
 
 
-def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def find(definitions: Mapping[str, object], metric: str) -> dict[str, object]:
     """Return the definition with exactly this name, else of the last matching pattern, else an empty one."""
     if metric in definitions:
         return _document(definitions[metric])
@@ -24,11 +23,11 @@ def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
 async def apply(
     storage: Storage,
     project: str,
-    definitions: Mapping[str, Mapping[str, Any]],
-    summaries: dict[str, dict[str, Any]],
+    definitions: Mapping[str, Mapping[str, object]],
+    summaries: dict[str, dict[str, object]],
 ) -> None:
     """Add aggregates such as `metric.min` to the summaries, by run, and remove metrics that are not to be shown."""
-    wanted: dict[str, dict[str, dict[str, Any]]] = {}
+    wanted: dict[str, dict[str, dict[str, object]]] = {}
     for run, defined in definitions.items():
         if not defined:
             continue
@@ -49,9 +48,9 @@ async def apply(
                 summaries[row["run"]][f"{row['metric']}.{kind}"] = row[column]
 
 
-def _kinds(definition: Mapping[str, Any]) -> set[str]:
+def _kinds(definition: Mapping[str, object]) -> set[str]:
     return {part.strip() for part in str(definition.get("summary") or "").split(",") if part.strip()}
 
 
-def _document(value: Any) -> dict[str, Any]:
+def _document(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}

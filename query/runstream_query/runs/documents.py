@@ -20,6 +20,7 @@ from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.runs import definitions
 from runstream_query.runs import large_values as large
 from runstream_query.runs.large_values import LargeValue
+from runstream_query.runs.run_states import RunRow
 from runstream_query.runs.selection.field_choice import ALL, FieldChoice
 
 LOG = structlog.get_logger()
@@ -158,7 +159,7 @@ async def _no_rows() -> list[dict[str, Any]]:
 async def make_runs(
     storage: Storage,
     project: str,
-    rows: list[dict[str, Any]],
+    rows: Sequence[RunRow],
     *,
     environment: bool = False,
     columns: FieldChoice = ALL,
@@ -174,7 +175,7 @@ def timestamp(microseconds: int) -> Timestamp | None:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
+def make_run(project: str, row: RunRow, loaded: Loaded, environment: bool = False) -> pb.Run:
     """Return the message of a run.
 
     A run whose documents do not fit into a message keeps its place in a list and says why in `unreadable`: no list
@@ -198,7 +199,7 @@ def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: boo
         )
 
 
-def _make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool) -> pb.Run:
+def _make_run(project: str, row: RunRow, loaded: Loaded, environment: bool) -> pb.Run:
     fields = loaded.fields[row["run"]]
     team, _, name = project.partition("/")
     meta = fields["run"]
@@ -251,11 +252,11 @@ def _struct(values: dict[str, Any]) -> Struct:
     return struct
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def to_value(value: Any) -> Value:
+def to_value(value: object) -> Value:
     """Return a value as a message: NaN and infinities become their names, a value that is not JSON becomes text."""
     struct = Struct()
     struct.update({"": text.plain(value)})
