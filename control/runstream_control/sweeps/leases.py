@@ -33,42 +33,42 @@ _WAIT = "all trials are under way: some may come back"
 
 
 def lease(
-    connection: Connection, sweep: str, asks: Sequence[LeaseRequest], search: Search, limits: SweepLimits, now: int
+    connection: Connection, sweep: str, requests: Sequence[LeaseRequest], search: Search, limits: SweepLimits, now: int
 ) -> list[LeaseAnswer]:
-    """Return one answer for each ask.
+    """Return one answer for each request.
 
     A request that was answered before, and whose trials still run, gets the same trials.
     """
     ledger = Ledger.open(connection, sweep, now)
     if ledger is None:
-        return [DELETED] * len(asks)
+        return [DELETED] * len(requests)
     expire(connection, ledger, limits)
     ledger.settle()
-    known = lease_statements.asking(connection, list({ask.agent for ask in asks}))
-    again = lease_statements.repeated(connection, sweep, asks)
+    known = lease_statements.agents_by_id(connection, list({request.agent for request in requests}))
+    again = lease_statements.repeated(connection, sweep, requests)
     wanting: list[tuple[LeaseRequest, AgentRow]] = []
     answers: dict[int, LeaseAnswer] = {}
-    for index, ask in enumerate(asks):
-        agent = known.get(ask.agent)
+    for index, request in enumerate(requests):
+        agent = known.get(request.agent)
         if agent is None or agent.sweep != sweep:
             answers[index] = DELETED
-        elif again.get((ask.agent, ask.request_id)):
-            answers[index] = LeaseAnswer(Verdict.GO, again[ask.agent, ask.request_id])
+        elif again.get((request.agent, request.request_id)):
+            answers[index] = LeaseAnswer(Verdict.GO, again[request.agent, request.request_id])
         elif (verdict := ledger.verdict(agent)).verdict is not Verdict.GO:
             answers[index] = verdict
         else:
-            wanting.append((ask, agent))
+            wanting.append((request, agent))
     given, none_left = _give(connection, ledger, wanting, search)
     ledger.settle()
     ledger.save()
     if known:
         lease_statements.seen(connection, list(known), now)
     places = iter(given)
-    for index in range(len(asks)):
+    for index in range(len(requests)):
         if index not in answers:
             mine = next(places)
             answers[index] = LeaseAnswer(Verdict.GO, mine) if mine else _nothing(ledger, none_left)
-    return [answers[index] for index in range(len(asks))]
+    return [answers[index] for index in range(len(requests))]
 
 
 def _nothing(ledger: Ledger, none_left: bool) -> LeaseAnswer:
@@ -85,13 +85,13 @@ def _nothing(ledger: Ledger, none_left: bool) -> LeaseAnswer:
 def _give(
     connection: Connection, ledger: Ledger, wanting: Sequence[tuple[LeaseRequest, AgentRow]], search: Search
 ) -> tuple[list[list[TrialRow | FreshTrial]], bool]:
-    """Return trials for each ask, and whether there are no more to give.
+    """Return trials for each request, and whether there are no more to give.
 
     Every agent gets its first trial before any agent gets its second.
     """
     if not wanting:
         return [], True
-    turns = _turns([ask.count for ask, _ in wanting])
+    turns = _turns([request.count for request, _ in wanting])
     most = ledger["max_parallel"]
     if most is not None:
         turns = turns[: max(most - ledger[StoredTrial.RUNNING], 0)]
@@ -120,11 +120,11 @@ def _rows(connection: Connection, sweep: str, numbers: Sequence[int]) -> Iterabl
     return connection.execute(select(trials).where(trials.c.sweep == sweep, trials.c.number.in_(numbers)))
 
 
-def _grant(ask: LeaseRequest, agent: AgentRow, now: int) -> dict[str, object]:
+def _grant(request: LeaseRequest, agent: AgentRow, now: int) -> dict[str, object]:
     return {
-        "agent": ask.agent,
+        "agent": request.agent,
         "lease": secrets.token_hex(12),
-        "request_id": ask.request_id,
+        "request_id": request.request_id,
         "expires_us": now + int(agent.lease_s * 1e6),
     }
 

@@ -45,8 +45,8 @@ class EditingMethods:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         if not request.HasField("description"):
             raise InvalidRequestError("nothing to change: give a description; an empty one takes it away")
-        words = text("description", request.description, limits.MAX_DESCRIPTION_BYTES)
-        await self._changes.describe_project(principal, team=team, project=project, description=words)
+        description = text("description", request.description, limits.MAX_DESCRIPTION_BYTES)
+        await self._changes.describe_project(principal, team=team, project=project, description=description)
         rows = [row for row in await self._store.projects(principal, team) if row.project == project]
         return (await describe_projects(self._storage, rows))[0]
 
