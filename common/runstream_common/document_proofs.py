@@ -64,7 +64,7 @@ def entries(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[int, int]:
     return found
 
 
-def _digest(parts: Iterable[Any]) -> int:
+def _digest(parts: Iterable[object]) -> int:
     """Return the first 8 bytes of the SHA-256, as ClickHouse's `reinterpretAsUInt64(SHA256(...))` reads them."""
     text = "\0".join(map(_text, parts))
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little")

@@ -11,13 +11,38 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, SupportsBytes, TypedDict
 from urllib.parse import urlsplit
 
 from runstream_common.service.config import ConfigError, Env
 
 _PART_BYTES = 5 << 20
 """The smallest part that S3 accepts."""
+
+
+class _ObjectMeta(TypedDict):
+    size: int
+
+
+class _StoredObject(Protocol):
+    @property
+    def meta(self) -> _ObjectMeta: ...
+
+    def stream(self, min_chunk_size: int) -> AsyncIterator[SupportsBytes]: ...
+
+
+class _ObjectStore(Protocol):
+    """The part of obstore's stores that is used here."""
+
+    async def head_async(self, path: str) -> object: ...
+
+    async def put_async(
+        self, path: str, file: bytes | AsyncIterator[bytes], *, chunk_size: int = ..., max_concurrency: int = ...
+    ) -> object: ...
+
+    async def delete_async(self, paths: str) -> None: ...
+
+    async def get_async(self, path: str) -> _StoredObject: ...
 
 
 class MediaError(Exception):
@@ -57,7 +82,7 @@ class MediaStore:
             if config.url.startswith("file://"):
                 folder = Path(urlsplit(config.url).path)
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._store: Any = LocalStore(folder, mkdir=True)
+                self._store: _ObjectStore = LocalStore(folder, mkdir=True)
             else:
                 # Plain HTTP for the MinIO of a private network; the endpoint's own scheme decides.
                 self._store = from_url(config.url, client_options={"allow_http": True})

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ def row_hashes(
 
 
 def point_hashes(
-    names: UInt64, ranks: Any, steps: NDArray[np.int64], times_us: NDArray[np.int64], versions: UInt64,
+    names: UInt64, ranks: UInt64 | np.uint64, steps: NDArray[np.int64], times_us: NDArray[np.int64], versions: UInt64,
     values: NDArray[np.float64],
 ) -> UInt64:  # fmt: skip
     """Return a hash for each point.

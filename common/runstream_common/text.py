@@ -81,7 +81,7 @@ def _digits(value: int) -> str:
         return hex(value)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     try:
         return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
     except (ValueError, TypeError, RecursionError):

@@ -24,7 +24,7 @@ def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
     return column == any_(bindparam(name, type_=ARRAY(column.type)))
 
 
-def values(dialect: str, given: Sequence[Any]) -> Any:
+def values(dialect: str, given: Sequence[str] | Sequence[int]) -> object:
     """Return the parameter of `among` for numbers, or for texts without NUL."""
     return json.dumps(given) if dialect == SQLITE else given
 
@@ -40,8 +40,8 @@ def rows(dialect: str, columns: Sequence[Column[Any]], name: str) -> FromClause:
 
 
 def row_values(
-    dialect: str, columns: Sequence[Column[Any]], name: str, given: Sequence[Sequence[Any]]
-) -> dict[str, Any]:
+    dialect: str, columns: Sequence[Column[Any]], name: str, given: Sequence[Sequence[object]]
+) -> dict[str, object]:
     """Return the parameters of `rows`: at least one row, each with the columns' values in their order."""
     if dialect == SQLITE:
         return {name: json.dumps(given)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Connection, insert
 
@@ -25,7 +24,7 @@ def note(
     project: str,
     what: str,
     subjects: Mapping[str, int],
-    change: Mapping[str, Any],
+    change: Mapping[str, object],
 ) -> None:
     """Note a change of `subjects`, each given with its epoch. Tags are kept whole; other long texts are cut."""
     if not subjects:
@@ -35,7 +34,7 @@ def note(
     connection.execute(insert(changes), [{**common, "subject": name, "epoch": n} for name, n in subjects.items()])
 
 
-def _brief(change: Mapping[str, Any]) -> str:
+def _brief(change: Mapping[str, object]) -> str:
     kept = {key: value if key in TAGS else _cut(value) for key, value in change.items()}
     text = json.dumps(kept, ensure_ascii=False)
     if len(text) > _LONGEST:
@@ -44,7 +43,7 @@ def _brief(change: Mapping[str, Any]) -> str:
     return text
 
 
-def _cut(value: Any) -> Any:
+def _cut(value: object) -> object:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return value[:_LONGEST_TEXT] + "…"
     if isinstance(value, dict):
@@ -52,6 +51,6 @@ def _cut(value: Any) -> Any:
     return value
 
 
-def _names(value: Any) -> Any:
+def _names(value: object) -> object:
     """Return the first keys of a long document, or any other value as it is."""
     return [str(key)[:60] for key in list(value)[:20]] if isinstance(value, dict | list) else value

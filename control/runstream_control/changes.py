@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import or_, select, update
 
@@ -26,6 +26,14 @@ class EditedRun:
     created_us: int
 
 
+class TagChange(TypedDict, total=False):
+    """What a change did to the tags of a run, as it was noted: all were replaced, or some were added or removed."""
+
+    tags: list[str]
+    add_tags: list[str]
+    remove_tags: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
     id: int
@@ -35,6 +43,7 @@ class ChangeRow:
     key_prefix: str
     time_us: int
     change: dict[str, Any]
+    """The JSON object that was noted."""
 
 
 class ChangeStore(Database):
@@ -42,7 +51,7 @@ class ChangeStore(Database):
 
     @in_thread
     def edit_runs(
-        self, principal: Principal, *, team: str, project: str, runs: Sequence[str], change: Mapping[str, Any]
+        self, principal: Principal, *, team: str, project: str, runs: Sequence[str], change: Mapping[str, object]
     ) -> list[EditedRun]:
         """Note a change of living runs, and give it an epoch of its own in each run.
 
@@ -73,12 +82,12 @@ class ChangeStore(Database):
     @in_thread
     def tag_changes(
         self, *, team: str, project: str, between: Mapping[str, tuple[int, int]]
-    ) -> dict[str, list[dict[str, Any]]]:
+    ) -> dict[str, list[TagChange]]:
         """Return the changes of tags by run, oldest first.
 
         `between` gives for each run the epoch after which changes count, and the last epoch that counts.
         """
-        found: dict[str, list[dict[str, Any]]] = {run: [] for run in between}
+        found: dict[str, list[TagChange]] = {run: [] for run in between}
         if not between:
             return found
         after = min(low for low, _ in between.values())
@@ -128,19 +137,19 @@ class ChangeStore(Database):
         An empty `subject` selects all. `before` is the id of a row, and 0 starts at the newest. Changes of views and
         reports are listed only where `user` may see the view or report, or made the change.
         """
-        question = select(changes).where(changes.c.team == team, changes.c.project == project)
+        query = select(changes).where(changes.c.team == team, changes.c.project == project)
         seen = select(saved.c.id).where(
             saved.c.team == team, saved.c.project == project, or_(saved.c.shared, saved.c.owner == user)
         )
-        question = question.where(
+        query = query.where(
             or_(changes.c.what.in_(("run", "project")), changes.c.subject.in_(seen), changes.c.user == user)
         )
         if subject:
-            question = question.where(changes.c.subject == subject)
+            query = query.where(changes.c.subject == subject)
         if before:
-            question = question.where(changes.c.id < before)
+            query = query.where(changes.c.id < before)
         with self._engine.connect() as connection:
-            rows = connection.execute(question.order_by(changes.c.id.desc()).limit(limit))
+            rows = connection.execute(query.order_by(changes.c.id.desc()).limit(limit))
             return [
                 ChangeRow(row.id, row.what, row.subject, row.user, row.key_prefix, row.time_us, json.loads(row.change))
                 for row in rows

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -47,7 +48,7 @@ def in_thread(
     return call  # type: ignore[return-value]  # functools.wraps hides that `self` stays positional
 
 
-def _persist(method: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+def _persist(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     for attempt in range(_ATTEMPTS):
         try:
             return method(*args, **kwargs)
@@ -72,7 +73,7 @@ class Database:
     only read: on SQLite it takes no lock, and waits for no writer.
     """
 
-    def __init__(self, engine: Engine, turns: AbstractContextManager[Any] | None = None) -> None:
+    def __init__(self, engine: Engine, turns: AbstractContextManager[object] | None = None) -> None:
         """Use this engine.
 
         `turns` is the lock of another Database on the same engine, for the writers of this process.
@@ -171,7 +172,7 @@ def _version(connection: Connection) -> int:
     return int(connection.execute(select(core_tables.schema_version.c.version)).scalar() or 0)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # this driver's own transactions begin too late to be safe: see _begin_immediate
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
@@ -140,7 +139,7 @@ class SavedStore(Database):
         project: str,
         id: str,
         version: int | None,
-        change: Mapping[str, Any],
+        change: Mapping[str, object],
     ) -> SavedRow:
         """Change name, content or sharing of an object.
 
@@ -214,6 +213,6 @@ def _get(connection: Connection, principal: Principal, team: str, project: str, 
     return SavedRow(**row._mapping)
 
 
-def _note(connection: Connection, principal: Principal, row: SavedRow, change: Mapping[str, Any]) -> None:
+def _note(connection: Connection, principal: Principal, row: SavedRow, change: Mapping[str, object]) -> None:
     what = "report" if row.kind == "report" else "view"
     note(connection, principal, row.team, row.project, what, {row.id: 0}, change)

@@ -1,4 +1,4 @@
-"""`runstream query`: answers questions over gRPC and HTTP."""
+"""`runstream query`: answers requests over gRPC and HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from runstream_query.runs.selection.run_tables import RunTables
 from runstream_query.runs.verdict.damage_watch import DamageWatch
 from runstream_query.sqlaccess.sql_runner import SqlRunner
 from runstream_query.transport.credentials import Authenticators
-from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.grpc_server import make_server
 from runstream_query.transport.http.app import make_app
 from runstream_query.transport.http.logins import Logins
 from runstream_query.transport.http.session_guard import SessionGuard
@@ -68,23 +69,23 @@ async def _serve(env: Env) -> None:
     client = await connect(config.clickhouse)
     await check_schema(client)
     metrics = Metrics(["query"])
-    admission = RequestQueues(config.questions, config.sql, metrics)
-    storage = Storage(client, turns=admission.engine.of)
+    queues = RequestQueues(config.requests, config.sql, metrics)
+    storage = Storage(client, turns=queues.engine.of)
     media = MediaStore(config.media)
     deletion = Deletion(client, storage, store, media)
     raw = RawClickHouse(config.clickhouse)
-    sql = SqlRunner(raw, config.sql, admission.sql)
+    sql = SqlRunner(raw, config.sql, queues.sql)
     # Replicas behind one address differ in how far they are, so none of their rows are kept in memory.
     tables = RunTables(storage, config.tables_bytes, trusted=not config.clickhouse.cluster)
-    answers = QueryService(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
+    service = QueryService(storage, store, deletion, config.crash_after_s, sql, metrics, tables)
     sessions = SessionStore.beside(store)
     known_sessions = CachedAuthenticator(sessions)
     authenticators = Authenticators({"key": CachedAuthenticator(store), "session": known_sessions})
-    desk = Dispatcher(answers, authenticators, metrics, admission)
-    server = make_server(desk)
+    dispatcher = Dispatcher(service, authenticators, metrics, queues)
+    server = make_server(dispatcher)
     port = grpc_port(server, config.grpc, config.tls_certificate, config.tls_key)
     watch = _Watch(storage)
-    background = [asyncio.create_task(watch.run()), asyncio.create_task(answers.sweeps.keeper.run())]
+    background = [asyncio.create_task(watch.run()), asyncio.create_task(service.sweeps.supervisor.run())]
     background.append(asyncio.create_task(DamageWatch(storage, metrics).run()))
     if config.janitor_s:
         background.append(asyncio.create_task(Janitor(deletion, config.janitor_s).run()))
@@ -97,7 +98,7 @@ async def _serve(env: Env) -> None:
     logins = Logins(sessions, known_sessions, guard, config.session_s)
     await server.start()
     web, web_task, http_port = await serve_app(
-        make_app(desk, guard, media, sql, logins),
+        make_app(dispatcher, guard, media, sql, logins),
         config.http,
         timeout_graceful_shutdown=_GOODBYE_S,  # a client that does not read must not hold the service up
         **http_options(config.tls_certificate, config.tls_key),
@@ -111,7 +112,7 @@ async def _serve(env: Env) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await answers.close()
+        await service.close()
         web.should_exit = True
         await web_task
         await server.stop(_GOODBYE_S)

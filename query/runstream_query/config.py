@@ -31,7 +31,7 @@ class QueryConfig:
     tables_bytes: int = MAX_BYTES
     """Bytes of memory for the runs of recently queried projects."""
     sql: SqlLimits = SqlLimits()
-    questions: RequestLimits = RequestLimits()
+    requests: RequestLimits = RequestLimits()
     session_s: float = 30 * 86_400.0
     """Seconds for which a browser stays logged in."""
     tls_certificate: Path | None = None
@@ -60,14 +60,14 @@ class QueryConfig:
                 per_team=env.integer("RUNSTREAM_SQL_PER_TEAM", max(6, per_key), 1, 1000),
                 in_all=env.integer("RUNSTREAM_SQL_IN_ALL", 16, 1, 1000),
             ),
-            questions=_questions(env),
+            requests=_request_limits(env),
             session_s=env.seconds("RUNSTREAM_SESSION_S", 30 * 86_400.0, 60.0, 366 * 86_400.0),
             tls_certificate=env.path("RUNSTREAM_TLS_CERTIFICATE"),
             tls_key=env.path("RUNSTREAM_TLS_KEY"),
         )
 
 
-def _questions(env: Env) -> RequestLimits:
+def _request_limits(env: Env) -> RequestLimits:
     usual = RequestLimits()
     return RequestLimits(
         per_user=env.integer("RUNSTREAM_QUERY_PER_USER", usual.per_user, 1, 1000),

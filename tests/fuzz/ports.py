@@ -24,8 +24,7 @@ import grpc
 import psutil
 
 from runstream_proto.v1 import ingest_pb2 as pb
-from runstream_query.transport.grpc_server import METHODS
-from tests.fuzz.targets import _batch, seeds
+from tests.fuzz.targets import METHODS, _batch, seeds
 from tests.support.clickhouse import PASSWORD
 from tests.support.stack import ServiceStack, clean_environment
 

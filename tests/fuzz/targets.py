@@ -26,12 +26,14 @@ from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer.decode import decode
 from runstream_ingestor.writer.flush import prepare
 from runstream_proto.v1 import ingest_pb2 as pb
+from runstream_proto.v1 import query_pb2
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import read_token
-from runstream_query.transport.grpc_server import METHODS, check_texts
 from runstream_query.transport.http.forms import fields as form_of
 from runstream_query.transport.http.forms import fill
+from runstream_query.transport.requests import check_texts
 
+METHODS = tuple(query_pb2.DESCRIPTOR.services_by_name["QueryService"].methods)
 ORIGIN = Origin(
     "team", "project", "run", "writer-0001", 0, 1, 1_790_000_000_000_000, "user", 1, 0, 1_790_000_000_000_000
 )

@@ -235,7 +235,7 @@ class Asked:
         runs: list[pb.Run] = []
         totals = []
         while True:
-            response = await self.answers.ListRuns(self.principal, request)
+            response = await self.answers.listing.ListRuns(self.principal, request)
             runs += response.runs
             totals.append(response.total)
             if not response.next_page_token:

@@ -17,13 +17,14 @@ from runstream_control.errors import AuthenticationError, NotFoundError, Permiss
 from runstream_control.principal import Role
 from runstream_control.sessions import SessionStore
 from runstream_control.user_api_keys import UserApiKeys
+from runstream_proto.v1 import account_pb2 as pb
 from runstream_proto.v1 import account_pb2_grpc as rpc
-from runstream_query.transport.grpc_server import ACCOUNT_METHODS
 from tests.integration.test_query_service import HOSTILE, call
 from tests.integration.test_sessions import Browser
 from tests.support.stack import ServiceStack
 
-NAMES = [method.name for method in ACCOUNT_METHODS]
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["AccountService"].methods)
+NAMES = [method.name for method in METHODS]
 CREATE: dict[str, Any] = {"name": "", "default_team": "acme", "lifetime_s": 0}
 
 
@@ -124,7 +125,7 @@ def test_the_owner_is_answered_over_both_transports(embedded: ServiceStack, meth
     spare = new_key(embedded, "tester", "main")
     status, answer = call(embedded, method, question(method, spare, "main"), embedded.key)
     assert status == 200, answer
-    descriptor = next(found for found in ACCOUNT_METHODS if found.name == method)
+    descriptor = next(found for found in METHODS if found.name == method)
     with grpc.insecure_channel(embedded.address("grpc")) as channel:
         request = GetMessageClass(descriptor.input_type)(**question(method, spare, "main"))
         metadata = (("authorization", f"Bearer {embedded.key}"),)
@@ -153,7 +154,7 @@ def test_a_key_of_another_team_sees_nothing(embedded: ServiceStack, eve: str, me
 @pytest.mark.parametrize("method", NAMES)
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_any_field_is_only_text(embedded: ServiceStack, eve: str, method: str, value: str) -> None:
-    descriptor = next(found for found in ACCOUNT_METHODS if found.name == method)
+    descriptor = next(found for found in METHODS if found.name == method)
     for field in descriptor.input_type.fields:
         if field.cpp_type != field.CPPTYPE_STRING:
             continue

@@ -69,7 +69,8 @@ async def test_a_range_of_time_is_applied_before_bucketing(world: World, axis: c
             max_x=(high_us - origin) / 1e6,
         )
         curves = {
-            (curve.run, curve.rank): curve for curve in (await world.answers.GetCurves(world.principal, request)).curves
+            (curve.run, curve.rank): curve
+            for curve in (await world.answers.curves.GetCurves(world.principal, request)).curves
         }
         for run in RUNS:
             for rank, rows in world.series(run, "loss").items():
@@ -104,7 +105,7 @@ async def test_a_curve_against_another_metric(world: World, each: bool, buckets:
         min_x=-8.0,
         max_x=9.0,
     )
-    curves = {curve.rank: curve for curve in (await world.answers.GetCurves(world.principal, request)).curves}
+    curves = {curve.rank: curve for curve in (await world.answers.curves.GetCurves(world.principal, request)).curves}
     ys, xs = by_step(world, "run-a", "loss"), by_step(world, "run-a", "acc")
     expected: dict[int, list[tuple[float, int, float]]] = {}
     for step in ys.keys() & xs.keys():
@@ -150,7 +151,7 @@ async def test_ranks_are_compared_bucket_by_bucket(
         max_step=window[1],
         percentiles=True,
     )
-    response = await world.answers.GetRankCurves(world.principal, request)
+    response = await world.answers.ranks.GetRankCurves(world.principal, request)
     for curve in response.curves:
         low, high = window[0] if window[0] is not None else -100, window[1] if window[1] is not None else 1000
         steps = {s: r for s, r in by_step(world, "run-b", curve.metric).items() if low <= s <= high}
@@ -183,7 +184,7 @@ async def test_ranks_are_compared_bucket_by_bucket(
 @pytest.mark.parametrize("buckets", [5, 500])
 async def test_the_map_of_ranks_has_each_ranks_mean(world: World, buckets: int) -> None:
     request = curves_pb2.GetRankMapRequest(project=world.project, run="run-a", metric="loss", buckets=buckets)
-    found = await world.answers.GetRankMap(world.principal, request)
+    found = await world.answers.ranks.GetRankMap(world.principal, request)
     series = world.series("run-a", "loss")
     assert list(found.ranks) == sorted(series) and found.all_ranks == len(series)
     assert len(found.means) == len(found.ranks) * len(found.steps) == len(found.not_finite)
@@ -198,7 +199,7 @@ async def test_the_map_of_ranks_has_each_ranks_mean(world: World, buckets: int) 
 
 async def test_the_first_point_that_is_not_finite_is_named(world: World) -> None:
     for run in RUNS:
-        response = await world.answers.FindNotFinite(
+        response = await world.answers.ranks.FindNotFinite(
             world.principal, curves_pb2.FindNotFiniteRequest(project=world.project, run=run)
         )
         odd: dict[str, list[tuple[int, int, int]]] = {}
@@ -215,7 +216,7 @@ async def test_the_first_point_that_is_not_finite_is_named(world: World) -> None
 
 async def test_ranks_are_told_by_progress(world: World) -> None:
     request = curves_pb2.FindStragglersRequest(project=world.project, run="run-a", metric="loss", window=50)
-    response = await world.answers.FindStragglers(world.principal, request)
+    response = await world.answers.ranks.FindStragglers(world.principal, request)
     lasts = {rank: rows[-1][0] for rank, rows in world.series("run-a", "loss").items()}
     assert {one.rank: one.last_step for one in response.ranks} == lasts
     assert response.newest_step == max(lasts.values())
@@ -242,7 +243,7 @@ async def test_groups_of_runs_have_mean_spread_and_band(world: World, buckets: i
     request = curves_pb2.GetGroupCurvesRequest(
         project=world.project, runs=RUNS, metrics=["loss"], group_by=fields, buckets=buckets
     )
-    response = await world.answers.GetGroupCurves(world.principal, request)
+    response = await world.answers.curves.GetGroupCurves(world.principal, request)
     groups: dict[tuple[str, ...], list[str]] = {}
     for run in RUNS:
         values = {"config.lr": json.dumps(configs[run]["lr"]), "group": ""}
@@ -334,11 +335,11 @@ def test_smoothing_equals_its_definition_and_steps_over_what_is_not_finite(
 async def test_smoothed_means_come_beside_the_means(world: World) -> None:
     smoothing = curves_pb2.Smoothing(kind=curves_pb2.Smoothing.KIND_EMA, amount=0.5)
     request = pb.GetCurvesRequest(project=world.project, runs=["run-a"], metrics=["loss"], smoothing=smoothing)
-    for curve in (await world.answers.GetCurves(world.principal, request)).curves:
+    for curve in (await world.answers.curves.GetCurves(world.principal, request)).curves:
         expected = smooth(np.array(curve.means), smoothing)
         assert all(same(a, b) for a, b in zip(curve.smoothed, expected.tolist(), strict=True))
     plain = pb.GetCurvesRequest(project=world.project, runs=["run-a"], metrics=["loss"])
-    assert all(not curve.smoothed for curve in (await world.answers.GetCurves(world.principal, plain)).curves)
+    assert all(not curve.smoothed for curve in (await world.answers.curves.GetCurves(world.principal, plain)).curves)
 
 
 @pytest.mark.parametrize(
@@ -361,4 +362,4 @@ async def test_what_cannot_be_drawn_is_refused_with_its_reason(
 ) -> None:
     fields = {"project": world.project, "runs": ["run-a"], "metrics": ["loss"], **change}
     with pytest.raises(InvalidRequestError, match=words):
-        await world.answers.GetCurves(world.principal, pb.GetCurvesRequest(**fields))  # type: ignore[arg-type]
+        await world.answers.curves.GetCurves(world.principal, pb.GetCurvesRequest(**fields))  # type: ignore[arg-type]

@@ -155,10 +155,10 @@ async def test_who_watches_is_told_of_a_change(place: Place) -> None:
     media = MediaStore(MediaConfig((place.stack.folder / "media").absolute().as_uri()))
     answers = QueryService(storage, place.store, Deletion(place.client, storage, place.store, media))
     who = await place.store.authenticate(place.stack.key)
-    watched = answers.WatchRuns(who, live_pb2.WatchRunsRequest(project=place.project, runs=["a"]))
+    watched = answers.live.WatchRuns(who, live_pb2.WatchRunsRequest(project=place.project, runs=["a"]))
     await anext(watched)
     request = saved_pb2.UpdateRunsRequest(project=place.project, runs=["a"], notes="seen?")
-    await answers.UpdateRuns(who, request)
+    await answers.editing.UpdateRuns(who, request)
     async with asyncio.timeout(15):
         while True:
             fields = [field for response in [await anext(watched)] for field in response.fields]
@@ -183,7 +183,7 @@ async def test_a_run_deleted_while_it_is_changed_stays_deleted(place: Place, mon
 
     monkeypatch.setattr(Edits, "_tags", slow)
     with pytest.raises(Exception, match="just deleted"):
-        await answers.UpdateRuns(
+        await answers.editing.UpdateRuns(
             who, saved_pb2.UpdateRunsRequest(project=place.project, runs=["a"], add_tags=["x"], notes="n")
         )
     for table in ("run_fields", "ledger"):

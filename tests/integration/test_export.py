@@ -35,7 +35,8 @@ from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
 from runstream_query.transport.credentials import Authenticators
-from runstream_query.transport.grpc_server import Dispatcher, make_server
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.grpc_server import make_server
 from runstream_query.transport.request_queues import EXPORT_SHARES, RequestLimits, RequestQueues
 from tests.integration.world import World, same
 from tests.support.stack import ServiceStack
@@ -77,7 +78,7 @@ def big(embedded: ServiceStack) -> ServiceStack:
 
 async def exported(world: World, kind: pb.ExportFormat.ValueType = pb.EXPORT_FORMAT_ARROW, **fields: Any) -> bytes:
     request = pb.ExportPointsRequest(project=world.project, format=kind, **fields)
-    return b"".join([chunk.data async for chunk in world.answers.ExportPoints(world.principal, request)])
+    return b"".join([chunk.data async for chunk in world.answers.exporting.ExportPoints(world.principal, request)])
 
 
 def from_table(table: Any) -> list[Row]:
@@ -151,10 +152,10 @@ async def test_the_names_are_dictionaries_and_the_epoch_comes_when_asked(world: 
 
 
 async def test_counts_and_extents_are_those_of_the_rows(world: World) -> None:
-    counted = await world.answers.CountRows(world.principal, pb.CountRowsRequest(project=world.project))
+    counted = await world.answers.exporting.CountRows(world.principal, pb.CountRowsRequest(project=world.project))
     for found in counted.runs:
         assert found.points == sum(place[0] == found.run for place in world.surviving)
-    extent = await world.answers.GetExtent(
+    extent = await world.answers.exporting.GetExtent(
         world.principal, pb.GetExtentRequest(project=world.project, run="run-a", metrics=["loss"])
     )
     series = world.series("run-a", "loss")

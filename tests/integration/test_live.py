@@ -30,7 +30,7 @@ from runstream_query.live import limits
 from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
 from runstream_query.sqlaccess.limits import SqlLimits
-from runstream_query.transport import grpc_server
+from runstream_query.transport import dispatcher
 from runstream_query.transport.credentials import Authenticators, Credential
 from runstream_query.transport.request_queues import RequestLimits, RequestQueues
 from tests.support.ledger import Attempt, put
@@ -136,7 +136,7 @@ class World:
 
     def ask(self, **fields: Any) -> AsyncIterator[pb.WatchRunsResponse]:
         request = pb.WatchRunsRequest(project=self.project, **fields)
-        return self.answers.WatchRuns(self.principal, request)  # type: ignore[no-any-return]
+        return self.answers.live.WatchRuns(self.principal, request)
 
     async def watch(self, **fields: Any) -> Watcher:
         return await Watcher(self.ask(**fields)).begin()
@@ -275,7 +275,7 @@ async def test_a_deleted_run_is_told(world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(limits, "SWEEP_S", 0.5)
     await world.begin("run", "other")
     watcher = await world.watch(runs=["run", "other"])
-    deletion = next(topic for topic in world.answers._topics if hasattr(topic, "DeleteRuns"))._deletion
+    deletion = world.answers.deletion._deletion
     await deletion.runs(world.principal, "main", world.project, ["run"])
     await watcher.wait(lambda: len(watcher.changes()) >= 3)
     assert watcher.changes()[2:] == [(pb.RunChange.KIND_GONE, "run", "")]
@@ -433,16 +433,17 @@ async def test_signs_of_life_come_and_a_revoked_key_ends_the_stream(
 ) -> None:
     assert limits.HEARTBEAT_S <= 15.0
     monkeypatch.setattr(limits, "HEARTBEAT_S", 0.2)
-    monkeypatch.setattr(grpc_server, "RECHECK_S", 0.2)
+    monkeypatch.setattr(dispatcher, "RECHECK_S", 0.2)
     await world.begin("run")
     key = str(await world.store.create_api_key("guest", "main"))
     authenticators = Authenticators({"key": CachedAuthenticator(world.store, ttl_s=0.1)})
     metrics = Metrics(["query"])
-    desk = grpc_server.Dispatcher(
+    desk = dispatcher.Dispatcher(
         world.answers, authenticators, metrics, RequestQueues(RequestLimits(), SqlLimits(), metrics)
     )
     request = pb.WatchRunsRequest(team="main", project=world.project, runs=["run"])
-    watcher = await Watcher(desk.stream("WatchRuns", Credential("key", key), request)).begin()
+    method = world.answers.methods.streaming("WatchRuns")
+    watcher = await Watcher(desk.stream(method, Credential("key", key), request)).begin()
     await watcher.wait(lambda: len(watcher.told) >= 4)
     assert all(len(one.ListFields()) == 1 for one in watcher.told[1:]), "nothing but an event id"
     await world.store.revoke_api_key("_".join(key.split("_")[:2]))

@@ -22,9 +22,9 @@ from runstream_proto.v1 import query_pb2_grpc as rpc
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import fingerprint, make_token, read_token
 from runstream_query.base.storage import sql, sql_files
-from runstream_query.transport.grpc_server import METHODS
 from tests.support.stack import ServiceStack
 
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["QueryService"].methods)
 HOSTILE = {
     "SQL": "\\'`points`\"'; DROP TABLE points; -- /* main' OR '1'='1 {project:String}",
     "NUL": "a\0b",

@@ -18,7 +18,7 @@ async def test_history_is_the_surviving_rows_in_order_page_by_page(world: World)
         request = pb.GetHistoryRequest(project=world.project, run=run, metrics=["loss", "acc", "ä/b c"], page_size=37)
         got: list[tuple[str, int, int, float, int]] = []
         while True:
-            response = await world.answers.GetHistory(world.principal, request)
+            response = await world.answers.curves.GetHistory(world.principal, request)
             for series in response.series:
                 rows = zip(series.steps, series.values, series.times_us, strict=True)
                 got += [(series.metric, series.rank, step, value, moment) for step, value, moment in rows]
@@ -52,7 +52,7 @@ async def test_curves_hide_nothing(
         min_step=bounds[0],
         max_step=bounds[1],
     )
-    response = await world.answers.GetCurves(world.principal, request)
+    response = await world.answers.curves.GetCurves(world.principal, request)
     low, high = bounds[0] if bounds[0] is not None else -(10**9), bounds[1] if bounds[1] is not None else 10**9
     expected_curves = 0
     found = {(curve.run, curve.metric, curve.rank): curve for curve in response.curves}
@@ -121,7 +121,7 @@ async def test_rows_that_are_superseded_are_in_no_curve_before_and_after_they_ar
 
     async def ask(*statements: str) -> None:
         asked.clear()
-        response = await world.answers.GetCurves(world.principal, request)
+        response = await world.answers.curves.GetCurves(world.principal, request)
         assert asked == list(statements)
         assert len(response.curves) > 5
         for curve in response.curves:
@@ -147,7 +147,7 @@ async def test_ranking_follows_its_stated_rules(
     world: World, aggregate: pb.Aggregate.ValueType, ascending: bool
 ) -> None:
     request = pb.RankRunsRequest(project=world.project, metric="loss", aggregate=aggregate, ascending=ascending)
-    response = await world.answers.RankRuns(world.principal, request)
+    response = await world.answers.ranking.RankRuns(world.principal, request)
     expected = []
     for run in ("run-a", "run-b", "run-c"):
         series = world.series(run, "loss")
@@ -179,7 +179,7 @@ async def test_metrics_and_summary_are_the_last_surviving_values(world: World, p
     request = pb.ListMetricsRequest(project=world.project, run="run-a", page_size=page_size)
     metrics: list[pb.Metric] = []
     while True:
-        response = await world.answers.ListMetrics(world.principal, request)
+        response = await world.answers.fields.ListMetrics(world.principal, request)
         metrics += response.metrics
         if not response.next_page_token:
             break

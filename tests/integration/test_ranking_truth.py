@@ -62,7 +62,7 @@ def in_order(values: dict[str, float], ascending: bool) -> list[str]:
 async def test_ranking_by_one_number_a_run(
     asked: Asked, aggregate: pb.Aggregate.ValueType, ascending: bool, condition: dict[str, Any]
 ) -> None:
-    response = await asked.answers.RankRuns(
+    response = await asked.answers.ranking.RankRuns(
         asked.principal,
         pb.RankRunsRequest(
             project=PROJECT, metric="loss", aggregate=aggregate, ascending=ascending, limit=1000,
@@ -88,7 +88,7 @@ async def test_ranking_at_the_step_that_another_metric_chooses(
     request = pb.RankRunsRequest(
         project=PROJECT, metric=metric, at=at, at_goal=goal, limit=1000, fields=["none"], sweep_id="s1"
     )
-    response = await asked.answers.RankRuns(asked.principal, request)
+    response = await asked.answers.ranking.RankRuns(asked.principal, request)
     chosen = {run["id"] for run in RUNS.runs if run.get("sweep_id") == "s1"}
     found = {run: at_best(points, metric, at, minimize) for run, points in RUNS.points.items() if run in chosen}
     expected = {run: pair for run, pair in found.items() if pair is not None}
@@ -102,8 +102,8 @@ async def test_ranking_at_the_step_that_another_metric_chooses(
 async def test_the_best_of_many_are_the_first_of_all(asked: Asked) -> None:
     whole = pb.RankRunsRequest(project=PROJECT, metric="loss", filter='{"state": "finished"}', limit=1000)
     best = pb.RankRunsRequest(project=PROJECT, metric="loss", filter='{"state": "finished"}', limit=3)
-    expected = [one.run.id for one in (await asked.answers.RankRuns(asked.principal, whole)).runs][:3]
-    assert [one.run.id for one in (await asked.answers.RankRuns(asked.principal, best)).runs] == expected
+    expected = [one.run.id for one in (await asked.answers.ranking.RankRuns(asked.principal, whole)).runs][:3]
+    assert [one.run.id for one in (await asked.answers.ranking.RankRuns(asked.principal, best)).runs] == expected
     assert len(expected) == 3
 
 
@@ -115,7 +115,7 @@ async def test_the_front_is_what_no_run_beats(asked: Asked) -> None:
     ]
     for count in (2, 3):
         request = pb.GetParetoFrontRequest(project=PROJECT, objectives=objectives[:count], layers=20)
-        response = await asked.answers.GetParetoFront(asked.principal, request)
+        response = await asked.answers.ranking.GetParetoFront(asked.principal, request)
         costs: dict[str, tuple[float, ...]] = {}
         for run, points in RUNS.points.items():
             at = at_best(points, "é/m", "loss", True)
@@ -149,7 +149,7 @@ async def test_axes_have_kinds_ranges_and_the_values_of_each_run(asked: Asked) -
         order=["id"],
         limit=1000,
     )
-    response = await asked.answers.GetParallelCoordinates(asked.principal, request)
+    response = await asked.answers.explaining.GetParallelCoordinates(asked.principal, request)
     runs = sorted(RUNS.runs, key=lambda run: run["id"])
     assert list(response.runs) == [run["id"] for run in runs]
     assert list(response.names) == [run["name"] for run in runs]
@@ -167,20 +167,20 @@ async def test_deleting_a_run_and_a_metric_leaves_neither_in_any_answer(asked: A
     """Also in the projections by key, which filters and rankings read."""
     await asked.copy("gone")
     delete = pb.DeleteMetricRequest(project="gone", run="run-000", metric="loss")
-    await asked.answers.DeleteMetric(asked.principal, delete)
-    await asked.answers.DeleteRuns(asked.principal, pb.DeleteRunsRequest(project="gone", runs=["run-001"]))
+    await asked.answers.deletion.DeleteMetric(asked.principal, delete)
+    await asked.answers.deletion.DeleteRuns(asked.principal, pb.DeleteRunsRequest(project="gone", runs=["run-001"]))
     dead = {"run-000", "run-001"}
-    listed = await asked.answers.ListRuns(asked.principal, pb.ListRunsRequest(project="gone", page_size=1000))
+    listed = await asked.answers.listing.ListRuns(asked.principal, pb.ListRunsRequest(project="gone", page_size=1000))
     assert {run.id for run in listed.runs} == {run["id"] for run in RUNS.runs} - {"run-001"}
-    ranked = await asked.answers.RankRuns(
+    ranked = await asked.answers.ranking.RankRuns(
         asked.principal, pb.RankRunsRequest(project="gone", metric="loss", limit=1000, fields=["none"])
     )
     assert not dead & {one.run.id for one in ranked.runs} and ranked.runs
-    fields = await asked.answers.ListFields(asked.principal, pb.ListFieldsRequest(project="gone"))
+    fields = await asked.answers.fields.ListFields(asked.principal, pb.ListFieldsRequest(project="gone"))
     counts = {field.field: field.runs for field in fields.fields}
     living = [run for run in RUNS.runs if run["id"] != "run-001"]
     assert counts["config.lr"] == sum("config.lr" in run for run in living)
-    found = await asked.answers.ListRuns(
+    found = await asked.answers.listing.ListRuns(
         asked.principal,
         pb.ListRunsRequest(project="gone", filter='{"config.lr": {"$exists": true}}', page_size=1000, fields=["none"]),
     )

@@ -100,7 +100,7 @@ class Road:
 
     async def curve(self, **fields: Any) -> pb.Curve | None:
         request = pb.GetCurvesRequest(project=self.project, runs=["long"], metrics=["loss"], **fields)
-        found = (await self.answers.GetCurves(self.principal, request)).curves
+        found = (await self.answers.curves.GetCurves(self.principal, request)).curves
         return found[0] if found else None
 
     def expect(self, curve: pb.Curve | None, low: int, high: int, min_us: int = 0, max_us: int = 1 << 60) -> None:

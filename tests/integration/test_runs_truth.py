@@ -96,7 +96,7 @@ async def test_groups_count_and_aggregate_what_the_reference_does(asked: Asked, 
     request = pb.CountRunsRequest(
         project=PROJECT, filter=json.dumps(condition), by=by, metrics=["loss", "acc.max"], limit=1000
     )
-    response = await asked.answers.CountRuns(asked.principal, request)
+    response = await asked.answers.listing.CountRuns(asked.principal, request)
     groups: dict[Any, list[dict[str, Any]]] = {}
     chosen = [run for run in RUNS.runs if matches(run, condition)]
     for run in chosen:
@@ -195,17 +195,17 @@ async def test_search_looks_in_names_tags_notes_and_config(asked: Asked, text: s
 
 async def test_a_token_of_another_order_is_refused(asked: Asked) -> None:
     request = pb.ListRunsRequest(project=PROJECT, page_size=2, order=["config.lr"])
-    request.page_token = (await asked.answers.ListRuns(asked.principal, request)).next_page_token
+    request.page_token = (await asked.answers.listing.ListRuns(asked.principal, request)).next_page_token
     request.order[:] = ["-config.lr"]
     with pytest.raises(InvalidRequestError, match="page_token"):
-        await asked.answers.ListRuns(asked.principal, request)
+        await asked.answers.listing.ListRuns(asked.principal, request)
 
 
 async def test_fields_are_listed_with_their_kinds_and_counts(asked: Asked) -> None:
     request = pb.ListFieldsRequest(project=PROJECT, page_size=2)
     found: dict[str, pb.FieldInfo] = {}
     while True:
-        response = await asked.answers.ListFields(asked.principal, request)
+        response = await asked.answers.fields.ListFields(asked.principal, request)
         found.update({field.field: field for field in response.fields})
         if not response.next_page_token:
             break
@@ -239,7 +239,7 @@ async def test_metrics_are_found_by_regex_and_glob_in_runs_and_projects(
 ) -> None:
     for runs in ([], [run["id"] for run in RUNS.runs]):
         request = pb.ListMetricsRequest(project=PROJECT, runs=runs, **question)
-        response = await asked.answers.ListMetrics(asked.principal, request)
+        response = await asked.answers.fields.ListMetrics(asked.principal, request)
         assert [metric.name for metric in response.metrics] == names
         for metric in response.metrics:
             assert metric.runs == sum(metric.name in points for points in RUNS.points.values())

@@ -17,11 +17,11 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from runstream_proto.v1 import sweep_pb2 as pb
-from runstream_query.transport.grpc_server import SWEEP_METHODS
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack, clean_environment
 from tests.support.sweeps import SweepClient, bowl, refused
 
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["SweepService"].methods)
 GRID = {"method": "grid", "parameters": {"a": {"min": 1, "max": 10}, "b": {"min": 1, "max": 10}}}
 
 
@@ -116,18 +116,18 @@ def test_hopeless_trials_are_told_to_stop(client: SweepClient, logger: Any) -> N
     assert client.end(agent, leased[3], 8.0, outcome="STOPPED").trial.values == [8.0]
 
 
-@pytest.mark.parametrize("method", [method.name for method in SWEEP_METHODS])
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
 def test_without_a_key_nothing_is_answered(embedded: ServiceStack, method: str) -> None:
     nobody = SweepClient(embedded.address("grpc"), "rs_000000000000_" + "x" * 43)
-    descriptor = next(found for found in SWEEP_METHODS if found.name == method)
+    descriptor = next(found for found in METHODS if found.name == method)
     refused(grpc.StatusCode.UNAUTHENTICATED, "not valid", nobody.call, method, GetMessageClass(descriptor.input_type)())
     nobody.close()
 
 
-@pytest.mark.parametrize("method", [method.name for method in SWEEP_METHODS])
+@pytest.mark.parametrize("method", [method.name for method in METHODS])
 @pytest.mark.parametrize("value", ["'; DROP TABLE sweeps; --", "a\0b", "x" * 100_000, "{sweep:String}"], ids=range(4))
 def test_hostile_text_in_any_field_is_only_text(client: SweepClient, method: str, value: str) -> None:
-    descriptor = next(found for found in SWEEP_METHODS if found.name == method)
+    descriptor = next(found for found in METHODS if found.name == method)
     for field in descriptor.input_type.fields:
         if field.cpp_type == field.CPPTYPE_STRING and not field.is_repeated:
             with pytest.raises(grpc.RpcError) as caught:

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstream_proto.v1 import account_pb2, sweep_pb2
-from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import NoPlaceError, status_of
 from runstream_query.base.fair_queue import FairQueue, QueueShares
-from runstream_query.transport.request_queues import EXPORT_SHARES, EXPORTS, FREE, RUN_SHARES, RequestLimits
+from runstream_query.transport.request_queues import EXPORT_SHARES, RUN_SHARES, RequestLimits
 
 WIDE = QueueShares(per_user=9, per_team=9, in_all=9, wait_s=60)
 
@@ -239,15 +237,6 @@ def test_bounds_hold_and_no_place_stays_empty_while_somebody_may_have_it(
                     assert isinstance(task.exception(), NoPlaceError | None)
 
     asyncio.run(play())
-
-
-def test_every_method_that_waits_for_no_place_exists() -> None:
-    services = (
-        pb.DESCRIPTOR.services_by_name["QueryService"],
-        sweep_pb2.DESCRIPTOR.services_by_name["SweepService"],
-        account_pb2.DESCRIPTOR.services_by_name["AccountService"],
-    )
-    assert {method.name for service in services for method in service.methods} >= FREE | EXPORTS
 
 
 @pytest.mark.parametrize(

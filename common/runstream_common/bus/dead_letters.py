@@ -12,9 +12,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
@@ -62,7 +61,7 @@ class DeadLetter:
         return f"{self.why.topic}/{self.why.partition}/{self.why.offset}"
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """The gateway's header about the message; empty where it cannot be read."""
         raw = next((value for name, value in self.headers if name == HEADER), b"{}")
         try:
@@ -78,7 +77,7 @@ class DeadLetterBox:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
         self._version = importlib.metadata.version("runstream")
-        self._producer: Any = None
+        self._producer: AIOKafkaProducer | None = None
         self._recent: deque[tuple[float, str]] = deque()
         """For each letter that counts against the limit: when it was put, and its user."""
 
@@ -188,7 +187,7 @@ async def read_letters(config: KafkaConfig, wanted: str = "") -> list[DeadLetter
     return sorted(letters.values(), key=lambda letter: letter.why.time_us)
 
 
-def _letter(record: Any, whole: bool) -> DeadLetter | None:
+def _letter(record: ConsumerRecord, whole: bool) -> DeadLetter | None:
     headers = tuple(record.headers)
     raw = next((value for name, value in headers if name == _HEADER), None)
     key = next((value for name, value in headers if name == _KEY_HEADER), b"")

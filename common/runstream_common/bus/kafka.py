@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from runstream_common.bus.dead_letters import DeadLetterBox
@@ -38,7 +37,7 @@ class KafkaPublisher:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._producer: Any = None
+        self._producer: AIOKafkaProducer | None = None
         self._in_flight_bytes = 0
         self._room = asyncio.Condition()
         self._last_error: str | None = None
@@ -106,7 +105,7 @@ class KafkaRepublisher:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._producer: Any = None
+        self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
         """Return when all in-sync replicas have the message. Raise BusError when that is unknown."""
@@ -159,7 +158,7 @@ class KafkaConsumer:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._consumer: Any = None
+        self._consumer: AIOKafkaConsumer | None = None
         self._dead_letters = DeadLetterBox(config)
         self._claims: dict[TopicPartition, int] = {}
         self._next_claim = 1
@@ -344,7 +343,7 @@ def _part(delivery: Delivery | PoisonDelivery) -> TopicPartition:
     return TopicPartition(delivery.position.topic, delivery.position.partition)
 
 
-def delivery_of(record: Any, claim: int) -> Delivery | PoisonDelivery:
+def delivery_of(record: ConsumerRecord, claim: int) -> Delivery | PoisonDelivery:
     """Return aiokafka's record as a delivery, or as poison where its headers cannot be read."""
     position = Position(record.topic, record.partition, record.offset)
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream_common.limits import MAX_BATCH_BYTES
 from runstream_common.service.config import ConfigError, Env
@@ -76,9 +75,9 @@ class KafkaConfig:
     def dead_letter_topic(self) -> str:
         return f"{self.topic}.dead"
 
-    def client(self) -> dict[str, Any]:
+    def client(self) -> dict[str, object]:
         """Return the arguments that producer, consumer and admin client share."""
-        arguments: dict[str, Any] = {
+        arguments: dict[str, object] = {
             "bootstrap_servers": self.bootstrap,
             "security_protocol": self.security_protocol,
             "request_timeout_ms": 20_000,

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from runstream_common.bus.kafka_config import MAX_MESSAGE_BYTES, KafkaConfig
 from runstream_common.bus.protocol import BusError
+
+
+class _CreateTopicsResponse(Protocol):
+    """The part of aiokafka's response that is read here."""
+
+    @property
+    def topic_errors(self) -> Sequence[tuple[str, int] | tuple[str, int, str | None]]:
+        """Return name, error code and, from newer brokers, the message of each topic."""
+        ...
 
 
 async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = False) -> None:
@@ -38,7 +49,7 @@ async def ensure_topic(config: KafkaConfig, name: str, *, compacted: bool = Fals
         await admin.close()
 
 
-async def partitions_of(consumer: Any, topic: str) -> list[int]:
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
     """Return the partitions of a topic, read through a consumer that has started. Raise BusError."""
     for _ in range(50):
         await consumer._client.force_metadata_update()
@@ -52,7 +63,7 @@ def reason_of(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
-def _raise_topic_errors(response: Any) -> None:
+def _raise_topic_errors(response: _CreateTopicsResponse) -> None:
     for topic_error in response.topic_errors:
         if topic_error[1]:
             raise for_code(topic_error[1])(topic_error[2] if len(topic_error) > 2 else topic_error[0])

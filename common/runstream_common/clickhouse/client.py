@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.errors import ReportedError
 from runstream_common.service.config import ConfigError, Env
 
@@ -135,14 +135,14 @@ class ClickHouseConfig:
         return urlsplit(self.url).path.strip("/") or "default"
 
 
-async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
+async def connect(config: ClickHouseConfig, **settings: str | int) -> ClickHouseClient:
     """Return an async client of clickhouse-connect.
 
     Raise StorageUnavailableError or StorageRefusedError; the message names the address and the user and database.
     """
     parts = urlsplit(config.url)
     try:
-        return await clickhouse_connect.get_async_client(
+        client: ClickHouseClient = await clickhouse_connect.get_async_client(
             host=parts.hostname,
             port=parts.port or (8443 if parts.scheme == "https" else 8123),
             secure=parts.scheme == "https",
@@ -157,6 +157,7 @@ async def connect(config: ClickHouseConfig, **settings: Any) -> Any:
             connector_limit_per_host=64,
             settings=settings,
         )
+        return client
     except Exception as error:  # the driver raises many kinds; all are classified
         raise _placed(classify(error), parts, config) from error
 
@@ -195,7 +196,7 @@ class ArrowInserter:
     # Set explicitly: the engine's defaults have moved. An insert is one block, stored when it is answered.
     _SETTINGS = {"async_insert": 0, "max_insert_block_size": 4_194_304, "input_format_parallel_parsing": 0}
 
-    def __init__(self, client: Any, tokens: bool = True) -> None:
+    def __init__(self, client: ClickHouseClient, tokens: bool = True) -> None:
         """Make an inserter. With `tokens` the engine recognises repeated inserts by their token."""
         self._client = client
         self._tokens = tokens
@@ -205,7 +206,7 @@ class ArrowInserter:
 
         StorageRefusedError means that the data are wrong; any other refusal is raised as StorageUnavailableError.
         """
-        settings: dict[str, Any] = {**self._SETTINGS, "insert_deduplicate": 0}
+        settings: dict[str, str | int] = {**self._SETTINGS, "insert_deduplicate": 0}
         if token and self._tokens:
             settings |= {"insert_deduplicate": 1, "insert_deduplication_token": token}
         try:

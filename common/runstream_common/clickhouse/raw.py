@@ -102,7 +102,7 @@ class RawClickHouse:
 def _refusal(text: str) -> StorageError:
     match = _CODE.search(text)
     code = int(match[1]) if match else 0
-    words = text.strip()[:4000]
+    message = text.strip()[:4000]
     if not code or code in _BUSY:
-        return StorageUnavailableError(words)
-    return StorageRefusedError(words, code)
+        return StorageUnavailableError(message)
+    return StorageRefusedError(message, code)

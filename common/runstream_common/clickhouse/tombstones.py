@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runstream_common.clickhouse.client import classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Parameters, Settings
 from runstream_common.identity import version
 
 RUN_TABLES = (
@@ -58,7 +58,7 @@ class Tombstone:
 class Tombstones:
     """The dead runs and metrics, kept up to date by `refresh`."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: ClickHouseClient) -> None:
         self._client = client
         self._runs: dict[tuple[str, str], int] = {}
         self._metrics: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
@@ -95,7 +95,7 @@ class Tombstones:
         return {metric: Tombstone(project, run, last, metric) for metric, last in known.items() if epoch <= last}
 
 
-async def write(client: Any, tombstones: Sequence[Tombstone], user: str) -> None:
+async def write(client: ClickHouseClient, tombstones: Sequence[Tombstone], user: str) -> None:
     """Write tombstones. Raise StorageUnavailableError or StorageRefusedError."""
     rows = [[stone.project, stone.run, stone.metric, stone.epoch, user] for stone in tombstones]
     try:
@@ -106,7 +106,7 @@ async def write(client: Any, tombstones: Sequence[Tombstone], user: str) -> None
         raise classify(error) from error
 
 
-async def purge(client: Any, tombstones: Iterable[Tombstone], *, wait: bool = True) -> None:
+async def purge(client: ClickHouseClient, tombstones: Iterable[Tombstone], *, wait: bool = True) -> None:
     """Remove every dead row that is stored by now. It is safe to repeat this.
 
     Return when the rows are gone for every reader or, without `wait`, when the engine has durably noted their removal.
@@ -126,7 +126,7 @@ async def purge(client: Any, tombstones: Iterable[Tombstone], *, wait: bool = Tr
             await _purge_runs(client, project, part, settings)
 
 
-async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int], settings: Mapping[str, Any]) -> None:
+async def _purge_runs(client: ClickHouseClient, project: str, epochs: Mapping[str, int], settings: Settings) -> None:
     parameters = {
         "project": project,
         "runs": list(epochs),
@@ -146,7 +146,7 @@ async def _purge_runs(client: Any, project: str, epochs: Mapping[str, int], sett
     await _mend_series(client, f"{where}version >= {by_version}", parameters)
 
 
-async def _purge_metric(client: Any, stone: Tombstone, settings: Mapping[str, Any]) -> None:
+async def _purge_metric(client: ClickHouseClient, stone: Tombstone, settings: Settings) -> None:
     parameters = {
         "project": stone.project,
         "run": stone.run,
@@ -165,7 +165,7 @@ async def _purge_metric(client: Any, stone: Tombstone, settings: Mapping[str, An
     await _mend_series(client, f"{condition} AND version >= {{floor:UInt64}}", parameters)
 
 
-async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -> None:
+async def _mend_series(client: ClickHouseClient, where: str, parameters: Parameters) -> None:
     """Write the series of living points again.
 
     A row that merged a dead point with a living one was deleted with the dead point.
@@ -180,14 +180,12 @@ async def _mend_series(client: Any, where: str, parameters: Mapping[str, Any]) -
     )
 
 
-async def _delete(
-    client: Any, table: str, where: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]
-) -> None:
+async def _delete(client: ClickHouseClient, table: str, where: str, parameters: Parameters, settings: Settings) -> None:
     await _command(client, f"DELETE FROM {table} WHERE {where}", parameters, settings)  # noqa: S608  # constant text
 
 
-async def _command(client: Any, statement: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+async def _command(client: ClickHouseClient, statement: str, parameters: Parameters, settings: Settings) -> None:
     try:
-        await client.command(statement, parameters=dict(parameters), settings=dict(settings))
+        await client.command(statement, parameters=parameters, settings=settings)
     except Exception as error:
         raise classify(error) from error

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, _Result], gone: type[Exception]) -> _Result:
+async def unless_gone(receive: Receive, work: Awaitable[_Result], gone: type[Exception]) -> _Result:
     """Return the result of the work, or cancel it and raise `gone` when the client leaves first.
 
     Call this after the request's body has been read. `receive` is ASGI's.

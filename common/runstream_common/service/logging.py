@@ -6,25 +6,31 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
-from typing import Any
+from typing import Protocol
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 _KEY = re.compile(r"(rs_[0-9a-f]{6,16})_[\w-]{8,}")
-_last_said: dict[str, tuple[float, int]] = {}
+_last_warned: dict[str, tuple[float, int]] = {}
+
+
+class WarningLogger(Protocol):
+    """A structured logger, as far as it warns."""
+
+    def warning(self, event: str, **fields: object) -> object: ...
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
     """Configure structlog and the standard library's loggers. Call it once in a process, in its `__main__`."""
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _mask,
     ]
     terminal = sys.stderr.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    renderer: Processor = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -47,14 +53,14 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def limited_warning(log: Any, event: str, every_s: float, **fields: Any) -> None:
+def limited_warning(log: WarningLogger, event: str, every_s: float, **fields: object) -> None:
     """Warn at most once in `every_s` seconds for each event, and say how many warnings were kept back."""
     now = time.monotonic()
-    said_at, kept_back = _last_said.get(event, (float("-inf"), 0))
-    if now - said_at < every_s:
-        _last_said[event] = (said_at, kept_back + 1)
+    warned_at, kept_back = _last_warned.get(event, (float("-inf"), 0))
+    if now - warned_at < every_s:
+        _last_warned[event] = (warned_at, kept_back + 1)
         return
-    _last_said[event] = (now, 0)
+    _last_warned[event] = (now, 0)
     log.warning(event, kept_back=kept_back, **fields)
 
 
@@ -63,12 +69,12 @@ def mask(text: str) -> str:
     return _KEY.sub(r"\1_***", text)
 
 
-def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _mask(_logger: object, _method: str, event: EventDict) -> EventDict:
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = mask(value)
     return event
 
 
-def _keep(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _keep(_logger: object, _method: str, event: EventDict) -> EventDict:
     return event

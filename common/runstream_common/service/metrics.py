@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -202,7 +202,7 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec("runstream_clickhouse_bytes_in_total", "counter", "Bytes of request bodies."),
     MetricSpec("runstream_clickhouse_running", "gauge", "Queries running now.", "--threads"),
 )
-_KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+_Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
 
 
 class Metrics:
@@ -212,36 +212,41 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         wanted = set(services)
-        self._instruments: dict[str, Any] = {
+        self._instruments: dict[str, Counter | Gauge | Histogram] = {
             spec.name: _make(spec, self.registry) for spec in CATALOGUE if spec.service in wanted
         }
-        self._labelled: dict[tuple[str, ...], Any] = {}
+        self._labelled: dict[tuple[str, ...], Counter | Gauge | Histogram] = {}
 
     def counter(self, name: str, **labels: str) -> Counter:
-        return self._of(name, Counter, labels)  # type: ignore[no-any-return]
+        return self._of(name, Counter, labels)
 
     def gauge(self, name: str, **labels: str) -> Gauge:
-        return self._of(name, Gauge, labels)  # type: ignore[no-any-return]
+        return self._of(name, Gauge, labels)
 
     def histogram(self, name: str, **labels: str) -> Histogram:
-        return self._of(name, Histogram, labels)  # type: ignore[no-any-return]
+        return self._of(name, Histogram, labels)
 
-    def _of(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+    def _of(self, name: str, kind: type[_Instrument], labels: dict[str, str]) -> _Instrument:
         key = (name, kind.__name__, *labels, *labels.values())
-        if key not in self._labelled:
-            self._labelled[key] = self._find(name, kind, labels)
-        return self._labelled[key]
+        found = self._labelled.get(key)
+        if found is None:
+            found = self._labelled[key] = self._find(name, kind, labels)
+        assert isinstance(found, kind)
+        return found
 
-    def _find(self, name: str, kind: type, labels: dict[str, str]) -> Any:
+    def _find(self, name: str, kind: type[_Instrument], labels: dict[str, str]) -> _Instrument:
         instrument = self._instruments[name]
         if not isinstance(instrument, kind):
             raise TypeError(f"{name} is no {kind.__name__}")
-        return cast(Any, instrument).labels(**labels) if labels else instrument
+        return instrument.labels(**labels) if labels else instrument
 
 
-def _make(spec: MetricSpec, registry: CollectorRegistry) -> Any:
-    extra = {"buckets": spec.buckets} if spec.kind == "histogram" else {}
-    return _KINDS[spec.kind](spec.name, spec.meaning, spec.labels, registry=registry, **extra)
+def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if spec.kind == "histogram":
+        return Histogram(spec.name, spec.meaning, spec.labels, registry=registry, buckets=spec.buckets)
+    if spec.kind == "gauge":
+        return Gauge(spec.name, spec.meaning, spec.labels, registry=registry)
+    return Counter(spec.name, spec.meaning, spec.labels, registry=registry)
 
 
 def markdown() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -27,6 +26,6 @@ def grpc_port(server: grpc.aio.Server, address: str, certificate: Path | None, k
         raise OSError(f"cannot listen on {address}: is the port taken?") from error
 
 
-def http_options(certificate: Path | None, key: Path | None) -> dict[str, Any]:
+def http_options(certificate: Path | None, key: Path | None) -> dict[str, str]:
     """Return uvicorn's options for TLS; empty without a certificate."""
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)} if certificate and key else {}

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -42,39 +41,39 @@ class Goal:
 
 
 def end(
-    connection: Connection, sweep: str, said: TrialEnd, goals: Sequence[Goal], limits: SweepLimits, now: int
+    connection: Connection, sweep: str, report: TrialEnd, goals: Sequence[Goal], limits: SweepLimits, now: int
 ) -> TrialEndResult | None:
     """Record the end of a trial. Return None when there is no such trial."""
     ledger = Ledger.open(connection, sweep, now)
-    which = (trials.c.sweep == sweep, trials.c.number == said.number)
+    which = (trials.c.sweep == sweep, trials.c.number == report.number)
     row = connection.execute(select(trials).where(*which)).one_or_none()
-    agent = connection.execute(select(agents).where(agents.c.id == said.agent)).one_or_none()
+    agent = connection.execute(select(agents).where(agents.c.id == report.agent)).one_or_none()
     if ledger is None or row is None or agent is None:
         return None
-    if row.lease != said.lease or row.agent != said.agent:
+    if row.lease != report.lease or row.agent != report.agent:
         return TrialEndResult(row, False, False, ledger.verdict(agent))
     if row.state not in (
         StoredTrial.RUNNING,
         StoredTrial.QUEUED,
     ):  # the agent reported it before, and the answer was lost
         return TrialEndResult(row, True, False, ledger.verdict(agent))
-    state, change = _became(ledger, row, said, goals, limits)
+    state, change = _became(ledger, row, report, goals, limits)
     change |= {
         "state": state.value,
         "expires_us": None,
         "ended_us": now,
         "duration_s": max(now - (row.leased_us or now), 0) / 1e6,
-        "run": said.run or row.run,
+        "run": report.run or row.run,
     }
-    if said.cost is not None:
-        change["cost"] = row.cost + said.cost
-        ledger["cost"] = ledger["cost"] + said.cost
+    if report.cost is not None:
+        change["cost"] = row.cost + report.cost
+        ledger["cost"] = ledger["cost"] + report.cost
     ledger["trial_seconds"] = ledger["trial_seconds"] + change["duration_s"]
     connection.execute(update(trials).where(*which).values(**change))
     ledger.move(StoredTrial(row.state), state)
     if change.get("value_state") == Value.KNOWN:
-        check_target(ledger, said.number, json.loads(change["values_json"]), goals)
-    agent = _judge(connection, ledger, agent, said, limits)
+        check_target(ledger, report.number, report.values, goals)
+    agent = _judge(connection, ledger, agent, report, limits)
     ledger.settle()
     ledger.save()
     row = connection.execute(select(trials).where(*which)).one()
@@ -82,28 +81,32 @@ def end(
 
 
 def _became(
-    ledger: Ledger, row: TrialRow, said: TrialEnd, goals: Sequence[Goal], limits: SweepLimits
-) -> tuple[StoredTrial, dict[str, Any]]:
+    ledger: Ledger, row: TrialRow, report: TrialEnd, goals: Sequence[Goal], limits: SweepLimits
+) -> tuple[StoredTrial, dict[str, object]]:
     """Return the trial's new state, and the other columns that change."""
-    match said.outcome:
+    match report.outcome:
         case Outcome.FINISHED:
-            return StoredTrial.FINISHED, {"message": "", "exit_code": said.exit_code, **_result(ledger, said, goals)}
+            return StoredTrial.FINISHED, {
+                "message": "",
+                "exit_code": report.exit_code,
+                **_result(ledger, report, goals),
+            }
         case Outcome.STOPPED | Outcome.FAILED | Outcome.PREEMPTED if row.stop:  # it was ordered to stop
             state, change = stopped(row.stop)
-            result = _result(ledger, said, goals) if state is StoredTrial.PRUNED else {}
+            result = _result(ledger, report, goals) if state is StoredTrial.PRUNED else {}
             return state, {**change, "message": row.stop_reason, **result}
         case Outcome.FAILED:
-            failed = {"failures": row.failures + 1, "message": said.message, "exit_code": said.exit_code}
+            failed = {"failures": row.failures + 1, "message": report.message, "exit_code": report.exit_code}
             if row.failures < ledger["retries"] and _goes_on(ledger):
                 return StoredTrial.QUEUED, {**failed, "lease": "", "resume": False}
             return StoredTrial.FAILED, {**failed, "result_order": ledger.next_result()}
         case Outcome.GIVEN_BACK:
             change = {"lease": "", "attempt": max(row.attempt - 1, 0), "resume": row.resume and row.attempt > 1}
         case _:
-            change = {"lease": "", "losses": row.losses + 1, "resume": True, "message": said.message or "preempted"}
+            change = {"lease": "", "losses": row.losses + 1, "resume": True, "message": report.message or "preempted"}
             if row.losses + 1 >= limits.losses:
-                words = f"given up: it was preempted or lost {row.losses + 1} times"
-                return StoredTrial.FAILED, {**change, "message": words, "result_order": ledger.next_result()}
+                reason = f"given up: it was preempted or lost {row.losses + 1} times"
+                return StoredTrial.FAILED, {**change, "message": reason, "result_order": ledger.next_result()}
     if not _goes_on(ledger):
         return StoredTrial.CANCELLED, {"message": ledger["reason"]}
     return StoredTrial.QUEUED, change
@@ -113,15 +116,15 @@ def _goes_on(ledger: Ledger) -> bool:
     return bool(ledger["state"] != State.CANCELLED)
 
 
-def _result(ledger: Ledger, said: TrialEnd, goals: Sequence[Goal]) -> dict[str, Any]:
+def _result(ledger: Ledger, report: TrialEnd, goals: Sequence[Goal]) -> dict[str, object]:
     if not goals:
         return {}
-    if not said.values:
+    if not report.values:
         return {"value_state": Value.PENDING.value}
-    return known(ledger, said.values)
+    return known(ledger, report.values)
 
 
-def known(ledger: Ledger, values: Sequence[float]) -> dict[str, Any]:
+def known(ledger: Ledger, values: Sequence[float]) -> dict[str, object]:
     """Return the columns of a trial whose values are known."""
     first = float(values[0])
     return {
@@ -138,8 +141,8 @@ def check_target(ledger: Ledger, number: int, values: Sequence[float], goals: Se
         return
     for value, goal in zip(values, goals, strict=False):
         if goal.reached(value):
-            words = f"trial {number} reached the target of {goal.target:g} with {value:g}"
-            ledger.set_state(State.FINISHED, words, SERVER, "finished")
+            reason = f"trial {number} reached the target of {goal.target:g} with {value:g}"
+            ledger.set_state(State.FINISHED, reason, SERVER, "finished")
             return
 
 
@@ -177,11 +180,11 @@ def record(
     return written
 
 
-def _judge(connection: Connection, ledger: Ledger, agent: AgentRow, said: TrialEnd, limits: SweepLimits) -> AgentRow:
+def _judge(connection: Connection, ledger: Ledger, agent: AgentRow, report: TrialEnd, limits: SweepLimits) -> AgentRow:
     """Count the end for its agent, and stop an agent whose trials fail one after the other."""
-    failed = said.outcome is Outcome.FAILED
-    counted = failed or said.outcome in (Outcome.FINISHED, Outcome.STOPPED)
-    change: dict[str, Any] = {"seen_us": ledger.now}
+    failed = report.outcome is Outcome.FAILED
+    counted = failed or report.outcome in (Outcome.FINISHED, Outcome.STOPPED)
+    change: dict[str, object] = {"seen_us": ledger.now}
     if counted:
         recent = [*json.loads(agent.recent_failures), ledger.now] if failed else []
         kept = max(agent.failure_limit, limits.initial_failures)
@@ -193,9 +196,9 @@ def _judge(connection: Connection, ledger: Ledger, agent: AgentRow, said: TrialE
         }
         reason = "" if agent.guard_off else _guard(agent, recent, agent.ends + 1, limits)
         if reason and agent.state == "active":
-            words = f"{reason}; the last: {said.message or f'exit code {said.exit_code}'}"
-            change |= {"state": "stopped", "reason": words[:4096]}
-            ledger.note(SERVER, "agent stopped", f"{agent.name}: {words}"[:4096])
+            reason = f"{reason}; the last: {report.message or f'exit code {report.exit_code}'}"
+            change |= {"state": "stopped", "reason": reason[:4096]}
+            ledger.note(SERVER, "agent stopped", f"{agent.name}: {reason}"[:4096])
     connection.execute(update(agents).where(agents.c.id == agent.id).values(**change))
     return connection.execute(select(agents).where(agents.c.id == agent.id)).one()
 

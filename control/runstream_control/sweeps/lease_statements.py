@@ -1,4 +1,4 @@
-"""The statements of a lease. Each statement serves all agents that ask, and is compiled once."""
+"""The statements of a lease. Each statement serves all agents that request trials, and is compiled once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sqlalchemy.sql.selectable import Select
 
 from runstream_control import array_parameters
 from runstream_control.sweep_tables import agents, trials
-from runstream_control.sweeps.model import FreshTrial, LeaseRequest, StoredTrial, TrialRow, Value
+from runstream_control.sweeps.model import AgentRow, FreshTrial, LeaseRequest, StoredTrial, TrialRow, Value
 
-BLANK: Mapping[str, Any] = {
+BLANK: Mapping[str, object] = {
     "run": "",
     "resume": False,
     "attempt": 0,
@@ -41,10 +41,10 @@ _SAME = {name: value for name, value in _SHARED.items() if name not in OWN}
 _UNKNOWN = {"ended_us": None, "value": None, "result_order": None}
 
 
-def asking(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
+def agents_by_id(connection: Connection, names: Sequence[str]) -> dict[str, AgentRow]:
     """Return the columns of agents that a lease needs, by agent id."""
     dialect = connection.dialect.name
-    found = connection.execute(_asking(dialect), {"names": array_parameters.values(dialect, names)})
+    found = connection.execute(_agents_by_id(dialect), {"names": array_parameters.values(dialect, names)})
     return {row.id: row for row in found}
 
 
@@ -54,13 +54,13 @@ def seen(connection: Connection, names: Sequence[str], now: int) -> None:
 
 
 def repeated(
-    connection: Connection, sweep: str, asks: Sequence[LeaseRequest]
+    connection: Connection, sweep: str, requests: Sequence[LeaseRequest]
 ) -> Mapping[tuple[str, str], list[TrialRow]]:
     """Return running trials that the same requests were given before, by agent and request."""
     dialect = connection.dialect.name
-    requests = list({ask.request_id for ask in asks})
+    request_ids = list({request.request_id for request in requests})
     given = connection.execute(
-        _repeated(dialect), {"sweep": sweep, "requests": array_parameters.values(dialect, requests)}
+        _repeated(dialect), {"sweep": sweep, "requests": array_parameters.values(dialect, request_ids)}
     )
     found: dict[tuple[str, str], list[TrialRow]] = {}
     running = (row for row in given if row.state == StoredTrial.RUNNING)
@@ -69,7 +69,7 @@ def repeated(
     return found
 
 
-def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequence[Any]]) -> list[FreshTrial]:
+def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequence[object]]) -> list[FreshTrial]:
     """Insert new trials that run from now on.
 
     `own` has at least one row, with the values of the columns OWN.
@@ -82,7 +82,7 @@ def write_fresh(connection: Connection, sweep: str, now: int, own: Sequence[Sequ
 
 
 @functools.cache
-def _asking(dialect: str) -> Select[Any]:
+def _agents_by_id(dialect: str) -> Select[Any]:
     columns = (agents.c.id, agents.c.sweep, agents.c.state, agents.c.reason, agents.c.lease_s)
     return select(*columns).where(array_parameters.among(dialect, agents.c.id, "names"))
 

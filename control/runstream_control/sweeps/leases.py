@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
@@ -14,6 +13,7 @@ from runstream_control.sweeps import lease_statements
 from runstream_control.sweeps.ledger import DELETED, Ledger
 from runstream_control.sweeps.model import (
     AgentOrder,
+    AgentRow,
     Cause,
     FreshTrial,
     Heartbeat,
@@ -33,42 +33,42 @@ _WAIT = "all trials are under way: some may come back"
 
 
 def lease(
-    connection: Connection, sweep: str, asks: Sequence[LeaseRequest], search: Search, limits: SweepLimits, now: int
+    connection: Connection, sweep: str, requests: Sequence[LeaseRequest], search: Search, limits: SweepLimits, now: int
 ) -> list[LeaseAnswer]:
-    """Return one answer for each ask.
+    """Return one answer for each request.
 
     A request that was answered before, and whose trials still run, gets the same trials.
     """
     ledger = Ledger.open(connection, sweep, now)
     if ledger is None:
-        return [DELETED] * len(asks)
+        return [DELETED] * len(requests)
     expire(connection, ledger, limits)
     ledger.settle()
-    known = lease_statements.asking(connection, list({ask.agent for ask in asks}))
-    again = lease_statements.repeated(connection, sweep, asks)
-    wanting: list[tuple[LeaseRequest, Any]] = []
+    known = lease_statements.agents_by_id(connection, list({request.agent for request in requests}))
+    again = lease_statements.repeated(connection, sweep, requests)
+    wanting: list[tuple[LeaseRequest, AgentRow]] = []
     answers: dict[int, LeaseAnswer] = {}
-    for index, ask in enumerate(asks):
-        agent = known.get(ask.agent)
+    for index, request in enumerate(requests):
+        agent = known.get(request.agent)
         if agent is None or agent.sweep != sweep:
             answers[index] = DELETED
-        elif again.get((ask.agent, ask.request_id)):
-            answers[index] = LeaseAnswer(Verdict.GO, again[ask.agent, ask.request_id])
+        elif again.get((request.agent, request.request_id)):
+            answers[index] = LeaseAnswer(Verdict.GO, again[request.agent, request.request_id])
         elif (verdict := ledger.verdict(agent)).verdict is not Verdict.GO:
             answers[index] = verdict
         else:
-            wanting.append((ask, agent))
+            wanting.append((request, agent))
     given, none_left = _give(connection, ledger, wanting, search)
     ledger.settle()
     ledger.save()
     if known:
         lease_statements.seen(connection, list(known), now)
     places = iter(given)
-    for index in range(len(asks)):
+    for index in range(len(requests)):
         if index not in answers:
             mine = next(places)
             answers[index] = LeaseAnswer(Verdict.GO, mine) if mine else _nothing(ledger, none_left)
-    return [answers[index] for index in range(len(asks))]
+    return [answers[index] for index in range(len(requests))]
 
 
 def _nothing(ledger: Ledger, none_left: bool) -> LeaseAnswer:
@@ -83,15 +83,15 @@ def _nothing(ledger: Ledger, none_left: bool) -> LeaseAnswer:
 
 
 def _give(
-    connection: Connection, ledger: Ledger, wanting: Sequence[tuple[LeaseRequest, Any]], search: Search
+    connection: Connection, ledger: Ledger, wanting: Sequence[tuple[LeaseRequest, AgentRow]], search: Search
 ) -> tuple[list[list[TrialRow | FreshTrial]], bool]:
-    """Return trials for each ask, and whether there are no more to give.
+    """Return trials for each request, and whether there are no more to give.
 
     Every agent gets its first trial before any agent gets its second.
     """
     if not wanting:
         return [], True
-    turns = _turns([ask.count for ask, _ in wanting])
+    turns = _turns([request.count for request, _ in wanting])
     most = ledger["max_parallel"]
     if most is not None:
         turns = turns[: max(most - ledger[StoredTrial.RUNNING], 0)]
@@ -120,17 +120,17 @@ def _rows(connection: Connection, sweep: str, numbers: Sequence[int]) -> Iterabl
     return connection.execute(select(trials).where(trials.c.sweep == sweep, trials.c.number.in_(numbers)))
 
 
-def _grant(ask: LeaseRequest, agent: Any, now: int) -> dict[str, Any]:
+def _grant(request: LeaseRequest, agent: AgentRow, now: int) -> dict[str, object]:
     return {
-        "agent": ask.agent,
+        "agent": request.agent,
         "lease": secrets.token_hex(12),
-        "request_id": ask.request_id,
+        "request_id": request.request_id,
         "expires_us": now + int(agent.lease_s * 1e6),
     }
 
 
 def _returned(
-    connection: Connection, ledger: Ledger, wanting: Sequence[tuple[LeaseRequest, Any]], turns: Sequence[int]
+    connection: Connection, ledger: Ledger, wanting: Sequence[tuple[LeaseRequest, AgentRow]], turns: Sequence[int]
 ) -> Sequence[TrialRow]:
     """Hand out trials of the pool, the earliest first."""
     if not turns or not ledger[StoredTrial.QUEUED]:
@@ -156,7 +156,7 @@ def _returned(
 def _fresh(
     connection: Connection,
     ledger: Ledger,
-    wanting: Sequence[tuple[LeaseRequest, Any]],
+    wanting: Sequence[tuple[LeaseRequest, AgentRow]],
     turns: Sequence[int],
     search: Search,
 ) -> list[FreshTrial]:
@@ -190,7 +190,7 @@ def _fresh(
     return lease_statements.write_fresh(connection, sweep, ledger.now, own)
 
 
-def blank(sweep: str, number: int, parameters: str, digest: str, now: int) -> dict[str, Any]:
+def blank(sweep: str, number: int, parameters: str, digest: str, now: int) -> dict[str, object]:
     """Return the columns of a trial about which nothing is known."""
     return {
         **lease_statements.BLANK,
@@ -219,7 +219,7 @@ def expire(connection: Connection, ledger: Ledger, limits: SweepLimits) -> int:
     )
     rows = list(connection.execute(query))
     for row in rows:
-        change: dict[str, Any] = {"losses": row.losses + 1, "resume": False}
+        change: dict[str, object] = {"losses": row.losses + 1, "resume": False}
         silent = "its agent was not heard of any more"
         if row.stop:
             state, extra = stopped(row.stop)
@@ -241,7 +241,7 @@ def expire(connection: Connection, ledger: Ledger, limits: SweepLimits) -> int:
     return len(rows)
 
 
-def stopped(cause: str) -> tuple[StoredTrial, dict[str, Any]]:
+def stopped(cause: str) -> tuple[StoredTrial, dict[str, object]]:
     """Return the state, and other columns, of a trial that was told to stop."""
     if cause == Cause.PRUNED:
         return StoredTrial.PRUNED, {"value_state": Value.PENDING.value}
@@ -269,7 +269,7 @@ def beat(connection: Connection, sweep: str, agent_id: str, beats: Sequence[Hear
             continue
         if row.stop:
             orders.append(AgentOrder(one.number, Cause(row.stop), row.stop_reason))
-        change: dict[str, Any] = {"expires_us": now + int(agent.lease_s * 1e6)}
+        change: dict[str, object] = {"expires_us": now + int(agent.lease_s * 1e6)}
         if one.run and one.run != row.run:
             change["run"] = one.run
         if row.state == StoredTrial.QUEUED:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from runstream_control.sweep_tables import changes, sweeps
-from runstream_control.sweeps.model import SERVER, Cause, LeaseAnswer, State, StoredTrial, SweepRow, Verdict
+from runstream_control.sweeps.model import SERVER, AgentRow, Cause, LeaseAnswer, State, StoredTrial, SweepRow, Verdict
 
 
 class Ledger:
@@ -31,7 +31,7 @@ class Ledger:
     def __getitem__(self, column: str) -> Any:
         return self._row[column]
 
-    def __setitem__(self, column: str, value: Any) -> None:
+    def __setitem__(self, column: str, value: object) -> None:
         if self._row[column] != value:
             self._row[column] = value
             self._changed.add(column)
@@ -94,7 +94,7 @@ class Ledger:
             return f"the budget of {cost:g} is spent: {self['cost']:g}"
         return ""
 
-    def verdict(self, agent: Any = None) -> LeaseAnswer:
+    def verdict(self, agent: AgentRow | None = None) -> LeaseAnswer:
         """Return what an agent must do, regardless of the trials there are. GO means that it may go on."""
         if agent is not None and agent.state != "active":
             return LeaseAnswer(Verdict.STOP, cause=Cause.FAILURE_GUARD, reason=agent.reason)

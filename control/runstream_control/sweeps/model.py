@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row
 
-SweepRow = Row[Any]
+SweepRow = Row[*tuple[Any, ...]]
 """A row of `sweep_tables.sweeps`."""
-TrialRow = Row[Any]
+TrialRow = Row[*tuple[Any, ...]]
 """A row of `sweep_tables.trials`."""
-AgentRow = Row[Any]
+AgentRow = Row[*tuple[Any, ...]]
 """A row of `sweep_tables.agents`."""
 SERVER = "runstream"
 """The author of the server's own changes. A user may have the same name: it is only shown."""
@@ -119,7 +119,7 @@ class Registration:
 
     user: str
     name: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
     """The columns that the agent itself sets: host, lease, guard."""
 
 

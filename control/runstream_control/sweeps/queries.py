@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from runstream_common.times import now_us
 from runstream_control.database import Database, in_thread
@@ -41,7 +41,7 @@ class SweepQueries(Database):
             return connection.execute(query).all()
 
     @in_thread
-    def changes_of(self, sweep: str, before: int | None, limit: int) -> Sequence[Any]:
+    def changes_of(self, sweep: str, before: int | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
         """Return changes, newest first. `before`: the id of the last row of the page before."""
         where = [changes.c.sweep == sweep] + ([changes.c.id < before] if before is not None else [])
         with self._reading.connect() as connection:
@@ -84,14 +84,14 @@ class SweepQueries(Database):
         return found
 
     @in_thread
-    def standing(self, wanted: Mapping[str, Sequence[int]]) -> Sequence[Any]:
+    def standing(self, wanted: Mapping[str, Sequence[int]]) -> Sequence[Row[*tuple[Any, ...]]]:
         """Return one row for each trial that exists. `wanted`: trial numbers by sweep.
 
         The columns are sweep, number, run, attempt, stop, stop_reason, team, project.
         """
         columns = (trials.c.sweep, trials.c.number, trials.c.run, trials.c.attempt, trials.c.stop, trials.c.stop_reason)
         query = select(*columns, sweeps.c.team, sweeps.c.project).join(sweeps, sweeps.c.id == trials.c.sweep)
-        found: list[Any] = []
+        found: list[Row[*tuple[Any, ...]]] = []
         with self._reading.connect() as connection:
             for sweep, numbers in wanted.items():
                 for first in range(0, len(numbers), _TOGETHER):
@@ -145,7 +145,7 @@ class SweepQueries(Database):
             return connection.execute(select(sweeps).where(*where)).all()
 
     @in_thread
-    def judged(self, sweep: str) -> Sequence[Any]:
+    def judged(self, sweep: str) -> Sequence[TrialRow]:
         """Return the trials that early stopping looks at: running, finished and pruned ones."""
         ran = [state.value for state in (StoredTrial.RUNNING, StoredTrial.FINISHED, StoredTrial.PRUNED)]
         where = (trials.c.sweep == sweep, trials.c.state.in_(ran))
@@ -188,7 +188,7 @@ class SweepQueries(Database):
             return connection.execute(query.offset(start).limit(limit)).all()
 
     @in_thread
-    def values_of(self, sweep: str, limit: int) -> Sequence[Any]:
+    def values_of(self, sweep: str, limit: int) -> Sequence[TrialRow]:
         """Return the trials with values, in the order of the results.
 
         The columns are number, state, ended_us, values_json, result_order.

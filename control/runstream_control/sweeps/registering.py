@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -36,7 +35,7 @@ def register(connection: Connection, sweep: str, calls: Sequence[Registration], 
 _NEW = {"finished": 0, "failed": 0}
 
 
-def _anew(call: Registration, now: int) -> dict[str, Any]:
+def _anew(call: Registration, now: int) -> dict[str, object]:
     return {**call.fields, "state": "active", "reason": "", "seen_us": now, "ends": 0, "recent_failures": "[]"}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -51,7 +50,7 @@ class SweepStore(SweepQueries):
     limits = SweepLimits(losses=10, initial_failures=5)
 
     @in_thread
-    def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, Any]) -> SweepRow:
+    def create(self, team: str, project: str, user: str, request_id: str, fields: Mapping[str, object]) -> SweepRow:
         """Make a sweep, and its project where it does not exist.
 
         A repeated request of the same user gets the same sweep.
@@ -96,7 +95,7 @@ class SweepStore(SweepQueries):
             return row
 
     @in_thread
-    def update(self, sweep: str, user: str, fields: Mapping[str, Any]) -> SweepRow | None:
+    def update(self, sweep: str, user: str, fields: Mapping[str, object]) -> SweepRow | None:
         """Set columns, and note the old and new values. Return None when there is no such sweep."""
         with self._writing() as connection:
             ledger = Ledger.open(connection, sweep, now_us())
@@ -123,12 +122,12 @@ class SweepStore(SweepQueries):
             if ledger is None:
                 return None
             if ledger["state"] != state.value and ledger["state"] != State.CANCELLED:
-                words = f"{action} by {user}" + (f": {reason}" if reason else "")
+                explanation = f"{action} by {user}" + (f": {reason}" if reason else "")
                 if state is State.RUNNING:
-                    words = ""
-                ledger.set_state(state, words, user, action)
+                    explanation = ""
+                ledger.set_state(state, explanation, user, action)
                 if state is State.CANCELLED:
-                    ends.stop_all(connection, ledger, words)
+                    ends.stop_all(connection, ledger, explanation)
                 ledger.settle()
                 ledger.save()
             return connection.execute(select(sweeps).where(sweeps.c.id == sweep)).one()
@@ -155,10 +154,10 @@ class SweepStore(SweepQueries):
             return registering.register(connection, sweep, calls, now_us())
 
     @in_thread
-    def lease(self, sweep: str, asks: Sequence[LeaseRequest], search: Search) -> list[LeaseAnswer]:
-        """Return one answer for each ask, in their order."""
+    def lease(self, sweep: str, requests: Sequence[LeaseRequest], search: Search) -> list[LeaseAnswer]:
+        """Return one answer for each request, in their order."""
         with self._writing() as connection:
-            return leases.lease(connection, sweep, asks, search, self.limits, now_us())
+            return leases.lease(connection, sweep, requests, search, self.limits, now_us())
 
     @in_thread
     def beat(self, sweep: str, calls: Sequence[tuple[str, Sequence[Heartbeat]]]) -> list[HeartbeatResult]:
@@ -172,7 +171,7 @@ class SweepStore(SweepQueries):
         """Record ends of trials of one sweep. The answer is None where there is no such trial."""
         with self._writing() as connection:
             now = now_us()
-            return [ends.end(connection, sweep, said, goals, self.limits, now) for said in calls]
+            return [ends.end(connection, sweep, report, goals, self.limits, now) for report in calls]
 
     @in_thread
     def report(self, sweep: str, agent: str, number: int, lease: str, values: Mapping[int, float]) -> AgentOrder | None:
@@ -250,5 +249,5 @@ class SweepStore(SweepQueries):
             return ends.record(connection, sweep, found, goals, now_us())
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return json.dumps(value)[:200]

@@ -168,9 +168,9 @@ class FairQueue:
     def _gauge(self, what: str) -> Gauge:
         return self._metrics.gauge(f"runstream_query_places_{what}", pool=self._pool)
 
-    def _refused(self, reason: str, words: str) -> NoPlaceError:
+    def _refused(self, reason: str, message: str) -> NoPlaceError:
         self._metrics.counter("runstream_query_places_refused_total", pool=self._pool, reason=reason).inc()
-        return NoPlaceError(words)
+        return NoPlaceError(message)
 
     def _too_many(self) -> str:
         shares = self._shares

@@ -6,8 +6,8 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from google.protobuf.message import Message
 
@@ -23,11 +23,17 @@ def fingerprint(request: Message) -> str:
     return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
-def make_token(request: Message, place: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([fingerprint(request), place]).encode()).decode()
+class PagedRequest(Protocol):
+    """A message with a page token."""
+
+    page_token: str
 
 
-def read_token(request: Any, kinds: tuple[type, ...] | Callable[[Any], bool]) -> list[Any] | None:
+def make_token(request: Message, place: Sequence[object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([fingerprint(request), list(place)]).encode()).decode()
+
+
+def read_token(request: PagedRequest, kinds: tuple[type, ...] | Callable[[Any], bool]) -> list[Any] | None:
     """Return the place where the page begins, or None for the first page.
 
     `kinds`: the types of the place's parts, or a function that tells whether a value is a place. Raises
@@ -38,15 +44,15 @@ def read_token(request: Any, kinds: tuple[type, ...] | Callable[[Any], bool]) ->
     try:
         mark, place = json.loads(base64.urlsafe_b64decode(request.page_token.encode("ascii")))
         fits = tuple(type(part) for part in place) == kinds if isinstance(kinds, tuple) else kinds(place)
-        if mark != fingerprint(request) or not fits:
+        if mark != fingerprint(cast("Message", request)) or not fits:
             raise ValueError
     except (ValueError, TypeError, RecursionError, binascii.Error, UnicodeEncodeError) as error:
         raise InvalidRequestError("page_token is not from this question: ask for the first page without one") from error
     return list(place)
 
 
-def page_size(asked: int, default: int, most: int, name: str = "page_size") -> int:
+def page_size(given: int, default: int, most: int, name: str = "page_size") -> int:
     """Return the number of rows of a page; 0 means the default. Raises InvalidRequestError, which names the field."""
-    if asked > most:
-        raise InvalidRequestError(f"{name} is {asked}: at most {most}")
-    return asked or default
+    if given > most:
+        raise InvalidRequestError(f"{name} is {given}: at most {most}")
+    return given or default

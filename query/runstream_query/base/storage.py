@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from runstream_common.clickhouse.client import StorageRefusedError, classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Settings
 from runstream_query.base.caller import CALLER
 from runstream_query.base.tail import Tail
 
@@ -68,7 +69,7 @@ def _changed(name: str, change: Mapping[str, str] | None) -> str:
 class Storage:
     """Sends queries to ClickHouse. All methods raise StorageUnavailableError or StorageRefusedError."""
 
-    def __init__(self, client: Any, priority: int = PAGES_PRIORITY, turns: Turns | None = None) -> None:
+    def __init__(self, client: ClickHouseClient, priority: int = PAGES_PRIORITY, turns: Turns | None = None) -> None:
         """Create the storage.
 
         `priority`: 0 for work that nobody waits for: it waits for no query, and no query waits for it. `turns`: how the
@@ -78,52 +79,51 @@ class Storage:
         self._turns = turns
         self._settings = {**_SETTINGS, "priority": priority}
 
-    async def rows(
-        self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
-    ) -> list[dict[str, Any]]:
-        """Return the rows of a small result as dicts. `settings` override those that every query has."""
+    async def rows(self, name: str, *, settings: Settings | None = None, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a small result as dicts. Parameters are bound on the server, as `{name:Type}`.
+
+        `settings` override those that every query has.
+        """
         return await self.ask(sql(name), settings=settings, **parameters)
 
     async def ask(
-        self, statement: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
+        self, statement: str, *, settings: Settings | None = None, **parameters: object
     ) -> list[dict[str, Any]]:
         """Return the rows of a statement that is made of SQL files and constant text, with no value pasted in."""
         try:
             async with self._turn():
                 result = await self._client.query(
-                    statement, parameters=_quoted(parameters), settings={**self._settings, **(settings or {})}
+                    statement, parameters=parameters, settings={**self._settings, **(settings or {})}
                 )
         except Exception as error:
             raise self._classified(error) from error
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
-    async def columns(
-        self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any
-    ) -> dict[str, Any]:
+    async def columns(self, name: str, *, settings: Settings | None = None, **parameters: object) -> dict[str, Any]:
         """Return a large result as one numpy array a column; strings are the values of Arrow dictionaries."""
-        table = await self.table(name, settings=settings, **parameters)
+        table = await self.table(name, settings=settings, change=None, **parameters)
         return {column: table.column(column).to_numpy() for column in table.column_names}
 
     async def table(
         self,
         name: str,
         *,
-        settings: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
         change: Mapping[str, str] | None = None,
-        **parameters: Any,
+        **parameters: object,
     ) -> pa.Table:
         """Return a large result as an Arrow table. `change`: constant texts of the file and their replacements."""
         try:
             async with self._turn():
                 return await self._client.query_arrow(
                     _changed(name, change),
-                    parameters=_quoted(parameters),
+                    parameters=parameters,
                     settings={**self._settings, **(settings or {})},
                 )
         except Exception as error:
             raise self._classified(error) from error
 
-    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Insert rows into a table. Every reader sees them when this returns."""
         settings = {"async_insert": 0, "insert_deduplicate": 0}
         try:
@@ -131,11 +131,11 @@ class Storage:
         except Exception as error:
             raise self._classified(error) from error
 
-    async def execute(self, name: str, *, settings: Mapping[str, Any] | None = None, **parameters: Any) -> None:
+    async def execute(self, name: str, *, settings: Settings | None = None, **parameters: object) -> None:
         """Execute a statement without a result. What it deletes is gone for every reader when this returns."""
         try:
             await self._client.command(
-                sql(name), parameters=_quoted(parameters), settings={**self._settings, **_CHANGES, **(settings or {})}
+                sql(name), parameters=parameters, settings={**self._settings, **_CHANGES, **(settings or {})}
             )
         except Exception as error:
             raise self._classified(error) from error
@@ -144,10 +144,10 @@ class Storage:
         self,
         name: str,
         file_format: str,
-        settings: Mapping[str, Any],
+        settings: Settings,
         change: Mapping[str, str] | None = None,
-        **parameters: Any,
-    ) -> AsyncIterator[bytes]:
+        **parameters: object,
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the result in one of the engine's file formats, as it arrives; closing the iterator ends the query.
 
         `settings` override the usual ones. `change`: constant texts of the file and their replacements.
@@ -156,7 +156,7 @@ class Storage:
         try:
             stream = await self._client.raw_stream(
                 _changed(name, change),
-                parameters=_quoted(parameters),
+                parameters=parameters,
                 settings={**_SETTINGS, "priority": PEOPLES_PRIORITY, **settings},
                 fmt=file_format,
             )
@@ -173,11 +173,11 @@ class Storage:
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """Hold one turn of the caller. A query asks for no second turn inside, so every wait ends."""
-        asker = CALLER.get()
-        if asker is None or self._turns is None:
+        caller = CALLER.get()
+        if caller is None or self._turns is None:
             yield
             return
-        async with self._turns(asker.user, asker.team):
+        async with self._turns(caller.user, caller.team):
             yield
 
     async def ping(self) -> None:
@@ -192,8 +192,3 @@ class Storage:
         code = getattr(error, "code", None)
         # A query that hit a limit would hit it again, so it must not be repeated.
         return StorageRefusedError(str(found), code) if code in (159, 241) else found
-
-
-def _quoted(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters for the driver, which binds `{name:Type}` on the server."""
-    return parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ FORMATS = {
 TABLES = {value: name.removeprefix("EXPORT_TABLE_").lower() for name, value in pb.ExportTable.items() if value}
 """Names of tables by number; `sql/export_<name>.sql` selects the rows of a table."""
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, str | int | float] = {
     "max_execution_time": DEADLINE_S,
     # The export reads, merges and writes as a stream, so memory does not grow with it: 20 million points take 150 MiB.
     "max_memory_usage": 2 << 30,
@@ -95,7 +95,7 @@ def metric_filter(metrics: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def check_count(what: str, values: Any, most: int) -> None:
+def check_count(what: str, values: Sized, most: int) -> None:
     """Raise InvalidRequestError where there are more than `most` values."""
     if len(values) > most:
         raise InvalidRequestError(f"{what}: at most {most}, not {len(values)}; empty: all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from runstream_query.live import limits
 from runstream_query.live.arrivals import Arrival, PointsQuery, questions_of, ranges_of
 from runstream_query.live.entry import FeedEntry, Piece
 from runstream_query.live.interest import Wanted
-from runstream_query.rich.console import console_row
+from runstream_query.rich.console import ConsoleLine, console_row
 from runstream_query.rich.rich_keys import KINDS
 
 
@@ -112,4 +113,4 @@ class Collector:
         )
         if len(entry.console) + len(rows) > limits.MAX_LINES:
             raise TooMuchError(f"more than {limits.MAX_LINES} console lines of {run} arrived at once")
-        entry.console.extend(console_row(run, row) for row in rows)
+        entry.console.extend(console_row(run, row) for row in cast("list[ConsoleLine]", rows))

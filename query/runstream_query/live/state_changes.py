@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.run_states import RunRow
 
 _ALL = 1_000_000
 _NAMED_AT_ONCE = 5000
@@ -43,18 +43,18 @@ class StateChanges:
 
     async def changed(self, runs: Collection[str]) -> list[pb.RunChange]:
         """Return the changes of these runs, in which something arrived."""
-        asked = [run for run in runs if self._all or run in self._known]
-        if not asked:
+        known = [run for run in runs if self._all or run in self._known]
+        if not known:
             return []
-        rows = await self._rows(asked)
-        found: list[tuple[Any, dict[str, Any]]] = []
+        rows = await self._rows(known)
+        found: list[tuple[pb.RunChange.Kind.ValueType, RunRow]] = []
         for row in rows:
             before = self._known.get(row["run"])
             if before is None:
                 found.append((pb.RunChange.KIND_NEW, row))
             elif before != _state(row):
                 found.append((pb.RunChange.KIND_STATE, row))
-        gone = sorted({run for run in asked if run in self._known} - {row["run"] for row in rows})
+        gone = sorted({run for run in known if run in self._known} - {row["run"] for row in rows})
         changes = await self._changes(found)
         # Remembered when they are told, and not before: the storage may have failed.
         self._known.update({row["run"]: _state(row) for row in rows})
@@ -66,13 +66,13 @@ class StateChanges:
         """Return the changes that no arrival announced."""
         return await self.changed(list(self._known))
 
-    async def _rows(self, runs: list[str]) -> list[dict[str, Any]]:
+    async def _rows(self, runs: list[str]) -> list[RunRow]:
         if len(runs) <= _NAMED_AT_ONCE:
             return await self._lookup.run_rows(self._project, runs=runs, limit=len(runs))
         wanted = set(runs)
         return [row for row in await self._lookup.run_rows(self._project, limit=_ALL) if row["run"] in wanted]
 
-    async def _changes(self, found: Iterable[tuple[Any, dict[str, Any]]]) -> list[pb.RunChange]:
+    async def _changes(self, found: Iterable[tuple[pb.RunChange.Kind.ValueType, RunRow]]) -> list[pb.RunChange]:
         changes = list(found)
         if not changes:
             return []
@@ -95,7 +95,7 @@ class StateChanges:
         ]
 
 
-def _state(row: dict[str, Any]) -> tuple[str, int]:
+def _state(row: RunRow) -> tuple[str, int]:
     return row["state"], row["world_size"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
@@ -13,6 +12,7 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs.differences import differences, environment, git, git_diff, part
 from runstream_query.runs.documents import load, make_run
 from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.run_states import RunRow
 
 _MAX_RUNS = 20
 
@@ -22,9 +22,7 @@ class ComparisonMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def CompareRuns(  # noqa: N802
-        self, principal: Principal, request: pb.CompareRunsRequest
-    ) -> pb.CompareRunsResponse:
+    async def CompareRuns(self, principal: Principal, request: pb.CompareRunsRequest) -> pb.CompareRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         names = list(dict.fromkeys(request.runs))
         if not 2 <= len(names) <= _MAX_RUNS:
@@ -41,7 +39,7 @@ class ComparisonMethods:
         )  # fmt: skip
         metadata = [_metadata(run, rows[run.id]) for run in runs]
 
-        def compared(documents: list[dict[str, Any]]) -> list[pb.Difference]:
+        def compared(documents: list[dict[str, object]]) -> list[pb.Difference]:
             return differences(documents, request.all)
 
         return pb.CompareRunsResponse(
@@ -58,7 +56,7 @@ class ComparisonMethods:
         )
 
 
-def _metadata(run: pb.Run, row: dict[str, Any]) -> dict[str, Any]:
+def _metadata(run: pb.Run, row: RunRow) -> dict[str, object]:
     found = {
         "name": run.name,
         "state": row["state"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,7 @@ class ExplanationMethods:
         self._lookup = lookup
         self._forests = asyncio.Semaphore(_AT_ONCE)
 
-    async def GetImportance(  # noqa: N802
-        self, principal: Principal, request: pb.GetImportanceRequest
-    ) -> pb.GetImportanceResponse:
+    async def GetImportance(self, principal: Principal, request: pb.GetImportanceRequest) -> pb.GetImportanceResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         objective = RankingObjective.of(request.objective)
         if len(request.parameters) > importance.MAX_PARAMETERS:
@@ -78,7 +75,7 @@ class ExplanationMethods:
                 )
         return response
 
-    async def GetParallelCoordinates(  # noqa: N802
+    async def GetParallelCoordinates(
         self, principal: Principal, request: pb.GetParallelCoordinatesRequest
     ) -> pb.GetParallelCoordinatesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
@@ -113,7 +110,7 @@ class ExplanationMethods:
         if not keys:
             rows = await self._storage.rows("frequent_config", project=project, limit=importance.MAX_PARAMETERS)
             keys = [row["key"] for row in rows]
-        table: dict[str, dict[str, Any]] = {key: {} for key in keys}
+        table: dict[str, dict[str, object]] = {key: {} for key in keys}
         found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
         for row in found:
             table[row["key"]][row["run"]] = parsed(row["text"])
@@ -128,7 +125,7 @@ def _sample(runs: list[str], seed: int) -> list[str]:
     return [runs[i] for i in sorted(chosen)]
 
 
-def _values(column: values_of.FieldColumn, places: NDArray[np.int64]) -> list[Any]:
+def _values(column: values_of.FieldColumn, places: NDArray[np.int64]) -> list[object]:
     """Return the values at these places, None where a value is missing."""
     numbers = zip(column.numeric[places].tolist(), column.numbers[places].tolist(), strict=True)
     return [

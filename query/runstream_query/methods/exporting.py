@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Iterable
+from typing import Protocol
 
 from runstream_control.principal import Principal
 from runstream_proto.v1 import export_pb2 as pb
@@ -18,11 +18,13 @@ from runstream_query.runs.lookup import Lookup
 
 _EPOCH = "epoch_column"
 
+_ExportRequest = pb.ExportPointsRequest | pb.ExportRowsRequest
+
 
 class ListsRuns(Protocol):
     """Answers `ListRuns`; an export takes the runs that it returns."""
 
-    async def ListRuns(  # noqa: N802
+    async def ListRuns(
         self, principal: Principal, request: query_pb2.ListRunsRequest
     ) -> query_pb2.ListRunsResponse: ...
 
@@ -33,45 +35,45 @@ class ExportMethods:
         self._lookup = lookup
         self._runs = runs
 
-    async def ExportPoints(  # noqa: N802
+    async def ExportPoints(
         self, principal: Principal, request: pb.ExportPointsRequest
-    ) -> AsyncIterator[pb.ExportChunk]:
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         kind = file_parts.file_format(request.format)
         low, high = step_range(request)
         file_parts.check_count("ranks", request.ranks, file_parts.MAX_RANKS)
-        question = {**file_parts.metric_filter(request.metrics), "ranks": list(request.ranks)}
-        question |= {"min_step": low, "max_step": high}
+        selected = {**file_parts.metric_filter(request.metrics), "ranks": list(request.ranks)}
+        selected |= {"min_step": low, "max_step": high}
         project, runs = await self._what(principal, request)
         await self._check_metrics(project, runs, request.metrics)
         comments = {} if not request.with_epoch else {f"/*{_EPOCH}": "", f"{_EPOCH}*/": ""}
-        async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **question):
+        async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **selected):
             yield chunk
 
-    async def ExportRows(  # noqa: N802
+    async def ExportRows(
         self, principal: Principal, request: pb.ExportRowsRequest
-    ) -> AsyncIterator[pb.ExportChunk]:
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         kind = file_parts.file_format(request.format)
         name = file_parts.table_name(request.table)
         project, runs = await self._what(principal, request)
         async for chunk in self._export(f"export_{name}", kind, {}, project=project, runs=runs):
             yield chunk
 
-    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:  # noqa: N802
+    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:
         file_parts.check_count("runs", request.runs, file_parts.MAX_RUNS)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._check_runs(project, list(request.runs))
         rows = await self._storage.rows("count_rows", project=project, runs=list(request.runs))
         return pb.CountRowsResponse(runs=[pb.RunRows(**row) for row in rows])
 
-    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:  # noqa: N802
-        question = file_parts.metric_filter(request.metrics)
+    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:
+        selected = file_parts.metric_filter(request.metrics)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._lookup.known_runs(project, [request.run])
         await self._check_metrics(project, [request.run], request.metrics)
-        rows = await self._storage.rows("rank_extents", project=project, run=request.run, **question)
+        rows = await self._storage.rows("rank_extents", project=project, run=request.run, **selected)
         return pb.GetExtentResponse(ranks=[pb.RankExtent(**row) for row in rows])
 
-    async def _what(self, principal: Principal, request: Any) -> tuple[str, list[str]]:
+    async def _what(self, principal: Principal, request: _ExportRequest) -> tuple[str, list[str]]:
         """Return the project and the ids of the runs; no ids mean the whole project.
 
         Raises InvalidRequestError, UnknownNameError.
@@ -87,18 +89,18 @@ class ExportMethods:
             await self._check_runs(project, runs)
         return project, runs
 
-    async def _filtered(self, principal: Principal, request: Any) -> list[str]:
-        question = query_pb2.ListRunsRequest(
+    async def _filtered(self, principal: Principal, request: _ExportRequest) -> list[str]:
+        listing = query_pb2.ListRunsRequest(
             team=request.team, project=request.project, filter=request.filter, fields=["none"], page_size=1000
         )
         runs: list[str] = []
         while True:
-            page = await self._runs.ListRuns(principal, question)
+            page = await self._runs.ListRuns(principal, listing)
             runs += [run.id for run in page.runs]
             file_parts.check_count("runs that the filter lets through", runs, file_parts.MAX_RUNS)
             if not page.next_page_token:
                 break
-            question.page_token = page.next_page_token
+            listing.page_token = page.next_page_token
         if not runs:
             raise UnknownNameError("no run is let through by the filter")
         return sorted(runs)
@@ -107,7 +109,7 @@ class ExportMethods:
         for start in range(0, len(runs), 1000):
             await self._lookup.known_runs(project, runs[start : start + 1000])
 
-    async def _check_metrics(self, project: str, runs: list[str], metrics: Any) -> None:
+    async def _check_metrics(self, project: str, runs: list[str], metrics: Iterable[str]) -> None:
         """Raise UnknownNameError where no run has a named metric.
 
         A pattern may match no metric: the file is empty then.
@@ -118,13 +120,13 @@ class ExportMethods:
             raise UnknownNameError(f"there is no metric {name[:100]!r} in these runs of {project}{near}")
 
     async def _export(
-        self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: Any
-    ) -> AsyncIterator[pb.ExportChunk]:
+        self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: object
+    ) -> AsyncGenerator[pb.ExportChunk, None]:
         """Yield the messages of an export.
 
         Memory holds one or two messages: the engine waits while the client does not read.
         """
         pieces = self._storage.stream(name, kind.engine, file_parts.SETTINGS, change, **parameters)
-        async with contextlib.aclosing(pieces):  # type: ignore[type-var]  # an async generator
+        async with contextlib.aclosing(pieces):
             async for chunk in file_parts.chunks(pieces):
                 yield chunk

@@ -25,15 +25,15 @@ from runstream_query.runs.selection.loading import FIELDS, SERIES
 _MAX_RUNS = 1000
 _KINDS = {"numbers": "number", "strings": "string", "booleans": "boolean", "lists": "list", "nulls": "null"}
 
+_NamesRequest = pb.ListMetricsRequest | pb.ListFieldsRequest
+
 
 class FieldMethods:
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
 
-    async def ListMetrics(  # noqa: N802
-        self, principal: Principal, request: pb.ListMetricsRequest
-    ) -> pb.ListMetricsResponse:
+    async def ListMetrics(self, principal: Principal, request: pb.ListMetricsRequest) -> pb.ListMetricsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         runs = list(dict.fromkeys([*([request.run] if request.run else []), *request.runs]))
@@ -63,15 +63,15 @@ class FieldMethods:
         read.
         """
         if not runs:
-            return await self._ask("metric_fields", request, after, size, project=project)
+            return await self._rows("metric_fields", request, after, size, project=project)
         if len(runs) == 1 and size <= metric_pages.MAX_PAGE:
-            asked = size * metric_pages.ROWS_A_NAME
-            rows = await self._ask("metrics_of_run", request, after, asked, project=project, run=runs[0])
-            if (found := metric_pages.page(rows, asked, size)) is not None:
+            most = size * metric_pages.ROWS_A_NAME
+            rows = await self._rows("metrics_of_run", request, after, most, project=project, run=runs[0])
+            if (found := metric_pages.page(rows, most, size)) is not None:
                 return found
-        return await self._ask("metrics", request, after, size, project=project, runs=runs)
+        return await self._rows("metrics", request, after, size, project=project, runs=runs)
 
-    async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:  # noqa: N802
+    async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         section, after = read_token(request, (str, str)) or ("config", "")
@@ -92,7 +92,7 @@ class FieldMethods:
             response.next_page_token = make_token(request, ["summary", found[-1].field.removeprefix("summary.")])
         return response
 
-    async def _summary(self, request: Any, project: str, after: str, limit: int) -> list[pb.FieldInfo]:
+    async def _summary(self, request: _NamesRequest, project: str, after: str, limit: int) -> list[pb.FieldInfo]:
         """Return metrics and keys that the user set in summaries, as one list sorted by name."""
         metrics, keys = await asyncio.gather(
             self._of_all(SERIES, "metric_fields", request, project, after, limit),
@@ -113,24 +113,39 @@ class FieldMethods:
         return [known[name] for name in names]
 
     async def _of_all(
-        self, table: str, name: str, request: Any, project: str, after: str, limit: int, **question: Any
+        self,
+        table: str,
+        name: str,
+        request: _NamesRequest,
+        project: str,
+        after: str,
+        limit: int,
+        **parameters: object,
     ) -> list[dict[str, Any]]:
-        """Return what `_ask` does, for all runs of a project.
+        """Return what `_rows` does, for all runs of a project.
 
         This reads millions of keys, so the answer is kept while the data stays the same.
         """
-        asked = (name, request.search, request.regex, request.glob, after, limit, *question.values())
-        read = partial(self._ask, name, request, after, limit, project=project, **question)
-        return await self._lookup.tables.answer(project, table, asked, read)
+        key = (name, request.search, request.regex, request.glob, after, limit, *parameters.values())
+        read = partial(self._rows, name, request, after, limit, project=project, **parameters)
+        return await self._lookup.tables.answer(project, table, key, read)
 
-    async def _ask(self, name: str, request: Any, after: str, limit: int, **question: Any) -> list[dict[str, Any]]:
+    async def _rows(
+        self, name: str, request: _NamesRequest, after: str, limit: int, **parameters: object
+    ) -> list[dict[str, Any]]:
         """Return the rows of an SQL file that takes search, pattern, after and limit."""
         if request.regex and request.glob:
             raise InvalidRequestError("give regex or glob, not both")
         pattern = glob_regex(check_regex(request.glob)) if request.glob else check_regex(request.regex)
         try:
             return await self._storage.rows(
-                name, search=request.search, pattern=pattern, after=after, limit=limit, **question
+                name,
+                settings=None,
+                search=request.search,
+                pattern=pattern,
+                after=after,
+                limit=limit,
+                **parameters,
             )
         except StorageRefusedError as error:
             raise refused(error) from error

@@ -34,7 +34,7 @@ class ListingMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:  # noqa: N802
+    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         order, columns = parse_order(request.order), parse_columns(request.fields)
@@ -73,7 +73,7 @@ class ListingMethods:
             return await self._lookup.tables.whole(project, runs, reader)
         return await WholeRuns().page(runs, reader)
 
-    async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:  # noqa: N802
+    async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         by = parse_fields(request.by, "by", _MAX_GROUP_FIELDS)
         if len(request.metrics) > _MAX_GROUP_METRICS:

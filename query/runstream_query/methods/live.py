@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from runstream_control.principal import Principal
 from runstream_proto.v1 import live_pb2 as pb
@@ -19,9 +19,9 @@ class LiveMethods:
         self._lookup = lookup
         self._hub = hub
 
-    async def WatchRuns(  # noqa: N802
+    async def WatchRuns(
         self, principal: Principal, request: pb.WatchRunsRequest
-    ) -> AsyncIterator[pb.WatchRunsResponse]:
+    ) -> AsyncGenerator[pb.WatchRunsResponse, None]:
         project = await self._lookup.project(principal, request.team, request.project)
         responses = self._hub.watch(principal.user, project, _interest(request), request.after)
         async with contextlib.aclosing(responses):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -25,13 +24,15 @@ _MAX_LAYERS = 20
 _MAX_FRONT = 10_000
 """Runs of the front in one answer."""
 
+_Narrowing = pb.RankRunsRequest | pb.GetParetoFrontRequest | pb.GetImportanceRequest
+
 
 class RankingMethods:
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
 
-    async def RankRuns(self, principal: Principal, request: pb.RankRunsRequest) -> pb.RankRunsResponse:  # noqa: N802
+    async def RankRuns(self, principal: Principal, request: pb.RankRunsRequest) -> pb.RankRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         limit, columns = page_size(request.limit, 10, 1000, "limit"), parse_columns(request.fields)
         objective = RankingObjective(
@@ -47,7 +48,7 @@ class RankingMethods:
             response.runs.add(place=place, value=values[run.id].value, run=run, at_step=values[run.id].at_step)
         return response
 
-    async def GetParetoFront(  # noqa: N802
+    async def GetParetoFront(
         self, principal: Principal, request: pb.GetParetoFrontRequest
     ) -> pb.GetParetoFrontResponse:
         project = await self._lookup.project(principal, request.team, request.project)
@@ -55,7 +56,7 @@ class RankingMethods:
             raise InvalidRequestError(f"objectives: give 2 to {_MAX_OBJECTIVES}, not {len(request.objectives)}")
         if request.layers > _MAX_LAYERS:
             raise InvalidRequestError(f"layers is {request.layers}: at most {_MAX_LAYERS}")
-        objectives = [RankingObjective.of(asked) for asked in request.objectives]
+        objectives = [RankingObjective.of(one) for one in request.objectives]
         among = await narrowed(self._storage, self._lookup, project, request, objectives)
         found = await asyncio.gather(*(values(self._storage, project, objective, among) for objective in objectives))
         every = sorted(set().union(*found))
@@ -80,7 +81,11 @@ class RankingMethods:
 
 
 async def narrowed(
-    storage: Storage, lookup: Lookup, project: str, request: Any, objectives: Sequence[RankingObjective]
+    storage: Storage,
+    lookup: Lookup,
+    project: str,
+    request: _Narrowing,
+    objectives: Sequence[RankingObjective],
 ) -> Among:
     """Return the runs of a request with `filter` and `sweep_id`, with the columns that the objectives need."""
     sources = [source for objective in objectives for source in objective.sources]

@@ -34,7 +34,7 @@ class SqlMethods:
         self._lookup = lookup
         self._runner = runner
 
-    async def RunSql(self, principal: Principal, request: pb.RunSqlRequest) -> pb.RunSqlResponse:  # noqa: N802
+    async def RunSql(self, principal: Principal, request: pb.RunSqlRequest) -> pb.RunSqlResponse:
         started = time.perf_counter()
         if self._runner is None:
             raise InvalidRequestError("SQL is not answered by this server")
@@ -47,15 +47,15 @@ class SqlMethods:
             raise InvalidRequestError(f"max_rows is {request.max_rows}: at most {most}")
         rows = request.max_rows or default
         as_rows = form == pb.SQL_FORMAT_ROWS
-        question = SqlRequest(
+        query = SqlRequest(
             sql=request.sql,
             parameters={name: _travelling(request.sql, name, value) for name, value in request.parameters.items()},
             teams=frozenset(teams),
             output_format="JSONCompact" if as_rows else "ArrowStream",
             settings={**_SHAPE, "limit": str(rows + 1)},
         )
-        async with self._runner.run(principal, question) as answer:
-            if answer.headers.get("x-clickhouse-format", question.output_format) != question.output_format:
+        async with self._runner.run(principal, query) as answer:
+            if answer.headers.get("x-clickhouse-format", query.output_format) != query.output_format:
                 raise InvalidRequestError("FORMAT is not allowed here: `format` says how the answer comes")
             parts: list[bytes] = []
             size = 0

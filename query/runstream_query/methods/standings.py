@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -30,12 +29,12 @@ _MAX_PAGE = 1000
 
 
 class StandingMethods:
-    def __init__(self, store: SweepStore, book: SweepCache) -> None:
+    def __init__(self, store: SweepStore, cache: SweepCache) -> None:
         self._store = store
-        self._book = book
+        self._cache = cache
 
-    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:  # noqa: N802
-        await self._book.row(principal, request.sweep)
+    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         if len(request.numbers) > _MAX_NUMBERS or any(number >= 1 << 63 for number in request.numbers):
             raise InvalidRequestError(f"numbers: at most {_MAX_NUMBERS} of trials")
@@ -67,10 +66,8 @@ class StandingMethods:
             response.next_page_token = make_token(request, [next_place])
         return response
 
-    async def GetBestTrials(  # noqa: N802
-        self, principal: Principal, request: pb.GetBestTrialsRequest
-    ) -> pb.GetBestTrialsResponse:
-        await self._book.row(principal, request.sweep)
+    async def GetBestTrials(self, principal: Principal, request: pb.GetBestTrialsRequest) -> pb.GetBestTrialsResponse:
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, _MAX_PAGE, _MAX_PAGE)
         (after,) = read_token(request, (int,)) or (-1,)
         numbers = [number for number in await self._best(request.sweep) if number > after]
@@ -80,10 +77,8 @@ class StandingMethods:
             response.next_page_token = make_token(request, [numbers[size - 1]])
         return response
 
-    async def GetSweepSummary(  # noqa: N802
-        self, principal: Principal, request: pb.GetSweepSummaryRequest
-    ) -> pb.SweepSummary:
-        row = await self._book.row(principal, request.sweep)
+    async def GetSweepSummary(self, principal: Principal, request: pb.GetSweepSummaryRequest) -> pb.SweepSummary:
+        row = await self._cache.row(principal, request.sweep)
         top = page_size(request.top, 10, 100, "top")
         entry = await self._entry(request.sweep)
         message = pb.SweepSummary(sweep=sweep_message(row, entry.definition, whole=False))
@@ -100,7 +95,7 @@ class StandingMethods:
         return message
 
     async def _entry(self, sweep: str) -> CachedSweep:
-        entry = await self._book.entry(sweep)
+        entry = await self._cache.entry(sweep)
         if entry is None:
             raise InvalidRequestError("the sweep was deleted")
         return entry
@@ -120,7 +115,7 @@ class StandingMethods:
     async def _trials(self, sweep: str, numbers: Sequence[int]) -> Sequence[TrialRow]:
         return await self._store.trials_of(sweep, numbers=numbers, limit=len(numbers)) if numbers else []
 
-    async def _values(self, sweep: str, most: int) -> Sequence[Any]:
+    async def _values(self, sweep: str, most: int) -> Sequence[TrialRow]:
         """Return the values of all trials. Raises InvalidRequestError where there are more than `most`."""
         rows = await self._store.values_of(sweep, most + 1)
         if len(rows) > most:
@@ -146,7 +141,9 @@ class StandingMethods:
         numbers = [row.number for row, kept in zip(rows, whole, strict=True) if kept]
         return sorted(numbers[int(index)] for index in front)
 
-    async def _ranked(self, sweep: str, states: Sequence[str], objective: int, start: int, size: int) -> Sequence[Any]:
+    async def _ranked(
+        self, sweep: str, states: Sequence[str], objective: int, start: int, size: int
+    ) -> Sequence[TrialRow]:
         objectives = (await self._entry(sweep)).definition.objectives
         if objective >= len(objectives):
             raise InvalidRequestError(f"objective is {objective}: the sweep has {len(objectives)} metrics")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 from runstream_control.errors import PermissionDeniedError
 from runstream_control.principal import Principal
@@ -38,13 +38,13 @@ _MAX_REQUEST_ID = 64
 
 
 class SweepMethods:
-    def __init__(self, store: SweepStore, lookup: Lookup, book: SweepCache, agency: AgentCoordinator) -> None:
+    def __init__(self, store: SweepStore, lookup: Lookup, cache: SweepCache, coordinator: AgentCoordinator) -> None:
         self._store = store
         self._lookup = lookup
-        self._book = book
-        self._agency = agency
+        self._cache = cache
+        self._coordinator = coordinator
 
-    async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:  # noqa: N802
+    async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:
         if not request.definition_json:
             raise InvalidRequestError("definition_json is empty: give the sweep's configuration as a JSON object")
         definition = await asyncio.to_thread(definitions.parse, request.definition_json)
@@ -62,10 +62,10 @@ class SweepMethods:
         row = await self._store.create(team, project, principal.user, request_id, columns)
         return await self._message(row)
 
-    async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:  # noqa: N802
-        return await self._message(await self._book.row(principal, request.sweep))
+    async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:
+        return await self._message(await self._cache.row(principal, request.sweep))
 
-    async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:  # noqa: N802
+    async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         place = read_token(request, (int, str))
@@ -76,38 +76,38 @@ class SweepMethods:
             response.next_page_token = make_token(request, [rows[-1].created_us, rows[-1].id])
         return response
 
-    async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:  # noqa: N802
-        row = await self._book.row(principal, request.sweep, write=True)
+    async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:
+        row = await self._cache.row(principal, request.sweep, write=True)
         if row.state == State.CANCELLED:
             raise ConflictError("the sweep was cancelled: nothing of it can be changed any more")
-        entry = await self._book.entry(request.sweep)
+        entry = await self._cache.entry(request.sweep)
         definition = entry.definition if entry is not None else definitions.parse(row.definition)
         changes = await asyncio.to_thread(changed_columns, request, in_force(row, definition))
         changed = await self._store.update(request.sweep, principal.user, changes)
-        self._agency.wake(request.sweep)
+        self._coordinator.wake(request.sweep)
         return await self._message(changed or row)
 
-    async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:  # noqa: N802
-        row = await self._book.row(principal, request.sweep, write=True)
+    async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:
+        row = await self._cache.row(principal, request.sweep, write=True)
         if request.command not in _COMMANDS:
             raise InvalidRequestError("command is missing: pause, resume, stop or cancel")
         state, action = _COMMANDS[request.command]
         _check_command(row, state)
         changed = await self._store.command(request.sweep, principal.user, state, action, request.reason)
-        self._agency.wake(request.sweep)
+        self._coordinator.wake(request.sweep)
         return await self._message(changed or row)
 
-    async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:  # noqa: N802
-        await self._book.row(principal, request.sweep, write=True)
+    async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:
+        await self._cache.row(principal, request.sweep, write=True)
         count = await self._store.delete(request.sweep)
-        self._book.forget(request.sweep)
-        self._agency.wake(request.sweep)
+        self._cache.forget(request.sweep)
+        self._coordinator.wake(request.sweep)
         return pb.DeleteSweepResponse(trials=count)
 
-    async def ListSweepChanges(  # noqa: N802
+    async def ListSweepChanges(
         self, principal: Principal, request: pb.ListSweepChangesRequest
     ) -> pb.ListSweepChangesResponse:
-        await self._book.row(principal, request.sweep)
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         place = read_token(request, (int,))
         rows = await self._store.changes_of(request.sweep, place[0] if place else None, size)
@@ -119,7 +119,7 @@ class SweepMethods:
         return response
 
     async def _message(self, row: SweepRow, *, whole: bool = True) -> pb.Sweep:
-        entry = await self._book.entry(row.id)
+        entry = await self._cache.entry(row.id)
         definition = entry.definition if entry is not None else definitions.parse(row.definition)
         return sweep_message(row, definition, whole=whole)
 
@@ -130,7 +130,7 @@ def check_request_id(text: str) -> str:
     return text
 
 
-def _columns(definition: SweepDefinition) -> dict[str, Any]:
+def _columns(definition: SweepDefinition) -> dict[str, object]:
     """Return the columns of a new sweep. Raises DefinitionError where no parameters fulfil its constraints."""
     check_feasible(definition)
     size, is_limit = Grid(definition.space).size() if definition.method == "grid" else ("", False)
@@ -152,12 +152,12 @@ def _columns(definition: SweepDefinition) -> dict[str, Any]:
     }
 
 
-def _unmade(team: str, project: str, user: str, columns: dict[str, Any]) -> Any:
+def _unmade(team: str, project: str, user: str, columns: dict[str, object]) -> SweepRow:
     """Return a row for a sweep that is only checked and not stored."""
-    empty: dict[str, Any] = {state.value: 0 for state in StoredTrial}
+    empty: dict[str, object] = {state.value: 0 for state in StoredTrial}
     empty |= {"created_us": 0, "started_us": 0, "ended_us": 0, "cost": 0.0, "trial_seconds": 0.0, "early_off": False}
     named = {"id": "", "team": team, "project": project, "state": "running", "reason": "", "created_by": user}
-    return SimpleNamespace(**empty, **named, **columns)
+    return cast("SweepRow", SimpleNamespace(**empty, **named, **columns))
 
 
 def _check_command(row: SweepRow, state: State) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from google.protobuf.struct_pb2 import Value
 
 from runstream_proto.v1 import rich_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
@@ -23,7 +24,7 @@ _MAX_PATTERN = 1000
 """In characters; RE2 takes linear time, whatever the pattern."""
 
 
-def number(cell: Any) -> float | int | None:
+def number(cell: object) -> float | int | None:
     """Return the cell's number; None if it has none.
 
     JSON cannot write NaN and infinities, so they come as texts with their names.
@@ -33,11 +34,11 @@ def number(cell: Any) -> float | int | None:
     return _SPECIAL.get(cell) if isinstance(cell, str) else None
 
 
-def missing(cell: Any) -> bool:
+def missing(cell: object) -> bool:
     return cell is None or cell == "NaN" or (isinstance(cell, float) and math.isnan(cell))
 
 
-def kind(cell: Any) -> str:
+def kind(cell: object) -> str:
     """Return the kind of the cell, in the words of `TableColumn.type`."""
     if isinstance(cell, str):
         return "missing" if cell == "NaN" else "number" if cell in _SPECIAL else "text"
@@ -69,12 +70,12 @@ class _Reversed:
     __hash__ = None  # type: ignore[assignment]
 
 
-def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[Any, ...]:
+def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[object, ...]:
     """Return a key that sorts rows by `order`, a list of (column, descending).
 
     Missing cells come last, and equal rows are sorted by place.
     """
-    parts: list[Any] = []
+    parts: list[object] = []
     for column, descending in order:
         rank, value = _comparable(row[column])
         if rank == _MISSING:
@@ -90,7 +91,7 @@ def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[A
 _MISSING = 9
 
 
-def _comparable(cell: Any) -> tuple[int, Any]:
+def _comparable(cell: object) -> tuple[int, Any]:
     if cell is None or cell != cell:
         return _MISSING, 0
     if isinstance(cell, (int, float)):
@@ -172,7 +173,7 @@ def _test(one: pb.TableFilter) -> Test:
     return _compares(operator, wanted)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> object:
     """Return a protobuf Value as a Python value."""
     which = value.WhichOneof("kind")
     if which == "struct_value":
@@ -182,7 +183,7 @@ def plain(value: Any) -> Any:
     return None if which in (None, "null_value") else getattr(value, which)
 
 
-def _equals(wanted: Any) -> Test:
+def _equals(wanted: object) -> Test:
     if wanted is None:
         return missing
     if isinstance(wanted, bool):
@@ -190,7 +191,7 @@ def _equals(wanted: Any) -> Test:
     if isinstance(wanted, str):
         return lambda cell: isinstance(cell, str) and cell == wanted
 
-    def equal(cell: Any) -> bool:
+    def equal(cell: object) -> bool:
         value = None if isinstance(cell, bool) else number(cell)
         return value is not None and value == wanted
 
@@ -205,14 +206,14 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
 }
 
 
-def _compares(operator: int, wanted: Any) -> Test:
+def _compares(operator: int, wanted: object) -> Test:
     holds = _COMPARISONS.get(operator)
     if holds is None or wanted is None or isinstance(wanted, bool):
         raise InvalidRequestError("a comparison takes a number or a text")
     if isinstance(wanted, str):
         return lambda cell: isinstance(cell, str) and not missing(cell) and holds(cell, wanted)
 
-    def compare(cell: Any) -> bool:
+    def compare(cell: object) -> bool:
         value = None if isinstance(cell, bool) else number(cell)
         return value is not None and holds(value, wanted)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_proto.v1 import rich_pb2 as pb
@@ -27,7 +27,8 @@ async def console_page(storage: Storage, project: str, request: pb.GetConsoleReq
     names = ("after_us", "after_rank", "after_output", "after_writer", "after_line")
     after = dict(zip(names, place or (-1, 0, "", "", 0), strict=True))
     try:
-        rows = await storage.rows("console" if request.forward else "console_back", **question, **after, limit=size + 1)
+        name = "console" if request.forward else "console_back"
+        rows = cast("list[ConsoleLine]", await storage.rows(name, **question, **after, limit=size + 1))
         first_page = not request.page_token
         count = await storage.rows("console_count", **question) if first_page else [{"lines": 0}]
     except StorageRefusedError as error:
@@ -43,7 +44,18 @@ async def console_page(storage: Storage, project: str, request: pb.GetConsoleReq
     return response
 
 
-def console_row(run: str, row: dict[str, Any]) -> pb.ConsoleRow:
+class ConsoleLine(TypedDict):
+    """A row of `console.sql`."""
+
+    rank: int
+    output: str
+    writer: str
+    line: int
+    text: str
+    time_us: int
+
+
+def console_row(run: str, row: ConsoleLine) -> pb.ConsoleRow:
     return pb.ConsoleRow(
         run=run,
         rank=row["rank"],
@@ -56,7 +68,7 @@ def console_row(run: str, row: dict[str, Any]) -> pb.ConsoleRow:
     )
 
 
-def _place(row: dict[str, Any]) -> tuple[int, int, str, str, int]:
+def _place(row: ConsoleLine) -> tuple[int, int, str, str, int]:
     return row["time_us"], row["rank"], row["output"], row["writer"], row["line"]
 
 

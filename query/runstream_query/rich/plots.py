@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) 
     raise InvalidRequestError(f"a plot of the type {response.type[:50]!r} is not known: read it with GetTable")
 
 
-def _spec(plot_json: str) -> dict[str, Any]:
+def _spec(plot_json: str) -> dict[str, object]:
     try:
         spec = text.plain(json.loads(plot_json or "{}"))
     except (ValueError, RecursionError):
@@ -66,7 +66,7 @@ def _spec(plot_json: str) -> dict[str, Any]:
     return spec
 
 
-def _number(cell: Any) -> float:
+def _number(cell: object) -> float:
     found = number(cell)
     return math.nan if found is None else float(found)
 
@@ -74,7 +74,7 @@ def _number(cell: Any) -> float:
 class _Series:
     def __init__(self, x: int, y: int, stroke: int | None, curve: str) -> None:
         self._x, self._y, self._stroke, self._curve = x, y, stroke, curve
-        self._points: dict[str, tuple[list[Any], list[float]]] = defaultdict(lambda: ([], []))
+        self._points: dict[str, tuple[list[object], list[float]]] = defaultdict(lambda: ([], []))
         self._rows = 0
 
     def take(self, rows: list[Row]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from typing import Any
 
 MAX_ROW_CHARACTERS = 32 << 20
 _DECODER = json.JSONDecoder()
@@ -24,7 +23,7 @@ class RowReader:
         self._begun = False
         self._ended = False
 
-    def feed(self, data: bytes, *, last: bool = False) -> Iterator[list[Any]]:
+    def feed(self, data: bytes, *, last: bool = False) -> Iterator[list[object]]:
         """Yield complete rows in order.
 
         Raise DamagedTableError for other content, and also if the array is not closed at the end (`last`).
@@ -52,7 +51,7 @@ class RowReader:
         if last and not self._ended:
             raise DamagedTableError("the table's content is damaged: it ends in the middle")
 
-    def _many(self, place: int) -> tuple[list[list[Any]], int]:
+    def _many(self, place: int) -> tuple[list[list[object]], int]:
         """Parse at once all rows up to the last place that looks like the end of a row; return them and the next place.
 
         There are none if that text does not parse: inside a text or a nested array the brackets do not match.

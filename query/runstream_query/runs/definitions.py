@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
@@ -16,17 +15,17 @@ _MANY_PAIRS = 20_000
 """From so many pairs of definition and metric on, they are compared in a thread."""
 
 
-def find(definitions: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def find(definitions: Mapping[str, object], metric: str) -> dict[str, object]:
     """Return the definition with exactly this name, else of the last matching pattern, else an empty one."""
     return _find(definitions, _patterns(definitions), metric)
 
 
-def _patterns(definitions: Mapping[str, Any]) -> NamePatterns:
+def _patterns(definitions: Mapping[str, object]) -> NamePatterns:
     """Return the names that are patterns; the one that takes precedence comes first."""
     return NamePatterns(reversed(list(definitions)))
 
 
-def _find(definitions: Mapping[str, Any], patterns: NamePatterns, metric: str) -> dict[str, Any]:
+def _find(definitions: Mapping[str, object], patterns: NamePatterns, metric: str) -> dict[str, object]:
     name = metric if metric in definitions else next(patterns.matching(metric), None)
     return {} if name is None else _document(definitions[name])
 
@@ -34,8 +33,8 @@ def _find(definitions: Mapping[str, Any], patterns: NamePatterns, metric: str) -
 async def apply(
     storage: Storage,
     project: str,
-    definitions: Mapping[str, Mapping[str, Any]],
-    summaries: dict[str, dict[str, Any]],
+    definitions: Mapping[str, Mapping[str, object]],
+    summaries: dict[str, dict[str, object]],
 ) -> set[str]:
     """Add aggregates such as `metric.min` to the summaries, by run, and remove metrics that are not to be shown.
 
@@ -55,13 +54,13 @@ async def apply(
 
 
 def _wanted(
-    definitions: Mapping[str, Mapping[str, Any]], summaries: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, dict[str, Any]]]:
+    definitions: Mapping[str, Mapping[str, object]], summaries: dict[str, dict[str, object]]
+) -> dict[str, dict[str, dict[str, object]]]:
     """Return by run the metrics of which aggregates are wanted, and their definitions.
 
     Remove metrics that are not to be shown from the summaries.
     """
-    wanted: dict[str, dict[str, dict[str, Any]]] = {}
+    wanted: dict[str, dict[str, dict[str, object]]] = {}
     for run, defined in definitions.items():
         if not defined:
             continue
@@ -76,9 +75,9 @@ def _wanted(
     return wanted
 
 
-def _kinds(definition: Mapping[str, Any]) -> set[str]:
+def _kinds(definition: Mapping[str, object]) -> set[str]:
     return {part.strip() for part in str(definition.get("summary") or "").split(",") if part.strip()}
 
 
-def _document(value: Any) -> dict[str, Any]:
+def _document(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}

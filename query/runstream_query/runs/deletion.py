@@ -14,6 +14,7 @@ import structlog
 
 from runstream_common.clickhouse import tombstones
 from runstream_common.clickhouse.client import StorageError
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.tombstones import Tombstone
 from runstream_common.identity import full_project
 from runstream_common.objects import MediaStore
@@ -36,7 +37,7 @@ class Deletion:
     A deletion that failed half-way is completed by repeating it.
     """
 
-    def __init__(self, client: object, storage: Storage, store: ControlStore, media: MediaStore) -> None:
+    def __init__(self, client: ClickHouseClient, storage: Storage, store: ControlStore, media: MediaStore) -> None:
         self._client = client
         self._storage = storage
         self._store = store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.runs.documents import to_value
@@ -18,7 +17,7 @@ GIT_KEYS = ("git_remote", "git_commit", "git_dirty")
 _ELSEWHERE = frozenset({*GIT_KEYS, "git_diff", "packages", "variables"})
 
 
-def differences(documents: Sequence[Mapping[str, Any]], everything: bool) -> list[pb.Difference]:
+def differences(documents: Sequence[Mapping[str, object]], everything: bool) -> list[pb.Difference]:
     """Return how flat documents, one for each run, differ from the first, sorted by key.
 
     `everything`: also return the keys on which all documents agree.
@@ -36,22 +35,22 @@ def differences(documents: Sequence[Mapping[str, Any]], everything: bool) -> lis
     return found
 
 
-def environment(document: Mapping[str, Any]) -> dict[str, Any]:
+def environment(document: Mapping[str, object]) -> dict[str, object]:
     """Return an environment without packages, variables and git: Python, platform, command, hardware."""
     return {key: value for key, value in document.items() if key not in _ELSEWHERE}
 
 
-def part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def part(document: Mapping[str, object], name: str) -> dict[str, object]:
     """Return one section of an environment, `packages` or `variables`; empty where there is none."""
     found = document.get(name)
     return dict(found) if isinstance(found, dict) else {}
 
 
-def git(document: Mapping[str, Any]) -> dict[str, Any]:
+def git(document: Mapping[str, object]) -> dict[str, object]:
     return {key.removeprefix("git_"): document[key] for key in GIT_KEYS if document.get(key) not in (None, "")}
 
 
-def git_diff(run: str, first: Mapping[str, Any], other: Mapping[str, Any]) -> pb.GitDiff | None:
+def git_diff(run: str, first: Mapping[str, object], other: Mapping[str, object]) -> pb.GitDiff | None:
     """Return the diff from the first run's uncommitted changes to another run's. None where both are the same."""
     before, after = (str(document.get("git_diff") or "").splitlines() for document in (first, other))
     if before == after:
@@ -69,7 +68,7 @@ def git_diff(run: str, first: Mapping[str, Any], other: Mapping[str, Any]) -> pb
     return pb.GitDiff(run=run, unified_diff="\n".join(lines), truncated=cut)
 
 
-def _comparable(value: Any) -> str:
+def _comparable(value: object) -> str:
     """Return a text that is equal for equal values: 1 and 1.0 are equal, NaN equals NaN, true is not 1."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

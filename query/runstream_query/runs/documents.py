@@ -22,6 +22,7 @@ from runstream_query.runs import definitions
 from runstream_query.runs import large_values as large
 from runstream_query.runs.field_choice import ALL, FieldChoice
 from runstream_query.runs.large_values import LargeValue
+from runstream_query.runs.run_states import RunRow
 
 LOG = structlog.get_logger()
 STATES = {
@@ -152,7 +153,7 @@ async def _no_rows() -> list[dict[str, Any]]:
 async def make_runs(
     storage: Storage,
     project: str,
-    rows: list[dict[str, Any]],
+    rows: Sequence[RunRow],
     *,
     environment: bool = False,
     columns: FieldChoice = ALL,
@@ -168,14 +169,14 @@ def timestamp(microseconds: int) -> Timestamp | None:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
+def make_run(project: str, row: RunRow, loaded: Loaded, environment: bool = False) -> pb.Run:
     """Return the message of a run."""
     run = run_facts(project, row)
     run.MergeFrom(document_message(project, run.id, loaded, environment))
     return run
 
 
-def run_facts(project: str, row: dict[str, Any]) -> pb.Run:
+def run_facts(project: str, row: RunRow) -> pb.Run:
     """Return what the streams of a run tell of it, from a row of `runs.sql`."""
     team, _, name = project.partition("/")
     ended = row["finished_us"] if row["state"] != "running" else 0
@@ -251,11 +252,11 @@ def _fill(struct: Struct, values: dict[str, Any]) -> None:
     struct.update(rest)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def to_value(value: Any) -> Value:
+def to_value(value: object) -> Value:
     """Return a value as a message: NaN and infinities become their names, a value that is not JSON becomes text."""
     struct = Struct()
     struct.update({"": text.plain(value)})

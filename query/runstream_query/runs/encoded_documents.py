@@ -11,6 +11,7 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values as large
 from runstream_query.runs.documents import Loaded, document_message, load, run_facts, unreadable
 from runstream_query.runs.field_choice import ALL, FieldChoice
+from runstream_query.runs.run_states import RunRow
 
 _MANY_KEYS, _MANY_BYTES = 2000, 256 << 10
 """From so much on, messages are made in a thread."""
@@ -65,19 +66,17 @@ def _encode(project: str, loaded: Loaded, keys: dict[str, int]) -> dict[str, Enc
     }
 
 
-async def make_listed(
-    project: str, rows: Sequence[dict[str, object]], documents: Sequence[EncodedDocuments]
-) -> list[pb.Run]:
+async def make_listed(project: str, rows: Sequence[RunRow], documents: Sequence[EncodedDocuments]) -> list[pb.Run]:
     """Return the messages of runs from rows of `runs.sql` and the documents of the same runs."""
     heavy = sum(len(one.message) for one in documents) > _MANY_BYTES
     return await offload(heavy, _decode, project, rows, documents)
 
 
-def _decode(project: str, rows: Sequence[dict[str, object]], documents: Sequence[EncodedDocuments]) -> list[pb.Run]:
+def _decode(project: str, rows: Sequence[RunRow], documents: Sequence[EncodedDocuments]) -> list[pb.Run]:
     return [_listed(project, row, one) for row, one in zip(rows, documents, strict=True)]
 
 
-def _listed(project: str, row: dict[str, object], documents: EncodedDocuments) -> pb.Run:
+def _listed(project: str, row: RunRow, documents: EncodedDocuments) -> pb.Run:
     run = run_facts(project, row)
     try:
         run.MergeFromString(documents.message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from runstream_control.control_store import ControlStore
 from runstream_control.principal import Principal
@@ -11,12 +10,12 @@ from runstream_query.base.errors import UnknownNameError
 from runstream_query.base.names import Names, nearest, unknown_metric
 from runstream_query.base.storage import Storage
 from runstream_query.runs.listening import Listening
-from runstream_query.runs.run_states import with_state
+from runstream_query.runs.run_states import RunRow, with_state
 from runstream_query.runs.selection.run_tables import RunTables
 
 
 class Lookup:
-    """Looks up names for all topics. All methods raise QueryError, StorageError, ControlError."""
+    """Looks up names for all methods. All methods raise QueryError, StorageError, ControlError."""
 
     def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: RunTables) -> None:
         """Create the lookup.
@@ -46,13 +45,13 @@ class Lookup:
         """Return the time, microseconds since 1970, since which a run that did not finish must have been heard from."""
         return await self._listening.heard_since()
 
-    async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
-        """Return rows of `runs.sql` with their `state`. `question`: parameters of that file."""
+    async def run_rows(self, project: str, *, runs: Sequence[str] = (), limit: int) -> list[RunRow]:
+        """Return rows of `runs.sql`, newest first, at most `limit`. `runs`: none means all of the project."""
         silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
-        rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
+        rows = await self._storage.rows("runs", project=project, runs=list(runs), limit=limit)
         return with_state(rows, silent_us)
 
-    async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
+    async def known_runs(self, project: str, runs: Sequence[str]) -> list[RunRow]:
         """Return the rows of these runs. Raises UnknownNameError, which names the first run that does not exist."""
         rows = await self.run_rows(project, runs=list(runs), limit=len(runs))
         known = {row["run"] for row in rows}

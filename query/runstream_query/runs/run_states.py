@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,28 @@ FACTS = ("failed", "crashed", "preempted", "ended", "open", "heard_us", "world_s
 NAMES = ("failed", "crashed", "preempted", "finished", "running")
 
 
-def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
+class RunRow(TypedDict):
+    """A row of `runs.sql` with the state of the run."""
+
+    run: str
+    user: str
+    hosts: list[str]
+    created_us: int
+    started_us: int
+    seen_us: int
+    finished_us: int
+    heard_us: int
+    world_size: int
+    failed: int
+    crashed: int
+    preempted: int
+    ended: int
+    open: int
+    """These five are numbers of ranks."""
+    state: str
+
+
+def state_codes(columns: Mapping[str, NDArray[np.int64]], silent_us: int) -> NDArray[np.int64]:
     """Return the state of each run, (N,) indexes into `NAMES`. `columns`: FACTS, (N,) each.
 
     A rank whose newest stream has no outcome, and from which the server has heard nothing since `silent_us`, has
@@ -34,11 +56,11 @@ def state_codes(columns: Any, silent_us: int) -> NDArray[np.int64]:
     )
 
 
-def with_state(rows: list[dict[str, Any]], silent_us: int) -> list[dict[str, Any]]:
+def with_state(rows: list[dict[str, Any]], silent_us: int) -> list[RunRow]:
     """Add `state` to the rows, parse `hosts` into a list, and return them."""
     if rows:
         codes = state_codes({name: np.array([row[name] for row in rows]) for name in FACTS}, silent_us)
         for row, code in zip(rows, codes.tolist(), strict=True):
             row["state"] = NAMES[code]
             row["hosts"] = json.loads(row["hosts"])
-    return rows
+    return cast("list[RunRow]", rows)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 from runstream_common.service.metrics import Metrics
 from runstream_control.sweeps.ledger import DELETED
@@ -27,6 +28,8 @@ from runstream_query.sweeps.group_commit import GroupCommit
 from runstream_query.sweeps.limits import MAX_WAITING
 from runstream_query.sweeps.sweep_cache import SweepCache
 
+_Call = TypeVar("_Call")
+_Result = TypeVar("_Result")
 _LOOK_AGAIN_S = 1.0
 """A waiting agent looks again after so many seconds in any case: another server may have changed something."""
 _IDLE_LANES = 2000
@@ -48,14 +51,14 @@ class AgentCoordinator:
         self._book = book
         self._metrics = metrics
         self._leases: dict[str, GroupCommit[LeaseRequest, LeaseAnswer]] = {}
-        self._others: dict[str, GroupCommit[Beats | TrialEnd, Any]] = {}
+        self._others: dict[str, GroupCommit[Beats | TrialEnd, HeartbeatResult | TrialEndResult | None]] = {}
         self._arrivals: dict[str, GroupCommit[Registration, AgentRow | None]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._waiting = 0
 
     async def register(self, sweep: str, call: Registration) -> AgentRow | None:
         """Register an agent; return None if there is no such sweep any more."""
-        row: AgentRow | None = await self._lane(self._arrivals, sweep, self._register_all).ask(call)
+        row = await self._lane(self._arrivals, sweep, self._register_all).ask(call)
         if row is not None:
             self._book.met(row)
         return row
@@ -65,7 +68,7 @@ class AgentCoordinator:
         until_s = time.monotonic() + wait_s
         while True:
             changed = self._changed.setdefault(sweep, asyncio.Event())
-            answer: LeaseAnswer = await self._lane(self._leases, sweep, self._lease_all).ask(ask)
+            answer = await self._lane(self._leases, sweep, self._lease_all).ask(ask)
             left_s = until_s - time.monotonic()
             final = answer.verdict in (Verdict.GO, Verdict.STOP) or left_s <= 0 or self._waiting >= MAX_WAITING
             if final:
@@ -80,16 +83,18 @@ class AgentCoordinator:
                 self._waiting -= 1
 
     async def beat(self, sweep: str, agent: str, beats: Sequence[Heartbeat]) -> HeartbeatResult:
-        answer: HeartbeatResult = await self._lane(self._others, sweep, self._others_all).ask(Beats(agent, beats))
+        answer = await self._lane(self._others, sweep, self._others_all).ask(Beats(agent, beats))
+        assert isinstance(answer, HeartbeatResult)
         return answer
 
     async def end(self, sweep: str, end: TrialEnd) -> TrialEndResult | None:
         """End a trial; return None if there is no such trial."""
-        (answer,) = await self._lane(self._others, sweep, self._others_all).ask(end)
+        answer = await self._lane(self._others, sweep, self._others_all).ask(end)
+        assert not isinstance(answer, HeartbeatResult)
         if answer is not None:
             self._metrics.counter("runstream_query_sweep_trials_ended_total", outcome=end.outcome.value).inc()
             self.wake(sweep)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def wake(self, sweep: str) -> None:
         """Wake the agents that wait for the sweep, so that they look again."""
@@ -97,17 +102,18 @@ class AgentCoordinator:
         if changed is not None:
             changed.set()
 
-    def _lane(self, lanes: dict[str, GroupCommit[Any, Any]], sweep: str, carry_out: Any) -> GroupCommit[Any, Any]:
+    def _lane(
+        self,
+        lanes: dict[str, GroupCommit[_Call, _Result]],
+        sweep: str,
+        carry_out: Callable[[str, Sequence[_Call]], Awaitable[Sequence[_Result]]],
+    ) -> GroupCommit[_Call, _Result]:
         if sweep not in lanes:
             if len(lanes) > _IDLE_LANES:
                 for name in [name for name, lane in lanes.items() if lane.idle]:
                     del lanes[name]
 
-            async def of_sweep(asked: Sequence[Any]) -> Sequence[Any]:
-                found: Sequence[Any] = await carry_out(sweep, asked)
-                return found
-
-            lanes[sweep] = GroupCommit(of_sweep)
+            lanes[sweep] = GroupCommit(partial(carry_out, sweep))
         return lanes[sweep]
 
     async def _register_all(self, sweep: str, calls: Sequence[Registration]) -> Sequence[AgentRow | None]:
@@ -124,7 +130,9 @@ class AgentCoordinator:
             search = await entry.suggester.prepare(sum(ask.count for ask in asks))
         return await self._store.lease(sweep, asks, search)
 
-    async def _others_all(self, sweep: str, calls: Sequence[Beats | TrialEnd]) -> Sequence[Any]:
+    async def _others_all(
+        self, sweep: str, calls: Sequence[Beats | TrialEnd]
+    ) -> Sequence[HeartbeatResult | TrialEndResult | None]:
         """Carry out heartbeats and ends, the heartbeats first: no lease may expire behind a row of ends."""
         beats = [call for call in calls if isinstance(call, Beats)]
         ends = [call for call in calls if isinstance(call, TrialEnd)]
@@ -132,4 +140,4 @@ class AgentCoordinator:
         entry = await self._book.entry(sweep)
         goals = entry.goals if entry is not None else ()
         ended = iter(await self._store.end(sweep, ends, goals) if ends else ())
-        return [next(beaten) if isinstance(call, Beats) else (next(ended),) for call in calls]
+        return [next(beaten) if isinstance(call, Beats) else next(ended) for call in calls]

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from runstream_query.base.names import nearest
 from runstream_query.sweeps import definition_fields
@@ -68,7 +67,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class SweepDefinition:
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     """The configuration as it was given."""
     method: str
     space: SearchSpace
@@ -97,7 +96,7 @@ def parse(text: str) -> SweepDefinition:
         refuse("", "the definition is nested too deep")
 
 
-def read(config: Any) -> SweepDefinition:
+def read(config: object) -> SweepDefinition:
     """Check a definition and return it parsed. Raise DefinitionError."""
     config = definition_fields.mapping("the definition", config)
     method = _method(config)
@@ -132,8 +131,8 @@ def read(config: Any) -> SweepDefinition:
     )
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
             refuse(key, "is there twice in one mapping: rename or remove one")
@@ -141,7 +140,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _method(config: Mapping[str, Any]) -> str:
+def _method(config: Mapping[str, object]) -> str:
     if "method" not in config:
         refuse("method", f"is missing: use one of {', '.join(METHODS)}")
     if config["method"] == "custom":
@@ -152,7 +151,7 @@ def _method(config: Mapping[str, Any]) -> str:
     return definition_fields.one_of("method", config["method"], METHODS)
 
 
-def _check_keys(config: Mapping[str, Any]) -> None:
+def _check_keys(config: Mapping[str, object]) -> None:
     for key in ("job", "image_uri", "scheduler"):
         if key in config:
             refuse(key, "belongs to W&B Launch, which is not here: give program or command, and start agents yourself")
@@ -166,7 +165,7 @@ def _check_keys(config: Mapping[str, Any]) -> None:
         definition_fields.text("program", config["program"], 4096)
 
 
-def _objectives(config: Mapping[str, Any]) -> tuple[SweepObjective, ...]:
+def _objectives(config: Mapping[str, object]) -> tuple[SweepObjective, ...]:
     if "metrics" not in config:
         return (_objective("metric", config["metric"]),) if config.get("metric") is not None else ()
     if "metric" in config:
@@ -181,7 +180,7 @@ def _objectives(config: Mapping[str, Any]) -> tuple[SweepObjective, ...]:
     return tuple(found)
 
 
-def _objective(path: str, config: Any) -> SweepObjective:
+def _objective(path: str, config: object) -> SweepObjective:
     config = definition_fields.mapping(path, config)
     if "name" not in config:
         refuse(f"{path}.name", "is missing: name the metric that the program logs")
@@ -208,7 +207,7 @@ def _check_grid(found: SearchSpace) -> None:
             refuse(parameter.path, f"has no end of values, and a grid tries all: {fix}; or use method: random")
 
 
-def _hyperband(config: Any, objectives: tuple[SweepObjective, ...]) -> Hyperband | None:
+def _hyperband(config: object, objectives: tuple[SweepObjective, ...]) -> Hyperband | None:
     path = "early_terminate"
     if config is None:
         return None
@@ -239,7 +238,7 @@ def _hyperband(config: Any, objectives: tuple[SweepObjective, ...]) -> Hyperband
     return Hyperband(tuple(sorted(set(brackets))), float(eta), strict)
 
 
-def _budget(config: Any) -> Budget:
+def _budget(config: object) -> Budget:
     if config is None:
         return Budget()
     config = definition_fields.mapping("budget", config)
@@ -252,7 +251,7 @@ def _budget(config: Any) -> Budget:
     return Budget(times["wall_time"], times["trial_time"], cost)
 
 
-def _check_command(command: Any) -> None:
+def _check_command(command: object) -> None:
     if command is None:
         return
     if not isinstance(command, list) or not 1 <= len(command) <= MAX_COMMAND:

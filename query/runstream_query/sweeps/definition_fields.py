@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from runstream_query.base.names import nearest
 from runstream_query.sweeps.errors import refuse
@@ -18,25 +17,25 @@ _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 _TEXT_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def mapping(path: str, value: Any) -> dict[str, Any]:
+def mapping(path: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         refuse(path, f"is {shown(value)}: give a mapping of keys to values")
     return value
 
 
-def only(path: str, value: Mapping[str, Any], known: Collection[str]) -> None:
+def only(path: str, value: Mapping[str, object], known: Collection[str]) -> None:
     for key in value:
         if key not in known:
             where = f"{path}.{key}" if path else str(key)
             refuse(where, f"there is no such key{nearest(str(key), known)}; keys: {', '.join(known)}")
 
 
-def number(path: str, value: Any) -> int | float:
+def number(path: str, value: object) -> int | float:
     """Return a finite number; an integer stays one. Raise DefinitionError."""
     if isinstance(value, str) and _TEXT_NUMBER.fullmatch(value.strip()):
         plain = float(value)
@@ -53,7 +52,7 @@ def number(path: str, value: Any) -> int | float:
     return value
 
 
-def integer(path: str, value: Any, minimum: int, maximum: int = MAX_INTEGER) -> int:
+def integer(path: str, value: object, minimum: int, maximum: int = MAX_INTEGER) -> int:
     """Return an integer; a float without a fraction is accepted too, since JSON makes no difference.
 
     Raise DefinitionError.
@@ -66,14 +65,14 @@ def integer(path: str, value: Any, minimum: int, maximum: int = MAX_INTEGER) -> 
     return value
 
 
-def positive(path: str, value: Any) -> int | float:
+def positive(path: str, value: object) -> int | float:
     found = number(path, value)
     if found <= 0:
         refuse(path, f"is {found}: give a number above 0")
     return found
 
 
-def text(path: str, value: Any, most: int) -> str:
+def text(path: str, value: object, most: int) -> str:
     if (
         not isinstance(value, str)
         or len(value) > most
@@ -84,20 +83,20 @@ def text(path: str, value: Any, most: int) -> str:
     return value
 
 
-def one_of(path: str, value: Any, known: Collection[str]) -> str:
+def one_of(path: str, value: object, known: Collection[str]) -> str:
     if not isinstance(value, str) or value not in known:
         near = nearest(value, known) if isinstance(value, str) else ""
         refuse(path, f"is {shown(value)}{near}: use one of {', '.join(known)}")
     return value
 
 
-def truth(path: str, value: Any) -> bool:
+def truth(path: str, value: object) -> bool:
     if not isinstance(value, bool):
         refuse(path, f"is {shown(value)}: give true or false")
     return value
 
 
-def duration_s(path: str, value: Any) -> float:
+def duration_s(path: str, value: object) -> float:
     """Return seconds, from a number or a text such as 90m, 12h, 2d. Raise DefinitionError."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 
 class Distribution(Protocol):
@@ -30,10 +30,10 @@ class Distribution(Protocol):
     def at(self, u: float) -> Any:
         """Return the value at the quantile `u`."""
 
-    def value(self, index: int) -> Any:
+    def value(self, index: int) -> object:
         """Return the value of a grid at this index, from 0. Raise TypeError if `count` is None."""
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         """Return the quantile of a value, as `at` takes it, clipped into [0, 1].
 
         For a discrete value it is the middle of its quantiles. It is None for what cannot be a value of the parameter.
@@ -44,7 +44,7 @@ class Distribution(Protocol):
 class Choice:
     """Some values, equally likely or with probabilities. One value is a constant."""
 
-    values: Sequence[Any]
+    values: Sequence[object]
     probabilities: Sequence[float] | None = None
     ordered: bool = False
     _edges: list[float] = field(init=False, repr=False, default_factory=list)
@@ -67,13 +67,13 @@ class Choice:
             index -= 1
         return index
 
-    def at(self, u: float) -> Any:
+    def at(self, u: float) -> object:
         return self.values[self.index(u)]
 
-    def value(self, index: int) -> Any:
+    def value(self, index: int) -> object:
         return self.values[index]
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         for index, known in enumerate(self.values):
             if known == value and isinstance(known, bool) == isinstance(value, bool):
                 if self.probabilities is None:
@@ -109,7 +109,7 @@ class Steps:
             return self.first + index * self.step
         return float(_exact(self.first) + index * _exact(self.step))
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         if not _is_number(value):
             return None
         index = round((value - self.first) / self.step)
@@ -144,7 +144,7 @@ class Continuous:
     def value(self, index: int) -> float:
         raise TypeError("there is no end of values")
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         if not _is_number(value) or (self.law != "uniform" and value <= 0):
             return None
         if self.high == self.low:
@@ -177,7 +177,7 @@ class Normal:
     def value(self, index: int) -> float:
         raise TypeError("there is no end of values")
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         if not _is_number(value) or (self.log and value <= 0):
             return None
         if self.sigma == 0:
@@ -201,7 +201,7 @@ class Beta:
     def value(self, index: int) -> float:
         raise TypeError("there is no end of values")
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         from scipy.special import betainc
 
         return float(betainc(self.a, self.b, min(max(value, 0.0), 1.0))) if _is_number(value) else None
@@ -232,7 +232,7 @@ class Quantised:
             raise TypeError("there is no end of values")
         return self._times(self._multiple(bounds[0]) + index)
 
-    def unit(self, value: Any) -> float | None:
+    def unit(self, value: object) -> float | None:
         if _is_number(value) and isinstance(self.base, Continuous) and self.base.law != "uniform":
             value = max(value, self.base.bounds[0])  # 0 is a multiple of q and has no logarithm
         return self.base.unit(value)
@@ -249,5 +249,5 @@ def _exact(number: int | float) -> Decimal:
     return Decimal(repr(number))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

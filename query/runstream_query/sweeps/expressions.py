@@ -20,7 +20,7 @@ from typing import Any
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.limits import MAX_EXPRESSION, MAX_EXPRESSION_NODES
 
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], object]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -29,7 +29,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: lambda base, exponent: float(base) ** float(exponent),
 }
-_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], object]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -39,7 +39,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda item, items: item in items,
     ast.NotIn: lambda item, items: item not in items,
 }
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., object]] = {
     "abs": abs,
     "min": min,
     "max": max,
@@ -67,14 +67,14 @@ class Expression:
     nodes: int
     """How many nodes its syntax tree has: an evaluation costs some 0.5 microseconds a node."""
 
-    def holds(self, values: Mapping[str, Any]) -> bool:
+    def holds(self, values: Mapping[str, object]) -> bool:
         """Return whether the expression is true; `values` has every name. An expression without a value is false."""
         try:
             return bool(_value(self._tree, values))
         except EvaluationError:
             return False
 
-    def explain(self, values: Mapping[str, Any]) -> str:
+    def explain(self, values: Mapping[str, object]) -> str:
         """Return why the expression has no value; empty if it has one."""
         try:
             _value(self._tree, values)
@@ -83,7 +83,7 @@ class Expression:
         return ""
 
 
-def parse(path: str, text: Any) -> Expression:
+def parse(path: str, text: object) -> Expression:
     """Parse an expression. Raise DefinitionError."""
     if not isinstance(text, str) or not text.strip():
         refuse(path, f"is {text!r}: give an expression such as \"optimizer == 'sgd' and lr < 0.1\"")
@@ -142,7 +142,7 @@ def _name(node: ast.expr) -> str | None:
     return None
 
 
-def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
+def _value(node: ast.expr, values: Mapping[str, object]) -> object:
     name = _name(node)
     if name is not None:
         return values[name]
@@ -170,7 +170,7 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     raise AssertionError(f"{ast.dump(node)} passed the check")
 
 
-def _compare(node: ast.Compare, values: Mapping[str, Any]) -> bool:
+def _compare(node: ast.Compare, values: Mapping[str, object]) -> bool:
     left = _value(node.left, values)
     for op, part in zip(node.ops, node.comparators, strict=True):
         right = _value(part, values)
@@ -180,13 +180,13 @@ def _compare(node: ast.Compare, values: Mapping[str, Any]) -> bool:
     return True
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise EvaluationError(f"{value!r} is no number")
     return value
 
 
-def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
+def _apply(function: Callable[..., object], *arguments: object) -> object:
     try:
         result = function(*arguments)
     except (TypeError, ValueError, ArithmeticError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from runstream_control.sweeps.model import (
     AgentOrder,
@@ -104,10 +104,10 @@ def _size(row: SweepRow) -> tuple[int, bool]:
     return size, bool(row.size_is_limit)
 
 
-def in_force(row: SweepRow, definition: SweepDefinition) -> dict[str, Any]:
+def in_force(row: SweepRow, definition: SweepDefinition) -> dict[str, object]:
     """Return the configuration in force: as given, with the changes since."""
     config = dict(definition.config)
-    changed: dict[str, Any] = {"name": row.name, "description": row.description, "retries": row.retries}
+    changed: dict[str, object] = {"name": row.name, "description": row.description, "retries": row.retries}
     changed |= {"run_cap": row.run_cap, "max_parallel": row.max_parallel}
     budget = {"wall_time": row.wall_time_s, "trial_time": row.trial_time_s, "cost": row.cost_limit}
     changed["budget"] = {key: value for key, value in budget.items() if value}
@@ -162,8 +162,16 @@ def agent_message(row: AgentRow, running: Mapping[str, int]) -> pb.Agent:
     )
 
 
+class VerdictFields(TypedDict):
+    """The fields of several responses that tell an agent what it must do."""
+
+    verdict: pb.LeaseTrialsResponse.Verdict.ValueType
+    cause: pb.StopCause.ValueType
+    reason: str
+
+
 def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsResponse:
-    message = pb.LeaseTrialsResponse(**said(answer))
+    message = pb.LeaseTrialsResponse(**verdict_fields(answer))
     if answer.verdict is not Verdict.GO and answer.verdict is not Verdict.STOP:
         message.retry_after_s = retry_after_s
     for row in answer.trials:
@@ -176,10 +184,10 @@ def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsRe
     return message
 
 
-def said(answer: LeaseAnswer) -> dict[str, Any]:
+def verdict_fields(answer: LeaseAnswer) -> VerdictFields:
     """Return what an agent must do: the fields verdict, cause and reason, which several responses have."""
-    fields: dict[str, Any] = {"verdict": VERDICTS[answer.verdict], "reason": answer.reason}
-    return {**fields, "cause": CAUSES[answer.cause]} if answer.cause is not None else fields
+    cause = CAUSES[answer.cause] if answer.cause is not None else pb.STOP_CAUSE_UNSPECIFIED
+    return {"verdict": VERDICTS[answer.verdict], "cause": cause, "reason": answer.reason}
 
 
 def order_message(order: AgentOrder) -> pb.StopOrder:

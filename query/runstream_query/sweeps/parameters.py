@@ -203,7 +203,7 @@ def _beta(path: str, config: Config) -> Beta:
     return Beta(a, b)
 
 
-def _quantised(reader: Callable[[str, Config], Any]) -> Callable[[str, Config], Distribution]:
+def _quantised(reader: Callable[[str, Config], Continuous | Normal | Beta]) -> Callable[[str, Config], Distribution]:
     def read_quantised(path: str, config: Config) -> Distribution:
         quantum = definition_fields.positive(f"{path}.q", config.get("q", 1))
         return Quantised(reader(path, config), quantum)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from runstream_common import text
 from runstream_common.times import now_us
@@ -62,7 +61,7 @@ async def _summaries(
     storage: Storage, project: str, objectives: Sequence[SweepObjective], runs: list[str]
 ) -> dict[str, dict[int, float]]:
     """Return by run, and by index of the objective, its value."""
-    fields: dict[str, dict[str, dict[str, Any]]] = {run: {"summary": {}, "definition": {}} for run in runs}
+    fields: dict[str, dict[str, dict[str, object]]] = {run: {"summary": {}, "definition": {}} for run in runs}
     for row in await storage.rows("run_fields", project=project, runs=runs, sections=["summary", "definition"]):
         fields[row["run"]][row["section"]][row["key"]] = text.parsed(row["value"])
     # `loss.min` may be a metric of that name, or what define_metric("loss", summary="min") makes.
@@ -93,7 +92,7 @@ async def _summaries(
 
 
 def _kind(
-    objective: SweepObjective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, Any]
+    objective: SweepObjective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, object]
 ) -> tuple[str, str]:
     """Return the metric behind an objective, and which of its values counts.
 
@@ -135,7 +134,7 @@ def _split(name: str) -> tuple[str, str]:
     return (base, end) if base and end in SUMMARIES else (name, "")
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """Return a summary value that the program set, as a number; None if it is none."""
     if isinstance(value, str):
         return _NUMBERS.get(value)

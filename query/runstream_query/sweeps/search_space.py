@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from runstream_query.base.names import nearest
 from runstream_query.sweeps import definition_fields, expressions, parameters
@@ -41,15 +40,15 @@ class SearchSpace:
         counts = [parameter.distribution.count for parameter in self.parameters]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
-    def assemble(self, pick: Callable[[ParameterReader], Any]) -> dict[str, Any]:
+    def assemble(self, pick: Callable[[ParameterReader], object]) -> dict[str, object]:
         """Return a configuration with values from `pick`, which is called for active parameters only, in order."""
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, object] = {}
         for parameter in self.parameters:
             if is_active(parameter, chosen):
                 chosen[parameter.name] = pick(parameter)
         return chosen
 
-    def violated(self, chosen: Mapping[str, Any]) -> Expression | None:
+    def violated(self, chosen: Mapping[str, object]) -> Expression | None:
         """Return the first constraint that does not hold, or None.
 
         A constraint that names an inactive parameter holds.
@@ -59,22 +58,24 @@ class SearchSpace:
                 return constraint
         return None
 
-    def nest(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        nested: dict[str, Any] = {}
+    def nest(self, chosen: Mapping[str, object]) -> dict[str, object]:
+        nested: dict[str, object] = {}
         for parameter in self.parameters:
             if parameter.name not in chosen:
                 continue
             place = nested
             for key in parameter.keys[:-1]:
-                place = place.setdefault(key, {})
+                inner = place.setdefault(key, {})
+                assert isinstance(inner, dict)
+                place = inner
             place[parameter.keys[-1]] = chosen[parameter.name]
         return nested
 
-    def flatten(self, nested: Mapping[str, Any]) -> dict[str, Any]:
+    def flatten(self, nested: Mapping[str, object]) -> dict[str, object]:
         """Return the space's parameters that a configuration has, wherever it came from."""
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, object] = {}
         for parameter in self.parameters:
-            place: Any = nested
+            place: object = nested
             for key in parameter.keys:
                 place = place.get(key, _ABSENT) if isinstance(place, dict) else _ABSENT
             if place is not _ABSENT:
@@ -87,21 +88,21 @@ _COMPACT, _SORTED = (json.JSONEncoder(separators=(",", ":"), sort_keys=ordered) 
 """They are made once: `json.dumps` makes one for each configuration."""
 
 
-def is_active(parameter: ParameterReader, chosen: Mapping[str, Any]) -> bool:
+def is_active(parameter: ParameterReader, chosen: Mapping[str, object]) -> bool:
     """Return whether the parameter's condition holds; a condition that names an inactive parameter does not."""
     return parameter.when is None or (parameter.when.names <= chosen.keys() and parameter.when.holds(chosen))
 
 
-def as_json(configuration: Mapping[str, Any]) -> str:
+def as_json(configuration: Mapping[str, object]) -> str:
     return _COMPACT.encode(configuration)
 
 
-def digest(configuration: Mapping[str, Any]) -> str:
+def digest(configuration: Mapping[str, object]) -> str:
     """Return 32 hex digits that are the same for equal configurations."""
     return hashlib.blake2b(_SORTED.encode(configuration).encode(), digest_size=16).hexdigest()
 
 
-def read(definition: Mapping[str, Any]) -> SearchSpace:
+def read(definition: Mapping[str, object]) -> SearchSpace:
     """Read the space from `parameters` and `constraints`. Raise DefinitionError."""
     config = definition.get("parameters")
     if config is None:
@@ -126,7 +127,7 @@ def read(definition: Mapping[str, Any]) -> SearchSpace:
     return space
 
 
-def _walk(path: str, config: Any, keys: tuple[str, ...], level: int) -> Iterator[tuple[ParameterReader, Any]]:
+def _walk(path: str, config: object, keys: tuple[str, ...], level: int) -> Iterator[tuple[ParameterReader, object]]:
     """Yield each parameter with its `when`; a `when` of a group applies to each parameter of the group."""
     if not isinstance(config, dict) or not config:
         refuse(path, f"is {definition_fields.shown(config)}: name at least one parameter")
@@ -152,13 +153,13 @@ def _walk(path: str, config: Any, keys: tuple[str, ...], level: int) -> Iterator
         yield ParameterReader(".".join((*keys, name)), (*keys, name), where, distribution), entry.get("when")
 
 
-def _both(outer: Any, inner: Any) -> Any:
+def _both(outer: object, inner: object) -> object:
     if outer is None or inner is None:
         return outer if inner is None else inner
     return [outer, inner] if not isinstance(outer, list) else [*outer, inner]
 
 
-def _condition(path: str, when: Any, known: Mapping[str, ParameterReader]) -> Expression:
+def _condition(path: str, when: object, known: Mapping[str, ParameterReader]) -> Expression:
     """Parse a condition. Raise DefinitionError.
 
     It is a text; a mapping of names to a value or a list of values; or a list of these, which must all hold.
@@ -174,7 +175,7 @@ def _condition(path: str, when: Any, known: Mapping[str, ParameterReader]) -> Ex
     return expression
 
 
-def _condition_text(path: str, when: Any) -> str:
+def _condition_text(path: str, when: object) -> str:
     if not isinstance(when, dict):
         return str(expressions.parse(path, when).text)
     if not when:
@@ -186,7 +187,7 @@ def _condition_text(path: str, when: Any) -> str:
     return " and ".join(clauses)
 
 
-def _constraints(config: Any, known: Mapping[str, ParameterReader]) -> Iterator[Expression]:
+def _constraints(config: object, known: Mapping[str, ParameterReader]) -> Iterator[Expression]:
     if config is None:
         return
     if not isinstance(config, list) or len(config) > MAX_CONSTRAINTS:

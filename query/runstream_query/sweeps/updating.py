@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from runstream_proto.v1 import sweep_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
@@ -22,7 +21,7 @@ _MAKE_ANOTHER = (
 )
 
 
-def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, Any]) -> dict[str, Any]:
+def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, object]) -> dict[str, object]:
     """Return the columns to set. `now` is the configuration in force. Raise DefinitionError, InvalidRequestError."""
     if not request.definition_json:
         return _of_fields(request)
@@ -31,7 +30,7 @@ def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, Any]) -> d
     return _of_definition(request.definition_json, now)
 
 
-def _of_definition(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
+def _of_definition(text: str, now: Mapping[str, object]) -> dict[str, object]:
     wanted = definitions.parse(text)
     config = wanted.config
     for key in sorted((set(config) | set(now)) - {*CHANGEABLE, *_PLACE}):
@@ -52,7 +51,7 @@ def _of_definition(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _first_difference(path: str, now: Any, wanted: Any) -> str:
+def _first_difference(path: str, now: object, wanted: object) -> str:
     """Return the path of the innermost key that differs, such as `parameters.lr.max`."""
     if isinstance(now, dict) and isinstance(wanted, dict):
         for key in (*now, *wanted):
@@ -61,8 +60,8 @@ def _first_difference(path: str, now: Any, wanted: Any) -> str:
     return path
 
 
-def _of_fields(request: pb.UpdateSweepRequest) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _of_fields(request: pb.UpdateSweepRequest) -> dict[str, object]:
+    found: dict[str, object] = {}
     if request.HasField("name"):
         found["name"] = definition_fields.text("name", request.name, MAX_NAME)
     if request.HasField("description"):

@@ -1,4 +1,4 @@
-"""Decides which methods wait for a place, in which pool, and for whom the place counts."""
+"""Decides in which pool a request waits for its place, and for whom the place counts."""
 
 from __future__ import annotations
 
@@ -6,33 +6,19 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
+
+from google.protobuf.message import Message
 
 from runstream_common.service.metrics import Metrics
 from runstream_control.principal import Principal
+from runstream_proto.v1.query_pb2 import GetRunRequest
 from runstream_query.base.caller import CALLER, Caller
 from runstream_query.base.fair_queue import FairQueue, QueueShares
+from runstream_query.methods.method_table import Method, Queue
 from runstream_query.sqlaccess.limits import SqlLimits
 
-FREE = frozenset(
-    {
-        # These are answered from memory or from a few rows of the control database.
-        *("WhoAmI", "GetAccount", "ListApiKeys", "CreateApiKey", "RevokeApiKey"),
-        *("ListSaved", "GetSaved", "CreateSaved", "UpdateSaved", "DeleteSaved", "RestoreSaved"),
-        *("UpdateProject", "SetRetention", "ListChanges"),
-        # Agents of sweeps call these by the thousand, all as one user, and some calls wait half a minute by design.
-        *("CreateSweep", "GetSweep", "ListSweeps", "UpdateSweep", "CommandSweep", "DeleteSweep", "ListSweepChanges"),
-        *("RegisterAgent", "ListAgents", "LeaseTrials", "Heartbeat", "EndTrial", "ReportValues", "AddTrials"),
-        # A stream is open for hours. The server reads for it on its own account, once for each project.
-        "WatchRuns",
-        # SQL of users has a pool of its own, which `/clickhouse/` uses too: see `sqlaccess/runner.py`.
-        "RunSql",
-    }
-)
-"""Methods that wait for no place. A new method waits for one until it is listed here."""
-EXPORTS = frozenset({"ExportPoints", "ExportRows"})
 EXPORT_SHARES = QueueShares(per_user=3, per_team=4, in_all=4, reserved=1, waiting=16, wait_s=30.0, noun="exports")
-"""Limits of exports. An export holds a thread of the engine while its client reads, so exports have their own pool."""
+"""Limits of exports."""
 RUN_SHARES = QueueShares(per_user=8, per_team=16, in_all=24, reserved=4, waiting=4096, wait_s=60.0, noun="questions")
 """Limits of requests for one run without a verdict, each of which reads a few rows by key.
 
@@ -69,30 +55,30 @@ class RequestLimits:
 class RequestQueues:
     """The pools of one query service."""
 
-    def __init__(self, questions: RequestLimits, sql: SqlLimits, metrics: Metrics) -> None:
+    def __init__(self, requests: RequestLimits, sql: SqlLimits, metrics: Metrics) -> None:
         everywhere: Counter[str] = Counter()
-        self.questions = FairQueue(questions.shares(), "questions", metrics, everywhere)
+        self.requests = FairQueue(requests.shares(), "questions", metrics, everywhere)
         self.runs = FairQueue(RUN_SHARES, "runs", metrics, everywhere)
         self.exports = FairQueue(EXPORT_SHARES, "exports", metrics, everywhere)
         self.sql = FairQueue(sql.shares, "sql", metrics, everywhere)
-        self.engine = FairQueue(questions.engine_shares(), "engine", metrics)
+        self.engine = FairQueue(requests.engine_shares(), "engine", metrics)
         """The places that `Storage` takes for its queries."""
 
     @contextlib.asynccontextmanager
-    async def place(self, method: str, principal: Principal, request: Any) -> AsyncIterator[None]:
+    async def place(self, method: Method, principal: Principal, request: Message) -> AsyncIterator[None]:
         """Wait until it is the caller's turn, and count the queries inside as the caller's. Raises NoPlaceError."""
-        asker, pool = Caller(principal.user, principal.default_team), self.questions
-        if method in FREE:
+        if method.queue is Queue.NONE:
             CALLER.set(None)
             yield
             return
-        if method in EXPORTS:
+        caller, pool = Caller(principal.user, principal.default_team), self.requests
+        if method.queue is Queue.EXPORTS:
             pool = self.exports
-        elif method == "GetRun" and request.omit_completeness:
+        elif isinstance(request, GetRunRequest) and request.omit_completeness:
             # The suffix gives these requests a queue of their own at the engine too.
-            pool, asker = self.runs, replace(asker, user=f"{asker.user}\0runs")
-        async with pool.of(principal.user, asker.team):
-            CALLER.set(asker)
+            pool, caller = self.runs, replace(caller, user=f"{caller.user}\0runs")
+        async with pool.of(principal.user, caller.team):
+            CALLER.set(caller)
             yield
 
 

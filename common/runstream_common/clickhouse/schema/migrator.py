@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream_common.clickhouse.client import classify
+from runstream_common.clickhouse.interface import ClickHouseClient, Parameters, Row
 from runstream_common.errors import ReportedError
 
 FOLDER = Path(__file__).parent / "migrations"
@@ -71,7 +71,9 @@ def render(statement: str, cluster: str = "") -> str:
     return _ENGINE.sub(replicated, statement).replace("{{on_cluster}}", f"ON CLUSTER '{cluster}'")
 
 
-async def migrate(client: Any, cluster: str = "", migrations: Iterable[Migration] | None = None) -> list[Migration]:
+async def migrate(
+    client: ClickHouseClient, cluster: str = "", migrations: Iterable[Migration] | None = None
+) -> list[Migration]:
     """Apply the migrations that are not applied yet, and return them.
 
     It is safe to repeat this, and to run it twice at once: every statement is IF NOT EXISTS. Raise SchemaError when an
@@ -96,7 +98,7 @@ async def migrate(client: Any, cluster: str = "", migrations: Iterable[Migration
     return done
 
 
-async def check_schema(client: Any) -> None:
+async def check_schema(client: ClickHouseClient) -> None:
     """Raise SchemaError unless every migration is applied unchanged.
 
     Services call this at start; they never migrate.
@@ -118,19 +120,19 @@ def _check_unchanged(migration: Migration, applied: str) -> None:
         )
 
 
-async def _applied(client: Any) -> dict[int, str]:
+async def _applied(client: ClickHouseClient) -> dict[int, str]:
     rows = await _query(client, "SELECT number, sha256 FROM schema_migrations FINAL ORDER BY number")
     return {int(number): str(sha256) for number, sha256 in rows}
 
 
-async def _command(client: Any, statement: str, parameters: dict[str, Any] | None = None) -> None:
+async def _command(client: ClickHouseClient, statement: str, parameters: Parameters | None = None) -> None:
     try:
         await client.command(statement, parameters=parameters)
     except Exception as error:
         raise classify(error) from error
 
 
-async def _query(client: Any, statement: str) -> Any:
+async def _query(client: ClickHouseClient, statement: str) -> Sequence[Row]:
     try:
         return (await client.query(statement)).result_rows
     except Exception as error:

@@ -52,7 +52,7 @@ class RunChange:
 
 def read_change(request: pb.UpdateRunsRequest) -> RunChange:
     """Read and check the change in a request. Raise InvalidRequestError that names the wrong field."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for name, most in _LINES.items():
         if request.HasField(name):  # type: ignore[arg-type]  # a key of _LINES
             fields[name] = one_line(name, getattr(request, name), most)
@@ -107,7 +107,7 @@ def check_tags(run: str, tags: Sequence[str]) -> None:
         raise InvalidRequestError(f"the run {run} would have {len(tags)} tags: at most {limits.MAX_TAGS}")
 
 
-def _document(section: str, struct: Struct) -> dict[str, Any]:
+def _document(section: str, struct: Struct) -> dict[str, object]:
     """Return the struct's values by dotted key. Raise InvalidRequestError."""
     if struct.ByteSize() > limits.MAX_DOCUMENT_BYTES:
         raise InvalidRequestError(f"{section}: at most {limits.MAX_DOCUMENT_BYTES} bytes in one change")
@@ -120,7 +120,7 @@ def _document(section: str, struct: Struct) -> dict[str, Any]:
     return found
 
 
-def _leaves(section: str, prefix: str, values: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
+def _leaves(section: str, prefix: str, values: Mapping[str, object], depth: int) -> Iterator[tuple[str, object]]:
     if depth > _MAX_DEPTH:
         raise InvalidRequestError(f"{section}: at most {_MAX_DEPTH} levels")
     for key, value in values.items():
@@ -138,11 +138,11 @@ def _check_keys(name: str, keys: Sequence[str]) -> None:
             raise InvalidRequestError(f"{name}: a key is 1 to {limits.MAX_KEY_BYTES} bytes, without NUL")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json_text(_whole(value))
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     """Return the value with whole numbers as ints, which are written as the SDK writes them.
 
     All numbers of a Struct are doubles.

@@ -7,7 +7,6 @@ resumes the run can tell a value that it repeats, which loses to the change, fro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from runstream_query.base.storage import Storage
 
@@ -53,7 +52,7 @@ def replaced_value(known: Known, run: str, section: str, key: str) -> str | None
     return before if changed == epoch else value
 
 
-async def edited_fields(storage: Storage, project: str, run: str) -> dict[str, Any]:
+async def edited_fields(storage: Storage, project: str, run: str) -> dict[str, object]:
     """Return by `section.key` the fields that people set, with what the run's processes had reported, as JSON.
 
     Raise StorageError.

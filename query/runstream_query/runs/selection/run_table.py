@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.runs.field_names import MAX_FIELDS, Field, Kind
-from runstream_query.runs.run_states import NAMES, state_codes
+from runstream_query.runs.run_states import NAMES, RunRow, state_codes
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_codes, of_numbers
 from runstream_query.runs.selection.loading import FIELDS, POINTS, SERIES, Base, Source
 from runstream_query.runs.selection.run_tables import DefinitionNames, RunTables
@@ -108,7 +109,7 @@ class RunTable:
         found[others] = True
         return found  # type: ignore[no-any-return]
 
-    def rows(self, places: Sequence[int]) -> list[dict[str, object]]:
+    def rows(self, places: Sequence[int]) -> list[RunRow]:
         """Return the rows that `runs.sql` gives for these runs, with their states."""
         at = np.asarray(places, np.int64)
         names = self.runs.take(pa.array(at)).to_pylist()
@@ -118,7 +119,7 @@ class RunTable:
             row: dict[str, object] = {name: int(column[place]) for name, column in self._base.numbers.items()}
             row |= {"run": run, "user": user, "hosts": on}
             rows.append({**row, "state": NAMES[self._states[place]]})
-        return rows
+        return cast("list[RunRow]", rows)
 
     def source(self, source: Source) -> FieldColumn:
         """Return the column of a source as it was read."""

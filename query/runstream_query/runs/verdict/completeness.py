@@ -9,7 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 from runstream_common.clickhouse.client import DAMAGE_CODES, StorageRefusedError
 from runstream_common.identity import LOST, SYSTEM_STREAM
@@ -24,6 +24,7 @@ from runstream_query.runs.verdict.proving_blocks import WHOLE, Dead, Proof
 from runstream_query.runs.verdict.proving_documents import prove_documents
 from runstream_query.runs.verdict.proving_points import computed_by, prove_points
 
+_Row = TypeVar("_Row", bound=Mapping[str, object])
 _OPEN_POINTS = 1_000_000
 """The rows of an open run with more points than this are not checked: the verdict does not depend on them."""
 _POINTS_AT_ONCE = 2_000_000
@@ -32,6 +33,49 @@ _POINTS_AT_ONCE = 2_000_000
 
 _LOOKS_AGAIN_S = (0.3, 1.5)
 """Seconds to wait before a run that has more rows than its ledger says is checked again."""
+
+
+class StreamRow(TypedDict):
+    """A row of `streams.sql`: one process."""
+
+    run: str
+    writer: str
+    rank: int
+    epoch: int
+    host: str
+    helper: int
+    """What the process is beside a rank; 0 for the rank itself."""
+    started_us: int
+    seen_us: int
+    finished_us: int
+    outcome: str
+    silent: int
+    exit_code: int
+    points: int
+    records: int
+    dropped_points: int
+
+
+class BatchRow(TypedDict):
+    """A row of `ledger.sql`: one stored batch."""
+
+    run: str
+    writer: str
+    batch: int
+    first_record: int
+    last_record: int
+    points: int
+    rejected: int
+    received_us: int
+
+
+class LossRow(TypedDict):
+    """A row of `losses.sql`: a batch that names records which were lost."""
+
+    run: str
+    writer: str
+    batch: int
+    points: int
 
 
 @dataclass(slots=True)
@@ -55,10 +99,13 @@ async def describe_streams(
     microseconds since 1970, counts as silent.
     """
     runs = list(world_sizes)
-    streams = _by_run(runs, await storage.rows("streams", project=project, runs=runs, silent_us=silent_us))
-    ledgers = _by_run(runs, await storage.rows("ledger", project=project, runs=runs))
-    losses = _by_run(runs, await storage.rows("losses", project=project, runs=runs, prefix=LOST))
-    return {run: _describe(streams[run], ledgers[run], losses[run], world_sizes[run]) for run in runs}
+    streams = await storage.rows("streams", project=project, runs=runs, silent_us=silent_us)
+    ledger = await storage.rows("ledger", project=project, runs=runs)
+    losses = await storage.rows("losses", project=project, runs=runs, prefix=LOST)
+    streams_of = _by_run(runs, cast("list[StreamRow]", streams))
+    batches_of = _by_run(runs, cast("list[BatchRow]", ledger))
+    losses_of = _by_run(runs, cast("list[LossRow]", losses))
+    return {run: _describe(streams_of[run], batches_of[run], losses_of[run], world_sizes[run]) for run in runs}
 
 
 async def judge(storage: Storage, project: str, described: Mapping[str, Described]) -> dict[str, pb.Completeness]:
@@ -150,17 +197,15 @@ def _strangers(described: Described) -> list[str]:
     return [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
 
 
-def _by_run(runs: Iterable[str], rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {run: [] for run in runs}
+def _by_run(runs: Iterable[str], rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    found: dict[str, list[_Row]] = {run: [] for run in runs}
     for row in rows:
-        found[row["run"]].append(row)
+        found[str(row["run"])].append(row)
     return found
 
 
-def _describe(
-    rows: list[dict[str, Any]], ledger: list[dict[str, Any]], lost: list[dict[str, Any]], world_size: int
-) -> Described:
-    batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _describe(rows: list[StreamRow], ledger: list[BatchRow], lost: list[LossRow], world_size: int) -> Described:
+    batches: dict[str, list[BatchRow]] = defaultdict(list)
     for batch in ledger:
         batches[batch["writer"]].append(batch)
     losses: dict[str, dict[int, int]] = defaultdict(dict)
@@ -208,7 +253,7 @@ def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
     return missing
 
 
-def _stream(row: dict[str, Any], batches: list[dict[str, Any]], losses: dict[int, int]) -> pb.Stream:
+def _stream(row: StreamRow, batches: list[BatchRow], losses: dict[int, int]) -> pb.Stream:
     """Return the message of one process.
 
     `losses`: points by batch, for the batches that name records that were lost.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from runstream_control.sweeps.model import Drawn, Known, Search
 from runstream_query.sweeps.definition import SweepDefinition
@@ -22,13 +22,13 @@ from runstream_query.sweeps.search_space import SearchSpace
 class Model(Protocol):
     """A search that learns. It takes time, so it is asked before the transaction that hands out its trials."""
 
-    def suggest(self, number: int, history: Observations) -> dict[str, Any] | None: ...
+    def suggest(self, number: int, history: Observations) -> dict[str, object] | None: ...
 
 
 class Prepared:
     """Suggestions of a model for certain trial numbers."""
 
-    def __init__(self, space: SearchSpace, suggestions: Mapping[int, Mapping[str, Any]]) -> None:
+    def __init__(self, space: SearchSpace, suggestions: Mapping[int, Mapping[str, object]]) -> None:
         self._proposals = {number: proposal(space, chosen) for number, chosen in suggestions.items()}
 
     def draw(self, number: int, place: int, count: int, known: Known) -> Drawn:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from runstream_control.sweeps.model import Proposal
 from runstream_query.sweeps.search_space import SearchSpace, as_json, digest
 
 
-def proposal(space: SearchSpace, chosen: Mapping[str, Any]) -> Proposal:
+def proposal(space: SearchSpace, chosen: Mapping[str, object]) -> Proposal:
     nested = space.nest(chosen)
     return Proposal(as_json(nested), digest(nested))

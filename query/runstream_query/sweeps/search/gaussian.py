@@ -11,7 +11,7 @@ suggestions can be lost and computed again without changing any suggestion.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from runstream_query.sweeps.limits import MODEL_TRIALS, PENDING_TRIALS
 from runstream_query.sweeps.search import random_search
 from runstream_query.sweeps.search.observations import Observations, Result
 from runstream_query.sweeps.search_space import SearchSpace, digest
+
+if TYPE_CHECKING:  # heavy to load: the functions that use them import them
+    from sklearn.gaussian_process import GaussianProcessRegressor
 
 Matrix = NDArray[np.float64]
 _CANDIDATES = 1000
@@ -51,7 +54,7 @@ class Gaussian:
         """How many results there must be; before that, trials are drawn at random."""
         return max(5, min(2 * len(self._free), 20))
 
-    def suggest(self, number: int, history: Observations) -> dict[str, Any] | None:
+    def suggest(self, number: int, history: Observations) -> dict[str, object] | None:
         """Return the configuration for a trial; None if no feasible one was found."""
         results = [result for result in history.results if self._is_of_here(result.chosen)]
         usable = sum(result.usable for result in results)
@@ -63,7 +66,7 @@ class Gaussian:
 
     # The model
 
-    def _model(self, results: Sequence[Result], pending: Sequence[Mapping[str, Any]]) -> _Model:
+    def _model(self, results: Sequence[Result], pending: Sequence[Mapping[str, object]]) -> _Model:
         theta = self._theta(results)
         chosen = thinned(results, self._sign)
         points = self._features(self._units([result.chosen for result in chosen]))
@@ -89,8 +92,8 @@ class Gaussian:
     # The search for the best place
 
     def _best_place(
-        self, model: _Model, number: int, results: Sequence[Result], pending: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any] | None:
+        self, model: _Model, number: int, results: Sequence[Result], pending: Sequence[Mapping[str, object]]
+    ) -> dict[str, object] | None:
         # Trials of one number are suggested from different knowledge only after a lost race: the number is enough.
         random = np.random.default_rng([self._seed, number])
         cube = random.random((_CANDIDATES, len(self._free)))
@@ -111,8 +114,8 @@ class Gaussian:
         return self._first_feasible(units[np.argsort(-gains, kind="stable")], results, pending, number)
 
     def _first_feasible(
-        self, units: Matrix, results: Sequence[Result], pending: Sequence[Mapping[str, Any]], number: int
-    ) -> dict[str, Any] | None:
+        self, units: Matrix, results: Sequence[Result], pending: Sequence[Mapping[str, object]], number: int
+    ) -> dict[str, object] | None:
         seen = set()
         if self._space.count is not None:
             seen = {digest(result.chosen) for result in results} | {digest(chosen) for chosen in pending}
@@ -127,15 +130,15 @@ class Gaussian:
 
     # Between configurations and the cube
 
-    def _is_of_here(self, chosen: Mapping[str, Any]) -> bool:
+    def _is_of_here(self, chosen: Mapping[str, object]) -> bool:
         return all(p.name in chosen and p.distribution.unit(chosen[p.name]) is not None for p in self._free)
 
-    def _units(self, configurations: Sequence[Mapping[str, Any]]) -> Matrix:
+    def _units(self, configurations: Sequence[Mapping[str, object]]) -> Matrix:
         return np.array(
             [[p.distribution.unit(chosen[p.name]) or 0.0 for p in self._free] for chosen in configurations], float
         ).reshape(len(configurations), len(self._free))
 
-    def _configuration(self, row: Matrix) -> dict[str, Any]:
+    def _configuration(self, row: Matrix) -> dict[str, object]:
         units = {parameter.name: float(u) for parameter, u in zip(self._free, row, strict=True)}
         return self._space.assemble(lambda parameter: parameter.distribution.at(units.get(parameter.name, 0.0)))
 
@@ -224,7 +227,7 @@ def scores(results: Sequence[Result], sign: float) -> Matrix:
     return np.asarray((values - values.mean()) / (deviation if deviation > 0 else 1.0), float)
 
 
-def _process(dimensions: int, theta: Matrix | None = None) -> Any:
+def _process(dimensions: int, theta: Matrix | None = None) -> GaussianProcessRegressor:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 

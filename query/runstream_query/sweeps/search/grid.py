@@ -8,7 +8,6 @@ comes once. Impossible combinations are skipped in whole blocks: all numbers tha
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from runstream_control.sweeps.model import Drawn, Known, Proposal
 from runstream_query.sweeps.limits import MAX_COUNTING_S, MAX_DRAWING_S
@@ -44,9 +43,9 @@ class Grid:
                     found.append(candidate)
         return Drawn(found, place, place >= self.limit)
 
-    def look(self, place: int) -> tuple[dict[str, Any] | None, int]:
+    def look(self, place: int) -> tuple[dict[str, object] | None, int]:
         """Return the configuration of a number, None if it stands for none; and the next number to look at."""
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, object] = {}
         for parameter, stride, count in zip(self._space.parameters, self._strides, self._counts, strict=True):
             digit = place // stride % count
             if is_active(parameter, chosen):

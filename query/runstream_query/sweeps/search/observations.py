@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +14,7 @@ class Result:
     `values` has one value an objective, in their order; it is empty if the trial failed or never logged them.
     """
 
-    chosen: Mapping[str, Any]
+    chosen: Mapping[str, object]
     values: tuple[float, ...] = ()
 
     @property
@@ -31,4 +30,4 @@ class Observations:
     """
 
     results: Sequence[Result]
-    pending: Sequence[Mapping[str, Any]] = ()
+    pending: Sequence[Mapping[str, object]] = ()

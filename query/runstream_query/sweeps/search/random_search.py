@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from runstream_control.sweeps.model import Drawn, Known, Proposal
 from runstream_query.sweeps.limits import MAX_DRAWING_S, MAX_DRAWS, MAX_REDRAWS
@@ -23,7 +22,7 @@ def uniform(seed: int, number: int, draw: int, name: str) -> float:
     return (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 11) * 2.0**-53
 
 
-def draws(space: SearchSpace, seed: int, number: int, most: int = MAX_DRAWS) -> Iterator[dict[str, Any]]:
+def draws(space: SearchSpace, seed: int, number: int, most: int = MAX_DRAWS) -> Iterator[dict[str, object]]:
     """Yield configurations for a trial that fulfil the constraints: first the preferred one, then its substitutes."""
     for draw in range(most):
         chosen = space.assemble(

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream_common.service.metrics import Metrics
 from runstream_control.sweeps.model import StoredTrial, SweepRow, TrialRow, Value
@@ -17,6 +17,9 @@ from runstream_query.sweeps.limits import MAX_SUGGESTIONS
 from runstream_query.sweeps.search.choice import Model, Prepared
 from runstream_query.sweeps.search.observations import Observations, Result
 
+if TYPE_CHECKING:  # heavy to load: the functions that use them import them
+    from threadpoolctl import ThreadpoolController
+
 
 class BackgroundSuggester:
     """The one thread that models run in: they are pure computation, and two threads would only wait for each other."""
@@ -24,15 +27,17 @@ class BackgroundSuggester:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._pool = ThreadPoolExecutor(1, "sweep-models")
-        self._controller: Any = None
+        self._controller: ThreadpoolController | None = None
 
-    async def suggest(self, method: str, model: Model, number: int, history: Observations) -> Mapping[str, Any] | None:
+    async def suggest(
+        self, method: str, model: Model, number: int, history: Observations
+    ) -> Mapping[str, object] | None:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._think, method, model, number, history)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _think(self, method: str, model: Model, number: int, history: Observations) -> Mapping[str, Any] | None:
+    def _think(self, method: str, model: Model, number: int, history: Observations) -> Mapping[str, object] | None:
         started_s = time.perf_counter()
         self._controller = self._controller or _thread_controller()
         with self._controller.limit(limits=1):
@@ -42,7 +47,7 @@ class BackgroundSuggester:
         return chosen
 
 
-def _thread_controller() -> Any:
+def _thread_controller() -> ThreadpoolController:
     """Return a controller of the math libraries' threads.
 
     The matrices have a few hundred rows: more threads than one only slow each other down (measured: four times slower
@@ -78,7 +83,7 @@ class Suggester:
             return Prepared(space, {})
         await self._read_results()
         pending = [space.flatten(json.loads(trial.parameters)) for trial in await self._store.pending(self._sweep)]
-        suggestions: dict[int, Mapping[str, Any]] = {}
+        suggestions: dict[int, Mapping[str, object]] = {}
         for number in range(row.drawn + 1, row.drawn + 1 + fresh):
             history = Observations(tuple(self._results), tuple(pending))
             chosen = await self._thinker.suggest(self._definition.method, self._model, number, history)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream_query.sweeps.distributions import Choice
 from runstream_query.sweeps.limits import PENDING_TRIALS, TPE_TRIALS
@@ -19,6 +19,12 @@ from runstream_query.sweeps.parameters import ParameterReader
 from runstream_query.sweeps.search import random_search
 from runstream_query.sweeps.search.observations import Observations
 from runstream_query.sweeps.search_space import SearchSpace, digest
+
+if TYPE_CHECKING:  # heavy to load: the functions that use them import them
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
 
 _ATTEMPTS = 20
 """How many suggestions may break a constraint, or repeat an earlier one, before a random draw is taken."""
@@ -32,7 +38,7 @@ class Tpe:
         self._seed = seed
         self._directions = ["maximize" if largest else "minimize" for largest in maximize]
 
-    def suggest(self, number: int, history: Observations) -> dict[str, Any] | None:
+    def suggest(self, number: int, history: Observations) -> dict[str, object] | None:
         """Return the configuration for a trial; None if no feasible one was found."""
         if sum(result.usable for result in history.results) < _STARTS_WITH:
             return next(random_search.draws(self._space, self._seed, number), None)
@@ -50,7 +56,7 @@ class Tpe:
             study.tell(trial, state=_state("FAIL"))
         return next(random_search.draws(self._space, self._seed, number), None)
 
-    def _sampler(self, number: int, attempt: int) -> Any:
+    def _sampler(self, number: int, attempt: int) -> TPESampler:
         from optuna.samplers import TPESampler
 
         text = f"{self._seed}/{number}/{attempt}".encode()
@@ -66,7 +72,7 @@ class Tpe:
                 warn_independent_sampling=False,
             )
 
-    def _study(self, history: Observations) -> Any:
+    def _study(self, history: Observations) -> optuna.Study:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -78,11 +84,11 @@ class Tpe:
             self._add(study, chosen, "RUNNING", None)
         return study
 
-    def _add(self, study: Any, chosen: Mapping[str, Any], state: str, values: list[float] | None) -> None:
+    def _add(self, study: optuna.Study, chosen: Mapping[str, object], state: str, values: list[float] | None) -> None:
         import optuna
 
-        told: dict[str, Any] = {}
-        laws: dict[str, Any] = {}
+        told: dict[str, object] = {}
+        laws: dict[str, BaseDistribution] = {}
         for parameter in self._space.parameters:
             if parameter.name in chosen and parameter.free:
                 place = _told(parameter, chosen[parameter.name])
@@ -92,27 +98,27 @@ class Tpe:
         study.add_trial(trial)
 
 
-def _state(name: str) -> Any:
+def _state(name: str) -> TrialState:
     from optuna.trial import TrialState
 
     return TrialState[name]
 
 
-def _law(parameter: ParameterReader) -> Any:
+def _law(parameter: ParameterReader) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     law = parameter.distribution
     return CategoricalDistribution(range(law.count)) if isinstance(law, Choice) else FloatDistribution(0.0, 1.0)
 
 
-def _told(parameter: ParameterReader, value: Any) -> int | float | None:
+def _told(parameter: ParameterReader, value: object) -> int | float | None:
     """Return the index or quantile that stands for a value; None if it is no value of the parameter."""
     law = parameter.distribution
     place = law.unit(value)
     return law.index(place) if isinstance(law, Choice) and place is not None else place
 
 
-def _suggested(trial: Any, parameter: ParameterReader) -> Any:
+def _suggested(trial: optuna.Trial, parameter: ParameterReader) -> object:
     law = parameter.distribution
     if not parameter.free:
         return law.value(0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from google.protobuf import json_format
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -16,15 +15,17 @@ from starlette.routing import BaseRoute, Route
 from runstream_common.objects import MediaStore
 from runstream_query.base.errors import ClientGoneError, InvalidRequestError, status_of
 from runstream_query.base.offload import offload
+from runstream_query.methods.method_table import Method, StreamingMethod, UnaryMethod
 from runstream_query.sqlaccess.sql_runner import SqlRunner
 from runstream_query.transport.client_gone import unless_gone
-from runstream_query.transport.grpc_server import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Dispatcher
+from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.http.clickhouse_endpoint import ClickHouseFront
 from runstream_query.transport.http.downloads import download_routes
 from runstream_query.transport.http.forms import read_into
 from runstream_query.transport.http.response_headers import HEADERS, failure
 from runstream_query.transport.http.session_guard import SessionGuard
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 PROTOBUF = "application/x-protobuf"
 """A client that names it in `accept` gets the response in gRPC's wire format. Errors are JSON all the same."""
 _LARGE_BYTES = 64 << 10
@@ -55,21 +56,24 @@ It runs no script, sends no form, fetches nothing, and has an origin of its own.
 """
 
 
-def api_routes(desk: Dispatcher, guard: SessionGuard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
+def api_routes(dispatcher: Dispatcher, guard: SessionGuard, media: MediaStore, sql: SqlRunner) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
-        *(Route(path, ClickHouseFront(desk, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
-        Route("/api/v1", _index),
-        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(desk, guard, media)),
-        *download_routes(desk, read_into, guard.credential, failure, HEADERS),
+        *(Route(path, ClickHouseFront(dispatcher, sql)) for path in ("/clickhouse", "/clickhouse/{rest:path}")),
+        Route("/api/v1", _index_endpoint(dispatcher)),
+        Route("/api/v1/media/{team}/{project}/{sha256}", _media_endpoint(dispatcher, guard, media)),
+        *download_routes(dispatcher, guard),
     ]
-    for descriptor in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS):
-        methods = ["POST"] if descriptor.name in CHANGES else ["GET", "POST"]
-        endpoint = _stream_endpoint if descriptor.server_streaming else _endpoint
-        routes.append(Route(f"/api/v1/{descriptor.name}", endpoint(desk, guard, descriptor), methods=methods))
+    for method in dispatcher.methods:
+        if isinstance(method, UnaryMethod):
+            endpoint = _endpoint(dispatcher, guard, method)
+        else:
+            endpoint = _stream_endpoint(dispatcher, guard, method)
+        verbs = ["POST"] if method.has_side_effects else ["GET", "POST"]
+        routes.append(Route(f"/api/v1/{method.name}", endpoint, methods=verbs))
     return routes
 
 
-def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) -> Any:
+def _media_endpoint(dispatcher: Dispatcher, guard: SessionGuard, media: MediaStore) -> Endpoint:
     async def answer(request: Request) -> Response:
         """Return one stored content.
 
@@ -81,7 +85,7 @@ def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) ->
             if not _SHA256.fullmatch(sha256):
                 raise InvalidRequestError("a content is named by its SHA-256: 64 lower-case hex digits")
             key = guard.credential(request)
-            project = await desk.media_project(key, request.path_params["team"], request.path_params["project"])
+            project = await dispatcher.media_project(key, request.path_params["team"], request.path_params["project"])
             size, parts = await media.get(project, sha256)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
@@ -102,16 +106,14 @@ def _media_endpoint(desk: Dispatcher, guard: SessionGuard, media: MediaStore) ->
     return answer
 
 
-def _endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
-    request_class = GetMessageClass(descriptor.input_type)
-
+def _endpoint(dispatcher: Dispatcher, guard: SessionGuard, method: UnaryMethod) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             credential = guard.credential(request)
-            await desk.admit(descriptor.name, credential)
-            question = request_class()
-            await read_into(question, request)
-            response = await unless_gone(request.receive, desk.ask(descriptor.name, credential, question))
+            await dispatcher.admit(method, credential)
+            message = method.request_type()
+            await read_into(message, request)
+            response = await unless_gone(request.receive, dispatcher.call(method, credential, message))
         except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
@@ -125,20 +127,19 @@ def _endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
     return answer
 
 
-def _stream_endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
+def _stream_endpoint(dispatcher: Dispatcher, guard: SessionGuard, method: StreamingMethod) -> Endpoint:
     """Return an endpoint that streams server-sent events.
 
     Each response is the data of a `message` event. An error in mid-stream is an `error` event, which is the last.
     """
-    request_class = GetMessageClass(descriptor.input_type)
 
     async def answer(request: Request) -> Response:
         try:
             credential = guard.credential(request)
-            await desk.admit(descriptor.name, credential)
-            question = request_class()
-            await read_into(question, request, **_resumed(request, descriptor))
-            responses = desk.stream(descriptor.name, credential, question)
+            await dispatcher.admit(method, credential)
+            message = method.request_type()
+            await read_into(message, request, **_resumed(request, method))
+            responses = dispatcher.stream(method, credential, message)
             first = await anext(responses, None)  # an invalid request gets a status, not an event
         except ClientGoneError:
             return Response(status_code=499)
@@ -150,7 +151,7 @@ def _stream_endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> 
     return answer
 
 
-async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[str]:
+async def _events(first: Message | None, responses: AsyncGenerator[Message, None]) -> AsyncIterator[str]:
     try:
         if first is None:
             return
@@ -158,13 +159,13 @@ async def _events(first: Any, responses: AsyncIterator[Any]) -> AsyncIterator[st
         async for response in responses:
             yield _event(response)
     except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
-        status, words = status_of(error)
-        yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': words})}\n\n"
+        status, message = status_of(error)
+        yield f"event: error\ndata: {json.dumps({'code': status.grpc.name, 'message': message})}\n\n"
     finally:
-        await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+        await responses.aclose()
 
 
-def _event(response: Any) -> str:
+def _event(response: Message) -> str:
     """Return the text of one event, with an `id` where the response has an `event_id`.
 
     A browser sends the last `id` when it connects again.
@@ -173,23 +174,27 @@ def _event(response: Any) -> str:
     return f"{f'id: {event_id}' + chr(10) if event_id else ''}data: {_json(response)}\n\n"
 
 
-def _resumed(request: Request, descriptor: Any) -> dict[str, Any]:
+def _resumed(request: Request, method: Method) -> dict[str, object]:
     """Return the field `after` from the header in which a browser sends the id of the last event."""
     last = request.headers.get("last-event-id", "")
-    if last and "after" in descriptor.input_type.fields_by_name:
+    if last and "after" in method.descriptor.input_type.fields_by_name:
         return {"after": [last] if request.method == "GET" else last}
     return {}
 
 
-def _json(response: Any) -> str:
+def _json(response: Message) -> str:
     return json_format.MessageToJson(
         response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
     )
 
 
-async def _index(request: Request) -> Response:
-    methods = {
-        method.name: [field.name for field in method.input_type.fields]
-        for method in (*METHODS, *SWEEP_METHODS, *ACCOUNT_METHODS)
+def _index_endpoint(dispatcher: Dispatcher) -> Endpoint:
+    """Return an endpoint that names all methods and the fields of their requests."""
+    fields = {
+        method.name: [field.name for field in method.descriptor.input_type.fields] for method in dispatcher.methods
     }
-    return JSONResponse({"methods": methods}, headers=HEADERS)
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse({"methods": fields}, headers=HEADERS)
+
+    return answer

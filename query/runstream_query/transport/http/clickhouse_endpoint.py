@@ -27,7 +27,7 @@ from runstream_query.sqlaccess import catalogue, client_settings
 from runstream_query.sqlaccess.sql_runner import SqlRequest, SqlRunner
 from runstream_query.transport.client_gone import Receive, unless_gone
 from runstream_query.transport.credentials import Credential, bearer
-from runstream_query.transport.grpc_server import Dispatcher
+from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.request_bodies import MAX_BYTES, aside, read_body
 
 Scope = MutableMapping[str, Any]
@@ -45,15 +45,15 @@ _NAMES = {
 class ClickHouseFront:
     """Serves ClickHouse's HTTP protocol as an ASGI application."""
 
-    def __init__(self, desk: Dispatcher, runner: SqlRunner) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, runner: SqlRunner) -> None:
+        self._dispatcher = dispatcher
         self._runner = runner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].rpartition("/clickhouse")[2]
         if path in ("/ping", "/replicas_status"):
-            await _say(send, 200, {"content-type": "text/html; charset=UTF-8"}, b"Ok.\n")
+            await _respond(send, 200, {"content-type": "text/html; charset=UTF-8"}, b"Ok.\n")
             return
         try:
             if path not in ("", "/", "/query"):
@@ -71,15 +71,15 @@ class ClickHouseFront:
         if not key.secret:
             key = Credential("key", credentials(query, headers)[1])
         async with contextlib.AsyncExitStack() as stack:
-            principal = await stack.enter_async_context(self._desk.opened("ClickHouse", key))
+            principal = await stack.enter_async_context(self._dispatcher.opened("ClickHouse", key))
             packed = await read_body(receive)
             form, body = await aside(
                 MAX_BYTES if headers.get("content-encoding") else len(packed), partial(_opened, headers, packed)
             )
             query = {**query, **form}
-            question = _question(query, headers, body, frozenset(principal.roles), self._runner.database)
-            answer = await unless_gone(receive, stack.enter_async_context(self._runner.run(principal, question)))
-            await _send_on(send, answer, question.output_format, scope["method"] == "HEAD")
+            request = _sql_request(query, headers, body, frozenset(principal.roles), self._runner.database)
+            answer = await unless_gone(receive, stack.enter_async_context(self._runner.run(principal, request)))
+            await _send_on(send, answer, request.output_format, scope["method"] == "HEAD")
 
 
 def _opened(headers: Mapping[str, str], packed: bytes) -> tuple[dict[str, str], bytes]:
@@ -90,8 +90,8 @@ def _opened(headers: Mapping[str, str], packed: bytes) -> tuple[dict[str, str], 
     return {}, body
 
 
-async def _send_on(send: Send, answer: RawAnswer, asked_format: str, only_head: bool) -> None:
-    output_format = answer.headers.get("x-clickhouse-format", asked_format)
+async def _send_on(send: Send, answer: RawAnswer, requested_format: str, only_head: bool) -> None:
+    output_format = answer.headers.get("x-clickhouse-format", requested_format)
     headers = {
         "content-type": CONTENT_TYPES.get(output_format, "text/plain; charset=UTF-8"),
         "x-clickhouse-format": output_format,
@@ -107,7 +107,7 @@ async def _send_on(send: Send, answer: RawAnswer, asked_format: str, only_head: 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _question(
+def _sql_request(
     query: Mapping[str, str], headers: Mapping[str, str], body: bytes, teams: frozenset[str], database: str
 ) -> SqlRequest:
     """Return the request as a query to run. Raise BadRequestError."""
@@ -155,7 +155,7 @@ def _query(raw: bytes) -> dict[str, str]:
 
 async def _refuse(send: Send, error: Exception) -> None:
     """Send an error as ClickHouse does: a status, the error's code in a header, one line."""
-    error = _in_their_words(error)
+    error = _as_clickhouse_error(error)
     assert isinstance(error, BadRequestError)
     headers = {
         "content-type": "text/plain; charset=UTF-8",
@@ -165,10 +165,10 @@ async def _refuse(send: Send, error: Exception) -> None:
     }
     if error.status == 401:
         headers["www-authenticate"] = 'Basic realm="runstream"'
-    await _say(send, error.status, headers, f"{error}\n".encode("utf-8", "replace"))
+    await _respond(send, error.status, headers, f"{error}\n".encode("utf-8", "replace"))
 
 
-def _in_their_words(error: Exception) -> BadRequestError:
+def _as_clickhouse_error(error: Exception) -> BadRequestError:
     if isinstance(error, BadRequestError):
         return error
     if isinstance(error, AuthenticationError):
@@ -180,16 +180,16 @@ def _in_their_words(error: Exception) -> BadRequestError:
         return BadRequestError(str(error), 209, "SOCKET_TIMEOUT", 408)
     if isinstance(error, InvalidRequestError):
         return BadRequestError(str(error), 497, "ACCESS_DENIED", 403)
-    status, words = status_of(error)
+    status, message = status_of(error)
     return BadRequestError(
-        words,
+        message,
         210 if status.http == 503 else 1002,
         "NETWORK_ERROR" if status.http == 503 else "UNKNOWN_EXCEPTION",
         status.http,
     )
 
 
-async def _say(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+async def _respond(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     await send(
         {
             "type": "http.response.start",

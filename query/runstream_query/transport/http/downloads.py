@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
 
 import structlog
+from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -15,47 +15,41 @@ from starlette.types import Receive, Scope, Send
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_query.base.errors import ClientGoneError, UnknownNameError, status_of
 from runstream_query.export import file_parts
+from runstream_query.methods.method_table import StreamingMethod
 from runstream_query.transport.client_gone import unless_gone
-from runstream_query.transport.grpc_server import Dispatcher
+from runstream_query.transport.dispatcher import Dispatcher
+from runstream_query.transport.http.forms import read_into
+from runstream_query.transport.http.response_headers import HEADERS, failure
+from runstream_query.transport.http.session_guard import SessionGuard
 
 LOG = structlog.get_logger()
 
 
-def download_routes(
-    desk: Dispatcher,
-    read: Callable[[Any, Request], Awaitable[None]],
-    credential: Callable[[Request], Any],
-    failure: Callable[[Exception], Response],
-    headers: Mapping[str, str],
-) -> list[BaseRoute]:
-    """Return the routes of exports.
+def download_routes(dispatcher: Dispatcher, guard: SessionGuard) -> list[BaseRoute]:
+    """Return the routes of exports."""
 
-    `read` fills a message with the fields of a request, `credential` returns the caller's credential, `failure` makes
-    the response for an error.
-    """
-
-    async def answer(request: Request) -> Any:
+    async def answer(request: Request) -> Response | Download:
         try:
-            what = request.path_params["what"]
-            method, question = _question(what)
-            who = credential(request)
-            await desk.admit(method, who)
-            await read(question, request)
-            kind = file_parts.file_format(question.format)
-            chunks = desk.stream(method, who, question)
+            name = request.path_params["what"]
+            method, message = _export_request(dispatcher, name)
+            credential = guard.credential(request)
+            await dispatcher.admit(method, credential)
+            await read_into(message, request)
+            kind = file_parts.file_format(message.format)
+            chunks = dispatcher.stream(method, credential, message)
             # An invalid request gets a status. A client that leaves while it waits for a place leaves the queue too.
             first = await unless_gone(request.receive, _first(chunks))
         except ClientGoneError:
             return Response(status_code=499)
         except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
             return failure(error)
-        shown = {
-            **headers,
+        headers = {
+            **HEADERS,
             "content-type": kind.media_type,
-            "content-disposition": f'attachment; filename="{question.project}-{what}.{kind.suffix}"',
+            "content-disposition": f'attachment; filename="{message.project}-{name}.{kind.suffix}"',
             "x-accel-buffering": "no",
         }
-        return Download(first, chunks, shown)
+        return Download(first, chunks, headers)
 
     return [Route("/api/v1/export/{what}", answer, methods=["GET", "POST"])]
 
@@ -67,7 +61,7 @@ class Download:
     reads nothing, ends the query.
     """
 
-    def __init__(self, first: Any, chunks: AsyncIterator[Any], headers: Mapping[str, str]) -> None:
+    def __init__(self, first: bytes, chunks: AsyncGenerator[Message, None], headers: Mapping[str, str]) -> None:
         self._first = first
         self._chunks = chunks
         self._headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
@@ -78,14 +72,14 @@ class Download:
         except ClientGoneError:
             return
         finally:
-            await self._chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+            await self._chunks.aclose()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         try:
-            await self._part(send, self._first.data)
+            await self._part(send, self._first)
             async for chunk in self._chunks:
-                await self._part(send, chunk.data)
+                await self._part(send, _data(chunk))
         except Exception as error:  # noqa: BLE001  # the boundary: the status is sent already
             LOG.warning("export broken off", reason=status_of(error)[1])
             return
@@ -96,15 +90,22 @@ class Download:
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _first(chunks: AsyncIterator[Any]) -> Any:
-    return await anext(chunks, pb.ExportChunk())
+async def _first(chunks: AsyncGenerator[Message, None]) -> bytes:
+    return _data(await anext(chunks, pb.ExportChunk()))
 
 
-def _question(what: str) -> tuple[str, Any]:
-    """Return the name of the method and an empty request for it. Raises UnknownNameError."""
-    if what == "points":
-        return "ExportPoints", pb.ExportPointsRequest()
-    numbers = {name: number for number, name in file_parts.TABLES.items()}
-    if what not in numbers:
-        raise UnknownNameError(f"there is no {what[:40]!r} to export: points, {', '.join(numbers)}")
-    return "ExportRows", pb.ExportRowsRequest(table=numbers[what])
+def _data(chunk: Message) -> bytes:
+    assert isinstance(chunk, pb.ExportChunk)
+    return chunk.data
+
+
+def _export_request(
+    dispatcher: Dispatcher, name: str
+) -> tuple[StreamingMethod, pb.ExportPointsRequest | pb.ExportRowsRequest]:
+    """Return the method that exports `name`, and an empty request for it. Raises UnknownNameError."""
+    if name == "points":
+        return dispatcher.methods.streaming("ExportPoints"), pb.ExportPointsRequest()
+    numbers = {table: number for number, table in file_parts.TABLES.items()}
+    if name not in numbers:
+        raise UnknownNameError(f"there is no {name[:40]!r} to export: points, {', '.join(numbers)}")
+    return dispatcher.methods.streaming("ExportRows"), pb.ExportRowsRequest(table=numbers[name])

@@ -20,6 +20,6 @@ HEADERS = {
 
 
 def failure(error: Exception) -> Response:
-    status, words = status_of(error)
+    status, message = status_of(error)
     headers = {**HEADERS, "retry-after": str(error.retry_after_s)} if hasattr(error, "retry_after_s") else HEADERS
-    return JSONResponse({"error": {"code": status.grpc.name, "message": words}}, status.http, headers=headers)
+    return JSONResponse({"error": {"code": status.grpc.name, "message": message}}, status.http, headers=headers)
