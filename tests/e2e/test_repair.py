@@ -99,7 +99,7 @@ def test_what_the_topic_holds_is_stored_again_and_nothing_twice(
         assert "batches that were stored" in plan and "can be replayed" in plan, plan
         assert {run: verdict(run) for run in RUNS} == said, "a dry run changes nothing"
         assert repair(["--all", "--yes"]) == 0, capsys.readouterr().out
-        print(harm, said, plan, capsys.readouterr().out, sep="\n")  # noqa: T201
+        print(harm, said, plan, capsys.readouterr().out, sep="\n")
         assert [verdict(run) for run in RUNS] == ["complete"] * 2
         assert rows(stack) == before, harm
     assert repair(["main/repaired/first"]) == 0

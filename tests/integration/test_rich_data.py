@@ -58,7 +58,7 @@ def ask(stack: ServiceStack, method: str, status: int = 200, **fields: Any) -> A
 
 
 def test_every_key_is_listed_with_its_kind(run: Run) -> None:
-    found = {key["key"]: key for key in run.keys("")}  # noqa: SIM118  # no dict
+    found = {key["key"]: key for key in run.keys("")}  # no dict
     assert {name: key["kind"] for name, key in found.items()} == {
         "weights": "histogram",
         "note": "text",

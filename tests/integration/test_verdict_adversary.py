@@ -119,7 +119,7 @@ async def test_no_harm_is_called_complete(case: Case, harm: str) -> None:
     await case.do(statement)
     verdict, found = await case.verdict()
     assert verdict in ("incomplete", "damaged", "open") and any(named in one for one in found.findings), found
-    print(harm, "->", verdict, found.findings[:2])  # noqa: T201
+    print(harm, "->", verdict, found.findings[:2])
 
 
 async def test_what_users_do_stays_complete(case: Case) -> None:
@@ -152,7 +152,7 @@ async def test_nothing_hides_among_replaced_rows(case: Case) -> None:
     await case.do("DELETE FROM points WHERE MINE AND metric = 'acc' AND step = 55")
     verdict, found = await case.verdict()
     assert verdict == "damaged" and "1 rows of points are missing" in found.findings[0], found
-    print(verdict, found.findings)  # noqa: T201
+    print(verdict, found.findings)
 
 
 async def test_rewritten_within_a_batch_and_deleted_metrics_stay_complete(case: Case) -> None:
@@ -216,7 +216,7 @@ def test_a_damaged_part_is_seen_by_verdict_and_doctor(tmp_path: Path, harm: Call
         stack.start()
         said = asyncio.run(_damaged(stack, "ask", project))
         assert said.startswith("damaged"), said
-        print(said)  # noqa: T201
+        print(said)
     finally:
         stack.service.stop()
 

@@ -102,7 +102,7 @@ async def test_a_row_that_is_changed_added_or_removed_is_named(case: Case, table
         verdict, found = await case.verdict()
         assert verdict == "damaged", found
         assert any(one.startswith(f"a row of {table} {named}") for one in found.findings), (table, named, found)
-        print(f"{table} {named} -> {verdict}: {found.findings[-1]}")  # noqa: T201
+        print(f"{table} {named} -> {verdict}: {found.findings[-1]}")
 
 
 async def test_a_note_of_lost_records_cannot_be_taken_away(case: Case) -> None:

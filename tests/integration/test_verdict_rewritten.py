@@ -126,7 +126,7 @@ async def test_no_harm_to_rewritten_steps_is_called_complete(case: Case, shape: 
         if "note" in harm and "restored" in shape:
             assert verdict == "complete", "what was noted is merged away, and nobody expects it"
             continue
-        print(f"{shape}, {harm} -> {verdict} {found.findings[0]}")  # noqa: T201
+        print(f"{shape}, {harm} -> {verdict} {found.findings[0]}")
         assert verdict == "damaged" and any(named in one for one in found.findings), (harm, found)
         if undo:
             await case.do(undo)

@@ -159,7 +159,7 @@ class Feed:
                 self._well_s = time.monotonic()
             except StorageError as error:
                 limited_warning(LOG, "live: ClickHouse does not answer", 60.0, project=self.project, reason=str(error))
-            except Exception as error:  # noqa: BLE001  # the loop's boundary: it looks again
+            except Exception as error:  # the loop's boundary: it looks again
                 LOG.error("live: a turn failed", project=self.project, exc_info=error)
             self._forget_idle()
             await asyncio.sleep(max(limits.POLL_S - (time.monotonic() - started_s), 0.05))

@@ -21,7 +21,7 @@ class AccountMethods:
         self._keys = keys
         self._lookup = lookup
 
-    async def GetAccount(self, principal: Principal, request: pb.GetAccountRequest) -> pb.Account:  # noqa: N802
+    async def GetAccount(self, principal: Principal, request: pb.GetAccountRequest) -> pb.Account:
         return pb.Account(
             user=principal.user,
             default_team=principal.default_team,
@@ -29,12 +29,12 @@ class AccountMethods:
             teams=[pb.Membership(team=team, role=role) for team, role in sorted(principal.roles.items())],
         )
 
-    async def ListApiKeys(self, principal: Principal, request: pb.ListApiKeysRequest) -> pb.ListApiKeysResponse:  # noqa: N802
+    async def ListApiKeys(self, principal: Principal, request: pb.ListApiKeysRequest) -> pb.ListApiKeysResponse:
         now = now_us()
         rows = [row for row in await self._keys.list(principal) if request.all or row.is_valid(now)]
         return pb.ListApiKeysResponse(keys=[_message(row, principal, now) for row in rows])
 
-    async def CreateApiKey(self, principal: Principal, request: pb.CreateApiKeyRequest) -> pb.CreateApiKeyResponse:  # noqa: N802
+    async def CreateApiKey(self, principal: Principal, request: pb.CreateApiKeyRequest) -> pb.CreateApiKeyResponse:
         team = self._lookup.team(principal, request.default_team)
         low, high = _LIFETIMES_S
         if request.lifetime_s and not low <= request.lifetime_s <= high:
@@ -46,7 +46,7 @@ class AccountMethods:
         )
         return pb.CreateApiKeyResponse(key=_message(row, principal, now_us()), secret=secret)
 
-    async def RevokeApiKey(self, principal: Principal, request: pb.RevokeApiKeyRequest) -> pb.ApiKey:  # noqa: N802
+    async def RevokeApiKey(self, principal: Principal, request: pb.RevokeApiKeyRequest) -> pb.ApiKey:
         if not request.prefix:
             raise InvalidRequestError("prefix is empty: ListApiKeys has those of your keys")
         row = await self._keys.revoke(principal, request.prefix)

@@ -21,9 +21,7 @@ class ComparisonMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def CompareRuns(  # noqa: N802
-        self, principal: Principal, request: pb.CompareRunsRequest
-    ) -> pb.CompareRunsResponse:
+    async def CompareRuns(self, principal: Principal, request: pb.CompareRunsRequest) -> pb.CompareRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         names = list(dict.fromkeys(request.runs))
         if not 2 <= len(names) <= _MAX_RUNS:

@@ -21,16 +21,14 @@ class CurveMethods:
         self._lookup = lookup
         self._recent = Recent()
 
-    async def GetHistory(  # noqa: N802
-        self, principal: Principal, request: pb.GetHistoryRequest
-    ) -> pb.GetHistoryResponse:
+    async def GetHistory(self, principal: Principal, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await history.history(self._storage, project, request)
         if not response.series and not request.page_token:
             await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
         return response
 
-    async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:  # noqa: N802
+    async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         asked = check(request)
         started: dict[str, int] = {}
@@ -42,7 +40,7 @@ class CurveMethods:
             await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
         return response
 
-    async def GetGroupCurves(  # noqa: N802
+    async def GetGroupCurves(
         self, principal: Principal, request: curves_pb2.GetGroupCurvesRequest
     ) -> curves_pb2.GetGroupCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)

@@ -19,31 +19,23 @@ class DeletionMethods:
         self._lookup = lookup
         self._deletion = deletion
 
-    async def DeleteRuns(  # noqa: N802
-        self, principal: Principal, request: pb.DeleteRunsRequest
-    ) -> pb.DeleteResponse:
+    async def DeleteRuns(self, principal: Principal, request: pb.DeleteRunsRequest) -> pb.DeleteResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         if not 1 <= len(request.runs) <= _MAX_DELETED:
             raise InvalidRequestError(f"{len(request.runs)} runs: name 1 to {_MAX_DELETED}")
         return await self._deletion.runs(principal, team, project, list(dict.fromkeys(request.runs)))
 
-    async def DeleteMetric(  # noqa: N802
-        self, principal: Principal, request: pb.DeleteMetricRequest
-    ) -> pb.DeleteResponse:
+    async def DeleteMetric(self, principal: Principal, request: pb.DeleteMetricRequest) -> pb.DeleteResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         if not request.metric:
             raise InvalidRequestError("metric is empty: name the metric to delete")
         return await self._deletion.metric(principal, team, project, request.run, request.metric)
 
-    async def DeleteProject(  # noqa: N802
-        self, principal: Principal, request: pb.DeleteProjectRequest
-    ) -> pb.DeleteResponse:
+    async def DeleteProject(self, principal: Principal, request: pb.DeleteProjectRequest) -> pb.DeleteResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         return await self._deletion.project(principal, team, project)
 
-    async def SetRetention(  # noqa: N802
-        self, principal: Principal, request: pb.SetRetentionRequest
-    ) -> pb.SetRetentionResponse:
+    async def SetRetention(self, principal: Principal, request: pb.SetRetentionRequest) -> pb.SetRetentionResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         if request.days > _MAX_RETENTION_DAYS:
             raise InvalidRequestError(f"{request.days} days: at most {_MAX_RETENTION_DAYS}; 0 keeps for ever")

@@ -29,9 +29,7 @@ class EditingMethods:
         self._lookup = lookup
         self._edits = edits
 
-    async def UpdateRuns(  # noqa: N802
-        self, principal: Principal, request: saved_pb2.UpdateRunsRequest
-    ) -> pb.UpdateRunsResponse:
+    async def UpdateRuns(self, principal: Principal, request: saved_pb2.UpdateRunsRequest) -> pb.UpdateRunsResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         check_writable(principal, team)
         runs = list(dict.fromkeys(request.runs))
@@ -43,9 +41,7 @@ class EditingMethods:
         made = await make_runs(self._storage, f"{team}/{project}", rows, columns=parse_columns(["none"]))
         return pb.UpdateRunsResponse(runs=made)
 
-    async def UpdateProject(  # noqa: N802
-        self, principal: Principal, request: saved_pb2.UpdateProjectRequest
-    ) -> pb.Project:
+    async def UpdateProject(self, principal: Principal, request: saved_pb2.UpdateProjectRequest) -> pb.Project:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         if not request.HasField("description"):
             raise InvalidRequestError("nothing to change: give a description; an empty one takes it away")
@@ -54,7 +50,7 @@ class EditingMethods:
         rows = [row for row in await self._store.projects(principal, team) if row.project == project]
         return (await describe_projects(self._storage, rows))[0]
 
-    async def ListChanges(  # noqa: N802
+    async def ListChanges(
         self, principal: Principal, request: saved_pb2.ListChangesRequest
     ) -> saved_pb2.ListChangesResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)

@@ -38,9 +38,7 @@ class ExplanationMethods:
         self._lookup = lookup
         self._forests = asyncio.Semaphore(_AT_ONCE)
 
-    async def GetImportance(  # noqa: N802
-        self, principal: Principal, request: pb.GetImportanceRequest
-    ) -> pb.GetImportanceResponse:
+    async def GetImportance(self, principal: Principal, request: pb.GetImportanceRequest) -> pb.GetImportanceResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         objective = RankingObjective.of(request.objective)
         if len(request.parameters) > importance.MAX_PARAMETERS:
@@ -78,7 +76,7 @@ class ExplanationMethods:
                 )
         return response
 
-    async def GetParallelCoordinates(  # noqa: N802
+    async def GetParallelCoordinates(
         self, principal: Principal, request: pb.GetParallelCoordinatesRequest
     ) -> pb.GetParallelCoordinatesResponse:
         project = await self._lookup.project(principal, request.team, request.project)

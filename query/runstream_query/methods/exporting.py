@@ -24,7 +24,7 @@ _SUGGESTED_FROM = 10_000
 class ListsRuns(Protocol):
     """Answers `ListRuns`; an export takes the runs that it returns."""
 
-    async def ListRuns(  # noqa: N802
+    async def ListRuns(
         self, principal: Principal, request: query_pb2.ListRunsRequest
     ) -> query_pb2.ListRunsResponse: ...
 
@@ -35,7 +35,7 @@ class ExportMethods:
         self._lookup = lookup
         self._runs = runs
 
-    async def ExportPoints(  # noqa: N802
+    async def ExportPoints(
         self, principal: Principal, request: pb.ExportPointsRequest
     ) -> AsyncIterator[pb.ExportChunk]:
         kind = file_parts.file_format(request.format)
@@ -49,23 +49,21 @@ class ExportMethods:
         async for chunk in self._export("export_points", kind, comments, project=project, runs=runs, **question):
             yield chunk
 
-    async def ExportRows(  # noqa: N802
-        self, principal: Principal, request: pb.ExportRowsRequest
-    ) -> AsyncIterator[pb.ExportChunk]:
+    async def ExportRows(self, principal: Principal, request: pb.ExportRowsRequest) -> AsyncIterator[pb.ExportChunk]:
         kind = file_parts.file_format(request.format)
         name = file_parts.table_name(request.table)
         project, runs = await self._what(principal, request)
         async for chunk in self._export(f"export_{name}", kind, {}, project=project, runs=runs):
             yield chunk
 
-    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:  # noqa: N802
+    async def CountRows(self, principal: Principal, request: pb.CountRowsRequest) -> pb.CountRowsResponse:
         file_parts.check_count("runs", request.runs, file_parts.MAX_RUNS)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._check_runs(project, list(request.runs))
         rows = await self._storage.rows("count_rows", project=project, runs=list(request.runs))
         return pb.CountRowsResponse(runs=[pb.RunRows(**row) for row in rows])
 
-    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:  # noqa: N802
+    async def GetExtent(self, principal: Principal, request: pb.GetExtentRequest) -> pb.GetExtentResponse:
         question = file_parts.metric_filter(request.metrics)
         project = await self._lookup.project(principal, request.team, request.project)
         await self._lookup.known_runs(project, [request.run])

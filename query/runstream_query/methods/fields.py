@@ -31,9 +31,7 @@ class FieldMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def ListMetrics(  # noqa: N802
-        self, principal: Principal, request: pb.ListMetricsRequest
-    ) -> pb.ListMetricsResponse:
+    async def ListMetrics(self, principal: Principal, request: pb.ListMetricsRequest) -> pb.ListMetricsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         runs = list(dict.fromkeys([*([request.run] if request.run else []), *request.runs]))
@@ -71,7 +69,7 @@ class FieldMethods:
                 return found
         return await self._ask("metrics", request, after, size, project=project, runs=runs)
 
-    async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:  # noqa: N802
+    async def ListFields(self, principal: Principal, request: pb.ListFieldsRequest) -> pb.ListFieldsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         section, after = read_token(request, (str, str)) or ("config", "")

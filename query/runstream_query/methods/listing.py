@@ -35,7 +35,7 @@ class ListingMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:  # noqa: N802
+    async def ListRuns(self, principal: Principal, request: pb.ListRunsRequest) -> pb.ListRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         order, columns = parse_order(request.order), parse_columns(request.fields)
@@ -90,7 +90,7 @@ class ListingMethods:
             return await self._lookup.tables.whole(project, runs, read)
         return await load(self._storage, project, runs, columns=columns, bounded=bounded)
 
-    async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:  # noqa: N802
+    async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         by = parse_fields(request.by, "by", _MAX_GROUP_FIELDS)
         if len(request.metrics) > _MAX_GROUP_METRICS:

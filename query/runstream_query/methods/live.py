@@ -19,7 +19,7 @@ class LiveMethods:
         self._lookup = lookup
         self._hub = hub
 
-    async def WatchRuns(  # noqa: N802
+    async def WatchRuns(
         self, principal: Principal, request: pb.WatchRunsRequest
     ) -> AsyncIterator[pb.WatchRunsResponse]:
         project = await self._lookup.project(principal, request.team, request.project)

@@ -31,7 +31,7 @@ class RankingMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def RankRuns(self, principal: Principal, request: pb.RankRunsRequest) -> pb.RankRunsResponse:  # noqa: N802
+    async def RankRuns(self, principal: Principal, request: pb.RankRunsRequest) -> pb.RankRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         limit, columns = page_size(request.limit, 10, 1000, "limit"), parse_columns(request.fields)
         objective = RankingObjective(
@@ -47,7 +47,7 @@ class RankingMethods:
             response.runs.add(place=place, value=values[run.id].value, run=run, at_step=values[run.id].at_step)
         return response
 
-    async def GetParetoFront(  # noqa: N802
+    async def GetParetoFront(
         self, principal: Principal, request: pb.GetParetoFrontRequest
     ) -> pb.GetParetoFrontResponse:
         project = await self._lookup.project(principal, request.team, request.project)

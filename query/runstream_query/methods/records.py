@@ -24,7 +24,7 @@ class RecordMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def ListMedia(self, principal: Principal, request: pb.ListMediaRequest) -> pb.ListMediaResponse:  # noqa: N802
+    async def ListMedia(self, principal: Principal, request: pb.ListMediaRequest) -> pb.ListMediaResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 100, 1000)
         low, high = step_range(request)
@@ -78,7 +78,7 @@ class RecordMethods:
                 await self._lookup.known_runs(project, [request.run])
         return response
 
-    async def ListFiles(self, principal: Principal, request: pb.ListFilesRequest) -> pb.ListFilesResponse:  # noqa: N802
+    async def ListFiles(self, principal: Principal, request: pb.ListFilesRequest) -> pb.ListFilesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         (after,) = read_token(request, (str,)) or ("",)
@@ -109,7 +109,7 @@ class RecordMethods:
             response.next_page_token = make_token(request, [rows[-1]["path"]])
         return response
 
-    async def GetTexts(self, principal: Principal, request: pb.GetTextsRequest) -> pb.GetTextsResponse:  # noqa: N802
+    async def GetTexts(self, principal: Principal, request: pb.GetTextsRequest) -> pb.GetTextsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 100, 10_000)
         if not 1 <= len(request.keys) <= 100:
@@ -141,9 +141,7 @@ class RecordMethods:
             response.next_page_token = make_token(request, [rows[-1]["step"], rows[-1]["key"], rows[-1]["rank"]])
         return response
 
-    async def ListAlerts(  # noqa: N802
-        self, principal: Principal, request: pb.ListAlertsRequest
-    ) -> pb.ListAlertsResponse:
+    async def ListAlerts(self, principal: Principal, request: pb.ListAlertsRequest) -> pb.ListAlertsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 100, 1000)
         if any(level not in _LEVELS for level in request.levels):
@@ -181,9 +179,7 @@ class RecordMethods:
             )
         return response
 
-    async def GetConsole(  # noqa: N802
-        self, principal: Principal, request: pb.GetConsoleRequest
-    ) -> pb.GetConsoleResponse:
+    async def GetConsole(self, principal: Principal, request: pb.GetConsoleRequest) -> pb.GetConsoleResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await console_page(self._storage, project, request)
         if not response.lines and not request.page_token:

@@ -25,7 +25,7 @@ class RichDataMethods:
         self._lookup = lookup
         self._tables = LoggedTables(storage, media)
 
-    async def ListKeys(self, principal: Principal, request: pb.ListKeysRequest) -> pb.ListKeysResponse:  # noqa: N802
+    async def ListKeys(self, principal: Principal, request: pb.ListKeysRequest) -> pb.ListKeysResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 1000, 10_000)
         after = read_token(request, (str, str)) or ["", ""]
@@ -50,9 +50,7 @@ class RichDataMethods:
             response.next_page_token = make_token(request, [rows[-1]["key"], rows[-1]["kind"]])
         return response
 
-    async def GetHistograms(  # noqa: N802
-        self, principal: Principal, request: pb.GetHistogramsRequest
-    ) -> pb.GetHistogramsResponse:
+    async def GetHistograms(self, principal: Principal, request: pb.GetHistogramsRequest) -> pb.GetHistogramsResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         if request.columns > heatmap.MAX_COLUMNS or request.bins > heatmap.MAX_BINS:
             raise InvalidRequestError(
@@ -80,7 +78,7 @@ class RichDataMethods:
             await explain_no_key(self._storage, self._lookup, project, request.run, ["histogram"], request.key)
         return response
 
-    async def GetTable(self, principal: Principal, request: pb.GetTableRequest) -> pb.GetTableResponse:  # noqa: N802
+    async def GetTable(self, principal: Principal, request: pb.GetTableRequest) -> pb.GetTableResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         table = await self._table(project, request, ["table", "plot"])
         response = pb.GetTableResponse(step=table.step, rank=table.rank, plot_json=table.plot, time_us=table.time_us)
@@ -89,7 +87,7 @@ class RichDataMethods:
             response.steps.extend(await steps_of(self._storage, project, request.run, "table", request.key))
         return response
 
-    async def GetPlot(self, principal: Principal, request: pb.GetPlotRequest) -> pb.GetPlotResponse:  # noqa: N802
+    async def GetPlot(self, principal: Principal, request: pb.GetPlotRequest) -> pb.GetPlotResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         table = await self._table(project, request, ["plot"])
         response = pb.GetPlotResponse(step=table.step, rank=table.rank, time_us=table.time_us)

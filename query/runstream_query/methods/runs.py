@@ -26,7 +26,7 @@ class RunMethods:
         self._store = store
         self._lookup = lookup
 
-    async def WhoAmI(self, principal: Principal, request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:  # noqa: N802
+    async def WhoAmI(self, principal: Principal, request: pb.WhoAmIRequest) -> pb.WhoAmIResponse:
         return pb.WhoAmIResponse(
             user=principal.user,
             teams=sorted(principal.roles),
@@ -34,14 +34,12 @@ class RunMethods:
             key_prefix=principal.key_prefix,
         )
 
-    async def ListProjects(  # noqa: N802
-        self, principal: Principal, request: pb.ListProjectsRequest
-    ) -> pb.ListProjectsResponse:
+    async def ListProjects(self, principal: Principal, request: pb.ListProjectsRequest) -> pb.ListProjectsResponse:
         team = self._lookup.team(principal, request.team) if request.team else None
         rows = await self._store.projects(principal, team)
         return pb.ListProjectsResponse(projects=await describe_projects(self._storage, rows))
 
-    async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:  # noqa: N802
+    async def GetRun(self, principal: Principal, request: pb.GetRunRequest) -> pb.Run:
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, [request.run])
         loaded = await load(self._storage, project, [request.run], environment=True, in_list=False)
@@ -62,9 +60,7 @@ class RunMethods:
             run.edited_fields.add(field=field, replaced_json=value)
         return run
 
-    async def VerifyRuns(  # noqa: N802
-        self, principal: Principal, request: pb.VerifyRunsRequest
-    ) -> pb.VerifyRunsResponse:
+    async def VerifyRuns(self, principal: Principal, request: pb.VerifyRunsRequest) -> pb.VerifyRunsResponse:
         if not 1 <= len(request.runs) <= _MAX_VERIFIED:
             raise InvalidRequestError(f"runs: give 1 to {_MAX_VERIFIED}")
         project = await self._lookup.project(principal, request.team, request.project)

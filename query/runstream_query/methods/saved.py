@@ -28,18 +28,18 @@ class SavedMethods:
         self._saved = SavedStore.beside(store)
         self._lookup = lookup
 
-    async def ListSaved(self, principal: Principal, request: pb.ListSavedRequest) -> pb.ListSavedResponse:  # noqa: N802
+    async def ListSaved(self, principal: Principal, request: pb.ListSavedRequest) -> pb.ListSavedResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         rows = await self._saved.find(
             principal, team=team, project=project, kind=_KINDS.get(request.kind, ""), deleted=request.deleted
         )
         return pb.ListSavedResponse(saved=[_message(row) for row in rows])
 
-    async def GetSaved(self, principal: Principal, request: pb.GetSavedRequest) -> pb.Saved:  # noqa: N802
+    async def GetSaved(self, principal: Principal, request: pb.GetSavedRequest) -> pb.Saved:
         team, project = await self._place(principal, request)
         return _message(await self._saved.get(principal, team=team, project=project, id=request.id))
 
-    async def CreateSaved(self, principal: Principal, request: pb.CreateSavedRequest) -> pb.Saved:  # noqa: N802
+    async def CreateSaved(self, principal: Principal, request: pb.CreateSavedRequest) -> pb.Saved:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         check_writable(principal, team)
         if request.kind not in _KINDS:
@@ -59,7 +59,7 @@ class SavedMethods:
         )
         return _message(row)
 
-    async def UpdateSaved(self, principal: Principal, request: pb.UpdateSavedRequest) -> pb.Saved:  # noqa: N802
+    async def UpdateSaved(self, principal: Principal, request: pb.UpdateSavedRequest) -> pb.Saved:
         team, project = await self._place(principal, request)
         check_writable(principal, team)
         if bool(request.version) == request.overwrite:
@@ -81,14 +81,12 @@ class SavedMethods:
             )
         )
 
-    async def DeleteSaved(  # noqa: N802
-        self, principal: Principal, request: pb.DeleteSavedRequest
-    ) -> pb.DeleteSavedResponse:
+    async def DeleteSaved(self, principal: Principal, request: pb.DeleteSavedRequest) -> pb.DeleteSavedResponse:
         team, project = await self._place(principal, request)
         await self._saved.delete(principal, team=team, project=project, id=request.id)
         return pb.DeleteSavedResponse()
 
-    async def RestoreSaved(self, principal: Principal, request: pb.RestoreSavedRequest) -> pb.Saved:  # noqa: N802
+    async def RestoreSaved(self, principal: Principal, request: pb.RestoreSavedRequest) -> pb.Saved:
         team, project = await self._place(principal, request)
         return _message(await self._saved.restore(principal, team=team, project=project, id=request.id))
 

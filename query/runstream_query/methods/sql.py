@@ -34,7 +34,7 @@ class SqlMethods:
         self._lookup = lookup
         self._runner = runner
 
-    async def RunSql(self, principal: Principal, request: pb.RunSqlRequest) -> pb.RunSqlResponse:  # noqa: N802
+    async def RunSql(self, principal: Principal, request: pb.RunSqlRequest) -> pb.RunSqlResponse:
         started = time.perf_counter()
         if self._runner is None:
             raise InvalidRequestError("SQL is not answered by this server")

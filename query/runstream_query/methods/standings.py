@@ -33,7 +33,7 @@ class StandingMethods:
         self._store = store
         self._book = book
 
-    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:  # noqa: N802
+    async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:
         await self._book.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         if len(request.numbers) > _MAX_NUMBERS or any(number >= 1 << 63 for number in request.numbers):
@@ -66,15 +66,11 @@ class StandingMethods:
             response.next_page_token = make_token(request, [next_place])
         return response
 
-    async def GetBestTrials(  # noqa: N802
-        self, principal: Principal, request: pb.GetBestTrialsRequest
-    ) -> pb.GetBestTrialsResponse:
+    async def GetBestTrials(self, principal: Principal, request: pb.GetBestTrialsRequest) -> pb.GetBestTrialsResponse:
         await self._book.row(principal, request.sweep)
         return pb.GetBestTrialsResponse(trials=[trial_message(row) for row in await self._best(request.sweep)])
 
-    async def GetSweepSummary(  # noqa: N802
-        self, principal: Principal, request: pb.GetSweepSummaryRequest
-    ) -> pb.SweepSummary:
+    async def GetSweepSummary(self, principal: Principal, request: pb.GetSweepSummaryRequest) -> pb.SweepSummary:
         row = await self._book.row(principal, request.sweep)
         top = page_size(request.top, 10, 100, "top")
         entry = await self._entry(request.sweep)

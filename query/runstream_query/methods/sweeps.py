@@ -44,7 +44,7 @@ class SweepMethods:
         self._book = book
         self._agency = agency
 
-    async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:  # noqa: N802
+    async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:
         if not request.definition_json:
             raise InvalidRequestError("definition_json is empty: give the sweep's configuration as a JSON object")
         definition = await asyncio.to_thread(definitions.parse, request.definition_json)
@@ -62,10 +62,10 @@ class SweepMethods:
         row = await self._store.create(team, project, principal.user, request_id, columns)
         return await self._message(row)
 
-    async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:  # noqa: N802
+    async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:
         return await self._message(await self._book.row(principal, request.sweep))
 
-    async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:  # noqa: N802
+    async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         place = read_token(request, (int, str))
@@ -76,7 +76,7 @@ class SweepMethods:
             response.next_page_token = make_token(request, [rows[-1].created_us, rows[-1].id])
         return response
 
-    async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:  # noqa: N802
+    async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:
         row = await self._book.row(principal, request.sweep, write=True)
         if row.state == State.CANCELLED:
             raise ConflictError("the sweep was cancelled: nothing of it can be changed any more")
@@ -87,7 +87,7 @@ class SweepMethods:
         self._agency.wake(request.sweep)
         return await self._message(changed or row)
 
-    async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:  # noqa: N802
+    async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:
         row = await self._book.row(principal, request.sweep, write=True)
         if request.command not in _COMMANDS:
             raise InvalidRequestError("command is missing: pause, resume, stop or cancel")
@@ -97,14 +97,14 @@ class SweepMethods:
         self._agency.wake(request.sweep)
         return await self._message(changed or row)
 
-    async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:  # noqa: N802
+    async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:
         await self._book.row(principal, request.sweep, write=True)
         count = await self._store.delete(request.sweep)
         self._book.forget(request.sweep)
         self._agency.wake(request.sweep)
         return pb.DeleteSweepResponse(trials=count)
 
-    async def ListSweepChanges(  # noqa: N802
+    async def ListSweepChanges(
         self, principal: Principal, request: pb.ListSweepChangesRequest
     ) -> pb.ListSweepChangesResponse:
         await self._book.row(principal, request.sweep)

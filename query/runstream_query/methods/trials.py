@@ -51,7 +51,7 @@ class TrialMethods:
         self._book = book
         self._agency = agency
 
-    async def RegisterAgent(self, principal: Principal, request: pb.RegisterAgentRequest) -> pb.Agent:  # noqa: N802
+    async def RegisterAgent(self, principal: Principal, request: pb.RegisterAgentRequest) -> pb.Agent:
         await self._book.of_sweep(principal, request.sweep)
         _check_length("name", request.name, _MAX_AGENT_NAME)
         _check_length("host", request.host, _MAX_HOST)
@@ -71,7 +71,7 @@ class TrialMethods:
             raise unknown_sweep(request.sweep)
         return agent_message(row, {})
 
-    async def ListAgents(self, principal: Principal, request: pb.ListAgentsRequest) -> pb.ListAgentsResponse:  # noqa: N802
+    async def ListAgents(self, principal: Principal, request: pb.ListAgentsRequest) -> pb.ListAgentsResponse:
         await self._book.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         (start,) = read_token(request, (int,)) or (0,)
@@ -81,7 +81,7 @@ class TrialMethods:
             response.next_page_token = make_token(request, [start + size])
         return response
 
-    async def LeaseTrials(self, principal: Principal, request: pb.LeaseTrialsRequest) -> pb.LeaseTrialsResponse:  # noqa: N802
+    async def LeaseTrials(self, principal: Principal, request: pb.LeaseTrialsRequest) -> pb.LeaseTrialsResponse:
         entry = await self._book.of_agent(principal, request.agent)
         if not request.request_id:
             raise InvalidRequestError("request_id is empty: make a new one for each lease, such as a UUID")
@@ -91,7 +91,7 @@ class TrialMethods:
         answer = await self._agency.lease(entry.sweep, LeaseRequest(request.agent, request.request_id, count), wait_s)
         return lease_message(answer, _RETRY_AFTER_S)
 
-    async def Heartbeat(self, principal: Principal, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:  # noqa: N802
+    async def Heartbeat(self, principal: Principal, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:
         entry = await self._book.of_agent(principal, request.agent)
         if len(request.trials) > MAX_BEATS:
             raise InvalidRequestError(f"{len(request.trials)} trials: at most {MAX_BEATS} in one heartbeat")
@@ -106,7 +106,7 @@ class TrialMethods:
             **said(beaten.answer),
         )
 
-    async def EndTrial(self, principal: Principal, request: pb.EndTrialRequest) -> pb.EndTrialResponse:  # noqa: N802
+    async def EndTrial(self, principal: Principal, request: pb.EndTrialRequest) -> pb.EndTrialResponse:
         entry = await self._book.of_agent(principal, request.agent)
         if request.outcome not in OUTCOMES:
             raise InvalidRequestError("outcome is missing: say how the trial ended")
@@ -135,9 +135,7 @@ class TrialMethods:
             **said(ended.answer),
         )
 
-    async def ReportValues(  # noqa: N802
-        self, principal: Principal, request: pb.ReportValuesRequest
-    ) -> pb.ReportValuesResponse:
+    async def ReportValues(self, principal: Principal, request: pb.ReportValuesRequest) -> pb.ReportValuesResponse:
         entry = await self._book.of_agent(principal, request.agent)
         if not 1 <= len(request.values) <= MAX_REPORTED:
             raise InvalidRequestError(f"{len(request.values)} values: give 1 to {MAX_REPORTED}")
@@ -147,7 +145,7 @@ class TrialMethods:
         order = await self._store.report(entry.sweep, request.agent, _number(request.number), request.lease, values)
         return pb.ReportValuesResponse(stop=order_message(order) if order is not None else None)
 
-    async def AddTrials(self, principal: Principal, request: pb.AddTrialsRequest) -> pb.AddTrialsResponse:  # noqa: N802
+    async def AddTrials(self, principal: Principal, request: pb.AddTrialsRequest) -> pb.AddTrialsResponse:
         await self._book.row(principal, request.sweep, write=True)
         entry = await self._book.entry(request.sweep)
         if entry is None:

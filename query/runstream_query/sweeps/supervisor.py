@@ -62,7 +62,7 @@ class SweepSupervisor:
                 await self.turn()
             except (StorageError, ControlError) as error:
                 LOG.warning("sweeps could not be tended", reason=str(error)[:300])
-            except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
+            except Exception as error:  # the loop's boundary: the next turn tries again
                 LOG.error("tending sweeps failed", exc_info=error)
             await asyncio.sleep(_EVERY_S)
 
@@ -113,7 +113,7 @@ class SweepSupervisor:
                 await self._judge(entry)
             except (StorageError, ControlError):
                 raise
-            except Exception as error:  # noqa: BLE001  # one sweep that cannot be judged must not keep the others waiting
+            except Exception as error:  # one sweep that cannot be judged must not keep the others waiting
                 LOG.error("a sweep cannot be judged", sweep=row.id, exc_info=error)
 
     async def _judge(self, entry: CachedSweep) -> None:

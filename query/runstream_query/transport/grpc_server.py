@@ -242,7 +242,7 @@ def make_handlers(desk: Dispatcher, methods: tuple[Any, ...]) -> dict[str, grpc.
             try:
                 credential = await admitted(name, context)
                 return await desk.ask(name, credential, read(data))
-            except Exception as error:  # noqa: BLE001  # the boundary: everything becomes a status
+            except Exception as error:  # the boundary: everything becomes a status
                 await abort(context, error)
                 raise AssertionError("abort returned") from error
 

@@ -61,7 +61,7 @@ def fill(question: Any, given: dict[str, Any]) -> None:
             given[name] = _scalar(known[name], given[name][-1]) if given[name] else None
     try:
         json_format.ParseDict(given, question, max_recursion_depth=_MAX_DEPTH)
-    except Exception as error:  # noqa: BLE001  # a number beyond a double is an OverflowError: nothing is ours to blame
+    except Exception as error:  # a number beyond a double is an OverflowError: nothing is ours to blame
         raise InvalidRequestError(f"the request does not fit: {error}; fields: {', '.join(known)}") from error
 
 
