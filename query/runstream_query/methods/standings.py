@@ -18,7 +18,7 @@ from runstream_query.analysis import pareto
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.runs.documents import timestamp
-from runstream_query.sweeps.limits import MAX_TRIALS_TOLD
+from runstream_query.sweeps.limits import MAX_TRIALS_COMPARED
 from runstream_query.sweeps.messages import TRIAL_STATE_NAMES, sweep_message, trial_message
 from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache
 
@@ -29,12 +29,12 @@ _MAX_FRONT = 1000
 
 
 class StandingMethods:
-    def __init__(self, store: SweepStore, book: SweepCache) -> None:
+    def __init__(self, store: SweepStore, cache: SweepCache) -> None:
         self._store = store
-        self._book = book
+        self._cache = cache
 
     async def ListTrials(self, principal: Principal, request: pb.ListTrialsRequest) -> pb.ListTrialsResponse:
-        await self._book.row(principal, request.sweep)
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         if len(request.numbers) > _MAX_NUMBERS or any(number >= 1 << 63 for number in request.numbers):
             raise InvalidRequestError(f"numbers: at most {_MAX_NUMBERS} of trials")
@@ -67,11 +67,11 @@ class StandingMethods:
         return response
 
     async def GetBestTrials(self, principal: Principal, request: pb.GetBestTrialsRequest) -> pb.GetBestTrialsResponse:
-        await self._book.row(principal, request.sweep)
+        await self._cache.row(principal, request.sweep)
         return pb.GetBestTrialsResponse(trials=[trial_message(row) for row in await self._best(request.sweep)])
 
     async def GetSweepSummary(self, principal: Principal, request: pb.GetSweepSummaryRequest) -> pb.SweepSummary:
-        row = await self._book.row(principal, request.sweep)
+        row = await self._cache.row(principal, request.sweep)
         top = page_size(request.top, 10, 100, "top")
         entry = await self._entry(request.sweep)
         message = pb.SweepSummary(sweep=sweep_message(row, entry.definition, whole=False))
@@ -88,7 +88,7 @@ class StandingMethods:
         return message
 
     async def _entry(self, sweep: str) -> CachedSweep:
-        entry = await self._book.entry(sweep)
+        entry = await self._cache.entry(sweep)
         if entry is None:
             raise InvalidRequestError("the sweep was deleted")
         return entry
@@ -126,7 +126,7 @@ class StandingMethods:
         maximize = objectives[objective].maximize
         if objective == 0:
             return await self._store.ranked(sweep, states, maximize, start, size)
-        rows = await self._store.values_of(sweep, MAX_TRIALS_TOLD)
+        rows = await self._store.values_of(sweep, MAX_TRIALS_COMPARED)
         ranked = sorted(
             ((json.loads(row.values_json)[objective], row.number) for row in rows if not states or row.state in states),
             key=lambda pair: (math.isnan(pair[0]), -pair[0] if maximize else pair[0], pair[1]),
@@ -151,7 +151,7 @@ class StandingMethods:
         maximize = entry.definition.objectives[0].maximize
         best = math.nan
         found: list[pb.Improvement] = []
-        for row in await self._store.values_of(entry.sweep, MAX_TRIALS_TOLD):
+        for row in await self._store.values_of(entry.sweep, MAX_TRIALS_COMPARED):
             value = json.loads(row.values_json)[0]
             if math.isnan(value) or row.state not in _GOOD:
                 continue

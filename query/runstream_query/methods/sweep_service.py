@@ -21,15 +21,15 @@ class SweepService:
 
     def __init__(self, storage: Storage, store: ControlStore, lookup: Lookup, metrics: Metrics) -> None:
         sweeps = SweepStore.beside(store)
-        self._thinker = BackgroundSuggester(metrics)
-        book = SweepCache(sweeps, self._thinker)
-        agency = AgentCoordinator(sweeps, book, metrics)
+        self._background = BackgroundSuggester(metrics)
+        cache = SweepCache(sweeps, self._background)
+        agents = AgentCoordinator(sweeps, cache, metrics)
         self.topics: tuple[object, ...] = (
-            SweepMethods(sweeps, lookup, book, agency),
-            TrialMethods(storage, sweeps, lookup, book, agency),
-            StandingMethods(sweeps, book),
+            SweepMethods(sweeps, lookup, cache, agents),
+            TrialMethods(storage, sweeps, lookup, cache, agents),
+            StandingMethods(sweeps, cache),
         )
-        self.keeper = SweepSupervisor(sweeps, storage, lookup, book, metrics, agency.wake)
+        self.keeper = SweepSupervisor(sweeps, storage, lookup, cache, metrics, agents.wake)
 
     def close(self) -> None:
-        self._thinker.close()
+        self._background.close()

@@ -38,11 +38,11 @@ _MAX_REQUEST_ID = 64
 
 
 class SweepMethods:
-    def __init__(self, store: SweepStore, lookup: Lookup, book: SweepCache, agency: AgentCoordinator) -> None:
+    def __init__(self, store: SweepStore, lookup: Lookup, cache: SweepCache, agents: AgentCoordinator) -> None:
         self._store = store
         self._lookup = lookup
-        self._book = book
-        self._agency = agency
+        self._cache = cache
+        self._agents = agents
 
     async def CreateSweep(self, principal: Principal, request: pb.CreateSweepRequest) -> pb.Sweep:
         if not request.definition_json:
@@ -63,7 +63,7 @@ class SweepMethods:
         return await self._message(row)
 
     async def GetSweep(self, principal: Principal, request: pb.GetSweepRequest) -> pb.Sweep:
-        return await self._message(await self._book.row(principal, request.sweep))
+        return await self._message(await self._cache.row(principal, request.sweep))
 
     async def ListSweeps(self, principal: Principal, request: pb.ListSweepsRequest) -> pb.ListSweepsResponse:
         team, project = await self._lookup.team_project(principal, request.team, request.project)
@@ -77,37 +77,37 @@ class SweepMethods:
         return response
 
     async def UpdateSweep(self, principal: Principal, request: pb.UpdateSweepRequest) -> pb.Sweep:
-        row = await self._book.row(principal, request.sweep, write=True)
+        row = await self._cache.row(principal, request.sweep, write=True)
         if row.state == State.CANCELLED:
             raise ConflictError("the sweep was cancelled: nothing of it can be changed any more")
-        entry = await self._book.entry(request.sweep)
+        entry = await self._cache.entry(request.sweep)
         definition = entry.definition if entry is not None else definitions.parse(row.definition)
         changes = await asyncio.to_thread(changed_columns, request, in_force(row, definition))
         changed = await self._store.update(request.sweep, principal.user, changes)
-        self._agency.wake(request.sweep)
+        self._agents.wake(request.sweep)
         return await self._message(changed or row)
 
     async def CommandSweep(self, principal: Principal, request: pb.CommandSweepRequest) -> pb.Sweep:
-        row = await self._book.row(principal, request.sweep, write=True)
+        row = await self._cache.row(principal, request.sweep, write=True)
         if request.command not in _COMMANDS:
             raise InvalidRequestError("command is missing: pause, resume, stop or cancel")
         state, action = _COMMANDS[request.command]
         _check_command(row, state)
         changed = await self._store.command(request.sweep, principal.user, state, action, request.reason)
-        self._agency.wake(request.sweep)
+        self._agents.wake(request.sweep)
         return await self._message(changed or row)
 
     async def DeleteSweep(self, principal: Principal, request: pb.DeleteSweepRequest) -> pb.DeleteSweepResponse:
-        await self._book.row(principal, request.sweep, write=True)
+        await self._cache.row(principal, request.sweep, write=True)
         count = await self._store.delete(request.sweep)
-        self._book.forget(request.sweep)
-        self._agency.wake(request.sweep)
+        self._cache.forget(request.sweep)
+        self._agents.wake(request.sweep)
         return pb.DeleteSweepResponse(trials=count)
 
     async def ListSweepChanges(
         self, principal: Principal, request: pb.ListSweepChangesRequest
     ) -> pb.ListSweepChangesResponse:
-        await self._book.row(principal, request.sweep)
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         place = read_token(request, (int,))
         rows = await self._store.changes_of(request.sweep, place[0] if place else None, size)
@@ -119,7 +119,7 @@ class SweepMethods:
         return response
 
     async def _message(self, row: SweepRow, *, whole: bool = True) -> pb.Sweep:
-        entry = await self._book.entry(row.id)
+        entry = await self._cache.entry(row.id)
         definition = entry.definition if entry is not None else definitions.parse(row.definition)
         return sweep_message(row, definition, whole=whole)
 

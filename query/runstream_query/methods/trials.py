@@ -32,7 +32,14 @@ from runstream_query.sweeps.limits import (
     MAX_WAIT_S,
     MIN_LEASE_S,
 )
-from runstream_query.sweeps.messages import OUTCOMES, agent_message, lease_message, order_message, said, trial_message
+from runstream_query.sweeps.messages import (
+    OUTCOMES,
+    agent_message,
+    lease_message,
+    order_message,
+    trial_message,
+    verdict_fields,
+)
 from runstream_query.sweeps.search.drawing import proposal
 from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache, unknown_sweep
 
@@ -43,16 +50,16 @@ _MAX_WINDOW_S = 86_400.0
 
 class TrialMethods:
     def __init__(
-        self, storage: Storage, store: SweepStore, lookup: Lookup, book: SweepCache, agency: AgentCoordinator
+        self, storage: Storage, store: SweepStore, lookup: Lookup, cache: SweepCache, agents: AgentCoordinator
     ) -> None:
         self._storage = storage
         self._store = store
         self._lookup = lookup
-        self._book = book
-        self._agency = agency
+        self._cache = cache
+        self._agents = agents
 
     async def RegisterAgent(self, principal: Principal, request: pb.RegisterAgentRequest) -> pb.Agent:
-        await self._book.of_sweep(principal, request.sweep)
+        await self._cache.of_sweep(principal, request.sweep)
         _check_length("name", request.name, _MAX_AGENT_NAME)
         _check_length("host", request.host, _MAX_HOST)
         columns = {
@@ -65,14 +72,14 @@ class TrialMethods:
             "guard_off": request.failure_guard_off,
         }
         name = request.name or f"agent-{secrets.token_hex(4)}"
-        row = await self._agency.register(request.sweep, Registration(principal.user, name, columns))
+        row = await self._agents.register(request.sweep, Registration(principal.user, name, columns))
         if row is None:
-            self._book.forget(request.sweep)
+            self._cache.forget(request.sweep)
             raise unknown_sweep(request.sweep)
         return agent_message(row, {})
 
     async def ListAgents(self, principal: Principal, request: pb.ListAgentsRequest) -> pb.ListAgentsResponse:
-        await self._book.row(principal, request.sweep)
+        await self._cache.row(principal, request.sweep)
         size = page_size(request.page_size, 100, 1000)
         (start,) = read_token(request, (int,)) or (0,)
         rows, running = await self._store.agents_of(request.sweep, start, size)
@@ -82,32 +89,32 @@ class TrialMethods:
         return response
 
     async def LeaseTrials(self, principal: Principal, request: pb.LeaseTrialsRequest) -> pb.LeaseTrialsResponse:
-        entry = await self._book.of_agent(principal, request.agent)
+        entry = await self._cache.of_agent(principal, request.agent)
         if not request.request_id:
             raise InvalidRequestError("request_id is empty: make a new one for each lease, such as a UUID")
         check_request_id(request.request_id)
         count = int(_within("count", request.count or 1, 1, MAX_LEASED))
         wait_s = _within("wait_s", request.wait_s, 0, MAX_WAIT_S)
-        answer = await self._agency.lease(entry.sweep, LeaseRequest(request.agent, request.request_id, count), wait_s)
+        answer = await self._agents.lease(entry.sweep, LeaseRequest(request.agent, request.request_id, count), wait_s)
         return lease_message(answer, _RETRY_AFTER_S)
 
     async def Heartbeat(self, principal: Principal, request: pb.HeartbeatRequest) -> pb.HeartbeatResponse:
-        entry = await self._book.of_agent(principal, request.agent)
+        entry = await self._cache.of_agent(principal, request.agent)
         if len(request.trials) > MAX_BEATS:
             raise InvalidRequestError(f"{len(request.trials)} trials: at most {MAX_BEATS} in one heartbeat")
         beats = []
         for beat in request.trials:
             _check_length("lease", beat.lease, _MAX_LEASE)
             beats.append(Heartbeat(_number(beat.number), beat.lease, _run(beat.run)))
-        beaten = await self._agency.beat(entry.sweep, request.agent, beats)
+        result = await self._agents.beat(entry.sweep, request.agent, beats)
         return pb.HeartbeatResponse(
-            lease_s=beaten.lease_s,
-            stop=[order_message(order) for order in beaten.orders],
-            **said(beaten.answer),
+            lease_s=result.lease_s,
+            stop=[order_message(order) for order in result.orders],
+            **verdict_fields(result.answer),
         )
 
     async def EndTrial(self, principal: Principal, request: pb.EndTrialRequest) -> pb.EndTrialResponse:
-        entry = await self._book.of_agent(principal, request.agent)
+        entry = await self._cache.of_agent(principal, request.agent)
         if request.outcome not in OUTCOMES:
             raise InvalidRequestError("outcome is missing: say how the trial ended")
         objectives = entry.definition.objectives
@@ -125,18 +132,18 @@ class TrialMethods:
             values=tuple(request.values),
             cost=request.cost if request.HasField("cost") else None,
         )
-        ended = await self._agency.end(entry.sweep, end)
+        ended = await self._agents.end(entry.sweep, end)
         if ended is None:
             raise UnknownNameError(f"there is no trial {request.number} in the sweep {entry.sweep}")
         return pb.EndTrialResponse(
             trial=trial_message(ended.trial),
             accepted=ended.accepted,
             requeued=ended.requeued,
-            **said(ended.answer),
+            **verdict_fields(ended.answer),
         )
 
     async def ReportValues(self, principal: Principal, request: pb.ReportValuesRequest) -> pb.ReportValuesResponse:
-        entry = await self._book.of_agent(principal, request.agent)
+        entry = await self._cache.of_agent(principal, request.agent)
         if not 1 <= len(request.values) <= MAX_REPORTED:
             raise InvalidRequestError(f"{len(request.values)} values: give 1 to {MAX_REPORTED}")
         if not entry.definition.objectives:
@@ -146,8 +153,8 @@ class TrialMethods:
         return pb.ReportValuesResponse(stop=order_message(order) if order is not None else None)
 
     async def AddTrials(self, principal: Principal, request: pb.AddTrialsRequest) -> pb.AddTrialsResponse:
-        await self._book.row(principal, request.sweep, write=True)
-        entry = await self._book.entry(request.sweep)
+        await self._cache.row(principal, request.sweep, write=True)
+        entry = await self._cache.entry(request.sweep)
         if entry is None:
             raise UnknownNameError(f"the sweep {request.sweep[:40]!r} was deleted")
         if not 1 <= len(request.trials) <= MAX_ADDED:
@@ -156,7 +163,7 @@ class TrialMethods:
         found = [self._known(entry, index, known, configs) for index, known in enumerate(request.trials)]
         request_id = check_request_id(request.request_id)
         numbers = await self._store.add(request.sweep, principal.user, found, request_id)
-        self._agency.wake(request.sweep)
+        self._agents.wake(request.sweep)
         return pb.AddTrialsResponse(numbers=numbers)
 
     async def _configs(self, entry: CachedSweep, runs: Sequence[str]) -> dict[str, dict[str, Any]]:

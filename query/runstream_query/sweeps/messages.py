@@ -163,7 +163,7 @@ def agent_message(row: AgentRow, running: Mapping[str, int]) -> pb.Agent:
 
 
 def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsResponse:
-    message = pb.LeaseTrialsResponse(**said(answer))
+    message = pb.LeaseTrialsResponse(**verdict_fields(answer))
     if answer.verdict is not Verdict.GO and answer.verdict is not Verdict.STOP:
         message.retry_after_s = retry_after_s
     for row in answer.trials:
@@ -176,8 +176,8 @@ def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsRe
     return message
 
 
-def said(answer: LeaseAnswer) -> dict[str, Any]:
-    """Return what an agent must do: the fields verdict, cause and reason, which several responses have."""
+def verdict_fields(answer: LeaseAnswer) -> dict[str, Any]:
+    """Return the fields verdict, cause and reason, which tell an agent what to do; several responses have them."""
     fields: dict[str, Any] = {"verdict": VERDICTS[answer.verdict], "reason": answer.reason}
     return {**fields, "cause": CAUSES[answer.cause]} if answer.cause is not None else fields
 
