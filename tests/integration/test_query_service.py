@@ -259,7 +259,7 @@ def test_hostile_text_in_any_field_is_only_text(seeded: ServiceStack, method: st
         ("RankRuns", {"metric": "nope"}, 404, "no run of main/million has the metric 'nope'"),
         ("RankRuns", {"aggregate": "AGGREGATE_MEDIAN"}, 400, "does not fit"),
         ("ListRuns", {"page_size": 5000}, 400, "at most 1000"),
-        ("ListRuns", {"filter": "{"}, 400, "filter is no JSON"),
+        ("ListRuns", {"filter": "{"}, 400, "filter is not valid JSON"),
         ("ListRuns", {"filter": "[1]"}, 400, "give an object"),
         ("ListRuns", {"filter": '{"stat": 1}'}, 400, "near it: state"),
         ("ListRuns", {"filter": '{"state": {"$like": "x"}}'}, 400, "no operator '$like'"),

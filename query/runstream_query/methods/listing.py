@@ -20,10 +20,10 @@ from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.selection.field_choice import ALL, FieldChoice, parse_columns
 from runstream_query.runs.selection.field_column import FieldColumn
 from runstream_query.runs.selection.field_names import Field, Kind
+from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.ordering import parse_order
 from runstream_query.runs.selection.reading import parse_fields, select, value_of
-from runstream_query.runs.selection.select import check_place
-from runstream_query.runs.selection.shown import Shown
+from runstream_query.runs.selection.select import check_position
 
 _MAX_GROUP_FIELDS = 4
 _MAX_GROUP_METRICS = 20
@@ -39,8 +39,8 @@ class ListingMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         order, columns = parse_order(request.order), parse_columns(request.fields)
-        after = read_token(request, lambda place: check_place(place, len(order)))
-        shown = Shown.of(columns, self._lookup.tables.size(project))
+        after = read_token(request, lambda position: check_position(position, len(order)))
+        shown = ListedFields.of(columns, self._lookup.tables.size(project))
         selection = await select(
             self._storage,
             self._lookup,
@@ -63,7 +63,7 @@ class ListingMethods:
             rows = rows[:carried]
         response.runs.extend(make_run(project, row, loaded) for row in rows)
         if len(found) > len(rows):
-            response.next_page_token = make_token(request, selection.place_of(found[len(rows) - 1], order))
+            response.next_page_token = make_token(request, selection.position_of(found[len(rows) - 1], order))
         return response
 
     async def _load(self, project: str, runs: Sequence[str], columns: FieldChoice) -> tuple[Loaded, int]:
@@ -87,7 +87,7 @@ class ListingMethods:
     async def _read(self, project: str, runs: Sequence[str], columns: FieldChoice, bounded: bool) -> Loaded:
         if columns == ALL:
             read = partial(load, self._storage, project, bounded=bounded)
-            return await self._lookup.tables.whole(project, runs, read)
+            return await self._lookup.tables.documents(project, runs, read)
         return await load(self._storage, project, runs, columns=columns, bounded=bounded)
 
     async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:

@@ -1,7 +1,7 @@
-"""Load what runs are shown with from a table in memory, where the columns are named.
+"""Load the shown fields of listed runs from a table in memory, where a request names the columns.
 
-A page with a table of runs asks for it again and again as it is sorted, filtered and scrolled. Where the columns are
-not named, `documents.load` reads it.
+A page requests them each time that it is sorted, filtered or scrolled. Where a request does not name
+the columns, `documents.load` reads them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from runstream_query.runs.selection.loading import FIELDS, Source
 from runstream_query.runs.selection.run_table import RunTable
 
 MAX_RUNS = 20_000
-"""How many runs a project may have so that all that is shown of them is held."""
+"""The largest number of runs in a project whose shown fields are held in memory."""
 _OWN = tuple(Source(FIELDS, key, "run") for key in ("name", "tags", "group", "job_type", "notes", "sweep_id"))
 
 
-class Shown:
-    """What named columns show of runs. The table must be read with `fields` and `sources`."""
+class ListedFields:
+    """The fields that named columns show. The table must be read with `fields` and `sources`."""
 
     def __init__(self, named: Sequence[Field]) -> None:
         self.fields = [field for field in named if field.kind is Kind.SUMMARY]
@@ -36,8 +36,8 @@ class Shown:
         self.sources = [*_OWN, *self._config]
 
     @classmethod
-    def of(cls, columns: FieldChoice, runs: int) -> Shown | None:
-        """Return what these columns show of a project with so many held runs; None if ClickHouse must be asked."""
+    def of(cls, columns: FieldChoice, runs: int) -> ListedFields | None:
+        """Return the fields of these columns for a project with so many runs; None if ClickHouse must be queried."""
         named = columns.named
         return cls(named) if named is not None and 0 < runs <= MAX_RUNS else None
 
