@@ -89,24 +89,24 @@ HARM = {
     "a row added": (
         "INSERT INTO points SELECT project, run, 'loss', rank, 10000, 1, time, version, run_month FROM points "
         "WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
     "a row written over": (
         "INSERT INTO points SELECT project, run, metric, rank, step, 7, time, version + 100000, run_month FROM points "
         "WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
     "a row of an attempt that never was": (
         "INSERT INTO points SELECT project, run, metric, rank, 77777, 7, time, 9 * 1099511627776, run_month "
         "FROM points WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
-    "a ledger row removed": ("DELETE FROM ledger WHERE MINE AND batch = 2", "too many"),
+    "a ledger row removed": ("DELETE FROM ledger WHERE MINE AND batch = 2", "surplus"),
     "a digest in the ledger changed": (
         "ALTER TABLE ledger UPDATE block_digests = arrayMap(x -> x + 1, block_digests) WHERE MINE AND batch = 2",
         "changed",
     ),
-    "start removed": ("DELETE FROM streams WHERE MINE", "its start is not stored"),
+    "start removed": ("DELETE FROM streams WHERE MINE", "start of this writer is not stored"),
 }  # fmt: skip
 
 
@@ -241,7 +241,7 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         doctor = (await _stored(client))[0]
         assert doctor.problem, "doctor says that all is well"
         metrics = Metrics(["query"])
-        await DamageWatch(case.storage, metrics).look()
+        await DamageWatch(case.storage, metrics).check()
         aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
         assert aside == len(await damage_watch.detached(case.storage)) == int("put aside" in doctor.problem)
         return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"

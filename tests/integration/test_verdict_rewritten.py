@@ -21,7 +21,7 @@ from tests.support.stack import ServiceStack
 
 @pytest.fixture
 async def case(embedded: ServiceStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Case]:
-    monkeypatch.setattr(completeness, "_LOOKS_AGAIN_S", (0.0,))  # nobody writes meanwhile
+    monkeypatch.setattr(completeness, "_RECHECK_AFTER_S", (0.0,))  # nobody writes meanwhile
     client = await connect(embedded.clickhouse.config)
     await client.command("SYSTEM STOP MERGES points")
     yield Case(client)
@@ -85,18 +85,18 @@ HARMS = {
     "a row added below a newer one": (
         "INSERT INTO points SELECT * REPLACE (version - 1 AS version, 9 AS value) FROM points FINAL "
         f"WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         f"DELETE FROM points WHERE MINE AND {_ONE} AND value = 9",
     ),
     "a row of its own added": (
         "INSERT INTO points SELECT project, run, metric, rank, 10000, value, time, version, run_month "
         f"FROM points FINAL WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         "DELETE FROM points WHERE MINE AND step = 10000",
     ),
     "a value changed": (
         f"INSERT INTO points SELECT * REPLACE (value + 1e-9 AS value) FROM points FINAL WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         f"DELETE FROM points WHERE MINE AND {_ONE} AND value != round(value, 6)",
     ),
     "a note removed": ("DELETE FROM replaced_points WHERE MINE", "missing", ""),

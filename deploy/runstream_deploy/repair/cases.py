@@ -15,8 +15,8 @@ from runstream_common.identity import full_project
 from runstream_ingestor.writer.again import StoringAgain
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
-from runstream_query.runs.listening import Listening
 from runstream_query.runs.verdict.completeness import describe_streams, judge
+from runstream_query.runs.writer_marks import WriterMarks
 
 Run = tuple[str, str]
 """The pair (team/project, the run's id)."""
@@ -67,7 +67,7 @@ async def find_cases(storage: Storage, only: Run | None) -> list[Case]:
     if only is not None and not sizes:
         raise UnknownRunError(f"nothing is stored of {'/'.join(only)}")
     cases: list[Case] = []
-    listening = Listening(storage, _CRASH_AFTER_US)
+    listening = WriterMarks(storage, _CRASH_AFTER_US)
     for project, runs in sizes.items():
         names = list(runs)
         for start in range(0, len(names), _RUNS_AT_ONCE):

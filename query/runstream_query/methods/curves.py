@@ -25,7 +25,7 @@ class CurveMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await history.history(self._storage, project, request)
         if not response.series and not request.page_token:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
     async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:
@@ -37,7 +37,7 @@ class CurveMethods:
         response = pb.GetCurvesResponse()
         fill(response, await curves(self._storage, project, asked, started, self._recent), asked)
         if not response.curves:
-            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response
 
     async def GetGroupCurves(
@@ -48,5 +48,5 @@ class CurveMethods:
         users = {row["run"]: row["user"] for row in rows}
         response = await group_curves(self._storage, project, request, users)
         if not response.curves:
-            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response

@@ -15,7 +15,7 @@ from runstream_query.base.errors import EXPENSIVE_CODES, InvalidRequestError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values
-from runstream_query.runs.documents import STATE_NAMES, Loaded, load, make_run, to_value
+from runstream_query.runs.documents import STATE_NAMES, RunDocuments, load, make_run, to_value
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.selection.field_choice import ALL, FieldChoice, parse_columns
 from runstream_query.runs.selection.field_column import FieldColumn
@@ -66,7 +66,7 @@ class ListingMethods:
             response.next_page_token = make_token(request, selection.position_of(found[len(rows) - 1], order))
         return response
 
-    async def _load(self, project: str, runs: Sequence[str], columns: FieldChoice) -> tuple[Loaded, int]:
+    async def _load(self, project: str, runs: Sequence[str], columns: FieldChoice) -> tuple[RunDocuments, int]:
         """Return the documents of the first of these runs, and the number of runs that one answer can carry.
 
         Without a limit, a few runs with endless documents would make the list of their project useless for everybody.
@@ -84,7 +84,7 @@ class ListingMethods:
             loaded = await self._read(project, runs, columns, bounded=False)
         return loaded, large_values.fitting(map(loaded.weight, runs))
 
-    async def _read(self, project: str, runs: Sequence[str], columns: FieldChoice, bounded: bool) -> Loaded:
+    async def _read(self, project: str, runs: Sequence[str], columns: FieldChoice, bounded: bool) -> RunDocuments:
         if columns == ALL:
             read = partial(load, self._storage, project, bounded=bounded)
             return await self._lookup.tables.documents(project, runs, read)

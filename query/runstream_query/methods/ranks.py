@@ -19,7 +19,7 @@ class RankMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await ranks.rank_curves(self._storage, project, request)
         if not response.curves:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
     async def GetRankMap(self, principal: Principal, request: pb.GetRankMapRequest) -> pb.GetRankMapResponse:
@@ -28,14 +28,14 @@ class RankMethods:
             raise InvalidRequestError("metric is empty: name the metric that is to be drawn")
         response = await ranks.rank_map(self._storage, project, request)
         if not response.ranks:
-            await self._lookup.explain_nothing(project, [request.run], [request.metric])
+            await self._lookup.raise_for_unknown_names(project, [request.run], [request.metric])
         return response
 
     async def FindNotFinite(self, principal: Principal, request: pb.FindNotFiniteRequest) -> pb.FindNotFiniteResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await ranks.find_not_finite(self._storage, project, request)
         if not response.metrics:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
     async def FindStragglers(
@@ -44,5 +44,7 @@ class RankMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await ranks.find_stragglers(self._storage, project, request)
         if not response.ranks:
-            await self._lookup.explain_nothing(project, [request.run], [request.metric] if request.metric else [])
+            await self._lookup.raise_for_unknown_names(
+                project, [request.run], [request.metric] if request.metric else []
+            )
         return response

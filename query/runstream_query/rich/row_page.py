@@ -21,7 +21,7 @@ class RowPage:
         size: int = 100,
         after: Sequence[Any] | None = None,
     ) -> None:
-        """Choose a page. `after` is the last row of the page before, with its number. Raise InvalidQuestionError."""
+        """Choose a page. `after` is the last row of the page before, with its number. Raise InvalidRequestError."""
         self._columns = list(columns)
         self._passing = make_filters(columns, filters)
         self._order = [(place_of(columns, one.column), one.descending) for one in order]

@@ -32,7 +32,7 @@ STATES = {
 }
 STATE_NAMES = {state: name for name, state in STATES.items()}
 _SUMMARY_METRICS = 10_000
-"""Metrics of one run in a list. A run with more is marked; GetRun and ListMetrics return all of them."""
+"""Metrics of one run in a list. A run with more is marked as truncated; GetRun and ListMetrics return all."""
 _ALL_METRICS = 1_000_000
 _MOST_FIELDS = 1_000_000
 """Rows that `run_columns.sql` returns at most."""
@@ -40,23 +40,23 @@ _PAGE = {"max_result_rows": large.MOST_KEYS_IN_PAGE, "max_result_bytes": 4 * lar
 
 
 @dataclass(slots=True)
-class Loaded:
+class RunDocuments:
     """The documents and metrics of some runs."""
 
     fields: dict[str, dict[str, dict[str, Any]]]
     """run -> section -> key -> value"""
     summaries: dict[str, dict[str, Any]]
     """run -> metric, or `metric.max` and the like -> number"""
-    cut: set[str] = field(default_factory=set)
+    truncated_summaries: set[str] = field(default_factory=set)
     """Runs whose summaries lack metrics or values."""
-    cut_configs: set[str] = field(default_factory=set)
+    truncated_configs: set[str] = field(default_factory=set)
     """Runs whose configs lack values."""
     large: dict[str, list[LargeValue]] = field(default_factory=lambda: defaultdict(list))
     """run -> values that are replaced by a note on their size"""
 
     def is_partial(self, run: str) -> bool:
         """Return True when a part of the run's documents was left out."""
-        return run in self.cut or run in self.cut_configs or bool(self.large.get(run))
+        return run in self.truncated_summaries or run in self.truncated_configs or bool(self.large.get(run))
 
     def weight(self, run: str) -> tuple[int, int]:
         """Return how many keys, and about how many bytes, are shown of the run."""
@@ -65,10 +65,13 @@ class Loaded:
         keys = sum(map(len, sections))
         return keys, 32 * keys + sum(map(len, texts))
 
-    def take(self, run: str, other: Loaded) -> None:
+    def replace_run(self, run: str, other: RunDocuments) -> None:
         """Replace the data of one run by that in `other`."""
         self.fields[run], self.summaries[run] = other.fields[run], other.summaries[run]
-        for own, found in ((self.cut, other.cut), (self.cut_configs, other.cut_configs)):
+        for own, found in (
+            (self.truncated_summaries, other.truncated_summaries),
+            (self.truncated_configs, other.truncated_configs),
+        ):
             own.update({run} & found)
         if run in other.large:
             self.large[run] = other.large[run]
@@ -87,17 +90,17 @@ async def load(
     columns: FieldChoice = ALL,
     in_list: bool = True,
     bounded: bool = False,
-) -> Loaded:
+) -> RunDocuments:
     """Load the documents and metrics of runs. Raises StorageError.
 
     `in_list`: leave out values that are too large for one run of a list. `bounded`: let the engine refuse more than a
     page can carry.
     """
-    loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
+    loaded = RunDocuments(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
-    question = {"project": project, "runs": list(runs), **columns.parameters}
+    parameters = {"project": project, "runs": list(runs), **columns.parameters}
     most = _SUMMARY_METRICS if len(runs) > 1 else _ALL_METRICS
     longest = large.LONGEST_IN_LIST if in_list else 0
     most_keys = large.MOST_KEYS_IN_LIST + 1 if in_list else _MOST_FIELDS
@@ -106,19 +109,19 @@ async def load(
     # Both queries run side by side, so each gets one thread: dividing a page's rows among threads takes longer than
     # reading them.
     fields, metrics = await asyncio.gather(
-        storage.rows("run_columns", settings=settings, sections=sections, **limits, **question),
-        storage.rows("run_values", settings=settings, limit=most + 1, **question)
+        storage.rows("run_columns", settings=settings, sections=sections, **limits, **parameters),
+        storage.rows("run_values", settings=settings, limit=most + 1, **parameters)
         if columns.wants_metrics
         else _no_rows(),
     )
-    _take_fields(loaded, fields, (large.MOST_KEYS_IN_LIST, large.MOST_IN_LIST) if in_list else (1 << 62, 1 << 62))
+    _add_fields(loaded, fields, (large.MOST_KEYS_IN_LIST, large.MOST_IN_LIST) if in_list else (1 << 62, 1 << 62))
     if len(fields) >= _MOST_FIELDS:
-        raise TooExpensiveError("these runs have more than a million config and summary keys: ask for fewer at once")
-    found: dict[str, int] = defaultdict(int)
+        raise TooExpensiveError("these runs have more than a million config and summary keys: request fewer at once")
+    counts: dict[str, int] = defaultdict(int)
     for metric in metrics:
-        found[metric["run"]] += 1
-        if found[metric["run"]] > most:
-            loaded.cut.add(metric["run"])
+        counts[metric["run"]] += 1
+        if counts[metric["run"]] > most:
+            loaded.truncated_summaries.add(metric["run"])
             continue
         value = metric["last_value"]
         loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else text.plain(value)
@@ -130,7 +133,7 @@ async def load(
     return loaded
 
 
-def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
+def _add_fields(loaded: RunDocuments, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
     """Put rows of `run_columns.sql` into `loaded`.
 
     `most`: limits on the keys of one section of a run, and on the bytes of all its config and summary values.
@@ -142,7 +145,7 @@ def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most: tuple[int, in
         if section in ("config", "summary"):
             taken[run] += len(key) + len(row["value"])
             if taken[run] > most_bytes or len(loaded.fields[run][section]) >= most_keys:
-                (loaded.cut_configs if section == "config" else loaded.cut).add(run)
+                (loaded.truncated_configs if section == "config" else loaded.truncated_summaries).add(run)
                 continue
         value = text.parsed(row["value"])
         if (found := LargeValue.of(section, key, value)) is not None:
@@ -174,10 +177,10 @@ def timestamp(microseconds: int) -> Timestamp | None:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool = False) -> pb.Run:
+def make_run(project: str, row: dict[str, Any], loaded: RunDocuments, environment: bool = False) -> pb.Run:
     """Return the message of a run.
 
-    A run whose documents do not fit into a message keeps its place in a list and says why in `unreadable`: no list
+    A run whose documents do not fit into a message stays in the list, and `unreadable` has the reason: no list
     fails because of one run.
     """
     try:
@@ -198,7 +201,7 @@ def make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: boo
         )
 
 
-def _make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bool) -> pb.Run:
+def _make_run(project: str, row: dict[str, Any], loaded: RunDocuments, environment: bool) -> pb.Run:
     fields = loaded.fields[row["run"]]
     team, _, name = project.partition("/")
     meta = fields["run"]
@@ -221,8 +224,8 @@ def _make_run(project: str, row: dict[str, Any], loaded: Loaded, environment: bo
         duration_s=max((ended or row["seen_us"]) - row["started_us"], 0) / 1e6,
         world_size=row["world_size"],
         sweep_id=_text(meta.get("sweep_id")),
-        summary_truncated=row["run"] in loaded.cut,
-        config_truncated=row["run"] in loaded.cut_configs,
+        summary_truncated=row["run"] in loaded.truncated_summaries,
+        config_truncated=row["run"] in loaded.truncated_configs,
         large=[
             pb.LargeValue(section=one.section, key=one.key, size_bytes=one.size_bytes)
             for one in loaded.large.get(row["run"], ())

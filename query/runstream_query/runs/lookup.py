@@ -10,13 +10,13 @@ from runstream_control.principal import Principal
 from runstream_query.base.errors import UnknownNameError
 from runstream_query.base.names import Names, nearest
 from runstream_query.base.storage import Storage
-from runstream_query.runs.listening import Listening
 from runstream_query.runs.run_states import with_state
 from runstream_query.runs.selection.run_tables import RunTables
+from runstream_query.runs.writer_marks import WriterMarks
 
 
 class Lookup:
-    """Looks up names for all topics. All methods raise QueryError, StorageError, ControlError."""
+    """Looks up names for all methods. All methods raise QueryError, StorageError, ControlError."""
 
     def __init__(self, storage: Storage, store: ControlStore, crash_after_s: float, tables: RunTables) -> None:
         """Create the lookup.
@@ -27,7 +27,7 @@ class Lookup:
         self.tables = tables
         self._storage = storage
         self._names = Names(store)
-        self._listening = Listening(storage, int(crash_after_s * 1e6))
+        self._listening = WriterMarks(storage, int(crash_after_s * 1e6))
 
     def team(self, principal: Principal, team: str) -> str:
         """Return the team, or the caller's default team for an empty name. The caller may read it."""
@@ -46,10 +46,10 @@ class Lookup:
         """Return the time, microseconds since 1970, since which a run that did not finish must have been heard from."""
         return await self._listening.heard_since()
 
-    async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
-        """Return rows of `runs.sql` with their `state`. `question`: parameters of that file."""
+    async def run_rows(self, project: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return rows of `runs.sql` with their `state`. `parameters`: parameters of that file."""
         silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
-        rows = await self._storage.rows("runs", project=project, **{"runs": [], **question})
+        rows = await self._storage.rows("runs", project=project, **{"runs": [], **parameters})
         return with_state(rows, silent_us)
 
     async def known_runs(self, project: str, runs: Sequence[str]) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class Lookup:
                 )
         return rows
 
-    async def explain_nothing(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
+    async def raise_for_unknown_names(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
         """Raise UnknownNameError where a run or metric is unknown. Call it after an empty result.
 
         It returns where all names are known: then the range of the request is empty, which is no error.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from runstream_query.runs.documents import Loaded
+from runstream_query.runs.documents import RunDocuments
 
 _MAX_RUNS = 2000
 _VALUE_BYTES = 150
@@ -38,9 +38,9 @@ class DocumentCache:
         for run in runs:
             self._drop(run)
 
-    async def load(self, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]) -> Loaded:
+    async def load(self, runs: Sequence[str], read: Callable[[list[str]], Awaitable[RunDocuments]]) -> RunDocuments:
         """Return the documents of these runs; `read` reads those that are not held."""
-        loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+        loaded = RunDocuments(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
         for run in runs:
             if run in self._held:
                 fields, loaded.summaries[run] = self._held[run]
@@ -51,7 +51,7 @@ class DocumentCache:
         before = self._changes
         found = await read(missing)
         for run in missing:
-            loaded.take(run, found)
+            loaded.replace_run(run, found)
             # Rows that came meanwhile may be missing. And definitions may ask for what the points say.
             if self._changes == before and not found.fields[run]["definition"] and not found.is_partial(run):
                 self._keep(run, dict(found.fields[run]), found.summaries[run])

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from runstream_common.text import parsed
-from runstream_query.runs.documents import Loaded
+from runstream_query.runs.documents import RunDocuments
 from runstream_query.runs.selection.field_choice import FieldChoice
 from runstream_query.runs.selection.field_column import FieldColumn
 from runstream_query.runs.selection.field_names import Field, Kind
@@ -41,9 +41,9 @@ class ListedFields:
         named = columns.named
         return cls(named) if named is not None and 0 < runs <= MAX_RUNS else None
 
-    def load(self, table: RunTable, places: Sequence[int]) -> Loaded:
+    def load(self, table: RunTable, places: Sequence[int]) -> RunDocuments:
         """Return the same as `documents.load` for the runs at these places."""
-        loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+        loaded = RunDocuments(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
         at = np.asarray(places, np.int64)
         runs = table.runs.take(pa.array(at)).to_pylist()
         for source in self.sources:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from runstream_query.base.caller import as_the_server
 from runstream_query.base.storage import Storage
-from runstream_query.runs.documents import Loaded
+from runstream_query.runs.documents import RunDocuments
 from runstream_query.runs.selection.answer_cache import AnswerCache, Rows
 from runstream_query.runs.selection.changed_parts import fresh_parts
 from runstream_query.runs.selection.document_cache import DocumentCache
@@ -162,8 +162,8 @@ class RunTables:
         return found
 
     async def documents(
-        self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[Loaded]]
-    ) -> Loaded:
+        self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[RunDocuments]]
+    ) -> RunDocuments:
         """Return whole documents of these runs; call `columns` first. `read` reads the documents that are not held."""
         known = self._projects.get(project)
         return await (known.documents.load(runs, read) if known is not None and self._trusted else read(list(runs)))

@@ -1,4 +1,4 @@
-"""Since when a run must have been heard of to count as alive: the writers' marks, read now and then."""
+"""Read the writers' marks, which tell since when a living run must have been heard from."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from runstream_query.base.storage import ONE_THREAD, Storage
 
 LOG = structlog.get_logger()
 _REFRESH_S = 2.0
-"""Writers note them every five seconds."""
+"""Writers store their marks every five seconds."""
 
 
-class Listening:
+class WriterMarks:
     def __init__(self, storage: Storage, crash_after_us: int) -> None:
         self._storage = storage
         self._crash_after_us = crash_after_us
@@ -29,7 +29,7 @@ class Listening:
     async def heard_since(self) -> int:
         """Return the moment, in microseconds since 1970, since which a living run must have been heard from.
 
-        Never raises. Where the marks cannot be read, the last ones count: they call no further run crashed.
+        Never raises. Where the marks cannot be read, the last ones count; then no further run counts as crashed.
         """
         if time.monotonic() - self._read_at >= _REFRESH_S:
             async with self._reading:
