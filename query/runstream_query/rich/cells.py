@@ -38,7 +38,7 @@ def missing(cell: Any) -> bool:
 
 
 def kind(cell: Any) -> str:
-    """Return the kind of the cell, in the words of `TableColumn.type`."""
+    """Return the kind of the cell, as `TableColumn.type` names it."""
     if isinstance(cell, str):
         return "missing" if cell == "NaN" else "number" if cell in _SPECIAL else "text"
     if isinstance(cell, dict):
@@ -72,7 +72,7 @@ class _Reversed:
 def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[Any, ...]:
     """Return a key that sorts rows by `order`, a list of (column, descending).
 
-    Missing cells come last, and equal rows are sorted by place.
+    Missing cells come last, and equal rows are sorted by their number.
     """
     parts: list[Any] = []
     for column, descending in order:
@@ -102,7 +102,7 @@ def _comparable(cell: Any) -> tuple[int, Any]:
     return 2, json.dumps(cell, sort_keys=True)
 
 
-Test = Callable[[Any], bool]
+CellTest = Callable[[Any], bool]
 
 
 def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
@@ -139,11 +139,11 @@ def _pattern(one: pb.TableFilter) -> str:
     try:
         pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
     except pa.ArrowInvalid as error:
-        raise InvalidRequestError(f"{pattern[:100]!r} is no RE2 expression: {error}") from error
+        raise InvalidRequestError(f"{pattern[:100]!r} is not an RE2 expression: {error}") from error
     return pattern
 
 
-def _test(one: pb.TableFilter) -> Test:
+def _test(one: pb.TableFilter) -> CellTest:
     operator = one.operator or _F.OPERATOR_EQ
     if operator == _F.OPERATOR_MISSING:
         return missing
@@ -182,7 +182,7 @@ def plain(value: Any) -> Any:
     return None if which in (None, "null_value") else getattr(value, which)
 
 
-def _equals(wanted: Any) -> Test:
+def _equals(wanted: Any) -> CellTest:
     if wanted is None:
         return missing
     if isinstance(wanted, bool):
@@ -205,7 +205,7 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
 }
 
 
-def _compares(operator: int, wanted: Any) -> Test:
+def _compares(operator: int, wanted: Any) -> CellTest:
     holds = _COMPARISONS.get(operator)
     if holds is None or wanted is None or isinstance(wanted, bool):
         raise InvalidRequestError("a comparison takes a number or a text")

@@ -1,4 +1,4 @@
-"""Choose one page of a table while its rows pass by: the page bounds the memory, not the table. It is pure."""
+"""Choose one page of a table from a stream of its rows: memory grows with the page, not the table. It is pure."""
 
 from __future__ import annotations
 

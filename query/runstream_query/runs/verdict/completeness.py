@@ -149,7 +149,10 @@ async def _conclude(storage: Storage, described: DescribedRun, proof: Proof) -> 
 def _unknown_writers(described: DescribedRun) -> list[str]:
     """Return a finding for each writer that has batches but no stream."""
     unknown = sorted(described.writers - described.known)
-    return [f"batches of writer {writer} are in the ledger, but the start of this writer is not stored" for writer in unknown]
+    return [
+        f"batches of writer {writer} are in the ledger, but the start of this writer is not stored"
+        for writer in unknown
+    ]
 
 
 def _by_run(runs: Iterable[str], rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
