@@ -101,7 +101,7 @@ def test_the_largest_doubles_do_not_overflow() -> None:
 
 def test_a_heat_map_has_too_many_bins_only_with_a_word() -> None:
     sheet = heatmap.HeatMapBuilder(1000, each_rank=True)
-    many = [heatmap.Logged(rank, 0, 0, MergedBins(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
+    many = [heatmap.LoggedHistogram(rank, 0, 0, MergedBins(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
     with pytest.raises(InvalidRequestError, match="fewer columns"):
         sheet.add(many)
 
