@@ -1,6 +1,4 @@
-"""Run a module in a process that does not outlive its parent.
-
-Usage: `python -m runstream_common.service.tether FD MODULE ...`.
+"""`python -m runstream_common.service.tether FD MODULE ...`: run a module that does not outlive its parent.
 
 FD is the read end of a pipe. Only the parent holds the write end, and nobody writes to it: the pipe ends when the
 parent dies, whatever killed it. The pipe is checked before the module is loaded, and watched from then on, so no moment

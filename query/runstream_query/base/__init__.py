@@ -1,1 +1,1 @@
-"""Hold what every domain builds on: storage, errors, names, pages, fair queues. It imports no domain."""
+"""Hold what every domain of the query service builds on: storage, errors, names, pages, fair queues."""
