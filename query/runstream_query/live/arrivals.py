@@ -140,7 +140,9 @@ def _rounds(ranges: Sequence[Range]) -> list[PointsQuery]:
         by_epoch.setdefault(one.epoch, []).append(one)
     deepest = max(map(len, by_epoch.values()))
     if deepest > limits.MAX_ROUNDS:
-        by_epoch = {epoch: [_span(found)] for epoch, found in by_epoch.items()}  # some points come twice: no harm
+        by_epoch = {
+            epoch: [_span(found)] for epoch, found in by_epoch.items()
+        }  # some points arrive twice, which is harmless
         deepest = 1
     return [
         PointsQuery(tuple(found[depth] for found in by_epoch.values() if depth < len(found)))

@@ -104,7 +104,7 @@ class Feed:
             number, states = await self._snapshot(interest, held)
         except BaseException:
             self.leave(interest)
-            if not held.watchers:  # nobody got an event id from which to go on
+            if not held.watchers:  # no watcher got an event id to continue from
                 self._interests.pop(interest, None)
             raise
         first = pb.WatchRunsResponse(event_id=self.event_id(number), runs=states)
@@ -159,7 +159,7 @@ class Feed:
                 self._answered_s = time.monotonic()
             except StorageError as error:
                 limited_warning(LOG, "live: ClickHouse does not answer", 60.0, project=self.project, reason=str(error))
-            except Exception as error:  # the loop's boundary: it looks again
+            except Exception as error:  # the loop's boundary: the next poll tries again
                 LOG.error("live: reading the news of a project failed", project=self.project, exc_info=error)
             self._forget_idle()
             await asyncio.sleep(max(limits.POLL_S - (time.monotonic() - started_s), 0.05))

@@ -56,7 +56,7 @@ class StateChanges:
                 found.append((pb.RunChange.KIND_STATE, row))
         gone = sorted({run for run in watched if run in self._known} - {row["run"] for row in rows})
         changes = await self._changes(found)
-        # Remembered when they are told, and not before: the storage may have failed.
+        # Remember them only after they are reported: the storage may fail before.
         self._known.update({row["run"]: _state(row) for row in rows})
         for run in gone:
             self._known.pop(run, None)

@@ -26,7 +26,7 @@ _MAX_PATTERN = 1000
 def number(cell: Any) -> float | int | None:
     """Return the cell's number; None if it has none.
 
-    JSON cannot write NaN and infinities, so they come as texts with their names.
+    JSON cannot write NaN and infinities, so these arrive as strings with their names.
     """
     if isinstance(cell, (int, float)):
         return cell
@@ -106,7 +106,7 @@ CellTest = Callable[[Any], bool]
 
 
 def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
-    """Return a function that says which of some rows pass all filters.
+    """Return a function that tells which rows pass all filters.
 
     Raise InvalidRequestError that names the wrong filter.
     """

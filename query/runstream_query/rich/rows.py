@@ -44,7 +44,7 @@ class RowReader:
             except (ValueError, RecursionError) as error:
                 if last or len(self._text) - place > MAX_ROW_CHARACTERS or isinstance(error, RecursionError):
                     raise DamagedTableError("the table's content is damaged: it is not a JSON array of rows") from error
-                break  # the rest of this row comes with the next piece
+                break  # the rest of this row is in the next piece
             if not isinstance(row, list):
                 raise DamagedTableError("the table's content is damaged: a row is not an array")
             yield row
@@ -53,7 +53,7 @@ class RowReader:
             raise DamagedTableError("the table's content is damaged: it ends in the middle")
 
     def _many(self, place: int) -> tuple[list[list[Any]], int]:
-        """Parse at once all rows up to the last place that looks like the end of a row; return them and the next place.
+        """Parse all rows up to the last position that looks like the end of a row; return them and the next position.
 
         There are none if that text does not parse: inside a text or a nested array the brackets do not match.
         """

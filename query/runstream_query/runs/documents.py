@@ -106,7 +106,7 @@ async def load(
     most_keys = large.MOST_KEYS_IN_LIST + 1 if in_list else _MOST_FIELDS
     limits = {"longest": longest, "most_keys": most_keys}
     settings = {**ONE_THREAD, **(_PAGE if bounded else {})}
-    # Both queries run side by side, so each gets one thread: dividing a page's rows among threads takes longer than
+    # Both queries run concurrently, so each gets one thread: dividing a page's rows among threads takes longer than
     # reading them.
     fields, metrics = await asyncio.gather(
         storage.rows("run_columns", settings=settings, sections=sections, **limits, **parameters),
@@ -185,7 +185,7 @@ def make_run(project: str, row: dict[str, Any], loaded: RunDocuments, environmen
     """
     try:
         return _make_run(project, row, loaded, environment)
-    except Exception as error:  # noqa: BLE001  # whatever it is that its documents hold
+    except Exception as error:  # noqa: BLE001  # its documents may hold anything
         LOG.warning("a run cannot be shown", project=project, run=row["run"], error=repr(error))
         team, _, name = project.partition("/")
         return pb.Run(

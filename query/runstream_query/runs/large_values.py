@@ -73,7 +73,9 @@ async def read(storage: Storage, project: str, run: str, found: Sequence[LargeVa
         prefix = f"{one.section}\x1f{one.key}\x1f{one.digest}\x1f"
         rows = await storage.rows("field_pieces", project=project, run=run, prefix=prefix)
         value = "".join(row["value"] for row in rows)
-        if len(rows) == one.pieces and len(value.encode()) == one.size_bytes:  # otherwise pieces are under way or lost
+        if (
+            len(rows) == one.pieces and len(value.encode()) == one.size_bytes
+        ):  # otherwise pieces are still to arrive, or lost
             texts[one] = value
             room -= one.size_bytes
     return texts

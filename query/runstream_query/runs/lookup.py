@@ -48,7 +48,7 @@ class Lookup:
 
     async def run_rows(self, project: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return rows of `runs.sql` with their `state`. `parameters`: parameters of that file."""
-        silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
+        silent_us = await self.silent_us()  # read before the rows, which are then at least as new as the marks
         rows = await self._storage.rows("runs", project=project, **{"runs": [], **parameters})
         return with_state(rows, silent_us)
 

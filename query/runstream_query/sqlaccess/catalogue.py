@@ -84,8 +84,8 @@ _SUFFIXES = (
 def _functions() -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of all functions, and of those that aggregate, in lower case."""
     lines = (Path(__file__).parent / "functions.txt").read_text(encoding="utf-8").lower().splitlines()
-    words = [line.split() for line in lines if line]
-    return frozenset(word[0] for word in words), frozenset(word[0] for word in words if len(word) > 1)
+    entries = [line.split() for line in lines if line]
+    return frozenset(one[0] for one in entries), frozenset(one[0] for one in entries if len(one) > 1)
 
 
 def is_harmless(function: str) -> bool:

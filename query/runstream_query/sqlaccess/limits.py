@@ -30,7 +30,7 @@ class SqlLimits:
         return QueueShares(self.per_user, self.per_team, self.in_all, wait_s=self.wait_s)
 
     def settings(self, seconds: float | None = None) -> dict[str, str]:
-        """Return the settings of a query. `seconds` shortens its time if the caller asked for less."""
+        """Return the settings of a query. `seconds` shortens its time if the caller allows less."""
         allowed = min(self.seconds, seconds) if seconds else self.seconds
         return {
             "readonly": "1",
@@ -42,7 +42,7 @@ class SqlLimits:
             "max_result_rows": str(self.rows),
             "max_result_bytes": str(self.result_bytes),
             "result_overflow_mode": "throw",
-            # What is on disk does not count as memory: a query that does not fit is refused.
+            # Data on disk does not count as memory: a query that does not fit into memory is refused.
             "max_bytes_before_external_group_by": "0",
             "max_bytes_ratio_before_external_group_by": "0",
             "max_bytes_before_external_sort": "0",

@@ -31,7 +31,7 @@ _BARRIER = {
 def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str]) -> dict[str, str]:
     """Return settings that show only the rows of these teams. Raise InvalidNameError for an invalid name of a team.
 
-    `tables` names every table of the database, and says whether it has a column `project`.
+    `tables` has every table of the database, and whether it has a column `project`.
     """
     prefixes = [literal(f"{check_name('team', team)}/") for team in sorted(teams)]
     condition = " OR ".join(f"startsWith(project, {prefix})" for prefix in prefixes) or NOTHING

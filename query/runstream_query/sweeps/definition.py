@@ -229,7 +229,7 @@ def _hyperband(config: Any, objectives: tuple[SweepObjective, ...]) -> Hyperband
         brackets = [int(first * eta**power) for power in range(100) if first * eta**power < 2**53]
     elif "max_iter" in config and "min_iter" not in config:
         if "s" not in config:
-            refuse(f"{path}.s", "is missing: with max_iter it says how many brackets there are")
+            refuse(f"{path}.s", "is missing: with max_iter it gives the number of brackets")
         last = definition_fields.integer(f"{path}.max_iter", config["max_iter"], 1)
         count = definition_fields.integer(f"{path}.s", config["s"], 1, 100)
         brackets = [int(last / eta**power) for power in range(1, count + 1) if last / eta**power >= 1]

@@ -11,7 +11,7 @@ class DefinitionError(InvalidRequestError):
     """A definition is invalid: `path` names the key, such as `parameters.lr.min`; the message says how to fix it."""
 
     def __init__(self, path: str, message: str) -> None:
-        # JSON may hold half a surrogate pair, which no message could be sent with.
+        # JSON may hold half of a surrogate pair, which UTF-8 cannot encode.
         text = f"{path}: {message}" if path else message
         super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
         self.path = path

@@ -66,7 +66,7 @@ class GroupCommit(Generic[Call, Answer]):
                     future.set_result(answer)
 
     async def _gather(self) -> None:
-        """Wait until no new call comes.
+        """Wait until no new call arrives.
 
         Of two hundred calls at the same moment, the last is received tens of milliseconds after the first, and
         transactions for the first few would keep the interpreter from receiving the others.

@@ -1,4 +1,4 @@
-"""Stop trials early: a trial goes on past a bracket only if it is among the best 1/eta of those that reached it.
+"""Stop trials early: a trial continues past a bracket only if it is among the best 1/eta of those that reached it.
 
 A bracket is a number of logs of the metric, whatever their steps. As in W&B, a running trial is judged at the highest
 bracket that it reached, against all trials that reached that bracket, and again when more of them arrive (asynchronous

@@ -58,7 +58,7 @@ def read(path: str, config: Config) -> Distribution:
 def _check_values(path: str, law: Distribution) -> None:
     """Raise DefinitionError for numbers that no double can hold.
 
-    Without this check they would come up only in some later trial.
+    Without this check they would fail only in some later trial.
     """
     if isinstance(law, Choice):
         return

@@ -12,7 +12,7 @@ MAX_TAGS = 64
 """Tags of a run: each is shown in the table's cell."""
 MAX_NOTES_BYTES = 64 << 10
 MAX_DESCRIPTION_BYTES = 16 << 10
-"""The description of a project: it comes with every list of projects."""
+"""The description of a project: every list of projects contains it."""
 MAX_DOCUMENT_BYTES = 256 << 10
 """The config or summary keys in one change, as JSON."""
 MAX_KEYS = 1000

@@ -35,7 +35,7 @@ class AnswerCache:
             return self._held[name]
         before = self._changes
         rows = await read()
-        if self._changes == before and len(rows) <= _MAX_ROWS:  # rows that came meanwhile may be missing
+        if self._changes == before and len(rows) <= _MAX_ROWS:  # rows that arrived meanwhile may be missing
             while len(self._held) >= _MAX_ANSWERS:
                 del self._held[next(iter(self._held))]
             self._held[name] = rows

@@ -52,7 +52,7 @@ class DocumentCache:
         found = await read(missing)
         for run in missing:
             loaded.replace_run(run, found)
-            # Rows that came meanwhile may be missing. And definitions may ask for what the points say.
+            # Rows that arrived meanwhile may be missing; and a definition may need aggregates of the points.
             if self._changes == before and not found.fields[run]["definition"] and not found.is_partial(run):
                 self._keep(run, dict(found.fields[run]), found.summaries[run])
         return loaded

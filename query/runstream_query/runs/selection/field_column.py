@@ -145,7 +145,7 @@ class FieldColumn:
         texts = self.texts
         if other.codes is None:
             codes[where] = 0
-        else:  # Copy only the texts in use: of a million runs mostly a few are read again.
+        else:  # Copy only the texts in use: mostly a few of a million runs are read again.
             used, places = np.unique(other.codes[where], return_inverse=True)
             codes[where] = places + len(texts)
             texts = pa.concat_arrays([texts, other.texts.take(pa.array(used))])

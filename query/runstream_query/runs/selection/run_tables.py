@@ -187,7 +187,7 @@ class RunTables:
             known.checked_s = began_s
 
     async def _refresh(self, project: str, known: ProjectColumns) -> None:
-        before, known.parts = known.parts, {}  # unknown until what follows is done
+        before, known.parts = known.parts, {}  # unknown until the refresh is complete
         now = await self._list_parts()
         if not self._trusted or (known.base is None and before != now):
             known.forget()
@@ -214,7 +214,7 @@ class RunTables:
                 return now
             changed = await self._changed_runs(project, known, fresh)
             later, _ = await asyncio.gather(self._list_parts(), self._reload(project, known, changed))
-            # A part that was merged away before its rows were looked up has shown none: its rows are in another part
+            # A part that was merged away before its rows were read returned none: its rows are in another part
             # now.
             if all(set(parts or ()) <= later[table] for table, parts in fresh.items()):
                 return now
@@ -264,7 +264,7 @@ class RunTables:
         )
         if base.runs is not known.base.runs:
             places = places_of(base.runs, known.base.runs)
-            # Rows of a new run may have been there before the run itself was: its values are read with it.
+            # Rows of a new run may be older than the run's own row: read all values of a new run with it.
             added = base.runs.filter(pa.array(places < 0)).to_pylist()
             held = {source: column.take(places) for source, column in held.items()}
             every = {table: sorted({*changed[table], *added}) for table in (FIELDS, SERIES, POINTS)}

@@ -38,7 +38,7 @@ class RunSelection:
     def __init__(self, table: RunTable, condition: Condition, found: Mask | None = None) -> None:
         """Find the runs. Raise InvalidRequestError.
 
-        `found` says which runs a free-text search found, if one was given.
+        `found` has the runs that match a free-text search, if there is one.
         """
         self.table = table
         self._mask = meets(condition, len(table), table.column)

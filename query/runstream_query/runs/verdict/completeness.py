@@ -229,7 +229,7 @@ def _stream(row: dict[str, Any], batches: list[dict[str, Any]], losses: dict[int
     )
     # The finish record itself comes on top of the records that it counts.
     last = row["records"] + 1 if outcome else max((batch["last_record"] for batch in batches), default=0)
-    # Nobody knows how many points a damaged record held; it is known that the record is missing.
+    # The number of points in a damaged record is unknown; the record itself counts as missing.
     held = [(batch["first_record"], batch["last_record"]) for batch in batches if batch["batch"] not in losses]
     for first, end in gaps(held, last):
         completeness.missing.add(writer_id=row["writer"], rank=row["rank"], first_record=first, last_record=end)

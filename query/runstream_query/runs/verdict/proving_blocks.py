@@ -64,7 +64,7 @@ class DeletedEpochs:
 
 @dataclass(slots=True)
 class Expected:
-    """What the ledger says of a block."""
+    """The rows of a block according to the ledger."""
 
     rows: int = 0
     digest: int = 0

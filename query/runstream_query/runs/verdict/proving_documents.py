@@ -20,14 +20,14 @@ _REJECTS = "rejects"
 
 @dataclass(slots=True)
 class _Expected:
-    """What the ledger says of one run."""
+    """The rows of one run according to the ledger."""
 
     rows: dict[int, tuple[int, Batch]] = field(default_factory=dict)
     """By hash of the key: the hash of the newest row, and its batch."""
     unproved: list[tuple[int, int]] = field(default_factory=list)
     """Ranges of versions, inclusive, of batches from before hashes were kept."""
     edits: set[int] = field(default_factory=set)
-    """Epochs of changes that people made."""
+    """Epochs of users' changes."""
 
     def covers(self, row_version: int) -> bool:
         """Return True when a row of this version may be stored without a hash in the ledger."""
@@ -99,7 +99,7 @@ def _compare(expected: _Expected, found: Mapping[int, tuple[int, int]], dead: De
 def _differences(
     expected: _Expected, found: Mapping[int, tuple[int, int]], dead: DeletedEpochs
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield (table, difference, hash of the key) for each row that is not as the ledger says."""
+    """Yield (table, difference, hash of the key) for each row that differs from the ledger."""
     for key, (row, batch) in expected.rows.items():
         table = table_of(key)
         there, row_version = found.get(key, (None, 0))

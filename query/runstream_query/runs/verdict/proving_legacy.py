@@ -92,7 +92,7 @@ def _common_steps(batches: Iterable[Batch]) -> list[tuple[int, int]]:
 
 
 class _Check:
-    """Compares what the ledger says of one run with what was found."""
+    """Compares the rows of one run with the ledger."""
 
     def __init__(self, run: str, batches: Sequence[Batch], dead: DeletedEpochs) -> None:
         self.proof = Proof()

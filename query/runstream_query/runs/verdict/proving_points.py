@@ -53,7 +53,7 @@ async def prove_points(
     Raises StorageError; an error with a code of DAMAGE_CODES means damage.
     """
     runs = list(ledgers)
-    # Notes are stored before the rows that replace: what is read after the rows lacks no note that they need.
+    # A writer stores the notes on replaced rows before the rows that replace them: so read the rows first.
     found = await point_blocks(storage, project, runs)
     replaced = await replaced_blocks(storage, project, runs)
     proofs: dict[str, Proof] = {}
@@ -97,7 +97,7 @@ def _portions(doubtful: Blocks) -> Iterator[list[int]]:
 
 
 class _Check:
-    """Compares what the ledger says of one run with what was found."""
+    """Compares the rows of one run with the ledger."""
 
     def __init__(self, batches: Sequence[Batch], dead: DeletedEpochs, replaced: Replaced) -> None:
         """Create the check. `batches`: the batches that hold points and were not deleted."""

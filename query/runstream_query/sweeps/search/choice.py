@@ -1,4 +1,4 @@
-"""Choose the search that a definition asks for."""
+"""Choose the search for a definition."""
 
 from __future__ import annotations
 

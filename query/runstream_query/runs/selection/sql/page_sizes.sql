@@ -1,5 +1,5 @@
--- About how much the documents of some runs are in a list: rows that a newer one has replaced count, too. Parameters:
--- project; runs; longest, of a value.
+-- About how large the documents of some runs are in a list; superseded rows count too.
+-- Parameters: project; runs; longest: bytes of a value that count at most.
 SELECT run, sum(found) AS keys, sum(size) AS bytes
 FROM
 (
