@@ -17,8 +17,8 @@ from runstream_common import text
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import TooExpensiveError
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.runs import definitions
 from runstream_query.runs import large_values as large
+from runstream_query.runs import metric_definitions
 from runstream_query.runs.large_values import LargeValue
 from runstream_query.runs.selection.field_choice import ALL, FieldChoice
 
@@ -126,7 +126,7 @@ async def load(
         value = metric["last_value"]
         loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else text.plain(value)
     defined = {run: loaded.fields[run]["definition"] for run in runs}
-    await definitions.apply(storage, project, defined, loaded.summaries)
+    await metric_definitions.apply(storage, project, defined, loaded.summaries)
     if columns.summary is not None:
         for run, summary in loaded.summaries.items():
             loaded.summaries[run] = {key: value for key, value in summary.items() if columns.has_summary(key)}

@@ -10,7 +10,7 @@ from runstream_common import text
 from runstream_common.times import now_us
 from runstream_control.sweeps.model import TrialRow
 from runstream_query.base.storage import Storage
-from runstream_query.runs import definitions
+from runstream_query.runs import metric_definitions
 from runstream_query.runs.lookup import Lookup
 from runstream_query.sweeps.definition import SUMMARIES, SweepObjective
 
@@ -106,7 +106,7 @@ def _kind(
             metric, suffix = base, kind
     if objective.summary or suffix:
         return metric, objective.summary or suffix
-    summary = str(definitions.find(defined, metric).get("summary") or "") if defined else ""
+    summary = str(metric_definitions.find(defined, metric).get("summary") or "") if defined else ""
     kinds = [part.strip() for part in summary.split(",") if part.strip() in SUMMARIES]
     return metric, kinds[0] if kinds else "last"
 

@@ -77,7 +77,7 @@ class _FieldSources:
     def definition(self, metric: str) -> Source | None:
         """Return the source of the definitions whose names match the metric; the one that takes precedence comes first.
 
-        See `definitions.find`.
+        See `metric_definitions.find`.
         """
         exact = [name for name in self._definitions if name == metric]
         patterns = [name for name in self._definitions if any(mark in name for mark in "*?[") and name != metric]
