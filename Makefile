@@ -12,7 +12,7 @@ PAGE   := $(shell find query/page -name node_modules -prune -o -type f -print 2>
 BRIEF  := awk '/^ *(Collecting|Downloading|Installing collected|Building|Successfully built)/ \
 	{ line = $$0; sub(/^ +/, "", line); print "  " substr(line, 1, 90); fflush() }'
 
-.PHONY: help demo parts test faults threads long fuzz lint docs proto page bench up clean
+.PHONY: help demo parts test faults threads long fuzz lint graph docs proto page bench up clean
 
 help:
 	@echo "make demo    start everything, train on digits over 4 ranks, show what is stored"
@@ -22,7 +22,8 @@ help:
 	@echo "make threads  the spool under many threads: ten million rows, and explored schedules (STRIDE=)"
 	@echo "make long    what CI plays in a short form, whole: kills, pools, dead streams"
 	@echo "make fuzz    a million inputs against all that reads bytes from outside; answers about many random runs"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, import rules, mypy, and Biome for the page"
+	@echo "make graph   which room imports which, and every circle"
 	@echo "make docs    the documentation as a site, in build/docs/site"
 	@echo "make bench   the pipeline's benchmark (JSON last)"
 	@echo "make up      runstream up, here"
@@ -88,8 +89,13 @@ lint: $(VENV)/.dev
 	@$(SAY) "linting"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+	$(BIN)/python query/page/build.py --lint
 	@$(SAY) "linted"
+
+graph: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.import_graph
 
 # In a folder of its own: the generator takes `.cache` beside its configuration for its own, where the tests keep theirs.
 docs: $(VENV)/.dev

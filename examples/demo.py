@@ -19,7 +19,7 @@ from sweep_digits import CONFIG
 import runstream
 from runstream_common.service.os_process import until_told_to_end
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.up import KEY_FILE, Stack, UpConfig
+from runstream_deploy.stack import KEY_FILE, Stack, UpConfig
 
 EXAMPLE = Path(__file__).resolve().with_name("digits.py")
 SWEEP = Path(__file__).resolve().with_name("sweep_digits.py")

@@ -14,7 +14,12 @@ from runstream_deploy.data_lock import OccupiedError, held_folder
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="runstream control", description=__doc__)
     parser.add_argument("command", choices=("check", "copy", "restore"))
-    parser.add_argument("copy", nargs="?", type=Path, help="with restore: which one; default: the newest sound one")
+    parser.add_argument(
+        "copy",
+        nargs="?",
+        type=Path,
+        help="for restore; default: the newest copy that is not damaged",
+    )
     parser.add_argument("--data", type=Path, default=Path("runstream-data"), help="data folder of `runstream up`")
     arguments = parser.parse_args(argv)
     database = arguments.data / "control.db"
@@ -27,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
             made = copies.copy(database)
             print(f"copied to {made}" if made else "nothing has changed since the last copy")
         else:
-            print(f"{database} is sound; {len(copies.copies(database))} copies in {copies.folder_of(database)}")
+            print(f"{database} is not damaged; {copies.folder_of(database)} has {len(copies.copies(database))} copies")
         return 0
     except (ControlError, OccupiedError, OSError) as error:
         print(f"runstream control: {error}", file=sys.stderr)
@@ -41,14 +46,17 @@ def _restore(database: Path, named: Path | None) -> int:
         raise copies.ControlDamagedError(f"there is no copy in {copies.folder_of(database)}")
     for number, source in enumerate(wanted):
         try:
-            aside = copies.restore(database, source)
+            before = copies.restore(database, source)
         except copies.ControlDamagedError as error:
             if number + 1 == len(wanted):
                 raise
-            print(f"{error}; trying the one before", file=sys.stderr)
+            print(f"{error}; trying the copy before it", file=sys.stderr)
             continue
-        print(f"{database} is as it was in {source.name}" + (f"; what was there is in {aside}" if aside else ""))
-        print("accounts, keys, projects, sweeps and deletions since then are lost; what runs logged is not")
+        print(
+            f"{database} is restored from {source.name}"
+            + (f"; its files from before are in {before}" if before else "")
+        )
+        print("changes of accounts, keys, projects, sweeps and deletions since then are lost; no logged data are lost")
         return 0
     raise AssertionError("unreachable")
 

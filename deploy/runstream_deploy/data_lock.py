@@ -64,7 +64,7 @@ def _holder(fd: int) -> str:
         listening = ", ".join(f"{name} {note[name]}" for name in ("http", "gateway", "grpc") if name in note)
         since = f"since {note['since']}" + (f" ({listening})" if listening else "")
         return (
-            f"process {note['pid']} on {note['host']} {since}: use that one, or stop it "
+            f"process {note['pid']} on {note['host']} {since}: use that `runstream up`, or stop it "
             f"(kill {note['pid']}), or name another folder with --data"
         )
     except (ValueError, KeyError, TypeError):
@@ -94,7 +94,7 @@ def _is_child_of_folder(process: psutil.Process, folder: str) -> bool:
 def _wait_for_leftovers(data: Path, say: Callable[[str], None]) -> None:
     """Wait until the children of an earlier `up` have ended. Raise OccupiedError when one does not end."""
     deadline = time.monotonic() + _LEFTOVERS_END_S
-    said = False
+    reported = False
     while left := leftovers(data):
         parents = {parent.pid for process in left if (parent := _up_above(process)) is not None}
         if parents:
@@ -104,12 +104,12 @@ def _wait_for_leftovers(data: Path, say: Callable[[str], None]) -> None:
             )
         if time.monotonic() >= deadline:
             raise OccupiedError(
-                f"the data folder {data.absolute()} is in use by what an earlier `runstream up` left behind: "
-                f"{'; '.join(map(describe, left))}. End it: kill {' '.join(str(process.pid) for process in left)}"
+                f"the data folder {data.absolute()} is in use by processes that an earlier `runstream up` left behind: "
+                f"{'; '.join(map(describe, left))}. End them: kill {' '.join(str(process.pid) for process in left)}"
             )
-        if not said:
-            say(f"waiting for {len(left)} processes of the `up` before to end")
-            said = True
+        if not reported:
+            say(f"waiting until {len(left)} processes of the previous `runstream up` end")
+            reported = True
         time.sleep(0.1)
 
 
@@ -145,9 +145,11 @@ def _check_ports(addresses: Sequence[str]) -> None:
         holders = _listeners()
         held: dict[str, list[str]] = {}
         for address in taken:
-            held.setdefault(holders.get(split_address(address)[1], "a process of somebody else"), []).append(address)
+            held.setdefault(holders.get(split_address(address)[1], "a process of another user"), []).append(address)
         who = "; ".join(f"{', '.join(found)} by {holder}" for holder, found in held.items())
-        raise OccupiedError(f"in use already: {who}. Stop that, or choose others: --any-ports, or --ports")
+        raise OccupiedError(
+            f"addresses are in use: {who}. Stop these processes, or choose other ports: --any-ports, or --ports"
+        )
 
 
 def _is_free(address: str) -> bool:

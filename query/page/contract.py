@@ -37,6 +37,7 @@ _SCALARS = {
     FieldDescriptor.CPPTYPE_BOOL: "boolean",
     FieldDescriptor.CPPTYPE_STRING: "string",
 }
+_LINE_LENGTH = 120
 _HEAD = """// Made by query/page/contract.py from proto/runstream/v1: do not edit.
 
 export type Int64 = string;
@@ -83,11 +84,19 @@ def _collect(message: Any, types: dict[str, str]) -> None:
             if part and not part.GetOptions().map_entry:
                 _collect(part, types)
         if field.enum_type:
-            values = " | ".join(f'"{value.name}"' for value in field.enum_type.values)
-            types[_name(field.enum_type)] = f"export type {_name(field.enum_type)} = {values};\n"
+            types[_name(field.enum_type)] = _union(field.enum_type)
         optional = "?" if field.has_presence else ""
         lines.append(f"  {field.name}{optional}: {_type(field)};")
     types[name] = _interface(name, lines)
+
+
+def _union(enum: Any) -> str:
+    """Return the type of an enum, on as many lines as it needs."""
+    values = [f'"{value.name}"' for value in enum.values]
+    line = f"export type {_name(enum)} = {' | '.join(values)};\n"
+    if len(line) <= _LINE_LENGTH:
+        return line
+    return f"export type {_name(enum)} =\n" + "\n".join(f"  | {value}" for value in values) + ";\n"
 
 
 def _map_value(field: Any) -> Any:

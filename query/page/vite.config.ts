@@ -1,7 +1,7 @@
 import { defineConfig } from "vite";
 
 // In development `vite` serves the page and passes the API on to a query service: RUNSTREAM_BASE_URL names it.
-const service = process.env["RUNSTREAM_BASE_URL"] ?? "http://127.0.0.1:7461";
+const service = process.env.RUNSTREAM_BASE_URL ?? "http://127.0.0.1:7461";
 
 export default defineConfig({
   base: "/",

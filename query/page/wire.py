@@ -12,7 +12,7 @@ ANSWERS = (query_pb2.GetCurvesResponse.DESCRIPTOR, curves_pb2.GetGroupCurvesResp
 """The large answers; the page reads all others as JSON."""
 _HEAD = """// Made by query/page/contract.py from proto/runstream/v1: do not edit.
 import type { PbfReader } from "pbf";
-import { doubles, joined, NONE, wholes } from "./packed";
+import { doubles, joined, NONE, wholes } from "./packedColumns";
 """
 _READ = {
     FieldDescriptor.TYPE_STRING: "readString",
@@ -57,10 +57,15 @@ def _type(field: Any) -> str:
 
 
 def _reader(message: Any) -> str:
-    empty = ", ".join(f"{field.name}: {_default(field)}" for field in message.fields)
     lines = [
         f"export function read{message.name}(pbf: PbfReader, end: number): {message.name} {{",
-        f"  return pbf.readFields(fieldOf{message.name}, {{ {empty} }}, end);",
+        "  return pbf.readFields(",
+        f"    fieldOf{message.name},",
+        "    {",
+        *(f"      {field.name}: {_default(field)}," for field in message.fields),
+        "    },",
+        "    end,",
+        "  );",
         "}",
         "",
         f"function fieldOf{message.name}(tag: number, into: {message.name}, pbf: PbfReader): void {{",

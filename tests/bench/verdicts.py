@@ -14,10 +14,10 @@ import psutil
 
 from runstream.api import Api
 from runstream_common.clickhouse.client import connect
-from runstream_ingestor.writer.decode import Decoded
-from runstream_ingestor.writer.replaced import losers
-from runstream_ingestor.writer.store import prepare
-from runstream_ingestor.writer.tops import Tops
+from runstream_ingestor.writer.decode import DecodedBatch
+from runstream_ingestor.writer.flush import prepare
+from runstream_ingestor.writer.highest_steps import HighestSteps
+from runstream_ingestor.writer.replaced_rows import find_replaced
 from tests.bench.pipeline import METRICS, say
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack
@@ -82,11 +82,11 @@ def _cost() -> dict[str, float]:
     batches = list(_batches(Attempt("main", _LONG, "run"), _ROWS_A_BATCH * METRICS * _BATCHES_A_FLUSH))
     seconds: dict[bool, float] = {}
     for ledger in (False, True) * _TIMES:
-        tops, started = Tops(), time.process_time()
+        tops, started = HighestSteps(), time.process_time()
         if ledger:
             for decoded in batches:
                 tops.mark(decoded)
-                losers([decoded])
+                find_replaced([decoded])
         prepare(batches, [], ledger)
         seconds[ledger] = min(seconds.get(ledger, float("inf")), time.process_time() - started)
     points = sum(decoded.batch.points for decoded in batches)
@@ -100,7 +100,7 @@ async def _fill(stack: ServiceStack, points: int, runs: int, points_a_run: int) 
     client = await connect(stack.clickhouse.config)
     try:
         await _store(client, Attempt("main", _LONG, "run"), points)
-        pending: list[Decoded] = []
+        pending: list[DecodedBatch] = []
         for number in range(runs):
             pending += _batches(Attempt("main", _PROJECT, f"run-{number:04}"), points_a_run)
             if len(pending) > 100 or number == runs - 1:
@@ -111,7 +111,7 @@ async def _fill(stack: ServiceStack, points: int, runs: int, points_a_run: int) 
 
 
 async def _store(client: Any, attempt: Attempt, points: int) -> None:
-    pending: list[Decoded] = []
+    pending: list[DecodedBatch] = []
     for batch in _batches(attempt, points):
         pending.append(batch)
         if len(pending) == _BATCHES_A_FLUSH:
@@ -120,7 +120,7 @@ async def _store(client: Any, attempt: Attempt, points: int) -> None:
     await put(client, *pending)
 
 
-def _batches(attempt: Attempt, points: int) -> Iterator[Decoded]:
+def _batches(attempt: Attempt, points: int) -> Iterator[DecodedBatch]:
     random = np.random.default_rng(attempt.epoch)
     names = [f"layer.{number}.norm" for number in range(METRICS)]
     yield attempt.start()

@@ -1,7 +1,8 @@
-"""What needs no browser: types and pure logic of the page, its contract, its size."""
+"""What needs no browser: form, layers, types and pure logic of the page, its contract, its size."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,43 @@ def built() -> Path:
     return Path(build.BUILT)
 
 
-@pytest.mark.parametrize("script", ["check", "test"])
-def test_types_and_logic(built: Path, script: str) -> None:
+@pytest.mark.parametrize("script", ["lint", "check", "test"])
+def test_form_types_and_logic(built: Path, script: str) -> None:
     assert build.run(script) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        ("lib/probe.ts", 'import type { Run } from "../run/other";\nexport type Probe = Run;\n', "noRestrictedImports"),
+        ("lib/probe.ts", 'export const load = () => import("../pages/other");\n', "noRestrictedImports"),
+        ("run/probe.ts", 'export { count } from "../sweep/other";\n', "noRestrictedImports"),
+        ("run/probe.ts", 'import type { Run } from "./other";\nexport type Probe = Run;\n', "noImportCycles"),
+        ("run/probe.ts", 'export { count } from "../lib/other";\n', None),
+    ],
+    ids=["type upward", "lazy import upward", "import sideways", "circle", "import downward"],
+)
+def test_the_layers_hold(built: Path, tmp_path: Path, path: str, source: str, rule: str | None) -> None:
+    for name in ("biome.jsonc", "layers.jsonc"):
+        shutil.copy(build.HERE / name, tmp_path)
+    other = 'import type { Probe } from "./probe";\n\nexport type Run = Probe;\n'
+    for name, text in {"run/other.ts": other, "lib/other.ts": "export const count = 1;\n", path: source}.items():
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_text(text, encoding="utf-8")
+    biome = build.HERE / "node_modules" / ".bin" / "biome"
+    done = subprocess.run(
+        [biome, "lint", "--reporter=github"],
+        cwd=tmp_path,
+        env=build.find_npm()[1],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if rule is None:
+        assert done.returncode == 0, done.stdout
+    else:
+        assert done.returncode != 0
+        assert rule in done.stdout
 
 
 def test_the_contract_is_that_of_the_proto_files() -> None:

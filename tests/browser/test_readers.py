@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Visitor
 from tests.browser.test_access import AXE, serious
 
-WHY = re.compile("You may read what is in team main, not change it")
+WHY = re.compile("You can only read in team main")
 
 
 def check_off(found: Locator) -> None:
@@ -27,7 +27,7 @@ def test_who_may_only_read_is_told_before_trying(viewer: str, visit: Callable[..
     page = visitor.page
     page.add_init_script(AXE.read_text(encoding="utf-8"))
     page.goto("/main/vision/table")
-    page.get_by_role("checkbox", name="Choose resnet-0").check()
+    page.get_by_role("checkbox", name="Select resnet-0").check()
     check_off(button(page, "Tag"))
     check_off(button(page, "Delete"))
     expect(button(page, "Chart")).to_be_enabled()

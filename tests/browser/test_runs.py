@@ -62,7 +62,7 @@ def test_what_is_not_there_says_so_and_what_is_near(visit: Callable[..., Visitor
     visitor.tolerant = True
     visitor.page.goto("/main/vision/runs/run-00")
     expect(visitor.page.get_by_text("run-0", exact=False).first).to_be_visible()
-    expect(visitor.page.get_by_role("heading", name="This run is not there")).to_be_visible()
+    expect(visitor.page.get_by_role("heading", name="Run not found")).to_be_visible()
     visitor.page.goto("/main/visio")
     expect(visitor.page.get_by_role("alert")).to_contain_text("vision")
     visitor.page.goto("/main/vision/nowhere")

@@ -190,8 +190,8 @@ def test_runs_are_tagged_together_renamed_and_given_back_what_they_had(
     papers: Server, visit: Callable[..., Visitor]
 ) -> None:
     page = visit(f"{PROJECT}/table").page
-    page.get_by_label("Choose resnet-0").click()
-    page.get_by_label("Choose resnet-1").click()
+    page.get_by_label("Select resnet-0").click()
+    page.get_by_label("Select resnet-1").click()
     page.get_by_role("button", name="Tag", exact=True).click()
     page.get_by_label("Add tags").fill("paper, <script>alert(1)</script>")
     page.get_by_label("baseline").check()  # what one of them has: first all get it, then none
@@ -206,11 +206,11 @@ def test_runs_are_tagged_together_renamed_and_given_back_what_they_had(
     page.get_by_role("button", name="Edit name, notes, tags").click()
     page.get_by_label("Name", exact=True).fill("the chosen one")
     page.get_by_label("Notes", exact=True).fill("shown in the paper")
-    page.get_by_label("Tags, with commas").fill("final")
+    page.get_by_label("Tags, separated by commas").fill("final")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="the chosen one")).to_be_visible()
     expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("shown in the paper")
-    expect(page.get_by_role("region", name="Changed by hand")).to_contain_text("name the chosen one")
+    expect(page.get_by_role("region", name="Edits")).to_contain_text("name the chosen one")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="resnet-2")).to_be_visible()
     check_harmless(page)

@@ -67,7 +67,7 @@ def test_a_sweep_is_shown_while_it_runs_and_grows_by_itself(search: Search, visi
     progress = card(page, "Progress")
     expect(progress).to_contain_text(f"{AT_FIRST} of {COUNT} trials", timeout=40_000)
     expect(progress).to_contain_text("1 running")
-    expect(progress).to_contain_text("1 agent at work")
+    expect(progress).to_contain_text("1 active agent")
     expect(card(page, "Best val/loss so far").locator("canvas")).to_be_visible()
     expect(card(page, "What matters for val/loss").get_by_role("row")).to_have_count(6)
     search.go_on.touch()
@@ -145,7 +145,7 @@ def test_ranges_are_chosen_without_a_pointer(search: Search, visit: Callable[...
     page.keyboard.type("0.5")
     page.keyboard.press("Tab")
     page.keyboard.type("0.01")
-    expect(dialog.get_by_role("alert")).to_have_text("from is greater than to")
+    expect(dialog.get_by_role("alert")).to_have_text("The lower limit is greater than the upper limit")
     assert not serious(page, [])
     low.fill("0.001")
     page.keyboard.press("Enter")
@@ -155,7 +155,7 @@ def test_ranges_are_chosen_without_a_pointer(search: Search, visit: Callable[...
     page.get_by_role("button", name="Ranges").click()
     expect(low).to_have_value("0.001")
     dialog.get_by_role("button", name="Clear all").click()
-    dialog.get_by_role("button", name="Show these").click()
+    dialog.get_by_role("button", name="Apply").click()
     expect(page).not_to_have_url(re.compile("brush="))
 
 
@@ -191,10 +191,10 @@ def test_orders_are_taken_back_or_asked_about_first(visit: Callable[..., Visitor
     page.get_by_role("button", name="More about this sweep").click()
     page.get_by_role("button", name="Delete this sweep…").click()
     page.get_by_role("button", name="Delete the sweep").click()
-    expect(page.get_by_role("heading", name="Make your first sweep")).to_be_visible()
+    expect(page.get_by_role("heading", name="Create your first sweep")).to_be_visible()
     visitor.tolerant = True  # the 404 is wanted
     page.goto(f"/main/ordered/sweeps/{sweep}")
-    expect(page.get_by_role("heading", name="This sweep is not there")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sweep not found")).to_be_visible()
 
 
 @long
@@ -272,13 +272,13 @@ def test_keys_are_made_shown_once_and_revoked(visit: Callable[..., Visitor]) -> 
     page.get_by_role("button", name=re.compile("^Account of")).click()
     page.get_by_role("button", name="My API keys").click()
     expect(page.get_by_text("this session", exact=True)).to_be_visible()
-    page.get_by_label("What it is for").fill(CORPUS[1])
+    page.get_by_label("Purpose").fill(CORPUS[1])
     page.get_by_label("Valid for").select_option("one day")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Create a key").click()
     secret = page.get_by_role("dialog").get_by_label("API key", exact=True).inner_text()
     answer = visitor.context.request.post("/api/v1/WhoAmI", data={}, headers={"authorization": f"Bearer {secret}"})
     assert answer.ok and answer.json()["user"] == "tester"
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="I have copied it").click()
     row = page.get_by_role("row").filter(has_text=CORPUS[1])
     expect(row).to_contain_text("until")
     assert secret not in page.content()
@@ -288,7 +288,7 @@ def test_keys_are_made_shown_once_and_revoked(visit: Callable[..., Visitor]) -> 
     row.get_by_role("button", name=f"Revoke {CORPUS[1]}").click()
     page.get_by_role("button", name="Revoke the key").click()
     expect(row).to_have_count(0)
-    page.get_by_label("Also those that have ended").check()
+    page.get_by_label("Show expired and revoked keys").check()
     expect(row).to_contain_text("revoked")
 
 

@@ -63,9 +63,9 @@ def test_groups_are_counted_and_open_into_their_runs(visit: Callable[..., Visito
 
 def test_chosen_runs_are_compared(visit: Callable[..., Visitor]) -> None:
     page = visit("/main/vision/table").page
-    page.get_by_label("Choose resnet-1").click()
-    page.get_by_label("Choose resnet-3").click(modifiers=["Shift"])
-    expect(page.get_by_text("3 chosen")).to_be_visible()
+    page.get_by_label("Select resnet-1").click()
+    page.get_by_label("Select resnet-3").click(modifiers=["Shift"])
+    expect(page.get_by_text("3 selected")).to_be_visible()
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".compare thead th")).to_have_text(["resnet-3", "resnet-2", "resnet-1"])
 
@@ -74,12 +74,12 @@ def test_deleting_can_be_undone_until_it_is_done(server: Server, visit: Callable
     assert server.train("shapes", "to-delete").wait(60) == 0
     visitor = visit("/main/to-delete/table")
     page = visitor.page
-    page.get_by_label("Choose shapes").click()
+    page.get_by_label("Select shapes").click()
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".name-cell")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".name-cell")).to_have_count(1)
-    page.get_by_label("Choose shapes").click()
+    page.get_by_label("Select shapes").click()
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".name-cell")).to_have_count(0)
     page.goto("/")  # leaving means it: the request goes out with the page
@@ -87,4 +87,4 @@ def test_deleting_can_be_undone_until_it_is_done(server: Server, visit: Callable
     expect(page.get_by_role("heading", name="Log your first run")).to_be_visible(timeout=15_000)
     visitor.tolerant = True
     page.goto("/main/to-delete/runs/shapes/console")
-    expect(page.get_by_role("heading", name="This run is not there")).to_be_visible()
+    expect(page.get_by_role("heading", name="Run not found")).to_be_visible()

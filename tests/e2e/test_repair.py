@@ -1,18 +1,23 @@
 """`runstream repair` on the real stack over Kafka: parts of `points` are damaged or taken away, what the topic holds is
-stored again, and every row is there once."""
+stored again, and every row is there once. And beside an `up` with a data folder of its own: what a spool holds."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import pytest
 
 import runstream
 from runstream.api import Api, NotFoundError
 from runstream_deploy.repair.command import main as repair
+from tests.e2e.test_up import Up
 from tests.support.kafka import KafkaCluster
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack
@@ -103,9 +108,68 @@ def test_what_the_topic_holds_is_stored_again_and_nothing_twice(
         assert [verdict(run) for run in RUNS] == ["complete"] * 2
         assert rows(stack) == before, harm
     assert repair(["main/repaired/first"]) == 0
-    assert "no run lacks anything" in capsys.readouterr().out
+    assert "no run is incomplete or damaged" in capsys.readouterr().out
 
 
 def rows(stack: ServiceStack) -> list[Any]:
     client = stack.clickhouse.client()
     return [client.query(question).result_rows for question in (POINTS, TEXTS)]
+
+
+@pytest.mark.timeout(300)
+def test_what_a_spool_still_holds_is_sent_also_to_an_up_with_a_folder_of_its_own(
+    up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs of two ranks: rank 0 is stored, rank 1 ended while nothing could be sent. Then a stored part is gone,
+    which only a backup has."""
+    addresses = up.start()
+    spool = tmp_path / "spool"
+    for name, value in up.sdk_environment(addresses, spool).items():
+        monkeypatch.setenv(name, value)
+    for run in ("whole", "hurt", "lives"):
+        for rank, mode in ((0, "online"), (1, "offline")):
+            settings = runstream.Settings(mode=mode, rank=rank, world_size=2)
+            with runstream.init(project="repaired", id=run, reinit="create_new", settings=settings) as logged:
+                for step in range(500):
+                    logged.log({"loss": rank + 1 / (step + 1)}, step=step)
+    living = next(meta for meta in spool.glob("streams/*/meta.json") if '"lives"' in meta.read_text())
+    wait_for(lambda: [stored(run) for run in ("whole", "hurt", "lives")] == [500] * 3, "rank 0 of each")
+    client = clickhouse_connect.get_client(
+        host="127.0.0.1",
+        port=int(addresses.clickhouse.rpartition(":")[2]),
+        password=(up.data / "clickhouse-password").read_text().strip(),
+    )
+    client.command("CREATE TABLE others AS points")
+    client.command("INSERT INTO others SELECT * FROM points WHERE run != 'hurt'")
+    client.command("ALTER TABLE points DROP PARTITION ALL")  # its parts hold rows of all runs
+    client.command("INSERT INTO points SELECT * FROM others")
+    client.command("DROP TABLE others")
+    with living.with_name("lock").open("rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as the process that still writes it does
+        said = repaired(up.data, spool, "--all", "--dry-run")
+        assert said.returncode == 1, said.stdout
+        assert "main/repaired/whole: open" in said.stdout and "main/repaired/hurt: damaged" in said.stdout, said.stdout
+        assert said.stdout.count(f"in the spool {spool}: 1 streams that wait") == 2 and "lives" not in said.stdout
+        assert verdict("whole") == "open", "a dry run changes nothing"
+    said = repaired(up.data, spool, "main/repaired/whole", "--yes")
+    print(said.stdout)
+    assert said.returncode == 0 and "main/repaired/whole: mended" in said.stdout, said.stdout
+    assert verdict("whole") == "complete" and stored("whole") == 1000
+    said = repaired(up.data, spool, "--all", "--yes")
+    print(said.stdout)
+    assert said.returncode == 1 and "main/repaired/hurt: damaged" in said.stdout, "what the disk lost is nowhere"
+    assert "nothing here holds it" in said.stdout
+    assert stored("hurt") == 500, "of rank 1"
+    assert not list(spool.glob("streams/*/meta.json"))
+
+
+def stored(run: str) -> int:
+    try:
+        return int(Api().run(f"repaired/{run}").completeness["points_stored"])
+    except NotFoundError:
+        return 0
+
+
+def repaired(data: Path, spool: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runstream.cli", "repair", "--data", str(data), "--spool", str(spool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

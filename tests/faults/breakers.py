@@ -134,8 +134,8 @@ def no_tombstones(module: Any) -> None:
     async def nothing(self: Any, batches: Any, on_retry: Any) -> None:
         return None
 
-    module.TombstoneUndertaker.without_dead = everything
-    module.TombstoneUndertaker.bury_late = nothing
+    module.TombstoneFilter.without_deleted = everything
+    module.TombstoneFilter.purge_late = nothing
 
 
 def no_checksums(module: Any) -> None:
@@ -170,7 +170,7 @@ def newer_only(module: Any) -> None:
     def broken(data: bytes) -> Any:
         batch = parse(data)
         if batch.run.run == "recorded":
-            raise module.ShapeError(module.pb.REJECT_REASON_BAD_SHAPE, "a format of the past")
+            raise module.InvalidBatchError(module.pb.REJECT_REASON_BAD_SHAPE, "a format of the past")
         return batch
 
     module.parse = broken
@@ -219,6 +219,11 @@ def dead_first(module: Any) -> None:
     module.CATCH_UP = 1
 
 
+def clock_alone(module: Any) -> None:
+    """Silence counts, whether the server listened or not."""
+    module.heard_since = lambda marks, crash_after_us, now_us: now_us - crash_after_us
+
+
 def no_tether(module: Any) -> None:
     module._get_signal_of_kernel = lambda: None
     module._has_ended = lambda fd: False
@@ -265,7 +270,7 @@ def no_isolation(module: Any) -> None:
     async def broken(self: Any, batches: Any, reason: str, detail: str) -> None:
         raise RuntimeError(f"{reason}: {detail}")
 
-    module.Writer._isolate = broken
+    module.BatchStorer._isolate = broken
 
 
 def no_validation(module: Any) -> None:
@@ -275,7 +280,7 @@ def no_validation(module: Any) -> None:
         except Exception:  # noqa: BLE001  # whatever it is, it is taken
             return module.pb.Batch()
 
-    module.Session._checked = broken
+    module.StreamSession._checked = broken
 
 
 def any_text(module: Any) -> None:

@@ -33,7 +33,8 @@ class Guard:
 _SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
-_LOOP, _STORE, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "store", "decode"))
+_LOOP, _FLUSH, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "flush", "decode"))
+_STORER = "runstream_ingestor.writer.batch_storer"
 _WAITS = "what could not be sent waits in the spool"
 _CLICKHOUSE = "runstream_common.clickhouse.client"
 _CONTROL = "control database damaged"
@@ -41,6 +42,7 @@ _SETTLED = "a batch is settled by its ack, not when it is sent"
 _ACKED = "the ack comes after Kafka's"
 _COMMITTED = "offsets are committed after the insert"
 _REPEATED = "an insert is repeated until it is answered"
+_LISTENS = "silence counts only while the server listens"
 _KEYED = "the natural key makes a row one"
 _VERSIONED = "versions are epoch and number"
 
@@ -48,7 +50,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard("kill sdk", 1, _SETTLED, _SENDER, "settle_sent"),
     Guard("kill gateway", 1, _ACKED, _KAFKA, "ack_early"),
     Guard("kill writer", 1, _COMMITTED, _LOOP, "commit_first"),
-    Guard("kill clickhouse", 1, _REPEATED, _STORE, "no_retry"),
+    Guard("kill clickhouse", 1, _REPEATED, _FLUSH, "no_retry"),
     Guard("kill broker", 1, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
     Guard("kill leader", 3, "acks=all", _KAFKA, "one_ack"),
     Guard("kill all at once", 1, _COMMITTED, _LOOP, "commit_first"),
@@ -57,17 +59,17 @@ GUARDS: tuple[Guard, ...] = (
     Guard("two gateways", 1, _VERSIONED, _DECODE, "arrival_versions"),
     Guard("deduplication lost", 1, _KEYED, "tests.faults.lab", "plain_tables"),
     Guard("rebalance storm", 1, _KEYED, "tests.faults.lab", "plain_tables"),
-    Guard("answers lost", 1, _REPEATED, _STORE, "no_retry"),
+    Guard("answers lost", 1, _REPEATED, _FLUSH, "no_retry"),
     Guard("network", 0, _SETTLED, _SENDER, "settle_sent"),
     Guard("disk full under clickhouse", DISK_LAB, "no fault of the data", _CLICKHOUSE, "full_is_poison"),
     Guard("poison", 1, "what is put aside goes to the dead letters", _KAFKA, "no_dead_letters"),
     Guard("clock steps", 1, _VERSIONED, _DECODE, "clock_versions"),
-    Guard("replay from zero", 1, "tombstones", "runstream_ingestor.writer.undertaker", "no_tombstones"),
+    Guard("replay from zero", 1, "tombstones", "runstream_ingestor.writer.deletion_filter", "no_tombstones"),
     Guard("old steps again", 1, _VERSIONED, _DECODE, "same_versions"),
     Guard("bytes flipped", 0, "a checksum a record", "runstream.spool.reader", "no_checksums"),
-    Guard("old sdk", 1, "every released format is read", "runstream_ingestor.shape", "newer_only"),
+    Guard("old sdk", 1, "every released format is read", "runstream_ingestor.validation", "newer_only"),
     Guard("disk full under kafka", DISK_LAB, "what Kafka did not take is sent again", _ACCUMULATOR, "no_resend"),
-    Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.documents", "fewer_documents"),
+    Guard("kill query", 0, "documents are stored", "runstream_ingestor.writer.document_rows", "fewer_documents"),
     Guard(
         "bytes flipped", 0, "a verdict names what is missing", "runstream_query.runs.verdict.completeness", "no_gaps"
     ),
@@ -75,6 +77,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard("daemon threads", 0, "a call that comes too late says so", "runstream._run", "silent_end"),
     Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.processes", "no_finish_at_exit"),
     Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
+    Guard("nobody listens", 0, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
+    Guard("nobody listens", 1, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),
     Guard("kill up", UP_LAB, "services end with `up`", "runstream_common.service.tether", "no_tether"),
     Guard(_CONTROL, UP_LAB, "a damaged one is refused", "runstream_control.copies", "no_check"),
@@ -83,9 +87,13 @@ GUARDS: tuple[Guard, ...] = (
     Guard("object storage failing", FOREIGN_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("key revoked", 0, _WAITS, _SENDER, "trouble_is_the_end"),
     Guard("part hurt", 0, "a verdict reads the rows", "runstream_query.runs.verdict.completeness", "ledger_alone"),
-    Guard("hostile user", 1, "a batch that cannot be stored is put aside", _LOOP, "no_isolation"),
+    Guard("hostile user", 1, "a batch that cannot be stored is put aside", _STORER, "no_isolation"),
     Guard(
-        "hostile user", 1, "a gateway takes what holds together", "runstream_ingestor.gateway.session", "no_validation"
+        "hostile user",
+        1,
+        "a gateway takes what holds together",
+        "runstream_ingestor.gateway.stream_session",
+        "no_validation",
     ),
     Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
     Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse.http_protocol", "any_size"),

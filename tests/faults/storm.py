@@ -10,8 +10,8 @@ from runstream_common.bus.kafka import KafkaConsumer
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.service.config import Env
 from runstream_common.service.metrics import Metrics
-from runstream_ingestor.parts import WriterPart
 from runstream_ingestor.writer.config import WriterConfig
+from runstream_ingestor.writer.writer_service import WriterService
 
 _AT_ONCE = 3
 
@@ -19,18 +19,18 @@ _AT_ONCE = 3
 async def main(seed: int, times: int) -> None:
     generator = random.Random(seed)
     env = Env()
-    present: list[tuple[KafkaConsumer, WriterPart]] = []
+    present: list[tuple[KafkaConsumer, WriterService]] = []
     joining: set[asyncio.Task[None]] = set()
     leaving: set[asyncio.Task[None]] = set()
 
     async def join() -> None:
         consumer = KafkaConsumer(KafkaConfig.from_env(env))
-        writer = WriterPart(WriterConfig.from_env(env), consumer, Metrics(["writer"]))
+        writer = WriterService(WriterConfig.from_env(env), consumer, Metrics(["writer"]))
         await consumer.start()
         await writer.start()
         present.append((consumer, writer))
 
-    async def leave(consumer: KafkaConsumer, writer: WriterPart) -> None:
+    async def leave(consumer: KafkaConsumer, writer: WriterService) -> None:
         await writer.close(10.0)
         await consumer.close()
 

@@ -22,9 +22,9 @@ from runstream_common.clickhouse.http_protocol import BadRequestError, unpack
 from runstream_common.clickhouse.multipart import form_fields
 from runstream_deploy.embedded.config import MAX_BODY_BYTES
 from runstream_deploy.embedded.request import parse_statement
-from runstream_ingestor.shape import ShapeError
+from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer.decode import decode
-from runstream_ingestor.writer.store import prepare
+from runstream_ingestor.writer.flush import prepare
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import read_token
@@ -41,7 +41,7 @@ def batch(data: bytes) -> None:
     """A message on the topic: decode it, and make the inserts of it."""
     try:
         decoded = decode(Delivery(BusMessage("k", data, ORIGIN), Position("t", 0, 1)))
-    except ShapeError:
+    except InvalidBatchError:
         return
     prepare([decoded], [])
 

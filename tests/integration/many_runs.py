@@ -19,10 +19,10 @@ from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.times import from_us
 from runstream_control.control_store import ControlStore, Resume
 from runstream_control.principal import Principal
-from runstream_ingestor.writer.columns import points_table, series_table
-from runstream_ingestor.writer.decode import Block
-from runstream_ingestor.writer.store import Insert, to_insert
-from runstream_ingestor.writer.tables import to_table
+from runstream_ingestor.writer.arrow_schemas import to_table
+from runstream_ingestor.writer.decode import PointBlock
+from runstream_ingestor.writer.flush import Insert, to_insert
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.methods.query_service import QueryService
@@ -52,7 +52,7 @@ class ManyRuns:
         self.random = random.Random(seed)
         self.fields: list[dict[str, Any]] = []
         self.streams: list[dict[str, Any]] = []
-        self.blocks: list[Block] = []
+        self.blocks: list[PointBlock] = []
         self.runs = [self._run(f"run-{number:03d}") for number in range(count)]
         self._run_of_helpers("only-helpers")
 
@@ -178,7 +178,7 @@ class ManyRuns:
                         "main", self.project, name, f"w{epoch}{rank}", rank, epoch, CREATED_US, "u", 1, 0, 0
                     )
                     self.blocks.append(
-                        Block(
+                        PointBlock(
                             origin,
                             (metric,),
                             np.array(steps, dtype=np.int64),

@@ -131,5 +131,5 @@ def test_up_refuses_what_is_damaged_and_the_command_mends_it(database: Path) -> 
     module = [sys.executable, "-m", "runstream_deploy.control_command"]
     assert subprocess.run([*module, "check", "--data", str(data)], check=False, **options).returncode == 1  # type: ignore[call-overload]
     done = subprocess.run([*module, "restore", "--data", str(data)], check=False, **options)  # type: ignore[call-overload]
-    assert done.returncode == 0 and "what was there is in" in done.stdout, done.stderr
+    assert done.returncode == 0 and "its files from before are in" in done.stdout, done.stderr
     assert subprocess.run([*module, "check", "--data", str(data)], check=False, **options).returncode == 0  # type: ignore[call-overload]

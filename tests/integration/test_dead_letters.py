@@ -27,7 +27,8 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_common.service import failpoints
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.loop import FlushLimits, Writer
+from runstream_ingestor.writer.limits import FlushLimits
+from runstream_ingestor.writer.loop import Writer
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.support.kafka import KafkaCluster
 
@@ -46,10 +47,10 @@ def batch(number: int, key: str = "loss", run: str = "run") -> BusMessage:
 
 
 class NobodyIsDead:
-    async def without_dead(self, batches: Any, on_retry: Any) -> list[Any]:
+    async def without_deleted(self, batches: Any, on_retry: Any) -> list[Any]:
         return list(batches)
 
-    async def bury_late(self, batches: Any, on_retry: Any) -> None:
+    async def purge_late(self, batches: Any, on_retry: Any) -> None:
         return None
 
 

@@ -145,7 +145,7 @@ async def test_unknown_keys_are_refused_before_a_word_is_read(client: Client, ke
             "the project",
         ),
         ({"writer_id": "x"}, grpc.StatusCode.INVALID_ARGUMENT, "writer id"),
-        ({"rank": 5}, grpc.StatusCode.INVALID_ARGUMENT, "rank 5 of a world of 1"),
+        ({"rank": 5}, grpc.StatusCode.INVALID_ARGUMENT, "rank 5 of world size 1"),
         ({"resume": pb.RESUME_MODE_MUST}, grpc.StatusCode.NOT_FOUND, "to resume"),
     ],
 )

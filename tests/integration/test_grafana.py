@@ -278,7 +278,7 @@ def test_uids_are_unique_and_links_between_dashboards_work() -> None:
 
 
 def test_the_committed_dashboards_are_what_the_builder_makes(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(FOLDER / "build.py"), str(tmp_path)], check=True, timeout=60)
+    subprocess.run([sys.executable, str(FOLDER / "build_dashboards.py"), str(tmp_path)], check=True, timeout=60)
     made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text(encoding="utf-8") for path in (FOLDER / "dashboards").iterdir()}
 

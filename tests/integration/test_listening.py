@@ -13,7 +13,7 @@ from runstream_common.clickhouse.client import connect
 from runstream_common.clickhouse.schema.migrator import migrate
 from runstream_common.listening import VIEWS_CRASH_AFTER_US, silent_before
 from runstream_common.times import from_us, now_us
-from runstream_ingestor.writer import listening as writer
+from runstream_ingestor.writer import listening_recorder as writer
 from runstream_query.base.storage import Storage
 from runstream_query.runs.writer_marks import WriterMarks
 from runstream_query.sqlaccess.tenancy import row_filters
@@ -92,7 +92,7 @@ async def test_the_service_and_the_views_say_the_same(client: Any, name: str) ->
 async def test_a_writer_notes_its_periods_and_the_next_one_goes_on_with_them(client: Any) -> None:
     """And one that ClickHouse refuses, or whose driver gives up, goes on trying."""
 
-    async def until_written(listening: writer.Listening, version: int) -> Any:
+    async def until_written(listening: writer.ListeningRecorder, version: int) -> Any:
         running = asyncio.create_task(listening.run())
         try:
             while not (found := await writer.read(client)) or found[0][1] <= version:
@@ -103,17 +103,17 @@ async def test_a_writer_notes_its_periods_and_the_next_one_goes_on_with_them(cli
         return found[0]
 
     bus = LocalBus()
-    first, version = await until_written(writer.Listening(client, bus), 0)
+    first, version = await until_written(writer.ListeningRecorder(client, bus), 0)
     assert (first.bus, first.partition, first.partitions, len(first.periods)) == ("local", 0, 1, 1)
     assert now_us() - 60 * S < first.until_us < now_us()
     await client.command("RENAME TABLE listening TO away")
-    failing = writer.Listening(client, LocalBus())
+    failing = writer.ListeningRecorder(client, LocalBus())
     task = asyncio.create_task(failing.run())
     await asyncio.sleep(0.2)
     assert not task.done()
     await client.command("RENAME TABLE away TO listening")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    second, later = await until_written(writer.Listening(client, LocalBus()), version)
+    second, later = await until_written(writer.ListeningRecorder(client, LocalBus()), version)
     assert second.until_us > first.until_us and later > version
     assert second.periods == first.periods, "a start is a break: until runs can have been heard, nothing counts"

@@ -21,9 +21,9 @@ from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.service.metrics import Metrics
 from runstream_control.control_store import ControlStore, Resume
 from runstream_control.principal import Principal
-from runstream_ingestor.writer.columns import points_table, series_table
-from runstream_ingestor.writer.decode import Block
-from runstream_ingestor.writer.store import to_insert
+from runstream_ingestor.writer.decode import PointBlock
+from runstream_ingestor.writer.flush import to_insert
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
@@ -79,7 +79,7 @@ class Road:
         moments = [START_US + 1000 * number for number in numbers]
         versions = [version(epoch, number) for number in numbers]
         origin = Origin(TEAM, self.project, "long", f"writer-{epoch:04d}", 0, epoch, START_US, "u", 1, 0, 0)
-        block = Block(
+        block = PointBlock(
             origin,
             ("loss",),
             np.array(steps, dtype=np.int64),

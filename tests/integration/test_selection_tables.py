@@ -16,8 +16,9 @@ from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailable
 from runstream_common.clickhouse.tombstones import Tombstone, purge
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import load, make_run
-from runstream_query.runs.selection.field_choice import parse_columns
-from runstream_query.runs.selection.field_names import parse_field
+from runstream_query.runs.field_choice import parse_columns
+from runstream_query.runs.field_names import parse_field
+from runstream_query.runs.large_values import LONGEST_IN_LIST
 from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.loading import FIELDS as FIELDS_TABLE
 from runstream_query.runs.selection.loading import SERIES, Source
@@ -186,13 +187,14 @@ async def test_a_number_that_is_held_without_its_text_is_shown_as_the_document_h
         table = await read(RunTables(Storage(client)), project, CREATED_US, shown.fields, shown.sources)
         rows = table.rows(list(range(len(table))))
         documents = await load(Storage(client), project, table.runs.to_pylist(), columns=columns)
-        loaded = shown.load(table, list(range(len(table))))
+        loaded, _ = shown.load(table, list(range(len(table))))
         found = [make_run(project, row, loaded) for row in rows]
         assert found == [make_run(project, row, documents) for row in rows]
         assert sum(len(run.config) for run in found) == len(names) and not any(run.unreadable for run in found)
         assert [run.name for run in found if run.id == "run-001"] == ["123.0"]
         for key in set(names) & {"k0", "k4", "k5", "k6", "k21"}:
-            assert len(table.source(Source(FIELDS_TABLE, key, "config")).texts) <= 2, f"the text of {keys_of[key]}"
+            source = Source(FIELDS_TABLE, key, "config", longest=LONGEST_IN_LIST)
+            assert len(table.source(source).texts) <= 2, f"the text of {keys_of[key]}"
 
 
 async def test_a_question_that_fails_half_way_leaves_nothing_wrong_behind(client: Any) -> None:

@@ -13,7 +13,7 @@ from runstream_control.control_store import ControlStore
 from runstream_control.sweeps.model import Cause, LeaseRequest, Outcome, Registration, State, SweepRow, TrialEnd
 from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_ingestor.gateway.instruments import GatewayInstruments
-from runstream_ingestor.gateway.stops import Stops
+from runstream_ingestor.gateway.stop_notifier import StopNotifier
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_query.sweeps.definition import parse
 from runstream_query.sweeps.search.grid import Grid
@@ -26,7 +26,7 @@ class Bench:
 
     def __init__(self, store: SweepStore, sweep: SweepRow, agent: str) -> None:
         self.store, self.sweep, self.agent = store, sweep.id, agent
-        self.stops = Stops(store, GatewayInstruments(Metrics(["gateway"])))
+        self.stops = StopNotifier(store, GatewayInstruments(Metrics(["gateway"])))
         self._open = contextlib.ExitStack()
         self._search = Grid(parse('{"method": "grid", "parameters": {"x": {"min": 1, "max": 9}}}').space)
 
@@ -38,7 +38,7 @@ class Bench:
 
     def listen(self, run: str, team: str = "acme", project: str = "p") -> list[pb.StopRun]:
         told: list[pb.StopRun] = []
-        self._open.enter_context(self.stops.listening(team, project, run, told.append))
+        self._open.enter_context(self.stops.subscribed(team, project, run, told.append))
         return told
 
 
@@ -61,15 +61,15 @@ async def test_a_pruned_trials_streams_are_told_once_and_no_others(bench: Bench)
     ranks = [bench.listen(run) for _ in range(3)]
     others = [bench.listen(other), bench.listen("a-run-of-mine"), bench.listen(run, team="rivals")]
     others += [bench.listen(run, project="q"), bench.listen("zzzzzzzz-1")]
-    await bench.stops.turn()
+    await bench.stops.check()
     assert not any(ranks)
     await bench.store.order_stop(bench.sweep, {one: "it was the worst"}, Cause.PRUNED)
     for _ in range(2):
-        await bench.stops.turn()
+        await bench.stops.check()
     assert ranks == [[pb.StopRun(cause="pruned", reason="it was the worst")]] * 3
     assert not any(others)
     late = bench.listen(run)
-    await bench.stops.turn()
+    await bench.stops.check()
     assert len(late) == 1, "a stream that was opened again is told again"
 
 
@@ -78,23 +78,23 @@ async def test_a_trial_that_runs_elsewhere_by_now_and_a_cancelled_one_are_told(b
     told = bench.listen(run)
     failed = TrialEnd(bench.agent, number, lease, Outcome.FAILED)
     await bench.store.end(bench.sweep, [failed], ())
-    await bench.stops.turn()
+    await bench.stops.check()
     assert not told, "it waits in the pool: nobody else has it"
     again, _, later = await bench.lease("b")
     assert (again, later) == (number, f"{run}-2")
     now = bench.listen(later)
-    await bench.stops.turn()
+    await bench.stops.check()
     assert [order.cause for order in told] == ["lease_lost"] and "attempt 2" in told[0].reason and not now
     await bench.store.command(bench.sweep, "ann", State.CANCELLED, "cancelled", "enough")
-    await bench.stops.turn()
+    await bench.stops.check()
     assert now == [pb.StopRun(cause="sweep_cancelled", reason="cancelled by ann: enough")]
 
 
 async def test_a_stream_that_is_closed_is_not_looked_after(bench: Bench) -> None:
     number, _, run = await bench.lease("a")
     told: list[pb.StopRun] = []
-    with bench.stops.listening("acme", "p", run, told.append):
+    with bench.stops.subscribed("acme", "p", run, told.append):
         pass
     await bench.store.order_stop(bench.sweep, {number: "late"}, Cause.PRUNED)
-    await bench.stops.turn()
-    assert not told and not bench.stops._listeners
+    await bench.stops.check()
+    assert not told and not bench.stops._subscribers

@@ -17,7 +17,7 @@ from runstream_common.clickhouse.schema.migrator import migrate
 from runstream_common.clickhouse.tombstones import Tombstone
 from runstream_common.service.metrics import Metrics
 from runstream_deploy.doctor import _stored
-from runstream_ingestor.writer.decode import Decoded
+from runstream_ingestor.writer.decode import DecodedBatch
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.verdict import damage_watch
@@ -41,7 +41,7 @@ class Case:
     def attempt(self, epoch: int = 1, rank: int = 0) -> Attempt:
         return Attempt("main", self.project, "run", epoch, rank)
 
-    async def log(self, attempt: Attempt, *steps: range) -> list[Decoded]:
+    async def log(self, attempt: Attempt, *steps: range) -> list[DecodedBatch]:
         """Start, a batch of two metrics for each range of steps, and finish."""
         batches = [attempt.start()]
         count = 0
@@ -243,7 +243,7 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         metrics = Metrics(["query"])
         await DamageWatch(case.storage, metrics).check()
         aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
-        assert aside == len(await damage_watch.detached(case.storage)) == int("put aside" in doctor.problem)
+        assert aside == len(await damage_watch.detached(case.storage)) == int("detached" in doctor.problem)
         return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"
     finally:
         await client.close()

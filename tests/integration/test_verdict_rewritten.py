@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
-from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.store import prepare, store
+from runstream_ingestor.writer.decode import DecodedBatch, decode
+from runstream_ingestor.writer.flush import prepare, store
+from runstream_ingestor.writer.replacement_tracker import ClickHouseReplacementTracker
 from runstream_query.runs.verdict import completeness
 from tests.integration.test_verdict_adversary import Case
 from tests.support.ledger import Attempt, put
@@ -29,7 +29,7 @@ async def case(embedded: ServiceStack, monkeypatch: pytest.MonkeyPatch) -> Async
     await client.close()
 
 
-def logged(attempt: Attempt, *steps: list[int]) -> list[Decoded]:
+def logged(attempt: Attempt, *steps: list[int]) -> list[DecodedBatch]:
     """Start, a batch for each list of steps, and finish."""
     batches = [attempt.start()]
     for some in steps:
@@ -43,14 +43,14 @@ def logged(attempt: Attempt, *steps: list[int]) -> list[Decoded]:
     return [*batches, attempt.document(fill)]
 
 
-def with_epoch(decoded: Decoded, epoch: int) -> Decoded:
+def with_epoch(decoded: DecodedBatch, epoch: int) -> DecodedBatch:
     """The same batch of the same writer, to which the gateway has given another epoch."""
     delivery = decoded.delivery
     message = replace(delivery.message, origin=replace(delivery.message.origin, epoch=epoch))
     return decode(replace(delivery, message=message))
 
 
-def flushes_of(case: Case, shape: str) -> list[list[Decoded]]:
+def flushes_of(case: Case, shape: str) -> list[list[DecodedBatch]]:
     """How a run came to log steps again: flush by flush."""
     early = [list(range(40)), list(range(40, 80))]
     first, second, third = (case.attempt(epoch) for epoch in (1, 2, 3))
@@ -155,7 +155,7 @@ async def test_a_crash_between_note_rows_and_ledger_is_no_damage(case: Case, rea
         raise error
 
     with pytest.raises(StorageUnavailableError):
-        await store(prepare(second, await StoredRewrites(case.client).notes(second, die)), until, die)
+        await store(prepare(second, await ClickHouseReplacementTracker(case.client).notes(second, die)), until, die)
     assert stored[0] == "replaced_points", "what is replaced is noted before it is"
     await case.client.command("SYSTEM START MERGES points")
     if reached == "replaced_points":

@@ -15,10 +15,10 @@ from runstream_common.clickhouse import tombstones
 from runstream_common.clickhouse.client import ArrowInserter, connect
 from runstream_common.clickhouse.tombstones import Tombstone
 from runstream_common.service.metrics import Metrics
-from runstream_ingestor.writer.decode import Decoded, decode
+from runstream_ingestor.writer.decode import DecodedBatch, decode
+from runstream_ingestor.writer.deletion_filter import TombstoneFilter
+from runstream_ingestor.writer.flush import prepare, store
 from runstream_ingestor.writer.instruments import WriterInstruments
-from runstream_ingestor.writer.store import prepare, store
-from runstream_ingestor.writer.undertaker import TombstoneUndertaker
 from runstream_proto.v1 import ingest_pb2 as pb
 from tests.support.stack import ServiceStack
 
@@ -31,9 +31,9 @@ class Road:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.project = f"team/p-{uuid.uuid4().hex[:8]}"
-        self.undertaker = TombstoneUndertaker(client, WriterInstruments(Metrics(["writer"])))
+        self.undertaker = TombstoneFilter(client, WriterInstruments(Metrics(["writer"])))
 
-    def batch(self, number: int, epoch: int = 1, topic: str = "topic") -> Decoded:
+    def batch(self, number: int, epoch: int = 1, topic: str = "topic") -> DecodedBatch:
         """Ten steps of two metrics, and a note."""
         team, _, project = self.project.partition("/")
         origin = Origin(team, project, "run", "writer-0001", 0, epoch, NOW_US, "user", number, 0, NOW_US)
@@ -55,7 +55,7 @@ class Road:
         message = BusMessage("key", made.SerializeToString(), origin)
         return decode(Delivery(message, Position(topic, 0, number)))
 
-    async def store(self, batches: list[Decoded], tokens: bool = True) -> None:
+    async def store(self, batches: list[DecodedBatch], tokens: bool = True) -> None:
         await store(prepare(batches, []), ArrowInserter(self.client, tokens), self.retry)
 
     async def retry(self, error: Exception) -> None:
@@ -110,21 +110,21 @@ async def test_what_is_delivered_after_its_deletion_is_dropped(road: Road) -> No
     await tombstones.purge(road.client, stone)
     assert await road.count() == 0
     late = [road.batch(2)]
-    assert await road.undertaker.without_dead(late, road.retry) == late, "not known yet"
+    assert await road.undertaker.without_deleted(late, road.retry) == late, "not known yet"
     await road.store(late)
-    await road.undertaker.bury_late(late, road.retry)  # before it is confirmed
+    await road.undertaker.purge_late(late, road.retry)  # before it is confirmed
     for table in ("points", "series", "strings", "ledger"):
         await road.gone(table)
-    assert await road.undertaker.without_dead([road.batch(3)], road.retry) == []
+    assert await road.undertaker.without_deleted([road.batch(3)], road.retry) == []
     living = [road.batch(4, epoch=2)]
-    assert await road.undertaker.without_dead(living, road.retry) == living, "a later attempt lives"
+    assert await road.undertaker.without_deleted(living, road.retry) == living, "a later attempt lives"
 
 
 async def test_a_writer_that_died_before_it_looked_leaves_nothing(road: Road) -> None:
     await road.store([road.batch(1)])  # a zombie, after the deletion, before its look
     await tombstones.write(road.client, [Tombstone(road.project, "run", 1)], "tester")
     await road.undertaker.start()
-    assert await road.undertaker.without_dead([road.batch(1)], road.retry) == []
+    assert await road.undertaker.without_deleted([road.batch(1)], road.retry) == []
     await road.gone("points")
 
 
@@ -135,9 +135,9 @@ async def test_a_deleted_metric_is_taken_out_of_what_comes(road: Road) -> None:
     await tombstones.purge(road.client, stones)
     assert (await road.count(), await road.count("strings"), await road.count("series")) == (10, 0, 1)
     await road.undertaker.start()
-    living = await road.undertaker.without_dead([road.batch(2)], road.retry)
+    living = await road.undertaker.without_deleted([road.batch(2)], road.retry)
     await road.store(living)
     assert (await road.count(), await road.count("strings")) == (20, 0)
-    again = await road.undertaker.without_dead([road.batch(3, epoch=2)], road.retry)
+    again = await road.undertaker.without_deleted([road.batch(3, epoch=2)], road.retry)
     await road.store(again)
     assert (await road.count(), await road.count("strings")) == (40, 1), "a later attempt may use the name"

@@ -20,11 +20,11 @@ from runstream_common.identity import version
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_control.control_store import ControlStore, Resume
 from runstream_control.principal import Principal
-from runstream_ingestor.writer.columns import points_table, series_table
-from runstream_ingestor.writer.decode import Block
-from runstream_ingestor.writer.documents import document_rows
-from runstream_ingestor.writer.store import Insert, to_insert
-from runstream_ingestor.writer.tables import to_table
+from runstream_ingestor.writer.arrow_schemas import to_table
+from runstream_ingestor.writer.decode import PointBlock
+from runstream_ingestor.writer.document_rows import document_rows
+from runstream_ingestor.writer.flush import Insert, to_insert
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_query.base.storage import Storage
 from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
@@ -74,7 +74,7 @@ class World:
         return found
 
 
-def random_blocks(world: World, seed: int, team: str) -> list[Block]:
+def random_blocks(world: World, seed: int, team: str) -> list[PointBlock]:
     generator = random.Random(seed)
     blocks = []
     for run in ("run-a", "run-b", "run-c"):
@@ -99,7 +99,7 @@ def random_blocks(world: World, seed: int, team: str) -> list[Block]:
                     number += rows
                     times = [1_790_000_000_000_000 + 1000 * n for n in numbers]
                     blocks.append(
-                        Block(
+                        PointBlock(
                             origin,
                             keys,
                             np.array(steps, dtype=np.int64),
@@ -157,7 +157,7 @@ async def _insert(world: World, seed: int) -> None:
 
 def _starts(world: World) -> list[dict[str, Any]]:
     from runstream_common.bus.protocol import BusMessage, Delivery, Position
-    from runstream_ingestor.writer.decode import Decoded
+    from runstream_ingestor.writer.decode import DecodedBatch
     from runstream_proto.v1 import ingest_pb2
 
     rows: list[dict[str, Any]] = []
@@ -166,7 +166,7 @@ def _starts(world: World) -> list[dict[str, Any]]:
         batch = ingest_pb2.Batch(format=1)
         batch.records.add(number=1, time_us=1_790_000_000_000_000).start.world_size = 3
         delivery = Delivery(BusMessage("k", b"", origin), Position("local", 0, 0))
-        rows += document_rows(Decoded(delivery, batch))["streams"]
+        rows += document_rows(DecodedBatch(delivery, batch))["streams"]
     return rows
 
 

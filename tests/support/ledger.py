@@ -10,9 +10,9 @@ import numpy as np
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.clickhouse.client import ArrowInserter
 from runstream_common.times import now_us
-from runstream_ingestor.writer.decode import Decoded, decode
-from runstream_ingestor.writer.rewrites import StoredRewrites
-from runstream_ingestor.writer.store import prepare, store
+from runstream_ingestor.writer.decode import DecodedBatch, decode
+from runstream_ingestor.writer.flush import prepare, store
+from runstream_ingestor.writer.replacement_tracker import ClickHouseReplacementTracker
 from runstream_proto.v1 import ingest_pb2 as pb
 
 NOW_US = 1_790_000_000_000_000
@@ -31,27 +31,27 @@ class Attempt:
         self.records = 0
         self.batches = 0
 
-    def start(self, world_size: int = 1) -> Decoded:
+    def start(self, world_size: int = 1) -> DecodedBatch:
         def fill(record: pb.Record) -> None:
             record.start.world_size = world_size
 
         return self.document(fill)
 
-    def finish(self) -> Decoded:
+    def finish(self) -> DecodedBatch:
         def fill(record: pb.Record) -> None:
             record.finish.outcome = pb.StreamFinish.OUTCOME_FINISHED
             record.finish.records = self.records
 
         return self.document(fill)
 
-    def document(self, *fills: Callable[[pb.Record], Any]) -> Decoded:
+    def document(self, *fills: Callable[[pb.Record], Any]) -> DecodedBatch:
         """A batch of records that are no points."""
         made = self._batch(len(fills), 0)
         for number, fill in enumerate(fills):
             fill(made.records.add(number=made.first_record + number, time_us=NOW_US + self.records))
         return self._decoded(made)
 
-    def points(self, values: dict[str, Sequence[float]], steps: Sequence[int]) -> Decoded:
+    def points(self, values: dict[str, Sequence[float]], steps: Sequence[int]) -> DecodedBatch:
         """A batch of rows: a value a step for each metric."""
         made = self._batch(len(steps), len(values) * len(steps))
         differences = np.diff(np.array(steps, dtype="<i8"))
@@ -83,7 +83,7 @@ class Attempt:
         self.records += records
         return made
 
-    def _decoded(self, made: pb.Batch) -> Decoded:
+    def _decoded(self, made: pb.Batch) -> DecodedBatch:
         who = (self.writer, self.rank, self.epoch, self.created_us, "user", self.batches)
         origin = Origin(*self.place, *who, 0, now_us())
         return decode(Delivery(BusMessage("key", made.SerializeToString(), origin), Position("topic", 0, self.batches)))
@@ -93,11 +93,11 @@ class Attempt:
         return f"writer-{self.epoch:04d}"
 
 
-async def put(client: Any, *batches: Decoded) -> None:
+async def put(client: Any, *batches: DecodedBatch) -> None:
     """As one flush."""
 
     async def give_up(error: Exception) -> None:
         raise error
 
-    replaced = await StoredRewrites(client).notes(batches, give_up)
+    replaced = await ClickHouseReplacementTracker(client).notes(batches, give_up)
     await store(prepare(batches, replaced), ArrowInserter(client, tokens=False), give_up)

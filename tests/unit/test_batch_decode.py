@@ -19,9 +19,9 @@ from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
 from runstream_common.identity import version
-from runstream_ingestor.shape import ShapeError
-from runstream_ingestor.writer.columns import points_table, series_table
-from runstream_ingestor.writer.decode import Decoded, decode, unpack
+from runstream_ingestor.validation import InvalidBatchError
+from runstream_ingestor.writer.decode import DecodedBatch, decode, unpack
+from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import ingest_pb2 as pb
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -155,7 +155,7 @@ def test_nan_and_infinities_are_values() -> None:
         ({"rows": 3}, "bytes of values"),
         ({"rows": 0}, "0 rows"),
         ({"keys": []}, "0 keys"),
-        ({"keys": ["a", "a"]}, "twice"),
+        ({"keys": ["a", "a"]}, "repeats a metric name"),
         ({"keys": ["a", ""]}, "empty metric name"),
         ({"keys": ["a", "x" * 10_000]}, "longer than 1024"),
         ({"keys": ["a", "b\n"]}, "control character"),
@@ -163,24 +163,24 @@ def test_nan_and_infinities_are_values() -> None:
         ({"step_deltas": b"\1\2\3"}, "do not fit 2 rows"),
         ({"time_deltas": b""}, "do not fit 2 rows"),
         ({"number_deltas": b"\1\2\3"}, "do not fit 2 rows"),
-        ({"points": 5}, "says 5 points and holds 4"),
+        ({"points": 5}, "declares 5 points and contains 4"),
         ({"first_number": 0}, "out of range"),
         ({"first_number": 2**62}, "out of range"),
-        ({"first_record": 9, "last_record": 3}, "no range"),
+        ({"first_record": 9, "last_record": 3}, "not a valid range"),
         ({"format": 2}, "format 2"),
-        ({"writer_id": "another-one"}, "the stream of"),
-        ({"rank": 4}, "the stream of"),
-        ({"run": pb.RunPath(team="victim", project="project", run="run")}, "the stream of"),
+        ({"writer_id": "another-one"}, "its stream to"),
+        ({"rank": 4}, "its stream to"),
+        ({"run": pb.RunPath(team="victim", project="project", run="run")}, "its stream to"),
     ],
 )
 def test_batches_that_do_not_hold_together_are_refused_with_the_reason(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ShapeError, match=words):
+    with pytest.raises(InvalidBatchError, match=words):
         decode(delivered(batch(**changes).SerializeToString()))
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 100, b"\x0a", batch().SerializeToString()[:-5], b"not protobuf at all"])
 def test_garbage_is_refused(data: bytes) -> None:
-    with pytest.raises(ShapeError):
+    with pytest.raises(InvalidBatchError):
         decode(delivered(data))
 
 
@@ -194,7 +194,7 @@ def test_garbage_is_refused(data: bytes) -> None:
     ],
 )
 def test_rows_out_of_range_are_put_aside_and_counted(changes: dict[str, Any], reason: str) -> None:
-    decoded: Decoded = decode(delivered(batch(**changes).SerializeToString()))
+    decoded: DecodedBatch = decode(delivered(batch(**changes).SerializeToString()))
     assert decoded.rejected == {reason: 4}
     assert decoded.blocks == []
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runstream_common.document_proofs import NAMES, TABLES, entries, table_of
-from runstream_ingestor.writer.tables import SCHEMAS
+from runstream_ingestor.writer.arrow_schemas import SCHEMAS
 
 ROW: dict[str, Any] = {
     "key": "note",

@@ -13,7 +13,7 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.analysis import importance, pareto
 from runstream_query.analysis.parameter_columns import make_column
 from runstream_query.runs.differences import MAX_COMPARED_LINES, differences, git_diff
-from runstream_query.runs.selection.field_choice import glob_regex, parse_columns
+from runstream_query.runs.field_choice import glob_regex, parse_columns
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 5])

@@ -23,7 +23,7 @@ from runstream.archive.attempts import MARK, Attempt, writer_id
 from runstream.sender.batch import pack_deltas
 from runstream_deploy.embedded.packing import choose_packer
 from runstream_deploy.embedded.request import parse_statement
-from runstream_ingestor.shape import check_batch
+from runstream_ingestor.validation import check_batch
 from runstream_ingestor.writer.decode import unpack
 from runstream_proto.v1 import ingest_pb2
 from runstream_query.base.errors import ClientGoneError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runstream_common.bus.local import LocalBus
 from runstream_common.bus.protocol import BusMessage, Delivery, Horizon, Origin
 from runstream_common.listening import MAX_PERIODS, Mark, Period, heard_since, shortened, silent_before
-from runstream_ingestor.writer.listening import SETTLE_US, Partition
+from runstream_ingestor.writer.listening_recorder import SETTLE_US, PartitionHistory
 
 S = 1_000_000
 NOW = 1_000_000 * S
@@ -67,7 +67,7 @@ def at(second: float, end: int = 0, stored: int = 0, claim: int = 1) -> Horizon:
     return Horizon("kafka/t", 0, 1, claim, end, NOW + round(second * S), stored)
 
 
-def looked(partition: Partition, *horizons: Horizon) -> list[tuple[float, float]]:
+def looked(partition: PartitionHistory, *horizons: Horizon) -> list[tuple[float, float]]:
     """Its periods, in seconds since the first look."""
     for horizon in horizons:
         partition.look(horizon)
@@ -79,7 +79,7 @@ def seconds(known: Sequence[Period]) -> list[tuple[float, float]]:
 
 
 def test_a_period_goes_on_while_everything_is_stored_and_ends_where_it_is_not() -> None:
-    partition = Partition(1)
+    partition = PartitionHistory(1)
     assert looked(partition, at(0), at(1), at(2)) == [(0, 2)]
     assert looked(partition, *(at(second, end=9, stored=8) for second in range(3, 100))) == [(0, 2)]
     assert looked(partition, at(100, end=9, stored=9)) == [(0, 3)], "what waited since the third second is stored"
@@ -91,18 +91,18 @@ def test_a_period_goes_on_while_everything_is_stored_and_ends_where_it_is_not() 
 
 def test_under_load_the_moment_goes_on_though_something_always_waits() -> None:
     horizons = [at(second, end=100 * second + 100, stored=100 * second) for second in range(50)]
-    assert looked(Partition(1), *horizons) == [(0, 48)]
+    assert looked(PartitionHistory(1), *horizons) == [(0, 48)]
 
 
 def test_another_claim_begins_another_period_and_keeps_those_before() -> None:
-    first = Partition(1)
+    first = PartitionHistory(1)
     looked(first, *map(at, range(10)))
-    second = Partition(2, first.periods(), version=7)
+    second = PartitionHistory(2, first.periods(), version=7)
     assert looked(second, *map(at, range(20, 60))) == [(0, 9), (20 + SETTLE_US / S, 59)]
 
 
 def test_a_standstill_is_a_break_and_a_clock_that_goes_back_takes_back_what_it_noted() -> None:
-    partition = Partition(1)
+    partition = PartitionHistory(1)
     looked(partition, *map(at, range(10)))
     partition.interrupt()
     assert looked(partition, *map(at, range(11, 51))) == [(0, 9), (11 + SETTLE_US / S, 50)]

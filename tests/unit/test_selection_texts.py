@@ -8,10 +8,10 @@ import random
 import numpy as np
 import pytest
 
+from runstream_query.runs.field_names import parse_field
 from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.conditions import meets
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_strings, of_texts, scattered
-from runstream_query.runs.selection.field_names import parse_field
 from runstream_query.runs.selection.filters import parse_filter
 from runstream_query.runs.selection.json_texts import BOOLEAN, LIST, MISSING, TEXT
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstream_ingestor.writer.decode import Decoded
-from runstream_ingestor.writer.replaced import losers, stored_rows
-from runstream_ingestor.writer.tops import Tops, place_of
+from runstream_ingestor.writer.decode import DecodedBatch
+from runstream_ingestor.writer.highest_steps import HighestSteps, rank_path
+from runstream_ingestor.writer.replaced_rows import find_replaced, stored_rows
 from tests.support.ledger import Attempt
 
 Key = tuple[str, int]
@@ -24,7 +24,7 @@ LOGGED = st.lists(st.tuples(st.integers(1, 3), FRAMES), min_size=1, max_size=8)
 """Attempt, metrics and steps of each batch."""
 
 
-def batches_of(logged: Sequence[tuple[int, tuple[tuple[str, ...], list[int]]]]) -> list[Decoded]:
+def batches_of(logged: Sequence[tuple[int, tuple[tuple[str, ...], list[int]]]]) -> list[DecodedBatch]:
     attempts = {epoch: Attempt("main", "p", "run", epoch) for epoch in (1, 2, 3)}
     return [
         attempts[epoch].points({key: [float(n) for n in range(len(steps))] for key in keys}, steps)
@@ -32,7 +32,7 @@ def batches_of(logged: Sequence[tuple[int, tuple[tuple[str, ...], list[int]]]]) 
     ]
 
 
-def rows_of(decoded: Decoded) -> list[tuple[Key, int, float, int]]:
+def rows_of(decoded: DecodedBatch) -> list[tuple[Key, int, float, int]]:
     return [
         ((key, int(step)), int(version), float(value), int(time_us))
         for block in decoded.blocks
@@ -72,7 +72,7 @@ def test_the_notes_name_exactly_what_the_highest_version_replaced(logged: Any, r
         flush = order[start : start + size]
         rows = [row for decoded in flush for row in rows_of(decoded)]
         stored = stored_rows(table_of(newest, {key for key, *_ in rows})).get(0)
-        for versions, hashes in losers(flush, stored).values():
+        for versions, hashes in find_replaced(flush, stored).values():
             noted |= set(zip(versions.tolist(), hashes.tolist(), strict=True))
         for key, *rest in rows:
             newest[key] = max(newest.get(key, (0, 0.0, 0)), (rest[0], rest[1], rest[2]))
@@ -85,7 +85,7 @@ def test_the_notes_name_exactly_what_the_highest_version_replaced(logged: Any, r
 @given(LOGGED, st.sets(st.integers(0, 7)))
 def test_a_batch_that_is_not_asked_for_meets_nothing(logged: Any, learned: set[int]) -> None:
     """Whenever it is learned what was stored before: nothing was."""
-    tops = Tops()
+    tops = HighestSteps()
     seen: set[Key] = set()
     for number, decoded in enumerate(batches_of(logged)):
         tops.mark(decoded)
@@ -98,11 +98,11 @@ def test_a_batch_that_is_not_asked_for_meets_nothing(logged: Any, learned: set[i
 
 def test_ordinary_batches_are_asked_for_once() -> None:
     """The second and later batches of a series, each above the last, and metrics beside each other at one step."""
-    attempt, tops = Attempt("main", "p", "run"), Tops()
+    attempt, tops = Attempt("main", "p", "run"), HighestSteps()
     first = attempt.points({"loss": [1, 2]}, [1, 2])
     tops.mark(first)
     assert first.may_replace and tops.unknown(first)
-    tops.learn([first], {place_of(first): {"loss": 4}})
+    tops.learn([first], {rank_path(first): {"loss": 4}})
     stored_before, above = attempt.points({"loss": [1]}, [4]), attempt.points({"loss": [1, 2]}, [5, 6])
     for decoded in (stored_before, above):
         tops.mark(decoded)
@@ -122,7 +122,7 @@ def test_ordinary_batches_are_asked_for_once() -> None:
 
 def test_steps_of_different_metrics_do_not_meet() -> None:
     attempt = Attempt("main", "p", "run")
-    assert losers([attempt.points({"loss": [1, 2]}, [1, 2]), attempt.points({"acc": [1, 2]}, [1, 2])]) == {}
+    assert find_replaced([attempt.points({"loss": [1, 2]}, [1, 2]), attempt.points({"acc": [1, 2]}, [1, 2])]) == {}
     twice = attempt.points({"loss": [1, 2, 3]}, [1, 2, 1])
-    (versions, _) = losers([twice])[0]
+    (versions, _) = find_replaced([twice])[0]
     assert np.array_equal(versions, twice.blocks[0].versions[:1])

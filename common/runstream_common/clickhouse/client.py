@@ -190,7 +190,7 @@ def classify(error: Exception) -> StorageError:
 
 
 class ArrowInserter:
-    """An implementation of `runstream_ingestor.writer.store.Inserter` over HTTP."""
+    """An implementation of `runstream_ingestor.writer.flush.Inserter` over HTTP."""
 
     # Set explicitly: the engine's defaults have moved. An insert is one block, stored when it is answered.
     _SETTINGS = {"async_insert": 0, "max_insert_block_size": 4_194_304, "input_format_parallel_parsing": 0}

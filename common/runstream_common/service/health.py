@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import socket
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import uvicorn
 from prometheus_client import generate_latest
@@ -15,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from runstream_common.service.config import ConfigError, split_address
-from runstream_common.service.http_edge import edge_protocol
+from runstream_common.service.http_edge import HEADERS_S, edge_protocol
 from runstream_common.service.metrics import Metrics
 from runstream_common.service.os_process import instance_headers
 
@@ -30,6 +32,21 @@ class QuietServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # overrides a generator without types
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. A TLS handshake may take as long as headers: uvicorn has no option for it, and asyncio waits 60 s."""
+        loop = asyncio.get_running_loop()
+        create: Callable[..., Any] = loop.create_server
+
+        def create_server(*arguments: Any, ssl: Any = None, **options: Any) -> Any:
+            handshake = {} if ssl is None else {"ssl_handshake_timeout": HEADERS_S}
+            return create(*arguments, ssl=ssl, **options, **handshake)
+
+        loop.create_server = create_server  # type: ignore[method-assign]
+        try:
+            await super().startup(sockets)
+        finally:
+            vars(loop).pop("create_server", None)  # of two that start at once, the first takes away both
 
 
 async def serve_app(app: object, address: str, **options: object) -> tuple[QuietServer, asyncio.Task[None], int]:

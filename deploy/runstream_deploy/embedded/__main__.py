@@ -14,7 +14,7 @@ from runstream_common.service.health import serve_app
 from runstream_common.service.logging import configure_logging
 from runstream_common.service.metrics import Metrics
 from runstream_common.service.os_process import until_told_to_end
-from runstream_deploy.embedded.app import ClickHouseApp
+from runstream_deploy.embedded.clickhouse_app import ClickHouseApp
 from runstream_deploy.embedded.config import KEEP_ALIVE_S, EmbeddedConfig
 from runstream_deploy.embedded.engine import DataFolderError, Engine
 
@@ -24,10 +24,14 @@ LOG = structlog.get_logger()
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="runstream clickhouse", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data")
-    parser.add_argument("--listen", default="127.0.0.1:7463", help="host:port; port 0: any free one")
-    parser.add_argument("--password-file", type=Path, help="default: RUNSTREAM_CLICKHOUSE_PASSWORD, or none")
-    parser.add_argument("--threads", type=int, default=8, help="queries that run at once")
-    parser.add_argument("--drain", type=float, default=10.0, help="seconds in which requests may end at shutdown")
+    parser.add_argument("--listen", default="127.0.0.1:7463", help="host:port to listen on; port 0 means any free port")
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        help="default: RUNSTREAM_CLICKHOUSE_PASSWORD, else no password",
+    )
+    parser.add_argument("--threads", type=int, default=8, help="number of queries that run at the same time")
+    parser.add_argument("--drain", type=float, default=10.0, help="seconds that a shutdown waits for running requests")
     arguments = parser.parse_args(argv)
     configure_logging("clickhouse")
     try:

@@ -39,5 +39,5 @@ class EmbeddedConfig:
         if not self.password and split_address(self.address)[0] not in _LOOPBACK:
             raise ConfigError(
                 f"{self.address} is not loopback: set RUNSTREAM_CLICKHOUSE_PASSWORD (or --password-file), "
-                "or bind 127.0.0.1"
+                "or listen on 127.0.0.1"
             )

@@ -11,14 +11,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from runstream_common.clickhouse.http_protocol import BadRequestError
+from runstream_common.sql_files import read_sql
 from runstream_deploy.embedded.config import MAX_WAITING
-from runstream_deploy.embedded.execution import Answer, Execution
+from runstream_deploy.embedded.disk_space import DiskSpaceGuard, forget_tokens
+from runstream_deploy.embedded.execution import Execution, StatementResult
 from runstream_deploy.embedded.pipe import Pipe
 from runstream_deploy.embedded.request import Statement
-from runstream_deploy.embedded.space import SpaceGuard, forget_tokens
+from runstream_deploy.embedded.sql_literals import string_literal
 
 _SETTINGS_CLAUSE = re.compile(r"\bSETTINGS\s+\w+\s*=[^()]*$", re.IGNORECASE)
 _ERROR = re.compile(r"Code: (\d+)")
@@ -40,7 +42,7 @@ _SYNTAX_ERROR = 62
 _DEFAULTS = {"async_insert": "0", "max_execution_time": "300"}
 _MAX_BUFFERED = str(2 << 30)
 """The largest answer, in bytes, that is not streamed but held whole in memory."""
-_KILL = "KILL QUERY WHERE startsWith(Settings['log_comment'], '{mark}') ASYNC"
+_SQL = Path(__file__).parent / "sql"
 
 
 class EngineError(Exception):
@@ -57,6 +59,24 @@ class DataFolderError(Exception):
     """The data folder cannot be used."""
 
 
+class _Result(Protocol):
+    """The result of chdb's `query`."""
+
+    def bytes(self) -> bytes | None: ...
+
+    def rows_read(self) -> int: ...
+
+    def bytes_read(self) -> int: ...
+
+
+class _Session(Protocol):
+    """A connection of chdb to the instance in this process."""
+
+    def query(self, sql: str, output_format: str = ..., *, params: dict[str, str] | None = ...) -> _Result: ...
+
+    def close(self) -> None: ...
+
+
 class Engine:
     """Run statements in threads: the engine releases Python's lock while it works."""
 
@@ -69,13 +89,13 @@ class Engine:
 
         self._connect = chdb.connect
         self._path = str(data / "engine")
-        self._root: Any = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
+        self._root: _Session = chdb.connect(self._path)  # keeps the instance, and its background merges, alive
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="query")
         self._patient = ThreadPoolExecutor(threads, thread_name_prefix="patient")
         self._killer = ThreadPoolExecutor(1, thread_name_prefix="kill")
         self._endings: set[asyncio.Task[None]] = set()
         self.running = 0
-        self._space = SpaceGuard(data, self._ask)
+        self._space = DiskSpaceGuard(data, self._ask)
         self._space.start()
 
     @contextlib.asynccontextmanager
@@ -92,7 +112,7 @@ class Engine:
 
         async def kill() -> None:
             with contextlib.suppress(RuntimeError):  # the next attempt may succeed
-                await asyncio.get_running_loop().run_in_executor(self._killer, self._ask, _KILL.format(mark=mark))
+                await asyncio.get_running_loop().run_in_executor(self._killer, self._kill, mark)
 
         threads = self._patient if statement.patient else self._threads
         execution = Execution(threads.submit(self._run, statement, mark, pipe), pipe, kill)
@@ -128,14 +148,14 @@ class Engine:
         finally:
             self.running -= 1
 
-    def _run(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
+    def _run(self, statement: Statement, mark: str, pipe: Pipe | None) -> StatementResult:
         try:
             return self._answer(statement, mark, pipe)
         finally:
             if pipe is not None:
                 pipe.end_writing()
 
-    def _answer(self, statement: Statement, mark: str, pipe: Pipe | None) -> Answer:
+    def _answer(self, statement: Statement, mark: str, pipe: Pipe | None) -> StatementResult:
         started = time.monotonic()
         if statement.writes and (full := self._space.room()):
             raise EngineError(full)
@@ -149,14 +169,14 @@ class Engine:
             if statement.writes:
                 self._space.verify_since(started)
             data = bytes(result.bytes() or b"")
-            return Answer(data, time.monotonic() - started, result.rows_read(), result.bytes_read())
+            return StatementResult(data, time.monotonic() - started, result.rows_read(), result.bytes_read())
         except (RuntimeError, ValueError, TypeError) as error:
             raise EngineError(str(error)) from error
         finally:
             session.close()
 
     @staticmethod
-    def _query(session: Any, statement: Statement, pipe: Pipe | None) -> Any:
+    def _query(session: _Session, statement: Statement, pipe: Pipe | None) -> _Result:
         parameters = dict(statement.parameters) or None
         if pipe is not None:
             try:
@@ -169,28 +189,31 @@ class Engine:
                 session.query(f"SET max_result_bytes = {_MAX_BUFFERED}")
         return session.query(statement.sql, statement.output_format, params=parameters)
 
-    def _ask(self, sql: str) -> list[list[str]]:
-        """Run a query for the space guard, and return its rows. Raise RuntimeError."""
+    def _kill(self, mark: str) -> None:
+        self._ask(read_sql(_SQL, "kill_marked_query"), mark=mark)
+
+    def _ask(self, sql: str, **parameters: str) -> list[list[str]]:
+        """Run a statement of the server's own, and return its rows. Raise RuntimeError."""
         session = self._connect(self._path)
         try:
-            text = bytes(session.query(sql, "TSV").bytes() or b"").decode()
+            text = bytes(session.query(sql, "TSV", params=parameters or None).bytes() or b"").decode()
         finally:
             session.close()
         return [line.split("\t") for line in text.splitlines()]
 
     @staticmethod
-    def _prepare(session: Any, statement: Statement, mark: str) -> None:
+    def _prepare(session: _Session, statement: Statement, mark: str) -> None:
         buffered = {} if statement.streams else {"max_result_bytes": _MAX_BUFFERED}
         settings = {**_DEFAULTS, **buffered, **statement.settings}
         settings["log_comment"] = f"{mark} {settings.get('log_comment', '')}"  # the mark by which it can be killed
         if statement.read_only:
             settings["readonly"] = "2"
-        assignments = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
+        assignments = ", ".join(f"{name} = {string_literal(value)}" for name, value in settings.items())
         session.query(f"SET {assignments}")
         if statement.database and statement.database != "default":
             session.query(f"USE {_identifier(statement.database)}")
 
-    def _insert(self, session: Any, statement: Statement, started: float) -> Answer:
+    def _insert(self, session: _Session, statement: Statement, started: float) -> StatementResult:
         if statement.read_only:
             raise EngineError("Code: 164. DB::Exception: Cannot insert in readonly mode. (READONLY)")
         assert statement.data is not None
@@ -198,7 +221,7 @@ class Engine:
         with _in_memory(statement.data) as path:
             result = session.query(_from_file(statement.sql, path, statement.data_format))
         self._space.verify_since(started)
-        return Answer(
+        return StatementResult(
             b"",
             time.monotonic() - started,
             rows_written=result.rows_read(),
@@ -224,11 +247,6 @@ def _from_file(sql: str, path: str, data_format: str) -> str:
     settings = _SETTINGS_CLAUSE.search(sql)
     head, tail = (sql[: settings.start()], sql[settings.start() :]) if settings else (sql, "")
     return f"{head}\nFROM INFILE '{path}' COMPRESSION 'none' {tail}\nFORMAT {data_format}"
-
-
-def _literal(value: str) -> str:
-    """Return a setting's value as a string literal of SQL, which the engine converts."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "") + "'"
 
 
 def _identifier(name: str) -> str:

@@ -15,7 +15,7 @@ _QUICK_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StatementResult:
     """The result of a statement. `data` is its answer, where that did not come through the pipe."""
 
     data: bytes
@@ -29,7 +29,7 @@ class Answer:
 class Execution:
     """A running statement. `Engine.execute` makes it, and ends it."""
 
-    def __init__(self, job: Future[Answer], pipe: Pipe | None, kill: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, job: Future[StatementResult], pipe: Pipe | None, kill: Callable[[], Awaitable[None]]) -> None:
         """Wrap the statement that runs in a thread as `job`.
 
         `pipe` is the source of its answer, or None. `kill` ends the statement soon while it runs, and does nothing
@@ -61,7 +61,7 @@ class Execution:
         self._gave_all = True
         return data
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> StatementResult:
         """Return the statement's result. Call this when `read` has come to the end. Raise EngineError."""
         # This is shielded: the waiting task may be cancelled, the thread cannot.
         return await asyncio.shield(self._done)

@@ -16,7 +16,7 @@ from typing import Any
 from runstream_common.clickhouse.http_protocol import CONTENT_TYPES
 from runstream_deploy.embedded.config import SEND_TIMEOUT_S
 from runstream_deploy.embedded.engine import EngineError
-from runstream_deploy.embedded.execution import Answer, Execution
+from runstream_deploy.embedded.execution import Execution, StatementResult
 from runstream_deploy.embedded.native import with_protocol_version
 from runstream_deploy.embedded.packing import Packer, choose_packer
 from runstream_deploy.embedded.request import Statement
@@ -27,8 +27,8 @@ _WHOLE_BYTES = 1 << 20
 """An answer up to this size is sent whole: with its length, and with a status that reports a failure."""
 _MAX_WAITED_BYTES = 256 << 20
 _TOO_LARGE_NATIVE = (
-    f"Code: 396. DB::Exception: Native of a protocol version comes whole, up to {_MAX_WAITED_BYTES} bytes: ask for "
-    "less, or for another format. (TOO_MANY_ROWS_OR_BYTES)"
+    f"Code: 396. DB::Exception: an answer in Native for a client's protocol version is limited to "
+    f"{_MAX_WAITED_BYTES} bytes: request fewer rows, or another format. (TOO_MANY_ROWS_OR_BYTES)"
 )
 _PACK_FROM_BYTES = 1024
 _QUERY_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -146,7 +146,7 @@ def _headers(statement: Statement, query: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _summary(answer: Answer) -> str:
+def _summary(answer: StatementResult) -> str:
     return json.dumps(
         {
             "read_rows": str(answer.rows_read),

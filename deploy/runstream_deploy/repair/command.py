@@ -1,8 +1,8 @@
-"""`runstream repair`: report what runs lack, and store again what the topic or this machine's spool still holds.
+"""`runstream repair`: report what runs lack, and store again what the topic or the spool of this machine still holds.
 
 The command works on the databases, beside the services. It takes RUNSTREAM_CLICKHOUSE_* and RUNSTREAM_KAFKA_* as the
-services do, or the data folder of a running `runstream up`. Exit status 0: every run is complete or still open; 1: a
-run lacks something.
+services do, or the data folder of a running `runstream up`. Exit status 0: every run is complete, or open and nothing
+of it waits here; 1: a run lacks something.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream_common.bus.kafka_config import KafkaConfig
 from runstream_common.bus.protocol import BusError
 from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
+from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
 from runstream_common.service.config import ConfigError, Env
 from runstream_deploy.addresses import Addresses
-from runstream_deploy.repair.cases import (
-    Case,
+from runstream_deploy.repair.broken_parts import BrokenPart, detach, find_broken
+from runstream_deploy.repair.incomplete_runs import (
+    IncompleteRun,
     Run,
     UnknownRunError,
-    find_cases,
-    look_in_spool,
-    look_on_topic,
+    describe,
+    find_in_spool,
+    find_in_topic,
+    find_incomplete_runs,
+    parse_run_path,
     replay,
-    sentences,
-    split,
 )
-from runstream_deploy.repair.parts import BrokenPart, find_broken, set_aside
-from runstream_ingestor.writer.again import StoringAgain
+from runstream_ingestor.writer.batch_replay import BatchReplayer
 from runstream_query.base.storage import Storage
 
 
 @dataclass(slots=True)
 class _Plan:
-    cases: list[Case]
+    runs: list[IncompleteRun]
     parts: list[BrokenPart]
 
     @property
     def broken(self) -> list[BrokenPart]:
-        return [part for part in self.parts if not part.aside]
+        return [part for part in self.parts if not part.detached]
 
     @property
     def has_work(self) -> bool:
-        return bool(self.broken or any(case.can_be_replayed for case in self.cases))
+        return bool(self.broken or any(run.can_be_replayed for run in self.runs))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,16 +57,16 @@ def main(argv: list[str] | None = None) -> int:
         prog="runstream repair", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", nargs="?", help="team/project/run")
-    parser.add_argument("--all", action="store_true", help="every run that there is")
-    parser.add_argument("--dry-run", action="store_true", help="only say what is missing, and what can be replayed")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--all", action="store_true", help="repair all runs")
+    parser.add_argument("--dry-run", action="store_true", help="only list what is missing, and what can be replayed")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     parser.add_argument("--data", type=Path, default=Path("runstream-data"), help="data folder of `runstream up`")
     parser.add_argument(
         "--spool", type=Path, default=_spool(), help="spool folder of this machine; default: %(default)s"
     )
     arguments = parser.parse_args(argv)
     if bool(arguments.run) == arguments.all:
-        parser.error("name one run, or give --all")
+        parser.error("give one run, or --all")
     try:
         return asyncio.run(_run(arguments))
     except (ConfigError, StorageError, SchemaError, BusError, UnknownRunError, OSError) as error:
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _run(arguments: argparse.Namespace) -> int:
     env = Env()
-    only = split(arguments.run) if arguments.run else None
+    only = parse_run_path(arguments.run) if arguments.run else None
     kafka = KafkaConfig.from_env(env) if env.text("RUNSTREAM_KAFKA_BOOTSTRAP", "") else None
     client = await connect(_clickhouse(env, arguments.data))
     try:
@@ -85,7 +85,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         plan = await repair.plan(only)
         if not plan.has_work or arguments.dry_run:
             print(_conclusion(plan))
-            return 1 if plan.cases or plan.broken else 0
+            return 1 if plan.runs or plan.broken else 0
         if not arguments.yes and not _agreed():
             print("nothing was changed")
             return 1
@@ -95,7 +95,7 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 
 class _Repair:
-    def __init__(self, client: Any, kafka: KafkaConfig | None, spool: Path) -> None:
+    def __init__(self, client: ClickHouseClient, kafka: KafkaConfig | None, spool: Path) -> None:
         self._client = client
         self._storage = Storage(client)
         self._kafka = kafka
@@ -104,48 +104,50 @@ class _Repair:
     async def plan(self, only: Run | None) -> _Plan:
         """Find the broken parts and the incomplete runs, and print them."""
         parts = await find_broken(self._client)
-        plan = _Plan(await self._look(only), parts)
+        plan = _Plan(await self._find(only), parts)
         for part in parts:
             print(part)
-        for case in plan.cases:
-            print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
+        for run in plan.runs:
+            print("\n".join(describe(run, self._kafka.topic if self._kafka else "", self._spool)))
         return plan
 
-    async def _look(self, only: Run | None) -> list[Case]:
-        cases = await find_cases(self._storage, only)
-        if cases and self._kafka:
-            await look_on_topic(self._kafka, cases)
-        look_in_spool(self._spool, cases)
-        return cases
+    async def _find(self, only: Run | None) -> list[IncompleteRun]:
+        found = await find_incomplete_runs(self._storage, only)
+        find_in_spool(self._spool, found)
+        found = [run for run in found if run.spools or not run.is_open]
+        lacking = [run for run in found if not run.is_open]
+        if lacking and self._kafka:
+            await find_in_topic(self._kafka, lacking)
+        return found
 
     async def carry_out(self, plan: _Plan, only: Run | None) -> int:
-        """Set broken parts aside, replay, send the spool, and judge again. Return the exit status.
+        """Detach broken parts, replay, send the spool, and judge the runs again. Return the exit status.
 
         Raise StorageError or BusError.
         """
         columns = {row["table"]: row["columns"] for row in await self._storage.rows("tables_with_parts")}
         for part in plan.broken:
-            copied, unreadable = await set_aside(self._client, part, columns[part.table])
+            copied, unreadable = await detach(self._client, part, columns[part.table])
             print(
-                f"part {part.name} of {part.table} is set aside, in the table's folder `detached`: {copied} rows of it "
-                f"were copied, {unreadable} groups of rows could not be read"
+                f"part {part.name} of {part.table} is detached, and its files stay in the folder `detached`: {copied} "
+                f"rows were copied, {unreadable} groups of rows could not be read"
             )
         # A part has rows of other runs too: their lost rows must be replayed as well.
-        cases = await self._look(None) if plan.broken else plan.cases
-        if self._kafka and any(case.topic for case in cases):
-            again = StoringAgain(self._client)
-            await again.start()
-            count = await replay(self._kafka, again, [case for case in cases if case.topic])
+        incomplete = await self._find(None) if plan.broken else plan.runs
+        if self._kafka and any(run.topic for run in incomplete):
+            replayer = BatchReplayer(self._client)
+            await replayer.start()
+            count = await replay(self._kafka, replayer, [run for run in incomplete if run.topic])
             print(f"{count} batches were stored again from the topic {self._kafka.topic}")
-        if any(case.spools for case in cases):
+        if any(run.spools for run in incomplete):
             self._send_spool()
-        left = await self._look(None if plan.broken else only)
-        mended = {case.path for case in cases} - {case.path for case in left}
-        for path in sorted(mended):
-            print(f"{path}: mended")
-        for case in left:
-            print("\n".join(sentences(case, self._kafka.topic if self._kafka else "", self._spool)))
-        print(_conclusion(_Plan(left, [part for part in plan.parts if part.aside])))
+        left = await self._find(None if plan.broken else only)
+        repaired = {run.path for run in incomplete} - {run.path for run in left}
+        for path in sorted(repaired):
+            print(f"{path}: repaired")
+        for run in left:
+            print("\n".join(describe(run, self._kafka.topic if self._kafka else "", self._spool)))
+        print(_conclusion(_Plan(left, [part for part in plan.parts if part.detached])))
         return 1 if left else 0
 
     def _send_spool(self) -> None:
@@ -154,14 +156,15 @@ class _Repair:
 
 
 def _conclusion(plan: _Plan) -> str:
-    if not plan.cases:
-        text = "no run lacks anything"
+    if not plan.runs:
+        text = "no run is incomplete or damaged"
     else:
-        able = sum(case.can_be_replayed for case in plan.cases)
-        text = f"{len(plan.cases)} runs lack something; of {able} of them something can be replayed"
-    if aside := [part for part in plan.parts if part.aside]:
-        text += f"; {len(aside)} parts lie in `detached`: when no run lacks anything, drop them there"
-        text += f" (ALTER TABLE {aside[0].table} DROP DETACHED PART '{aside[0].name}' SETTINGS allow_drop_detached = 1)"
+        able = sum(run.can_be_replayed for run in plan.runs)
+        text = f"{len(plan.runs)} runs are incomplete or damaged; data of {able} of them can be replayed"
+    if detached := [part for part in plan.parts if part.detached]:
+        text += f"; {len(detached)} parts are detached: drop them when no run is incomplete or damaged"
+        drop = f"ALTER TABLE {detached[0].table} DROP DETACHED PART '{detached[0].name}'"
+        text += f" ({drop} SETTINGS allow_drop_detached = 1)"
     return text
 
 
@@ -185,7 +188,7 @@ def _spool() -> Path:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise ConfigError("there is no terminal to ask: give --yes")
+        raise ConfigError("there is no terminal to ask for confirmation: give --yes")
     return input("runstream: replay what can be replayed? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -13,7 +13,7 @@ from runstream_common.service.health import OpsServer
 from runstream_common.service.lifecycle import run_service, until_end_or_failure
 from runstream_common.service.metrics import Metrics
 from runstream_ingestor.gateway.config import GatewayConfig
-from runstream_ingestor.parts import GatewayPart
+from runstream_ingestor.gateway.gateway_service import GatewayService
 
 LOG = structlog.get_logger()
 
@@ -26,7 +26,7 @@ async def _serve(env: Env) -> None:
     config = GatewayConfig.from_env(env)
     publisher = KafkaPublisher(KafkaConfig.from_env(env))
     metrics = Metrics(["gateway"])
-    gateway = GatewayPart(config, publisher, metrics)
+    gateway = GatewayService(config, publisher, metrics)
     ops = OpsServer(config.ops_address, metrics, {}, {"bus": gateway.ready}, config.ops_token)
     await publisher.start()
     try:

@@ -7,9 +7,9 @@ import grpc
 from runstream_common.limits import MAX_BATCH_BYTES
 from runstream_common.service.malformed import RefuseMalformed
 from runstream_common.service.tls import NEWCOMERS, grpc_port
-from runstream_ingestor.gateway.admission import Admission
+from runstream_ingestor.gateway.authentication import AuthenticationInterceptor
 from runstream_ingestor.gateway.config import GatewayConfig
-from runstream_ingestor.gateway.service import IngestService
+from runstream_ingestor.gateway.ingest_servicer import IngestServicer
 from runstream_proto.v1 import ingest_pb2_grpc as rpc
 
 _OPTIONS = [
@@ -27,7 +27,7 @@ _OPTIONS = [
 class GatewayServer:
     """A server whose `start()` binds and serves. `close()` lets batches in flight finish, within a bound."""
 
-    def __init__(self, config: GatewayConfig, service: IngestService, admission: Admission) -> None:
+    def __init__(self, config: GatewayConfig, service: IngestServicer, admission: AuthenticationInterceptor) -> None:
         self._config = config
         self._server = grpc.aio.server(options=_OPTIONS, interceptors=[admission, RefuseMalformed()])
         rpc.add_IngestServiceServicer_to_server(service, self._server)

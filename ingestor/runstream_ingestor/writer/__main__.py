@@ -12,8 +12,8 @@ from runstream_common.service.config import Env
 from runstream_common.service.health import OpsServer
 from runstream_common.service.lifecycle import run_service, until_end_or_failure
 from runstream_common.service.metrics import Metrics
-from runstream_ingestor.parts import WriterPart
 from runstream_ingestor.writer.config import WriterConfig
+from runstream_ingestor.writer.writer_service import WriterService
 
 LOG = structlog.get_logger()
 _DRAIN_S = 15.0
@@ -27,7 +27,7 @@ async def _serve(env: Env) -> None:
     config = WriterConfig.from_env(env)
     consumer = KafkaConsumer(KafkaConfig.from_env(env))
     metrics = Metrics(["writer"])
-    writer = WriterPart(config, consumer, metrics)
+    writer = WriterService(config, consumer, metrics)
     ops = OpsServer(config.ops_address, metrics, {"writer": writer.alive}, {"bus": writer.ready}, config.ops_token)
     await consumer.start()
     try:

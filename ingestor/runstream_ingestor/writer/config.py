@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runstream_common.clickhouse.client import ClickHouseConfig
 from runstream_common.service.config import Env
-from runstream_ingestor.writer.loop import FlushLimits
+from runstream_ingestor.writer.limits import FlushLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runstream_common import limits
 from runstream_common.bus.protocol import Delivery, Origin
 from runstream_common.identity import version
-from runstream_ingestor import shape
+from runstream_ingestor import validation
 from runstream_proto.v1 import ingest_pb2 as pb
 
 Int64 = NDArray[np.int64]
@@ -18,7 +18,7 @@ Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PointBlock:
     """The rows of one list of keys of one process.
 
     `steps` and `times_us` are (R,) int64, `versions` (R,) uint64, `values` (R, K) float64, a view of the batch.
@@ -37,39 +37,39 @@ class Block:
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBatch:
     """One batch, decoded."""
 
     delivery: Delivery
     batch: pb.Batch
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[PointBlock] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
-    """The number of points that were put aside, by reason."""
+    """The number of points that were rejected, by reason."""
     rejected_records: dict[str, int] = field(default_factory=dict)
-    """The number of records other than points that were put aside, by reason. It is known once their rows are made."""
+    """The number of records other than points that were rejected, by reason. It is known once their rows are made."""
     lost: dict[str, int] = field(default_factory=dict)
     """The number of points that the sender says will never come, by reason. They are in no batch."""
     may_replace: bool = True
-    """Whether rows of the batch's steps may be stored already: see `rewrites.py`."""
+    """Whether rows of the batch's steps may be stored already: see `replacement_tracker.py`."""
     marked: int = 0
-    """The serial number of the writer's knowledge with which `may_replace` was decided, or 0."""
+    """The serial number of the rank in `HighestSteps` that decided `may_replace`, or 0."""
 
     def all_rejected(self) -> dict[str, int]:
-        """Return the number of points and other records that were put aside, by reason."""
+        """Return the number of points and other records that were rejected, by reason."""
         reasons = [*self.rejected, *self.rejected_records]
         return {reason: self.rejected.get(reason, 0) + self.rejected_records.get(reason, 0) for reason in reasons}
 
 
-def decode(delivery: Delivery) -> Decoded:
-    """Decode a batch. Raise ShapeError when the whole batch can never be stored.
+def decode(delivery: Delivery) -> DecodedBatch:
+    """Decode a batch. Raise InvalidBatchError when the whole batch can never be stored.
 
     Rows with a step or time out of range are left out and counted in `rejected`; the other rows stay.
     """
     origin = delivery.message.origin
-    batch = shape.parse(delivery.message.value)
-    shape.check_batch(batch)
-    shape.check_origin(batch, origin)
-    decoded = Decoded(delivery, batch)
+    batch = validation.parse(delivery.message.value)
+    validation.check_batch(batch)
+    validation.check_origin(batch, origin)
+    decoded = DecodedBatch(delivery, batch)
     for frame in batch.frames:
         block = _block(frame, origin, decoded.rejected)
         if block is not None:
@@ -77,7 +77,7 @@ def decode(delivery: Delivery) -> Decoded:
     return decoded
 
 
-def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> Block | None:
+def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> PointBlock | None:
     rows, width = frame.rows, len(frame.keys)
     steps = unpack(frame.first_step, frame.step_deltas, rows, signed=True)
     times = unpack(frame.first_time_us, frame.time_deltas, rows, signed=True)
@@ -98,7 +98,7 @@ def _block(frame: pb.MetricFrame, origin: Origin, rejected: dict[str, int]) -> B
     if not len(steps):
         return None
     versions = numbers.astype(np.uint64) + np.uint64(version(origin.epoch, 0))
-    return Block(origin, tuple(frame.keys), steps, times, versions, values)
+    return PointBlock(origin, tuple(frame.keys), steps, times, versions, values)
 
 
 def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:
@@ -108,6 +108,6 @@ def unpack(first: int, deltas: bytes, rows: int, *, signed: bool) -> Int64:
     if not deltas:
         numbers[1:] = 1
     else:
-        width = shape.delta_width(len(deltas), rows)
+        width = validation.delta_width(len(deltas), rows)
         numbers[1:] = np.frombuffer(deltas, dtype=f"<{'i' if signed else 'u'}{width}").astype(np.int64)
     return np.cumsum(numbers, out=numbers)

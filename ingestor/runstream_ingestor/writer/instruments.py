@@ -32,7 +32,7 @@ class WriterInstruments:
         self._metrics.histogram("runstream_writer_rows_per_insert").observe(rows.get("points", 0))
         self._metrics.histogram("runstream_writer_freshness_seconds").observe(oldest_s)
 
-    def poison(self, reason: str) -> None:
+    def dead_letter(self, reason: str) -> None:
         self._metrics.counter("runstream_writer_batches_put_aside_total", reason=reason).inc()
 
     def retried(self) -> None:
@@ -41,7 +41,7 @@ class WriterInstruments:
     def paused(self, paused: bool) -> None:
         self._metrics.gauge("runstream_writer_paused").set(int(paused))
 
-    def buried(self) -> None:
+    def deleted(self) -> None:
         self._metrics.counter("runstream_writer_batches_deleted_total").inc()
 
     def lag(self, messages: int) -> None:

@@ -24,37 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n runstream_proto/v1/ranking.proto\x12\x0crunstream.v1\"\x9d\x01\n\x0cRunObjective\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12*\n\taggregate\x18\x02 \x01(\x0e\x32\x17.runstream.v1.Aggregate\x12 \n\x04goal\x18\x03 \x01(\x0e\x32\x12.runstream.v1.Goal\x12\n\n\x02\x61t\x18\x04 \x01(\t\x12#\n\x07\x61t_goal\x18\x05 \x01(\x0e\x32\x12.runstream.v1.Goal\"\x98\x01\n\x15GetParetoFrontRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08sweep_id\x18\x04 \x01(\t\x12.\n\nobjectives\x18\x05 \x03(\x0b\x32\x1a.runstream.v1.RunObjective\x12\x0e\n\x06layers\x18\x06 \x01(\r\"c\n\x16GetParetoFrontResponse\x12%\n\x04runs\x18\x01 \x03(\x0b\x32\x17.runstream.v1.ParetoRun\x12\x10\n\x08\x63ompared\x18\x02 \x01(\x04\x12\x10\n\x08left_out\x18\x03 \x01(\x04\"E\n\tParetoRun\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\r\x12\x0e\n\x06values\x18\x04 \x03(\x01\"\xa8\x01\n\x14GetImportanceRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08sweep_id\x18\x04 \x01(\t\x12-\n\tobjective\x18\x05 \x01(\x0b\x32\x1a.runstream.v1.RunObjective\x12\x12\n\nparameters\x18\x06 \x03(\t\x12\x0c\n\x04seed\x18\x07 \x01(\r\"\x8f\x01\n\x15GetImportanceResponse\x12\x35\n\nparameters\x18\x01 \x03(\x0b\x32!.runstream.v1.ParameterImportance\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0c\n\x04runs\x18\x03 \x01(\x04\x12\x10\n\x08left_out\x18\x04 \x01(\x04\x12\x10\n\x08\x63onstant\x18\x05 \x03(\t\"\xda\x01\n\x13ParameterImportance\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.runstream.v1.AxisKind\x12\x12\n\nimportance\x18\x03 \x01(\x01\x12\x16\n\x0eimportance_std\x18\x04 \x01(\x01\x12\x14\n\x07pearson\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08spearman\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04runs\x18\x07 \x01(\x04\x12\x10\n\x08\x64istinct\x18\x08 \x01(\x04\x42\n\n\x08_pearsonB\x0b\n\t_spearman\"\x8a\x01\n\x1dGetParallelCoordinatesRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x0e\n\x06search\x18\x04 \x01(\t\x12\x0c\n\x04\x61xes\x18\x05 \x03(\t\x12\r\n\x05order\x18\x06 \x03(\t\x12\r\n\x05limit\x18\x07 \x01(\r\"n\n\x1eGetParallelCoordinatesResponse\x12\x0c\n\x04runs\x18\x01 \x03(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12 \n\x04\x61xes\x18\x03 \x03(\x0b\x32\x12.runstream.v1.Axis\x12\r\n\x05total\x18\x04 \x01(\x04\"y\n\x04\x41xis\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.runstream.v1.AxisKind\x12\x0b\n\x03min\x18\x03 \x01(\x01\x12\x0b\n\x03max\x18\x04 \x01(\x01\x12\x12\n\ncategories\x18\x05 \x03(\t\x12\x0e\n\x06values\x18\x06 \x03(\x01*t\n\tAggregate\x12\x19\n\x15\x41GGREGATE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41GGREGATE_LAST\x10\x01\x12\x11\n\rAGGREGATE_MIN\x10\x02\x12\x11\n\rAGGREGATE_MAX\x10\x03\x12\x12\n\x0e\x41GGREGATE_MEAN\x10\x04*B\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x11\n\rGOAL_MINIMIZE\x10\x01\x12\x11\n\rGOAL_MAXIMIZE\x10\x02*z\n\x08\x41xisKind\x12\x19\n\x15\x41XIS_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41XIS_KIND_NUMBER\x10\x01\x12\x11\n\rAXIS_KIND_LOG\x10\x02\x12\x16\n\x12\x41XIS_KIND_CATEGORY\x10\x03\x12\x12\n\x0e\x41XIS_KIND_TIME\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n runstream_proto/v1/ranking.proto\x12\x0crunstream.v1\"\x9d\x01\n\x0cRunObjective\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12*\n\taggregate\x18\x02 \x01(\x0e\x32\x17.runstream.v1.Aggregate\x12 \n\x04goal\x18\x03 \x01(\x0e\x32\x12.runstream.v1.Goal\x12\n\n\x02\x61t\x18\x04 \x01(\t\x12#\n\x07\x61t_goal\x18\x05 \x01(\x0e\x32\x12.runstream.v1.Goal\"\x98\x01\n\x15GetParetoFrontRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08sweep_id\x18\x04 \x01(\t\x12.\n\nobjectives\x18\x05 \x03(\x0b\x32\x1a.runstream.v1.RunObjective\x12\x0e\n\x06layers\x18\x06 \x01(\r\"r\n\x16GetParetoFrontResponse\x12%\n\x04runs\x18\x01 \x03(\x0b\x32\x17.runstream.v1.ParetoRun\x12\x10\n\x08\x63ompared\x18\x02 \x01(\x04\x12\x10\n\x08left_out\x18\x03 \x01(\x04\x12\r\n\x05\x66ound\x18\x04 \x01(\x04\"E\n\tParetoRun\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\r\x12\x0e\n\x06values\x18\x04 \x03(\x01\"\xa8\x01\n\x14GetImportanceRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08sweep_id\x18\x04 \x01(\t\x12-\n\tobjective\x18\x05 \x01(\x0b\x32\x1a.runstream.v1.RunObjective\x12\x12\n\nparameters\x18\x06 \x03(\t\x12\x0c\n\x04seed\x18\x07 \x01(\r\"\x8f\x01\n\x15GetImportanceResponse\x12\x35\n\nparameters\x18\x01 \x03(\x0b\x32!.runstream.v1.ParameterImportance\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0c\n\x04runs\x18\x03 \x01(\x04\x12\x10\n\x08left_out\x18\x04 \x01(\x04\x12\x10\n\x08\x63onstant\x18\x05 \x03(\t\"\xda\x01\n\x13ParameterImportance\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.runstream.v1.AxisKind\x12\x12\n\nimportance\x18\x03 \x01(\x01\x12\x16\n\x0eimportance_std\x18\x04 \x01(\x01\x12\x14\n\x07pearson\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08spearman\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04runs\x18\x07 \x01(\x04\x12\x10\n\x08\x64istinct\x18\x08 \x01(\x04\x42\n\n\x08_pearsonB\x0b\n\t_spearman\"\x8a\x01\n\x1dGetParallelCoordinatesRequest\x12\x0c\n\x04team\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x0e\n\x06search\x18\x04 \x01(\t\x12\x0c\n\x04\x61xes\x18\x05 \x03(\t\x12\r\n\x05order\x18\x06 \x03(\t\x12\r\n\x05limit\x18\x07 \x01(\r\"n\n\x1eGetParallelCoordinatesResponse\x12\x0c\n\x04runs\x18\x01 \x03(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12 \n\x04\x61xes\x18\x03 \x03(\x0b\x32\x12.runstream.v1.Axis\x12\r\n\x05total\x18\x04 \x01(\x04\"y\n\x04\x41xis\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12$\n\x04kind\x18\x02 \x01(\x0e\x32\x16.runstream.v1.AxisKind\x12\x0b\n\x03min\x18\x03 \x01(\x01\x12\x0b\n\x03max\x18\x04 \x01(\x01\x12\x12\n\ncategories\x18\x05 \x03(\t\x12\x0e\n\x06values\x18\x06 \x03(\x01*t\n\tAggregate\x12\x19\n\x15\x41GGREGATE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41GGREGATE_LAST\x10\x01\x12\x11\n\rAGGREGATE_MIN\x10\x02\x12\x11\n\rAGGREGATE_MAX\x10\x03\x12\x12\n\x0e\x41GGREGATE_MEAN\x10\x04*B\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x11\n\rGOAL_MINIMIZE\x10\x01\x12\x11\n\rGOAL_MAXIMIZE\x10\x02*z\n\x08\x41xisKind\x12\x19\n\x15\x41XIS_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41XIS_KIND_NUMBER\x10\x01\x12\x11\n\rAXIS_KIND_LOG\x10\x02\x12\x16\n\x12\x41XIS_KIND_CATEGORY\x10\x03\x12\x12\n\x0e\x41XIS_KIND_TIME\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runstream_proto.v1.ranking_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGGREGATE']._serialized_start=1451
-  _globals['_AGGREGATE']._serialized_end=1567
-  _globals['_GOAL']._serialized_start=1569
-  _globals['_GOAL']._serialized_end=1635
-  _globals['_AXISKIND']._serialized_start=1637
-  _globals['_AXISKIND']._serialized_end=1759
+  _globals['_AGGREGATE']._serialized_start=1466
+  _globals['_AGGREGATE']._serialized_end=1582
+  _globals['_GOAL']._serialized_start=1584
+  _globals['_GOAL']._serialized_end=1650
+  _globals['_AXISKIND']._serialized_start=1652
+  _globals['_AXISKIND']._serialized_end=1774
   _globals['_RUNOBJECTIVE']._serialized_start=51
   _globals['_RUNOBJECTIVE']._serialized_end=208
   _globals['_GETPARETOFRONTREQUEST']._serialized_start=211
   _globals['_GETPARETOFRONTREQUEST']._serialized_end=363
   _globals['_GETPARETOFRONTRESPONSE']._serialized_start=365
-  _globals['_GETPARETOFRONTRESPONSE']._serialized_end=464
-  _globals['_PARETORUN']._serialized_start=466
-  _globals['_PARETORUN']._serialized_end=535
-  _globals['_GETIMPORTANCEREQUEST']._serialized_start=538
-  _globals['_GETIMPORTANCEREQUEST']._serialized_end=706
-  _globals['_GETIMPORTANCERESPONSE']._serialized_start=709
-  _globals['_GETIMPORTANCERESPONSE']._serialized_end=852
-  _globals['_PARAMETERIMPORTANCE']._serialized_start=855
-  _globals['_PARAMETERIMPORTANCE']._serialized_end=1073
-  _globals['_GETPARALLELCOORDINATESREQUEST']._serialized_start=1076
-  _globals['_GETPARALLELCOORDINATESREQUEST']._serialized_end=1214
-  _globals['_GETPARALLELCOORDINATESRESPONSE']._serialized_start=1216
-  _globals['_GETPARALLELCOORDINATESRESPONSE']._serialized_end=1326
-  _globals['_AXIS']._serialized_start=1328
-  _globals['_AXIS']._serialized_end=1449
+  _globals['_GETPARETOFRONTRESPONSE']._serialized_end=479
+  _globals['_PARETORUN']._serialized_start=481
+  _globals['_PARETORUN']._serialized_end=550
+  _globals['_GETIMPORTANCEREQUEST']._serialized_start=553
+  _globals['_GETIMPORTANCEREQUEST']._serialized_end=721
+  _globals['_GETIMPORTANCERESPONSE']._serialized_start=724
+  _globals['_GETIMPORTANCERESPONSE']._serialized_end=867
+  _globals['_PARAMETERIMPORTANCE']._serialized_start=870
+  _globals['_PARAMETERIMPORTANCE']._serialized_end=1088
+  _globals['_GETPARALLELCOORDINATESREQUEST']._serialized_start=1091
+  _globals['_GETPARALLELCOORDINATESREQUEST']._serialized_end=1229
+  _globals['_GETPARALLELCOORDINATESRESPONSE']._serialized_start=1231
+  _globals['_GETPARALLELCOORDINATESRESPONSE']._serialized_end=1341
+  _globals['_AXIS']._serialized_start=1343
+  _globals['_AXIS']._serialized_end=1464
 # @@protoc_insertion_point(module_scope)

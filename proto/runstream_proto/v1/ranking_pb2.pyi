@@ -179,13 +179,16 @@ class GetParetoFrontResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     COMPARED_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
     compared: _builtins.int
     """runs that have all objectives"""
     left_out: _builtins.int
     """runs that miss one, or have NaN there"""
+    found: _builtins.int
+    """runs on these layers: where `runs` are fewer, further ones are not in the answer"""
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParetoRun]:
-        """by layer, then by the first objective (best first), then by run id"""
+        """by layer, then by the first objective (best first), then by run id; the first 10,000"""
 
     def __init__(
         self,
@@ -193,10 +196,11 @@ class GetParetoFrontResponse(_message.Message):
         runs: _abc.Iterable[Global___ParetoRun] | None = ...,
         compared: _builtins.int = ...,
         left_out: _builtins.int = ...,
+        found: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "left_out", b"left_out", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "found", b"found", "left_out", b"left_out", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

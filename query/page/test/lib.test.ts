@@ -1,21 +1,38 @@
-import { piecesOf } from "../src/lib/ansi";
 import { describe, expect, it } from "vitest";
-import { colorsOf, difference, PALETTE } from "../src/lib/colors";
-import { compared, flatten } from "../src/lib/flatten";
+import { parseAnsi } from "../src/lib/ansi";
+import { assignColors, difference, PALETTE } from "../src/lib/colors";
+import { compareValues, flatten } from "../src/lib/flatten";
 import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number, ranksSeen } from "../src/lib/format";
-import { matcher, PINNED, prefixOf, sectionsOf } from "../src/lib/panels";
-import { readChoice, readNumber, readRange, toText, withChanges } from "../src/lib/query";
+import { groupIntoSections, matcher, PINNED, prefixOf } from "../src/lib/panels";
 import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
 import { smooth } from "../src/lib/smooth";
+import { queryToText, readChoice, readNumber, readRange, withChanges } from "../src/lib/urlQuery";
 
 describe("numbers", () => {
   it.each([
-    [0, "0"], [0.03125, "0.03125"], [1234567, "1,234,567"], [-1.5, "−1.5"], [1 / 3, "0.33333"], [1e-7, "1e−7"], [12345.678, "12,346"],
-    [-0.5, "−0.5"], [NaN, "NaN"], [Infinity, "∞"], [-Infinity, "−∞"], [2.5e12, "2,500,000,000,000"], [2.5e-300, "2.5e−300"], [1e300, "1e300"],
+    [0, "0"],
+    [0.03125, "0.03125"],
+    [1234567, "1,234,567"],
+    [-1.5, "−1.5"],
+    [1 / 3, "0.33333"],
+    [1e-7, "1e−7"],
+    [12345.678, "12,346"],
+    [-0.5, "−0.5"],
+    [NaN, "NaN"],
+    [Infinity, "∞"],
+    [-Infinity, "−∞"],
+    [2.5e12, "2,500,000,000,000"],
+    [2.5e-300, "2.5e−300"],
+    [1e300, "1e300"],
   ])("%d reads %s", (value, text) => expect(formatNumber(value)).toBe(text.replace("2,500,000,000,000", "2.5e12")));
   it("say which ranks have reported", () => {
     const streams = [{ rank: 0 }, { rank: 0 }, { rank: 3 }];
-    expect([ranksSeen(1, streams), ranksSeen(4, streams), ranksSeen(2, streams), ranksSeen(4, [])]).toEqual(["", "2 of 4 ranks", "2 ranks", "4 ranks"]);
+    expect([ranksSeen(1, streams), ranksSeen(4, streams), ranksSeen(2, streams), ranksSeen(4, [])]).toEqual([
+      "",
+      "2 of 4 ranks",
+      "2 ranks",
+      "4 ranks",
+    ]);
   });
   it("are numbers again from the API's JSON", () => {
     expect(number("Infinity")).toBe(Infinity);
@@ -23,10 +40,25 @@ describe("numbers", () => {
     expect(number(undefined)).toBeNaN();
   });
   it("are short on axes", () => {
-    expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual(["0", "1500", "20k", "3M", "0.25", "2e−5", "−40"]);
+    expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual([
+      "0",
+      "1500",
+      "20k",
+      "3M",
+      "0.25",
+      "2e−5",
+      "−40",
+    ]);
   });
   it("are durations, ages and sizes", () => {
-    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual(["2.1 µs", "7.7 ms", "4 s", "1 m 15 s", "1 h", "1 d 1 h"]);
+    expect([2.1e-6, 0.0077, 4, 75, 3600, 90_061].map(formatDuration)).toEqual([
+      "2.1 µs",
+      "7.7 ms",
+      "4 s",
+      "1 m 15 s",
+      "1 h",
+      "1 d 1 h",
+    ]);
     const now = Date.parse("2026-01-02T00:00:00Z");
     expect(formatAgo("2026-01-01T23:59:30Z", now)).toBe("30 s ago");
     expect(formatAgo(undefined)).toBe("–");
@@ -39,8 +71,18 @@ describe("smoothing", () => {
   it("begins with the first value itself", () => expect(smooth(xs, [5, 5, 5], 0.9, 3)[0]).toBe(5));
   it("changes nothing at 0", () => expect([...smooth(xs, [1, 4, 2], 0, 3)]).toEqual([1, 4, 2]));
   it("does not depend on how dense the curve is", () => {
-    const dense = smooth(xs, xs.map((x) => x), 0.8, 1000);
-    const sparse = smooth(xs.filter((_, i) => i % 5 === 0), xs.filter((_, i) => i % 5 === 0), 0.8, 1000);
+    const dense = smooth(
+      xs,
+      xs.map((x) => x),
+      0.8,
+      1000,
+    );
+    const sparse = smooth(
+      xs.filter((_, i) => i % 5 === 0),
+      xs.filter((_, i) => i % 5 === 0),
+      0.8,
+      1000,
+    );
     expect(Math.abs(dense.at(-5)! - sparse.at(-1)!)).toBeLessThan(10);
   });
   it("leaves NaN where it is, and goes on after it", () => {
@@ -76,8 +118,11 @@ describe("ranges", () => {
 
 describe("panels", () => {
   it("are in sections by prefix, pinned first, system last", () => {
-    const sections = sectionsOf(["train/loss", "lr", "system/node0/cpu", "val/acc", "train/acc", "system/node0/gpu.0"], ["val/acc"]);
-    expect(sections.map((one) => one.name)).toEqual([PINNED, "Charts", "train", "system/node0"]);
+    const sections = groupIntoSections(
+      ["train/loss", "lr", "system/node0/cpu", "val/acc", "train/acc", "system/node0/gpu.0"],
+      ["val/acc"],
+    );
+    expect(sections.map((item) => item.name)).toEqual([PINNED, "Charts", "train", "system/node0"]);
     expect(sections[2]!.metrics).toEqual(["train/acc", "train/loss"]);
   });
   it("are found by a regular expression, or by the text where it is none", () => {
@@ -85,16 +130,21 @@ describe("panels", () => {
     expect(["a[b", "ab"].filter(matcher("["))).toEqual(["a[b"]);
   });
   it("are in natural order", () => {
-    expect(sectionsOf(["a/10", "a/9", "a/1"])[0]!.metrics).toEqual(["a/1", "a/9", "a/10"]);
+    expect(groupIntoSections(["a/10", "a/9", "a/1"])[0]!.metrics).toEqual(["a/1", "a/9", "a/10"]);
     expect(prefixOf("a/b/c")).toBe("a");
   });
 });
 
 describe("the URL", () => {
   it("holds what differs from the defaults, and keeps the rest", () => {
-    const query = withChanges(new URLSearchParams("q=loss&pin=a&pin=b"), { q: null, pin: ["b/c"], log: true, smooth: 0.5 });
-    expect(toText(query)).toBe("?pin=b/c&log=1&smooth=0.5");
-    expect(toText(withChanges(query, { pin: [], log: false, smooth: null }))).toBe("");
+    const query = withChanges(new URLSearchParams("q=loss&pin=a&pin=b"), {
+      q: null,
+      pin: ["b/c"],
+      log: true,
+      smooth: 0.5,
+    });
+    expect(queryToText(query)).toBe("?pin=b/c&log=1&smooth=0.5");
+    expect(queryToText(withChanges(query, { pin: [], log: false, smooth: null }))).toBe("");
   });
   it("is read with care", () => {
     expect(readRange("10:20")).toEqual([10, 20]);
@@ -107,13 +157,13 @@ describe("the URL", () => {
 
 describe("colours", () => {
   it("stay with their run when newer ones come", () => {
-    const before = colorsOf(["a", "b", "c"]);
-    const after = colorsOf(["a", "b", "c", "d", "e"]);
+    const before = assignColors(["a", "b", "c"]);
+    const after = assignColors(["a", "b", "c", "d", "e"]);
     for (const run of before.keys()) expect(after.get(run)).toBe(before.get(run));
   });
   it("of neighbours in the list are told apart", () => {
     for (let list = 0; list < 200; list++) {
-      const colors = [...colorsOf(Array.from({ length: 12 }, (_, i) => `run-${list}-${i}`)).values()];
+      const colors = [...assignColors(Array.from({ length: 12 }, (_, i) => `run-${list}-${i}`)).values()];
       for (let i = 2; i < colors.length; i++) {
         for (const near of [colors[i - 1]!, colors[i - 2]!]) expect(difference(colors[i]!, near)).toBeGreaterThan(0.1);
       }
@@ -121,10 +171,10 @@ describe("colours", () => {
   });
   it("differ as long as there are enough", () => {
     const runs = Array.from({ length: PALETTE.length }, (_, i) => `run-${i}`);
-    expect(new Set(colorsOf(runs).values()).size).toBe(PALETTE.length);
-    expect(colorsOf([...runs, "one-more", "another"]).size).toBe(PALETTE.length + 2);
+    expect(new Set(assignColors(runs).values()).size).toBe(PALETTE.length);
+    expect(assignColors([...runs, "one-more", "another"]).size).toBe(PALETTE.length + 2);
   });
-  it("are what the user chose", () => expect(colorsOf(["a"], new Map([["a", 3]])).get("a")).toBe(PALETTE[3]));
+  it("are what the user chose", () => expect(assignColors(["a"], new Map([["a", 3]])).get("a")).toBe(PALETTE[3]));
   it.each(PALETTE)("%s is seen on both backgrounds", (color) => {
     for (const background of ["#ffffff", "#141921"]) expect(contrast(color, background)).toBeGreaterThanOrEqual(3);
   });
@@ -132,14 +182,20 @@ describe("colours", () => {
 
 describe("config", () => {
   it("is flat, and compared key by key", () => {
-    const rows = compared([flatten({ a: { b: 1, c: {} }, list: [1] }), flatten({ a: { b: 2, c: {} } })]);
-    expect(rows.map((row) => [row.key, row.differs])).toEqual([["a.b", true], ["a.c", false], ["list", true]]);
+    const rows = compareValues([flatten({ a: { b: 1, c: {} }, list: [1] }), flatten({ a: { b: 2, c: {} } })]);
+    expect(rows.map((row) => [row.key, row.differs])).toEqual([
+      ["a.b", true],
+      ["a.c", false],
+      ["list", true],
+    ]);
   });
 });
 
 function contrast(a: string, b: string): number {
   const light = (color: string) => {
-    const parts = [1, 3, 5].map((at) => Number.parseInt(color.slice(at, at + 2), 16) / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    const parts = [1, 3, 5]
+      .map((index) => Number.parseInt(color.slice(index, index + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * parts[0]! + 0.7152 * parts[1]! + 0.0722 * parts[2]!;
   };
   const [x, y] = [light(a), light(b)];
@@ -148,8 +204,15 @@ function contrast(a: string, b: string): number {
 
 describe("console lines", () => {
   it("keep colours, and lose everything else that a terminal would do", () => {
-    expect(piecesOf("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([{ text: "bad", look: "c1 bold" }, { text: " ", look: "" }, { text: "plain", look: "" }]);
-    expect(piecesOf("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([{ text: "true", look: "" }, { text: "indexed[", look: "c9" }]);
-    expect(piecesOf("")).toEqual([]);
+    expect(parseAnsi("\x1b[1;31mbad\x1b[0m \x1b[2K\x1b]0;title\x07plain\x07")).toEqual([
+      { text: "bad", classes: "c1 bold" },
+      { text: " ", classes: "" },
+      { text: "plain", classes: "" },
+    ]);
+    expect(parseAnsi("\x1b[38;2;1;2;3mtrue\x1b[38;5;9mindexed\x1b[")).toEqual([
+      { text: "true", classes: "" },
+      { text: "indexed[", classes: "c9" },
+    ]);
+    expect(parseAnsi("")).toEqual([]);
   });
 });

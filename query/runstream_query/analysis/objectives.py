@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError, UnknownNameError
-from runstream_query.base.names import nearest
+from runstream_query.base.names import unknown_metric
 from runstream_query.base.storage import Storage
 from runstream_query.runs.selection.field_column import places_of
 from runstream_query.runs.selection.loading import SERIES, Source
@@ -159,10 +159,9 @@ async def raise_for_unknown_metric(
 
     With a filter it returns when the project has the metric at all: then an empty result is correct.
     """
-    rows = await storage.rows("metric_fields", project=project, search="", pattern="", after="", limit=10_000)
-    known = {row["key"] for row in rows}
-    for metric in filter(None, (objective.at, objective.metric)):
-        if metric not in known:
-            raise UnknownNameError(f"no run of {project} has the metric {metric[:100]!r}{nearest(metric, known)}")
+    named = [metric for metric in (objective.at, objective.metric) if metric]
+    if unknown := await unknown_metric(storage, project, [], named):
+        name, near = unknown
+        raise UnknownNameError(f"no run of {project} has the metric {name[:100]!r}{near}")
     if among.all:
         raise UnknownNameError(f"no run of {project} has the metric {objective.metric[:100]!r}")

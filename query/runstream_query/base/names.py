@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from runstream_common.identity import InvalidNameError, check_name, full_project
 from runstream_control.control_store import ControlStore
 from runstream_control.principal import Principal
 from runstream_query.base.errors import InvalidRequestError, UnknownNameError
+from runstream_query.base.storage import Storage
+
+_SUGGESTED_FROM = 10_000
+"""Metrics among which a name similar to an unknown one is searched."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a clause that suggests similar names; it is empty when no name is similar."""
     found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; near it: {', '.join(found)}" if found else ""
+
+
+async def unknown_metric(
+    storage: Storage, project: str, runs: Sequence[str], metrics: Sequence[str]
+) -> tuple[str, str] | None:
+    """Return the first of these metrics that none of the runs has, with a clause that suggests similar names.
+
+    No runs: all of the project. None where all are known: each name is asked for, however many metrics the runs have.
+    """
+    question: dict[str, Any] = {"project": project, "runs": list(runs)}
+    wanted = list(dict.fromkeys(metrics))
+    rows = await storage.rows("known_metrics", metrics=wanted, limit=len(wanted), **question) if wanted else []
+    known = {row["metric"] for row in rows}
+    name = next((metric for metric in wanted if metric not in known), None)
+    if name is None:
+        return None
+    others = await storage.rows("known_metrics", metrics=[], limit=_SUGGESTED_FROM, **question)
+    return name, nearest(name, (row["metric"] for row in others))
 
 
 class Names:

@@ -17,8 +17,8 @@ from runstream_query.runs.documents import make_runs, timestamp
 from runstream_query.runs.editing import limits
 from runstream_query.runs.editing.change import read_change, text
 from runstream_query.runs.editing.edits import Edits
+from runstream_query.runs.field_choice import parse_columns
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import parse_columns
 
 
 class EditingMethods:

@@ -20,11 +20,11 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
 from runstream_query.methods.ranking import names_of, narrowed
+from runstream_query.runs.field_names import Kind
 from runstream_query.runs.lookup import Lookup
+from runstream_query.runs.run_query import parse_fields, select
 from runstream_query.runs.selection import field_column as values_of
-from runstream_query.runs.selection.field_names import Kind
 from runstream_query.runs.selection.ordering import parse_order
-from runstream_query.runs.selection.reading import parse_fields, select
 
 _MAX_AXES = 50
 _MAX_LINES = 10_000
@@ -109,11 +109,8 @@ class ExplanationMethods:
     async def _config(self, project: str, runs: Sequence[str], keys: Sequence[str]) -> list[ParameterColumn]:
         """Return the columns of these config keys, or of the most frequent ones where no key is given."""
         if not keys:
-            rows = await self._storage.rows(
-                "config_fields", project=project, section="config", search="", pattern="", after="", limit=10_000
-            )
-            rows.sort(key=lambda row: (-row["runs"], row["key"]))
-            keys = [row["key"] for row in rows[: importance.MAX_PARAMETERS]]
+            rows = await self._storage.rows("frequent_config", project=project, limit=importance.MAX_PARAMETERS)
+            keys = [row["key"] for row in rows]
         table: dict[str, dict[str, Any]] = {key: {} for key in keys}
         found = await self._storage.rows("config_values", project=project, runs=list(runs), keys=list(keys))
         for row in found:

@@ -10,15 +10,13 @@ from runstream_control.principal import Principal
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2
 from runstream_query.base.errors import InvalidRequestError, UnknownNameError
-from runstream_query.base.names import nearest
+from runstream_query.base.names import unknown_metric
 from runstream_query.base.storage import Storage
 from runstream_query.curves.asked import step_range
 from runstream_query.export import file_parts
 from runstream_query.runs.lookup import Lookup
 
 _EPOCH = "epoch_column"
-_SUGGESTED_FROM = 10_000
-"""Metrics that are searched for a name similar to an unknown one."""
 
 
 class ListsRuns(Protocol):
@@ -113,18 +111,9 @@ class ExportMethods:
         A pattern may match no metric: the file is empty then.
         """
         names = file_parts.metric_filter(metrics)["metrics"]
-        if not names:
-            return
-        question: dict[str, Any] = {"project": project, "runs": runs}
-        found = await self._storage.rows("known_metrics", metrics=names, limit=len(names), **question)
-        missing = set(names) - {row["metric"] for row in found}
-        if missing:
-            known = await self._storage.rows("known_metrics", metrics=[], limit=_SUGGESTED_FROM, **question)
-            name = min(missing)
-            raise UnknownNameError(
-                f"there is no metric {name[:100]!r} in these runs of {project}"
-                f"{nearest(name, (row['metric'] for row in known))}"
-            )
+        if unknown := await unknown_metric(self._storage, project, runs, names):
+            name, near = unknown
+            raise UnknownNameError(f"there is no metric {name[:100]!r} in these runs of {project}{near}")
 
     async def _export(
         self, name: str, kind: file_parts.FileFormat, change: dict[str, str], **parameters: Any

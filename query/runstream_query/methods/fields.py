@@ -16,11 +16,11 @@ from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
 from runstream_query.runs import metric_pages
 from runstream_query.runs.documents import timestamp
+from runstream_query.runs.field_choice import glob_regex
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import glob_regex
+from runstream_query.runs.run_query import refused
 from runstream_query.runs.selection.filters import check_regex
 from runstream_query.runs.selection.loading import FIELDS, SERIES
-from runstream_query.runs.selection.reading import refused
 
 _MAX_RUNS = 1000
 _KINDS = {"numbers": "number", "strings": "string", "booleans": "boolean", "lists": "list", "nulls": "null"}

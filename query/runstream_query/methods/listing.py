@@ -16,13 +16,13 @@ from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values
 from runstream_query.runs.documents import STATE_NAMES, RunDocuments, load, make_run, to_value
+from runstream_query.runs.field_choice import ALL, FieldChoice, parse_columns
+from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import ALL, FieldChoice, parse_columns
+from runstream_query.runs.run_query import parse_fields, select, value_of
 from runstream_query.runs.selection.field_column import FieldColumn
-from runstream_query.runs.selection.field_names import Field, Kind
 from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.ordering import parse_order
-from runstream_query.runs.selection.reading import parse_fields, select, value_of
 from runstream_query.runs.selection.select import check_position
 
 _MAX_GROUP_FIELDS = 4
@@ -55,12 +55,11 @@ class ListingMethods:
         found = selection.page(order, after, size + 1).tolist()
         response = pb.ListRunsResponse(total=len(selection.places))
         rows = selection.table.rows(found[:size])
-        runs = [str(row["run"]) for row in rows]
         if shown:
-            loaded = shown.load(selection.table, found[:size])
+            loaded, carried = shown.load(selection.table, found[:size])
         else:
-            loaded, carried = await self._load(project, runs, columns)
-            rows = rows[:carried]
+            loaded, carried = await self._load(project, [str(row["run"]) for row in rows], columns)
+        rows = rows[:carried]
         response.runs.extend(make_run(project, row, loaded) for row in rows)
         if len(found) > len(rows):
             response.next_page_token = make_token(request, selection.position_of(found[len(rows) - 1], order))

@@ -16,9 +16,9 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import make_runs
+from runstream_query.runs.field_choice import parse_columns
 from runstream_query.runs.lookup import Lookup
-from runstream_query.runs.selection.field_choice import parse_columns
-from runstream_query.runs.selection.reading import select
+from runstream_query.runs.run_query import select
 
 _MAX_OBJECTIVES = 8
 _MAX_LAYERS = 20
@@ -68,8 +68,9 @@ class RankingMethods:
         table = table[whole]
         costs = table * np.array([1.0 if objective.minimize else -1.0 for objective in objectives])
         layers = await asyncio.to_thread(pareto.layers, costs, request.layers or 1)
-        response = pb.GetParetoFrontResponse(compared=len(runs), left_out=len(every) - len(runs))
-        order = sorted(np.flatnonzero(layers), key=lambda i: (layers[i], costs[i, 0], runs[i]))[:_MAX_FRONT]
+        order = sorted(np.flatnonzero(layers), key=lambda i: (layers[i], costs[i, 0], runs[i]))
+        response = pb.GetParetoFrontResponse(compared=len(runs), left_out=len(every) - len(runs), found=len(order))
+        order = order[:_MAX_FRONT]
         names = await names_of(self._storage, project, [runs[i] for i in order])
         for i in order:
             response.runs.add(

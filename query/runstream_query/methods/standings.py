@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache
 _GOOD = (StoredTrial.FINISHED.value, StoredTrial.PRUNED.value, StoredTrial.ADDED.value)
 _MAX_NUMBERS = 1000
 _HOUR_US = 3_600_000_000
-_MAX_FRONT = 1000
+_MAX_PAGE = 1000
 
 
 class StandingMethods:
@@ -42,10 +43,10 @@ class StandingMethods:
         (place,) = read_token(request, (int,)) or (None,)
         response = pb.ListTrialsResponse()
         if request.order == pb.ListTrialsRequest.ORDER_VALUE:
-            start = place or 0
-            rows = await self._ranked(request.sweep, states, request.objective, start, size)
             if request.numbers:
                 raise InvalidRequestError("numbers: not with ORDER_VALUE")
+            start = place or 0
+            rows = await self._ranked(request.sweep, states, request.objective, start, size)
             next_place = start + size
         else:
             start, descending = 0, request.order == pb.ListTrialsRequest.ORDER_NEWEST
@@ -68,7 +69,14 @@ class StandingMethods:
 
     async def GetBestTrials(self, principal: Principal, request: pb.GetBestTrialsRequest) -> pb.GetBestTrialsResponse:
         await self._cache.row(principal, request.sweep)
-        return pb.GetBestTrialsResponse(trials=[trial_message(row) for row in await self._best(request.sweep)])
+        size = page_size(request.page_size, _MAX_PAGE, _MAX_PAGE)
+        (after,) = read_token(request, (int,)) or (-1,)
+        numbers = [number for number in await self._best(request.sweep) if number > after]
+        response = pb.GetBestTrialsResponse()
+        response.trials.extend(map(trial_message, await self._trials(request.sweep, numbers[:size])))
+        if len(numbers) > size:
+            response.next_page_token = make_token(request, [numbers[size - 1]])
+        return response
 
     async def GetSweepSummary(self, principal: Principal, request: pb.GetSweepSummaryRequest) -> pb.SweepSummary:
         row = await self._cache.row(principal, request.sweep)
@@ -94,30 +102,45 @@ class StandingMethods:
         return entry
 
     async def _top(self, entry: CachedSweep, top: int) -> list[pb.Trial]:
-        first = await self._best(entry.sweep) if len(entry.definition.objectives) > 1 else []
+        front: Sequence[int] = []
+        if len(entry.definition.objectives) > 1:
+            with contextlib.suppress(InvalidRequestError):  # more trials than are compared: GetBestTrials says so
+                front = (await self._best(entry.sweep))[:top]
+        first = await self._trials(entry.sweep, front)
         maximize = entry.definition.objectives[0].maximize
         ranked = await self._store.ranked(entry.sweep, _GOOD, maximize, 0, top)
         taken = {row.number for row in first}
         rows = [*first, *(row for row in ranked if row.number not in taken)][:top]
         return [trial_message(row) for row in rows]
 
-    async def _best(self, sweep: str) -> Sequence[TrialRow]:
-        """Return the best trial, or the front where there are several objectives."""
+    async def _trials(self, sweep: str, numbers: Sequence[int]) -> Sequence[TrialRow]:
+        return await self._store.trials_of(sweep, numbers=numbers, limit=len(numbers)) if numbers else []
+
+    async def _values(self, sweep: str, most: int) -> Sequence[Any]:
+        """Return the values of all trials. Raises InvalidRequestError where there are more than `most`."""
+        rows = await self._store.values_of(sweep, most + 1)
+        if len(rows) > most:
+            raise InvalidRequestError(
+                f"more than {most} trials have values: so many are not compared; read them with ListTrials"
+            )
+        return rows
+
+    async def _best(self, sweep: str) -> Sequence[int]:
+        """Return the number of the best trial, or those of the front where there are several objectives, rising."""
         objectives = (await self._entry(sweep)).definition.objectives
         if not objectives:
             raise InvalidRequestError("the sweep has no metric: no trial is better than another")
         if len(objectives) == 1:
             rows = await self._store.ranked(sweep, _GOOD, objectives[0].maximize, 0, 1)
-            return [row for row in rows if row.value is not None]
+            return [row.number for row in rows if row.value is not None]
         most = pareto.MAX_POINTS_OF_TWO if len(objectives) == 2 else pareto.MAX_POINTS
-        rows = [row for row in await self._store.values_of(sweep, most) if row.state in _GOOD]
+        rows = [row for row in await self._values(sweep, most) if row.state in _GOOD]
         values = np.array([json.loads(row.values_json) for row in rows], float).reshape(-1, len(objectives))
         whole = ~np.isnan(values).any(axis=1)
         costs = values[whole] * np.array([-1.0 if objective.maximize else 1.0 for objective in objectives])
         front = np.flatnonzero(pareto.layers(costs, 1))
         numbers = [row.number for row, kept in zip(rows, whole, strict=True) if kept]
-        wanted = [numbers[int(index)] for index in front][:_MAX_FRONT]
-        return await self._store.trials_of(sweep, numbers=wanted, limit=len(wanted)) if wanted else []
+        return sorted(numbers[int(index)] for index in front)
 
     async def _ranked(self, sweep: str, states: Sequence[str], objective: int, start: int, size: int) -> Sequence[Any]:
         objectives = (await self._entry(sweep)).definition.objectives
@@ -126,7 +149,7 @@ class StandingMethods:
         maximize = objectives[objective].maximize
         if objective == 0:
             return await self._store.ranked(sweep, states, maximize, start, size)
-        rows = await self._store.values_of(sweep, MAX_TRIALS_COMPARED)
+        rows = await self._values(sweep, MAX_TRIALS_COMPARED)
         ranked = sorted(
             ((json.loads(row.values_json)[objective], row.number) for row in rows if not states or row.state in states),
             key=lambda pair: (math.isnan(pair[0]), -pair[0] if maximize else pair[0], pair[1]),

@@ -32,6 +32,7 @@ async def key_rows(
     search: str = "",
     after: Sequence[str] = ("", ""),
     limit: int = 10_000,
+    only: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return rows of `keys.sql`, which describes them."""
     return await storage.rows(
@@ -39,6 +40,7 @@ async def key_rows(
         project=project,
         run=run,
         kinds=list(kinds),
+        only=list(only),
         search=search,
         after_key=after[0],
         after_kind=after[1],
@@ -81,6 +83,6 @@ async def explain_no_key(
 ) -> None:
     """Explain why nothing was found under a key: raise UnknownNameError if the run or the key is unknown."""
     await lookup.known_runs(project, [run])
-    known = [row["key"] for row in await key_rows(storage, project, run, kinds)]
-    if key not in known:
+    if not await key_rows(storage, project, run, kinds, only=[key]):
+        known = [row["key"] for row in await key_rows(storage, project, run, kinds)]
         raise UnknownNameError(f"there is no {' or '.join(kinds)} {key[:100]!r} in {run}{nearest(key, known)}")

@@ -19,8 +19,8 @@ from runstream_query.base.errors import TooExpensiveError
 from runstream_query.base.storage import ONE_THREAD, Storage
 from runstream_query.runs import large_values as large
 from runstream_query.runs import metric_definitions
+from runstream_query.runs.field_choice import ALL, FieldChoice
 from runstream_query.runs.large_values import LargeValue
-from runstream_query.runs.selection.field_choice import ALL, FieldChoice
 
 LOG = structlog.get_logger()
 STATES = {

@@ -8,7 +8,7 @@ from typing import Any
 from runstream_control.control_store import ControlStore
 from runstream_control.principal import Principal
 from runstream_query.base.errors import UnknownNameError
-from runstream_query.base.names import Names, nearest
+from runstream_query.base.names import Names, nearest, unknown_metric
 from runstream_query.base.storage import Storage
 from runstream_query.runs.run_states import with_state
 from runstream_query.runs.selection.run_tables import RunTables
@@ -70,12 +70,6 @@ class Lookup:
         It returns where all names are known: then the range of the request is empty, which is no error.
         """
         await self.known_runs(project, runs)
-        rows = await self._storage.rows(
-            "last_values", project=project, runs=list(runs), search="", after="", limit=10_000
-        )
-        known = {row["metric"] for row in rows}
-        for metric in metrics:
-            if metric not in known:
-                raise UnknownNameError(
-                    f"there is no metric {metric[:100]!r} in {', '.join(runs[:3])}{nearest(metric, known)}"
-                )
+        if unknown := await unknown_metric(self._storage, project, runs, metrics):
+            name, near = unknown
+            raise UnknownNameError(f"there is no metric {name[:100]!r} in {', '.join(runs[:3])}{near}")

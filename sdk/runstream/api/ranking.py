@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
-from runstream.api.errors import InvalidRequestError
+from runstream.api.errors import IncompleteResultError, InvalidRequestError
 from runstream.api.runs import Run
 
 if TYPE_CHECKING:
@@ -116,8 +116,13 @@ def pareto(
         objectives=[_objective(one) for one in objectives],
         layers=layers,
     )
-    found = api.ask("GetParetoFront", request).runs
-    return [ParetoRun(run.run, run.name, run.layer, tuple(run.values)) for run in found]
+    found = api.ask("GetParetoFront", request)
+    if found.found > len(found.runs):
+        raise IncompleteResultError(
+            f"{found.found:,} runs are on these layers, and one answer holds {len(found.runs):,}: narrow them with "
+            "filters, or ask for fewer layers"
+        )
+    return [ParetoRun(run.run, run.name, run.layer, tuple(run.values)) for run in found.runs]
 
 
 def importance(

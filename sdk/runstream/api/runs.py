@@ -54,6 +54,11 @@ class Run:
         return self._found
 
     @property
+    def whole_message(self) -> pb.Run:
+        """The message with all documents; makes a request where a list left some out."""
+        return self._whole if self._is_partial else self._found
+
+    @property
     def state(self) -> str:
         """One of running, finished, failed, crashed or preempted."""
         return next((name for name, number in STATES.items() if number == self._found.state), "unknown")
@@ -79,8 +84,7 @@ class Run:
 
         Makes one request where a value is left out.
         """
-        found = self._whole if self._is_partial else self._found
-        values = plain(getattr(found, section), whole_numbers=section == "config")
+        values = plain(getattr(self.whole_message, section), whole_numbers=section == "config")
         return {**values, **self.large_values(section)}
 
     def large_values(self, section: str) -> dict[str, Any]:

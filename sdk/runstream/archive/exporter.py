@@ -112,7 +112,7 @@ class _Export:
             for run in self._api.runs(path, filters, per_page=500):
                 if wanted and run.id not in wanted:
                     continue
-                file.write(MessageToJson(run.message, preserving_proto_field_name=True, indent=None) + "\n")
+                file.write(MessageToJson(run.whole_message, preserving_proto_field_name=True, indent=None) + "\n")
                 known[run.id] = {"state": run.state, "heartbeat": run.message.heartbeat.ToJsonString()}
         missing = set(wanted) - known.keys()
         if missing:

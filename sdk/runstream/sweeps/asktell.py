@@ -12,6 +12,7 @@ from runstream.sweeps import session as outcomes
 from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json
+from runstream.sweeps.front import front_of
 from runstream.sweeps.records import SweepInfo, TrialInfo, parse_path
 from runstream.sweeps.session import Leased, Session
 
@@ -186,11 +187,11 @@ class Sweep:
 
         With several objectives it is the first of `best_trials()`.
         """
-        return next(iter(self.best_trials()), None)
+        return next(front_of(self._client, self.id), None)
 
     def best_trials(self) -> list[TrialInfo]:
         """Return the best trials: with several objectives, all trials that no other trial beats in every objective."""
-        return [TrialInfo.of(one) for one in self._client.call("GetBestTrials", sweep=self.id).get("trials", [])]
+        return list(front_of(self._client, self.id))
 
     def best_run(self) -> Any:
         """Return the best trial's run as `Api().run()` does, or None where there is none."""

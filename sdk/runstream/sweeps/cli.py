@@ -17,6 +17,7 @@ from runstream.sweeps import view
 from runstream.sweeps.agent import check_place, open_session
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json, create, described, import_yaml, read_yaml
+from runstream.sweeps.front import front_of
 from runstream.sweeps.records import SweepInfo, TrialInfo, flat, parse_path
 
 _ORDERS = {
@@ -192,7 +193,7 @@ def _best(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     client = Client()
     info = _find(client, arguments.sweep, arguments)
-    trials = [TrialInfo.of(one) for one in client.call("GetBestTrials", sweep=info.id).get("trials", [])]
+    trials = list(front_of(client, info.id))
     if not trials:
         print(f"runstream sweep best: the sweep {info.id} has no trial with a value yet", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ from tests.faults.faults.processes import (
     storm,
 )
 from tests.faults.faults.several import several
+from tests.faults.faults.silence import as_usual, check_dead, dead_streams, nobody_listens
 from tests.faults.faults.storage import check_flipped, fill, flip_bytes, no_tokens, offline, small_spool
 from tests.faults.faults.topic import check_letters, check_replay, poison, replay_later
 from tests.faults.faults.users import check_recorded, clocks, old_sdk, rewrite, step_clocks
@@ -63,7 +64,16 @@ FAULTS: tuple[Fault, ...] = (
     Fault("workers orphaned", (0, 1), users.kill_some, load_s=6, before=users.with_workers),
     Fault("exit in threads", (0, 1), users.undisturbed, load_s=4, before=users.leaving_threads),
     Fault("daemon threads", (0, 1), users.undisturbed, load_s=4, before=users.daemon_threads),
-    Fault("dead streams", (0, 1), users.dead_streams, load_s=400, before=honest, after=users.check_dead, watched=True),
+    Fault("dead streams", (0, 1), dead_streams, load_s=400, before=honest, after=check_dead, watched=True),
+    Fault(
+        "nobody listens",
+        (0, 1),
+        nobody_listens,
+        load_s=400,
+        before=honest,
+        after=as_usual,
+        watched=True,
+    ),
     Fault("kill sender", (0, 1), kill_sender, load_s=60, watched=True),
     Fault("kill up", (UP_LAB,), services.kill_up, load_s=10, watched=True),
     Fault("control database damaged", (UP_LAB,), services.damage_control, load_s=10),

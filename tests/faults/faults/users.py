@@ -8,9 +8,6 @@ import json
 import os
 import signal
 import struct
-import subprocess
-import sys
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -129,49 +126,6 @@ def kill_some(round: Round) -> None:
         stream = round.random.choice(round.workload.streams)
         round.workload.kill(stream)
         round.workload.attempt(stream)
-
-
-DEAD_STREAMS = 150
-_DEAD_ROWS = 5
-_SHORT_S = 30.0
-"""A run of which nothing is heard for two heartbeats is shown crashed in this round."""
-
-
-def dead_streams(round: Round) -> None:
-    """Hundreds of streams of processes that died without a word, in the spool of runs that live."""
-    lab, workload = round.lab, round.workload
-    _set_crash_after(lab, _SHORT_S)
-    project = f"{workload.project}-dead-{workload.runs[0]}"
-    environment = {**workload.environment(0), "RUNSTREAM_CONSOLE": "off"}
-    command = [sys.executable, "-m", "tests.faults.dead_streams", project, str(DEAD_STREAMS), str(_DEAD_ROWS)]
-    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    round.expect(made.returncode == 9, f"the dead streams: {made.stderr[-2000:]}")
-    began = time.monotonic()  # the living go on while the sender works through the dead
-    while (waited := time.monotonic() - began) < 4 * _SHORT_S and (
-        waited < _SHORT_S or not _all_dead_are_stored(round)
-    ):
-        time.sleep(1.0)
-
-
-def _all_dead_are_stored(round: Round) -> bool:
-    return _stored_of_dead(round) == DEAD_STREAMS * _DEAD_ROWS
-
-
-def _stored_of_dead(round: Round) -> int:
-    project = f"{round.workload.project}-dead-{round.workload.runs[0]}"
-    return round.lab.checker.count(project, [f"dead-{number}" for number in range(DEAD_STREAMS)])
-
-
-def check_dead(round: Round, findings: Findings) -> None:
-    """What the dead ones left is there too."""
-    _set_crash_after(round.lab, 60.0)
-    found = _stored_of_dead(round)
-    round.expect(found == DEAD_STREAMS * _DEAD_ROWS, f"{found} of {DEAD_STREAMS * _DEAD_ROWS} rows of dead streams")
-
-
-def _set_crash_after(lab: Lab, seconds: float) -> None:
-    lab.kill("query")
-    lab.revive("query", {"RUNSTREAM_CRASH_AFTER_S": f"{seconds:g}"})
 
 
 def undisturbed(round: Round) -> None:

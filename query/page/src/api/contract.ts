@@ -41,7 +41,12 @@ export interface Agent {
 
 export type AgentState = "AGENT_STATE_UNSPECIFIED" | "AGENT_STATE_ACTIVE" | "AGENT_STATE_STOPPED";
 
-export type Aggregate = "AGGREGATE_UNSPECIFIED" | "AGGREGATE_LAST" | "AGGREGATE_MIN" | "AGGREGATE_MAX" | "AGGREGATE_MEAN";
+export type Aggregate =
+  | "AGGREGATE_UNSPECIFIED"
+  | "AGGREGATE_LAST"
+  | "AGGREGATE_MIN"
+  | "AGGREGATE_MAX"
+  | "AGGREGATE_MEAN";
 
 export interface AlertItem {
   run: string;
@@ -77,7 +82,12 @@ export interface Axis {
   values: Double[];
 }
 
-export type AxisKind = "AXIS_KIND_UNSPECIFIED" | "AXIS_KIND_NUMBER" | "AXIS_KIND_LOG" | "AXIS_KIND_CATEGORY" | "AXIS_KIND_TIME";
+export type AxisKind =
+  | "AXIS_KIND_UNSPECIFIED"
+  | "AXIS_KIND_NUMBER"
+  | "AXIS_KIND_LOG"
+  | "AXIS_KIND_CATEGORY"
+  | "AXIS_KIND_TIME";
 
 export interface Change {
   what: string;
@@ -140,7 +150,12 @@ export interface Completeness {
   documents_proved: Int64;
 }
 
-export type CompletenessVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_COMPLETE" | "VERDICT_INCOMPLETE" | "VERDICT_OPEN" | "VERDICT_DAMAGED";
+export type CompletenessVerdict =
+  | "VERDICT_UNSPECIFIED"
+  | "VERDICT_COMPLETE"
+  | "VERDICT_INCOMPLETE"
+  | "VERDICT_OPEN"
+  | "VERDICT_DAMAGED";
 
 export interface ConfusionMatrix {
   classes: string[];
@@ -283,7 +298,12 @@ export interface Difference {
   change: DifferenceChange;
 }
 
-export type DifferenceChange = "CHANGE_UNSPECIFIED" | "CHANGE_SAME" | "CHANGE_ADDED" | "CHANGE_REMOVED" | "CHANGE_CHANGED";
+export type DifferenceChange =
+  | "CHANGE_UNSPECIFIED"
+  | "CHANGE_SAME"
+  | "CHANGE_ADDED"
+  | "CHANGE_REMOVED"
+  | "CHANGE_CHANGED";
 
 export interface EditedField {
   field: string;
@@ -302,7 +322,13 @@ export interface EndTrialRequest {
   cost?: Double;
 }
 
-export type EndTrialRequestOutcome = "OUTCOME_UNSPECIFIED" | "OUTCOME_FINISHED" | "OUTCOME_FAILED" | "OUTCOME_PREEMPTED" | "OUTCOME_STOPPED" | "OUTCOME_GIVEN_BACK";
+export type EndTrialRequestOutcome =
+  | "OUTCOME_UNSPECIFIED"
+  | "OUTCOME_FINISHED"
+  | "OUTCOME_FAILED"
+  | "OUTCOME_PREEMPTED"
+  | "OUTCOME_STOPPED"
+  | "OUTCOME_GIVEN_BACK";
 
 export interface EndTrialResponse {
   trial?: Trial;
@@ -317,7 +343,11 @@ export interface ExportChunk {
   data: string;
 }
 
-export type ExportFormat = "EXPORT_FORMAT_UNSPECIFIED" | "EXPORT_FORMAT_ARROW" | "EXPORT_FORMAT_PARQUET" | "EXPORT_FORMAT_CSV";
+export type ExportFormat =
+  | "EXPORT_FORMAT_UNSPECIFIED"
+  | "EXPORT_FORMAT_ARROW"
+  | "EXPORT_FORMAT_PARQUET"
+  | "EXPORT_FORMAT_CSV";
 
 export interface ExportPointsRequest {
   team: string;
@@ -341,7 +371,19 @@ export interface ExportRowsRequest {
   format: ExportFormat;
 }
 
-export type ExportTable = "EXPORT_TABLE_UNSPECIFIED" | "EXPORT_TABLE_FIELDS" | "EXPORT_TABLE_STREAMS" | "EXPORT_TABLE_SERIES" | "EXPORT_TABLE_TEXTS" | "EXPORT_TABLE_HISTOGRAMS" | "EXPORT_TABLE_TABLES" | "EXPORT_TABLE_MEDIA" | "EXPORT_TABLE_FILES" | "EXPORT_TABLE_CONSOLE" | "EXPORT_TABLE_ALERTS" | "EXPORT_TABLE_CONTENTS";
+export type ExportTable =
+  | "EXPORT_TABLE_UNSPECIFIED"
+  | "EXPORT_TABLE_FIELDS"
+  | "EXPORT_TABLE_STREAMS"
+  | "EXPORT_TABLE_SERIES"
+  | "EXPORT_TABLE_TEXTS"
+  | "EXPORT_TABLE_HISTOGRAMS"
+  | "EXPORT_TABLE_TABLES"
+  | "EXPORT_TABLE_MEDIA"
+  | "EXPORT_TABLE_FILES"
+  | "EXPORT_TABLE_CONSOLE"
+  | "EXPORT_TABLE_ALERTS"
+  | "EXPORT_TABLE_CONTENTS";
 
 export interface FieldChange {
   run: string;
@@ -407,10 +449,13 @@ export interface GetAccountRequest {
 
 export interface GetBestTrialsRequest {
   sweep: string;
+  page_size: number;
+  page_token: string;
 }
 
 export interface GetBestTrialsResponse {
   trials: Trial[];
+  next_page_token: string;
 }
 
 export interface GetConsoleRequest {
@@ -571,6 +616,7 @@ export interface GetParetoFrontResponse {
   runs: ParetoRun[];
   compared: Int64;
   left_out: Int64;
+  found: Int64;
 }
 
 export interface GetPlotRequest {
@@ -779,7 +825,13 @@ export interface KeyChange {
   step: Int64;
 }
 
-export type KeyKind = "KEY_KIND_UNSPECIFIED" | "KEY_KIND_HISTOGRAM" | "KEY_KIND_TABLE" | "KEY_KIND_PLOT" | "KEY_KIND_MEDIA" | "KEY_KIND_TEXT";
+export type KeyKind =
+  | "KEY_KIND_UNSPECIFIED"
+  | "KEY_KIND_HISTOGRAM"
+  | "KEY_KIND_TABLE"
+  | "KEY_KIND_PLOT"
+  | "KEY_KIND_MEDIA"
+  | "KEY_KIND_TEXT";
 
 export interface KnownTrial {
   parameters_json: string;
@@ -814,7 +866,12 @@ export interface LeaseTrialsResponse {
   retry_after_s: Double;
 }
 
-export type LeaseTrialsResponseVerdict = "VERDICT_UNSPECIFIED" | "VERDICT_GO" | "VERDICT_WAIT" | "VERDICT_PAUSED" | "VERDICT_STOP";
+export type LeaseTrialsResponseVerdict =
+  | "VERDICT_UNSPECIFIED"
+  | "VERDICT_GO"
+  | "VERDICT_WAIT"
+  | "VERDICT_PAUSED"
+  | "VERDICT_STOP";
 
 export interface LeasedTrial {
   trial?: Trial;
@@ -1178,7 +1235,11 @@ export interface RankRunsResponse {
   runs: RankedRun[];
 }
 
-export type RankSelection = "RANK_SELECTION_UNSPECIFIED" | "RANK_SELECTION_MEAN" | "RANK_SELECTION_EACH" | "RANK_SELECTION_ONE";
+export type RankSelection =
+  | "RANK_SELECTION_UNSPECIFIED"
+  | "RANK_SELECTION_MEAN"
+  | "RANK_SELECTION_EACH"
+  | "RANK_SELECTION_ONE";
 
 export interface RankedRun {
   place: number;
@@ -1322,7 +1383,13 @@ export interface RunSqlResponse {
   elapsed_s: Double;
 }
 
-export type RunState = "RUN_STATE_UNSPECIFIED" | "RUN_STATE_RUNNING" | "RUN_STATE_FINISHED" | "RUN_STATE_FAILED" | "RUN_STATE_CRASHED" | "RUN_STATE_PREEMPTED";
+export type RunState =
+  | "RUN_STATE_UNSPECIFIED"
+  | "RUN_STATE_RUNNING"
+  | "RUN_STATE_FINISHED"
+  | "RUN_STATE_FAILED"
+  | "RUN_STATE_CRASHED"
+  | "RUN_STATE_PREEMPTED";
 
 export interface Saved {
   team: string;
@@ -1375,7 +1442,15 @@ export interface SqlColumn {
 
 export type SqlFormat = "SQL_FORMAT_UNSPECIFIED" | "SQL_FORMAT_ROWS" | "SQL_FORMAT_ARROW";
 
-export type StopCause = "STOP_CAUSE_UNSPECIFIED" | "STOP_CAUSE_SWEEP_FINISHED" | "STOP_CAUSE_SWEEP_CANCELLED" | "STOP_CAUSE_PRUNED" | "STOP_CAUSE_LEASE_LOST" | "STOP_CAUSE_FAILURE_GUARD" | "STOP_CAUSE_BUDGET" | "STOP_CAUSE_SWEEP_DELETED";
+export type StopCause =
+  | "STOP_CAUSE_UNSPECIFIED"
+  | "STOP_CAUSE_SWEEP_FINISHED"
+  | "STOP_CAUSE_SWEEP_CANCELLED"
+  | "STOP_CAUSE_PRUNED"
+  | "STOP_CAUSE_LEASE_LOST"
+  | "STOP_CAUSE_FAILURE_GUARD"
+  | "STOP_CAUSE_BUDGET"
+  | "STOP_CAUSE_SWEEP_DELETED";
 
 export interface StopOrder {
   number: Int64;
@@ -1442,9 +1517,19 @@ export interface SweepChange {
   detail: string;
 }
 
-export type SweepCommand = "SWEEP_COMMAND_UNSPECIFIED" | "SWEEP_COMMAND_PAUSE" | "SWEEP_COMMAND_RESUME" | "SWEEP_COMMAND_STOP" | "SWEEP_COMMAND_CANCEL";
+export type SweepCommand =
+  | "SWEEP_COMMAND_UNSPECIFIED"
+  | "SWEEP_COMMAND_PAUSE"
+  | "SWEEP_COMMAND_RESUME"
+  | "SWEEP_COMMAND_STOP"
+  | "SWEEP_COMMAND_CANCEL";
 
-export type SweepState = "SWEEP_STATE_UNSPECIFIED" | "SWEEP_STATE_RUNNING" | "SWEEP_STATE_PAUSED" | "SWEEP_STATE_FINISHED" | "SWEEP_STATE_CANCELLED";
+export type SweepState =
+  | "SWEEP_STATE_UNSPECIFIED"
+  | "SWEEP_STATE_RUNNING"
+  | "SWEEP_STATE_PAUSED"
+  | "SWEEP_STATE_FINISHED"
+  | "SWEEP_STATE_CANCELLED";
 
 export interface SweepSummary {
   sweep?: Sweep;
@@ -1469,7 +1554,19 @@ export interface TableFilter {
   value?: JsonValue;
 }
 
-export type TableFilterOperator = "OPERATOR_UNSPECIFIED" | "OPERATOR_EQ" | "OPERATOR_NE" | "OPERATOR_LT" | "OPERATOR_LE" | "OPERATOR_GT" | "OPERATOR_GE" | "OPERATOR_IN" | "OPERATOR_CONTAINS" | "OPERATOR_REGEX" | "OPERATOR_MISSING" | "OPERATOR_PRESENT";
+export type TableFilterOperator =
+  | "OPERATOR_UNSPECIFIED"
+  | "OPERATOR_EQ"
+  | "OPERATOR_NE"
+  | "OPERATOR_LT"
+  | "OPERATOR_LE"
+  | "OPERATOR_GT"
+  | "OPERATOR_GE"
+  | "OPERATOR_IN"
+  | "OPERATOR_CONTAINS"
+  | "OPERATOR_REGEX"
+  | "OPERATOR_MISSING"
+  | "OPERATOR_PRESENT";
 
 export interface TableOrder {
   column: string;
@@ -1524,7 +1621,15 @@ export interface TrialCounts {
   added: Int64;
 }
 
-export type TrialState = "TRIAL_STATE_UNSPECIFIED" | "TRIAL_STATE_QUEUED" | "TRIAL_STATE_RUNNING" | "TRIAL_STATE_FINISHED" | "TRIAL_STATE_FAILED" | "TRIAL_STATE_PRUNED" | "TRIAL_STATE_CANCELLED" | "TRIAL_STATE_ADDED";
+export type TrialState =
+  | "TRIAL_STATE_UNSPECIFIED"
+  | "TRIAL_STATE_QUEUED"
+  | "TRIAL_STATE_RUNNING"
+  | "TRIAL_STATE_FINISHED"
+  | "TRIAL_STATE_FAILED"
+  | "TRIAL_STATE_PRUNED"
+  | "TRIAL_STATE_CANCELLED"
+  | "TRIAL_STATE_ADDED";
 
 export interface UpdateProjectRequest {
   team: string;
@@ -1578,7 +1683,11 @@ export interface UpdateSweepRequest {
   definition_json: string;
 }
 
-export type ValueState = "VALUE_STATE_UNSPECIFIED" | "VALUE_STATE_PENDING" | "VALUE_STATE_KNOWN" | "VALUE_STATE_MISSING";
+export type ValueState =
+  | "VALUE_STATE_UNSPECIFIED"
+  | "VALUE_STATE_PENDING"
+  | "VALUE_STATE_KNOWN"
+  | "VALUE_STATE_MISSING";
 
 export interface VerifyRunsRequest {
   team: string;
@@ -1628,7 +1737,12 @@ export interface WhoAmIResponse {
   key_prefix: string;
 }
 
-export type XAxis = "X_AXIS_UNSPECIFIED" | "X_AXIS_STEP" | "X_AXIS_RELATIVE_TIME" | "X_AXIS_WALL_TIME" | "X_AXIS_METRIC";
+export type XAxis =
+  | "X_AXIS_UNSPECIFIED"
+  | "X_AXIS_STEP"
+  | "X_AXIS_RELATIVE_TIME"
+  | "X_AXIS_WALL_TIME"
+  | "X_AXIS_METRIC";
 
 export interface Methods {
   ListProjects: [ListProjectsRequest, ListProjectsResponse];

@@ -1,6 +1,6 @@
 // Made by query/page/contract.py from proto/runstream/v1: do not edit.
 import type { PbfReader } from "pbf";
-import { doubles, joined, NONE, wholes } from "./packed";
+import { doubles, joined, NONE, wholes } from "./packedColumns";
 
 export interface Curve {
   run: string;
@@ -23,7 +23,29 @@ export interface Curve {
 }
 
 export function readCurve(pbf: PbfReader, end: number): Curve {
-  return pbf.readFields(fieldOfCurve, { run: "", metric: "", rank: 0, bucket_width: 0, first_steps: NONE, last_steps: NONE, firsts: NONE, lasts: NONE, mins: NONE, maxs: NONE, means: NONE, counts: NONE, not_finite: NONE, first_times_us: NONE, xs: NONE, smoothed: NONE, x_width: 0 }, end);
+  return pbf.readFields(
+    fieldOfCurve,
+    {
+      run: "",
+      metric: "",
+      rank: 0,
+      bucket_width: 0,
+      first_steps: NONE,
+      last_steps: NONE,
+      firsts: NONE,
+      lasts: NONE,
+      mins: NONE,
+      maxs: NONE,
+      means: NONE,
+      counts: NONE,
+      not_finite: NONE,
+      first_times_us: NONE,
+      xs: NONE,
+      smoothed: NONE,
+      x_width: 0,
+    },
+    end,
+  );
 }
 
 function fieldOfCurve(tag: number, into: Curve, pbf: PbfReader): void {
@@ -51,7 +73,13 @@ export interface GetCurvesResponse {
 }
 
 export function readGetCurvesResponse(pbf: PbfReader, end: number): GetCurvesResponse {
-  return pbf.readFields(fieldOfGetCurvesResponse, { curves: [] }, end);
+  return pbf.readFields(
+    fieldOfGetCurvesResponse,
+    {
+      curves: [],
+    },
+    end,
+  );
 }
 
 function fieldOfGetCurvesResponse(tag: number, into: GetCurvesResponse, pbf: PbfReader): void {
@@ -73,7 +101,23 @@ export interface GroupCurve {
 }
 
 export function readGroupCurve(pbf: PbfReader, end: number): GroupCurve {
-  return pbf.readFields(fieldOfGroupCurve, { group: [], metric: "", runs: [], bucket_width: 0, steps: NONE, means: NONE, stds: NONE, mins: NONE, maxs: NONE, counts: NONE, smoothed: NONE }, end);
+  return pbf.readFields(
+    fieldOfGroupCurve,
+    {
+      group: [],
+      metric: "",
+      runs: [],
+      bucket_width: 0,
+      steps: NONE,
+      means: NONE,
+      stds: NONE,
+      mins: NONE,
+      maxs: NONE,
+      counts: NONE,
+      smoothed: NONE,
+    },
+    end,
+  );
 }
 
 function fieldOfGroupCurve(tag: number, into: GroupCurve, pbf: PbfReader): void {
@@ -95,7 +139,13 @@ export interface GetGroupCurvesResponse {
 }
 
 export function readGetGroupCurvesResponse(pbf: PbfReader, end: number): GetGroupCurvesResponse {
-  return pbf.readFields(fieldOfGetGroupCurvesResponse, { curves: [] }, end);
+  return pbf.readFields(
+    fieldOfGetGroupCurvesResponse,
+    {
+      curves: [],
+    },
+    end,
+  );
 }
 
 function fieldOfGetGroupCurvesResponse(tag: number, into: GetGroupCurvesResponse, pbf: PbfReader): void {

@@ -1,16 +1,16 @@
-// The bar on top: where one is, the server's state, theme, who is logged in.
+// The bar at the top: the path of the view, the theme, the shortcuts and the user's menu.
 import { useEffect, useState } from "preact/hooks";
-import { awaySince, logOut } from "../api/client";
+import { logOut, unreachableSince } from "../api/client";
+import { navigate, path, route } from "../state/route";
+import { helpOpen } from "../state/shortcuts";
+import { choose, dark } from "../state/theme";
+import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { helpOpen } from "./keyboard";
-import { go, path, place } from "./location";
-import { choose, dark } from "./theme";
-import { user } from "./user";
 
 export function TopBar() {
-  const [team, project, view, run] = place.value.parts;
-  const shown = team === "-" ? user.value?.default_team : team;
+  const [team, project, view, run] = route.value.parts;
+  const shownTeam = team === "-" ? user.value?.default_team : team;
   return (
     <header class="topbar">
       <a class="brand" href="/" aria-label="runstream: home">
@@ -18,27 +18,44 @@ export function TopBar() {
         <span>runstream</span>
       </a>
       <nav class="crumbs" aria-label="Where you are">
-        {shown && shown !== "login" && shown !== "~" && <a href={path(shown)}>{shown}</a>}
-        {project && shown !== "~" && <a href={path(shown!, project)}>{project}</a>}
-        {(view === "runs" || view === "sweeps") && run && <a href={path(shown!, project!, view, run)}>{run}</a>}
+        {shownTeam && shownTeam !== "login" && shownTeam !== "~" && <a href={path(shownTeam)}>{shownTeam}</a>}
+        {project && shownTeam !== "~" && <a href={path(shownTeam!, project)}>{project}</a>}
+        {(view === "runs" || view === "sweeps") && run && <a href={path(shownTeam!, project!, view, run)}>{run}</a>}
       </nav>
       <span class="grow" />
-      <button class="icon-button" onClick={() => choose(dark.value ? "light" : "dark")} aria-label={dark.value ? "Light theme" : "Dark theme"} title={dark.value ? "Light theme" : "Dark theme"}>
+      <button
+        class="icon-button"
+        onClick={() => choose(dark.value ? "light" : "dark")}
+        aria-label={dark.value ? "Light theme" : "Dark theme"}
+        title={dark.value ? "Light theme" : "Dark theme"}
+      >
         <Icon name={dark.value ? "sun" : "moon"} />
       </button>
-      <button class="icon-button wide-only" onClick={() => (helpOpen.value = true)} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">
+      <button
+        class="icon-button wide-only"
+        onClick={() => (helpOpen.value = true)}
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts (?)"
+      >
         <Icon name="keyboard" />
       </button>
       {user.value && (
-        <Menu label={`Account of ${user.value.user}`} button={<span class="avatar" aria-hidden="true">{[...user.value.user][0]?.toUpperCase()}</span>}>
+        <Menu
+          label={`Account of ${user.value.user}`}
+          button={
+            <span class="avatar" aria-hidden="true">
+              {[...user.value.user][0]?.toUpperCase()}
+            </span>
+          }
+        >
           <p class="menu-note">
             <b>{user.value.user}</b>
             <br />
             {user.value.teams.join(", ")} · key {user.value.key_prefix}
           </p>
-          <MenuItem act={() => go("/~/keys")}>My API keys</MenuItem>
+          <MenuItem onSelect={() => navigate("/~/keys")}>My API keys</MenuItem>
           <MenuItem
-            act={() => {
+            onSelect={() => {
               void logOut();
               user.value = null;
             }}
@@ -51,9 +68,9 @@ export function TopBar() {
   );
 }
 
-/** Said only when the server stays away: a request lost in between is no news. */
-export function Away() {
-  const since = awaySince.value;
+/** A note that the server cannot be reached. It appears after a second: a single lost request is not worth a note. */
+export function UnreachableNotice() {
+  const since = unreachableSince.value;
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {
     setSeconds(0);
@@ -64,7 +81,7 @@ export function Away() {
   if (since === null || seconds < 1) return null;
   return (
     <div class="away" role="status">
-      The server has not answered for {seconds} s. What you see is what it said last; it is asked again until it answers.
+      The server has not answered for {seconds} s. The page shows its last answers and keeps trying.
     </div>
   );
 }

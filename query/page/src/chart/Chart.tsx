@@ -1,15 +1,15 @@
-// One chart: lines over an x axis, synchronised hover, zoom by dragging. Knows nothing of runs or requests.
+// One chart: lines over an x axis, with a shared pointer, and zoom by dragging. It knows nothing of runs or requests.
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { dark } from "../app/theme";
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
+import { dark } from "../state/theme";
+import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
 import { drawLines } from "./draw";
-import { hoverAt } from "./hover";
+import { hoverAt } from "./hoverSync";
+import type { Line, XAxis } from "./lines";
 import { followPointer, type Pointer } from "./pointer";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./scales";
-import type { Line, XAxis } from "./series";
 
 export interface ChartProps {
   lines: readonly Line[];
@@ -17,11 +17,11 @@ export interface ChartProps {
   log: boolean;
   robust: boolean;
   zoom: Range | null;
-  /** The range that was dragged over, in x; null: back to all. */
+  /** Called with the selected range of x, or null to show all. */
   onZoom: (range: Range | null) => void;
   label: string;
-  /** Run under the pointer elsewhere on the page. */
-  strong?: string | null;
+  /** Id of the line to highlight, for a run that the pointer is over elsewhere on the page. */
+  highlightedLine?: string | null;
 }
 
 const CLICK_PX = 4;
@@ -40,29 +40,31 @@ export function Chart(props: ChartProps) {
     const u = new uPlot(options(latest, element, pointer), dataOf(latest.current), element);
     plot.current = u;
     drawn.current = latest.current;
-    const resized = new ResizeObserver(() => {
+    const observer = new ResizeObserver(() => {
       const { clientWidth: width, clientHeight: height } = element;
       if (width && height && (width !== u.width || height !== u.height)) u.setSize({ width, height });
     });
-    resized.observe(element);
-    const own = (pointer.current = followPointer(u, element.parentElement!, () => latest.current));
-    own.lift(latest.current.strong ?? null);
+    observer.observe(element);
+    const newPointer = followPointer(u, element.parentElement!, () => latest.current);
+    pointer.current = newPointer;
+    newPointer.highlight(latest.current.highlightedLine ?? null);
     u.over.addEventListener("dblclick", () => latest.current.onZoom(null));
     return () => {
-      resized.disconnect();
-      own.end();
+      observer.disconnect();
+      newPointer.end();
       pointer.current = null;
       u.destroy();
       plot.current = null;
     };
   }, [props.axis, props.log, isDark]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new props with the same data need no new drawing
   useEffect(() => {
-    if (drawn.current === props) return; // with this very data, just now
+    if (drawn.current === props) return; // it was just drawn with these props
     drawn.current = props;
     plot.current?.setData(dataOf(props));
   }, [props.lines, props.zoom?.[0], props.zoom?.[1], props.robust]);
-  useEffect(() => pointer.current?.lift(props.strong ?? null), [props.strong]);
+  useEffect(() => pointer.current?.highlight(props.highlightedLine ?? null), [props.highlightedLine]);
 
   return (
     <div class="chart" role="img" aria-label={props.label}>
@@ -71,19 +73,19 @@ export function Chart(props: ChartProps) {
   );
 }
 
-/** Two corners: uPlot only needs to know what the axes span. */
+/** Return two corners: uPlot only needs to know what the axes span. */
 function dataOf(props: ChartProps): uPlot.AlignedData {
   const x = xRange(props.lines, props.zoom);
   const y = yRange(props.lines, x, props) ?? (props.log ? [1, 10] : [0, 1]);
   return [[...x], [...y]];
 }
 
-function options(latest: { current: ChartProps }, element: HTMLElement, pointer: { current: Pointer | null }): uPlot.Options {
+function options(
+  latest: { current: ChartProps },
+  element: HTMLElement,
+  pointer: { current: Pointer | null },
+): uPlot.Options {
   const { axis, log } = latest.current;
-  const style = getComputedStyle(element);
-  const ink = style.getPropertyValue("--quiet").trim();
-  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
-  const font = `11px ${style.fontFamily}`;
   const whole: Range = [0, 1];
   return {
     width: element.clientWidth || 300,
@@ -94,30 +96,7 @@ function options(latest: { current: ChartProps }, element: HTMLElement, pointer:
       x: { time: axis === "wall", range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
       y: { distr: log ? 3 : 1, range: (_u, low, high) => [low ?? whole[0], high ?? whole[1]] },
     },
-    axes: [
-      {
-        stroke: ink,
-        font,
-        grid: { show: false },
-        ticks: { ...grid, size: 4 },
-        size: 26,
-        gap: 4,
-        space: axis === "wall" ? 70 : 60,
-        ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-        ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-        ...(axis === "time" ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) } : {}),
-      },
-      {
-        stroke: ink,
-        font,
-        grid,
-        ticks: { show: false },
-        gap: 6,
-        size: (u, values) => Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
-        values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
-        ...(log ? { splits: (u: uPlot) => logTicks([u.scales["y"]!.min!, u.scales["y"]!.max!]), filter: (_u: uPlot, splits: number[]) => splits } : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
-      },
-    ],
+    axes: axesOptions(axis, log, element),
     series: [{}, { paths: () => null, points: { show: false } }],
     cursor: {
       x: false,
@@ -145,4 +124,43 @@ function options(latest: { current: ChartProps }, element: HTMLElement, pointer:
       ],
     },
   };
+}
+
+function axesOptions(axis: XAxis, log: boolean, element: HTMLElement): uPlot.Axis[] {
+  const style = getComputedStyle(element);
+  const ink = style.getPropertyValue("--quiet").trim();
+  const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
+  const font = `11px ${style.fontFamily}`;
+  return [
+    {
+      stroke: ink,
+      font,
+      grid: { show: false },
+      ticks: { ...grid, size: 4 },
+      size: 26,
+      gap: 4,
+      space: axis === "wall" ? 70 : 60,
+      ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+      ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+      ...(axis === "time"
+        ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
+        : {}),
+    },
+    {
+      stroke: ink,
+      font,
+      grid,
+      ticks: { show: false },
+      gap: 6,
+      size: (u, values) =>
+        Math.max(34, ...(values ?? []).map((text) => u.ctx.measureText(text).width / devicePixelRatio + 14)),
+      values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : formatTick(tick))),
+      ...(log
+        ? {
+            splits: (u: uPlot) => logTicks([u.scales.y!.min!, u.scales.y!.max!]),
+            filter: (_u: uPlot, splits: number[]) => splits,
+          }
+        : { space: (u: uPlot) => Math.max(34, u.height / 9) }),
+    },
+  ];
 }

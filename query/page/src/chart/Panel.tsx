@@ -1,14 +1,14 @@
-// A panel of the workspace: title, tools, chart; drawn and fetched only while it is on the screen.
+// A panel of the workspace: title, tools, chart. It loads and draws only while it is visible.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "../api/contract";
+import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { Dialog } from "../ui/Dialog";
 import { Chart } from "./Chart";
-import type { Look } from "./look";
+import type { ChartOptions } from "./chartOptions";
+import { exportCsv, exportPng, exportSvg } from "./export";
 import { useCurves } from "./useCurves";
 import { useGroupCurves } from "./useGroupCurves";
-import { exportCsv, exportPng, exportSvg } from "./export";
 
 export interface PanelProps {
   team: string;
@@ -16,15 +16,15 @@ export interface PanelProps {
   metric: string;
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
-  look: Look;
+  options: ChartOptions;
   full: boolean;
   pinned: boolean;
-  strong: string | null;
-  /** Group runs by this field; empty: each run a curve. */
-  by: string;
-  act: PanelActions;
-  /** Pixels high, in a report: neither pinned nor resized. */
-  fixed?: number;
+  highlightedRun: string | null;
+  /** The field by which runs are grouped; "" draws a curve for each run. */
+  groupBy: string;
+  actions: PanelActions;
+  /** Height in pixels, for a report. Such a panel is neither pinned nor resized. */
+  fixedHeight?: number;
 }
 
 export interface PanelActions {
@@ -33,7 +33,7 @@ export interface PanelActions {
   open: (metric: string | null) => void;
   log: (metric: string) => void;
   resize: (metric: string, width: number, height: number) => void;
-  /** Copy what a report needs to draw the same. */
+  /** Copies a block that shows the same chart in a report. */
   block?: (metric: string) => void;
 }
 
@@ -41,40 +41,73 @@ const BUCKETS = 300;
 const BUCKETS_FULL = 1200;
 
 export function Panel(props: PanelProps) {
-  const { metric, look, act } = props;
+  const { metric, options, actions } = props;
   const frame = useRef<HTMLElement>(null);
-  const seen = useSeen(frame);
-  const [width, height] = look.sizes.get(metric) ?? [1, props.fixed ?? 250];
+  const isVisible = useIsVisible(frame);
+  const [width, height] = options.sizes.get(metric) ?? [1, props.fixedHeight ?? 250];
   const tools = (
     <span class="panel-tools">
-      {!props.fixed && (
-        <button class="icon-button small" onClick={() => act.pin(metric)} aria-pressed={props.pinned} aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`} title={props.pinned ? "Unpin" : "Pin"}>
+      {!props.fixedHeight && (
+        <button
+          class="icon-button small"
+          onClick={() => actions.pin(metric)}
+          aria-pressed={props.pinned}
+          aria-label={props.pinned ? `Unpin ${metric}` : `Pin ${metric}`}
+          title={props.pinned ? "Unpin" : "Pin"}
+        >
           <Icon name="pin" size={14} />
         </button>
       )}
-      <button class="icon-button small" onClick={() => act.open(metric)} aria-label={`${metric} on the full screen`} title="Full screen">
+      <button
+        class="icon-button small"
+        onClick={() => actions.open(metric)}
+        aria-label={`${metric} on the full screen`}
+        title="Full screen"
+      >
         <Icon name="full" size={14} />
       </button>
       <Menu label={`More about ${metric}`} button={<Icon name="more" size={14} />} class="small">
-        <MenuItem checked={isLog(look, metric)} act={() => act.log(metric)}>Logarithmic</MenuItem>
-        <MenuItem act={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
-        <MenuItem act={() => void exportSvg(frame.current!, { title: metric, lines: latest.current, axis: props.by ? "step" : look.axis, log: isLog(look, metric), robust: look.robust, zoom: look.zoom })}>Save as SVG</MenuItem>
-        <MenuItem act={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
-        {act.block && <MenuItem act={() => act.block!(metric)}>Copy for a report</MenuItem>}
+        <MenuItem checked={isLog(options, metric)} onSelect={() => actions.log(metric)}>
+          Logarithmic
+        </MenuItem>
+        <MenuItem onSelect={() => void exportPng(frame.current!, metric)}>Save as PNG</MenuItem>
+        <MenuItem
+          onSelect={() =>
+            void exportSvg(frame.current!, {
+              title: metric,
+              lines: latest.current,
+              axis: props.groupBy ? "step" : options.axis,
+              log: isLog(options, metric),
+              robust: options.robust,
+              zoom: options.zoom,
+            })
+          }
+        >
+          Save as SVG
+        </MenuItem>
+        <MenuItem onSelect={() => exportCsv(metric, latest.current)}>Save as CSV</MenuItem>
+        {actions.block && <MenuItem onSelect={() => actions.block!(metric)}>Copy for a report</MenuItem>}
       </Menu>
     </span>
   );
   const latest = useRef<ReturnType<typeof useCurves>["lines"]>([]);
   return (
-    <article class="panel" ref={frame} style={{ gridColumn: `span ${width}`, height: `${height}px` }} aria-label={metric}>
+    <article
+      class="panel"
+      ref={frame}
+      style={{ gridColumn: `span ${width}`, height: `${height}px` }}
+      aria-label={metric}
+    >
       <header>
-        <h3 class="clip" title={metric}>{metric}</h3>
+        <h3 class="clip" title={metric}>
+          {metric}
+        </h3>
         {tools}
       </header>
-      <PanelBody {...props} seen={seen && !props.full} buckets={BUCKETS} keep={latest} />
-      {!props.fixed && <Grip metric={metric} width={width} height={height} resize={act.resize} />}
+      <PanelBody {...props} seen={isVisible && !props.full} buckets={BUCKETS} keep={latest} />
+      {!props.fixedHeight && <Grip metric={metric} width={width} height={height} resize={actions.resize} />}
       {props.full && (
-        <Dialog title={metric} close={() => act.open(null)} class="full">
+        <Dialog title={metric} close={() => actions.open(null)} class="full">
           <PanelBody {...props} seen buckets={BUCKETS_FULL} keep={latest} />
         </Dialog>
       )}
@@ -82,106 +115,155 @@ export function Panel(props: PanelProps) {
   );
 }
 
-function PanelBody(props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } }) {
-  const { look, act } = props;
+function PanelBody(
+  props: PanelProps & { seen: boolean; buckets: number; keep: { current: ReturnType<typeof useCurves>["lines"] } },
+) {
+  const { options, actions } = props;
   const query = {
     team: props.team,
     project: props.project,
     runs: props.runs,
     colors: props.colors,
     metric: props.metric,
-    axis: look.axis,
-    xMetric: look.xMetric,
-    smoothing: look.smoothing,
-    zoom: look.zoom,
-    eachRank: look.eachRank,
+    axis: options.axis,
+    xMetric: options.xMetric,
+    smoothing: options.smoothing,
+    zoom: options.zoom,
+    eachRank: options.eachRank,
     buckets: props.buckets,
   };
-  const single = useCurves(query, props.seen && !props.by);
-  const grouped = useGroupCurves(query, props.by, look.band, props.seen && Boolean(props.by));
-  const { lines, error, waiting } = props.by ? grouped : single;
+  const single = useCurves(query, props.seen && !props.groupBy);
+  const grouped = useGroupCurves(query, props.groupBy, options.band, props.seen && Boolean(props.groupBy));
+  const { lines, error, waiting } = props.groupBy ? grouped : single;
   props.keep.current = lines;
   if (!props.seen) return <div class="panel-body" />;
-  const log = isLog(look, props.metric);
+  const log = isLog(options, props.metric);
   const empty = !lines.length || !lines.some((line) => line.xs.length);
   return (
     <div class={waiting && empty ? "panel-body busy" : "panel-body"}>
       {empty ? (
-        <p class="panel-note">{error ? error.message : waiting ? "" : look.zoom ? "No points in this range: double-click to see all" : "None of the visible runs has it"}</p>
+        <p class="panel-note">
+          {error
+            ? error.message
+            : waiting
+              ? ""
+              : options.zoom
+                ? "No points in this range. Double-click to see all."
+                : "No visible run has this metric"}
+        </p>
       ) : (
         <Chart
           lines={lines}
-          axis={props.by ? "step" : look.axis}
+          axis={props.groupBy ? "step" : options.axis}
           log={log}
-          robust={look.robust}
-          zoom={look.zoom}
-          onZoom={act.zoom}
+          robust={options.robust}
+          zoom={options.zoom}
+          onZoom={actions.zoom}
           label={`${props.metric}: ${lines.length} curves`}
-          strong={props.strong === null ? null : (lines.find((line) => line.id.startsWith(`${props.strong}\n`))?.id ?? null)}
+          highlightedLine={
+            props.highlightedRun === null
+              ? null
+              : (lines.find((line) => line.id.startsWith(`${props.highlightedRun}\n`))?.id ?? null)
+          }
         />
       )}
-      {props.by && !empty && (
+      {props.groupBy && !empty && (
         <ul class="legend">
-          {lines.slice(0, 8).map((line) => <li key={line.id} class="clip"><i class="swatch" style={{ background: line.color }} />{line.label}</li>)}
+          {lines.slice(0, 8).map((line) => (
+            <li key={line.id} class="clip">
+              <i class="swatch" style={{ background: line.color }} />
+              {line.label}
+            </li>
+          ))}
           {lines.length > 8 && <li class="quiet">and {lines.length - 8} more</li>}
         </ul>
       )}
-      {empty && !waiting && look.zoom && <button class="link" onClick={() => act.zoom(null)}>See all</button>}
-      {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && <p class="panel-note over">No value is positive: a logarithmic axis shows none</p>}
-      {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && <p class="panel-note over">Only NaN or infinite values</p>}
-      {error && !empty && <span class="panel-stale" title={error.message}>not up to date</span>}
+      {empty && !waiting && options.zoom && (
+        <button class="link" onClick={() => actions.zoom(null)}>
+          See all
+        </button>
+      )}
+      {log && !empty && !lines.some((line) => line.highs.some((value) => value > 0)) && (
+        <p class="panel-note over">No value is positive, so a logarithmic axis shows nothing</p>
+      )}
+      {!empty && lines.every((line) => line.ys.every((value) => !Number.isFinite(value))) && (
+        <p class="panel-note over">Only NaN or infinite values</p>
+      )}
+      {error && !empty && (
+        <span class="panel-stale" title={error.message}>
+          not up to date
+        </span>
+      )}
     </div>
   );
 }
 
-function isLog(look: Look, metric: string): boolean {
-  return look.log !== look.flipped.has(metric);
+function isLog(options: ChartOptions, metric: string): boolean {
+  return options.log !== options.flipped.has(metric);
 }
 
-/** Dragging the corner: whole columns wide, any height. Arrow keys do the same. */
+/** The corner that resizes a panel, by whole columns and to any height. Arrow keys do the same. */
 function Grip(props: { metric: string; width: number; height: number; resize: PanelActions["resize"] }) {
-  const begin = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent) => {
     const grip = event.currentTarget as HTMLElement;
     const panel = grip.closest<HTMLElement>(".panel")!;
     const column = panel.offsetWidth / props.width;
-    const from = { x: event.clientX, y: event.clientY };
+    const start = { x: event.clientX, y: event.clientY };
     grip.setPointerCapture(event.pointerId);
     const size = (moved: PointerEvent): [number, number] => [
-      clamp(Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - from.x) / column), 1, 4),
-      clamp(Math.round((props.height + moved.clientY - from.y) / 10) * 10, 150, 900),
+      clamp(
+        Math.round((panel.offsetWidth === 0 ? column : props.width * column + moved.clientX - start.x) / column),
+        1,
+        4,
+      ),
+      clamp(Math.round((props.height + moved.clientY - start.y) / 10) * 10, 150, 900),
     ];
-    const move = (moved: PointerEvent) => {
+    const onPointerMove = (moved: PointerEvent) => {
       const [width, height] = size(moved);
       panel.style.gridColumn = `span ${width}`;
       panel.style.height = `${height}px`;
     };
-    const up = (moved: PointerEvent) => {
-      grip.removeEventListener("pointermove", move);
-      grip.removeEventListener("pointerup", up);
+    const onPointerUp = (moved: PointerEvent) => {
+      grip.removeEventListener("pointermove", onPointerMove);
+      grip.removeEventListener("pointerup", onPointerUp);
       props.resize(props.metric, ...size(moved));
     };
-    grip.addEventListener("pointermove", move);
-    grip.addEventListener("pointerup", up);
+    grip.addEventListener("pointermove", onPointerMove);
+    grip.addEventListener("pointerup", onPointerUp);
   };
-  const key = (event: KeyboardEvent) => {
-    const change = ({ ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<string, [number, number]>)[event.key];
+  const onKeyDown = (event: KeyboardEvent) => {
+    const change = (
+      { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 20], ArrowUp: [0, -20] } as Record<
+        string,
+        [number, number]
+      >
+    )[event.key];
     if (!change) return;
     event.preventDefault();
     props.resize(props.metric, clamp(props.width + change[0], 1, 4), clamp(props.height + change[1], 150, 900));
   };
-  return <button class="grip" aria-label={`Resize ${props.metric}: arrow keys`} onPointerDown={begin} onKeyDown={key} />;
+  return (
+    <button
+      class="grip"
+      aria-label={`Resize ${props.metric}: arrow keys`}
+      onPointerDown={onPointerDown}
+      onKeyDown={onKeyDown}
+    />
+  );
 }
 
 function clamp(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
 }
 
-function useSeen(element: { current: Element | null }): boolean {
-  const [seen, setSeen] = useState(false);
+function useIsVisible(element: { current: Element | null }): boolean {
+  const [isVisible, setSeen] = useState(false);
   useEffect(() => {
-    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), { rootMargin: "150px" });
+    const observer = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting), {
+      rootMargin: "150px",
+    });
     observer.observe(element.current!);
     return () => observer.disconnect();
-  }, []);
-  return seen;
+  }, [element]);
+  return isVisible;
 }

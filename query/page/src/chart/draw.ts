@@ -1,43 +1,54 @@
-// Drawing lines on a uPlot canvas: each line has steps of its own, so uPlot keeps axes, cursor and zoom, and this the ink.
+// Drawing of lines on the canvas of uPlot. Each line has its own steps, so uPlot keeps axes, cursor and zoom, and this
+// file draws the lines.
 import type uPlot from "uplot";
 import { lowerBound } from "../lib/range";
-import type { Line } from "./series";
+import type { Line } from "./lines";
 
-/** A spike is so many times higher than the band usually is. */
+/** A bucket is a spike if its band is so many times higher than usual. */
 const SPIKE = 6;
-/** Of a line that stands out, canvas pixels: hairlines beside each other are as thick as a stroke. */
-const THICK = [[0, 0], [1, 0], [0, 1]] as const;
-/** Points of a panel up to which lines are strokes of full width: a software canvas draws hairlines 20 times faster. */
+/** Offsets in canvas pixels that make a highlighted line: hairlines beside each other look like a thick stroke. */
+const THICK = [
+  [0, 0],
+  [1, 0],
+  [0, 1],
+] as const;
+/** Up to so many points of a panel, lines have full width. A software canvas draws hairlines 20 times faster. */
 const FEW_POINTS = 700;
-/** Buckets nearer together than this, CSS pixels, have bands of upright bars: 10 times faster, and the same picture. */
+/** If buckets are nearer than this, in CSS pixels, bands consist of bars: 10 times faster, and the same picture. */
 const DENSE_PX = 4;
 
-/** How much of the others is left behind a line that stands out. */
+/** How much of the other lines remains visible behind a highlighted line. */
 const FADED = 0.4;
 
 interface Pen {
   ctx: CanvasRenderingContext2D;
   u: uPlot;
-  x: Place;
-  y: Place;
+  x: Position;
+  y: Position;
   /** Hairlines instead of full strokes. */
   fine: boolean;
 }
 
-/** Lines in order: the last on top. */
+/** Draw lines in order: the last is on top. */
 export function drawLines(u: uPlot, lines: readonly Line[]): void {
   const fine = lines.reduce((sum, line) => sum + line.xs.length, 0) > FEW_POINTS;
-  inside(u, u.ctx, fine, (pen) => {
+  withinPlot(u, u.ctx, fine, (pen) => {
     const alpha = bandAlpha(lines);
     for (const line of lines) drawBand(pen, line, alpha);
     for (const line of lines) drawLine(pen, line, fine ? 1 : 1.5 * devicePixelRatio);
   });
 }
 
-/** One of the lines again, on a canvas of the same size above the others: these fade into `surface`, it is thicker. */
-export function drawStrong(ctx: CanvasRenderingContext2D, u: uPlot, lines: readonly Line[], line: Line, surface: string): void {
+/** Draw one line highlighted, on a canvas above the others: they fade into `surface`, and the line is thicker. */
+export function drawHighlighted(
+  ctx: CanvasRenderingContext2D,
+  u: uPlot,
+  lines: readonly Line[],
+  line: Line,
+  surface: string,
+): void {
   const fine = line.xs.length > FEW_POINTS / 4;
-  inside(u, ctx, fine, (pen) => {
+  withinPlot(u, ctx, fine, (pen) => {
     ctx.fillStyle = surface;
     ctx.globalAlpha = 1 - FADED;
     ctx.fillRect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
@@ -50,26 +61,26 @@ export function drawStrong(ctx: CanvasRenderingContext2D, u: uPlot, lines: reado
   });
 }
 
-/** Clipped to the plot. */
-function inside(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
+/** Draw within the plot area. */
+function withinPlot(u: uPlot, ctx: CanvasRenderingContext2D, fine: boolean, draw: (pen: Pen) => void): void {
   ctx.save();
   ctx.beginPath();
   ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
   ctx.clip();
   ctx.lineJoin = "round";
   ctx.lineCap = "round";
-  draw({ ctx, u, x: placer(u, "x"), y: placer(u, "y"), fine });
+  draw({ ctx, u, x: positionFunction(u, "x"), y: positionFunction(u, "y"), fine });
   ctx.restore();
 }
 
 function bandAlpha(lines: readonly Line[]): number {
-  return 0.2 / Math.pow(lines.length, 0.3);
+  return 0.2 / lines.length ** 0.3;
 }
 
-type Place = (value: number) => number;
+type Position = (value: number) => number;
 
-/** Where values lie on the canvas: as `u.valToPos`, which looks up its scale for each of them. */
-function placer(u: uPlot, name: "x" | "y"): Place {
+/** Return the position of values on the canvas. `u.valToPos` does the same, but looks up its scale for each value. */
+function positionFunction(u: uPlot, name: "x" | "y"): Position {
   const { min, max, distr } = u.scales[name]!;
   const low = u.valToPos(min!, name, true);
   const high = u.valToPos(max!, name, true);
@@ -79,50 +90,52 @@ function placer(u: uPlot, name: "x" | "y"): Place {
   }
   const first = Math.log10(min!);
   const factor = (high - low) / (Math.log10(max!) - first);
-  const below = low - factor; // what has no logarithm lies a power of ten below the axis
+  const below = low - factor; // values without a logarithm lie a power of ten below the axis
   return (value) => (value <= 0 ? below : low + (Math.log10(value) - first) * factor);
 }
 
-function seen(u: uPlot, line: Line): [number, number] {
-  const { min, max } = u.scales["x"]!;
+function visibleRange(u: uPlot, line: Line): [number, number] {
+  const { min, max } = u.scales.x!;
   return [Math.max(lowerBound(line.xs, min!) - 1, 0), Math.min(lowerBound(line.xs, max!) + 1, line.xs.length)];
 }
 
 function drawBand(pen: Pen, line: Line, alpha: number): void {
-  if (!line.banded) return;
-  const { ctx, u, y: place } = pen;
-  const [from, to] = seen(u, line);
+  if (!line.hasBand) return;
+  const { ctx, u, y: position } = pen;
+  const [from, to] = visibleRange(u, line);
   const floor = u.bbox.top + u.bbox.height * 2;
   const y = (value: number) => {
-    const at = place(value);
-    return Number.isFinite(at) ? at : floor;
+    const index = position(value);
+    return Number.isFinite(index) ? index : floor;
   };
   const floored = { ...pen, y };
   ctx.fillStyle = line.color;
   ctx.globalAlpha = alpha * (line.smoothed ? 0.6 : 1);
-  const dense = (u.bbox.width / devicePixelRatio) < (to - from) * DENSE_PX;
+  const dense = u.bbox.width / devicePixelRatio < (to - from) * DENSE_PX;
   (dense ? fillBars : fillBand)(floored, line, from, to);
   drawSpikes(floored, line, from, to);
   ctx.globalAlpha = 1;
 }
 
 function fillBand({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
-  let at = from;
-  while (at < to) {
-    while (at < to && !Number.isFinite(line.lows[at]!)) at++;
-    const begin = at;
-    while (at < to && Number.isFinite(line.lows[at]!)) at++;
-    if (at === begin) continue;
+  let index = from;
+  while (index < to) {
+    while (index < to && !Number.isFinite(line.lows[index]!)) index++;
+    const begin = index;
+    while (index < to && Number.isFinite(line.lows[index]!)) index++;
+    if (index === begin) continue;
     ctx.beginPath();
-    for (let i = begin; i < at; i++) ctx.lineTo(x(line.xs[i]!), y(line.highs[i]!));
-    for (let i = at - 1; i >= begin; i--) ctx.lineTo(x(line.xs[i]!), y(line.lows[i]!));
+    for (let i = begin; i < index; i++) ctx.lineTo(x(line.xs[i]!), y(line.highs[i]!));
+    for (let i = index - 1; i >= begin; i--) ctx.lineTo(x(line.xs[i]!), y(line.lows[i]!));
     ctx.closePath();
     ctx.fill();
   }
 }
 
-/** Each bucket's band as a bar that reaches half-way to its neighbours, on whole pixels; buckets that share a pixel share
- * a bar, so that nothing is painted twice. */
+/**
+ * Fill the band as bars that reach half-way to their neighbours, on whole pixels. Buckets on the same pixel share a
+ * bar, so that nothing is painted twice.
+ */
 function fillBars({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   const edge = (i: number) => Math.round(i < to ? (x(line.xs[i - 1]!) + x(line.xs[i]!)) / 2 : x(line.xs[i - 1]!));
   let left = from < to ? Math.round(x(line.xs[from]!)) : 0;
@@ -141,14 +154,14 @@ function fillBars({ ctx, x, y }: Pen, line: Line, from: number, to: number): voi
   }
 }
 
-/** A bucket with a spike is a few pixels of a faint band: drawn as a stroke, it is seen. */
+/** Draw spikes as strokes: in a faint band a spike of a few pixels would not be visible. */
 function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): void {
   ctx.globalAlpha = 0.75;
   ctx.strokeStyle = line.color;
   ctx.lineWidth = devicePixelRatio;
   ctx.beginPath();
   for (let i = from; i < to; i++) {
-    if (!(line.highs[i]! - line.lows[i]! > SPIKE * line.usualHeight)) continue;
+    if (!(line.highs[i]! - line.lows[i]! > SPIKE * line.typicalHeight)) continue;
     const here = x(line.xs[i]!);
     ctx.moveTo(here, y(line.lows[i]!));
     ctx.lineTo(here, y(line.highs[i]!));
@@ -156,12 +169,12 @@ function drawSpikes({ ctx, x, y }: Pen, line: Line, from: number, to: number): v
   ctx.stroke();
 }
 
-function drawDots({ ctx, u, x, y: place }: Pen, line: Line): void {
+function drawDots({ ctx, u, x, y: position }: Pen, line: Line): void {
   ctx.globalAlpha = 0.65;
   ctx.fillStyle = line.color;
-  const [from, to] = seen(u, line);
+  const [from, to] = visibleRange(u, line);
   for (let i = from; i < to; i++) {
-    const y = place(line.ys[i]!);
+    const y = position(line.ys[i]!);
     if (!Number.isFinite(y)) continue;
     ctx.beginPath();
     ctx.arc(x(line.xs[i]!), y, 2.2 * devicePixelRatio, 0, 2 * Math.PI);
@@ -172,7 +185,10 @@ function drawDots({ ctx, u, x, y: place }: Pen, line: Line): void {
 
 /** `width`: canvas pixels. */
 function drawLine(pen: Pen, line: Line, width: number): void {
-  if (line.dots) return drawDots(pen, line);
+  if (line.dots) {
+    drawDots(pen, line);
+    return;
+  }
   const { ctx } = pen;
   ctx.strokeStyle = ctx.fillStyle = line.color;
   if (line.smoothed) {
@@ -183,13 +199,13 @@ function drawLine(pen: Pen, line: Line, width: number): void {
   ctx.globalAlpha = 1;
   ctx.lineWidth = width;
   stroke(pen, line, line.smoothed ?? line.ys);
-  drawWrong(pen, line);
+  drawNonFinite(pen, line);
   ctx.globalAlpha = 1;
 }
 
-/** NaN breaks the line; a value alone between two breaks is a dot. */
-function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): void {
-  const [from, to] = seen(u, line);
+/** Draw a line. NaN breaks it, and a single value between two breaks is a dot. */
+function stroke({ ctx, u, x, y: position }: Pen, line: Line, ys: Float64Array): void {
+  const [from, to] = visibleRange(u, line);
   let length = 0;
   let lastX = 0;
   let lastY = 0;
@@ -202,7 +218,7 @@ function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): voi
     length = 0;
   };
   for (let i = from; i < to; i++) {
-    const y = place(ys[i]!);
+    const y = position(ys[i]!);
     if (!Number.isFinite(ys[i]!) || !Number.isFinite(y)) {
       end();
       continue;
@@ -215,19 +231,19 @@ function stroke({ ctx, u, x, y: place }: Pen, line: Line, ys: Float64Array): voi
   end();
 }
 
-/** A small cross at the bottom where points are NaN or infinite: they are shown, not passed over. */
-function drawWrong({ ctx, u, x: place }: Pen, line: Line): void {
-  const [from, to] = seen(u, line);
+/** Draw a small cross at the bottom where points are NaN or infinite, so that nobody overlooks them. */
+function drawNonFinite({ ctx, u, x: position }: Pen, line: Line): void {
+  const [from, to] = visibleRange(u, line);
   const size = 3 * devicePixelRatio;
   const y = u.bbox.top + u.bbox.height - size - 2 * devicePixelRatio;
-  let before = -Infinity;
+  let lastMark = -Infinity;
   ctx.lineWidth = 1.4 * devicePixelRatio;
   ctx.beginPath();
   for (let i = from; i < to; i++) {
-    if (!line.wrong[i]) continue;
-    const x = place(line.xs[i]!);
-    if (x - before < size * 2.4) continue;
-    before = x;
+    if (!line.nonFinite[i]) continue;
+    const x = position(line.xs[i]!);
+    if (x - lastMark < size * 2.4) continue;
+    lastMark = x;
     ctx.moveTo(x - size, y - size);
     ctx.lineTo(x + size, y + size);
     ctx.moveTo(x + size, y - size);

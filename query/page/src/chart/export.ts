@@ -1,5 +1,5 @@
-// A panel as a file: its picture, as pixels or as paths, or its numbers.
-import type { Line } from "./series";
+// Export of a panel: as PNG, as SVG, or as CSV.
+import type { Line } from "./lines";
 import type { Drawing } from "./svg";
 
 export async function exportPng(panel: Element, name: string): Promise<void> {
@@ -16,7 +16,7 @@ export async function exportPng(panel: Element, name: string): Promise<void> {
   if (blob) save(blob, `${fileName(name)}.png`);
 }
 
-/** At the size and in the colours in which the panel is seen. */
+/** Save the panel as SVG, at its size and in its colours on the screen. */
 export async function exportSvg(panel: Element, drawing: Omit<Drawing, "width" | "height" | "colors">): Promise<void> {
   const { svgOf } = await import("./svg");
   const style = getComputedStyle(panel);
@@ -27,19 +27,28 @@ export async function exportSvg(panel: Element, drawing: Omit<Drawing, "width" |
   save(new Blob([text], { type: "image/svg+xml" }), `${fileName(drawing.title)}.svg`);
 }
 
-/** As drawn: one row a bucket. */
+/** Save the drawn values: a row for each bucket. */
 export function exportCsv(name: string, lines: readonly Line[]): void {
   const rows = ["run,note,step,x,mean,min,max,not_finite"];
   for (const line of lines) {
     for (let i = 0; i < line.xs.length; i++) {
-      const cells = [quoted(line.label), quoted(line.note ?? ""), line.steps[i], line.xs[i], line.ys[i], line.lows[i], line.highs[i], line.wrong[i]];
+      const cells = [
+        quoted(line.label),
+        quoted(line.note ?? ""),
+        line.steps[i],
+        line.xs[i],
+        line.ys[i],
+        line.lows[i],
+        line.highs[i],
+        line.nonFinite[i],
+      ];
       rows.push(cells.join(","));
     }
   }
   save(new Blob([rows.join("\n"), "\n"], { type: "text/csv" }), `${fileName(name)}.csv`);
 }
 
-/** A spreadsheet must not take a name for a formula. */
+/** Quote a cell. A spreadsheet must not read a name as a formula. */
 export function quoted(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -1,60 +1,69 @@
-// What a chart shows of the pointer, over itself or over another chart: written once a frame, nothing read from the page.
+// What a chart shows at the pointer, over itself or over another chart. It writes once a frame and reads nothing from
+// the document.
 import type uPlot from "uplot";
-import { type Hover, hoverAt, onHover } from "./hover";
+import { type Hover, hoverAt, onHover } from "./hoverSync";
+import type { Line, XAxis } from "./lines";
+import { nearestPointsAt } from "./nearestPoints";
 import { Overlay } from "./overlay";
-import { pointedAt } from "./pointed";
-import type { Line, XAxis } from "./series";
-import { Tip } from "./tip";
+import { Tooltip } from "./tooltip";
 
 export interface Pointer {
-  /** A run that is pointed at elsewhere on the page: its line stands out. */
-  lift: (line: string | null) => void;
-  /** After the chart was drawn anew. */
+  /** Highlights the line of a run that the pointer is over elsewhere on the page. */
+  highlight: (line: string | null) => void;
+  /** To be called after the chart was drawn again. */
   refresh: () => void;
   end: () => void;
 }
 
-/** `parent`: as large as the chart, above it. `latest`: what is drawn now. */
-export function followPointer(u: uPlot, parent: HTMLElement, latest: () => { lines: readonly Line[]; axis: XAxis }): Pointer {
+/** `parent`: an element above the chart, of the same size. `latest`: returns what is drawn now. */
+export function followPointer(
+  u: uPlot,
+  parent: HTMLElement,
+  latest: () => { lines: readonly Line[]; axis: XAxis },
+): Pointer {
   const overlay = new Overlay(u, parent);
-  const tip = new Tip();
-  const mark = document.createElement("div");
-  mark.className = "crosshair";
-  u.over.append(mark);
-  const crosshair = crosshairOf(u, mark);
-  let elsewhere: string | null = null;
-  let own = false;
-  let digit = 0;
-  const leave = () => {
-    if (!own) return;
-    own = false;
+  const tip = new Tooltip();
+  const lineElement = document.createElement("div");
+  lineElement.className = "crosshair";
+  u.over.append(lineElement);
+  const crosshair = crosshairOf(u, lineElement);
+  let highlightedElsewhere: string | null = null;
+  let isUnderPointer = false;
+  let digitWidth = 0;
+  const onLeave = () => {
+    if (!isUnderPointer) return;
+    isUnderPointer = false;
     overlay.mark(null);
-    overlay.lift(latest().lines, elsewhere);
+    overlay.highlight(latest().lines, highlightedElsewhere);
     tip.hide();
   };
   const show = ({ x, source }: Hover) => {
     crosshair(x);
-    if (x === null || source !== u) return leave();
-    own = true;
+    if (x === null || source !== u) return onLeave();
+    isUnderPointer = true;
     const { lines, axis } = latest();
-    const pointed = pointedAt(u, lines, x);
-    overlay.mark(pointed);
-    overlay.lift(lines, pointed?.nearest?.line.id ?? null);
-    if (!pointed) return tip.hide();
-    digit ||= digitOf(parent);
-    tip.show(pointed, axis, { left: u.rect.left - u.bbox.left / devicePixelRatio, windowWidth: innerWidth, digit });
+    const points = nearestPointsAt(u, lines, x);
+    overlay.mark(points);
+    overlay.highlight(lines, points?.nearest?.line.id ?? null);
+    if (!points) return tip.hide();
+    digitWidth ||= measureDigit(parent);
+    tip.show(points, axis, {
+      left: u.rect.left - u.bbox.left / devicePixelRatio,
+      windowWidth: innerWidth,
+      digit: digitWidth,
+    });
     if (!tip.element.isConnected) parent.append(tip.element);
   };
-  const unhover = onHover(show);
+  const stopHover = onHover(show);
   u.over.addEventListener("pointerleave", () => hoverAt(null, u));
   return {
-    lift: (line) => {
-      elsewhere = line;
-      if (!own) overlay.lift(latest().lines, line);
+    highlight: (line) => {
+      highlightedElsewhere = line;
+      if (!isUnderPointer) overlay.highlight(latest().lines, line);
     },
     refresh: () => overlay.refresh(latest().lines),
     end: () => {
-      unhover();
+      stopHover();
       hoverAt(null, u);
       overlay.remove();
       tip.hide();
@@ -62,23 +71,26 @@ export function followPointer(u: uPlot, parent: HTMLElement, latest: () => { lin
   };
 }
 
-/** Moves the line at the pointer; where the axis does not reach it is hidden. The line is the background of an element that
- * covers the plot: to move an element makes Chromium gather all layers of the page anew, 1 ms and more a frame. */
-function crosshairOf(u: uPlot, mark: HTMLElement): (x: number | null) => void {
+/**
+ * Return a function that moves the vertical line at the pointer and hides it outside of the axis. The line is the
+ * background of an element over the plot: moving an element would make Chromium compute all layers of the page again,
+ * 1 ms or more a frame.
+ */
+function crosshairOf(u: uPlot, lineElement: HTMLElement): (x: number | null) => void {
   let shown = -1;
-  mark.hidden = true;
+  lineElement.hidden = true;
   return (x) => {
-    const at = x === null ? -1 : Math.round(u.valToPos(x, "x"));
-    const left = at >= 0 && at <= u.bbox.width / devicePixelRatio ? at : -1;
+    const index = x === null ? -1 : Math.round(u.valToPos(x, "x"));
+    const left = index >= 0 && index <= u.bbox.width / devicePixelRatio ? index : -1;
     if (left === shown) return;
-    if (left < 0 !== shown < 0) mark.hidden = left < 0;
-    if (left >= 0) mark.style.backgroundPositionX = `${left}px`;
+    if (left < 0 !== shown < 0) lineElement.hidden = left < 0;
+    if (left >= 0) lineElement.style.backgroundPositionX = `${left}px`;
     shown = left;
   };
 }
 
-/** How wide a digit is in the tip, CSS pixels. */
-function digitOf(parent: HTMLElement): number {
+/** Return the width of a digit of the tooltip, in CSS pixels. */
+function measureDigit(parent: HTMLElement): number {
   const ctx = document.createElement("canvas").getContext("2d")!;
   const { fontFamily } = getComputedStyle(parent);
   ctx.font = `600 ${parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.75}px ${fontFamily}`;

@@ -1,12 +1,20 @@
-// Editing runs: tags of many at once; name, notes, group and tags of one. The note that says it was done takes it back.
+// Dialogs that edit runs: the tags of several runs, or name, notes, group and tags of one run. The toast after a change
+// offers Undo.
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Run } from "../api/contract";
 import { count } from "../lib/format";
-import { attempt } from "../saved/saved";
 import { Dialog } from "../ui/Dialog";
-import { toast } from "../ui/toasts";
-import { countTags, fieldChange, fieldsOf, type RunChange, tagChange, tagsBack, tagsOf } from "./changes";
+import { toast, withErrorToast } from "../ui/toasts";
+import {
+  countTags,
+  editableFields,
+  fieldChange,
+  parseTags,
+  type RunChange,
+  restoreTagsChanges,
+  tagChange,
+} from "./runChanges";
 import "../styles/saved.css";
 
 interface EditProps {
@@ -14,13 +22,20 @@ interface EditProps {
   close: () => void;
 }
 
-async function send(run: Run, change: RunChange, back: readonly RunChange[], done: string, changed: () => void): Promise<boolean> {
+function send(
+  run: Run,
+  change: RunChange,
+  back: readonly RunChange[],
+  done: string,
+  changed: () => void,
+): Promise<boolean> {
   const place = { team: run.team, project: run.project };
-  const undo = () => void attempt(async () => {
-    for (const one of back) await call("UpdateRuns", { ...place, ...one });
-    changed();
-  });
-  return attempt(async () => {
+  const undo = () =>
+    void withErrorToast(async () => {
+      for (const item of back) await call("UpdateRuns", { ...place, ...item });
+      changed();
+    });
+  return withErrorToast(async () => {
     await call("UpdateRuns", { ...place, ...change });
     changed();
     toast(done, { undo });
@@ -38,21 +53,36 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
   const submit = async (event: Event) => {
     event.preventDefault();
     const chosen = [...set];
-    const add = [...new Set([...chosen.filter(([, on]) => on).map(([tag]) => tag), ...tagsOf(more)])];
+    const add = [...new Set([...chosen.filter(([, on]) => on).map(([tag]) => tag), ...parseTags(more)])];
     const remove = chosen.filter(([tag, on]) => !on && !add.includes(tag)).map(([tag]) => tag);
     const change = tagChange(runs, add, remove);
     if (!change) return close();
     setBusy(true);
     const touched = runs.filter((run) => change.runs!.includes(run.id));
-    if (await send(runs[0]!, change, tagsBack(touched), `Tags of ${count(touched.length, "run")} changed`, changed)) close();
+    if (
+      await send(
+        runs[0]!,
+        change,
+        restoreTagsChanges(touched),
+        `Tags of ${count(touched.length, "run")} changed`,
+        changed,
+      )
+    )
+      close();
     setBusy(false);
   };
   return (
     <Dialog title={`Tags of ${count(runs.length, "run")}`} close={close}>
       <form class="stack" onSubmit={(event) => void submit(event)}>
         <label class="stack">
-          <span>Add tags, with commas between them</span>
-          <input class="text-input" autofocus value={more} onInput={(event) => setMore(event.currentTarget.value)} placeholder="baseline, paper" />
+          <span>Add tags, separated by commas</span>
+          <input
+            class="text-input"
+            autofocus
+            value={more}
+            onInput={(event) => setMore(event.currentTarget.value)}
+            placeholder="baseline, paper"
+          />
         </label>
         {known.length > 0 && (
           <ul class="tag-list">
@@ -62,7 +92,9 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
                   <input
                     type="checkbox"
                     checked={set.get(tag) ?? amount === runs.length}
-                    ref={(box) => void (box && (box.indeterminate = !set.has(tag) && amount < runs.length))}
+                    ref={(box) => {
+                      if (box) box.indeterminate = !set.has(tag) && amount < runs.length;
+                    }}
                     onChange={(event) => flip(tag, event.currentTarget.checked)}
                   />
                   <span class="tag">{tag}</span>
@@ -73,8 +105,12 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
           </ul>
         )}
         <p class="row">
-          <button class="button primary" disabled={busy}>Save</button>
-          <button type="button" class="button plain" onClick={close}>Cancel</button>
+          <button class="button primary" disabled={busy}>
+            Save
+          </button>
+          <button type="button" class="button plain" onClick={close}>
+            Cancel
+          </button>
         </p>
       </form>
     </Dialog>
@@ -82,7 +118,8 @@ export function TagDialog({ runs, changed, close }: EditProps & { runs: readonly
 }
 
 export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
-  const [before] = useState(() => fieldsOf(run)); // the run goes on; what was here when the dialog opened is what is edited
+  // The user edits the values of the moment when the dialog opened, though the run may change.
+  const [before] = useState(() => editableFields(run));
   const [name, setName] = useState(before.name);
   const [notes, setNotes] = useState(before.notes);
   const [group, setGroup] = useState(before.group);
@@ -90,7 +127,12 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
   const [busy, setBusy] = useState(false);
   const submit = async (event: Event) => {
     event.preventDefault();
-    const after = { name: name.trim(), notes, group: group.trim(), tags: tags === before.tags.join(", ") ? before.tags : tagsOf(tags) };
+    const after = {
+      name: name.trim(),
+      notes,
+      group: group.trim(),
+      tags: tags === before.tags.join(", ") ? before.tags : parseTags(tags),
+    };
     const change = fieldChange(run.id, before, after);
     if (!change) return close();
     setBusy(true);
@@ -101,13 +143,46 @@ export function RunDialog({ run, changed, close }: EditProps & { run: Run }) {
   return (
     <Dialog title="Edit the run" close={close}>
       <form class="stack" onSubmit={(event) => void submit(event)}>
-        <label class="stack"><span>Name</span><input class="text-input" required maxLength={256} value={name} onInput={(event) => setName(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Notes</span><textarea class="text-area" rows={6} maxLength={65536} value={notes} onInput={(event) => setNotes(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Tags, with commas between them</span><input class="text-input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} /></label>
-        <label class="stack"><span>Group</span><input class="text-input" maxLength={128} value={group} onInput={(event) => setGroup(event.currentTarget.value)} /></label>
+        <label class="stack">
+          <span>Name</span>
+          <input
+            class="text-input"
+            required
+            maxLength={256}
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <label class="stack">
+          <span>Notes</span>
+          <textarea
+            class="text-area"
+            rows={6}
+            maxLength={65536}
+            value={notes}
+            onInput={(event) => setNotes(event.currentTarget.value)}
+          />
+        </label>
+        <label class="stack">
+          <span>Tags, separated by commas</span>
+          <input class="text-input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
+        </label>
+        <label class="stack">
+          <span>Group</span>
+          <input
+            class="text-input"
+            maxLength={128}
+            value={group}
+            onInput={(event) => setGroup(event.currentTarget.value)}
+          />
+        </label>
         <p class="row">
-          <button class="button primary" disabled={busy || !name.trim()}>Save</button>
-          <button type="button" class="button plain" onClick={close}>Cancel</button>
+          <button class="button primary" disabled={busy || !name.trim()}>
+            Save
+          </button>
+          <button type="button" class="button plain" onClick={close}>
+            Cancel
+          </button>
         </p>
       </form>
     </Dialog>

@@ -1,17 +1,17 @@
-// A range on a vertical axis: dragged, moved, made longer, or taken away by a click (d3-brush).
+// A range on a vertical axis (d3-brush): drag to select, move or resize it; click to clear it.
 import { type BrushBehavior, brushY, type D3BrushEvent } from "d3-brush";
 import { select } from "d3-selection";
 import { useEffect, useRef } from "preact/hooks";
-import type { Scale } from "./scales";
+import type { Scale } from "./plotScales";
 
-const HALF = 13;
+const HALF_WIDTH = 13;
 
 export function AxisBrush(props: {
   height: number;
   scale: Scale;
   range: readonly [number, number] | undefined;
-  /** Values, ascending; null: none. `done`: the pointer has let go. */
-  move: (range: readonly [number, number] | null, done: boolean) => void;
+  /** `range`: ascending values, or null for none. `isFinal`: the pointer was released. */
+  move: (range: readonly [number, number] | null, isFinal: boolean) => void;
 }) {
   const group = useRef<SVGGElement>(null);
   const brush = useRef<BrushBehavior<unknown> | null>(null);
@@ -19,23 +19,30 @@ export function AxisBrush(props: {
   latest.current = props;
   useEffect(() => {
     const element = select<SVGGElement, unknown>(group.current!);
-    const heard = (event: D3BrushEvent<unknown>) => {
-      if (!event.sourceEvent) return; // it was moved by the URL
+    const onBrush = (event: D3BrushEvent<unknown>) => {
+      if (!event.sourceEvent) return; // the change came from the URL
       const { scale, move } = latest.current;
       const pixels = event.selection as [number, number] | null;
-      move(pixels && [scale.back(pixels[1]), scale.back(pixels[0])], event.type === "end");
+      move(pixels && [scale.invert(pixels[1]), scale.invert(pixels[0])], event.type === "end");
     };
-    const made = brushY().extent([[-HALF, 0], [HALF, props.height]]).on("brush end", heard);
-    brush.current = made;
-    element.call(made);
+    const behavior = brushY()
+      .extent([
+        [-HALF_WIDTH, 0],
+        [HALF_WIDTH, props.height],
+      ])
+      .on("brush end", onBrush);
+    brush.current = behavior;
+    element.call(behavior);
     return () => {
-      made.on("brush end", null);
+      behavior.on("brush end", null);
       element.selectAll("*").remove();
     };
   }, [props.height]);
   useEffect(() => {
     const element = select<SVGGElement, unknown>(group.current!);
-    const pixels = props.range?.map((value) => clamp(props.scale.at(value), props.height)).sort((a, b) => a - b) as [number, number] | undefined;
+    const pixels = props.range?.map((value) => clamp(props.scale.at(value), props.height)).sort((a, b) => a - b) as
+      | [number, number]
+      | undefined;
     brush.current?.move(element, pixels && pixels[1] > pixels[0] ? pixels : null);
   }, [props.range?.[0], props.range?.[1], props.scale, props.height]);
   return <g class="brush" ref={group} />;

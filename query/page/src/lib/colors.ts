@@ -1,10 +1,24 @@
-// A run keeps its colour: it comes from its id, and moves on only where an older visible run has it, or where one of its
-// neighbours in the list would look like it. Pure.
+// Colours of runs. A run's colour follows from its id. It gets another one only if an older visible run has that
+// colour, or if a neighbour in the list would look alike. Pure.
 
-/** Readable on both backgrounds: tested for 3:1 against white and against the dark theme. */
+/** Readable on both backgrounds: tests hold a contrast of 3:1 against white and against the dark theme. */
 export const PALETTE = [
-  "#2f74d0", "#d9532c", "#1f9363", "#b0449d", "#a87f14", "#7561d6", "#0f91a6", "#d6456e",
-  "#6a8a1e", "#98623c", "#4a86b8", "#c4641a", "#3f9e4d", "#9c4fd0", "#87796a", "#c2478a",
+  "#2f74d0",
+  "#d9532c",
+  "#1f9363",
+  "#b0449d",
+  "#a87f14",
+  "#7561d6",
+  "#0f91a6",
+  "#d6456e",
+  "#6a8a1e",
+  "#98623c",
+  "#4a86b8",
+  "#c4641a",
+  "#3f9e4d",
+  "#9c4fd0",
+  "#87796a",
+  "#c2478a",
 ] as const;
 
 export function hash(text: string): number {
@@ -13,48 +27,56 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
-/** How many places up and down the list a run's colour differs clearly from, and by how much (OKLab; 0.05 is the nearest
- * pair of the palette). */
+/**
+ * The colour of a run differs clearly from that of so many neighbours on each side of the list. The distance is in
+ * OKLab, where the nearest pair of the palette has 0.05.
+ */
 const NEIGHBOURS = 2;
 const CLEARLY = 0.12;
-/** From colour to colour where the run's own is taken; has no divisor in common with 16. */
+/** Steps through the palette while colours are taken. It has no common divisor with 16. */
 const STRIDE = 5;
 
-/** `runs` oldest first, as the list has them from below. `chosen`: places in the palette that the user gave to runs. */
-export function colorsOf(runs: readonly string[], chosen: ReadonlyMap<string, number> = new Map()): Map<string, string> {
+/** Assign colours. `runs`: the oldest first. `chosen`: palette indexes that the user has chosen. */
+export function assignColors(
+  runs: readonly string[],
+  chosen: ReadonlyMap<string, number> = new Map(),
+): Map<string, string> {
   const taken = new Set<number>(chosen.values());
   const colors = new Map<string, string>();
   const before: number[] = [];
   for (const run of runs) {
-    let place = chosen.get(run);
-    if (place === undefined) {
+    let index = chosen.get(run);
+    if (index === undefined) {
       if (taken.size >= PALETTE.length) taken.clear();
-      place = free(hash(run), taken, before.slice(-NEIGHBOURS));
-      taken.add(place);
+      index = firstFree(hash(run), taken, before.slice(-NEIGHBOURS));
+      taken.add(index);
     }
-    place %= PALETTE.length;
-    before.push(place);
-    colors.set(run, PALETTE[place]!);
+    index %= PALETTE.length;
+    before.push(index);
+    colors.set(run, PALETTE[index]!);
   }
   return colors;
 }
 
-/** The first that is not taken and clearly differs from its neighbours; where there is none, the one that differs most. */
-function free(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
+/**
+ * Return the first colour that is not taken and differs clearly from its neighbours, or else the one that differs
+ * most.
+ */
+function firstFree(first: number, taken: ReadonlySet<number>, neighbours: readonly number[]): number {
   let best = 0;
   let most = -1;
   for (let i = 0; i < PALETTE.length; i++) {
-    const place = (first + i * STRIDE) % PALETTE.length;
-    if (taken.has(place)) continue;
-    const apart = Math.min(CLEARLY, ...neighbours.map((one) => difference(PALETTE[place]!, PALETTE[one]!)));
-    if (apart > most) [best, most] = [place, apart];
+    const index = (first + i * STRIDE) % PALETTE.length;
+    if (taken.has(index)) continue;
+    const distance = Math.min(CLEARLY, ...neighbours.map((item) => difference(PALETTE[index]!, PALETTE[item]!)));
+    if (distance > most) [best, most] = [index, distance];
   }
   return best;
 }
 
-/** How different two colours, "#rrggbb", look: their distance in OKLab. */
-export function difference(one: string, other: string): number {
-  const [a, b] = [oklab(one), oklab(other)];
+/** Return how different two colours, "#rrggbb", look: their distance in OKLab. */
+export function difference(item: string, other: string): number {
+  const [a, b] = [oklab(item), oklab(other)];
   return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
 }
 
@@ -63,8 +85,8 @@ const known = new Map<string, [number, number, number]>();
 function oklab(color: string): [number, number, number] {
   let found = known.get(color);
   if (found) return found;
-  const linear = (at: number) => {
-    const value = parseInt(color.slice(at, at + 2), 16) / 255;
+  const linear = (index: number) => {
+    const value = parseInt(color.slice(index, index + 2), 16) / 255;
     return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   };
   const [r, g, b] = [linear(1), linear(3), linear(5)];

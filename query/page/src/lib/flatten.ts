@@ -1,19 +1,19 @@
-// Nested config and summary as rows: `optimizer.lr`. Pure.
+// Nested config and summary as flat rows: `optimizer.lr`. Pure.
 import type { Json, JsonValue } from "../api/contract";
-import { naturally } from "./panels";
+import { compareNaturally } from "./panels";
 
-const DEEPEST = 12;
+const MAX_DEPTH = 12;
 
-/** Leaves by dotted path, in natural order; empty objects are leaves. */
+/** Return the leaves by dotted path, in natural order. Empty objects are leaves. */
 export function flatten(values: Json | undefined): Map<string, JsonValue> {
   const found: [string, JsonValue][] = [];
   const walk = (prefix: string, value: JsonValue, depth: number) => {
-    if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length && depth < DEEPEST) {
+    if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length && depth < MAX_DEPTH) {
       for (const [key, item] of Object.entries(value)) walk(prefix ? `${prefix}.${key}` : key, item, depth + 1);
     } else found.push([prefix, value]);
   };
   for (const [key, value] of Object.entries(values ?? {})) walk(key, value, 1);
-  return new Map(found.sort(([a], [b]) => naturally(a, b)));
+  return new Map(found.sort(([a], [b]) => compareNaturally(a, b)));
 }
 
 export interface Row {
@@ -22,9 +22,9 @@ export interface Row {
   differs: boolean;
 }
 
-/** One row a key that any of them has. */
-export function compared(columns: readonly ReadonlyMap<string, JsonValue>[]): Row[] {
-  const keys = [...new Set(columns.flatMap((column) => [...column.keys()]))].sort(naturally);
+/** Return a row for each key that at least one of the runs has. */
+export function compareValues(columns: readonly ReadonlyMap<string, JsonValue>[]): Row[] {
+  const keys = [...new Set(columns.flatMap((column) => [...column.keys()]))].sort(compareNaturally);
   return keys.map((key) => {
     const values = columns.map((column) => column.get(key));
     const first = JSON.stringify(values[0]);

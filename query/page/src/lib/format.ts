@@ -1,12 +1,12 @@
 // Numbers, times and names as people read them. Pure.
 import type { Double, JsonValue } from "../api/contract";
 
-/** A double of the API's JSON as a number. */
+/** Convert a double of the API's JSON to a number. */
 export function number(value: Double | undefined): number {
   return typeof value === "number" ? value : Number(value ?? NaN);
 }
 
-/** At most `digits` significant digits, no trailing zeros: 0.03125, 1.2e-7, 48,210. */
+/** Format with at most `digits` significant digits and no trailing zeros: 0.03125, 1.2e-7, 48,210. */
 export function formatNumber(value: number, digits = 5): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -19,18 +19,23 @@ export function formatNumber(value: number, digits = 5): string {
   return minus(grouped(whole) + (rest ? `.${rest}` : ""));
 }
 
-/** For axes: 1.5k, 20M, 3e-5. */
+/** Format a tick of an axis: 1.5k, 20M, 3e-5. */
 export function formatTick(value: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
-  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]] as const) {
+  for (const [unit, name] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const) {
     if (size >= unit * (unit === 1e3 ? 10 : 1) && size < 1e15) return minus(`${trim(value / unit, 4)}${name}`);
   }
   if (size < 1e-3 || size >= 1e15) return trimExponent(value.toExponential(2));
   return minus(trim(value, 6));
 }
 
-/** 12 ms, 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
+/** Format a duration: 12 ms, 4.2 s, 3 m 20 s, 2 h 5 m, 4 d 3 h. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0) return `−${formatDuration(-seconds)}`;
@@ -39,12 +44,12 @@ export function formatDuration(seconds: number): string {
   if (seconds < 10) return `${trim(seconds, 2)} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;
-  if (s < 3600) return pair(Math.floor(s / 60), "m", s % 60, "s");
-  if (s < 86_400) return pair(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "m");
-  return pair(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
+  if (s < 3600) return twoUnits(Math.floor(s / 60), "m", s % 60, "s");
+  if (s < 86_400) return twoUnits(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "m");
+  return twoUnits(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
-/** 12 s ago, 3 m ago, yesterday's date. */
+/** Format a time relative to now: 12 s ago, 3 m ago; older times as a date. */
 export function formatAgo(iso: string | undefined, now: number = Date.now()): string {
   if (!iso) return "–";
   const seconds = (now - Date.parse(iso)) / 1000;
@@ -67,12 +72,13 @@ export function formatTime(iso: string | undefined): string {
 
 export function formatBytes(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let at = 0;
-  for (; bytes >= 1024 && at < units.length - 1; at++) bytes /= 1024;
-  return `${trim(bytes, 3)} ${units[at]}`;
+  let unitIndex = 0;
+  let value = bytes;
+  for (; value >= 1024 && unitIndex < units.length - 1; unitIndex++) value /= 1024;
+  return `${trim(value, 3)} ${units[unitIndex]}`;
 }
 
-/** A config or summary value in a cell. */
+/** Format a config or summary value for a cell. */
 export function formatValue(value: JsonValue | undefined): string {
   if (value === undefined || value === null) return "–";
   if (typeof value === "number") return formatNumber(value);
@@ -80,16 +86,19 @@ export function formatValue(value: JsonValue | undefined): string {
   return JSON.stringify(value);
 }
 
-/** "1 run", "3 runs". */
-export function count(amount: number, one: string, many = `${one}s`): string {
-  return `${amount.toLocaleString("en-US")} ${amount === 1 ? one : many}`;
+/** Format an amount: "1 run", "3 runs". */
+export function count(amount: number, singular: string, plural = `${singular}s`): string {
+  return `${amount.toLocaleString("en-US")} ${amount === 1 ? singular : plural}`;
 }
 
-function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
+function twoUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 
-/** Commas between thousands, as `toLocaleString` has them, which takes ten times as long: a tooltip writes dozens of numbers a frame. */
+/**
+ * Put commas between thousands. `toLocaleString` takes ten times as long, and a tooltip formats dozens of numbers a
+ * frame.
+ */
 function grouped(whole: string): string {
   return whole.length < 4 ? whole : whole.replace(/\B(?=(\d{3})+$)/g, ",");
 }
@@ -106,7 +115,7 @@ function minus(text: string): string {
   return text.replace("-", "−").replace("e−", "e-").replace("e-", "e−");
 }
 
-/** How many of a run's ranks have reported, where the run's processes are known; empty for a run of one. */
+/** Format how many of a run's ranks have reported. Return "" for a run of one rank. */
 export function ranksSeen(worldSize: number, streams: readonly { rank: number }[]): string {
   if (worldSize <= 1) return "";
   const seen = new Set(streams.map((stream) => stream.rank)).size;

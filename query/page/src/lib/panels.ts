@@ -1,4 +1,4 @@
-// Which panels a workspace has: metrics in sections by their prefix. Pure.
+// Sections of metrics by their prefix, and names in natural order. Pure.
 
 export interface Section {
   name: string;
@@ -10,26 +10,27 @@ export const PLAIN = "Charts";
 const SYSTEM = "system";
 
 /**
- * `search` is a regular expression (as plain text where it is none), case-insensitive. Pinned first, then metrics
- * without a prefix, then prefixes by name, system metrics last. `system/node3/gpu.0.x` is in `system/node3`.
+ * Group metrics into sections. `search` is a regular expression without regard to case, or plain text if it is not
+ * valid. Pinned metrics come first, then metrics without a prefix, then prefixes by name, and system metrics last.
+ * `system/node3/gpu.0.x` belongs to `system/node3`.
  */
-export function sectionsOf(metrics: Iterable<string>, pinned: readonly string[] = [], search = ""): Section[] {
-  const test = matcher(search);
+export function groupIntoSections(metrics: Iterable<string>, pinned: readonly string[] = [], search = ""): Section[] {
+  const matches = matcher(search);
   const sections = new Map<string, string[]>();
   const known = new Set(metrics);
-  const put = (section: string, metric: string) => {
+  const add = (section: string, metric: string) => {
     const list = sections.get(section);
     if (list) list.push(metric);
     else sections.set(section, [metric]);
   };
-  for (const metric of pinned) if (known.has(metric) && test(metric)) put(PINNED, metric);
-  const first = new Set(pinned);
-  for (const metric of [...known].sort(naturally)) {
-    if (!first.has(metric) && test(metric)) put(prefixOf(metric), metric);
+  for (const metric of pinned) if (known.has(metric) && matches(metric)) add(PINNED, metric);
+  const pinnedSet = new Set(pinned);
+  for (const metric of [...known].sort(compareNaturally)) {
+    if (!pinnedSet.has(metric) && matches(metric)) add(prefixOf(metric), metric);
   }
   return [...sections]
     .map(([name, list]) => ({ name, metrics: list }))
-    .sort((a, b) => order(a.name) - order(b.name) || naturally(a.name, b.name));
+    .sort((a, b) => sectionOrder(a.name) - sectionOrder(b.name) || compareNaturally(a.name, b.name));
 }
 
 export function prefixOf(metric: string): string {
@@ -55,11 +56,11 @@ export function matcher(search: string): (name: string) => boolean {
 
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
-export function naturally(a: string, b: string): number {
+export function compareNaturally(a: string, b: string): number {
   return COLLATOR.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-function order(section: string): number {
+function sectionOrder(section: string): number {
   if (section === PINNED) return 0;
   if (section === PLAIN) return 1;
   return isSystem(section) ? 3 : 2;

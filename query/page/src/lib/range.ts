@@ -1,8 +1,8 @@
-// Which part of an axis is shown. Pure.
+// Ranges of values, and searches in ascending columns. Pure.
 
 export type Range = readonly [number, number];
 
-/** Smallest and largest finite value (and > 0 with `positive`); null where there is none. */
+/** Return the smallest and largest finite value (greater than 0 if `positive`), or null if there is none. */
 export function extent(columns: Iterable<ArrayLike<number>>, positive = false): Range | null {
   let low = Infinity;
   let high = -Infinity;
@@ -17,7 +17,7 @@ export function extent(columns: Iterable<ArrayLike<number>>, positive = false): 
   return low <= high ? [low, high] : null;
 }
 
-/** What holds all but the outermost values: between the quantiles `cut` and 1 - `cut`. */
+/** Return the range between the quantiles `cut` and 1 - `cut`, which leaves out outliers. */
 export function robustExtent(columns: Iterable<ArrayLike<number>>, cut = 0.02, positive = false): Range | null {
   const values: number[] = [];
   for (const column of columns) {
@@ -28,14 +28,14 @@ export function robustExtent(columns: Iterable<ArrayLike<number>>, cut = 0.02, p
   }
   if (!values.length) return null;
   const sorted = Float64Array.from(values).sort();
-  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
-  return [at(cut), at(1 - cut)];
+  const quantile = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return [quantile(cut), quantile(1 - cut)];
 }
 
-/** With some air on both sides; a single value gets room around it. */
+/** Add a margin on both sides. A single value gets a range around it. */
 export function padded([low, high]: Range, share = 0.06, log = false): Range {
   if (log) {
-    const factor = high > low ? Math.pow(high / low, share) : 2;
+    const factor = high > low ? (high / low) ** share : 2;
     return [low / factor, high * factor];
   }
   const span = high - low;
@@ -44,7 +44,7 @@ export function padded([low, high]: Range, share = 0.06, log = false): Range {
   return [low - room, low + room];
 }
 
-/** Place of the value nearest to `x` in an ascending column; -1 in an empty one. */
+/** Return the index of the value that is nearest to `x` in an ascending column; -1 if it is empty. */
 export function nearest(column: ArrayLike<number>, x: number): number {
   let low = 0;
   let high = column.length - 1;
@@ -57,7 +57,9 @@ export function nearest(column: ArrayLike<number>, x: number): number {
   return x - column[low]! <= column[high]! - x ? low : high;
 }
 
-/** First place in an ascending column whose value is at least `x`; with `beyond`, is greater. */
+/**
+ * Return the first index in an ascending column whose value is at least `x`, or greater than `x` if `beyond` is set.
+ */
 export function lowerBound(column: ArrayLike<number>, x: number, beyond = false): number {
   let low = 0;
   let high = column.length;

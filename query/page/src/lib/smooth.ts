@@ -1,28 +1,29 @@
-// Exponential moving average that does not depend on how densely a curve is drawn. Pure.
+// An exponential moving average that does not depend on the number of points of a curve. Pure.
 
 /**
- * `amount` 0 (none) to 0.999: the weight of what was, over a thousandth of `span` in x. A curve in 200 buckets and the
- * same curve in 2000 look the same. Debiased: the first value is itself. What is not finite is left out, and stays.
+ * Smooth a curve. `amount` from 0 (none) to 0.999 is the weight of earlier values, over a thousandth of `span` in x.
+ * So a curve in 200 buckets and the same curve in 2000 look the same. The average is debiased: the first value is
+ * unchanged. Values that are not finite are kept and do not count.
  */
 export function smooth(xs: ArrayLike<number>, ys: ArrayLike<number>, amount: number, span: number): Float64Array {
-  const out = new Float64Array(ys.length);
+  const smoothed = new Float64Array(ys.length);
   const weight = Math.min(Math.sqrt(Math.max(amount, 0)), 0.9995);
   let mean = 0;
   let mass = 0;
-  let before = NaN;
+  let lastX = NaN;
   for (let i = 0; i < ys.length; i++) {
     const x = xs[i]!;
     const y = ys[i]!;
     if (!Number.isFinite(y)) {
-      out[i] = y;
+      smoothed[i] = y;
       continue;
     }
-    const distance = Number.isNaN(before) || span <= 0 ? 1 : ((x - before) / span) * 1000;
-    const kept = weight === 0 ? 0 : Math.pow(weight, Math.max(distance, 1e-6));
-    mean = kept * mean + (1 - kept) * y;
-    mass = kept * mass + (1 - kept);
-    out[i] = mass > 0 ? mean / mass : y;
-    before = x;
+    const distance = Number.isNaN(lastX) || span <= 0 ? 1 : ((x - lastX) / span) * 1000;
+    const keptShare = weight === 0 ? 0 : weight ** Math.max(distance, 1e-6);
+    mean = keptShare * mean + (1 - keptShare) * y;
+    mass = keptShare * mass + (1 - keptShare);
+    smoothed[i] = mass > 0 ? mean / mass : y;
+    lastX = x;
   }
-  return out;
+  return smoothed;
 }

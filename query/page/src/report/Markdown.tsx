@@ -1,13 +1,13 @@
-// Markdown as elements. No HTML is made from text: what marked finds becomes Preact elements, tags in the text stay text.
+// Markdown as Preact elements. No HTML is made from text: tags in the text stay text.
 import { Lexer, type Token, type Tokens } from "marked";
 import type { ComponentChildren, JSX, VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { decoded, ownPicture, safeHref } from "./text";
+import { decodeEntities, isOwnImage, safeHref } from "./markdownText";
 
-/** A block of code of which somebody knows more; null: none. */
+/** Render a block of code in a special way; null renders it as code. */
 export type Block = (language: string, text: string, key: string) => VNode | null;
 
-const DEEPEST = 60;
+const MAX_DEPTH = 60;
 
 export function Markdown({ text, block }: { text: string; block?: Block }) {
   const tokens = useMemo(() => lex(text), [text]);
@@ -15,7 +15,7 @@ export function Markdown({ text, block }: { text: string; block?: Block }) {
   return <div class="markdown">{blocks(tokens, block ?? (() => null), 0)}</div>;
 }
 
-/** Null where the text is nested beyond all reason. */
+/** Return null if the text is nested too deeply. */
 function lex(text: string): Token[] | null {
   try {
     return Lexer.lex(text, { gfm: true });
@@ -26,40 +26,46 @@ function lex(text: string): Token[] | null {
 
 function blocks(tokens: readonly Token[], block: Block, depth: number): ComponentChildren {
   const seen = new Map<string, number>();
-  return tokens.map((token, at) => {
-    if (token.type !== "code") return <Shown key={at} token={token} block={block} depth={depth} />;
+  return tokens.map((token, index) => {
+    if (token.type !== "code") return <BlockToken key={index} token={token} block={block} depth={depth} />;
     const code = token as Tokens.Code;
     const language = /^\S*/.exec(code.lang ?? "")![0];
-    // A live block keeps its state while the text around it is edited: its key is what it says.
-    const said = `${language}\n${code.text}`;
-    const nth = seen.get(said) ?? 0;
-    seen.set(said, nth + 1);
-    return block(language, code.text, `${nth} ${said}`) ?? <pre key={at} tabIndex={0}><code>{code.text}</code></pre>;
+    // The key of a live block is its text, so that it keeps its state while the text around it is edited.
+    const source = `${language}\n${code.text}`;
+    const occurrence = seen.get(source) ?? 0;
+    seen.set(source, occurrence + 1);
+    return (
+      block(language, code.text, `${occurrence} ${source}`) ?? (
+        <pre key={index} tabIndex={0}>
+          <code>{code.text}</code>
+        </pre>
+      )
+    );
   });
 }
 
-function Shown({ token, block, depth }: { token: Token; block: Block; depth: number }): VNode | null {
-  if (depth > DEEPEST) return <>{token.raw}</>;
+function BlockToken({ token, block, depth }: { token: Token; block: Block; depth: number }): VNode | null {
+  if (depth > MAX_DEPTH) return <>{token.raw}</>;
   const inside = () => inline((token as Tokens.Generic).tokens ?? [], depth + 1);
   switch (token.type) {
     case "space":
     case "def":
       return null;
     case "heading": {
-      // The report's name is the first heading of the page.
+      // The name of the report is the first heading of the page.
       const Tag = `h${Math.min((token as Tokens.Heading).depth + 1, 6)}` as "h2";
       return <Tag>{inside()}</Tag>;
     }
     case "paragraph":
       return <p>{inside()}</p>;
     case "text":
-      return <>{(token as Tokens.Text).tokens ? inside() : decoded((token as Tokens.Text).text)}</>;
+      return <>{(token as Tokens.Text).tokens ? inside() : decodeEntities((token as Tokens.Text).text)}</>;
     case "blockquote":
       return <blockquote>{blocks((token as Tokens.Blockquote).tokens, block, depth + 1)}</blockquote>;
     case "hr":
       return <hr />;
     case "checkbox":
-      return <Inline token={token} depth={depth} />;
+      return <InlineToken token={token} depth={depth} />;
     case "list":
       return <List list={token as Tokens.List} block={block} depth={depth} />;
     case "table":
@@ -70,20 +76,38 @@ function Shown({ token, block, depth }: { token: Token; block: Block; depth: num
 }
 
 function List({ list, block, depth }: { list: Tokens.List; block: Block; depth: number }) {
-  const items = list.items.map((item, at) => <li key={at} class={item.task ? "task" : undefined}>{blocks(item.tokens, block, depth + 1)}</li>);
+  const items = list.items.map((item, index) => (
+    <li key={index} class={item.task ? "task" : undefined}>
+      {blocks(item.tokens, block, depth + 1)}
+    </li>
+  ));
   return list.ordered ? <ol start={Number(list.start) || 1}>{items}</ol> : <ul>{items}</ul>;
 }
 
 function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
-  const align = (at: number): string | undefined => table.align[at] ?? undefined;
+  const align = (index: number): string | undefined => table.align[index] ?? undefined;
   return (
     <div class="scrolled" tabIndex={0} role="region" aria-label="Table">
       <table class="plain-table">
         <thead>
-          <tr>{table.header.map((cell, at) => <th key={at} scope="col" class={align(at)}>{inline(cell.tokens, depth + 1)}</th>)}</tr>
+          <tr>
+            {table.header.map((cell, index) => (
+              <th key={index} scope="col" class={align(index)}>
+                {inline(cell.tokens, depth + 1)}
+              </th>
+            ))}
+          </tr>
         </thead>
         <tbody>
-          {table.rows.map((row, y) => <tr key={y}>{row.map((cell, at) => <td key={at} class={align(at)}>{inline(cell.tokens, depth + 1)}</td>)}</tr>)}
+          {table.rows.map((row, y) => (
+            <tr key={y}>
+              {row.map((cell, index) => (
+                <td key={index} class={align(index)}>
+                  {inline(cell.tokens, depth + 1)}
+                </td>
+              ))}
+            </tr>
+          ))}
         </tbody>
       </table>
     </div>
@@ -91,15 +115,15 @@ function Table({ table, depth }: { table: Tokens.Table; depth: number }) {
 }
 
 function inline(tokens: readonly Token[], depth: number): ComponentChildren {
-  return tokens.map((token, at) => <Inline key={at} token={token} depth={depth} />);
+  return tokens.map((token, index) => <InlineToken key={index} token={token} depth={depth} />);
 }
 
-function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element {
-  if (depth > DEEPEST) return <>{token.raw}</>;
+function InlineToken({ token, depth }: { token: Token; depth: number }): JSX.Element {
+  if (depth > MAX_DEPTH) return <>{token.raw}</>;
   const inside = () => inline((token as Tokens.Generic).tokens ?? [], depth + 1);
   switch (token.type) {
     case "text":
-      return <>{(token as Tokens.Text).tokens ? inside() : decoded((token as Tokens.Text).text)}</>;
+      return <>{(token as Tokens.Text).tokens ? inside() : decodeEntities((token as Tokens.Text).text)}</>;
     case "escape":
       return <>{(token as Tokens.Escape).text}</>;
     case "strong":
@@ -113,7 +137,11 @@ function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element 
     case "br":
       return <br />;
     case "checkbox":
-      return <span class="box" role="img" aria-label={(token as Tokens.Generic)["checked"] ? "done" : "to do"}>{(token as Tokens.Generic)["checked"] ? "☑" : "☐"}</span>;
+      return (
+        <span class="box" role="img" aria-label={(token as Tokens.Generic).checked ? "done" : "to do"}>
+          {(token as Tokens.Generic).checked ? "☑" : "☐"}
+        </span>
+      );
     case "link":
       return <Link link={token as Tokens.Link}>{inside()}</Link>;
     case "image":
@@ -124,17 +152,29 @@ function Inline({ token, depth }: { token: Token; depth: number }): JSX.Element 
 }
 
 function Link({ link, children }: { link: Tokens.Link; children: ComponentChildren }) {
-  const href = safeHref(decoded(link.href), location.href);
+  const href = safeHref(decodeEntities(link.href), location.href);
   if (href === null) return <>{link.raw}</>;
   const own = new URL(href, location.href).origin === location.origin;
-  const title = link.title ? decoded(link.title) : undefined;
-  return own ? <a href={href} title={title}>{children}</a> : <a href={href} title={title} target="_blank" rel="noopener noreferrer">{children}</a>;
+  const title = link.title ? decodeEntities(link.title) : undefined;
+  return own ? (
+    <a href={href} title={title}>
+      {children}
+    </a>
+  ) : (
+    <a href={href} title={title} target="_blank" rel="noopener noreferrer">
+      {children}
+    </a>
+  );
 }
 
 function Picture({ image }: { image: Tokens.Image }) {
-  const href = decoded(image.href);
-  if (ownPicture(href, location.href)) return <img src={href} alt={decoded(image.text)} loading="lazy" />;
+  const href = decodeEntities(image.href);
+  if (isOwnImage(href, location.href)) return <img src={href} alt={decodeEntities(image.text)} loading="lazy" />;
   const link = safeHref(href, location.href);
   if (link === null) return <>{image.raw}</>;
-  return <a href={link} target="_blank" rel="noopener noreferrer">{decoded(image.text) || "picture"}</a>;
+  return (
+    <a href={link} target="_blank" rel="noopener noreferrer">
+      {decodeEntities(image.text) || "picture"}
+    </a>
+  );
 }

@@ -1,9 +1,9 @@
-// Text that was written and not saved outlives a closed tab: kept by the browser until it is saved or dropped.
+// Drafts of reports. The browser keeps them until they are saved or discarded, so that a closed tab loses nothing.
 
 export interface Draft {
   name: string;
   content: string;
-  /** Of the report that it was made from; "0": of none. */
+  /** Version of the report from which the draft began; "0" for a new report. */
   version: string;
   savedAt: number;
 }
@@ -24,6 +24,7 @@ export function keepDraft(key: string, draft: Draft | null): void {
     if (draft) localStorage.setItem(PREFIX + key, JSON.stringify(draft));
     else localStorage.removeItem(PREFIX + key);
   } catch {
-    // A full or forbidden store: the text is still on the screen, and leaving asks.
+    // The store may be full or forbidden. The text is still on the screen, and the browser asks before it leaves the
+    // page.
   }
 }

@@ -1,37 +1,68 @@
-// Images, sound, video and pages by key, at one step.
-import type { MediaItem } from "../api/contract";
+// Images, sound, video and HTML by key, at one step.
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { place, setQuery } from "../app/location";
+import type { MediaItem } from "../api/contract";
+import { useQuery } from "../api/useQuery";
 import { formatBytes } from "../lib/format";
-import type { RunViewProps } from "../pages/Run";
-import { ErrorNote, Empty, Loading } from "../ui/states";
+import { route, setQuery } from "../state/route";
+import { EmptyState, ErrorMessage, Loading } from "../ui/feedback";
 import { Icon } from "../ui/Icon";
 import { StepSlider } from "../ui/StepSlider";
+import type { RunProps } from "./tabProps";
 import "../styles/rich.css";
 
-const MOST = 500;
+const MAX_ITEMS = 500;
 
-export default function Media({ run }: RunViewProps) {
-  const at = place.value.query.get("at");
-  const request = { team: run.team, project: run.project, run: run.id, page_size: MOST, at_step: at ?? String(Number.MAX_SAFE_INTEGER) };
-  const { data, error, refresh } = useAnswer(`media ${JSON.stringify(request)}`, (signal) => call("ListMedia", request, signal), run.state === "RUN_STATE_RUNNING" ? 3000 : 0, true);
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+export default function Media({ run }: RunProps) {
+  const index = route.value.query.get("at");
+  const request = {
+    team: run.team,
+    project: run.project,
+    run: run.id,
+    page_size: MAX_ITEMS,
+    at_step: index ?? String(Number.MAX_SAFE_INTEGER),
+  };
+  const { data, error, refresh } = useQuery(
+    `media ${JSON.stringify(request)}`,
+    (signal) => call("ListMedia", request, signal),
+    run.state === "RUN_STATE_RUNNING" ? 3000 : 0,
+    true,
+  );
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   if (!data.items.length) {
-    return <Empty title="No media"><p>Log some: <code>run.log({"{"}"sample": runstream.Image(array){"}"})</code>.</p></Empty>;
+    return (
+      <EmptyState title="No media">
+        <p>
+          Log media:{" "}
+          <code>
+            run.log({"{"}"sample": runstream.Image(array){"}"})
+          </code>
+          .
+        </p>
+      </EmptyState>
+    );
   }
   const keys = [...new Set(data.items.map((item) => item.key))];
   return (
     <div class="rich">
       <div class="table-tools">
-        <StepSlider steps={data.steps.map(Number)} value={at === null ? null : Number(at)} set={(step) => setQuery({ at: step })} />
+        <StepSlider
+          steps={data.steps.map(Number)}
+          value={index === null ? null : Number(index)}
+          set={(step) => setQuery({ at: step })}
+        />
       </div>
       {keys.map((key) => (
         <section class="info wide" key={key} aria-label={key}>
-          <header><h2>{key}</h2></header>
+          <header>
+            <h2>{key}</h2>
+          </header>
           <div class="media">
-            {data.items.filter((item) => item.key === key).map((item) => <Item key={`${item.step} ${item.rank} ${item.index}`} item={item} ranked={run.world_size > 1} />)}
+            {data.items
+              .filter((item) => item.key === key)
+              .map((item) => (
+                <MediaFigure key={`${item.step} ${item.rank} ${item.index}`} item={item} ranked={run.world_size > 1} />
+              ))}
           </div>
         </section>
       ))}
@@ -39,27 +70,35 @@ export default function Media({ run }: RunViewProps) {
   );
 }
 
-function Item({ item, ranked }: { item: MediaItem; ranked: boolean }) {
+function MediaFigure({ item, ranked }: { item: MediaItem; ranked: boolean }) {
   const kind = item.media_type.split("/")[0];
   const source = `/${item.path.replace(/^\/+/, "")}`;
   const title = item.caption || `${item.key}, step ${item.step}`;
   return (
     <figure class={item.media_type === "text/html" ? "document" : ""}>
       {kind === "image" && !item.media_type.includes("svg") ? (
-        <a href={source} target="_blank" rel="noopener"><img src={source} alt={title} loading="lazy" /></a>
+        <a href={source} target="_blank" rel="noopener">
+          <img src={source} alt={title} loading="lazy" />
+        </a>
       ) : item.media_type === "text/html" ? (
-        // Without scripts, an origin of its own, nothing from elsewhere: the answer's own policy says so, too.
+        // The frame has no scripts, an origin of its own, and loads nothing from elsewhere. The policy of the response
+        // says so, too.
         <iframe sandbox="" src={`${source}&view=html`} title={title} loading="lazy" />
       ) : kind === "audio" ? (
         <audio controls preload="none" src={source} />
       ) : kind === "video" ? (
         <video controls preload="metadata" src={source} />
       ) : (
-        <a class="button" href={source} download><Icon name="download" size={14} /> {item.media_type || "file"}</a>
+        <a class="button" href={source} download>
+          <Icon name="download" size={14} /> {item.media_type || "file"}
+        </a>
       )}
       <figcaption class="quiet">
         {item.caption && <span class="caption">{item.caption}</span>}
-        <span class="numeric">step {item.step}{ranked && `, rank ${item.rank}`} · {formatBytes(Number(item.size_bytes))}</span>
+        <span class="numeric">
+          step {item.step}
+          {ranked && `, rank ${item.rank}`} · {formatBytes(Number(item.size_bytes))}
+        </span>
       </figcaption>
     </figure>
   );

@@ -1,21 +1,21 @@
-// A plot as its table says: lines, points, bars, a histogram, a confusion matrix, PR and ROC curves.
+// A plot of a logged table: lines, points, bars, a histogram, a confusion matrix, PR and ROC curves.
 import { useMemo, useState } from "preact/hooks";
-import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
 import { call } from "../api/client";
-import { useAnswer } from "../api/use";
-import { setQuery } from "../app/location";
+import type { ConfusionMatrix, GetPlotResponse, PlotBins, PlotSeries } from "../api/contract";
+import { useQuery } from "../api/useQuery";
 import { Chart } from "../chart/Chart";
 import { heatColor } from "../chart/HeatMap";
-import type { Line } from "../chart/series";
-import { dark } from "../app/theme";
+import type { Line } from "../chart/lines";
 import { PALETTE } from "../lib/colors";
 import { formatNumber, number } from "../lib/format";
 import type { Range } from "../lib/range";
-import { ErrorNote, Loading } from "../ui/states";
+import { setQuery } from "../state/route";
+import { dark } from "../state/theme";
+import { ErrorMessage, Loading } from "../ui/feedback";
 import { StepSlider } from "../ui/StepSlider";
 import "../styles/charts.css";
 
-interface Who {
+interface PlotKey {
   team: string;
   project: string;
   run: string;
@@ -23,24 +23,33 @@ interface Who {
   step?: string;
 }
 
-export function Plot({ who }: { who: Who }) {
-  const { data, error, refresh } = useAnswer(`plot ${JSON.stringify(who)}`, (signal) => call("GetPlot", who, signal), 0, true);
-  if (error && !data) return <ErrorNote error={error} retry={refresh} />;
+export function Plot({ plotKey }: { plotKey: PlotKey }) {
+  const { data, error, refresh } = useQuery(
+    `plot ${JSON.stringify(plotKey)}`,
+    (signal) => call("GetPlot", plotKey, signal),
+    0,
+    true,
+  );
+  if (error && !data) return <ErrorMessage error={error} retry={refresh} />;
   if (!data) return <Loading />;
   return (
-    <section class="info wide" aria-label={who.key}>
+    <section class="info wide" aria-label={plotKey.key}>
       <header>
-        <h2>{data.title || who.key}</h2>
+        <h2>{data.title || plotKey.key}</h2>
         <span class="grow" />
-        <StepSlider steps={data.steps.map(Number)} value={who.step === undefined ? null : Number(who.step)} set={(step) => setQuery({ at: step })} />
+        <StepSlider
+          steps={data.steps.map(Number)}
+          value={plotKey.step === undefined ? null : Number(plotKey.step)}
+          set={(step) => setQuery({ at: step })}
+        />
       </header>
-      <Drawn plot={data} name={who.key} />
-      {data.thinned && <p class="quiet">Thinned evenly to 20,000 points a series.</p>}
+      <PlotBody plot={data} name={plotKey.key} />
+      {data.thinned && <p class="quiet">The plot shows at most 20,000 points of each series.</p>}
     </section>
   );
 }
 
-function Drawn({ plot, name }: { plot: GetPlotResponse; name: string }) {
+function PlotBody({ plot, name }: { plot: GetPlotResponse; name: string }) {
   if (plot.confusion) return <Confusion matrix={plot.confusion} />;
   if (plot.bins) return <Bars bars={barsOfBins(plot.bins)} label={name} />;
   if (plot.type === "bar") return <Bars bars={barsOf(plot.series)} label={name} />;
@@ -49,24 +58,60 @@ function Drawn({ plot, name }: { plot: GetPlotResponse; name: string }) {
 
 function Curves({ plot, name }: { plot: GetPlotResponse; name: string }) {
   const [zoom, setZoom] = useState<Range | null>(null);
-  const lines = useMemo(() => plot.series.map((series, at) => lineOf(series, at, plot.type)), [plot]);
+  const lines = useMemo(() => plot.series.map((series, index) => seriesLine(series, index, plot.type)), [plot]);
   return (
     <>
-      <div class="plot"><Chart lines={lines} axis="metric" log={false} robust={false} zoom={zoom} onZoom={setZoom} label={`${name}: ${plot.type}`} /></div>
+      <div class="plot">
+        <Chart
+          lines={lines}
+          axis="metric"
+          log={false}
+          robust={false}
+          zoom={zoom}
+          onZoom={setZoom}
+          label={`${name}: ${plot.type}`}
+        />
+      </div>
       <ul class="legend">
-        {lines.map((line) => <li key={line.id}><i class="swatch" style={{ background: line.color }} />{line.label}{line.note && ` (${line.note})`}</li>)}
+        {lines.map((line) => (
+          <li key={line.id}>
+            <i class="swatch" style={{ background: line.color }} />
+            {line.label}
+            {line.note && ` (${line.note})`}
+          </li>
+        ))}
       </ul>
     </>
   );
 }
 
-function lineOf(series: PlotSeries, at: number, type: string): Line {
+function seriesLine(series: PlotSeries, index: number, type: string): Line {
   const order = series.xs.map((x, i) => [number(x), number(series.ys[i])] as const);
   if (type === "scatter") order.sort((a, b) => a[0] - b[0]);
   const xs = Float64Array.from(order, ([x]) => x);
   const ys = Float64Array.from(order, ([, y]) => y);
-  const area = type === "pr_curve" ? `average precision ${formatNumber(number(series.area), 4)}` : type === "roc_curve" ? `area ${formatNumber(number(series.area), 4)}` : "";
-  return { id: `${at}`, label: series.name || "all", note: area, color: PALETTE[at % PALETTE.length]!, xs, steps: xs, ys, lows: ys, highs: ys, wrong: new Float64Array(xs.length), banded: false, usualHeight: 0, smoothed: null, dots: type === "scatter" };
+  const area =
+    type === "pr_curve"
+      ? `average precision ${formatNumber(number(series.area), 4)}`
+      : type === "roc_curve"
+        ? `area ${formatNumber(number(series.area), 4)}`
+        : "";
+  return {
+    id: `${index}`,
+    label: series.name || "all",
+    note: area,
+    color: PALETTE[index % PALETTE.length]!,
+    xs,
+    steps: xs,
+    ys,
+    lows: ys,
+    highs: ys,
+    nonFinite: new Float64Array(xs.length),
+    hasBand: false,
+    typicalHeight: 0,
+    smoothed: null,
+    dots: type === "scatter",
+  };
 }
 
 interface Bar {
@@ -74,25 +119,34 @@ interface Bar {
   value: number;
 }
 
-const MOST_BARS = 200;
+const MAX_BARS = 200;
 
 function barsOf(all: readonly PlotSeries[]): Bar[] {
-  return all.flatMap((series) => series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(number(series.xs[i])), value: number(y) })));
+  return all.flatMap((series) =>
+    series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(number(series.xs[i])), value: number(y) })),
+  );
 }
 
 function barsOfBins(bins: PlotBins): Bar[] {
-  return bins.counts.map((value, i) => ({ name: `${formatNumber(number(bins.edges[i]), 3)} … ${formatNumber(number(bins.edges[i + 1]), 3)}`, value: number(value) }));
+  return bins.counts.map((value, i) => ({
+    name: `${formatNumber(number(bins.edges[i]), 3)} … ${formatNumber(number(bins.edges[i + 1]), 3)}`,
+    value: number(value),
+  }));
 }
 
 function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
-  const most = Math.max(...bars.map((bar) => Math.abs(bar.value)).filter(Number.isFinite), 1e-300);
+  const largest = Math.max(...bars.map((bar) => Math.abs(bar.value)).filter(Number.isFinite), 1e-300);
   return (
     <table class="bars" aria-label={label}>
       <tbody>
-        {bars.slice(0, MOST_BARS).map((bar, i) => (
+        {bars.slice(0, MAX_BARS).map((bar, i) => (
           <tr key={i}>
-            <th scope="row" class="clip">{bar.name}</th>
-            <td><i style={{ width: `${(Math.abs(bar.value) / most) * 100}%` }} /></td>
+            <th scope="row" class="clip">
+              {bar.name}
+            </th>
+            <td>
+              <i style={{ width: `${(Math.abs(bar.value) / largest) * 100}%` }} />
+            </td>
             <td class="right numeric">{formatNumber(bar.value)}</td>
           </tr>
         ))}
@@ -101,19 +155,30 @@ function Bars({ bars, label }: { bars: readonly Bar[]; label: string }) {
   );
 }
 
-const MOST_CLASSES = 60;
+const MAX_CLASSES = 60;
 
 function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
-  const classes = matrix.classes.slice(0, MOST_CLASSES);
-  const most = Math.max(...matrix.counts.map(number), 1);
+  const classes = matrix.classes.slice(0, MAX_CLASSES);
+  const largest = Math.max(...matrix.counts.map(number), 1);
   const isDark = dark.value;
   return (
     <>
-      <p class="quiet">Rows: what it was. Columns: what was predicted. Accuracy {formatNumber(number(matrix.accuracy), 4)} of {formatNumber(number(matrix.total))}.</p>
+      <p class="quiet">
+        Rows: actual class. Columns: predicted class. Accuracy {formatNumber(number(matrix.accuracy), 4)} of{" "}
+        {formatNumber(number(matrix.total))}.
+      </p>
       <div class="scrolled" tabIndex={0} role="region" aria-label="Confusion matrix">
         <table class="confusion">
           <thead>
-            <tr><td />{classes.map((name) => <th key={name} scope="col">{name}</th>)}<th scope="col">Recall</th></tr>
+            <tr>
+              <td />
+              {classes.map((name) => (
+                <th key={name} scope="col">
+                  {name}
+                </th>
+              ))}
+              <th scope="col">Recall</th>
+            </tr>
           </thead>
           <tbody>
             {classes.map((name, i) => (
@@ -121,8 +186,17 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
                 <th scope="row">{name}</th>
                 {classes.map((other, j) => {
                   const value = number(matrix.counts[i * matrix.classes.length + j]);
-                  const heat = value / most;
-                  return <td key={other} class={heat > 0.55 ? "numeric full" : "numeric"} style={{ background: value ? heatColor(0.1 + 0.9 * heat, isDark) : "" }} title={`${name} taken for ${other}: ${value}`}>{value || ""}</td>;
+                  const heat = value / largest;
+                  return (
+                    <td
+                      key={other}
+                      class={heat > 0.55 ? "numeric full" : "numeric"}
+                      style={{ background: value ? heatColor(0.1 + 0.9 * heat, isDark) : "" }}
+                      title={`${name} predicted as ${other}: ${value}`}
+                    >
+                      {value || ""}
+                    </td>
+                  );
                 })}
                 <td class="numeric quiet">{formatNumber(number(matrix.scores[i]?.recall), 3)}</td>
               </tr>

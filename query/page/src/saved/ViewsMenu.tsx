@@ -2,47 +2,60 @@
 import { useState } from "preact/hooks";
 import { call } from "../api/client";
 import type { Saved, SavedKind } from "../api/contract";
-import { useAnswer } from "../api/use";
-import { path, place, setQuery } from "../app/location";
-import { changing } from "../app/rights";
-import { user } from "../app/user";
+import { useQuery } from "../api/useQuery";
+import { editProps } from "../state/permissions";
+import { path, route, setQuery } from "../state/route";
+import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
-import { toast } from "../ui/toasts";
+import { toast, withErrorToast } from "../ui/toasts";
 import { NameDialog } from "./NameDialog";
-import { addressOf, attempt, copyAddress, deleteSaved, placeOf } from "./saved";
-import { contentOf, MOST_CHARACTERS, queryOf, sameView } from "./view";
+import { copyLink, deleteSaved, savedKey, savedPath } from "./savedItems";
+import { isSameView, MAX_CHARACTERS, viewContent, viewToQuery } from "./viewQuery";
 import "../styles/saved.css";
 
-const AGAIN_MS = 30_000;
+const REFRESH_MS = 30_000;
 
 export function ViewsMenu({ team, project, kind }: { team: string; project: string; kind: SavedKind }) {
-  const { data, error, refresh } = useAnswer(`views ${team}/${project} ${kind}`, (signal) => call("ListSaved", { team, project, kind }, signal), AGAIN_MS, true);
+  const { data, error, refresh } = useQuery(
+    `views ${team}/${project} ${kind}`,
+    (signal) => call("ListSaved", { team, project, kind }, signal),
+    REFRESH_MS,
+    true,
+  );
   const views = data?.saved ?? [];
-  const open = place.value.query.get("view") ?? "";
-  const known = views.find((one) => one.id === open);
-  const own = useAnswer(known ? `view ${team}/${project}/${open} ${known.version}` : null, (signal) => call("GetSaved", { team, project, id: open }, signal), 0);
-  const [asking, setAsking] = useState<"save" | "rename" | null>(null);
-  const content = contentOf(place.value.query);
-  const changed = known !== undefined && own.data !== undefined && !sameView(own.data.content, content);
+  const openId = route.value.query.get("view") ?? "";
+  const openView = views.find((item) => item.id === openId);
+  const savedView = useQuery(
+    openView ? `view ${team}/${project}/${openId} ${openView.version}` : null,
+    (signal) => call("GetSaved", { team, project, id: openId }, signal),
+    0,
+  );
+  const [openDialog, setOpenDialog] = useState<"save" | "rename" | null>(null);
+  const content = viewContent(route.value.query);
+  const isChanged =
+    openView !== undefined && savedView.data !== undefined && !isSameView(savedView.data.content, content);
   const base = path(team, project, ...(kind === "SAVED_KIND_TABLE" ? ["table"] : []));
 
-  const save = (name: string, shared: boolean, id: string) => attempt(async () => {
-    if (content.length > MOST_CHARACTERS) throw new Error("this view says too much to be saved: choose fewer runs, colours or columns");
-    const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
-    setQuery({ view: made.id });
-    refresh();
-    setAsking(null);
-    toast(`Saved as ${made.name}${made.shared ? ", for the team" : ""}`);
-  });
-  const update = (view: Saved, change: Partial<Saved>, done: string) => attempt(async () => {
-    await call("UpdateSaved", { ...placeOf(view), version: view.version, ...change });
-    refresh();
-    setAsking(null);
-    toast(done);
-  }).then((right) => right || refresh());
-  const changedList = () => {
-    if (known) setQuery({ view: null });
+  const save = (name: string, shared: boolean, id: string) =>
+    withErrorToast(async () => {
+      if (content.length > MAX_CHARACTERS)
+        throw new Error("this view is too large to be saved: select fewer runs, colours or columns");
+      const made = await call("CreateSaved", { team, project, kind, name, content, shared, id });
+      setQuery({ view: made.id });
+      refresh();
+      setOpenDialog(null);
+      toast(`Saved as ${made.name}${made.shared ? ", for the team" : ""}`);
+    });
+  const update = (view: Saved, change: Partial<Saved>, done: string) =>
+    withErrorToast(async () => {
+      await call("UpdateSaved", { ...savedKey(view), version: view.version, ...change });
+      refresh();
+      setOpenDialog(null);
+      toast(done);
+    }).then((right) => right || refresh());
+  const onDeleted = () => {
+    if (openView) setQuery({ view: null });
     refresh();
   };
 
@@ -50,36 +63,118 @@ export function ViewsMenu({ team, project, kind }: { team: string; project: stri
     <>
       <Menu
         class="views-menu"
-        label={known ? `Views: ${known.name}` : "Views"}
-        button={<><Icon name="bookmark" /><span class="clip">{known?.name ?? "Views"}</span>{changed && <span class="changed" title="Not as it was saved">•</span>}</>}
+        label={openView ? `Views: ${openView.name}` : "Views"}
+        button={<ViewsButton name={openView?.name} isChanged={isChanged} />}
       >
         {error && !data && <p class="menu-note">{error.message}</p>}
-        {data && !views.length && <p class="menu-note">Columns, filters, order, colours, panels: save what you see, and come back to it by its name.</p>}
-        <div class="view-list">
-          {views.map((view) => (
-            <a key={view.id} class="menu-item" href={addressOf(view)} aria-current={view.id === open ? "true" : undefined}>
-              <span class="tick">{view.id === open ? "✓" : ""}</span>
-              <span class="clip">{view.name}</span>
-              <span class="quiet small">{view.shared ? (view.owner === user.value?.user ? "team" : view.owner) : "mine"}</span>
-            </a>
-          ))}
-        </div>
+        {data && !views.length && (
+          <p class="menu-note">
+            Save the columns, filters, order, colours and panels that you see, and open them again by name.
+          </p>
+        )}
+        <ViewList views={views} openId={openId} />
         <hr />
-        {known && changed && <MenuItem {...changing(team)} act={() => void update(known, { content }, `${known.name} saved`)}>Save changes to {known.name}</MenuItem>}
-        {known && changed && own.data && <a class="menu-item" href={base + queryOf(own.data.content, known.id)}><span class="tick" />Back to how it was saved</a>}
-        <MenuItem {...changing(team)} act={() => setAsking("save")}>Save as…</MenuItem>
-        {known && (
-          <>
-            <MenuItem {...changing(team)} act={() => setAsking("rename")}>Rename…</MenuItem>
-            <MenuItem act={() => copyAddress(addressOf(known), known.name)}>Copy the link</MenuItem>
-            {known.owner === user.value?.user && <MenuItem checked={known.shared} {...changing(team)} act={() => void update(known, { shared: !known.shared }, known.shared ? `${known.name} is yours alone` : `${known.name} is the team's, too`)}>Shared with the team</MenuItem>}
-            <MenuItem danger {...changing(team)} act={() => void deleteSaved(known, changedList)}>Delete {known.name}</MenuItem>
-          </>
+        {openView && isChanged && (
+          <MenuItem {...editProps(team)} onSelect={() => void update(openView, { content }, `${openView.name} saved`)}>
+            Save changes to {openView.name}
+          </MenuItem>
+        )}
+        {openView && isChanged && savedView.data && (
+          <a class="menu-item" href={base + viewToQuery(savedView.data.content, openView.id)}>
+            <span class="tick" />
+            Return to the saved view
+          </a>
+        )}
+        <MenuItem {...editProps(team)} onSelect={() => setOpenDialog("save")}>
+          Save as…
+        </MenuItem>
+        {openView && (
+          <OpenViewItems
+            view={openView}
+            onRename={() => setOpenDialog("rename")}
+            onShare={() =>
+              void update(
+                openView,
+                { shared: !openView.shared },
+                openView.shared ? `${openView.name} is private now` : `${openView.name} is shared with the team now`,
+              )
+            }
+            onDeleted={onDeleted}
+          />
         )}
       </Menu>
-      {asking === "save" && <NameDialog title="Save this view" name={known ? `${known.name} 2` : ""} shared={false} act={save} close={() => setAsking(null)} />}
-      {asking === "rename" && known && <NameDialog title="Rename the view" name={known.name} act={(name) => update(known, { name }, `Renamed to ${name}`)} close={() => setAsking(null)} />}
+      {openDialog === "save" && (
+        <NameDialog
+          title="Save this view"
+          name={openView ? `${openView.name} 2` : ""}
+          shared={false}
+          onSave={save}
+          close={() => setOpenDialog(null)}
+        />
+      )}
+      {openDialog === "rename" && openView && (
+        <NameDialog
+          title="Rename the view"
+          name={openView.name}
+          onSave={(name) => update(openView, { name }, `Renamed to ${name}`)}
+          close={() => setOpenDialog(null)}
+        />
+      )}
     </>
   );
 }
 
+function ViewsButton({ name, isChanged }: { name: string | undefined; isChanged: boolean }) {
+  return (
+    <>
+      <Icon name="bookmark" />
+      <span class="clip">{name ?? "Views"}</span>
+      {isChanged && (
+        <span class="changed" title="This view has unsaved changes">
+          •
+        </span>
+      )}
+    </>
+  );
+}
+
+function ViewList({ views, openId }: { views: readonly Saved[]; openId: string }) {
+  return (
+    <div class="view-list">
+      {views.map((view) => (
+        <a
+          key={view.id}
+          class="menu-item"
+          href={savedPath(view)}
+          aria-current={view.id === openId ? "true" : undefined}
+        >
+          <span class="tick">{view.id === openId ? "✓" : ""}</span>
+          <span class="clip">{view.name}</span>
+          <span class="quiet small">
+            {view.shared ? (view.owner === user.value?.user ? "team" : view.owner) : "mine"}
+          </span>
+        </a>
+      ))}
+    </div>
+  );
+}
+
+function OpenViewItems(props: { view: Saved; onRename: () => void; onShare: () => void; onDeleted: () => void }) {
+  const { view } = props;
+  return (
+    <>
+      <MenuItem {...editProps(view.team)} onSelect={props.onRename}>
+        Rename…
+      </MenuItem>
+      <MenuItem onSelect={() => copyLink(savedPath(view), view.name)}>Copy the link</MenuItem>
+      {view.owner === user.value?.user && (
+        <MenuItem checked={view.shared} {...editProps(view.team)} onSelect={props.onShare}>
+          Shared with the team
+        </MenuItem>
+      )}
+      <MenuItem danger {...editProps(view.team)} onSelect={() => void deleteSaved(view, props.onDeleted)}>
+        Delete {view.name}
+      </MenuItem>
+    </>
+  );
+}

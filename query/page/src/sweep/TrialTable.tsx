@@ -1,72 +1,119 @@
-// Every trial: state, values, parameters, tries, how long, why it failed. Only what is seen is made.
+// The table of trials: state, values, parameters, attempts, duration, and why a trial failed. Only visible rows are
+// rendered.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
-import { place, setQuery } from "../app/location";
-import type { Column, Rows } from "../explore/columns";
-import { textOf } from "../explore/columns";
+import { cellText, type PlotColumn, type PlotRows } from "../explore/plotColumns";
 import { count, formatDuration, formatNumber, number } from "../lib/format";
-import { Card } from "../pages/Overview";
-import { rowsOf } from "../table/window";
+import { visibleRows } from "../lib/virtualList";
+import { route, setQuery } from "../state/route";
+import { Card } from "../ui/Card";
 import { Icon } from "../ui/Icon";
-import { TRIAL_STATES, TrialStateMark } from "./states";
-import { ordered } from "./trials";
+import { TRIAL_STATES, TrialStateBadge } from "./stateBadges";
+import { sortRows } from "./trials";
 
-const ROW = 32;
+const ROW_HEIGHT = 32;
 
 interface TrialTableProps {
   trials: readonly Trial[];
-  rows: Rows;
+  rows: PlotRows;
   objectives: readonly Objective[];
-  /** 1 where a trial is within the ranges of the parallel coordinates. */
-  kept: Uint8Array;
-  more: boolean;
-  all: number;
+  /** 1 for each trial within the ranges of the parallel coordinates. */
+  selected: Uint8Array;
+  hasMore: boolean;
+  total: number;
 }
 
 export function TrialTable(props: TrialTableProps) {
   const { trials, rows } = props;
-  const { query } = place.value;
+  const { query } = route.value;
   const state = query.get("state") ?? "";
   const order = query.get("order") ?? "";
-  const columns = useMemo(() => allColumns(trials, rows, props.objectives.length), [trials, rows, props.objectives.length]);
+  const columns = useMemo(
+    () => allColumns(trials, rows, props.objectives.length),
+    [trials, rows, props.objectives.length],
+  );
   const shown = useMemo(() => {
-    const among = trials.map((_, at) => at).filter((at) => props.kept[at] && (!state || TRIAL_STATES[trials[at]!.state][0] === state));
-    const by = columns.find((column) => column.field === order.replace(/^-/, ""));
-    return by ? ordered(by.values, order.startsWith("-"), among) : among.reverse();
-  }, [trials, columns, props.kept, state, order]);
+    const candidates = trials
+      .map((_, index) => index)
+      .filter((index) => props.selected[index] && (!state || TRIAL_STATES[trials[index]!.state][0] === state));
+    const sortColumn = columns.find((column) => column.field === order.replace(/^-/, ""));
+    return sortColumn ? sortRows(sortColumn.values, order.startsWith("-"), candidates) : candidates.reverse();
+  }, [trials, columns, props.selected, state, order]);
   const area = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   useEffect(() => {
     area.current?.scrollTo({ top: 0 });
   }, [state, order]);
-  const part = rowsOf(shown.length, ROW, top, area.current?.clientHeight ?? 520);
+  const visible = visibleRows(shown.length, ROW_HEIGHT, top, area.current?.clientHeight ?? 520);
   const states = [...new Set(trials.map((trial) => trial.state))];
   const tools = (
     <span class="tools">
-      <span class="quiet numeric">{count(shown.length, "trial")}{shown.length < props.all && ` of ${props.all.toLocaleString("en-US")}`}</span>
-      <select class="select" aria-label="Trials in this state" value={state} onChange={(event) => setQuery({ state: event.currentTarget.value })}>
+      <span class="quiet numeric">
+        {count(shown.length, "trial")}
+        {shown.length < props.total && ` of ${props.total.toLocaleString("en-US")}`}
+      </span>
+      <select
+        class="select"
+        aria-label="Trials in this state"
+        value={state}
+        onChange={(event) => setQuery({ state: event.currentTarget.value })}
+      >
         <option value="">All states</option>
-        {(Object.keys(TRIAL_STATES) as TrialState[]).filter((one) => states.includes(one) || TRIAL_STATES[one][0] === state).map((one) => <option key={one}>{TRIAL_STATES[one][0]}</option>)}
+        {(Object.keys(TRIAL_STATES) as TrialState[])
+          .filter((item) => states.includes(item) || TRIAL_STATES[item][0] === state)
+          .map((item) => (
+            <option key={item}>{TRIAL_STATES[item][0]}</option>
+          ))}
       </select>
     </span>
   );
   return (
     <Card title="Trials" wide tools={tools}>
-      {props.more && <p class="quiet">The first {trials.length.toLocaleString("en-US")} of {props.all.toLocaleString("en-US")}: <code>runstream.Sweep(id).top(k)</code> and SQL reach all.</p>}
-      <div class="trial-area" ref={area} tabIndex={0} role="region" aria-label="Table of trials" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      {props.hasMore && (
+        <p class="quiet">
+          The table shows the first {trials.length.toLocaleString("en-US")} of {props.total.toLocaleString("en-US")}{" "}
+          trials. <code>runstream.Sweep(id).top(k)</code> and SQL reach all of them.
+        </p>
+      )}
+      <div
+        class="trial-area"
+        ref={area}
+        tabIndex={0}
+        role="region"
+        aria-label="Table of trials"
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      >
         <table class="runs-table trial-table" aria-rowcount={shown.length + 1}>
           <thead>
             <tr>
-              <Head column={columns[0]!} order={order} />
+              <HeaderCell column={columns[0]!} order={order} />
               <th scope="col">State</th>
-              {columns.slice(1).map((column) => <Head key={column.field} column={column} order={order} />)}
-              <th scope="col">What happened</th>
+              {columns.slice(1).map((column) => (
+                <HeaderCell key={column.field} column={column} order={order} />
+              ))}
+              <th scope="col">Message</th>
             </tr>
           </thead>
           <tbody>
-            {part.before > 0 && <tr aria-hidden="true"><td style={{ height: `${part.before}px` }} /></tr>}
-            {shown.slice(part.from, part.to).map((at) => <Row key={trials[at]!.number} trial={trials[at]!} at={at} columns={columns} link={rows.links[at]!} />)}
-            {part.after > 0 && <tr aria-hidden="true"><td style={{ height: `${part.after}px` }} /></tr>}
+            {visible.before > 0 && (
+              <tr aria-hidden="true">
+                <td style={{ height: `${visible.before}px` }} />
+              </tr>
+            )}
+            {shown.slice(visible.from, visible.to).map((index) => (
+              <TrialRow
+                key={trials[index]!.number}
+                trial={trials[index]!}
+                at={index}
+                columns={columns}
+                link={rows.links[index]!}
+              />
+            ))}
+            {visible.after > 0 && (
+              <tr aria-hidden="true">
+                <td style={{ height: `${visible.after}px` }} />
+              </tr>
+            )}
           </tbody>
         </table>
       </div>
@@ -74,31 +121,59 @@ export function TrialTable(props: TrialTableProps) {
   );
 }
 
-function Row({ trial, at, columns, link }: { trial: Trial; at: number; columns: readonly Column[]; link: string }) {
+function TrialRow({
+  trial,
+  at: index,
+  columns,
+  link,
+}: {
+  trial: Trial;
+  at: number;
+  columns: readonly PlotColumn[];
+  link: string;
+}) {
   return (
     <tr>
       <th scope="row">{link ? <a href={link}>{trial.number}</a> : trial.number}</th>
-      <td><TrialStateMark state={trial.state} /></td>
+      <td>
+        <TrialStateBadge state={trial.state} />
+      </td>
       {columns.slice(1).map((column) => {
-        const text = column.field === "duration" ? formatDuration(column.values[at]!) : column.field.startsWith("value.") && Number.isNaN(column.values[at]!) ? valueText(trial) : textOf(column, at, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
-        return <td key={column.field} class="right numeric clip" title={text.length > 10 ? text : undefined}>{text}</td>;
+        const text =
+          column.field === "duration"
+            ? formatDuration(column.values[index]!)
+            : column.field.startsWith("value.") && Number.isNaN(column.values[index]!)
+              ? missingValueText(trial)
+              : cellText(column, index, (value) => (Number.isNaN(value) ? "–" : formatNumber(value)));
+        return (
+          <td key={column.field} class="right numeric clip" title={text.length > 10 ? text : undefined}>
+            {text}
+          </td>
+        );
       })}
-      <td class="clip reason" title={reasonOf(trial)}>{reasonOf(trial)}</td>
+      <td class="clip reason" title={reasonOf(trial)}>
+        {reasonOf(trial)}
+      </td>
     </tr>
   );
 }
 
-function valueText(trial: Trial): string {
+function missingValueText(trial: Trial): string {
   if (trial.value_state === "VALUE_STATE_KNOWN") return "NaN";
   return trial.value_state === "VALUE_STATE_PENDING" ? "…" : "–";
 }
 
 function reasonOf(trial: Trial): string {
-  const exit = trial.state === "TRIAL_STATE_FAILED" && trial.exit_code ? (trial.exit_code < 0 ? `ended by signal ${-trial.exit_code}` : `exit status ${trial.exit_code}`) : "";
+  const exit =
+    trial.state === "TRIAL_STATE_FAILED" && trial.exit_code
+      ? trial.exit_code < 0
+        ? `ended by signal ${-trial.exit_code}`
+        : `exit status ${trial.exit_code}`
+      : "";
   return [exit, trial.message].filter(Boolean).join(": ");
 }
 
-function Head({ column, order }: { column: Column; order: string }) {
+function HeaderCell({ column, order }: { column: PlotColumn; order: string }) {
   const { field } = column;
   const direction = order === `-${field}` ? "descending" : order === field ? "ascending" : undefined;
   const next = direction === "ascending" ? `-${field}` : direction === "descending" ? null : field;
@@ -112,15 +187,22 @@ function Head({ column, order }: { column: Column; order: string }) {
   );
 }
 
-/** Number, objectives, parameters, tries, duration. */
-function allColumns(trials: readonly Trial[], rows: Rows, objectives: number): Column[] {
-  const plain = (field: string, title: string, read: (trial: Trial) => number): Column => ({ field, title, kind: "number", categories: [], values: Float64Array.from(trials, read), log: false });
+/** Return the columns: number, objectives, parameters, attempts, duration. */
+function allColumns(trials: readonly Trial[], rows: PlotRows, objectives: number): PlotColumn[] {
+  const plain = (field: string, title: string, read: (trial: Trial) => number): PlotColumn => ({
+    field,
+    title,
+    kind: "number",
+    categories: [],
+    values: Float64Array.from(trials, read),
+    log: false,
+  });
   const parameters = rows.columns.slice(0, rows.columns.length - objectives);
   return [
     plain("number", "Trial", (trial) => Number(trial.number)),
     ...rows.columns.slice(rows.columns.length - objectives),
     ...parameters,
-    plain("attempt", "Tries", (trial) => trial.attempt),
+    plain("attempt", "Attempts", (trial) => trial.attempt),
     plain("duration", "Duration", (trial) => (trial.leased ? number(trial.duration_s) : NaN)),
   ];
 }

@@ -1,16 +1,20 @@
-// A sweep's trials: kept up to date, as columns, in order, and how the best came to be. Pure.
+// The trials of a sweep: merging, sorting, columns for plots, and the best value over time. Pure.
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
-import { canBeLog, columnOf, type Column, type Rows } from "../explore/columns";
+import { canBeLog, type PlotColumn, type PlotRows, toPlotColumn } from "../explore/plotColumns";
 import { flatten } from "../lib/flatten";
 import { number } from "../lib/format";
 
-/** Nothing of it will change: it has ended, and its value is known, or known to be missing. */
+/** Return whether a trial can no longer change: it has ended, and its value is known, or known to be missing. */
 export function isSettled(trial: Trial): boolean {
-  return trial.state !== "TRIAL_STATE_QUEUED" && trial.state !== "TRIAL_STATE_RUNNING" && trial.value_state !== "VALUE_STATE_PENDING";
+  return (
+    trial.state !== "TRIAL_STATE_QUEUED" &&
+    trial.state !== "TRIAL_STATE_RUNNING" &&
+    trial.value_state !== "VALUE_STATE_PENDING"
+  );
 }
 
-/** By number, ascending; `fresh` replaces what was known. The same list where nothing is new. */
-export function merged(known: readonly Trial[], fresh: readonly Trial[]): readonly Trial[] {
+/** Merge trials by number, ascending. `fresh` replaces known trials. Return the same list if nothing is new. */
+export function mergeTrials(known: readonly Trial[], fresh: readonly Trial[]): readonly Trial[] {
   if (!fresh.length) return known;
   const byNumber = new Map(known.map((trial) => [trial.number, trial]));
   let changed = false;
@@ -27,38 +31,52 @@ export function parametersOf(trial: Trial): ReturnType<typeof flatten> {
   return flatten(JSON.parse(trial.parameters_json || "{}") as Json);
 }
 
-export function valueOf(trial: Trial, objective: number): number {
+export function objectiveValue(trial: Trial, objective: number): number {
   return trial.value_state === "VALUE_STATE_KNOWN" ? number(trial.values[objective]) : NaN;
 }
 
-/** Which parameters are drawn by their logarithm, and which are not; those of which the definition says neither are
- * not in it. Dotted names, as `parametersOf` has them. */
-export function logsOf(definitionJson: string): ReadonlyMap<string, boolean> {
+/**
+ * Return whether each parameter has a logarithmic scale. Parameters about which the definition says nothing are left
+ * out. Names are dotted, as in `parametersOf`.
+ */
+export function logScaleParameters(definitionJson: string): ReadonlyMap<string, boolean> {
   const found = new Map<string, boolean>();
-  const walk = (prefix: string, parameters: unknown) => {
+  const collect = (prefix: string, parameters: unknown) => {
     if (!parameters || typeof parameters !== "object") return;
-    for (const [key, one] of Object.entries(parameters as Record<string, Record<string, unknown> | undefined>)) {
+    for (const [key, item] of Object.entries(parameters as Record<string, Record<string, unknown> | undefined>)) {
       const name = prefix ? `${prefix}.${key}` : key;
-      if (one?.["parameters"]) walk(name, one["parameters"]);
-      else if (typeof one?.["distribution"] === "string" && "min" in one) found.set(name, /log/.test(one["distribution"]));
-      else if (one && "min" in one) found.set(name, false);
+      if (item?.parameters) collect(name, item.parameters);
+      else if (typeof item?.distribution === "string" && "min" in item) found.set(name, /log/.test(item.distribution));
+      else if (item && "min" in item) found.set(name, false);
     }
   };
-  walk("", (JSON.parse(definitionJson || "{}") as { parameters?: unknown }).parameters);
+  collect("", (JSON.parse(definitionJson || "{}") as { parameters?: unknown }).parameters);
   return found;
 }
 
-/** Parameters in natural order, then the objectives. `link`: where a trial's run is; `logs`: see `logsOf`. */
-export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[], link: (trial: Trial) => string, logs: ReadonlyMap<string, boolean> = new Map()): Rows {
+/**
+ * Return a column for each parameter, in natural order, then one for each objective. `link`: the URL of a trial's run.
+ * `logs`: see `logScaleParameters`.
+ */
+export function toPlotRows(
+  trials: readonly Trial[],
+  objectives: readonly Objective[],
+  link: (trial: Trial) => string,
+  logs: ReadonlyMap<string, boolean> = new Map(),
+): PlotRows {
   const parameters = trials.map(parametersOf);
-  const names = [...new Set(parameters.flatMap((one) => [...one.keys()]))];
-  const columns: Column[] = names.map((name) => {
-    const column = columnOf(`config.${name}`, name, parameters.map((one) => one.get(name)));
+  const names = [...new Set(parameters.flatMap((item) => [...item.keys()]))];
+  const columns: PlotColumn[] = names.map((name) => {
+    const column = toPlotColumn(
+      `config.${name}`,
+      name,
+      parameters.map((item) => item.get(name)),
+    );
     return { ...column, log: logs.has(name) ? logs.get(name)! && canBeLog(column) : column.log };
   });
-  objectives.forEach((objective, at) => {
-    const values = Float64Array.from(trials, (trial) => valueOf(trial, at));
-    columns.push({ ...columnOf("", objective.metric, [...values]), field: fieldOf(at), values });
+  objectives.forEach((objective, index) => {
+    const values = Float64Array.from(trials, (trial) => objectiveValue(trial, index));
+    columns.push({ ...toPlotColumn("", objective.metric, [...values]), field: objectiveField(index), values });
   });
   return {
     ids: trials.map((trial) => trial.number),
@@ -68,43 +86,51 @@ export function rowsOf(trials: readonly Trial[], objectives: readonly Objective[
   };
 }
 
-export function fieldOf(objective: number): string {
+export function objectiveField(objective: number): string {
   return `value.${objective}`;
 }
 
-const ENDED: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_FAILED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_CANCELLED", "TRIAL_STATE_ADDED"];
-const GOOD: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_ADDED"];
+const ENDED_STATES: readonly TrialState[] = [
+  "TRIAL_STATE_FINISHED",
+  "TRIAL_STATE_FAILED",
+  "TRIAL_STATE_PRUNED",
+  "TRIAL_STATE_CANCELLED",
+  "TRIAL_STATE_ADDED",
+];
+const COUNTED_STATES: readonly TrialState[] = ["TRIAL_STATE_FINISHED", "TRIAL_STATE_PRUNED", "TRIAL_STATE_ADDED"];
 
-export interface Course {
-  /** In the order in which they ended. */
+export interface OptimizationHistory {
+  /** In the order in which the trials ended. */
   trials: readonly Trial[];
   values: Float64Array;
-  /** Stairs of the best so far, from its first value to the last trial. */
+  /** Steps of the best value so far, from its first value to the last trial. */
   best: readonly [number, number][];
 }
 
-/** What the first objective was in one trial after the other. Only finished, pruned and added ones count for the best;
- * NaN never does. */
-export function courseOf(trials: readonly Trial[], maximize: boolean): Course {
-  const ended = trials.filter((trial) => ENDED.includes(trial.state));
+/**
+ * Return the first objective's value in each ended trial, and the best value so far. Only finished, pruned and added
+ * trials count for the best. NaN never does.
+ */
+export function optimizationHistory(trials: readonly Trial[], maximize: boolean): OptimizationHistory {
+  const ended = trials.filter((trial) => ENDED_STATES.includes(trial.state));
   const time = (trial: Trial) => Date.parse(trial.ended ?? trial.created ?? "1970-01-01");
   ended.sort((a, b) => time(a) - time(b) || Number(a.number) - Number(b.number));
-  const values = Float64Array.from(ended, (trial) => valueOf(trial, 0));
+  const values = Float64Array.from(ended, (trial) => objectiveValue(trial, 0));
   const best: [number, number][] = [];
-  let now = NaN;
-  values.forEach((value, at) => {
-    if (Number.isNaN(value) || !GOOD.includes(ended[at]!.state)) return;
-    if (!Number.isNaN(now) && !(maximize ? value > now : value < now)) return;
-    if (best.length) best.push([at + 1, now]);
-    best.push([at + 1, value]);
-    now = value;
+  let bestValue = NaN;
+  values.forEach((value, index) => {
+    if (Number.isNaN(value) || !COUNTED_STATES.includes(ended[index]!.state)) return;
+    if (!Number.isNaN(bestValue) && !(maximize ? value > bestValue : value < bestValue)) return;
+    if (best.length) best.push([index + 1, bestValue]);
+    best.push([index + 1, value]);
+    bestValue = value;
   });
-  if (best.length) best.push([ended.length, now]);
+  if (best.length) best.push([ended.length, bestValue]);
   return { trials: ended, values, best };
 }
 
-/** Places of rows by a column: NaN last in both directions, then by place. */
-export function ordered(values: ArrayLike<number>, descending: boolean, among: readonly number[]): number[] {
+/** Sort rows by a column. NaN comes last in both directions. Equal values keep their order. */
+export function sortRows(values: ArrayLike<number>, descending: boolean, among: readonly number[]): number[] {
   return [...among].sort((a, b) => {
     const [x, y] = [values[a]!, values[b]!];
     if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || a - b;

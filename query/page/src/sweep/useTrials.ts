@@ -1,75 +1,100 @@
-// All trials of a sweep: read once, page by page; then only what is new and what has not ended, at a bounded rate.
+// A hook that loads all trials of a sweep page by page, and then only new trials and those that have not ended.
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, awaySince, call } from "../api/client";
+import { ApiError, call, unreachableSince } from "../api/client";
 import type { Trial } from "../api/contract";
-import { isSettled, merged } from "./trials";
+import { isSettled, mergeTrials } from "./trials";
 
-/** More are not drawn; the table says so. */
-export const MOST_TRIALS = 10_000;
+/** More trials are not shown. The table says so. */
+export const MAX_TRIALS = 10_000;
 const PAGE = 1000;
-const EVERY_MS = 2500;
-const AWAY_MS = 5000;
+const REFRESH_MS = 2500;
+const UNREACHABLE_MS = 5000;
 
 export interface Trials {
   trials: readonly Trial[];
-  /** Not all of them are here. */
-  more: boolean;
+  /** Whether there are more trials than these. */
+  hasMore: boolean;
   waiting: boolean;
   error: ApiError | undefined;
 }
 
-const NONE: Trials = { trials: [], more: false, waiting: true, error: undefined };
+const NO_TRIALS: Trials = { trials: [], hasMore: false, waiting: true, error: undefined };
 
-/** `live`: ask again. `total`: how many there are by the sweep's own counts; all are read anew where that differs. */
+/**
+ * `live`: load again and again. `total`: the number of trials by the sweep's own counts. If it differs, all trials are
+ * loaded again.
+ */
 export function useTrials(sweep: string, live: boolean, total: number): Trials {
-  const [state, setState] = useState<Trials & { sweep: string }>({ ...NONE, sweep: "" });
+  const [state, setState] = useState<Trials & { sweep: string }>({ ...NO_TRIALS, sweep: "" });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: polling goes on from the state that it finds
   useEffect(() => {
-    const end = new AbortController();
+    const controller = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let known = state.sweep === sweep ? state : { ...NONE, sweep };
-    const turn = async () => {
-      if (document.visibilityState === "hidden") return void (timer = setTimeout(turn, EVERY_MS));
+    let known = state.sweep === sweep ? state : { ...NO_TRIALS, sweep };
+    const poll = async () => {
+      if (document.visibilityState === "hidden") {
+        timer = setTimeout(poll, REFRESH_MS);
+        return;
+      }
       try {
-        const lacking = !known.more && known.trials.length !== Math.min(total, MOST_TRIALS);
-        const next = known.waiting ? await all(sweep, end.signal) : await changed(sweep, known, lacking, end.signal);
+        const isIncomplete = !known.hasMore && known.trials.length !== Math.min(total, MAX_TRIALS);
+        const next = known.waiting
+          ? await loadAll(sweep, controller.signal)
+          : await loadChanged(sweep, known, isIncomplete, controller.signal);
         known = { ...next, waiting: false, error: undefined, sweep };
-        setState((before) => (before.sweep === sweep && before.trials === known.trials && !before.waiting && !before.error ? before : known));
+        setState((before) =>
+          before.sweep === sweep && before.trials === known.trials && !before.waiting && !before.error ? before : known,
+        );
       } catch (error) {
-        if (end.signal.aborted) return;
+        if (controller.signal.aborted) return;
         known = { ...known, error: error instanceof ApiError ? error : new ApiError("INTERNAL", String(error)) };
         setState(known);
       }
-      const wait = awaySince.value ? AWAY_MS : EVERY_MS;
-      if (!end.signal.aborted && (live || known.error || known.trials.some((trial) => !isSettled(trial)))) timer = setTimeout(turn, wait);
+      const delayMs = unreachableSince.value ? UNREACHABLE_MS : REFRESH_MS;
+      if (!controller.signal.aborted && (live || known.error || known.trials.some((trial) => !isSettled(trial))))
+        timer = setTimeout(poll, delayMs);
     };
-    void turn();
+    void poll();
     return () => {
-      end.abort();
+      controller.abort();
       clearTimeout(timer);
     };
   }, [sweep, live, live ? 0 : total]);
-  return state.sweep === sweep ? state : NONE;
+  return state.sweep === sweep ? state : NO_TRIALS;
 }
 
-async function all(sweep: string, signal: AbortSignal): Promise<Pick<Trials, "trials" | "more">> {
+async function loadAll(sweep: string, signal: AbortSignal): Promise<Pick<Trials, "trials" | "hasMore">> {
   const trials: Trial[] = [];
   let token = "";
   do {
-    const answer = await call("ListTrials", { sweep, page_size: PAGE, page_token: token, order: "ORDER_NUMBER" }, signal);
+    const answer = await call(
+      "ListTrials",
+      { sweep, page_size: PAGE, page_token: token, order: "ORDER_NUMBER" },
+      signal,
+    );
     trials.push(...answer.trials);
     token = answer.next_page_token;
-  } while (token && trials.length < MOST_TRIALS);
-  return { trials, more: token !== "" };
+  } while (token && trials.length < MAX_TRIALS);
+  return { trials, hasMore: token !== "" };
 }
 
-async function changed(sweep: string, known: Pick<Trials, "trials" | "more">, lacking: boolean, signal: AbortSignal): Promise<Pick<Trials, "trials" | "more">> {
-  const open = known.trials.filter((trial) => !isSettled(trial)).map((trial) => trial.number).slice(-PAGE);
+async function loadChanged(
+  sweep: string,
+  known: Pick<Trials, "trials" | "hasMore">,
+  isIncomplete: boolean,
+  signal: AbortSignal,
+): Promise<Pick<Trials, "trials" | "hasMore">> {
+  const open = known.trials
+    .filter((trial) => !isSettled(trial))
+    .map((trial) => trial.number)
+    .slice(-PAGE);
   const last = known.trials.at(-1)?.number ?? "0";
-  const [again, newest] = await Promise.all([
+  const [updated, newest] = await Promise.all([
     open.length ? call("ListTrials", { sweep, numbers: open, page_size: PAGE }, signal) : { trials: [] },
-    known.more ? { trials: [] } : call("ListTrials", { sweep, order: "ORDER_NEWEST", page_size: 100 }, signal),
+    known.hasMore ? { trials: [] } : call("ListTrials", { sweep, order: "ORDER_NEWEST", page_size: 100 }, signal),
   ]);
   const fresh = newest.trials.filter((trial) => Number(trial.number) > Number(last));
-  if ((fresh.length === newest.trials.length && fresh.length === 100) || (lacking && !fresh.length)) return all(sweep, signal); // many at once
-  return { trials: merged(known.trials, [...again.trials, ...fresh]), more: known.more };
+  if ((fresh.length === newest.trials.length && fresh.length === 100) || (isIncomplete && !fresh.length))
+    return loadAll(sweep, signal); // there are too many new trials for one page
+  return { trials: mergeTrials(known.trials, [...updated.trials, ...fresh]), hasMore: known.hasMore };
 }

@@ -1,30 +1,45 @@
-// Conditions as chips, and a form for one more.
+// Conditions as chips, and a form that adds one.
 import { useState } from "preact/hooks";
-import { setQuery } from "../app/location";
+import { type Condition, conditionToText, OPERATORS, type Operator } from "../project/filters";
+import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
 import { Menu } from "../ui/Menu";
-import { type Condition, OPERATORS, type Operator, toText } from "./filters";
 
 export function FilterBar({ conditions, fields }: { conditions: readonly Condition[]; fields: readonly string[] }) {
-  const put = (next: readonly Condition[]) => setQuery({ f: next.map(toText) }, false);
+  const setConditions = (next: readonly Condition[]) => setQuery({ f: next.map(conditionToText) }, false);
   return (
     <div class="filters">
-      {conditions.map((one, at) => (
-        <span class="chip" key={toText(one)}>
-          <span class="clip"><b>{one.field}</b> {one.operator} {one.value}</span>
-          <button class="icon-button small" aria-label={`Remove the filter on ${one.field}`} onClick={() => put(conditions.filter((_, i) => i !== at))}>
+      {conditions.map((item, index) => (
+        <span class="chip" key={conditionToText(item)}>
+          <span class="clip">
+            <b>{item.field}</b> {item.operator} {item.value}
+          </span>
+          <button
+            class="icon-button small"
+            aria-label={`Remove the filter on ${item.field}`}
+            onClick={() => setConditions(conditions.filter((_, i) => i !== index))}
+          >
             <Icon name="close" size={12} />
           </button>
         </span>
       ))}
-      <Menu label="Add a filter" button={<span class="menu-word"><Icon name="sliders" size={14} /> Filter</span>} stays class="wide">
-        <NewCondition fields={fields} add={(one) => put([...conditions, one])} />
+      <Menu
+        label="Add a filter"
+        button={
+          <span class="menu-word">
+            <Icon name="sliders" size={14} /> Filter
+          </span>
+        }
+        keepOpen
+        class="wide"
+      >
+        <ConditionForm fields={fields} add={(item) => setConditions([...conditions, item])} />
       </Menu>
     </div>
   );
 }
 
-function NewCondition({ fields, add }: { fields: readonly string[]; add: (condition: Condition) => void }) {
+function ConditionForm({ fields, add }: { fields: readonly string[]; add: (condition: Condition) => void }) {
   const [field, setField] = useState("");
   const [operator, setOperator] = useState<Operator>("=");
   const [value, setValue] = useState("");
@@ -38,16 +53,47 @@ function NewCondition({ fields, add }: { fields: readonly string[]; add: (condit
         setValue("");
       }}
     >
-      <label>Field<input class="text-input" list="filter-fields" required autofocus value={field} placeholder="config.lr" onInput={(event) => setField(event.currentTarget.value)} /></label>
-      <datalist id="filter-fields">{fields.slice(0, 2000).map((name) => <option key={name} value={name} />)}</datalist>
+      <label>
+        Field
+        <input
+          class="text-input"
+          list="filter-fields"
+          required
+          autofocus
+          value={field}
+          placeholder="config.lr"
+          onInput={(event) => setField(event.currentTarget.value)}
+        />
+      </label>
+      <datalist id="filter-fields">
+        {fields.slice(0, 2000).map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
       <label>
         Condition
-        <select class="select" value={operator} onChange={(event) => setOperator(event.currentTarget.value as Operator)}>
-          {Object.keys(OPERATORS).map((name) => <option key={name}>{name}</option>)}
+        <select
+          class="select"
+          value={operator}
+          onChange={(event) => setOperator(event.currentTarget.value as Operator)}
+        >
+          {Object.keys(OPERATORS).map((name) => (
+            <option key={name}>{name}</option>
+          ))}
         </select>
       </label>
-      <label>Value<input class="text-input" value={value} placeholder={operator === "exists" ? "yes or no" : operator === "one of" ? "a, b, c" : ""} onInput={(event) => setValue(event.currentTarget.value)} /></label>
-      <button class="button primary" type="submit">Add</button>
+      <label>
+        Value
+        <input
+          class="text-input"
+          value={value}
+          placeholder={operator === "exists" ? "yes or no" : operator === "one of" ? "a, b, c" : ""}
+          onInput={(event) => setValue(event.currentTarget.value)}
+        />
+      </label>
+      <button class="button primary" type="submit">
+        Add
+      </button>
     </form>
   );
 }

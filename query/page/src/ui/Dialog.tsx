@@ -1,9 +1,16 @@
-// A modal by the browser's own <dialog>: it keeps the focus, closes on Escape, and on a click beside it.
+// A modal dialog, made of the browser's <dialog>. It keeps the focus, and closes on Escape and on a click outside of
+// it.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./Icon";
 
-export function Dialog(props: { title: string; close: () => void; children: ComponentChildren; class?: string; actions?: ComponentChildren }) {
+export function Dialog(props: {
+  title: string;
+  close: () => void;
+  children: ComponentChildren;
+  class?: string;
+  actions?: ComponentChildren;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (

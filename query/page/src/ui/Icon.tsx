@@ -1,7 +1,9 @@
-// Line icons of 16 x 16, drawn here: nothing is fetched.
+// Line icons of 16 x 16 pixels. They are part of the code: nothing is fetched.
 const PATHS = {
   stream: "M2 4.5c3 0 3 7 6 7s3-4.5 6-4.5M2 8.5c2 0 3.5 5 6 5s4-2.5 6-2.5",
-  sun: "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM8 1.5v1.5M8 13v1.5M1.5 8H3M13 8h1.5M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",
+  sun:
+    "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM8 1.5v1.5M8 13v1.5M1.5 8H3M13 8h1.5" +
+    "M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",
   moon: "M13.5 9.5A5.8 5.8 0 0 1 6.5 2.5a5.8 5.8 0 1 0 7 7Z",
   keyboard: "M1.5 4.5h13v7h-13zM4 7h.01M6.7 7h.01M9.3 7h.01M12 7h.01M5 9.5h6",
   eye: "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8ZM8 9.7a1.7 1.7 0 1 0 0-3.4 1.7 1.7 0 0 0 0 3.4Z",
@@ -20,7 +22,9 @@ const PATHS = {
   chart: "M2.500 2.500v11h11M4.500 10l2.700-3 2.300 1.700 3.500-4.700",
   table: "M2.500 3h11v10h-11zM2.500 6.500h11M2.500 9.700h11M6.500 6.500V13",
   list: "M5.500 4h8M5.500 8h8M5.500 12h8M2.500 4h.01M2.500 8h.01M2.500 12h.01",
-  link: "M6.700 9.300a2.600 2.600 0 0 0 3.700 0l2.300-2.300a2.600 2.600 0 0 0-3.700-3.700l-.9.9M9.300 6.700a2.600 2.600 0 0 0-3.700 0L3.300 9a2.600 2.600 0 0 0 3.700 3.700l.9-.9",
+  link:
+    "M6.700 9.300a2.600 2.600 0 0 0 3.700 0l2.300-2.300a2.600 2.600 0 0 0-3.700-3.700l-.9.9" +
+    "M9.300 6.700a2.600 2.600 0 0 0-3.700 0L3.300 9a2.600 2.600 0 0 0 3.700 3.700l.9-.9",
   up: "M4 10l4-4 4 4",
   bookmark: "M4 2.500h8v11l-4-3-4 3z",
   report: "M3.500 2h6l3 3v9h-9zM9.500 2v3h3M5.500 8h5M5.500 10.800h5",
@@ -37,7 +41,18 @@ export type IconName = keyof typeof PATHS;
 export function Icon({ name, size = 16 }: { name: IconName; size?: number }) {
   const thick = name === "more" || name === "list" || name === "sweep" || name === "keyboard";
   return (
-    <svg class="icon" width={size} height={size} viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width={thick ? 1.7 : 1.4} stroke-linecap="round" stroke-linejoin="round">
+    <svg
+      class="icon"
+      width={size}
+      height={size}
+      viewBox="0 0 16 16"
+      aria-hidden="true"
+      fill="none"
+      stroke="currentColor"
+      stroke-width={thick ? 1.7 : 1.4}
+      stroke-linecap="round"
+      stroke-linejoin="round"
+    >
       <path d={PATHS[name]} />
     </svg>
   );

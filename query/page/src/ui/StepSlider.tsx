@@ -1,7 +1,21 @@
-// One of the steps at which something was logged: dragged, by arrow keys, or the newest.
-export function StepSlider({ steps, value, set }: { steps: readonly number[]; value: number | null; set: (step: number | null) => void }) {
+// A slider over the steps at which something was logged. Its right end stands for the newest step.
+export function StepSlider({
+  steps,
+  value,
+  set,
+}: {
+  steps: readonly number[];
+  value: number | null;
+  set: (step: number | null) => void;
+}) {
   if (steps.length < 2) return steps.length ? <span class="quiet numeric">step {steps[0]}</span> : null;
-  const at = value === null ? steps.length - 1 : Math.max(steps.findLastIndex((step) => step <= value), 0);
+  const index =
+    value === null
+      ? steps.length - 1
+      : Math.max(
+          steps.findLastIndex((step) => step <= value),
+          0,
+        );
   return (
     <label class="slider steps">
       <span>Step</span>
@@ -9,14 +23,14 @@ export function StepSlider({ steps, value, set }: { steps: readonly number[]; va
         type="range"
         min={0}
         max={steps.length - 1}
-        value={at}
-        aria-valuetext={`step ${steps[at]}`}
+        value={index}
+        aria-valuetext={`step ${steps[index]}`}
         onInput={(event) => {
           const next = Number(event.currentTarget.value);
           set(next === steps.length - 1 ? null : steps[next]!);
         }}
       />
-      <output class="numeric">{steps[at]}</output>
+      <output class="numeric">{steps[index]}</output>
     </label>
   );
 }

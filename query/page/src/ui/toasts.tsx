@@ -1,4 +1,4 @@
-// Short notes in a corner; some can be undone until they go.
+// Short notes in a corner of the page. Some of them offer Undo for as long as they are shown.
 import { signal } from "@preact/signals";
 
 interface Toast {
@@ -8,38 +8,69 @@ interface Toast {
 }
 
 const toasts = signal<readonly Toast[]>([]);
-let next = 1;
+let nextId = 1;
 
-/** `then` runs when the time is over and nobody has undone it; when the page is left before, `leaving` runs. */
-export function toast(text: string, options: { undo?: () => void; then?: () => void; leaving?: () => void; forMs?: number } = {}): void {
-  const id = next++;
-  const end = () => {
-    toasts.value = toasts.value.filter((one) => one.id !== id);
+/**
+ * Show a note. `onExpire` runs when the time is over and the user has not pressed Undo. `onPageHide` runs instead if
+ * the page is left before.
+ */
+export function toast(
+  text: string,
+  options: { undo?: () => void; onExpire?: () => void; onPageHide?: () => void; forMs?: number } = {},
+): void {
+  const id = nextId++;
+  const dismiss = () => {
+    toasts.value = toasts.value.filter((item) => item.id !== id);
     clearTimeout(timer);
-    removeEventListener("pagehide", leave);
+    removeEventListener("pagehide", onLeave);
   };
-  const leave = () => {
-    end();
-    options.leaving?.();
+  const onLeave = () => {
+    dismiss();
+    options.onPageHide?.();
   };
-  const timer = setTimeout(() => {
-    end();
-    options.then?.();
-  }, options.forMs ?? (options.undo ? 7000 : 3500));
-  addEventListener("pagehide", leave);
-  const undo = options.undo && (() => (end(), options.undo!()));
+  const timer = setTimeout(
+    () => {
+      dismiss();
+      options.onExpire?.();
+    },
+    options.forMs ?? (options.undo ? 7000 : 3500),
+  );
+  addEventListener("pagehide", onLeave);
+  const { undo: undoAction } = options;
+  const undo =
+    undoAction &&
+    (() => {
+      dismiss();
+      undoAction();
+    });
   toasts.value = [...toasts.value, undo ? { id, text, undo } : { id, text }];
 }
 
 export function Toasts() {
   return (
     <div class="toasts" role="status">
-      {toasts.value.map((one) => (
-        <div class="toast" key={one.id}>
-          <span>{one.text}</span>
-          {one.undo && <button class="link" onClick={one.undo}>Undo</button>}
+      {toasts.value.map((item) => (
+        <div class="toast" key={item.id}>
+          <span>{item.text}</span>
+          {item.undo && (
+            <button class="link" onClick={item.undo}>
+              Undo
+            </button>
+          )}
         </div>
       ))}
     </div>
   );
+}
+
+/** Run an action. Show its error as a toast. Return whether it succeeded. */
+export async function withErrorToast(action: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    const text = (error as Error).message;
+    toast(text.charAt(0).toUpperCase() + text.slice(1), { forMs: 7000 });
+    return false;
+  }
 }

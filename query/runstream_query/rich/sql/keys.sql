@@ -1,4 +1,4 @@
--- What a run logged beyond scalars, one row a key and kind. Parameters: project; run; kinds (empty: all); search ('' =
+-- What a run logged beyond scalars, one row a key and kind. Parameters: project; run; kinds (empty: all); only: keys (empty: all); search ('' =
 -- all); after_key, after_kind: the last of the page before ('' = none); limit.
 WITH logged AS
 (
@@ -24,6 +24,7 @@ SELECT
     arraySort(groupUniqArrayIf(20)(toString(type), type != '')) AS types
 FROM logged
 WHERE (empty({kinds:Array(String)}) OR kind IN {kinds:Array(String)})
+  AND (empty({only:Array(String)}) OR key IN {only:Array(String)})
   AND ({search:String} = '' OR positionCaseInsensitiveUTF8(key, {search:String}) > 0)
   AND ({after_key:String} = '' OR (key, kind) > ({after_key:String}, {after_kind:String}))
 GROUP BY key, kind

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.field_column import MISSING, FieldColumn
-from runstream_query.runs.selection.field_names import Field, Kind
 from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, AnyOf, Comparison, Condition, Not
 
 Mask = NDArray[np.bool_]

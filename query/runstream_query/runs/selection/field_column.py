@@ -119,11 +119,28 @@ class FieldColumn:
             return self.numeric
         return self.numeric | self.holds(~json_texts.among(self.texts, ("",)))
 
-    def texts_at(self, places: NDArray[np.int64]) -> list[str]:
-        """Return (M,): the JSON texts of the runs at these places, '' for a run without a text."""
+    def lengths_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (M,): the bytes of the JSON texts of the runs at these places."""
+        if self.codes is None:
+            return np.zeros(len(places), np.int64)
+        return self._lengths[self.codes[places]]
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        """By code, the bytes of each text."""
+        return np.asarray(pc.binary_length(self.texts).to_numpy(zero_copy_only=False), np.int64)
+
+    def texts_at(self, places: NDArray[np.int64], longest: int = 0) -> list[str]:
+        """Return (M,): the JSON texts of the runs at these places, '' for a run without a text.
+
+        `longest`: '' also for a text of more bytes; 0: no text is too long.
+        """
         if self.codes is None:
             return [""] * len(places)
-        return self.texts.take(pa.array(self.codes[places])).to_pylist()  # type: ignore[no-any-return]
+        codes = self.codes[places]
+        if longest:
+            codes = np.where(self.lengths_at(places) > longest, 0, codes)
+        return self.texts.take(pa.array(codes)).to_pylist()  # type: ignore[no-any-return]
 
     def take(self, places: NDArray[np.int64]) -> FieldColumn:
         """Return the values of M other runs. `places` has the index of each in this column, or -1."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runstream_query.base.errors import InvalidRequestError
-from runstream_query.runs.selection.field_names import Field, Kind, parse_field
+from runstream_query.runs.field_names import Field, Kind, parse_field
 
 MAX_FILTER_CHARACTERS = 65_536
 """About a thousand run ids fit into one $in."""

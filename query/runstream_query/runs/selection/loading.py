@@ -42,6 +42,8 @@ class Source:
     """For a definition: the names that match the metric; the one that takes precedence comes first."""
     slot: int = 0
     """For POINTS, the index of the aggregate: minimum, maximum, mean, first."""
+    longest: int = 0
+    """For FIELDS, at most this many bytes of a value; a mark of its size replaces a longer one. 0: no limit."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,10 @@ def _queries(sources: Sequence[Source], most: int) -> Iterator[_Query]:
 
 
 def _field_queries(sources: Sequence[Source], most: int) -> Iterator[_Query]:
-    for some in _parts(sources, most):
-        sections, keys = [one.section for one in some], [one.name for one in some]
-        yield _Query("select_fields", some, {"sections": sections, "keys": keys})
+    for longest in {one.longest for one in sources}:
+        for some in _parts([one for one in sources if one.longest == longest], most):
+            sections, keys = [one.section for one in some], [one.name for one in some]
+            yield _Query("select_fields", some, {"sections": sections, "keys": keys, "longest": longest})
 
 
 def _metric_queries(sources: Sequence[Source], most: int) -> Iterator[_Query]:

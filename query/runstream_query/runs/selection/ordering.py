@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runstream_query.base.errors import InvalidRequestError
-from runstream_query.runs.selection.field_names import CREATED, Field, parse_field
+from runstream_query.runs.field_names import CREATED, Field, parse_field
 
 MAX_KEYS = 8
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.runs.field_names import MAX_FIELDS, Field, Kind
 from runstream_query.runs.run_states import NAMES, state_codes
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_codes, of_numbers
-from runstream_query.runs.selection.field_names import MAX_FIELDS, Field, Kind
 from runstream_query.runs.selection.loading import FIELDS, POINTS, SERIES, BaseColumns, Source
 from runstream_query.runs.selection.run_tables import RunTables
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from runstream_query.runs.field_names import Field
 from runstream_query.runs.selection.conditions import Mask, meets
 from runstream_query.runs.selection.field_column import MISSING, FieldColumn
-from runstream_query.runs.selection.field_names import Field
 from runstream_query.runs.selection.filters import Condition
 from runstream_query.runs.selection.ordering import Key
 from runstream_query.runs.selection.run_table import RunTable

@@ -1,0 +1,2 @@
+-- The number of merges that run now.
+SELECT count() FROM system.merges

@@ -1,8 +1,0 @@
-// A link to where something is changed; for who may only read, a button that is off and says why.
-import type { ComponentChildren } from "preact";
-import { changing } from "../app/rights";
-
-export function ChangeLink(props: { team: string; href: string; class: string; children: ComponentChildren }) {
-  const off = changing(props.team);
-  return off.disabled ? <button class={props.class} {...off}>{props.children}</button> : <a class={props.class} href={props.href}>{props.children}</a>;
-}
