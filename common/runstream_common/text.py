@@ -1,7 +1,7 @@
 r"""The rule for texts and JSON values that go through the servers.
 
-It is the same rule as the SDK's `runstream.text`, for data that other clients send or earlier versions stored. A test
-compares the two.
+It is the same rule as the SDK's `runstream.base.text`, for data that other clients send or earlier versions stored.
+A test compares the two.
 """
 
 from __future__ import annotations

@@ -9,33 +9,36 @@
 
 Importing this module imports next to nothing. `init()` needs no network. `log()` returns when the record is in a
 memory-mapped file that survives SIGKILL of this process. The names are W&B's: `import runstream as wandb` works.
+
+Public is what this module exports, and `runstream.errors`, `runstream.settings`, `runstream.api` and
+`runstream.integrations`. All other modules may change with every version.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runstream._version import VERSION as __version__
+from runstream.version import VERSION as __version__
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from runstream._config import Config
-    from runstream._run import Run
-    from runstream._summary import Summary
-    from runstream.alerts import AlertLevel
     from runstream.api import Api
+    from runstream.api.ask_tell import Sweep
     from runstream.data import plots as plot
-    from runstream.data.files import Audio, Html, Video
     from runstream.data.histogram import Histogram
     from runstream.data.image import Image
+    from runstream.data.media_files import Audio, Html, Video
     from runstream.data.table import Table
     from runstream.errors import RunstreamError, SettingsError, SpoolError, UsageError
     from runstream.errors import RunstreamError as Error
+    from runstream.runs.active_trial import TrialStopped
+    from runstream.runs.alerts import AlertLevel
+    from runstream.runs.config import Config
+    from runstream.runs.run import Run
+    from runstream.runs.summary import Summary
     from runstream.settings import Settings
-    from runstream.sweeps.asktell import Sweep
-    from runstream.trials import TrialStopped
 
     config: Config
     summary: Summary
@@ -87,23 +90,23 @@ run: Run | None = None
 """The run that `init()` started last in this process. It is None before `init()` and after `finish()`."""
 
 _LAZY = {
-    "AlertLevel": "runstream.alerts:AlertLevel",
+    "AlertLevel": "runstream.runs.alerts:AlertLevel",
     "Api": "runstream.api:Api",
-    "Audio": "runstream.data.files:Audio",
+    "Audio": "runstream.data.media_files:Audio",
     "Error": "runstream.errors:RunstreamError",
     "Histogram": "runstream.data.histogram:Histogram",
-    "Html": "runstream.data.files:Html",
+    "Html": "runstream.data.media_files:Html",
     "Image": "runstream.data.image:Image",
-    "Run": "runstream._run:Run",
+    "Run": "runstream.runs.run:Run",
     "RunstreamError": "runstream.errors:RunstreamError",
     "Settings": "runstream.settings:Settings",
     "SettingsError": "runstream.errors:SettingsError",
     "SpoolError": "runstream.errors:SpoolError",
-    "Sweep": "runstream.sweeps.asktell:Sweep",
+    "Sweep": "runstream.api.ask_tell:Sweep",
     "Table": "runstream.data.table:Table",
-    "TrialStopped": "runstream.trials:TrialStopped",
+    "TrialStopped": "runstream.runs.active_trial:TrialStopped",
     "UsageError": "runstream.errors:UsageError",
-    "Video": "runstream.data.files:Video",
+    "Video": "runstream.data.media_files:Video",
     "plot": "runstream.data.plots:",
 }
 
@@ -150,7 +153,7 @@ def init(
     unless `Settings.strict` is set: a value that cannot be recorded is reported, and training goes on.
     """
     global run
-    from runstream.start import start_run
+    from runstream.runs.start import start_run
 
     arguments: dict[str, Any] = {
         "project": project,
@@ -171,7 +174,7 @@ def init(
     if run is not None and run.finished:
         run = None
     if run is not None:
-        from runstream import reinit as rules
+        from runstream.runs import reinit as rules
 
         chosen = rules.choose(run, reinit, arguments)
         if chosen == rules.RETURN:
@@ -278,7 +281,7 @@ def agent(
     """
     from runstream.sweeps.agent import run_agent
 
-    run_agent(sweep_id, function, entity, project, count)
+    run_agent(sweep_id, function, entity, project, count, after_trial=_forget_run)
 
 
 def login(
@@ -294,7 +297,7 @@ def login(
     With `verify`, ask the server whether it knows the key, and wait `timeout` seconds (default 5) at most. Returns True
     when a key is known afterwards. Raises UsageError when the key is malformed, or when the server does not know it.
     """
-    from runstream._login import login as do_login
+    from runstream.server.login import login as do_login
 
     return do_login(key, host, relogin=bool(relogin), verify=verify, timeout_s=timeout or 5.0)
 
@@ -323,8 +326,13 @@ def termerror(string: str = "", newline: bool = True, repeat: bool = True) -> No
     _say(f"error: {string}")
 
 
+def _forget_run() -> None:
+    global run
+    run = None
+
+
 def _say(sentence: str) -> None:
-    from runstream.notices import Notices
+    from runstream.base.notices import Notices
 
     Notices(silent=False, strict=False).say(sentence)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from runstream.base.notices import warn_once
 from runstream.errors import SettingsError
-from runstream.notices import warn
 from runstream.spool.quota import POLICIES
 
 DEFAULT_BASE_URL = "http://127.0.0.1:7461"
@@ -293,16 +293,6 @@ def _fitting(name: str, value: object, default: object) -> object:
     if isinstance(default, (int, float)) and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise SettingsError(f"{name} is {value!r}: give a number")
     return value
-
-
-_warned: set[str] = set()
-
-
-def warn_once(sentence: str) -> None:
-    """Issue a UserWarning once a process for each sentence; no warning filter turns it into an exception."""
-    if sentence not in _warned:
-        _warned.add(sentence)
-        warn(f"runstream: {sentence}", UserWarning)
 
 
 def _parse(variable: str, text: str, default: object) -> object:

@@ -149,7 +149,7 @@ def test_what_a_spool_still_holds_is_sent_also_to_an_up_with_a_folder_of_its_own
         said = repaired(up.data, spool, "--all", "--dry-run")
         assert said.returncode == 1, said.stdout
         assert "main/repaired/whole: open" in said.stdout and "main/repaired/hurt: damaged" in said.stdout, said.stdout
-        assert said.stdout.count(f"in the spool {spool}: 1 streams that wait") == 2 and "lives" not in said.stdout
+        assert said.stdout.count(f"in the spool {spool}: 1 streams wait to be sent") == 2 and "lives" not in said.stdout
         assert verdict("whole") == "open", "a dry run changes nothing"
     said = repaired(up.data, spool, "main/repaired/whole", "--yes")
     print(said.stdout)
@@ -158,7 +158,7 @@ def test_what_a_spool_still_holds_is_sent_also_to_an_up_with_a_folder_of_its_own
     said = repaired(up.data, spool, "--all", "--yes")
     print(said.stdout)
     assert said.returncode == 1 and "main/repaired/hurt: damaged" in said.stdout, "what the disk lost is nowhere"
-    assert "nothing here holds it" in said.stdout
+    assert "neither topic nor spool has what is missing" in said.stdout
     assert stored("hurt") == 500, "of rank 1"
     assert not list(spool.glob("streams/*/meta.json"))
 

@@ -9,13 +9,13 @@ from typing import Any
 
 
 def settle_sent(module: Any) -> None:
-    send = module.Carrier._send
+    send = module.StreamUploader._send
 
     async def broken(self: Any, link: Any, key: str, number: int, batch: bytes) -> None:
         await send(self, link, key, number, batch)
         self._settle(number)
 
-    module.Carrier._send = broken
+    module.StreamUploader._send = broken
 
 
 def ack_early(module: Any) -> None:
@@ -202,11 +202,11 @@ def no_gaps(module: Any) -> None:
 
 
 def shared_stream(module: Any) -> None:
-    module.Run._after_fork = lambda self: None
+    module.Ending.leave_to_parent = lambda self: None
 
 
 def silent_end(module: Any) -> None:
-    module.Run._say_closed = lambda self, why: None
+    module.Recorder.report_closed = lambda self, why: None
 
 
 def no_finish_at_exit(module: Any) -> None:
@@ -242,19 +242,19 @@ def no_upload(module: Any) -> None:
     async def broken(self: Any, key: str, content: Any) -> None:
         return None
 
-    module.Carrier._upload = broken
+    module.StreamUploader._upload = broken
 
 
 def trouble_is_the_end(module: Any) -> None:
     """What could not be sent at the first try is given up."""
-    trouble = module.Carrier._trouble
+    trouble = module.StreamUploader._trouble
 
     def broken(self: Any, text: str) -> None:
         trouble(self, text)
         for number in sorted(self._in_flight):
             self._settle(number)
 
-    module.Carrier._trouble = broken
+    module.StreamUploader._trouble = broken
 
 
 def ledger_alone(module: Any) -> None:

@@ -25,11 +25,11 @@ def record() -> dict[str, Any]:
     folder = tempfile.mkdtemp()
     os.environ |= {"RUNSTREAM_DIR": folder, "RUNSTREAM_SYSTEM_METRICS": "false", "RUNSTREAM_CONSOLE": "off"}
     import runstream
-    from runstream._version import VERSION
     from runstream.sender.batch import BatchBuilder
     from runstream.spool import format
-    from runstream.spool.format import Place
+    from runstream.spool.format import SpoolPosition
     from runstream.spool.reader import SpoolReader
+    from runstream.version import VERSION
     from runstream_proto.v1 import ingest_pb2 as pb
 
     run = runstream.init(
@@ -56,7 +56,7 @@ def record() -> dict[str, Any]:
         def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool:
             return self._rows < ROWS // 4 and super().row(keyset, number, time_us, step_and_values)
 
-    reader, batches = SpoolReader(stream, Place(0, format.HEADER_BYTES)), []
+    reader, batches = SpoolReader(stream, SpoolPosition(0, format.HEADER_BYTES)), []
     while True:
         builder = Small()
         done = reader.drain(builder, dead=True)

@@ -30,7 +30,7 @@ class Guard:
     breaker: str
 
 
-_SENDER, _KAFKA = "runstream.sender.carrier", "runstream_common.bus.kafka"
+_SENDER, _KAFKA = "runstream.sender.stream_uploader", "runstream_common.bus.kafka"
 _FILES = "runstream.spool.files"
 _ACCUMULATOR = "aiokafka.producer.message_accumulator"
 _LOOP, _FLUSH, _DECODE = (f"runstream_ingestor.writer.{name}" for name in ("loop", "flush", "decode"))
@@ -73,10 +73,10 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "bytes flipped", 0, "a verdict names what is missing", "runstream_query.runs.verdict.completeness", "no_gaps"
     ),
-    Guard("workers log", 0, "a forked child has a stream of its own", "runstream._run", "shared_stream"),
-    Guard("daemon threads", 0, "a call that comes too late says so", "runstream._run", "silent_end"),
-    Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.processes", "no_finish_at_exit"),
-    Guard("dead streams", 0, "living streams come first", "runstream.sender.process", "dead_first"),
+    Guard("workers log", 0, "a forked child has a stream of its own", "runstream.runs.ending", "shared_stream"),
+    Guard("daemon threads", 0, "a call that comes too late says so", "runstream.runs.recorder", "silent_end"),
+    Guard("exit in threads", 0, "the interpreter's exit ends the run", "runstream.runs.processes", "no_finish_at_exit"),
+    Guard("dead streams", 0, "living streams come first", "runstream.sender.node_sender", "dead_first"),
     Guard("nobody listens", 0, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("nobody listens", 1, _LISTENS, "runstream_query.runs.listening", "clock_alone"),
     Guard("kill sender", 0, _SETTLED, _SENDER, "settle_sent"),
@@ -95,7 +95,7 @@ GUARDS: tuple[Guard, ...] = (
         "runstream_ingestor.gateway.stream_session",
         "no_validation",
     ),
-    Guard("hostile user", 0, "texts are made valid", "runstream.text", "any_text"),
+    Guard("hostile user", 0, "texts are made valid", "runstream.base.text", "any_text"),
     Guard("hostile user", 0, "declared sizes are checked", "runstream_common.clickhouse.http_protocol", "any_size"),
     Guard("disk full under media", DISK_LAB, "files come before their record", _SENDER, "no_upload"),
     Guard("disk full under the spool", 1, "a segment has its room before it is mapped", _FILES, "no_room"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from runstream.api import Api
-from runstream.api.errors import ApiError
+from runstream.errors import ApiError
 from tests.faults.documents import Key, sha256
 
 Rows = Callable[..., list[tuple[Any, ...]]]

@@ -25,11 +25,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runstream.settings import Settings
+from runstream.sweeps.agent_session import AgentSession
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import create
-from runstream.sweeps.functions import FunctionAgent
-from runstream.sweeps.records import TrialInfo
-from runstream.sweeps.session import Session
+from runstream.sweeps.function_agent import FunctionAgent
+from runstream.sweeps.sweep_info import TrialInfo
 from tests.support.stack import ServiceStack
 
 LEASE_S = 5.0
@@ -154,7 +154,7 @@ def _work(
             time.sleep(0.01)
         time.sleep(generator.uniform(0.02, 0.4))
 
-    session = Session(Client(settings.but(dir=str(folder / "spool"))), sweep, name, say=say)
+    session = AgentSession(Client(settings.but(dir=str(folder / "spool"))), sweep, name, say=say)
     session.open()
     FunctionAgent(session, train).run()
     session.close()

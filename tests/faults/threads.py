@@ -31,7 +31,7 @@ from types import FrameType
 
 from runstream.errors import SpoolClosedError
 from runstream.spool import format
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 
@@ -200,7 +200,7 @@ def play(folder: Path, threads: int, seed: int, seconds: float, end: bool) -> di
     notes_path.write_bytes(bytes(_NOTE.size * (threads + 1)))
     command = [sys.executable, "-m", "tests.faults.threads", "--child", str(folder), "--threads", str(threads)]
     process = subprocess.Popen([*command, "--seed", str(seed)])
-    seen, reader = Seen(threads), DeletingReader(spool, Place(0, format.HEADER_BYTES))
+    seen, reader = Seen(threads), DeletingReader(spool, SpoolPosition(0, format.HEADER_BYTES))
 
     def wait_until(begun: Callable[[], bool]) -> None:
         while not begun() and process.poll() is None:

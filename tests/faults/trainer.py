@@ -41,7 +41,7 @@ def main() -> None:
     run = runstream.init(
         project=order.project, id=order.run, rank=order.rank, world_size=order.world, resume="allow", **described
     )
-    oracle.with_suffix(".writer").write_text(run._stream.writer_id)
+    oracle.with_suffix(".writer").write_text(run._recorder.stream.writer_id)
     workers = _start_workers(run, order)
     counted = _KEPT.enter_context(counters(oracle))
     enough = _KEPT.enter_context(counters(oracle.with_name(ENOUGH)))

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import runstream
 from runstream.api import Api
-from runstream.api.errors import NotFoundError
+from runstream.errors import NotFoundError
 from tests.field.wire import Client
 from tests.support.processes import wait_for
 from tests.support.stack import ServiceStack

@@ -18,7 +18,7 @@ run.finish(timeout=20)
 ALOUD = {"RUNSTREAM_SILENT": "false"}
 AS_NOBODY = """
 import os, sys
-import runstream.cli, runstream.sync, asyncio.selector_events, encodings.idna
+import runstream.cli, runstream.cli.sync, asyncio.selector_events, encodings.idna
 os.setgid(65534); os.setuid(65534)
 sys.exit(runstream.cli.main(sys.argv[1:]))
 """

@@ -6,7 +6,7 @@ import pytest
 
 import runstream
 from runstream.api import Api
-from runstream.notices import Notices
+from runstream.base.notices import Notices
 from tests.field.user import play
 from tests.support.stack import ServiceStack
 

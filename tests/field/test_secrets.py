@@ -154,7 +154,7 @@ def test_a_well_kept_detector_finds_nothing_in_what_is_left(place: Path) -> None
     from detect_secrets.core.scan import scan_line
     from detect_secrets.settings import transient_settings
 
-    from runstream.masking import mask, mask_code
+    from runstream.capture.masking import mask, mask_code
 
     planted = {
         "ArtifactoryDetector": " AKC" + drawn(12),

@@ -97,7 +97,7 @@ POISONED = """
 import runstream
 run = runstream.init(id="r")
 run.log({"loss": 1.0})
-run._stream.writer.append_json('{"kind": "text", "value": {"key": "a", "step": "many"}}')
+run._recorder.stream.writer.append_json('{"kind": "text", "value": {"key": "a", "step": "many"}}')
 run.log({"loss": 2.0})
 run.finish()
 """

@@ -119,7 +119,7 @@ def spool_segment(data: bytes) -> None:
     header = bytearray(64)
     spool_format.SEGMENT_HEADER.pack_into(header, 0, spool_format.MAGIC, 64, 0, 0, 64 + len(data), 0)
     (_SEGMENT / spool_format.segment_name(0)).write_bytes(bytes(header) + data)
-    reader = SpoolReader(_SEGMENT, spool_format.Place(0, spool_format.HEADER_BYTES))
+    reader = SpoolReader(_SEGMENT, spool_format.SpoolPosition(0, spool_format.HEADER_BYTES))
     try:
         assert reader.drain(_Sink(), dead=True)  # type: ignore[arg-type]
     finally:

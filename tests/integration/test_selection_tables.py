@@ -14,8 +14,10 @@ import pytest
 
 from runstream_common.clickhouse.client import ArrowInserter, StorageUnavailableError, connect
 from runstream_common.clickhouse.tombstones import Tombstone, purge
+from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import load, make_run
+from runstream_query.runs.encoded_documents import DocumentReader
 from runstream_query.runs.field_choice import parse_columns
 from runstream_query.runs.field_names import parse_field
 from runstream_query.runs.large_values import LONGEST_IN_LIST
@@ -46,6 +48,7 @@ class Counting(Storage):
         self.reads: Counter[str] = Counter()
         self.looks = 0
         self.asked: Counter[str] = Counter()
+        self.statements: list[str] = []
         self.fail = ""
         self.left = -1
         """Reads that are answered before all fail; negative: all are answered."""
@@ -56,6 +59,10 @@ class Counting(Storage):
         self.left -= 1
         self.reads["some" if question.get("runs") else "all"] += 1
         return await super().table(name, **question)
+
+    async def ask(self, statement: str, **question: Any) -> Any:
+        self.statements.append(statement)
+        return await super().ask(statement, **question)
 
     async def rows(self, name: str, **question: Any) -> Any:
         self.looks += name == "parts_now"
@@ -73,12 +80,8 @@ async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
 async def seen(tables: RunTables, project: str) -> dict[str, Any]:
     table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
     runs = table.runs.to_pylist()
-    whole = await tables.documents(project, runs, partial(load, tables._storage, project))
-    documents = [
-        repr((sorted((name, sorted(section.items())) for name, section in whole.fields[run].items() if section),
-              sorted(whole.summaries[run].items())))
-        for run in runs
-    ]  # fmt: skip
+    whole = await tables.documents(project, runs, DocumentReader(tables._storage, project))
+    documents = [pb.Run.FromString(one.message) for one in whole]
     return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
 
 
@@ -155,8 +158,11 @@ async def test_without_changes_nothing_is_read_again_and_with_some_only_those_ru
         await insert(one.table, one.columns, one.data, one.token)
         break
     storage.reads.clear()
+    storage.statements.clear()
     await seen(held, project)
     assert storage.reads["all"] == 0 and storage.reads["some"] == 2, "documents, and definitions"
+    (looked,) = (text for text in storage.statements if "_part IN" in text)
+    assert "FROM run_fields" in looked and "FROM series" not in looked, "tables without new parts are not asked"
     assert await seen(held, project) == await seen(RunTables(Storage(client)), project)
     assert await keys(held, project) == await keys(RunTables(Storage(client)), project)
     assert storage.asked["config_fields"], "what was kept is older than what was changed"
@@ -269,3 +275,15 @@ async def test_where_replicas_answer_everything_is_read_for_each_question(client
     storage.reads.clear()
     assert await seen(held, "main/held-replicas") == first
     assert storage.reads["all"] > 3
+
+
+async def test_a_page_without_summary_fields_does_not_read_the_names_of_definitions(client: Any) -> None:
+    project, runs = "main/held-names", ManyRuns("held-names", 6, seed=2)
+    insert, storage = ArrowInserter(client), Counting(client)
+    for one in runs.inserts:
+        await insert(one.table, one.columns, one.data, one.token)
+    held = RunTables(storage)
+    await read(held, project, CREATED_US, [parse_field("created_at"), parse_field("config.lr")])
+    assert not storage.asked["summary_keys"]
+    await read(held, project, CREATED_US, [parse_field("summary.loss")])
+    assert storage.asked["summary_keys"] == 1

@@ -30,7 +30,7 @@ for step in range(5):
 run.unwatch()
 (model(torch.randn(16, 4)) ** 2).mean().backward()
 run.log({"histogram": runstream.Histogram(torch.arange(10.0))})
-from runstream.integrations.torch import tensor_histogram
+from runstream.capture.model_watcher import tensor_histogram
 nan, inf = float("nan"), float("inf")
 run.log({"partly": tensor_histogram(torch.tensor([1.0, 2.0, nan, inf])),
          "nothing": tensor_histogram(torch.full((4,), nan)),

@@ -24,7 +24,7 @@ from pathlib import Path
 from runstream.errors import SpoolClosedError
 from runstream.spool import format
 from runstream.spool import writer as spool_writer
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from tests.support.interleavings import SteppedLock, finish_all, forget, play, sleep
@@ -98,7 +98,7 @@ def values(name: str, step: int, count: int) -> list[float]:
 
 
 def read(folder: Path, *, dead: bool) -> tuple[Found, SpoolReader]:
-    found, reader = Found(), SpoolReader(folder, Place(0, format.HEADER_BYTES))
+    found, reader = Found(), SpoolReader(folder, SpoolPosition(0, format.HEADER_BYTES))
     reader.drain(found, dead=dead)
     reader.close()
     return found, reader
@@ -114,7 +114,7 @@ class Scene:
         self.writer = SpoolWriter(folder, segment_bytes=SEGMENT_BYTES)
         self.writer._lock = SteppedLock()  # type: ignore[assignment]
         self.log = Log()
-        self._live = SpoolReader(folder, Place(0, format.HEADER_BYTES))
+        self._live = SpoolReader(folder, SpoolPosition(0, format.HEADER_BYTES))
         self._seen = Found()
         for step in range(filled):
             self.row("main", step)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runstream.sender.batch import BatchBuilder, pack_deltas
 from runstream.spool import format
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from runstream_common.bus.protocol import BusMessage, Delivery, Origin, Position
@@ -98,7 +98,7 @@ def test_rows_travel_from_spool_to_columns_bit_for_bit(rows: Any, tmp_path_facto
         for key, value in zip(keys, values, strict=False):
             expected.add((key, step, struct.pack("<d", value), NOW + number, version(5, number)))
     builder = BatchBuilder()
-    SpoolReader(folder, Place(0, format.HEADER_BYTES)).drain(builder)
+    SpoolReader(folder, SpoolPosition(0, format.HEADER_BYTES)).drain(builder)
     decoded = decode(delivered(builder.build(PATH, "writer-1", 3)))
     table = points_table(decoded.blocks).to_pydict()
     found = {
@@ -122,7 +122,7 @@ def test_building_the_same_records_again_gives_the_same_bytes(tmp_path: Path) ->
 
     def build() -> bytes:
         builder = BatchBuilder()
-        SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)).drain(builder)
+        SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES)).drain(builder)
         return builder.build(PATH, "writer-1", 3)
 
     assert build() == build()

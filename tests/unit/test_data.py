@@ -18,7 +18,7 @@ import pytest
 import runstream
 from runstream.data.loggable import Content
 from runstream.errors import UsageError
-from runstream.values import key_problem
+from runstream.runs.values import key_problem
 
 
 class Collected:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runstream.document import Document, Earlier, make_document
+from runstream.runs.initial_document import Document, Earlier, make_document
 from runstream.settings import Settings
 
 STORED = Earlier(

@@ -17,8 +17,8 @@ from runstream.api import InvalidRequestError, MissingExtraError
 from runstream.api.frames import build, need
 from runstream.api.histories import spread
 from runstream.api.listing import filter_json
-from runstream.api.progress import Progress
-from runstream.archive import frames, layout
+from runstream.api.progress import TransferProgress
+from runstream.archive import layout, metric_frames
 from runstream.archive.attempts import MARK, Attempt, writer_id
 from runstream.sender.batch import pack_deltas
 from runstream_deploy.embedded.packing import choose_packer
@@ -107,7 +107,7 @@ def test_differences_are_those_of_the_sender(seed: int) -> None:
     numbers = [generator.randrange(-spread, spread) for _ in range(generator.randrange(1, 40))]
     if seed % 5 == 0:
         numbers = list(range(numbers[0], numbers[0] + len(numbers)))
-    packed = frames.pack_deltas(np.array(numbers, dtype=np.int64), ones_are_empty=True)
+    packed = metric_frames.pack_deltas(np.array(numbers, dtype=np.int64), ones_are_empty=True)
     assert packed == pack_deltas(numbers, signed=True)
     assert unpack(numbers[0], packed, len(numbers), signed=True).tolist() == numbers
 
@@ -164,7 +164,7 @@ def test_filters_are_json_or_refused() -> None:
 def test_progress_is_silent_without_a_terminal_and_short_with_one() -> None:
     silent, terminal = io.StringIO(), _Terminal()
     for stream in (silent, terminal):
-        with Progress("reading", 3, "runs", stream) as progress:
+        with TransferProgress("reading", 3, "runs", stream) as progress:
             for _ in range(3):
                 progress.add(1)
     assert silent.getvalue() == ""

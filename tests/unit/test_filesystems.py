@@ -172,7 +172,7 @@ def test_a_segment_that_is_truncated_under_its_reader_is_damage(tmp_path: Path) 
 import os, sys
 from pathlib import Path
 from runstream.spool import format
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 folder = Path(sys.argv[1])
@@ -186,7 +186,7 @@ class Some:
         return True
 for step in range(2000):
     writer.append_row(("a",), [1.0], step, 0)
-reader, sink = SpoolReader(folder, Place(0, format.HEADER_BYTES)), Some()
+reader, sink = SpoolReader(folder, SpoolPosition(0, format.HEADER_BYTES)), Some()
 reader.drain(sink)
 os.truncate(folder / format.segment_name(0), 8192)
 sink.limit = 10**6

@@ -74,7 +74,7 @@ def test_a_number_beyond_a_double_is_the_caller_s_mistake(value: object) -> None
 
 
 def test_a_page_ends_where_its_documents_are_too_much_for_an_answer() -> None:
-    assert fitting([(100, 5000)] * 300) == 300
+    assert fitting([(100, 5000)] * 200) == 200
     assert fitting([(MOST_KEYS_IN_PAGE // 2, 0)] * 5) == 2
     assert fitting([(1, MOST_IN_PAGE // 4)] * 9) == 4
     assert fitting([(MOST_KEYS_IN_PAGE * 9, 0), (1, 1)]) == 1, "one run is always carried"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from runstream.environment import kept_variables
-from runstream.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_config, mask_line
-from runstream.shapes import BY_SIGN
+from runstream.capture.environment import kept_variables
+from runstream.capture.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_config, mask_line
+from runstream.capture.secret_patterns import BY_SIGN
 
 
 @pytest.mark.parametrize(

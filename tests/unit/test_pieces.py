@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runstream import pieces
-from runstream.pieces import records_of
+from runstream.runs import document_pieces as pieces
+from runstream.runs.document_pieces import records_of
 from runstream_query.runs.large_values import LargeValue
 
 

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from runstream.plain import CUT, MAX_ELEMENTS, flattened, nested, to_plain, without
+from runstream.base.plain import CUT, MAX_ELEMENTS, flattened, nested, to_plain, without
 
 
 @dataclasses.dataclass

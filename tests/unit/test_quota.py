@@ -12,7 +12,7 @@ import pytest
 from runstream.errors import SpoolError
 from runstream.spool import files, format
 from runstream.spool.appending import AppendingWriter
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.quota import Quota, SpoolFullError
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
@@ -57,7 +57,7 @@ def test_drop_oldest_keeps_the_newest_and_the_gap_tells_its_points(tmp_path: Pat
     assert fill(writer, 20_000) == 20_000
     assert used(tmp_path) <= LIMIT
     writer.seal()
-    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    sink, reader = Collected(), SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES))
     assert reader.drain(sink)
     numbers = [number for _, number, _, _ in sink.rows]
     assert numbers == list(range(numbers[0], 20_001)) and numbers[0] > 1
@@ -93,7 +93,7 @@ def test_block_waits_until_the_sender_has_made_room(tmp_path: Path) -> None:
 def test_a_reader_in_a_dropped_segment_reads_it_to_its_end(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, quota=Quota(LIMIT, "drop_oldest"))
     fill(writer, 100)
-    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    sink, reader = Collected(), SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES))
     reader.drain(sink)
     fill(writer, 20_000)
     writer.seal()
@@ -129,7 +129,7 @@ def test_where_nothing_can_be_mapped_the_reader_follows_a_growing_file(
 
     monkeypatch.setattr(files, "map_existing", refuse)
     writer = AppendingWriter(tmp_path)
-    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    sink, reader = Collected(), SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES))
     for part in range(4):
         for step in range(9000):
             writer.append_row(("a", "b", "c"), [1.0, 2.0, 3.0], part * 9000 + step, 0)
@@ -165,7 +165,7 @@ def test_a_hole_of_a_killed_thread_is_stepped_over_when_the_process_is_dead(tmp_
     # Another thread has claimed its place, and is killed before it fills it.
     stretch.claim(records + 1, bytes(writer._recent.size))
     writer.append_row(("a",), [3.0], 2, 0)
-    sink, reader = Collected(), SpoolReader(tmp_path, Place(0, format.HEADER_BYTES))
+    sink, reader = Collected(), SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES))
     assert reader.drain(sink) and len(sink.rows) == 1, "while it lives, the hole may yet be filled"
     assert reader.place.offset == start
     assert reader.drain(sink, dead=True)
@@ -196,9 +196,9 @@ def test_the_sender_of_a_process_that_died_finds_how_much_it_had_to_give_up(tmp_
     for step in range(100):
         writer.append_row(KEYS[:10], ROW[:10], step, 0)
     assert len(list(tmp_path.glob("*.seg"))) > 1
-    assert SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)).dropped_points() == 7
+    assert SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES)).dropped_points() == 7
     writer.note_dropped(9)
-    assert SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)).dropped_points() == 9
+    assert SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES)).dropped_points() == 9
 
 
 def test_a_truncated_segment_costs_what_was_in_it_and_no_more(tmp_path: Path) -> None:

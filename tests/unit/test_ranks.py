@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from runstream import meeting
 from runstream.errors import UsageError
-from runstream.meeting import SilentError, common_run_id
-from runstream.ranks import Job, detect, run_id_of
+from runstream.ranks import common_run_id as meeting
+from runstream.ranks.common_run_id import SilentError, common_run_id
+from runstream.ranks.job import Job, detect, run_id_of
 from runstream.settings import Settings
 
 ERRORS = "/tmp/torchelastic_8f3k/none_1x2y"
@@ -82,7 +82,7 @@ def asked(settings: Settings, run: str) -> dict[str, Any] | None:
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meeting, "_ask", asked)
-    monkeypatch.setattr("runstream.launchers._ancestor", lambda names: "4242/17")  # MPICH's proxy
+    monkeypatch.setattr("runstream.ranks.launchers._ancestor", lambda names: "4242/17")  # MPICH's proxy
 
 
 def server(monkeypatch: pytest.MonkeyPatch, runs: dict[str, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import runstream
 from runstream.errors import UsageError
-from runstream.processes import live_runs
+from runstream.runs.processes import live_runs
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 from runstream.sender import cgroup
 from runstream.sender.consoles import _READ_BYTES, Consoles, collapse
 from runstream.sender.gpus import Gpus
-from runstream.sender.system import NodeSampler, ProcessSampler
+from runstream.sender.system_metrics import NodeSampler, ProcessSampler
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, StreamMeta, write_meta
 

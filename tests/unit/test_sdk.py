@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 import runstream
+from runstream.base.notices import RunstreamWarning
 from runstream.errors import SettingsError, SpoolError, UsageError
-from runstream.notices import RunstreamWarning
 from runstream.settings import Settings
 from runstream.spool.folder import SpoolFolder, read_meta
 from tests.unit.test_spool import Collected, read_all
@@ -357,10 +357,10 @@ def test_a_folder_of_somebody_else_is_refused_by_name(tmp_path: Path, monkeypatc
 def test_a_clock_that_jumps_back_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     run = runstream.init(project="p", reinit="create_new")
     looked: list[int] = []
-    monkeypatch.setattr(type(run), "_look_after", lambda self: looked.append(1))
+    monkeypatch.setattr(type(run), "_check_liveness", lambda self: looked.append(1))
     now = 1_700_000_000_000_000_000
     for moment in (now, now + 10**9, now - 3600 * 10**9, now - 3599 * 10**9):
-        monkeypatch.setattr("runstream._run._time_ns", lambda moment=moment: moment)
+        monkeypatch.setattr("runstream.runs.run._time_ns", lambda moment=moment: moment)
         run.log({"a": 1.0})
     run.finish()
     assert [step for _, _, step, _ in stored(run).rows] == [0, 1, 2, 3]

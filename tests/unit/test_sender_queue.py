@@ -1,4 +1,4 @@
-"""How many streams of dead processes a sender has in hand: a few, while living ones all have their carrier."""
+"""How many streams of dead processes a sender has in hand: a few, while living ones all have their uploader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runstream.sender.process import Sender
+from runstream.sender.node_sender import Sender
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder
 
@@ -43,9 +43,9 @@ def test_dead_streams_are_opened_a_few_at_a_time_and_living_ones_at_once(tmp_pat
         most, first = 0, False
         for turn in range(150):
             await asyncio.sleep(0.01)
-            most = max(most, len(sender._carriers))
+            most = max(most, len(sender._uploaders))
             if turn == 10:
-                first = folders[-1].name in sender._carriers
+                first = folders[-1].name in sender._uploaders
         sender.stop()
         await work
         return most, first

@@ -14,13 +14,13 @@ import pytest
 
 from runstream.errors import SpoolError
 from runstream.spool import files, format
-from runstream.spool.format import Place
-from runstream.spool.journal import KIND_RECORDS, Entry, Journal
+from runstream.spool.format import SpoolPosition
+from runstream.spool.journal import KIND_RECORDS, Journal, JournalEntry
 from runstream.spool.reader import SpoolReader
 from runstream.spool.state import StateFile
 from runstream.spool.writer import SpoolWriter
 
-START = Place(0, format.HEADER_BYTES)
+START = SpoolPosition(0, format.HEADER_BYTES)
 
 
 class Collected:
@@ -248,7 +248,9 @@ def test_the_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:
 
 def test_the_journal_drops_a_torn_entry(tmp_path: Path) -> None:
     path = tmp_path / "batches"
-    entries = [Entry(n, KIND_RECORDS, n * 10, n * 10 + 9, Place(0, 64 * n), 100 * n, n) for n in range(1, 5)]
+    entries = [
+        JournalEntry(n, KIND_RECORDS, n * 10, n * 10 + 9, SpoolPosition(0, 64 * n), 100 * n, n) for n in range(1, 5)
+    ]
     journal = Journal(path)
     for entry in entries:
         journal.append(entry)

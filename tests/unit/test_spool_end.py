@@ -14,7 +14,7 @@ from runstream.spool import format
 from runstream.spool import segment as segment_module
 from runstream.spool import writer as writer_module
 from runstream.spool.appending import AppendingWriter
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 from runstream.spool.reader import SpoolReader
 from runstream.spool.writer import SpoolWriter
 from tests.unit.test_spool import Collected, read_all
@@ -51,7 +51,7 @@ def test_a_row_that_the_end_gives_up_is_seen_by_nobody(
 ) -> None:
     writer = kind(tmp_path)
     writer.append_row(("a",), [1.0], 0, 0)
-    sender, seen = SpoolReader(tmp_path, Place(0, format.HEADER_BYTES)), Collected()
+    sender, seen = SpoolReader(tmp_path, SpoolPosition(0, format.HEADER_BYTES)), Collected()
     late = Thread(writer)
     if kind is SpoolWriter:
         keyset = writer._segment.keysets["a",]

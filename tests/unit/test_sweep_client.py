@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 
 import runstream
-from runstream import trials
-from runstream._config import Config
-from runstream.api.errors import InvalidRequestError
 from runstream.cli import main as command_line
-from runstream.errors import SettingsError, UsageError
+from runstream.errors import InvalidRequestError, SettingsError, UsageError
+from runstream.runs import active_trial as trials
+from runstream.runs.active_trial import ActiveTrial, StopOrder, TrialStopped, stop_mark
+from runstream.runs.config import Config
 from runstream.sweeps import view
 from runstream.sweeps.create import as_json, read_yaml
-from runstream.sweeps.records import TrialInfo, parse_path
-from runstream.trials import ActiveTrial, Order, TrialStopped, stop_mark
+from runstream.sweeps.sweep_info import TrialInfo, parse_path
 
 
 @pytest.fixture
@@ -120,7 +119,7 @@ def active(offline: Path, monkeypatch: pytest.MonkeyPatch) -> ActiveTrial:
 def test_the_next_log_of_a_stopped_trial_raises_and_keeps_its_values(active: ActiveTrial) -> None:
     run = runstream.init()
     run.log({"loss": 1.0})
-    active.stop(Order("pruned", "it was the worst"))
+    active.stop(StopOrder("pruned", "it was the worst"))
     run.define_metric("loss", summary="min")
     with pytest.raises(TrialStopped, match="it was the worst") as caught:
         run.log({"loss": 2.0})
@@ -135,14 +134,14 @@ def test_the_next_log_of_a_stopped_trial_raises_and_keeps_its_values(active: Act
 def test_a_program_that_asks_should_stop_is_not_interrupted(active: ActiveTrial) -> None:
     run = runstream.init()
     assert not run.should_stop
-    active.stop(Order("pruned", "no"))
+    active.stop(StopOrder("pruned", "no"))
     run.log({"loss": 1.0})
     assert run.should_stop
     run.finish()
 
 
 def test_a_run_that_begins_after_the_order_is_stopped_too_and_a_forked_worker_is_not(active: ActiveTrial) -> None:
-    active.stop(Order("sweep_cancelled", "bye"))
+    active.stop(StopOrder("sweep_cancelled", "bye"))
     run = runstream.init()
     pid = os.fork()
     if pid == 0:
@@ -164,7 +163,7 @@ run = runstream.init()
 folder = Path(run.spool_dir)
 if len(sys.argv) > 1:
     (folder / "stop.json").write_text(sys.argv[1])
-run._stream.state.request_stop()  # as the sender does when the server says so
+run._recorder.stream.state.request_stop()  # as the sender does when the server says so
 deadline = time.monotonic() + 20
 while time.monotonic() < deadline:
     run.log({"loss": 1.0})
@@ -187,19 +186,19 @@ def test_a_program_hears_from_its_stream_that_its_trial_is_to_stop_and_ends_well
 def test_a_trial_that_asks_should_stop_hears_from_its_stream_and_is_not_interrupted(trial: Path) -> None:
     with runstream.init() as run:
         assert not run.should_stop
-        assert run._stream is not None
-        run._stream.state.request_stop()
+        assert run._recorder.stream is not None
+        run._recorder.stream.state.request_stop()
         assert run.should_stop and stop_mark(str(trial)).exists()
-        run._next_look_us = 0
+        run._recorder.next_check_us = 0
         run.log({"loss": 1.0})
         run.log({"loss": 1.0})
 
 
 def test_a_run_of_no_sweep_is_asked_to_stop_and_never_interrupted(offline: Path) -> None:
     with runstream.init() as run:
-        assert run._stream is not None and not run.should_stop
-        run._stream.state.request_stop()
-        run._next_look_us = 0
+        assert run._recorder.stream is not None and not run.should_stop
+        run._recorder.stream.state.request_stop()
+        run._recorder.next_check_us = 0
         run.log({"loss": 1.0})
         run.log({"loss": 1.0})
         assert run.should_stop and run.stop_requested
@@ -281,7 +280,7 @@ def test_a_trial_is_read_from_what_the_server_says() -> None:
 
 def test_tables_fit_into_their_width_and_cut_only_the_last_column() -> None:
     rows = tuple((str(place), "finished", f"{place / 7:.6g}", "x" * 200) for place in range(3))
-    text = view.plain_table(view.Table("Top", ("trial", "state", "value", "parameters"), rows), 80)
+    text = view.plain_table(view.SweepTable("Top", ("trial", "state", "value", "parameters"), rows), 80)
     assert max(len(line) for line in text.splitlines()) == 80
     assert "0.285714" in text and text.count("…") == 3
 

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from runstream.errors import UsageError
-from runstream.sweeps.child import Child, Ended, failure
-from runstream.sweeps.gpus import Devices, find_devices
+from runstream.sweeps.gpu_binding import Devices, find_devices
 from runstream.sweeps.macros import expand
+from runstream.sweeps.trial_process import ExitResult, TrialProcess, failure
 from tests.support.processes import wait_for
 
 PARAMETERS = {"lr": 0.001, "layers": 3, "flag": True, "off": False, "name": None, "dims": [1, 2], "opt": {"beta": 0.9}}
@@ -128,7 +128,7 @@ def test_more_gpus_than_there_are_is_refused(tmp_path: Path) -> None:
 # The guard
 
 
-def ended(child: Child, timeout_s: float = 20.0) -> Ended:
+def ended(child: TrialProcess, timeout_s: float = 20.0) -> ExitResult:
     deadline = time.monotonic() + timeout_s
     while child.ended is None:
         assert select.select([child], [], [], max(deadline - time.monotonic(), 0))[0], "the program did not end"
@@ -136,8 +136,8 @@ def ended(child: Child, timeout_s: float = 20.0) -> Ended:
     return child.ended
 
 
-def started(*arguments: str, grace_s: float = 5.0, **variables: str) -> Child:
-    return Child(arguments, {**os.environ, **variables}, grace_s)
+def started(*arguments: str, grace_s: float = 5.0, **variables: str) -> TrialProcess:
+    return TrialProcess(arguments, {**os.environ, **variables}, grace_s)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def started(*arguments: str, grace_s: float = 5.0, **variables: str) -> Child:
     ],
 )
 def test_how_a_program_ended_is_known(script: str, status: int, message: str) -> None:
-    assert ended(started(sys.executable, "-c", script)) == Ended(status, message)
+    assert ended(started(sys.executable, "-c", script)) == ExitResult(status, message)
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
-    assert ended(started("./no-such-program")) == Ended(
+    assert ended(started("./no-such-program")) == ExitResult(
         127, "it did not start: ./no-such-program: No such file or directory"
     )
 
@@ -207,8 +207,8 @@ def test_a_program_ends_with_all_that_it_started(end: str, tmp_path: Path) -> No
 
 AGENT = """
 import os, sys, time
-from runstream.sweeps.child import Child
-child = Child(sys.argv[1:], os.environ, 0.5)
+from runstream.sweeps.trial_process import TrialProcess
+child = TrialProcess(sys.argv[1:], os.environ, 0.5)
 time.sleep(600)
 """
 
@@ -243,7 +243,7 @@ def test_locks_are_held_until_the_last_process_of_a_trial_is_gone(tmp_path: Path
     devices = Devices(("0",), 1, check_busy=False, folder=tmp_path / "locks")
     binding = devices.take()
     assert binding is not None
-    child = Child([sys.executable, "-c", FAMILY, str(tmp_path / "pids")], os.environ, 5.0, binding.lock_fds)
+    child = TrialProcess([sys.executable, "-c", FAMILY, str(tmp_path / "pids")], os.environ, 5.0, binding.lock_fds)
     binding.release()
     family(tmp_path / "pids")
     assert devices.take() is None

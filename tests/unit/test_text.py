@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runstream import text
+from runstream.base import text
+from runstream.base.json_text import dumps
+from runstream.runs.values import sort_values
 from runstream.sender.batch import BatchBuilder
-from runstream.stream import dumps
-from runstream.values import sort_values
 from runstream_common import text as servers
 from runstream_proto.v1 import ingest_pb2 as pb
 from runstream_proto.v1 import query_pb2

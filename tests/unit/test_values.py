@@ -16,7 +16,7 @@ import runstream
 from runstream.data.histogram import Histogram
 from runstream.data.loggable import Text
 from runstream.data.table import Table
-from runstream.values import sort_values, whole_number
+from runstream.runs.values import sort_values, whole_number
 
 FRAME = {"a": [1, 2], "b": ["x", "y"]}
 

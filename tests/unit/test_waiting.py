@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import runstream
-from runstream.stream import Stream
+from runstream.runs.stream import Stream
 
 
 def test_who_waits_in_slices_of_half_a_second_replaces_a_dead_sender(

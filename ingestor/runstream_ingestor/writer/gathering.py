@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runstream_common.bus.protocol import Consumer, Delivery, PoisonDelivery
+from runstream_common.bus.protocol import BusClosedError, Consumer, Delivery, PoisonDelivery
 from runstream_common.service.failpoints import passage
 from runstream_ingestor.validation import InvalidBatchError
 from runstream_ingestor.writer.decode import DecodedBatch, decode
@@ -87,14 +88,32 @@ class Gatherer:
                 if gathered.deliveries or patient:
                     break
                 return gathered
-            passage("writer.after_read")
             if not gathered.deliveries:
                 deadline = time.monotonic() + self._limits.max_age_s
-            await asyncio.to_thread(self._decode_into, gathered, deliveries)
-            passage("writer.after_decode")
-            if gathered.points >= self._limits.max_points or gathered.bytes >= self._limits.max_bytes:
+            await self._take(gathered, deliveries)
+            if self._is_full(gathered):
                 break
         return gathered
+
+    async def top_up(self, gathered: GatheredBatches) -> None:
+        """Add what has arrived while these batches waited for their turn: else it would wait for them, too."""
+        while not (self._must_stop() or self._is_full(gathered)):
+            deliveries: Sequence[Delivery | PoisonDelivery] = self._early
+            self._early = []
+            if not deliveries:
+                with contextlib.suppress(BusClosedError):  # what was gathered is stored all the same
+                    deliveries = await self._consumer.poll(0.0)
+            if not deliveries:
+                return
+            await self._take(gathered, deliveries)
+
+    async def _take(self, gathered: GatheredBatches, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
+        passage("writer.after_read")
+        await asyncio.to_thread(self._decode_into, gathered, deliveries)
+        passage("writer.after_decode")
+
+    def _is_full(self, gathered: GatheredBatches) -> bool:
+        return gathered.points >= self._limits.max_points or gathered.bytes >= self._limits.max_bytes
 
     def _decode_into(self, gathered: GatheredBatches, deliveries: Sequence[Delivery | PoisonDelivery]) -> None:
         started = time.perf_counter()

@@ -83,6 +83,8 @@ class Writer:
                 while storing and (storing[0].done() or (gathered.deliveries and full)):
                     await self._ended(storing[0])
                     storing.popleft()
+                    if full:
+                        await self._gatherer.top_up(gathered)
                     full = False
                 if gathered.deliveries:
                     storing.append(asyncio.create_task(self._settle(gathered, storing[-1] if storing else None)))

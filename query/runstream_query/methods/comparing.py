@@ -8,6 +8,7 @@ from typing import Any
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
 from runstream_query.runs.differences import differences, environment, git, git_diff, part
 from runstream_query.runs.documents import load, make_run
@@ -28,7 +29,7 @@ class ComparisonMethods:
             raise InvalidRequestError(f"runs: give 2 to {_MAX_RUNS} different ones, not {len(names)}")
         rows = {row["run"]: row for row in await self._lookup.known_runs(project, names)}
         loaded = await load(self._storage, project, names, environment=True)
-        runs = [make_run(project, rows[name], loaded) for name in names]
+        runs = [await offload(loaded.is_large, make_run, project, rows[name], loaded) for name in names]
         surroundings = [loaded.fields[name]["environment"] for name in names]
         diffs = await asyncio.to_thread(
             lambda: [

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.base.errors import EXPENSIVE_CODES, InvalidRequestError
+from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
-from runstream_query.runs import large_values
-from runstream_query.runs.documents import STATE_NAMES, RunDocuments, load, make_run, to_value
+from runstream_query.runs.documents import STATE_NAMES, make_run, to_value
+from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments, make_listed
 from runstream_query.runs.field_choice import ALL, FieldChoice, parse_columns
 from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.run_query import parse_fields, select, value_of
+from runstream_query.runs.selection.document_cache import DocumentCache
 from runstream_query.runs.selection.field_column import FieldColumn
 from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.ordering import parse_order
@@ -57,37 +56,22 @@ class ListingMethods:
         rows = selection.table.rows(found[:size])
         if shown:
             loaded, carried = shown.load(selection.table, found[:size])
+            rows = rows[:carried]
+            response.runs.extend(make_run(project, row, loaded) for row in rows)
         else:
-            loaded, carried = await self._load(project, [str(row["run"]) for row in rows], columns)
-        rows = rows[:carried]
-        response.runs.extend(make_run(project, row, loaded) for row in rows)
+            documents = await self._documents(project, [str(row["run"]) for row in rows], columns)
+            rows = rows[: len(documents)]
+            response.runs.extend(await make_listed(project, rows, documents))
         if len(found) > len(rows):
             response.next_page_token = make_token(request, selection.position_of(found[len(rows) - 1], order))
         return response
 
-    async def _load(self, project: str, runs: Sequence[str], columns: FieldChoice) -> tuple[RunDocuments, int]:
-        """Return the documents of the first of these runs, and the number of runs that one answer can carry.
-
-        Without a limit, a few runs with endless documents would make the list of their project useless for everybody.
-        """
-        try:
-            loaded = await self._read(project, runs, columns, bounded=True)
-        except StorageRefusedError as error:
-            if error.code not in EXPENSIVE_CODES:
-                raise
-            rows = await self._storage.rows(
-                "page_sizes", project=project, runs=list(runs), longest=large_values.LONGEST_IN_LIST
-            )
-            sizes = {row["run"]: (row["keys"], row["bytes"]) for row in rows}
-            runs = runs[: large_values.fitting(sizes.get(run, (0, 0)) for run in runs)]
-            loaded = await self._read(project, runs, columns, bounded=False)
-        return loaded, large_values.fitting(map(loaded.weight, runs))
-
-    async def _read(self, project: str, runs: Sequence[str], columns: FieldChoice, bounded: bool) -> RunDocuments:
+    async def _documents(self, project: str, runs: Sequence[str], columns: FieldChoice) -> list[EncodedDocuments]:
+        """Return the documents of the first of these runs: of as many as one answer carries."""
+        reader = DocumentReader(self._storage, project, columns)
         if columns == ALL:
-            read = partial(load, self._storage, project, bounded=bounded)
-            return await self._lookup.tables.documents(project, runs, read)
-        return await load(self._storage, project, runs, columns=columns, bounded=bounded)
+            return await self._lookup.tables.documents(project, runs, reader)
+        return await DocumentCache().page(runs, reader)
 
     async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)

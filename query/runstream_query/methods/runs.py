@@ -9,6 +9,7 @@ from runstream_control.control_store import ControlStore, ProjectRow
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values
 from runstream_query.runs.documents import load, make_run, timestamp
@@ -43,7 +44,7 @@ class RunMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         rows = await self._lookup.known_runs(project, [request.run])
         loaded = await load(self._storage, project, [request.run], environment=True, in_list=False)
-        run = make_run(project, rows[0], loaded, environment=True)
+        run = await offload(loaded.is_large, make_run, project, rows[0], loaded, True)
         if request.large_values:
             marks = loaded.large.get(request.run, [])
             values = await large_values.read(self._storage, project, request.run, marks)

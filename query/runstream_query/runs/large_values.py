@@ -16,7 +16,7 @@ MOST_IN_LIST = 1 << 20
 """Bytes of all config and summary values of one run in a list."""
 MOST_KEYS_IN_LIST = 20_000
 """Keys of one run's config, and of its summary, in a list."""
-MOST_KEYS_IN_PAGE, MOST_IN_PAGE = 50_000, 8 << 20
+MOST_KEYS_IN_PAGE, MOST_IN_PAGE = 20_000, 2 << 20
 """Keys and bytes of all runs of a page: a page that has more ends earlier, but holds one run at least."""
 MOST_AT_ONCE = 160 << 20
 """Bytes of all large values that one answer carries."""

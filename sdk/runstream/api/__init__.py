@@ -2,7 +2,12 @@
 
 from runstream.api.client import Api
 from runstream.api.comparing import Comparison, Group
-from runstream.api.errors import (
+from runstream.api.listing import StoredRuns
+from runstream.api.projects import Project
+from runstream.api.ranking import Importance, Objective, Parameter, ParetoRun
+from runstream.api.runs import StoredRun
+from runstream.api.series import StoredSeries
+from runstream.errors import (
     ApiError,
     AuthenticationError,
     IncompleteResultError,
@@ -13,10 +18,9 @@ from runstream.api.errors import (
     TooExpensiveError,
     UnavailableError,
 )
-from runstream.api.listing import Runs
-from runstream.api.projects import Project
-from runstream.api.ranking import Importance, Objective, Parameter, ParetoRun
-from runstream.api.runs import Run, Series
+
+Run, Runs, Series = StoredRun, StoredRuns, StoredSeries
+"""The same classes under the names that W&B's API has for them."""
 
 __all__ = [
     "Api",
@@ -35,8 +39,11 @@ __all__ = [
     "PermissionDeniedError",
     "Project",
     "Run",
-    "Runs",
+    "RunMethods",
     "Series",
+    "StoredRun",
+    "StoredRuns",
+    "StoredSeries",
     "TooExpensiveError",
     "UnavailableError",
 ]

@@ -1,52 +1,30 @@
-"""`Api`: read what is stored on the server from a program. gRPC is imported with the first request, not before."""
+"""`Api`: read what is stored on the server from a program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runstream.api import comparing, live, ranking
 from runstream.api.comparing import Comparison, Group
+from runstream.api.connection import Connection
 from runstream.api.convert import split_path
-from runstream.api.errors import (
-    ApiError,
-    AuthenticationError,
-    NotFoundError,
-    UnavailableError,
-    translated,
-)
-from runstream.api.listing import Runs
+from runstream.api.listing import StoredRuns
 from runstream.api.projects import Project
 from runstream.api.ranking import Importance, Objective, ParetoRun
-from runstream.api.runs import Run
+from runstream.api.runs import StoredRun, read_run
 from runstream.api.verdicts import verdicts
-from runstream.credentials import Credentials
-from runstream.settings import Settings
+from runstream.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from runstream.sweeps.asktell import Sweep
-
-_MAX_MESSAGE_BYTES = 256 << 20
+    from runstream.api.ask_tell import Sweep
 
 
-class Api:
+class Api(Connection):
     """A client that reads projects, runs and curves. Several threads may use it.
 
     `base_url` and `api_key` come from `RUNSTREAM_*` variables by default, then from the file of `login()`.
     """
-
-    def __init__(self, base_url: str | None = None, api_key: str | None = None, timeout_s: float = 60.0) -> None:
-        """Make the client without a request to the server. Raises AuthenticationError when no key is known."""
-        self._settings = Settings.from_environment(None, base_url=base_url, api_key=api_key)
-        key = self._settings.api_key or Credentials(self._settings.root).find(self._settings.base_url)
-        if not key:
-            raise AuthenticationError(
-                f"no API key for {self._settings.base_url}: run `runstream login`, or set RUNSTREAM_API_KEY"
-            )
-        self.metadata = (("authorization", f"Bearer {key}"),)
-        self.base_url = self._settings.base_url.rstrip("/")
-        self._timeout_s = timeout_s
 
     def projects(self, entity: str = "") -> list[Project]:
         """Return the projects of a team, or of all of your teams."""
@@ -65,7 +43,7 @@ class Api:
         state: str = "",
         search: str = "",
         fields: Sequence[str] = (),
-    ) -> Runs:
+    ) -> StoredRuns:
         """Return the runs of a project, oldest first. `path`: "project" or "team/project".
 
         `filters`: W&B's query language, `{"state": "finished", "config.lr": {"$lt": 0.01}}`, or its JSON; `order`: a
@@ -74,7 +52,7 @@ class Api:
         `state`: running, finished, failed, crashed or preempted; `search`: part of an id, name, tag or group.
         `fields`: the config and summary columns to fetch, `config.KEY` or `summary.KEY` with * and ?; empty: all.
         """
-        return Runs(self, path, filters, order, per_page, state, search, fields)
+        return StoredRuns(self, path, filters, order, per_page, state, search, fields)
 
     def project(self, path: str) -> Project:
         """Return the project at "project" or "team/project". Raises NotFoundError."""
@@ -85,16 +63,12 @@ class Api:
             raise NotFoundError(f"there is no project {path!r}")
         return fits[0]
 
-    def run(self, path: str) -> Run:
+    def run(self, path: str) -> StoredRun:
         """Return one run with everything about it. `path`: "project/run" or "team/project/run"."""
-        from runstream_proto.v1 import query_pb2 as pb
-
-        team, project, run = split_path(path, 3)
-        request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
-        return Run(self, self.ask("GetRun", request))
+        return read_run(self, path)
 
     def verdicts(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the id of each run of a project with the value of its `Run.completeness`.
+        """Yield the id of each run of a project with the value of its `StoredRun.completeness`.
 
         The server judges many runs in one request. `path`: "project" or "team/project".
         """
@@ -102,7 +76,7 @@ class Api:
 
     def sweep(self, path: str) -> Sweep:
         """Return the sweep at "SWEEP", "project/SWEEP" or "team/project/SWEEP". Raises NotFoundError."""
-        from runstream.sweeps.asktell import Sweep
+        from runstream.api.ask_tell import Sweep
         from runstream.sweeps.client import Client
 
         return Sweep(path, client=Client(self._settings))
@@ -118,7 +92,7 @@ class Api:
         filters: Mapping[str, Any] | None = None,
         at: str = "",
         at_goal: str = "minimize",
-    ) -> list[tuple[float, Run]]:
+    ) -> list[tuple[float, StoredRun]]:
         """Return the best K runs of a project by a metric, each with its value. NaN sorts last, and ties by run id.
 
         `goal`: maximize or minimize; `by`: last (mean over the ranks' last values), min, max or mean (over all ranks
@@ -201,81 +175,3 @@ class Api:
         request is wrong.
         """
         return live.Watch(self, path, runs, metrics, ranks, console, signs_of_life)
-
-    def call(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
-        """Start a gRPC call, and return it: iterate over it to get the responses; its `cancel()` ends it."""
-        return getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s)
-
-    def ask(self, method: str, request: Any) -> Any:
-        """Call a method that has one response, and return the response. Raises ApiError of the kind that fits."""
-        import grpc
-
-        try:
-            return getattr(self._stub, method)(request, metadata=self.metadata, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise translated(error) from None
-
-    def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Iterator[Any]:
-        """Yield the responses of a method that streams; ending the iteration cancels it.
-
-        Raises ApiError as `ask` does.
-        """
-        import grpc
-
-        call = getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s or self._timeout_s)
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise translated(error) from None
-        finally:
-            call.cancel()
-
-    def content(self, entity: str, project: str, sha256: str) -> Iterator[bytes]:
-        """Yield the bytes of a file, image or table in object storage, by its SHA-256.
-
-        Raises NotFoundError, ApiError.
-        """
-        import urllib.error
-        import urllib.request
-
-        address = f"{self._settings.base_url.rstrip('/')}/api/v1/media/{entity}/{project}/{sha256}"
-        request = urllib.request.Request(address, headers=dict(self.metadata))  # noqa: S310  # the server's own
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310
-                while data := response.read(1 << 20):
-                    yield data
-        except urllib.error.HTTPError as error:
-            kind = NotFoundError if error.code == 404 else ApiError
-            raise kind(f"the content {sha256[:12]}... of {entity}/{project}: HTTP {error.code}") from None
-        except OSError as error:
-            raise UnavailableError(f"{self._settings.base_url} cannot be reached: {error}") from None
-
-    @property
-    def api_key(self) -> str:
-        return self.metadata[0][1].removeprefix("Bearer ")
-
-    @property
-    def settings(self) -> Settings:
-        """The settings of the client, with the server's addresses."""
-        return self._settings
-
-    @cached_property
-    def _stub(self) -> Any:
-        import grpc
-
-        from runstream_proto.v1 import query_pb2_grpc as rpc
-
-        options = [
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            # These pings, sent while a call is open, notice a server that disappeared without closing the connection.
-            ("grpc.keepalive_time_ms", 30_000),
-            ("grpc.keepalive_timeout_ms", 20_000),
-            ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-        ]
-        address = self._settings.query_address
-        if self._settings.tls:
-            channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=options)
-        else:
-            channel = grpc.insecure_channel(address, options=options)
-        return rpc.QueryServiceStub(channel)

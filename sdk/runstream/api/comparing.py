@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
-from runstream.api.errors import IncompleteResultError
 from runstream.api.ranking import filter_text
+from runstream.errors import IncompleteResultError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
 
 _PARTS = ("metadata", "config", "summary", "environment", "packages", "variables", "git")
 _MAX_GROUPS = 1000
@@ -46,7 +46,7 @@ class Group:
     """Maps a summary key to runs, mean, std, min and max of the finite values."""
 
 
-def compare(api: Api, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
+def compare(api: Connection, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
     """See `Api.compare`."""
     from google.protobuf.json_format import MessageToDict
 
@@ -62,7 +62,7 @@ def compare(api: Api, path: str, runs: Sequence[str], everything: bool = False) 
 
 
 def groups(
-    api: Api,
+    api: Connection,
     path: str,
     by: Sequence[str] | str = (),
     metrics: Sequence[str] = (),
@@ -98,7 +98,7 @@ def groups(
     ]
 
 
-def fields(api: Api, path: str, glob: str = "", regex: str = "", search: str = "") -> dict[str, int]:
+def fields(api: Connection, path: str, glob: str = "", regex: str = "", search: str = "") -> dict[str, int]:
     """See `Api.fields`."""
     from runstream_proto.v1 import query_pb2 as pb
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from runstream.api.errors import InvalidRequestError
+from runstream.errors import InvalidRequestError
 
 
 def split_path(path: str, parts: int) -> list[str]:

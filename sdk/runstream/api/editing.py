@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.errors import InvalidRequestError
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.runs import Run
+    from runstream.api.run_reference import Editable
     from runstream_proto.v1 import saved_pb2 as pb
 
 _TEXTS = ("name", "notes", "group", "job_type")
 
 
-def update_request(run: Run) -> pb.UpdateRunsRequest | None:
+def update_request(run: Editable) -> pb.UpdateRunsRequest | None:
     """Return a request with the changes made to `run` since it was read; None when there are none.
 
     Raises InvalidRequestError.

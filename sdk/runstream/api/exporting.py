@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import as_list
-from runstream.api.errors import InvalidRequestError
 from runstream.api.frames import check_format, from_arrow, need
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
 
 FORMATS = {"arrow": 1, "parquet": 2, "csv": 3}
 _SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv"}
@@ -23,7 +23,7 @@ EXPORT_TIMEOUT_S = 3600.0
 
 
 def export_points(
-    api: Api,
+    api: Connection,
     team: str,
     project: str,
     runs: Sequence[str],
@@ -42,11 +42,13 @@ def export_points(
     if kind not in FORMATS:
         raise InvalidRequestError(f"format is {kind!r}: use one of {', '.join(FORMATS)}, or end the path in .parquet")
     request = points_request(team, project, runs, keys, ranks, min_step, max_step, FORMATS[kind])
-    with Progress(f"exporting {path.name}", unit="bytes") as progress:
+    with TransferProgress(f"exporting {path.name}", unit="bytes") as progress:
         return write_stream(api, "ExportPoints", request, path, progress)
 
 
-def write_stream(api: Api, method: str, request: Any, path: Path, progress: Progress | None = None) -> int:
+def write_stream(
+    api: Connection, method: str, request: Any, path: Path, progress: TransferProgress | None = None
+) -> int:
     """Write a streamed file, and return its size in bytes. The file gets its name when it is complete."""
     hidden = path.with_name(f".{path.name}.part")
     size = 0
@@ -88,7 +90,7 @@ def points_request(
     )
 
 
-def open_points(api: Api, request: Any) -> Any:
+def open_points(api: Connection, request: Any) -> Any:
     """Return a `pyarrow.RecordBatchReader` of an export in Arrow; it holds one batch at a time.
 
     Raises MissingExtraError.
@@ -98,7 +100,7 @@ def open_points(api: Api, request: Any) -> Any:
     return pa.ipc.open_stream(io.BufferedReader(_Chunks(chunks), 1 << 18))
 
 
-def points_frame(api: Api, request: Any, kind: str) -> Any:
+def points_frame(api: Connection, request: Any, kind: str) -> Any:
     check_format(kind)
     return from_arrow(open_points(api, request), kind)
 

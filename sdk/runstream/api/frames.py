@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runstream.api.errors import InvalidRequestError, MissingExtraError
+from runstream.errors import InvalidRequestError, MissingExtraError
 
 FORMATS = ("default", "pandas", "polars", "arrow")
 _PACKAGES = {"pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}

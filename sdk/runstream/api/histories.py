@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import as_list
-from runstream.api.errors import InvalidRequestError
 from runstream.api.frames import build, check_format
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.connection import Connection
+    from runstream.api.run_reference import RunReference, Summarized
 
 _MOST = 100
 """The most runs, and the most metrics, in one request."""
@@ -26,8 +26,8 @@ _AXES = {"_step": 1, "_runtime": 2, "_timestamp": 3}
 
 
 def histories(
-    api: Api,
-    runs: Sequence[Run],
+    api: Connection,
+    runs: Sequence[Summarized],
     *,
     samples: int,
     keys: Sequence[str] | str | None,
@@ -45,14 +45,35 @@ def histories(
     check_format(kind)
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
     columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
-    asked = frozenset(names)
-    with Progress("reading histories", len(runs), "runs") as progress:
+    requested = frozenset(names)
+    with TransferProgress("reading histories", len(runs), "runs") as progress:
         for found, count in _by_run(api, runs, names, samples, x_axis):
             for run, rows in found:
                 for x in sorted(rows):
-                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands, asked)
+                    spread(columns, {"run_id": run, x_axis: x}, rows[x], bands, requested)
             progress.add(count)
     return build(columns, kind)
+
+
+def history(
+    api: Connection,
+    run: RunReference,
+    names: Sequence[str],
+    samples: int,
+    x_axis: str,
+    rank: int | str,
+    min_step: int | None,
+    max_step: int | None,
+    *,
+    pandas: bool,
+) -> Any:
+    """See `StoredRun.history`."""
+    found = rows_of(api, run.entity, run.project, [run.id], names, samples, x_axis, rank, min_step, max_step)[run.id]
+    columns: dict[str, list[Any]] = {x_axis: []}
+    requested = frozenset(names)
+    for x in sorted(found):
+        spread(columns, {x_axis: x}, found[x], True, requested)
+    return build(columns, "pandas" if pandas else "default")
 
 
 def numeric(summary: dict[str, Any]) -> list[str]:
@@ -60,7 +81,7 @@ def numeric(summary: dict[str, Any]) -> list[str]:
 
 
 def rows_of(
-    api: Api,
+    api: Connection,
     team: str,
     project: str,
     runs: Sequence[str],
@@ -100,7 +121,7 @@ def rows_of(
 
 
 def _by_run(
-    api: Api, runs: Sequence[Run], names: Sequence[str], samples: int, x_axis: str
+    api: Connection, runs: Sequence[Summarized], names: Sequence[str], samples: int, x_axis: str
 ) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
     """Yield the rows of some runs at a time, and the number of these runs, until all runs have been read."""
     most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from runstream.api.convert import as_list, split_path
-from runstream.api.errors import InvalidRequestError
-from runstream.api.runs import STATES, Run
+from runstream.api.runs import STATES, StoredRun
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
 
 _SNAKE = {
     "created_at": "createdAt",
@@ -23,7 +23,7 @@ _SNAKE = {
 """Maps the names of W&B's attributes to the fields of its filters."""
 
 
-class Runs(Sequence[Run]):
+class StoredRuns(Sequence[StoredRun]):
     """Runs in order. A page is requested when its first run is wanted. `len()` counts the runs on all pages.
 
     Use it as `for run in runs`, `runs[3]`, `runs[-1]`, `runs[:10]` or `next(runs)`. Runs that were read are kept:
@@ -32,7 +32,7 @@ class Runs(Sequence[Run]):
 
     def __init__(
         self,
-        api: Api,
+        api: Connection,
         path: str,
         filters: Mapping[str, Any] | str | None = None,
         order: str | Sequence[str] = "+created_at",
@@ -63,7 +63,7 @@ class Runs(Sequence[Run]):
             order=[_field(key) for key in as_list(order) if key],
             fields=fields,
         )
-        self._runs: list[Run] = []
+        self._runs: list[StoredRun] = []
         self._total: int | None = None
         self._more = True
         self._next = 0
@@ -73,13 +73,13 @@ class Runs(Sequence[Run]):
             self._load()
         return self._total or 0
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[StoredRun]:
         place = 0
         while self._has(place):
             yield self._runs[place]
             place += 1
 
-    def __next__(self) -> Run:
+    def __next__(self) -> StoredRun:
         """Return the next run with each call, as W&B does."""
         if not self._has(self._next):
             raise StopIteration
@@ -87,12 +87,12 @@ class Runs(Sequence[Run]):
         return self._runs[self._next - 1]
 
     @overload
-    def __getitem__(self, index: int) -> Run: ...
+    def __getitem__(self, index: int) -> StoredRun: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Run]: ...
+    def __getitem__(self, index: slice) -> list[StoredRun]: ...
 
-    def __getitem__(self, index: int | slice) -> Run | list[Run]:
+    def __getitem__(self, index: int | slice) -> StoredRun | list[StoredRun]:
         if isinstance(index, slice):
             places = range(*index.indices(len(self)))
             if places:
@@ -117,7 +117,7 @@ class Runs(Sequence[Run]):
         return histories(self._api, list(self), samples=samples, keys=keys, x_axis=x_axis, kind=format, bands=bands)
 
     def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
-        """Write the full history of all these runs to one file, and return its size in bytes. See `Run.export`."""
+        """Write the full history of all these runs to one file; see `StoredRun.export`. Return its size in bytes."""
         from runstream.api.exporting import export_points
 
         request = self._request
@@ -133,7 +133,7 @@ class Runs(Sequence[Run]):
 
     def _load(self) -> None:
         response = self._api.ask("ListRuns", self._request)
-        self._runs += [Run(self._api, found) for found in response.runs]
+        self._runs += [StoredRun(self._api, found) for found in response.runs]
         self._total = response.total if self._total is None else max(self._total, len(self._runs))
         self._request.page_token = response.next_page_token
         self._more = bool(response.next_page_token)

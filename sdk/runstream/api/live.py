@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runstream.api.connection import Connection, translated
 from runstream.api.convert import as_list, split_path
-from runstream.api.errors import translated
-
-if TYPE_CHECKING:
-    from runstream.api.client import Api
 
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 10.0
 
@@ -20,7 +17,7 @@ class Watch:
 
     def __init__(
         self,
-        api: Api,
+        api: Connection,
         path: str,
         runs: Sequence[str] | str,
         metrics: Sequence[str] | str,

@@ -11,7 +11,7 @@ _EVERY_S = 0.1
 _WIDTH = 24
 
 
-class Progress:
+class TransferProgress:
     """A progress line: `with Progress("exporting", total) as progress: progress.add(1)`.
 
     It writes to stderr, at most ten times a second.
@@ -37,7 +37,7 @@ class Progress:
             self._next = now + _EVERY_S
             self._draw(now)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> TransferProgress:
         return self
 
     def __exit__(

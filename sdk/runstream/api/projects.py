@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runstream.api.listing import StoredRuns
+
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.listing import Runs
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 
 class Project:
     """A project of a team."""
 
-    def __init__(self, api: Api, found: pb.Project) -> None:
+    def __init__(self, api: Connection, found: pb.Project) -> None:
         self._api = api
         self.entity = found.team
         self.name = found.name
@@ -25,9 +26,9 @@ class Project:
     def path(self) -> str:
         return f"{self.entity}/{self.name}"
 
-    def runs(self, **options: Any) -> Runs:
+    def runs(self, **options: Any) -> StoredRuns:
         """See `Api.runs`."""
-        return self._api.runs(self.path, **options)
+        return StoredRuns(self._api, self.path, **options)
 
     def update(self) -> None:
         """Send the description. Raises PermissionDeniedError, InvalidRequestError."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
 from runstream.api.errors import IncompleteResultError, InvalidRequestError
-from runstream.api.runs import Run
+from runstream.api.runs import StoredRun
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 _AGGREGATES = {"last": 1, "min": 2, "max": 3, "mean": 4}
@@ -69,35 +70,35 @@ class Importance:
 
 
 def rank(
-    api: Api,
+    api: Connection,
     path: str,
     objective: Objective,
     k: int = 10,
     filters: Filter = None,
     sweep: str = "",
-) -> list[tuple[float, Run]]:
+) -> list[tuple[float, StoredRun]]:
     """See `Api.rank`."""
     from runstream_proto.v1 import query_pb2 as pb
 
     team, project = split_path(path, 2)
-    asked = _objective(objective)
+    wanted = _objective(objective)
     request = pb.RankRunsRequest(
         team=team,
         project=project,
-        metric=asked.metric,
-        aggregate=asked.aggregate,
-        ascending=asked.goal == pb.GOAL_MINIMIZE,
+        metric=wanted.metric,
+        aggregate=wanted.aggregate,
+        ascending=wanted.goal == pb.GOAL_MINIMIZE,
         limit=k,
         sweep_id=sweep,
         filter=filter_text(filters),
-        at=asked.at,
-        at_goal=asked.at_goal,
+        at=wanted.at,
+        at_goal=wanted.at_goal,
     )
-    return [(found.value, Run(api, found.run)) for found in api.ask("RankRuns", request).runs]
+    return [(found.value, StoredRun(api, found.run)) for found in api.ask("RankRuns", request).runs]
 
 
 def pareto(
-    api: Api,
+    api: Connection,
     path: str,
     objectives: Sequence[Objective | str],
     layers: int = 1,
@@ -126,7 +127,7 @@ def pareto(
 
 
 def importance(
-    api: Api,
+    api: Connection,
     path: str,
     objective: Objective | str,
     parameters: Sequence[str] = (),

@@ -1,4 +1,4 @@
-"""The values of a stored run beyond scalars: the functions behind the methods of `Run`."""
+"""The values of a stored run beyond scalars: the functions behind the methods of `StoredRun`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import SPECIAL
-from runstream.api.errors import ApiError, InvalidRequestError, NotFoundError, UnavailableError
+from runstream.errors import ApiError, InvalidRequestError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.connection import Connection
+    from runstream.api.run_reference import RunReference
 
 _OPERATORS = {
     "==": 1, "!=": 2, "<": 3, "<=": 4, ">": 5, ">=": 6,
@@ -81,7 +81,7 @@ class StoredFile:
     metadata: dict[str, Any]
     category: str
     """media, file or code"""
-    _api: Api
+    _api: Connection
     _path: str
 
     def read(self) -> bytes:
@@ -110,7 +110,7 @@ class StoredFile:
             raise UnavailableError(f"{self.name}: {error}") from None
 
 
-def pages(api: Api, method: str, request: Any, field: str) -> Iterator[Any]:
+def pages(api: Connection, method: str, request: Any, field: str) -> Iterator[Any]:
     """Yield all items of a request that the server answers page by page."""
     while True:
         response = api.ask(method, request)
@@ -120,12 +120,12 @@ def pages(api: Api, method: str, request: Any, field: str) -> Iterator[Any]:
         request.page_token = response.next_page_token
 
 
-def of(run: Run) -> dict[str, Any]:
+def of(run: RunReference) -> dict[str, Any]:
     """Return the fields by which a request names the run."""
     return {"team": run.entity, "project": run.project, "run": run.id}
 
 
-def keys(api: Api, run: Run, kind: str) -> list[dict[str, Any]]:
+def keys(api: Connection, run: RunReference, kind: str) -> list[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     kinds = {
@@ -149,7 +149,7 @@ def keys(api: Api, run: Run, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def histograms(api: Api, run: Run, key: str, options: Mapping[str, Any]) -> list[StoredHistogram]:
+def histograms(api: Connection, run: RunReference, key: str, options: Mapping[str, Any]) -> list[StoredHistogram]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank = options.get("rank")
@@ -173,8 +173,8 @@ def histograms(api: Api, run: Run, key: str, options: Mapping[str, Any]) -> list
 
 
 def table(
-    api: Api,
-    run: Run,
+    api: Connection,
+    run: RunReference,
     key: str,
     step: int | None,
     rank: int | None,
@@ -216,7 +216,7 @@ def table(
     )
 
 
-def plot(api: Api, run: Run, key: str, step: int | None, rank: int | None) -> dict[str, Any]:
+def plot(api: Connection, run: RunReference, key: str, step: int | None, rank: int | None) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
     from runstream_proto.v1 import rich_pb2 as pb
@@ -237,7 +237,7 @@ def plot(api: Api, run: Run, key: str, step: int | None, rank: int | None) -> di
     }
 
 
-def media(api: Api, run: Run, prefix: str, options: Mapping[str, Any]) -> Iterator[StoredFile]:
+def media(api: Connection, run: RunReference, prefix: str, options: Mapping[str, Any]) -> Iterator[StoredFile]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank = options["rank"]
@@ -267,7 +267,7 @@ def media(api: Api, run: Run, prefix: str, options: Mapping[str, Any]) -> Iterat
         )
 
 
-def files(api: Api, run: Run, prefix: str, category: str) -> Iterator[StoredFile]:
+def files(api: Connection, run: RunReference, prefix: str, category: str) -> Iterator[StoredFile]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.ListFilesRequest(**of(run), prefix=prefix, category=category)
@@ -288,7 +288,7 @@ def files(api: Api, run: Run, prefix: str, category: str) -> Iterator[StoredFile
         )
 
 
-def texts(api: Api, run: Run, key: str) -> Iterator[dict[str, Any]]:
+def texts(api: Connection, run: RunReference, key: str) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.GetTextsRequest(**of(run), keys=[key], page_size=1000)
@@ -296,7 +296,7 @@ def texts(api: Api, run: Run, key: str) -> Iterator[dict[str, Any]]:
         yield {"step": item.step, "rank": item.rank, "text": item.text, "time_us": item.time_us}
 
 
-def alerts(api: Api, run: Run, level: str) -> Iterator[dict[str, Any]]:
+def alerts(api: Connection, run: RunReference, level: str) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     request = pb.ListAlertsRequest(**of(run), levels=[level] if level else [])
@@ -310,7 +310,7 @@ def alerts(api: Api, run: Run, level: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def console(api: Api, run: Run, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def console(api: Connection, run: RunReference, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from runstream_proto.v1 import rich_pb2 as pb
 
     rank, newest = options["rank"], options["newest"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -10,25 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runstream.api import rich
-from runstream.api.convert import as_list, plain
-from runstream.api.frames import build
+from runstream.api.convert import as_list, plain, split_path
+from runstream.api.series import StoredSeries, read_series
 from runstream.api.verdicts import verdict_of
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5}
 
 
-class Run:
+class StoredRun:
     """A stored run.
 
     To change it, set `name`, `notes`, `tags`, `group`, `job_type`, or keys of `config` and `summary`, and call
     `update()`.
     """
 
-    def __init__(self, api: Api, found: pb.Run) -> None:
+    def __init__(self, api: Connection, found: pb.Run) -> None:
         self._api = api
         self._found = found
         self._take(found)
@@ -90,8 +89,8 @@ class Run:
     def large_values(self, section: str) -> dict[str, Any]:
         """Return the values of more than 1 MiB of a section, by key.
 
-        `config` and `summary` return values of these documents. `run` returns notes and tags whose `Run` attributes
-        hold only a note of their size.
+        `config` and `summary` return values of these documents. `run` returns notes and tags whose
+        attributes hold only a note of their size.
         """
         import json
 
@@ -316,17 +315,10 @@ class Run:
         `_runtime` (seconds), `_timestamp` (seconds since 1970), or a metric. `rank`: "mean" over ranks, or one rank.
         Raises MissingExtraError without pandas.
         """
-        from runstream.api.histories import rows_of, spread
+        from runstream.api.histories import history
 
         names = self.metrics() if keys is None else as_list(keys)
-        found = rows_of(
-            self._api, self.entity, self.project, [self.id], names, samples, x_axis, rank, min_step, max_step
-        )[self.id]
-        columns: dict[str, list[Any]] = {x_axis: []}
-        asked = frozenset(names)
-        for x in sorted(found):
-            spread(columns, {x_axis: x}, found[x], True, asked)
-        return build(columns, "pandas" if pandas else "default")
+        return history(self._api, self, names, samples, x_axis, rank, min_step, max_step, pandas=pandas)
 
     def scan_history(
         self,
@@ -407,44 +399,19 @@ class Run:
         min_step: int | None = None,
         max_step: int | None = None,
         rank: int | None = None,
-    ) -> Iterator[Series]:
+    ) -> Iterator[StoredSeries]:
         """Yield raw points as columns, a piece at a time: a long series comes in several pieces, in order."""
-        from runstream_proto.v1 import query_pb2 as pb
-
         names = self.metrics() if keys is None else as_list(keys)
-        for start in range(0, len(names), 1000):
-            request = pb.GetHistoryRequest(
-                team=self.entity,
-                project=self.project,
-                run=self.id,
-                metrics=names[start : start + 1000],
-                ranks=[] if rank is None else [rank],
-                min_step=min_step,
-                max_step=max_step,
-                page_size=page_size,
-            )
-            while True:
-                response = self._api.ask("GetHistory", request)
-                yield from (Series(found) for found in response.series)
-                if not response.next_page_token:
-                    break
-                request.page_token = response.next_page_token
+        yield from read_series(self._api, self, names, page_size, min_step, max_step, rank)
 
     def __repr__(self) -> str:
         return f"Run({'/'.join(self.path)!r}, {self.name!r}, {self.state})"
 
 
-class Series:
-    """Columns of equal length: steps (int64), values (float64), times (int64, microseconds since 1970)."""
+def read_run(api: Connection, path: str) -> StoredRun:
+    """See `Api.run`."""
+    from runstream_proto.v1 import query_pb2 as pb
 
-    __slots__ = ("metric", "rank", "steps", "times_us", "values")
-
-    def __init__(self, found: pb.Series) -> None:
-        self.metric = found.metric
-        self.rank = found.rank
-        self.steps = array("q", found.steps)
-        self.values = array("d", found.values)
-        self.times_us = array("q", found.times_us)
-
-    def __len__(self) -> int:
-        return len(self.steps)
+    team, project, run = split_path(path, 3)
+    request = pb.GetRunRequest(team=team, project=project, run=run, omit_completeness=True)
+    return StoredRun(api, api.ask("GetRun", request))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runstream.api.convert import as_list
-from runstream.api.errors import InvalidRequestError
+from runstream.api.run_reference import RunReference
+from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
-    from runstream.api.runs import Run
+    from runstream.api.connection import Connection
+    from runstream.api.series import StoredSeries
 
 _NAMES = 1000
 """The most metrics in one request."""
@@ -22,20 +23,39 @@ _TOO_FULL = 4
 """A window with this many times the points that were wanted is given up, and requested again in narrower ones."""
 
 
+class Scannable(RunReference, Protocol):
+    """A run whose metrics can be listed and read."""
+
+    def metrics(self, search: str = "") -> list[str]:
+        """Return the names of the run's metrics, in order."""
+        ...
+
+    def series(
+        self,
+        keys: Sequence[str] | str | None = None,
+        page_size: int = 100_000,
+        min_step: int | None = None,
+        max_step: int | None = None,
+        rank: int | None = None,
+    ) -> Iterator[StoredSeries]:
+        """Yield raw points as columns, a piece at a time."""
+        ...
+
+
 class _TooFullError(Exception):
     """A window holds many more points than a page."""
 
 
 def scan(
-    api: Api,
-    run: Run,
+    api: Connection,
+    run: Scannable,
     keys: Sequence[str] | str | None,
     page_size: int,
     min_step: int | None,
     max_step: int | None,
     rank: int | None,
 ) -> Iterator[dict[str, Any]]:
-    """See `Run.scan_history`."""
+    """See `StoredRun.scan_history`."""
     from runstream_proto.v1 import export_pb2 as pb
 
     if page_size < 1:
@@ -63,7 +83,7 @@ def scan(
 
 
 def _windows(
-    api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
+    api: Connection, run: Scannable, names: Sequence[str], rank: int, steps: tuple[int, int], width: int, most: int
 ) -> Iterator[dict[int, dict[str, float]]]:
     """Yield the rows of one window after another, as step -> row.
 
@@ -84,7 +104,7 @@ def _windows(
 
 
 def _rows(
-    api: Api, run: Run, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
+    api: Connection, run: Scannable, names: Sequence[str], rank: int, steps: tuple[int, int], limit: int | None
 ) -> tuple[dict[int, dict[str, float]], int]:
     """Return the rows of a window, and how many points they hold. Raises _TooFullError past `limit`."""
     rows: dict[int, dict[str, float]] = {}

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from runstream.api.errors import IncompleteResultError, InvalidRequestError
 from runstream.api.frames import need
+from runstream.errors import IncompleteResultError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
 
 _FORMATS = ("rows", "pandas", "arrow")
 MOST_ROWS, MOST_ARROW_ROWS = 10_000, 1_000_000
@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"B?Float\d+")
 
 
 def run_sql(
-    api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
+    api: Connection, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
 ) -> tuple[Any, bool]:
     """Return the rows in the form that is wanted, and whether there are more. See `Api.sql`."""
     from runstream_proto.v1 import sql_pb2 as pb
@@ -47,7 +47,9 @@ def run_sql(
     return need("pandas").DataFrame(rows) if form == "pandas" else rows, response.more
 
 
-def whole(api: Api, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str) -> Any:
+def whole(
+    api: Connection, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
+) -> Any:
     """Return all rows, or with `max_rows` only that many first ones.
 
     Raises IncompleteResultError where not all rows could come.

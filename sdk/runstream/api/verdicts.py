@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from runstream.api.convert import split_path
 
 if TYPE_CHECKING:
-    from runstream.api.client import Api
+    from runstream.api.connection import Connection
     from runstream_proto.v1 import query_pb2 as pb
 
 _AT_ONCE = 200
 
 
 def verdict_of(found: pb.Completeness) -> dict[str, Any]:
-    """Return the keys that `Run.completeness` describes."""
+    """Return the keys that `StoredRun.completeness` describes."""
     names = ("logged", "received", "stored", "rejected", "dropped")
     return {
         "verdict": found.Verdict.Name(found.verdict).removeprefix("VERDICT_").lower(),
@@ -34,7 +34,7 @@ def verdict_of(found: pb.Completeness) -> dict[str, Any]:
     }
 
 
-def verdicts(api: Api, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def verdicts(api: Connection, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the id and the verdict of every run of a project, the oldest first."""
     from runstream_proto.v1 import query_pb2 as pb
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from runstream.archive.frames import frame
-from runstream.ranks import encode_id
+from runstream.archive.metric_frames import frame
+from runstream.base.run_names import encode_id
 from runstream_proto.v1 import ingest_pb2 as pb
 
 MARK = "import-"

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runstream._version import VERSION
 from runstream.api import Api, InvalidRequestError, NotFoundError
 from runstream.api.convert import split_path
 from runstream.api.exporting import FORMATS, write_stream
 from runstream.api.listing import filter_json
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
 from runstream.archive import layout
 from runstream.archive.layout import ArchiveError, Manifest
+from runstream.version import VERSION
 
 _COUNT_AT_ONCE = 1000
 
@@ -83,13 +83,13 @@ class _Export:
         manifest.runs = known
         names = layout.points_names(known, self._suffix)
         (self._folder / "points").mkdir(exist_ok=True)
-        with Progress("exporting", len(known), "runs") as progress:
+        with TransferProgress("exporting", len(known), "runs") as progress:
             for run in sorted(known):
                 known[run]["points_file"] = names[run]
                 self._points(run, names[run], known[run]["stamp"])
                 progress.add(1, f"exporting points of {run}")
         everything = layout.stamp(*(found["stamp"] for found in known.values()))
-        with Progress("exporting", len(layout.TABLES), "tables") as progress:
+        with TransferProgress("exporting", len(layout.TABLES), "tables") as progress:
             for table, number in layout.TABLES.items():
                 self._rows(f"{table}{self._suffix}", number, chosen, self._format, everything)
                 progress.add(1, f"exporting {table}")
@@ -179,7 +179,7 @@ class _Export:
         lines = (self._folder / layout.CONTENTS_LIST).read_text(encoding="ascii").splitlines()[1:]
         names = [line.strip('"') for line in lines if line]
         missing = []
-        with Progress("exporting contents", len(names), "files") as progress:
+        with TransferProgress("exporting contents", len(names), "files") as progress:
             for sha256 in names:
                 path = self._folder / layout.content_path(sha256)
                 if not path.exists() and not self._content(sha256, path):

@@ -15,18 +15,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runstream._version import VERSION
 from runstream.api import Api, NotFoundError
 from runstream.api.convert import split_path
 from runstream.api.frames import need
-from runstream.api.progress import Progress
+from runstream.api.progress import TransferProgress
 from runstream.archive import attempts, layout
 from runstream.archive.attempts import Attempt, document_record, table_record, writer_id
 from runstream.archive.cursors import RunRows, point_batches
 from runstream.archive.layout import ArchiveError, Manifest
 from runstream.archive.sending import StreamSender
-from runstream.sender.link import Links, MediaRefusedError, PermanentError, RunDeletedError
+from runstream.sender.link import DeletedRunError, Links, MediaRefusedError, PermanentError
 from runstream.spool.folder import StreamMeta
+from runstream.version import VERSION
 from runstream_proto.v1 import export_pb2
 
 _TABLES = ("texts", "histograms", "tables", "media", "files", "console", "alerts")
@@ -93,7 +93,7 @@ def _differences(api: Api, manifest: Manifest, team: str, project: str) -> list[
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    with Progress("checking", len(manifest.files), "files") as progress:
+    with TransferProgress("checking", len(manifest.files), "files") as progress:
         for name, found in manifest.files.items():
             path = folder / name
             if not path.is_file() or layout.digest(path) != found["sha256"]:
@@ -155,7 +155,7 @@ class _Import:
         total = sum(found["rows"]["points"] for found in manifest.runs.values())
         try:
             await self._contents()
-            with Progress("importing", total, "points") as progress:
+            with TransferProgress("importing", total, "points") as progress:
                 for run in sorted(manifest.runs):
                     progress.add(0, f"importing {run}")
                     await self._run(run, tables, progress)
@@ -170,7 +170,7 @@ class _Import:
         """Upload the files first, so that every reference has its file."""
         paths = sorted(path for path in (self._folder / "contents").glob("??/*") if not path.name.startswith("."))
         run = min(self._manifest.runs, default="")
-        with Progress("importing contents", len(paths), "files") as progress:
+        with TransferProgress("importing contents", len(paths), "files") as progress:
             for path in paths:
                 try:
                     await self._links.upload(
@@ -180,7 +180,7 @@ class _Import:
                     raise ArchiveError(f"{path}: {error}") from error
                 progress.add(1)
 
-    async def _run(self, run: str, tables: dict[str, RunRows], progress: Progress) -> None:
+    async def _run(self, run: str, tables: dict[str, RunRows], progress: TransferProgress) -> None:
         streams = attempts.gather(tables["streams"].of(run))
         fields = list(tables["fields"].of(run))
         for again in range(_ATTEMPTS):
@@ -189,7 +189,7 @@ class _Import:
             try:
                 await _RunImport(self, run, streams, again).send(fields, tables, progress)
                 return
-            except RunDeletedError:
+            except DeletedRunError:
                 # The target deleted the run after an import: begin anew, under ids that were not deleted. Nothing was
                 # sent yet.
                 continue
@@ -250,7 +250,7 @@ class _RunImport:
         for stream in streams:
             self._by_rank.setdefault(stream.rank, stream)
 
-    async def send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: Progress) -> None:
+    async def send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: TransferProgress) -> None:
         """Send the run. Raises RunDeletedError before anything was sent, else the errors of StreamSender."""
         try:
             for stream in self._streams:  # in order, because the target numbers its epochs in this order
@@ -259,7 +259,7 @@ class _RunImport:
         finally:
             await asyncio.gather(*(sender.close() for sender in self._senders.values()))
 
-    async def _send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: Progress) -> None:
+    async def _send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: TransferProgress) -> None:
         try:
             environments: dict[int, dict[str, Any]] = {}
             for row in fields:
@@ -279,7 +279,7 @@ class _RunImport:
                 stream.end()
                 await self._cut(stream)
             await asyncio.gather(*(sender.finish() for sender in self._senders.values()))
-        except RunDeletedError as error:
+        except DeletedRunError as error:
             raise ArchiveError(f"while it was imported: {error}") from error
 
     async def _tables(self, tables: dict[str, RunRows]) -> None:
@@ -291,7 +291,7 @@ class _RunImport:
                 stream.add(row["time"], number, **table_record(table, row, writers))
                 await self._cut_full(stream)
 
-    async def _points(self, progress: Progress) -> None:
+    async def _points(self, progress: TransferProgress) -> None:
         np = need("numpy")
         for batch in self._whole.points(self._run):
             series = np.stack([batch["metric"].astype(np.int64), batch["rank"].astype(np.int64)])

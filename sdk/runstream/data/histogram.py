@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from runstream.base.text import companion_name
 from runstream.data.loggable import Loggable, Outbox
 from runstream.errors import UsageError
-from runstream.text import companion_name
 
 MAX_BINS = 512
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from runstream.base.json_text import dumps
 from runstream.errors import RunstreamError, UsageError
 
 
@@ -141,9 +142,3 @@ def write_media(items: list[Media], key: str, step: int, out: Outbox) -> None:
             "metadata_json": dumps(item.metadata),
         }
         out.record("media", value, item.contents)
-
-
-def dumps(value: object) -> str:
-    from runstream.stream import dumps as to_json
-
-    return to_json(value)

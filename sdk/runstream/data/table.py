@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from runstream.data.loggable import Content, Loggable, Media, Outbox, dumps
+from runstream.base.json_text import dumps
+from runstream.data.loggable import Content, Loggable, Media, Outbox
 from runstream.errors import UsageError
 
 MAX_ROWS = 200_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from runstream.integrations._importance import importance_plot
-from runstream.integrations._runs import RunHolder
+from runstream.integrations.feature_importance import importance_plot
+from runstream.integrations.run_in_use import RunHolder
 
 
 def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) -> Callable[[Any], None]:

@@ -6,8 +6,8 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from runstream._config import as_mapping
-from runstream.integrations._runs import RunHolder, missing
+from runstream.integrations.run_in_use import RunHolder, missing
+from runstream.runs.config import as_mapping
 
 try:
     from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import runstream
 from runstream.errors import UsageError
-from runstream.integrations._runs import missing
+from runstream.integrations.run_in_use import missing
 
 try:
     import optuna
@@ -27,7 +27,7 @@ except ImportError as error:
     raise missing("Optuna", "optuna") from error
 
 if TYPE_CHECKING:
-    from runstream._run import Run
+    from runstream.runs.run import Run
 
 
 _Key = tuple[str, int]

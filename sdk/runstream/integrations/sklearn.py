@@ -7,8 +7,8 @@ from typing import Any
 
 from runstream.data import plots
 from runstream.data.table import Table
-from runstream.integrations._importance import importance_plot
-from runstream.integrations._runs import RunHolder
+from runstream.integrations.feature_importance import importance_plot
+from runstream.integrations.run_in_use import RunHolder
 
 
 def log_estimator(estimator: Any, run: Any = None) -> None:

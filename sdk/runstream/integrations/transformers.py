@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runstream.integrations._runs import RunHolder, missing
+from runstream.integrations.run_in_use import RunHolder, missing
 
 try:
     from transformers import TrainerCallback

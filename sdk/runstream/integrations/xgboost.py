@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runstream.integrations._importance import importance_plot
-from runstream.integrations._runs import RunHolder, missing
+from runstream.integrations.feature_importance import importance_plot
+from runstream.integrations.run_in_use import RunHolder, missing
 
 try:
     from xgboost.callback import TrainingCallback

@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from runstream._version import VERSION
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, remove_beginnings
+from runstream.version import VERSION
 
 LOG = logging.getLogger("runstream.sender")
 _ELECTION_S = 2.0
@@ -56,7 +56,7 @@ def _run(spool: SpoolFolder, patience_s: float) -> int:
     try:
         import asyncio
 
-        from runstream.sender.process import Sender
+        from runstream.sender.node_sender import Sender
 
         sender = Sender(spool, patience_s)
         asyncio.run(sender.run())

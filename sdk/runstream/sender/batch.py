@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass
 from itertools import pairwise
 
-from runstream.sender.records import Unreadable, convert
+from runstream.sender.wire_records import Unreadable, convert
 from runstream.sender.wire_time import wire_time
 from runstream_proto.v1 import ingest_pb2 as pb
 

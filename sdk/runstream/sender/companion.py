@@ -9,13 +9,13 @@ import os
 import time
 from typing import Any
 
-from runstream._version import VERSION
+from runstream.base.run_names import new_writer_id
 from runstream.errors import SpoolError
-from runstream.names import new_writer_id
 from runstream.spool import files
 from runstream.spool.appending import open_writer
 from runstream.spool.folder import SpoolFolder, StreamMeta, beginning, write_meta
 from runstream.spool.state import StateFile
+from runstream.version import VERSION
 
 
 class Companion:

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from runstream.capture.masking import mask_line
 from runstream.errors import SpoolError
-from runstream.masking import mask_line
 from runstream.sender.companion import Companions
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder, StreamMeta, read_meta

@@ -51,7 +51,7 @@ class KeyRefusedError(PermanentError):
     """The server does not know the API key: it was revoked, or has expired."""
 
 
-class RunDeletedError(PermanentError):
+class DeletedRunError(PermanentError):
     """The run was deleted on the server: the rest of this stream is not wanted any more."""
 
 
@@ -221,7 +221,7 @@ def _hello(meta: StreamMeta) -> pb.Hello:
 
 def _classified(error: grpc.aio.AioRpcError) -> Exception:
     if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
-        return RunDeletedError(str(error.details()))
+        return DeletedRunError(str(error.details()))
     if error.code() == grpc.StatusCode.UNAUTHENTICATED:
         return KeyRefusedError(f"unauthenticated: {error.details()}")
     if error.code() in _PERMANENT:

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 
-from runstream.sender.process import Sender
+from runstream.sender.node_sender import Sender
 from runstream.spool import files
 from runstream.spool.folder import SpoolFolder
 

@@ -20,12 +20,9 @@ does not examine, and few stretches.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runstream.spool import format
-
-if TYPE_CHECKING:
-    from runstream.spool.segment import Segment
 
 STRETCH_BYTES = 16 << 10
 _ROW_OVERHEAD = format.PREFIX.size + format.ROW_HEAD_BYTES
@@ -50,8 +47,8 @@ class Stretch:
         self.claims: dict[int, bytes | Stretch] = {}
         """Maps a record number to a row's bytes without their prefix, or, once, to the stretch that follows."""
         self.claim: Callable[[int, Any], bytes | Stretch] = self.claims.setdefault
-        self.successor: Segment | None = None
-        """For a stretch that is shut, the segment that follows; None where the stream has ended."""
+        self.successor: Chain | None = None
+        """For a stretch that is shut, the chain of the segment that follows; None where the stream has ended."""
         self.end = 0
         """For a stretch that is shut, the offset where the records of its segment end."""
 
@@ -64,7 +61,7 @@ class Stretch:
         return self.points + (start - self.start - _ROW_OVERHEAD * (records - self.records)) // 8
 
 
-def shut(records: int, points: int, end: int, successor: Segment | None) -> Stretch:
+def shut(records: int, points: int, end: int, successor: Chain | None) -> Stretch:
     """Return a stretch that ends a chain. `records` and `points` are the stream's numbers up to there."""
     stretch = Stretch(end, records, points, _SHUT)
     stretch.end, stretch.successor = end, successor

@@ -82,7 +82,7 @@ STATE_TEXT_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SpoolPosition:
     """A position in a stream: a segment's index and a byte offset in it."""
 
     segment: int

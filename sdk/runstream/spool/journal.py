@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 
 KIND_RECORDS = 1
 KIND_HEARTBEAT = 2
@@ -30,14 +30,14 @@ ENTRY_BYTES = _BODY.size + _CRC.size
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One batch."""
 
     number: int
     kind: int
     first_record: int
     last_record: int
-    end: Place
+    end: SpoolPosition
     """The place where the batch's records end in the spool."""
     points_total: int
     """The number of scalar points of the stream up to and with this batch."""
@@ -52,11 +52,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.entries: list[Entry] = []
+        self.entries: list[JournalEntry] = []
         self._bytes = 0
         self._load()
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: JournalEntry) -> None:
         """Append an entry. Raises OSError when the disk is full: nothing is written then."""
         body = _BODY.pack(
             entry.kind,
@@ -94,8 +94,8 @@ class Journal:
             if zlib.crc32(body) != crc:
                 break
             kind, finished, number, first, last, segment, offset, points, time_us = _BODY.unpack(body)
-            place = Place(segment, offset)
-            self.entries.append(Entry(number, kind, first, last, place, points, time_us, bool(finished)))
+            place = SpoolPosition(segment, offset)
+            self.entries.append(JournalEntry(number, kind, first, last, place, points, time_us, bool(finished)))
             good = start + ENTRY_BYTES
         if good != size:
             os.ftruncate(self._fd, good)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runstream.spool import files, format, sigbus
-from runstream.spool.format import Place
+from runstream.spool.format import SpoolPosition
 
 _prefix = format.PREFIX.unpack_from
 _u64 = format.U64.unpack_from
@@ -20,7 +20,7 @@ _sized = format.SIZED.unpack_from
 _crc32 = zlib.crc32
 _STEP_OFFSET = format.HEAD.size
 _HEADERS_KEPT = 64
-_VALUES_OFFSET = format.ROW_HEAD_BYTES
+_ROW, _KEYSET, _JSON = format.KIND_ROW, format.KIND_KEYSET, format.KIND_JSON
 
 
 class Sink(Protocol):
@@ -52,10 +52,10 @@ class Damage:
 class SpoolReader:
     """Reads one stream from a place on. It is not thread-safe; each stream has one reader."""
 
-    def __init__(self, folder: Path, place: Place) -> None:
+    def __init__(self, folder: Path, place: SpoolPosition) -> None:
         self._folder = folder
         self._map: mmap.mmap | bytes | None = None
-        self._guard: sigbus.Guard | None = None
+        self._guard: sigbus.SigbusGuard | None = None
         self._stamp: tuple[int, int] = (0, 0)
         self._headers: dict[int, int] = {}
         self._searched = (-1, 0)
@@ -66,8 +66,8 @@ class SpoolReader:
         self.damage = Damage()
 
     @property
-    def place(self) -> Place:
-        return Place(self._segment, self._offset)
+    def place(self) -> SpoolPosition:
+        return SpoolPosition(self._segment, self._offset)
 
     def points_before(self, record: int) -> int | None:
         """Return the points logged up to `record`, if a segment that was opened recently begins after it; else None."""
@@ -96,7 +96,7 @@ class SpoolReader:
                 self._map.close()
             self._map = None
 
-    def drain(self, sink: Sink, until: Place | None = None, *, dead: bool = False) -> bool:
+    def drain(self, sink: Sink, until: SpoolPosition | None = None, *, dead: bool = False) -> bool:
         """Pass records to `sink` until it has enough, `until` is reached, or no more are there.
 
         `dead`: the process that wrote is gone, so a hole stays a hole, and is stepped over.
@@ -261,16 +261,11 @@ class SpoolReader:
             data = bytes(self._view[body + format.SIZED.size : body + format.SIZED.size + count])
             self._keysets[ident] = tuple(data.decode("utf-8", "surrogatepass").split("\0"))
 
-    def _drain_segment(self, sink: Sink, until: Place | None, dead: bool) -> bool:
+    def _drain_segment(self, sink: Sink, until: SpoolPosition | None, dead: bool) -> bool:
         """Return True when the segment has no further record now, False when the sink or `until` ended it."""
-        view = self._view
-        end = len(view)
-        stop = max(end, self._offset) + 1  # a truncated segment that was given up ends after the end of its file
-        if until is not None and until.segment <= self._segment:
-            stop = until.offset if until.segment == self._segment else 0
+        view, keysets, damage = self._view, self._keysets, self.damage
+        end, stop = len(view), self._stop_at(until)
         offset = self._offset
-        keysets = self._keysets
-        damaged = self.damage.at_end
         while True:
             if offset >= stop:
                 self._offset = offset
@@ -284,42 +279,66 @@ class SpoolReader:
             after = body + length
             torn = after > end or length & 7 or length < 24
             if torn or (_crc32(view[body:after]) != checksum and (dead or not _settles(view, offset, after))):
-                # A bit has flipped, perhaps in the length: reading goes on at the next record whose checksum matches.
-                following = self._next_whole(offset + 8, self._sealed_at() or end)
-                if following is None and torn and not dead:
-                    self._offset = offset
-                    return True  # more records may follow it
-                self.damage.records += 1
-                self.damage.at_end = damaged = True
-                if following is None and torn:
-                    self.damage.segments += 1
-                    self._offset = self._sealed_at() or end
+                following = self._after_damage(offset, after, bool(torn), dead)
+                if following is None:
                     return True
-                offset = after if following is None else following
+                offset = following
                 continue
             kind, ident, number, time_us = _head(view, body)
-            if kind == 1:
+            if kind == _ROW:
                 keys = keysets.get(ident)
                 if keys is None:
-                    self.damage.records += 1
-                    self.damage.at_end = damaged = True
+                    self._count_damage()
                     offset = after
                     continue
-                if not sink.row(keys, number, time_us, view[body + _STEP_OFFSET : after]):
-                    break
-            elif kind == 3:
-                count = _sized(view, body)[4]
-                first = body + format.SIZED.size
-                if not sink.json(number, time_us, bytes(view[first : first + count])):
-                    break
-            elif kind == 2:
-                self._note_keyset(body)
-            if damaged and kind != 2:
-                self.damage.at_end = damaged = False
+                taken = sink.row(keys, number, time_us, view[body + _STEP_OFFSET : after])
+            else:
+                taken = self._take_other(sink, kind, body, number, time_us)
+            if not taken:
+                break
+            if damage.at_end and kind != _KEYSET:
+                damage.at_end = False
             offset = after
-        taken_all = offset + 8 > end or not _prefix(view, offset)[1]
         self._offset = offset
-        return taken_all
+        return offset + 8 > end or not _prefix(view, offset)[1]
+
+    def _stop_at(self, until: SpoolPosition | None) -> int:
+        """Return the place in this segment at which reading stops."""
+        if until is None or until.segment > self._segment:
+            # A truncated segment that was given up ends after the end of its file.
+            return max(len(self._view), self._offset) + 1
+        return until.offset if until.segment == self._segment else 0
+
+    def _take_other(self, sink: Sink, kind: int, body: int, number: int, time_us: int) -> bool:
+        """Pass on a record that is no row. Return False when the sink does not take it."""
+        if kind == _JSON:
+            count = _sized(self._view, body)[4]
+            first = body + format.SIZED.size
+            return sink.json(number, time_us, bytes(self._view[first : first + count]))
+        if kind == _KEYSET:
+            self._note_keyset(body)
+        return True
+
+    def _count_damage(self) -> None:
+        self.damage.records += 1
+        self.damage.at_end = True
+
+    def _after_damage(self, offset: int, after: int, torn: bool, dead: bool) -> int | None:
+        """Count a damaged record. Return the place of the next record; return None when no record can be read now.
+
+        A bit has flipped, perhaps in the length: reading goes on at the next record whose checksum matches.
+        """
+        end = self._sealed_at() or len(self._view)
+        following = self._next_whole(offset + 8, end)
+        if following is None and torn and not dead:
+            self._offset = offset
+            return None  # more records may follow it
+        self._count_damage()
+        if following is None and torn:
+            self.damage.segments += 1
+            self._offset = end
+            return None
+        return after if following is None else following
 
 
 def _settles(view: memoryview, offset: int, after: int) -> bool:

@@ -36,7 +36,7 @@ _ADDRESS_OFFSET = 16
 """The offset of `si_addr` in `siginfo_t`."""
 
 
-class Guard:
+class SigbusGuard:
     """A guarded mapping, which the guard does not keep alive.
 
     The guard ends with the mapping, or with `release()`, which must come before `close()` of a mapping that lives on as
@@ -78,7 +78,7 @@ class Guard:
         return self._end
 
 
-_guards: dict[int, Guard] = {}
+_guards: dict[int, SigbusGuard] = {}
 """The guards by address. The next `guard()` drops those of mappings that no longer exist."""
 _handler: _Handler | None = None
 _unavailable = False
@@ -89,24 +89,24 @@ def available() -> bool:
     return _load() is not None
 
 
-def guard(mapping: mmap.mmap, tell: Callable[[], None] | None = None) -> Guard:
+def guard(mapping: mmap.mmap, tell: Callable[[], None] | None = None) -> SigbusGuard:
     """Guard a mapping from now on. Costs some microseconds; the first call loads ctypes. Never raises.
 
     `tell` is called within the handler when the mapping breaks: it may set a flag, and no more.
     """
     handler = _load()
     if handler is None:
-        return Guard(mapping, 0, 0)
+        return SigbusGuard(mapping, 0, 0)
     try:
         start = handler.address_of(mapping)
         end = start + (len(mapping) + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
         for address in [address for address, one in list(_guards.items()) if one.gone]:
             _guards.pop(address, None)
-        guarded = Guard(mapping, start, end, tell)
+        guarded = SigbusGuard(mapping, start, end, tell)
         _guards[start] = guarded
         handler.take_place()
     except (OSError, ValueError, BufferError):
-        return Guard(mapping, 0, 0)
+        return SigbusGuard(mapping, 0, 0)
     return guarded
 
 
@@ -198,4 +198,4 @@ class _Handler:
             os.kill(os.getpid(), number)  # the signal is blocked until this returns
 
 
-__all__ = ["Guard", "available", "guard"]
+__all__ = ["SigbusGuard", "available", "guard"]

@@ -19,7 +19,7 @@ _ACKED_RECORD, _REJECTED, _STOP, _BEAT = 8, 24, 32, 40
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SendProgress:
     acked_record: int
     """Every record up to this number is stored for good, or was refused for good."""
     acked_batch: int
@@ -49,13 +49,13 @@ class StateFile:
                 os.close(self._fd)
                 raise ValueError(f"{path} is shorter than {format.STATE_BYTES} bytes")
 
-    def read(self) -> Progress:
+    def read(self) -> SendProgress:
         page = os.pread(self._fd, format.STATE_BYTES, 0)
         _, record, batch, rejected, stop, beat = format.STATE.unpack_from(page, 0)
         (length,) = _U32.unpack_from(page, format.STATE_TEXT_OFFSET)
         first = format.STATE_TEXT_OFFSET + 4
         text = page[first : first + min(length, format.STATE_TEXT_BYTES)]
-        return Progress(record, batch, rejected, bool(stop), beat, text.decode("utf-8", "replace"))
+        return SendProgress(record, batch, rejected, bool(stop), beat, text.decode("utf-8", "replace"))
 
     def acked_record(self) -> int:
         return int(_U64.unpack(os.pread(self._fd, 8, _ACKED_RECORD))[0])

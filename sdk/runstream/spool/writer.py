@@ -23,7 +23,7 @@ from runstream.spool import files, format, sigbus
 from runstream.spool.claims import Stretch, Tail, shut
 from runstream.spool.holes import walk
 from runstream.spool.quota import Quota
-from runstream.spool.records import Missing, definition_span, last_rows, sized_record
+from runstream.spool.record_bytes import Missing, definition_span, last_rows, sized_record
 from runstream.spool.segment import Keyset, Segment
 
 _ROW_PREFIX_PACK = Struct("@I4s").pack_into
@@ -380,9 +380,9 @@ class SpoolWriter:
 
         The call may be repeated, and two threads may make it at once. Raises SpoolClosedError, OSError.
         """
-        new = last.successor
-        if new is None:
+        if last.successor is None:
             raise SpoolClosedError("the stream has ended")
+        new = cast("Segment", last.successor)  # `_roll` makes every successor
         new.write_header()
         new.write_dropped(self._dropped)
         hidden = new.hidden

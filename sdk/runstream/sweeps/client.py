@@ -16,7 +16,7 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
-from runstream.api.errors import (
+from runstream.errors import (
     ApiError,
     AuthenticationError,
     InvalidRequestError,
@@ -24,7 +24,7 @@ from runstream.api.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from runstream.credentials import Credentials
+from runstream.server.key_file import Credentials
 from runstream.settings import Settings
 
 _KINDS: dict[str, type[ApiError]] = {

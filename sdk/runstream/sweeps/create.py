@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runstream.base.notices import Notices
 from runstream.errors import UsageError
-from runstream.notices import Notices
 from runstream.settings import Settings
 from runstream.sweeps.client import Client, new_request_id
-from runstream.sweeps.records import SweepInfo
+from runstream.sweeps.sweep_info import SweepInfo
 
 
 def create_sweep(

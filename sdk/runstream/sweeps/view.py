@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from runstream.sweeps.agent import number, shown
 from runstream.sweeps.client import Client
 from runstream.sweeps.create import described
-from runstream.sweeps.records import SweepInfo, TrialInfo, flat
+from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, flat
+from runstream.sweeps.wording import number, shown
 
 _RUNNING_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SweepTable:
     """A table of text cells. The last column takes the width that is left, and is cut there."""
 
     title: str
@@ -31,7 +31,7 @@ class View:
     """The lines about a sweep, and its tables."""
 
     lines: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[SweepTable, ...]
     over: bool
     """True when nothing of the sweep changes any more: it has ended, and all values are known."""
 
@@ -65,7 +65,7 @@ def look(client: Client, sweep: str, top: int, now: datetime | None = None) -> V
     )
 
 
-def list_sweeps(client: Client, team: str, project: str) -> Table:
+def list_sweeps(client: Client, team: str, project: str) -> SweepTable:
     """Return a table of all sweeps of a project, newest first. Raises ApiError."""
     rows: list[tuple[str, ...]] = []
     token = ""
@@ -78,7 +78,7 @@ def list_sweeps(client: Client, team: str, project: str) -> Table:
             rows.append((one.id, one.state, size, one.method, created, one.name))
         token = found.get("next_page_token", "")
         if not token:
-            return Table("", ("sweep", "state", "trials", "method", "created", "name"), tuple(rows))
+            return SweepTable("", ("sweep", "state", "trials", "method", "created", "name"), tuple(rows))
 
 
 def _head(info: SweepInfo, found: dict[str, Any], best: Sequence[TrialInfo]) -> list[str]:
@@ -120,7 +120,7 @@ def _trials(
     now: datetime,
     values: dict[str, float | None] | None = None,
     places: bool = False,
-) -> Table:
+) -> SweepTable:
     rows = []
     varied = _varied(trials, info)
     for place, one in enumerate(trials, start=1):
@@ -131,7 +131,7 @@ def _trials(
         cells = (str(one.number), one.state, value_text(value), runtime(one, now), words + shown(parameters, 400, 4))
         rows.append((str(place), *cells) if places else cells)
     columns = ("trial", "state", "value", "runtime", "parameters")
-    return Table(title, ("#", *columns) if places else columns, tuple(rows))
+    return SweepTable(title, ("#", *columns) if places else columns, tuple(rows))
 
 
 def _varied(trials: Sequence[TrialInfo], info: SweepInfo) -> set[str]:
@@ -149,7 +149,7 @@ def _value_now(client: Client, info: SweepInfo, trial: TrialInfo) -> float | Non
     """Return the last value that a running trial's run has logged, or None where it has logged none yet."""
     if not info.objectives:
         return None
-    from runstream.api.errors import NotFoundError
+    from runstream.errors import NotFoundError
 
     try:
         run = client.call("GetRun", team=info.team, project=info.project, run=trial.run, omit_completeness=True)
@@ -189,7 +189,7 @@ def plain(view: View, width: int) -> str:
     return "\n".join([*lines, *(f"\n{plain_table(table, width)}" for table in view.tables)])
 
 
-def plain_table(table: Table, width: int) -> str:
+def plain_table(table: SweepTable, width: int) -> str:
     rows = [table.columns, *table.rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(table.columns))]
     widths[-1] = min(widths[-1], max(width - sum(widths[:-1]) - 2 * (len(widths) - 1), 8))

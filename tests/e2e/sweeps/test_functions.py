@@ -135,10 +135,10 @@ def test_early_stopping_ends_the_hopeless_and_agents_go_on() -> None:
 
 FORKING = """
 import multiprocessing, sys, threading, time, runstream
-from runstream.sweeps.session import Session
+from runstream.sweeps.agent_session import AgentSession
 
-beat = Session._beat_once
-Session._beat_once = lambda self: min(beat(self), 0.001)  # as often as it can: every fork falls into a heartbeat
+beat = AgentSession._beat_once
+AgentSession._beat_once = lambda self: min(beat(self), 0.001)  # as often as it can: every fork falls into a heartbeat
 
 def work(number, queue):
     queue.put(sum(range(number)))

@@ -22,7 +22,7 @@ import runstream
 from runstream.api import Api
 from runstream.cli import main as command_line
 from runstream.sweeps.client import Client
-from runstream.sweeps.records import TrialInfo
+from runstream.sweeps.sweep_info import TrialInfo
 from tests.faults.sweeps import LEASE_S, storm
 from tests.integrations.conftest import ROOT, torch_interpreter
 from tests.support.long import long

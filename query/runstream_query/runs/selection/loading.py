@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
 from runstream_query.runs.run_states import FACTS
 from runstream_query.runs.selection.field_column import FieldColumn, of_strings, of_texts, places_of, scattered
@@ -25,7 +26,6 @@ _ROWS_AT_ONCE = 2_000_000
 _THREAD_ABOVE_ROWS = 20_000
 """With more rows than this, the columns are built in a thread, so that other requests do not wait."""
 _Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 FIELDS, SERIES, POINTS, STREAMS = "run_fields", "series", "points", "streams"
 
 
@@ -99,7 +99,7 @@ class BaseColumns:
 async def load_base(storage: Storage, project: str, runs: Sequence[str]) -> BaseColumns:
     """Read these runs, or all runs of the project if none is named. Raise StorageError."""
     table = await storage.table("runs", project=project, runs=list(runs), limit=_ALL_RUNS)
-    return await _off_loop(len(table), _base, table)
+    return await offload(len(table) > _THREAD_ABOVE_ROWS, _base, table)
 
 
 def _base(table: pa.Table) -> BaseColumns:
@@ -189,12 +189,7 @@ async def _read(
     storage: Storage, base: BaseColumns, query: _Query, *, project: str, runs: list[str]
 ) -> dict[Source, FieldColumn]:
     table = await storage.table(query.name, project=project, runs=runs, **query.parameters)
-    return await _off_loop(len(table), _columns, table, query.sources, base)
-
-
-async def _off_loop(rows: int, make: Callable[..., _Result], *arguments: Any) -> _Result:
-    """Return what `make` makes of the arguments; it runs in a thread if there are many rows."""
-    return await asyncio.to_thread(make, *arguments) if rows > _THREAD_ABOVE_ROWS else make(*arguments)
+    return await offload(len(table) > _THREAD_ABOVE_ROWS, _columns, table, query.sources, base)
 
 
 def _columns(table: pa.Table, sources: Sequence[Source], base: BaseColumns) -> dict[Source, FieldColumn]:

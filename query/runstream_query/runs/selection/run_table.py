@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from runstream_query.runs.field_names import MAX_FIELDS, Field, Kind
 from runstream_query.runs.run_states import NAMES, state_codes
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_codes, of_numbers
 from runstream_query.runs.selection.loading import FIELDS, POINTS, SERIES, BaseColumns, Source
-from runstream_query.runs.selection.run_tables import RunTables
+from runstream_query.runs.selection.run_tables import DefinitionNames, RunTables
 
 _AGGREGATES = {"min": 0, "max": 1, "mean": 2, "first": 3, "best": -1}
 _STATES = pa.array(["", *(f'"{name}"' for name in NAMES)])
@@ -43,14 +42,14 @@ async def read(
 class _FieldSources:
     """Tells from which sources a field is computed."""
 
-    def __init__(self, definitions: Sequence[str], own_keys: frozenset[str]) -> None:
+    def __init__(self, definitions: DefinitionNames, own_keys: frozenset[str]) -> None:
         """Take the names of definitions and the own keys of a project.
 
-        `definitions` are sorted names of the definitions of any run. `own_keys` are the summary keys that some run may
-        have set itself; all other summary keys are metrics only.
+        `own_keys` are the summary keys that some run may have set itself; all other summary keys are metrics only.
         """
         self._definitions = definitions
         self._own_keys = own_keys
+        self._matching: dict[str, tuple[str, ...]] = {}
 
     def of(self, field: Field) -> list[Source]:
         match field.kind:
@@ -79,9 +78,9 @@ class _FieldSources:
 
         See `metric_definitions.find`.
         """
-        exact = [name for name in self._definitions if name == metric]
-        patterns = [name for name in self._definitions if any(mark in name for mark in "*?[") and name != metric]
-        names = (*exact, *(name for name in reversed(patterns) if fnmatchcase(metric, name)))
+        if metric not in self._matching:
+            self._matching[metric] = self._definitions.matching(metric)
+        names = self._matching[metric]
         return Source(FIELDS, metric, "definition", names) if names else None
 
 

@@ -11,15 +11,18 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from runstream_query.base.caller import as_the_server
-from runstream_query.base.storage import Storage
-from runstream_query.runs.documents import RunDocuments
+from runstream_query.base.offload import offload
+from runstream_query.base.storage import Storage, sql
+from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments
+from runstream_query.runs.name_patterns import NamePatterns
 from runstream_query.runs.selection.answer_cache import AnswerCache, Rows
 from runstream_query.runs.selection.changed_parts import fresh_parts
 from runstream_query.runs.selection.document_cache import DocumentCache
@@ -36,14 +39,33 @@ from runstream_query.runs.selection.loading import (
 )
 
 _TABLES = (STREAMS, FIELDS, SERIES, POINTS)
+"""In the order of the selects in `changed_runs.sql`."""
+_PARTS = {STREAMS: "stream_parts", FIELDS: "field_parts", SERIES: "series_parts", POINTS: "point_parts"}
+"""The parameter of `changed_runs.sql` for the parts of each table."""
 _MAX_CHANGED = 2000
 """Changed runs that are read by name; if more have changed, all runs are read again."""
+_MANY_NAMES = 10_000
+"""From so many names of definitions on, they are put in order in a thread."""
 _UNUSED_S = 600.0
 _ATTEMPTS = 3
 """Attempts to read the changed runs while the list of parts stays the same."""
 MAX_BYTES = 512 << 20
 Parts = dict[str, set[str]]
 """By table, the names of its active parts."""
+
+
+class DefinitionNames:
+    """Names for which some run of a project has a definition."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        ordered = sorted(names)
+        self._names = frozenset(ordered)
+        self._patterns = NamePatterns(reversed(ordered))
+
+    def matching(self, metric: str) -> tuple[str, ...]:
+        """Return the names that match the metric: itself first, then the patterns; the one that counts comes first."""
+        exact = (metric,) if metric in self._names else ()
+        return (*exact, *(name for name in self._patterns.matching(metric) if name != metric))
 
 
 @dataclass
@@ -56,8 +78,7 @@ class ProjectColumns:
     columns: dict[Source, FieldColumn] = field(default_factory=dict)
     column_used_s: dict[Source, float] = field(default_factory=dict)
     """When each column was last used (monotonic)."""
-    definitions: tuple[str, ...] | None = None
-    """Names for which some run has a definition, in order."""
+    definitions: DefinitionNames | None = None
     own_keys: dict[str, bool] = field(default_factory=dict)
     """By summary key, whether some run may have set it itself."""
     documents: DocumentCache = field(default_factory=DocumentCache)
@@ -111,7 +132,7 @@ class RunTables:
         """Hold at most about `max_bytes`.
 
         `trusted` says that one server answers all queries, so that its parts tell what has changed. Several replicas
-        behind one address may differ: then everything is read for each request.
+        behind one address are each at another moment: then everything is read for each request.
         """
         self._storage = storage
         self._max_bytes = max_bytes
@@ -128,19 +149,23 @@ class RunTables:
         known = self._projects.get(project)
         return len(known.base.runs) if known is not None and known.base is not None else 0
 
-    async def keys(self, project: str, summary: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    async def keys(self, project: str, summary: Sequence[str]) -> tuple[DefinitionNames, frozenset[str]]:
         """Return the names of definitions, and which of these summary keys some run may have set itself.
 
-        A request begins with this call: what `columns` returns afterwards is at least as new.
+        A request begins with this call: what `columns` returns afterwards is at least as new. A request without summary
+        keys needs no definitions and gets none.
         """
         known = self._projects.setdefault(project, ProjectColumns())
         requested_s = time.monotonic()
         async with _locked(known):
             await self._check_for_changes(project, known, requested_s)
+            if not summary:
+                return DefinitionNames(()), frozenset()
             unknown = [key for key in summary if key not in known.own_keys]
             if known.definitions is None or unknown:
                 rows = await self._storage.rows("summary_keys", project=project, keys=unknown)
-                known.definitions = tuple(sorted(row["key"] for row in rows if row["section"] == "definition"))
+                names = [row["key"] for row in rows if row["section"] == "definition"]
+                known.definitions = await offload(len(names) > _MANY_NAMES, DefinitionNames, names)
                 own = {row["key"] for row in rows if row["section"] == "summary"}
                 known.own_keys.update({key: key in own for key in unknown})
             return known.definitions, frozenset(key for key in summary if known.own_keys[key])
@@ -161,12 +186,14 @@ class RunTables:
         self._make_room(project)
         return found
 
-    async def documents(
-        self, project: str, runs: Sequence[str], read: Callable[[list[str]], Awaitable[RunDocuments]]
-    ) -> RunDocuments:
-        """Return whole documents of these runs; call `columns` first. `read` reads the documents that are not held."""
+    async def documents(self, project: str, runs: Sequence[str], reader: DocumentReader) -> list[EncodedDocuments]:
+        """Return whole documents of the first of these runs, of which `columns` told this request.
+
+        `reader` reads those that are not held. See `DocumentCache.page`.
+        """
         known = self._projects.get(project)
-        return await (known.documents.load(runs, read) if known is not None and self._trusted else read(list(runs)))
+        whole = known.documents if known is not None and self._trusted else DocumentCache()
+        return await whole.page(runs, reader)
 
     async def answer(self, project: str, table: str, key: Hashable, read: Callable[[], Awaitable[Rows]]) -> Rows:
         """Return the rows of `read` about a project's rows in a table; the kept ones if no row has changed since."""
@@ -187,7 +214,7 @@ class RunTables:
             known.checked_s = began_s
 
     async def _refresh(self, project: str, known: ProjectColumns) -> None:
-        before, known.parts = known.parts, {}  # unknown until the refresh is complete
+        before, known.parts = known.parts, {}  # unknown until what follows is done
         now = await self._list_parts()
         if not self._trusted or (known.base is None and before != now):
             known.forget()
@@ -214,7 +241,7 @@ class RunTables:
                 return now
             changed = await self._changed_runs(project, known, fresh)
             later, _ = await asyncio.gather(self._list_parts(), self._reload(project, known, changed))
-            # A part that was merged away before its rows were read returned none: its rows are in another part
+            # A part that was merged away before its rows were looked up has shown none: its rows are in another part
             # now.
             if all(set(parts or ()) <= later[table] for table, parts in fresh.items()):
                 return now
@@ -227,15 +254,15 @@ class RunTables:
     ) -> dict[str, list[str]]:
         """Return by table the runs that have rows in these parts."""
         points = any(source.table == POINTS for source in known.columns)
-        rows = await self._storage.rows(
-            "changed_runs",
-            project=project,
-            stream_parts=fresh[STREAMS] or [],
-            field_parts=fresh[FIELDS] or [],
-            series_parts=fresh[SERIES] or [],
-            point_parts=(fresh[POINTS] or []) if points else [],
-            limit=_MAX_CHANGED + 1,
-        )
+        parts = {table: fresh[table] or [] for table in _TABLES if table != POINTS or points}
+        asked = [table for table in _TABLES if parts.get(table)]
+        if not asked:
+            return defaultdict(list)
+        # Of a table without fresh parts, even an empty answer costs the engine several milliseconds.
+        selects = dict(zip(_TABLES, sql("changed_runs").split("UNION ALL"), strict=True))
+        parameters: dict[str, Any] = {_PARTS[table]: parts[table] for table in asked}
+        statement = "UNION ALL".join(selects[table] for table in asked)
+        rows = await self._storage.ask(statement, project=project, limit=_MAX_CHANGED + 1, **parameters)
         changed: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             changed[row["source"]].append(row["run"])
@@ -264,10 +291,10 @@ class RunTables:
         )
         if base.runs is not known.base.runs:
             places = places_of(base.runs, known.base.runs)
-            # Rows of a new run may be older than the run's own row: read all values of a new run with it.
-            added = base.runs.filter(pa.array(places < 0)).to_pylist()
+            # Rows of a new run may have been there before the run itself was: its values are read with it.
+            came = base.runs.filter(pa.array(places < 0)).to_pylist()
             held = {source: column.take(places) for source, column in held.items()}
-            every = {table: sorted({*changed[table], *added}) for table in (FIELDS, SERIES, POINTS)}
+            every = {table: sorted({*changed[table], *came}) for table in (FIELDS, SERIES, POINTS)}
             reloaded = await self._reload_columns(project, held, base, every)
         # Assign both together and after the last await: a request may be cancelled at any await, with its client, and
         # what is held must fit together.

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from runstream_common.objects import MediaStore
 from runstream_query.base.errors import ClientGoneError, InvalidRequestError, status_of
+from runstream_query.base.offload import offload
 from runstream_query.sqlaccess.sql_runner import SqlRunner
 from runstream_query.transport.client_gone import unless_gone
 from runstream_query.transport.grpc_server import ACCOUNT_METHODS, CHANGES, METHODS, SWEEP_METHODS, Dispatcher
@@ -26,6 +27,8 @@ from runstream_query.transport.http.session_guard import SessionGuard
 
 PROTOBUF = "application/x-protobuf"
 """A client that names it in `accept` gets the response in gRPC's wire format. Errors are JSON all the same."""
+_LARGE_BYTES = 64 << 10
+"""From so many bytes on, a response is turned into JSON in a thread."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = frozenset(
     {
@@ -116,7 +119,8 @@ def _endpoint(desk: Dispatcher, guard: SessionGuard, descriptor: Any) -> Any:
         headers = {**HEADERS, "vary": "accept"}
         if PROTOBUF in request.headers.get("accept", ""):
             return Response(response.SerializeToString(), media_type=PROTOBUF, headers=headers)
-        return Response(_json(response), media_type="application/json", headers=headers)
+        body = await offload(response.ByteSize() > _LARGE_BYTES, _json, response)
+        return Response(body, media_type="application/json", headers=headers)
 
     return answer
 

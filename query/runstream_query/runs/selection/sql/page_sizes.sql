@@ -1,6 +1,6 @@
--- About how large the documents of some runs are in a list; superseded rows count too.
--- Parameters: project; runs; longest: bytes of a value that count at most.
-SELECT run, sum(found) AS keys, sum(size) AS bytes
+-- About how much the documents of some runs are in a list: rows that a newer one has replaced count, too. Parameters:
+-- project; runs; longest, of a value; most, of the bytes of a run.
+SELECT run, sum(found) AS keys, least(sum(size), {most:UInt64}) AS bytes
 FROM
 (
     SELECT run, count() AS found, sum(length(key) + least(length(value), {longest:UInt64})) AS size

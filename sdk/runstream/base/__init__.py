@@ -1,0 +1,1 @@
+"""What every other folder of the SDK uses: rules for texts and names, plain values, and sentences for people."""

@@ -1,0 +1,1 @@
+"""What a training process knows of its server: the API keys on disk, `login()`, and requests over plain HTTP."""
