@@ -11,7 +11,7 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments, Weights, make_listed
 from runstream_query.runs.large_values import MOST_IN_PAGE, MOST_KEYS_IN_PAGE
-from runstream_query.runs.selection import whole_documents
+from runstream_query.runs.selection import document_cache
 from runstream_query.runs.selection.document_cache import DocumentCache
 
 RUNS = [f"run-{number:02}" for number in range(50)]
@@ -124,8 +124,8 @@ async def test_nothing_is_kept_that_may_be_old() -> None:
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_documents, "_MAX_BYTES", 10_000)
-    monkeypatch.setattr(whole_documents, "_MAX_WEIGHTS", 30)
+    monkeypatch.setattr(document_cache, "_MAX_BYTES", 10_000)
+    monkeypatch.setattr(document_cache, "_MAX_WEIGHTS", 30)
     whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, 1000))
     for run in RUNS:
         await whole.page([run], stored)
