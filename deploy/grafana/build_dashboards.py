@@ -1,4 +1,4 @@
-"""Writes the dashboards: `python deploy/grafana/build_dashboards.py [FOLDER]`. Their JSON is committed; a test compares."""
+"""Write the dashboards: `python deploy/grafana/build_dashboards.py [FOLDER]`. Their JSON is committed; a test compares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dashboards are made of: panels, queries, variables.
+"""The elements of dashboards: panels, queries, variables.
 
 Panels flow from left to right and then down, on Grafana's grid of 24 columns. SQL uses the macros of Grafana's
 ClickHouse datasource; it is run in a test as that datasource runs it.

@@ -87,8 +87,8 @@ class Stack:
         replace(config.addresses, pid=os.getpid(), embedded=not config.clickhouse_url).save(config.data)
         return key
 
-    async def copy_control_for_ever(self) -> None:
-        """Copy the control database again and again.
+    async def copy_control_regularly(self) -> None:
+        """Copy the control database at regular intervals.
 
         A damage that is found while the database is in use is printed; its users go on with what they can read.
         """

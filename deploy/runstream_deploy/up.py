@@ -85,7 +85,7 @@ async def _run(config: UpConfig) -> int:
         starting.result()
         _print_ready(config, await stack.login_link())
         failed = asyncio.ensure_future(stack.failed())
-        copying = asyncio.ensure_future(stack.copy_control_for_ever())
+        copying = asyncio.ensure_future(stack.copy_control_regularly())
         await asyncio.wait([signalled, failed], return_when=asyncio.FIRST_COMPLETED)
         print("runstream up: stopping the services ...", flush=True)
         if failed.done():

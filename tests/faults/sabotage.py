@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.codes import DISK_LAB, FOREIGN_LAB, UP_LAB
+from tests.faults.codes import DISK_LAB, FOREIGN_LAB, LAB_NAMES, UP_LAB
 
 ROUNDS = 4
 """A fault strikes at random moments: one round may miss."""
@@ -115,7 +115,7 @@ def main() -> int:
         if arguments.only not in guard.fault and arguments.only not in guard.breaker:
             continue
         folder = Path(tempfile.mkdtemp(prefix="sabotage-"))
-        name = f"{guard.fault}: without '{guard.guard}' ({guard.breaker})"
+        name = f"{guard.fault} ({LAB_NAMES[guard.brokers]}): without '{guard.guard}' ({guard.breaker})"
         print(name, flush=True)
         noticed[name] = False
         with Labs(folder, sabotage=f"{guard.module}:{guard.breaker}") as labs:

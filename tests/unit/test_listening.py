@@ -70,7 +70,7 @@ def at(second: float, end: int = 0, stored: int = 0, claim: int = 1) -> Horizon:
 def looked(partition: PartitionHistory, *horizons: Horizon) -> list[tuple[float, float]]:
     """Its periods, in seconds since the first look."""
     for horizon in horizons:
-        partition.look(horizon)
+        partition.observe(horizon)
     return seconds(partition.periods())
 
 

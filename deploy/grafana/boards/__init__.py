@@ -1,1 +1,1 @@
-"""A module a dashboard; `make()` is its model."""
+"""One module for each dashboard: its `make()` returns the dashboard's model."""

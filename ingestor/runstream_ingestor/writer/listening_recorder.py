@@ -1,7 +1,7 @@
-"""Notes in ClickHouse up to when everything that the bus accepted is stored, and since when without a gap.
+"""Note in ClickHouse until when everything that the bus accepted is stored, and since when there was no gap.
 
-Beside the writer's loop: what goes wrong here is logged, and neither stops nor delays what is stored. See
-`runstream_common.listening`, which says what the query service makes of it.
+This runs beside the writer's loop. Its errors are logged, and neither stop nor delay the writer.
+`runstream_common.listening` explains how the query service uses the notes.
 """
 
 from __future__ import annotations
@@ -23,26 +23,31 @@ from runstream_common.times import from_us, now_us
 
 LOG = structlog.get_logger()
 _SQL = Path(__file__).parent / "sql"
-_LOOK_S = 1.0
-_WRITE_S = 5.0
+_OBSERVE_EVERY_S = 1.0
+_WRITE_EVERY_S = 5.0
 _CLOCKS_US = 2_000_000
-"""How far the clocks of gateway and writer may be apart, and how long a batch is under way between them."""
+"""How far the clocks of gateway and writer may differ, and how long a batch may travel between them."""
 _GAP_US = 60_000_000
-"""A partition that was behind for longer was not listened to."""
+"""A partition that was behind for longer than this counts as not listened to."""
 _STALL_US = 15_000_000
-"""This process stood still for longer (SIGSTOP, a machine that slept): a gateway in it did too."""
+"""When this process stood still for longer than this (SIGSTOP, a machine that slept), so did a gateway in it."""
 SETTLE_US = 30_000_000
-"""After a break until runs can be expected to have been heard: senders try again after 10 s at most, and their
-heartbeats come every 15 s."""
+"""The time after a break until all running senders have been heard.
+
+A sender tries again after 10 s at most, and sends a heartbeat every 15 s.
+"""
 _COLUMNS = ("bus", "part", "parts", "until", "began", "ended", "silent_before", "version")
 _Key = tuple[str, int]
 
 
 class PartitionHistory:
-    """One claim of a partition: how far it is stored, and in which periods it was listened to. Nothing but numbers."""
+    """One claim of a partition: until when it is stored, and in which periods it was listened to."""
 
     def __init__(self, claim: int, before: Sequence[Period] = (), version: int = 0) -> None:
-        """`before`: the periods that other claims noted, in order; `version`: of their row."""
+        """Make the history of a claim.
+
+        `before` are the periods that other claims noted, in order. `version` is the version of their row.
+        """
         self.claim = claim
         self.version = version
         self.until_us: int | None = None
@@ -50,10 +55,13 @@ class PartitionHistory:
         self._before = tuple(before)
         self._opens_us: int | None = None
         self._awaited: tuple[int, int] | None = None
-        """An end of the partition, and when it was the end: when all before it is stored, that moment is reached.
-        Under load something always waits, and the newest end is never reached."""
+        """An end of the partition, and the moment at which it was the end.
 
-    def look(self, horizon: Horizon) -> None:
+        The moment is reached when everything before this end is stored. Under load the newest end is never reached,
+        because something always waits.
+        """
+
+    def observe(self, horizon: Horizon) -> None:
         if self._awaited is None:
             self._awaited = horizon.end, horizon.at_us - _CLOCKS_US
         end, at_us = self._awaited
@@ -82,43 +90,43 @@ class PartitionHistory:
 
 
 class ListeningRecorder:
-    """`run()` until it is cancelled. Raises nothing else."""
+    """Observe the bus, and note what is stored. `run()` runs until it is cancelled, and raises nothing else."""
 
     def __init__(self, client: ClickHouseClient, consumer: Consumer) -> None:
         self._client = client
         self._consumer = consumer
         self._partitions: dict[_Key, PartitionHistory] = {}
         self._horizons: dict[_Key, Horizon] = {}
-        self._looked_us = now_us()
+        self._observed_us = now_us()
 
     async def run(self) -> None:
-        await asyncio.gather(self._look_for_ever(), self._write_for_ever())
+        await asyncio.gather(self._observe_forever(), self._write_forever())
 
-    async def _look_for_ever(self) -> None:
+    async def _observe_forever(self) -> None:
         while True:
             try:
-                self._look()
+                self._observe()
             except Exception as error:  # noqa: BLE001  # storing goes on without marks
                 limited_warning(LOG, "the stored position of the bus could not be read", 60.0, error=repr(error))
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_OBSERVE_EVERY_S)
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         now = now_us()
-        if abs(now - self._looked_us) > _STALL_US:
+        if abs(now - self._observed_us) > _STALL_US:
             for known in self._partitions.values():
                 known.interrupt()
-        self._looked_us = now
+        self._observed_us = now
         self._horizons = {(horizon.bus, horizon.partition): horizon for horizon in self._consumer.horizons()}
         for key, horizon in self._horizons.items():
             if (partition := self._partitions.get(key)) is not None and partition.claim == horizon.claim:
-                partition.look(horizon)
+                partition.observe(horizon)
 
-    async def _write_for_ever(self) -> None:
+    async def _write_forever(self) -> None:
         written = float("-inf")
         while True:
             try:
                 await self._take_over()
-                if time.monotonic() - written >= _WRITE_S and await self._write():
+                if time.monotonic() - written >= _WRITE_EVERY_S and await self._write():
                     written = time.monotonic()
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is None or task.cancelling():
@@ -126,10 +134,10 @@ class ListeningRecorder:
                 # Nobody cancels this task: it came out of the driver, as of a connection that was given up.
             except Exception as error:  # noqa: BLE001  # as above
                 limited_warning(LOG, "the listening marks could not be written", 60.0, error=repr(error))
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_OBSERVE_EVERY_S)
 
     async def _take_over(self) -> None:
-        """Read what is known of partitions that are new here. Raises StorageError."""
+        """Read the notes about partitions that are new in this process. Raise StorageError."""
         for key in set(self._partitions) - set(self._horizons):
             del self._partitions[key]
         new = {
@@ -144,7 +152,7 @@ class ListeningRecorder:
                 self._partitions[key] = PartitionHistory(horizon.claim, mark.periods if mark else (), version)
 
     async def _write(self) -> bool:
-        """Return whether there was anything to write. Raises StorageError."""
+        """Write the notes, and return whether there were any. Raise StorageError."""
         rows: list[Row] = []
         written: list[tuple[PartitionHistory, int, int]] = []
         for key, partition in self._partitions.items():
@@ -167,7 +175,7 @@ class ListeningRecorder:
 
 
 async def read(client: ClickHouseClient) -> list[tuple[Mark, int]]:
-    """Return what is noted of each partition of each bus, and the version of its row. Raises StorageError."""
+    """Return what is noted of each partition of each bus, and the version of its row. Raise StorageError."""
     try:
         rows = (await client.query(read_sql(_SQL, "listening_marks"))).result_rows
     except Exception as error:
@@ -179,5 +187,5 @@ async def read(client: ClickHouseClient) -> list[tuple[Mark, int]]:
 
 
 def clipped(periods: Sequence[Period], now_us: int) -> tuple[Period, ...]:
-    """Without what lies after `now_us`: a clock that was ahead noted it."""
+    """Return the periods without what lies after `now_us`: a clock that was ahead noted it."""
     return tuple((began, min(ended, now_us)) for began, ended in periods if began < now_us)

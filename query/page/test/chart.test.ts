@@ -1,12 +1,12 @@
 import { PbfReader, PbfWriter } from "pbf";
 import { describe, expect, it, vi } from "vitest";
 import { type Curve, readCurve } from "../src/api/wire";
-import { logTicks, WHOLE, xRange, yRange } from "../src/chart/axes";
+import { logTicks, WHOLE_DISTANCES, xRange, yRange } from "../src/chart/axes";
 import { readChartOptions } from "../src/chart/chartOptions";
 import { fetchCurves } from "../src/chart/curveRequests";
-import { quoted } from "../src/chart/export";
+import { quoteCell } from "../src/chart/export";
 import { toLine } from "../src/chart/lines";
-import { escaped, svgOf, ticks } from "../src/chart/svg";
+import { escapeXml, svgOf, ticks } from "../src/chart/svg";
 
 const CURVE = {
   first_steps: Float64Array.of(0, 10, 20),
@@ -39,7 +39,7 @@ describe("a line", () => {
 });
 
 describe("ticks", () => {
-  it("of steps are whole", () => expect(WHOLE.every(Number.isInteger)).toBe(true));
+  it("of steps are whole", () => expect(WHOLE_DISTANCES.every(Number.isInteger)).toBe(true));
   it("of a logarithmic axis lie within it and are few", () => {
     for (const range of [
       [1e-7, 1e5],
@@ -68,8 +68,8 @@ describe("a view's look", () => {
 
 describe("CSV", () => {
   it("gives a spreadsheet no formula", () => {
-    expect(quoted("=cmd()")).toBe("'=cmd()");
-    expect(quoted('a,"b"')).toBe('"a,""b"""');
+    expect(quoteCell("=cmd()")).toBe("'=cmd()");
+    expect(quoteCell('a,"b"')).toBe('"a,""b"""');
   });
 });
 
@@ -102,10 +102,10 @@ describe("SVG", () => {
     });
     expect(text).not.toContain("<script");
     expect(text).not.toContain("\u0000");
-    expect(escaped('\ud800<a b="c">&\'')).toBe("\ufffd&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
+    expect(escapeXml('\ud800<a b="c">&\'')).toBe("\ufffd&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
   });
   it("has ticks that are round and within the range", () => {
-    expect(ticks([0, 2000], 5, WHOLE)).toEqual([0, 500, 1000, 1500, 2000]);
+    expect(ticks([0, 2000], 5, WHOLE_DISTANCES)).toEqual([0, 500, 1000, 1500, 2000]);
     expect(ticks([0.13, 0.58], 4)).toEqual([0.2, 0.4]);
     expect(ticks([1e-300, 5e-300], 4).length).toBeGreaterThan(1);
   });

@@ -2,9 +2,17 @@ import { describe, expect, it } from "vitest";
 import { parseAnsi } from "../src/lib/ansi";
 import { assignColors, difference, PALETTE } from "../src/lib/colors";
 import { compareValues, flatten } from "../src/lib/flatten";
-import { formatAgo, formatBytes, formatDuration, formatNumber, formatTick, number, ranksSeen } from "../src/lib/format";
+import {
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatNumber,
+  formatTick,
+  ranksSeen,
+  toNumber,
+} from "../src/lib/format";
 import { groupIntoSections, matcher, PINNED, prefixOf } from "../src/lib/panels";
-import { extent, lowerBound, nearest, padded, robustExtent } from "../src/lib/range";
+import { extent, lowerBound, nearest, robustExtent, withMargin } from "../src/lib/range";
 import { smooth } from "../src/lib/smooth";
 import { queryToText, readChoice, readNumber, readRange, withChanges } from "../src/lib/urlQuery";
 
@@ -35,9 +43,9 @@ describe("numbers", () => {
     ]);
   });
   it("are numbers again from the API's JSON", () => {
-    expect(number("Infinity")).toBe(Infinity);
-    expect(number("NaN")).toBeNaN();
-    expect(number(undefined)).toBeNaN();
+    expect(toNumber("Infinity")).toBe(Infinity);
+    expect(toNumber("NaN")).toBeNaN();
+    expect(toNumber(undefined)).toBeNaN();
   });
   it("are short on axes", () => {
     expect([0, 1500, 20_000, 3e6, 0.25, 2e-5, -40].map(formatTick)).toEqual([
@@ -103,9 +111,9 @@ describe("ranges", () => {
     expect(robustExtent([[]])).toBeNull();
   });
   it("have room", () => {
-    expect(padded([0, 100])).toEqual([-6, 106]);
-    expect(padded([5, 5])).toEqual([4.5, 5.5]);
-    expect(padded([0, 0])).toEqual([-1, 1]);
+    expect(withMargin([0, 100])).toEqual([-6, 106]);
+    expect(withMargin([5, 5])).toEqual([4.5, 5.5]);
+    expect(withMargin([0, 0])).toEqual([-1, 1]);
   });
   it("are searched", () => {
     expect(nearest([0, 10, 20], 14)).toBe(1);

@@ -2,7 +2,14 @@ import { Lexer } from "marked";
 import { describe, expect, it } from "vitest";
 import CORPUS from "../../../tests/browser/corpus.json";
 import type { Run } from "../src/api/contract";
-import { countTags, type Fields, fieldChange, parseTags, restoreTagsChanges, tagChange } from "../src/edit/runChanges";
+import {
+  countTags,
+  type EditableFields,
+  fieldChange,
+  parseTags,
+  restoreTagsChanges,
+  tagChange,
+} from "../src/edit/runChanges";
 import { panelBlock, parseSpec } from "../src/report/blockSpec";
 import { decodeEntities, isOwnImage, safeHref } from "../src/report/markdownText";
 import { isSameView, viewContent, viewToQuery } from "../src/saved/viewQuery";
@@ -150,7 +157,7 @@ describe("editing runs", () => {
     ]);
   });
   it("sends the fields that were changed", () => {
-    const before: Fields = { name: "n", notes: "", group: "g", tags: ["a"] };
+    const before: EditableFields = { name: "n", notes: "", group: "g", tags: ["a"] };
     expect(fieldChange("r", before, { ...before })).toBeNull();
     expect(fieldChange("r", before, { ...before, notes: "why", tags: [] })).toEqual({
       runs: ["r"],

@@ -17,7 +17,6 @@ from runstream.sweeps.client import Client
 from runstream.sweeps.create import as_json
 from runstream.sweeps.front import front_of
 from runstream.sweeps.registration import check_place, open_session
-from runstream.sweeps.session import Leased
 from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, parse_path
 
 _STATES = {

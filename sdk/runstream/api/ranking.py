@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runstream.api.convert import split_path
-from runstream.api.errors import IncompleteResultError, InvalidRequestError
 from runstream.api.runs import StoredRun
-from runstream.errors import InvalidRequestError
+from runstream.errors import IncompleteResultError, InvalidRequestError
 
 if TYPE_CHECKING:
     from runstream.api.connection import Connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runstream.sweeps.client import Client
-from runstream.sweeps.records import TrialInfo
+from runstream.sweeps.sweep_info import TrialInfo
 
 
 def front_of(client: Client, sweep: str) -> Iterator[TrialInfo]:

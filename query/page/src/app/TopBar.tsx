@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { logOut, unreachableSince } from "../api/client";
 import { navigate, path, route } from "../state/route";
 import { helpOpen } from "../state/shortcuts";
-import { choose, dark } from "../state/theme";
+import { chooseTheme, dark } from "../state/theme";
 import { user } from "../state/user";
 import { Icon } from "../ui/Icon";
 import { Menu, MenuItem } from "../ui/Menu";
@@ -25,7 +25,7 @@ export function TopBar() {
       <span class="grow" />
       <button
         class="icon-button"
-        onClick={() => choose(dark.value ? "light" : "dark")}
+        onClick={() => chooseTheme(dark.value ? "light" : "dark")}
         aria-label={dark.value ? "Light theme" : "Dark theme"}
         title={dark.value ? "Light theme" : "Dark theme"}
       >

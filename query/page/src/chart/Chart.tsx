@@ -5,15 +5,15 @@ import "uplot/dist/uPlot.min.css";
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
 import { dark } from "../state/theme";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
+import { DURATION_DISTANCES, logTicks, WHOLE_DISTANCES, xRange, yRange } from "./axes";
 import { drawLines } from "./draw";
 import { hoverAt } from "./hoverSync";
-import type { Line, XAxis } from "./lines";
+import type { Line, XAxisMode } from "./lines";
 import { followPointer, type Pointer } from "./pointer";
 
 export interface ChartProps {
   lines: readonly Line[];
-  axis: XAxis;
+  axis: XAxisMode;
   log: boolean;
   robust: boolean;
   zoom: Range | null;
@@ -126,7 +126,7 @@ function options(
   };
 }
 
-function axesOptions(axis: XAxis, log: boolean, element: HTMLElement): uPlot.Axis[] {
+function axesOptions(axis: XAxisMode, log: boolean, element: HTMLElement): uPlot.Axis[] {
   const style = getComputedStyle(element);
   const ink = style.getPropertyValue("--quiet").trim();
   const grid = { stroke: style.getPropertyValue("--grid").trim(), width: 1 };
@@ -141,9 +141,11 @@ function axesOptions(axis: XAxis, log: boolean, element: HTMLElement): uPlot.Axi
       gap: 4,
       space: axis === "wall" ? 70 : 60,
       ...(axis === "metric" ? { values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
-      ...(axis === "step" ? { incrs: WHOLE, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) } : {}),
+      ...(axis === "step"
+        ? { incrs: WHOLE_DISTANCES, values: (_u: uPlot, ticks: number[]) => ticks.map(formatTick) }
+        : {}),
       ...(axis === "time"
-        ? { incrs: DURATIONS, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
+        ? { incrs: DURATION_DISTANCES, values: (_u: uPlot, ticks: number[]) => ticks.map(formatDuration) }
         : {}),
     },
     {

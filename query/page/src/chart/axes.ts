@@ -1,12 +1,12 @@
 // The ranges and ticks of a chart's axes. Pure.
-import { extent, lowerBound, padded, type Range, robustExtent } from "../lib/range";
+import { extent, lowerBound, type Range, robustExtent, withMargin } from "../lib/range";
 import type { Line } from "./lines";
 
 export function xRange(lines: readonly Line[], zoom: Range | null): Range {
   if (zoom) return zoom;
   const found = extent(lines.map((line) => line.xs));
   if (!found) return [0, 1];
-  return found[0] === found[1] ? padded(found) : found;
+  return found[0] === found[1] ? withMargin(found) : found;
 }
 
 /**
@@ -22,16 +22,16 @@ export function yRange(lines: readonly Line[], x: Range, options: { log: boolean
     else columns.push(inside(line.lows), inside(line.highs));
   }
   const found = options.robust ? robustExtent(columns, 0.02, options.log) : extent(columns, options.log);
-  return found && padded(found, options.robust ? 0.12 : 0.06, options.log);
+  return found && withMargin(found, options.robust ? 0.12 : 0.06, options.log);
 }
 
 /** Distances between ticks of whole numbers, such as steps. */
-export const WHOLE = [1, 2, 5]
+export const WHOLE_DISTANCES = [1, 2, 5]
   .flatMap((digit) => Array.from({ length: 16 }, (_, power) => digit * 10 ** power))
   .sort((a, b) => a - b);
 
 /** Distances between ticks of durations, in seconds. */
-export const DURATIONS = [
+export const DURATION_DISTANCES = [
   0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
   10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000,
 ];

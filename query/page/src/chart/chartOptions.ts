@@ -2,10 +2,10 @@
 
 import type { Range } from "../lib/range";
 import { readChoice, readNumber, readRange } from "../lib/urlQuery";
-import type { XAxis } from "./lines";
+import type { XAxisMode } from "./lines";
 
 export interface ChartOptions {
-  axis: XAxis;
+  axis: XAxisMode;
   /** With the axis "metric". */
   xMetric: string;
   smoothing: number;

@@ -1,10 +1,10 @@
 // Requests for curves. Queries of many panels at one time become few requests.
 import { PbfReader } from "pbf";
 import { ApiError, callProtobuf } from "../api/client";
-import type { XAxis as ContractAxis, GetCurvesRequest } from "../api/contract";
+import type { XAxis as ContractXAxis, GetCurvesRequest } from "../api/contract";
 import { type Curve, type GroupCurve, readGetCurvesResponse, readGetGroupCurvesResponse } from "../api/wire";
 import type { Range } from "../lib/range";
-import type { XAxis } from "./lines";
+import type { XAxisMode } from "./lines";
 
 /** A query for the curves of one metric. Queries that differ only in the metric are sent together. */
 export interface CurveQuery {
@@ -12,7 +12,7 @@ export interface CurveQuery {
   project: string;
   runs: readonly string[];
   metric: string;
-  axis: XAxis;
+  axis: XAxisMode;
   /** With the axis "metric". */
   xMetric: string;
   /** Range of the axis, inclusive. The server applies it before it forms buckets. */
@@ -104,7 +104,7 @@ async function sendGroup(group: PendingQuery[]): Promise<void> {
   }
 }
 
-const AXES: Record<XAxis, ContractAxis> = {
+const AXES: Record<XAxisMode, ContractXAxis> = {
   step: "X_AXIS_STEP",
   time: "X_AXIS_RELATIVE_TIME",
   wall: "X_AXIS_WALL_TIME",
@@ -118,7 +118,7 @@ function decodeWith<T>(read: (pbf: PbfReader, controller: number) => T): (body: 
   return (body) => read(new PbfReader(body), body.length);
 }
 
-function rangeParameters(axis: XAxis, [low, high]: Range): Partial<GetCurvesRequest> {
+function rangeParameters(axis: XAxisMode, [low, high]: Range): Partial<GetCurvesRequest> {
   return axis === "step"
     ? { min_step: String(Math.floor(low)), max_step: String(Math.ceil(high)) }
     : { min_x: low, max_x: high };

@@ -33,8 +33,8 @@ export function exportCsv(name: string, lines: readonly Line[]): void {
   for (const line of lines) {
     for (let i = 0; i < line.xs.length; i++) {
       const cells = [
-        quoted(line.label),
-        quoted(line.note ?? ""),
+        quoteCell(line.label),
+        quoteCell(line.note ?? ""),
         line.steps[i],
         line.xs[i],
         line.ys[i],
@@ -49,7 +49,7 @@ export function exportCsv(name: string, lines: readonly Line[]): void {
 }
 
 /** Quote a cell. A spreadsheet must not read a name as a formula. */
-export function quoted(text: string): string {
+export function quoteCell(text: string): string {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -3,7 +3,7 @@ import type { Curve, GroupCurve } from "../api/wire";
 import { smooth } from "../lib/smooth";
 
 /** `metric`: the value of another metric. */
-export type XAxis = "step" | "time" | "wall" | "metric";
+export type XAxisMode = "step" | "time" | "wall" | "metric";
 
 export interface Line {
   id: string;
@@ -29,7 +29,7 @@ export interface Line {
 
 export function toLine(
   curve: Curve,
-  axis: XAxis,
+  axis: XAxisMode,
   style: { id: string; label: string; color: string; note?: string },
 ): Line {
   const { first_steps: steps, mins: lows, maxs: highs } = curve;

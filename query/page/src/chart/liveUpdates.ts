@@ -13,7 +13,7 @@ export interface Subscription {
 }
 
 /** Whether the stream delivers updates. Otherwise charts must poll. */
-export const streaming = signal(false);
+export const isStreaming = signal(false);
 
 const MAX_RUNS = 100;
 const MAX_METRICS = 200;
@@ -50,21 +50,21 @@ function connect(): void {
   const resumed = lastEvent && sameRuns(url, currentUrl) ? `&after=${encodeURIComponent(lastEvent)}` : "";
   source?.close();
   source = null;
-  streaming.value = false;
+  isStreaming.value = false;
   currentUrl = url;
   if (!url) return;
   const eventSource = new EventSource(url + resumed);
   source = eventSource;
   let isFirstMessage = !resumed;
   eventSource.onmessage = (event: MessageEvent<string>) => {
-    streaming.value = true;
+    isStreaming.value = true;
     lastEvent = event.lastEventId;
     notify(JSON.parse(event.data) as WatchRunsResponse, isFirstMessage);
     isFirstMessage = false;
   };
   eventSource.onerror = () => {
-    if (streaming.value) {
-      streaming.value = false;
+    if (isStreaming.value) {
+      isStreaming.value = false;
       for (const subscription of subscriptions) subscription.onChange(); // from now on they poll
     }
     // The browser reconnects by itself.

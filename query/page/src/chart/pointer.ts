@@ -2,7 +2,7 @@
 // the document.
 import type uPlot from "uplot";
 import { type Hover, hoverAt, onHover } from "./hoverSync";
-import type { Line, XAxis } from "./lines";
+import type { Line, XAxisMode } from "./lines";
 import { nearestPointsAt } from "./nearestPoints";
 import { Overlay } from "./overlay";
 import { Tooltip } from "./tooltip";
@@ -19,7 +19,7 @@ export interface Pointer {
 export function followPointer(
   u: uPlot,
   parent: HTMLElement,
-  latest: () => { lines: readonly Line[]; axis: XAxis },
+  latest: () => { lines: readonly Line[]; axis: XAxisMode },
 ): Pointer {
   const overlay = new Overlay(u, parent);
   const tip = new Tooltip();

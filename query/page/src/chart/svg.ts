@@ -1,13 +1,13 @@
 // A panel as an SVG document, with paths from the data, at the size on the screen. Pure.
 import { formatDuration, formatTick } from "../lib/format";
 import type { Range } from "../lib/range";
-import { DURATIONS, logTicks, WHOLE, xRange, yRange } from "./axes";
-import type { Line, XAxis } from "./lines";
+import { DURATION_DISTANCES, logTicks, WHOLE_DISTANCES, xRange, yRange } from "./axes";
+import type { Line, XAxisMode } from "./lines";
 
 export interface Drawing {
   title: string;
   lines: readonly Line[];
-  axis: XAxis;
+  axis: XAxisMode;
   log: boolean;
   robust: boolean;
   zoom: Range | null;
@@ -41,11 +41,11 @@ export function svgOf(drawing: Drawing): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${all}" viewBox="0 0 ${width} ${all}"` +
       ` font-family="system-ui, sans-serif" font-size="11">`,
-    `<title>${escaped(drawing.title)}</title>`,
+    `<title>${escapeXml(drawing.title)}</title>`,
     `<clipPath id="plot"><rect x="${frame.left}" y="${frame.top}" width="${frame.right - frame.left}"` +
       ` height="${frame.bottom - frame.top}"/></clipPath>`,
-    `<rect width="100%" height="100%" fill="${escaped(colors.surface)}"/>`,
-    `<text x="12" y="20" font-size="13" font-weight="600" fill="${escaped(colors.ink)}">${escaped(drawing.title)}</text>`,
+    `<rect width="100%" height="100%" fill="${escapeXml(colors.surface)}"/>`,
+    `<text x="12" y="20" font-size="13" font-weight="600" fill="${escapeXml(colors.ink)}">${escapeXml(drawing.title)}</text>`,
     ...axes(drawing, frame, x, y),
     `<g clip-path="url(#plot)" stroke-linejoin="round" stroke-linecap="round">`,
     ...lines.flatMap((line) => band(line, frame, lines.length)),
@@ -58,7 +58,7 @@ export function svgOf(drawing: Drawing): string {
 }
 
 /** Escape text for XML: no markup, and no character that XML does not allow. */
-export function escaped(text: string): string {
+export function escapeXml(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: XML forbids them
   const allowed = text.replace(/\p{Cs}/gu, "\ufffd").replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd");
   return allowed
@@ -84,16 +84,16 @@ function frameOf({ width, height, log }: Drawing, x: Range, y: Range): Frame {
 }
 
 function axes({ axis, log, colors }: Drawing, frame: Frame, x: Range, y: Range): string[] {
-  const quiet = `fill="${escaped(colors.quiet)}"`;
+  const quiet = `fill="${escapeXml(colors.quiet)}"`;
   const across = ticks(
     x,
     (frame.right - frame.left) / 80,
-    axis === "step" ? WHOLE : axis === "time" ? DURATIONS : undefined,
+    axis === "step" ? WHOLE_DISTANCES : axis === "time" ? DURATION_DISTANCES : undefined,
   );
   const up = log ? logTicks(y) : ticks(y, (frame.bottom - frame.top) / 34);
   const grid = up.map((tick) => `M${px(frame.left)} ${px(frame.y(tick))}H${px(frame.right)}`).join("");
   return [
-    `<path d="${grid}" stroke="${escaped(colors.grid)}" fill="none"/>`,
+    `<path d="${grid}" stroke="${escapeXml(colors.grid)}" fill="none"/>`,
     ...up.map(
       (tick) =>
         `<text x="${frame.left - 8}" y="${px(frame.y(tick) + 4)}" text-anchor="end" ${quiet}>${formatTick(tick)}</text>`,
@@ -101,12 +101,12 @@ function axes({ axis, log, colors }: Drawing, frame: Frame, x: Range, y: Range):
     ...across.map(
       (tick) =>
         `<text x="${px(frame.x(tick))}" y="${frame.bottom + 16}" text-anchor="middle" ${quiet}>` +
-        `${escaped(tickText(tick, axis, x[1] - x[0]))}</text>`,
+        `${escapeXml(tickText(tick, axis, x[1] - x[0]))}</text>`,
     ),
   ];
 }
 
-function tickText(tick: number, axis: XAxis, span: number): string {
+function tickText(tick: number, axis: XAxisMode, span: number): string {
   if (axis === "time") return formatDuration(tick);
   if (axis !== "wall") return formatTick(tick);
   const text = new Date(tick * 1000).toISOString();
@@ -135,12 +135,12 @@ function band(line: Line, frame: Frame, lines: number): string[] {
     return `M${up.concat(down).join("L")}Z`;
   });
   return [
-    `<path d="${paths.join("")}" fill="${escaped(line.color)}" fill-opacity="${(0.2 / lines ** 0.3).toFixed(3)}"/>`,
+    `<path d="${paths.join("")}" fill="${escapeXml(line.color)}" fill-opacity="${(0.2 / lines ** 0.3).toFixed(3)}"/>`,
   ];
 }
 
 function curve(line: Line, frame: Frame): string[] {
-  const color = escaped(line.color);
+  const color = escapeXml(line.color);
   const found = [];
   if (line.smoothed)
     found.push(...strokes(line, line.ys, frame, `stroke="${color}" stroke-opacity="0.28" fill="none"`, color));
@@ -173,8 +173,8 @@ function strokes(line: Line, ys: Float64Array, frame: Frame, style: string, colo
 
 function legend(line: Line, y: number, ink: string): string {
   const text = line.note ? `${line.label} · ${line.note}` : line.label;
-  const mark = `<rect x="12" y="${y - 5}" width="10" height="10" rx="2" fill="${escaped(line.color)}"/>`;
-  return `${mark}<text x="28" y="${y + 4}" fill="${escaped(ink)}">${escaped(text)}</text>`;
+  const mark = `<rect x="12" y="${y - 5}" width="10" height="10" rx="2" fill="${escapeXml(line.color)}"/>`;
+  return `${mark}<text x="28" y="${y + 4}" fill="${escapeXml(ink)}">${escapeXml(text)}</text>`;
 }
 
 /** Return [from, to) of each stretch for which `holds` is true. */

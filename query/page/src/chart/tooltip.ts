@@ -1,7 +1,7 @@
 // The tooltip of a chart. Its elements are created once, with sizes that do not depend on their text, and are written
 // only if a text differs. So a frame lays out a few words and no table.
 import { formatDuration, formatNumber } from "../lib/format";
-import type { XAxis } from "./lines";
+import type { XAxisMode } from "./lines";
 import { entriesAround, type NearestPoint, type NearestPoints } from "./nearestPoints";
 
 const SHOWN = 12;
@@ -52,7 +52,7 @@ export class Tooltip {
   /** Distance from the left of the chart. */
   private left = NaN;
 
-  show(points: NearestPoints, axis: XAxis, frame: Frame): void {
+  show(points: NearestPoints, axis: XAxisMode, frame: Frame): void {
     const entries = entriesAround(points, SHOWN);
     const room = { ...this.room };
     write(this.title, titleOf(points, axis));
@@ -119,7 +119,7 @@ export class Tooltip {
   }
 }
 
-function titleOf({ x, entries }: NearestPoints, axis: XAxis): string {
+function titleOf({ x, entries }: NearestPoints, axis: XAxisMode): string {
   const { line, index } = entries[0]!;
   const where = {
     step: () => "",

@@ -6,8 +6,8 @@ import type { Run } from "../api/contract";
 import type { Curve } from "../api/wire";
 import { extent, type Range } from "../lib/range";
 import { type CurveQuery, fetchCurves } from "./curveRequests";
-import { type Line, smoothedLine, toLine, type XAxis } from "./lines";
-import { streaming, subscribe } from "./liveUpdates";
+import { type Line, smoothedLine, toLine, type XAxisMode } from "./lines";
+import { isStreaming, subscribe } from "./liveUpdates";
 
 export interface PanelQuery {
   team: string;
@@ -15,7 +15,7 @@ export interface PanelQuery {
   runs: readonly Run[];
   colors: ReadonlyMap<string, string>;
   metric: string;
-  axis: XAxis;
+  axis: XAxisMode;
   xMetric: string;
   smoothing: number;
   /** Range of the x axis. */
@@ -40,7 +40,7 @@ export function useCurves(query: PanelQuery, seen: boolean): PanelLines {
   const { team, project, runs, metric, zoom, axis } = query;
   const ids = sortedIds(runs);
   const runningIds = sortedIds(runs.filter((run) => run.state === "RUN_STATE_RUNNING"));
-  const [drawn, setDrawn] = useState<{ axis: XAxis; curves: ReadonlyMap<string, Curve[]> }>({
+  const [drawn, setDrawn] = useState<{ axis: XAxisMode; curves: ReadonlyMap<string, Curve[]> }>({
     axis,
     curves: new Map(),
   });
@@ -116,7 +116,7 @@ function followCurves({ curveQuery, ids, runningIds, onCurves, onError }: Follow
       return;
     }
     answeredAt = performance.now();
-    if (runningIds) schedule(!streaming.value ? POLL_MS : hasChanged ? PACE_MS : SURE_MS, loadRunning);
+    if (runningIds) schedule(!isStreaming.value ? POLL_MS : hasChanged ? PACE_MS : SURE_MS, loadRunning);
   };
   const loadRunning = () => void load(runningIds, false);
   const schedule = (ms: number, action: () => void) => {

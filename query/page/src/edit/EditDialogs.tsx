@@ -11,7 +11,7 @@ import {
   editableFields,
   fieldChange,
   parseTags,
-  type RunChange,
+  type RunEdit,
   restoreTagsChanges,
   tagChange,
 } from "./runChanges";
@@ -24,8 +24,8 @@ interface EditProps {
 
 function send(
   run: Run,
-  change: RunChange,
-  back: readonly RunChange[],
+  change: RunEdit,
+  back: readonly RunEdit[],
   done: string,
   changed: () => void,
 ): Promise<boolean> {

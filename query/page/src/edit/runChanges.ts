@@ -1,7 +1,7 @@
 // Edits of runs, and the edits that undo them. Pure.
 import type { Run, UpdateRunsRequest } from "../api/contract";
 
-export type RunChange = Partial<Omit<UpdateRunsRequest, "team" | "project">>;
+export type RunEdit = Partial<Omit<UpdateRunsRequest, "team" | "project">>;
 
 /** Split a text at its commas. Each tag occurs once. */
 export function parseTags(text: string): string[] {
@@ -23,7 +23,7 @@ export function countTags(runs: readonly Run[]): [string, number][] {
 }
 
 /** Return one change for all runs, or null if it changes nothing. */
-export function tagChange(runs: readonly Run[], add: readonly string[], remove: readonly string[]): RunChange | null {
+export function tagChange(runs: readonly Run[], add: readonly string[], remove: readonly string[]): RunEdit | null {
   const touched = runs.filter(
     (run) => add.some((tag) => !run.tags.includes(tag)) || remove.some((tag) => run.tags.includes(tag)),
   );
@@ -36,7 +36,7 @@ export function tagChange(runs: readonly Run[], add: readonly string[], remove: 
 }
 
 /** Return the changes that restore the tags of the runs: one change for all runs that had the same tags. */
-export function restoreTagsChanges(runs: readonly Run[]): RunChange[] {
+export function restoreTagsChanges(runs: readonly Run[]): RunEdit[] {
   const groups = new Map<string, { runs: string[]; tags: { tags: string[] } }>();
   for (const run of runs) {
     const key = JSON.stringify(run.tags);
@@ -47,20 +47,20 @@ export function restoreTagsChanges(runs: readonly Run[]): RunChange[] {
   return [...groups.values()];
 }
 
-export interface Fields {
+export interface EditableFields {
   name: string;
   notes: string;
   group: string;
   tags: string[];
 }
 
-export function editableFields(run: Run): Fields {
+export function editableFields(run: Run): EditableFields {
   return { name: run.name, notes: run.notes, group: run.group, tags: [...run.tags] };
 }
 
 /** Return the fields that differ, or null if none does. */
-export function fieldChange(id: string, before: Fields, after: Fields): RunChange | null {
-  const change: RunChange = {};
+export function fieldChange(id: string, before: EditableFields, after: EditableFields): RunEdit | null {
+  const change: RunEdit = {};
   for (const name of ["name", "notes", "group"] as const) if (before[name] !== after[name]) change[name] = after[name];
   if (JSON.stringify(before.tags) !== JSON.stringify(after.tags)) change.tags = { tags: after.tags };
   return Object.keys(change).length ? { runs: [id], ...change } : null;

@@ -3,7 +3,7 @@
 import { type ApiError, call } from "../api/client";
 import type { ParameterImportance, RunObjective } from "../api/contract";
 import { useQuery } from "../api/useQuery";
-import { count, formatNumber, number } from "../lib/format";
+import { count, formatNumber, toNumber } from "../lib/format";
 import { Loading } from "../ui/feedback";
 
 const LIVE_MS = 15_000;
@@ -55,7 +55,7 @@ export function Importance({
   if (!data) return <Loading small />;
   if (!data.parameters.length)
     return <p class="quiet">Every parameter has only one value, so there is nothing to compare.</p>;
-  const score = number(data.score);
+  const score = toNumber(data.score);
   return (
     <>
       <div class="scrolled">
@@ -91,9 +91,9 @@ export function Importance({
 }
 
 function ParameterRow({ parameter, onSelect }: { parameter: ParameterImportance; onSelect: (key: string) => void }) {
-  const share = Math.max(number(parameter.importance), 0);
-  const spread = number(parameter.importance_std);
-  const correlation = parameter.spearman === undefined ? NaN : number(parameter.spearman);
+  const share = Math.max(toNumber(parameter.importance), 0);
+  const spread = toNumber(parameter.importance_std);
+  const correlation = parameter.spearman === undefined ? NaN : toNumber(parameter.spearman);
   const half = Math.min(Math.abs(correlation), 1) * 50;
   return (
     <tr>

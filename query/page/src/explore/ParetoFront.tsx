@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { RunObjective } from "../api/contract";
 import { useQuery } from "../api/useQuery";
-import { count, formatNumber, number } from "../lib/format";
+import { count, formatNumber, toNumber } from "../lib/format";
 import { path } from "../state/route";
 import { Loading } from "../ui/feedback";
 import { shadesByRank } from "./colorRamp";
@@ -48,11 +48,11 @@ export function ParetoFront({
       toPlotColumn(
         `${index}`,
         objective.metric,
-        runs.map((item) => number(item.values[index])),
+        runs.map((item) => toNumber(item.values[index])),
       ),
     );
     const front = runs.filter((item) => item.layer === 1);
-    const points = front.map((item) => [number(item.values[0]), number(item.values[1])] as const);
+    const points = front.map((item) => [toNumber(item.values[0]), toNumber(item.values[1])] as const);
     const maximizeX = objectives[0]!.goal === "GOAL_MAXIMIZE";
     return {
       rows,
@@ -110,7 +110,7 @@ export function ParetoFront({
                   </td>
                   {item.values.map((value, index) => (
                     <td key={index} class="right numeric">
-                      {formatNumber(number(value))}
+                      {formatNumber(toNumber(value))}
                     </td>
                   ))}
                 </tr>

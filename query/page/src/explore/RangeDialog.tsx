@@ -1,7 +1,7 @@
 // A dialog with the ranges of all axes as input fields, for keyboards and for exact numbers.
 import { useState } from "preact/hooks";
 import { Dialog } from "../ui/Dialog";
-import { type Brushes, type Ends, rangeToText, textToRange } from "./brushes";
+import { type Brushes, type RangeTexts, rangeToText, textToRange } from "./brushes";
 import type { PlotColumn } from "./plotColumns";
 
 export function RangeDialog(props: {
@@ -11,7 +11,7 @@ export function RangeDialog(props: {
   close: () => void;
 }) {
   const { axes, brushes } = props;
-  const [texts, setTexts] = useState<readonly Ends[]>(() =>
+  const [texts, setTexts] = useState<readonly RangeTexts[]>(() =>
     axes.map((axis) => rangeToText(axis, brushes.get(axis.field))),
   );
   const ranges = axes.map((axis, index) => textToRange(axis, texts[index]!));

@@ -50,9 +50,9 @@ export function selectedRows(columns: readonly PlotColumn[], brushes: Brushes, r
  * Both ends of a range as texts of input fields; "" means no limit. A category is given by its index, a time as local
  * time to the second.
  */
-export type Ends = readonly [string, string];
+export type RangeTexts = readonly [string, string];
 
-export function rangeToText(column: PlotColumn, range: readonly [number, number] | undefined): Ends {
+export function rangeToText(column: PlotColumn, range: readonly [number, number] | undefined): RangeTexts {
   if (!range) return ["", ""];
   if (column.kind === "time") return [localTime(range[0]), localTime(range[1])];
   if (column.kind === "number") return [shortNumber(range[0]), shortNumber(range[1])];
@@ -67,7 +67,7 @@ export function rangeToText(column: PlotColumn, range: readonly [number, number]
  * Parse both ends. An empty end means the column's own limit; null means no limit at all. A range of categories
  * reaches half-way to its neighbours.
  */
-export function textToRange(column: PlotColumn, [from, to]: Ends): readonly [number, number] | "reversed" | null {
+export function textToRange(column: PlotColumn, [from, to]: RangeTexts): readonly [number, number] | "reversed" | null {
   if (!from && !to) return null;
   const all = extent([column.values]) ?? [0, 0];
   const value = (text: string) => (column.kind === "time" ? Date.parse(text) / 1000 : Number(text));

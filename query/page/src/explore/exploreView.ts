@@ -40,7 +40,7 @@ export interface ExploreViewState {
 }
 
 /** `minimize`: whether smaller values of a field are better. Better values have stronger colours. */
-export function useView(
+export function useExploreView(
   rows: PlotRows,
   defaults: DefaultFields,
   minimize: (field: string) => boolean,

@@ -1,6 +1,6 @@
 // Parameters and metrics of many runs or trials, as columns of numbers. Pure.
 import type { Axis, JsonValue } from "../api/contract";
-import { number } from "../lib/format";
+import { toNumber } from "../lib/format";
 import { compareNaturally } from "../lib/panels";
 
 export interface PlotColumn {
@@ -35,7 +35,7 @@ export function axisToPlotColumn(axis: Axis): PlotColumn {
     title: fieldTitle(axis.field),
     kind,
     categories: axis.categories,
-    values: Float64Array.from(axis.values, number),
+    values: Float64Array.from(axis.values, toNumber),
     log: axis.kind === "AXIS_KIND_LOG",
   };
 }

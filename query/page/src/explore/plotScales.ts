@@ -1,7 +1,7 @@
 // Positions of values on an axis, and its ticks (d3-scale). Pure.
 import { scaleLinear, scaleLog, scaleTime } from "d3-scale";
 import { formatTick } from "../lib/format";
-import { extent, padded } from "../lib/range";
+import { extent, withMargin } from "../lib/range";
 import type { PlotColumn } from "./plotColumns";
 
 export interface Scale {
@@ -20,7 +20,7 @@ export function scaleOf(column: PlotColumn, log: boolean, from: number, to: numb
   if (column.kind === "category") return categories(column, from, to, space);
   const isLog = log && column.kind === "number";
   const found = extent([column.values], isLog) ?? (isLog ? [1, 10] : [0, 1]);
-  const domain = padded(found, found[0] === found[1] ? 0.06 : air, isLog);
+  const domain = withMargin(found, found[0] === found[1] ? 0.06 : air, isLog);
   const amount = Math.max(Math.floor(Math.abs(to - from) / space), 2);
   if (column.kind === "time") {
     const scale = scaleTime([new Date(domain[0] * 1000), new Date(domain[1] * 1000)], [from, to]);

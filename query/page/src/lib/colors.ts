@@ -21,7 +21,7 @@ export const PALETTE = [
   "#c2478a",
 ] as const;
 
-export function hash(text: string): number {
+export function hashText(text: string): number {
   let value = 2166136261;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 16777619);
   return value >>> 0;
@@ -48,7 +48,7 @@ export function assignColors(
     let index = chosen.get(run);
     if (index === undefined) {
       if (taken.size >= PALETTE.length) taken.clear();
-      index = firstFree(hash(run), taken, before.slice(-NEIGHBOURS));
+      index = firstFree(hashText(run), taken, before.slice(-NEIGHBOURS));
       taken.add(index);
     }
     index %= PALETTE.length;

@@ -16,14 +16,14 @@ export function flatten(values: Json | undefined): Map<string, JsonValue> {
   return new Map(found.sort(([a], [b]) => compareNaturally(a, b)));
 }
 
-export interface Row {
+export interface ComparedRow {
   key: string;
   values: (JsonValue | undefined)[];
   differs: boolean;
 }
 
 /** Return a row for each key that at least one of the runs has. */
-export function compareValues(columns: readonly ReadonlyMap<string, JsonValue>[]): Row[] {
+export function compareValues(columns: readonly ReadonlyMap<string, JsonValue>[]): ComparedRow[] {
   const keys = [...new Set(columns.flatMap((column) => [...column.keys()]))].sort(compareNaturally);
   return keys.map((key) => {
     const values = columns.map((column) => column.get(key));

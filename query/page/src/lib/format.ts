@@ -2,7 +2,7 @@
 import type { Double, JsonValue } from "../api/contract";
 
 /** Convert a double of the API's JSON to a number. */
-export function number(value: Double | undefined): number {
+export function toNumber(value: Double | undefined): number {
   return typeof value === "number" ? value : Number(value ?? NaN);
 }
 

@@ -6,7 +6,7 @@ export interface Section {
 }
 
 export const PINNED = "Pinned";
-export const PLAIN = "Charts";
+export const UNPREFIXED = "Charts";
 const SYSTEM = "system";
 
 /**
@@ -35,7 +35,7 @@ export function groupIntoSections(metrics: Iterable<string>, pinned: readonly st
 
 export function prefixOf(metric: string): string {
   const parts = metric.split("/");
-  if (parts.length === 1) return PLAIN;
+  if (parts.length === 1) return UNPREFIXED;
   return parts[0] === SYSTEM && parts.length > 2 ? `${parts[0]}/${parts[1]}` : parts[0]!;
 }
 
@@ -62,6 +62,6 @@ export function compareNaturally(a: string, b: string): number {
 
 function sectionOrder(section: string): number {
   if (section === PINNED) return 0;
-  if (section === PLAIN) return 1;
+  if (section === UNPREFIXED) return 1;
   return isSystem(section) ? 3 : 2;
 }

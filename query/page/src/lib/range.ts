@@ -33,7 +33,7 @@ export function robustExtent(columns: Iterable<ArrayLike<number>>, cut = 0.02, p
 }
 
 /** Add a margin on both sides. A single value gets a range around it. */
-export function padded([low, high]: Range, share = 0.06, log = false): Range {
+export function withMargin([low, high]: Range, share = 0.06, log = false): Range {
   if (log) {
     const factor = high > low ? (high / low) ** share : 2;
     return [low / factor, high * factor];

@@ -4,8 +4,8 @@ import { useMemo } from "preact/hooks";
 import { call } from "../api/client";
 import type { Difference, Run } from "../api/contract";
 import { useQuery } from "../api/useQuery";
-import { compareValues, flatten, type Row } from "../lib/flatten";
-import { count, formatDuration, number } from "../lib/format";
+import { type ComparedRow, compareValues, flatten } from "../lib/flatten";
+import { count, formatDuration, toNumber } from "../lib/format";
 import { ProjectFrame, type ProjectProps } from "../project/ProjectFrame";
 import { useRunColors } from "../project/runColors";
 import { path, route, setQuery } from "../state/route";
@@ -97,7 +97,7 @@ function ValueComparison({
             <th scope="row">Duration</th>
             {runs.map((run) => (
               <td key={run.id} class="numeric">
-                {formatDuration(number(run.duration_s))}
+                {formatDuration(toNumber(run.duration_s))}
               </td>
             ))}
           </tr>
@@ -146,7 +146,7 @@ function ComparisonRows({
 }: {
   title: string;
   runs: readonly Run[];
-  rows: readonly Row[];
+  rows: readonly ComparedRow[];
   all: boolean;
 }) {
   const differing = rows.filter((row) => row.differs);
@@ -253,7 +253,7 @@ function Uncommitted({ runs, run, text, cut }: { runs: readonly Run[]; run: stri
 }
 
 /** Convert a difference to a row. A missing value is undefined, not null. */
-function toRow(difference: Difference): Row {
+function toRow(difference: Difference): ComparedRow {
   const values = difference.values.map((value, index) => (difference.present[index] ? value : undefined));
   return { key: difference.key, values, differs: difference.change !== "CHANGE_SAME" };
 }

@@ -4,7 +4,7 @@ import { call } from "../api/client";
 import type { FieldInfo, RunObjective } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { FieldSelect, ParallelCard, ScatterCard } from "../explore/ExplorerCards";
-import { type DefaultFields, requestedFields, useView } from "../explore/exploreView";
+import { type DefaultFields, requestedFields, useExploreView } from "../explore/exploreView";
 import { Importance } from "../explore/Importance";
 import { ParetoFront } from "../explore/ParetoFront";
 import { axisToPlotColumn, countFinite, fieldTitle, type PlotRows } from "../explore/plotColumns";
@@ -65,7 +65,7 @@ function ExploreView({ team, project, fields }: { team: string; project: string;
   const defaults = useMemo(() => defaultFields(fields, objective), [fields, objective]);
   const { data, error, refresh, rows, isCurrent } = useExploredRuns(team, project, runQuery, defaults, objective);
   const minimize = (field: string) => field === `summary.${objective}` && !maximize;
-  const view = useView(rows, defaults, minimize);
+  const view = useExploreView(rows, defaults, minimize);
   const axisFields = useMemo(
     () => [...fields.map(({ field }) => ({ field, title: fieldTitle(field) })), ...RUN_FIELDS],
     [fields],

@@ -5,7 +5,7 @@ import { type ApiError, call } from "../api/client";
 import type { Key, KeyKind, Run } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { RunDialog } from "../edit/EditDialogs";
-import { formatDuration, formatTime, number, ranksSeen } from "../lib/format";
+import { formatDuration, formatTime, ranksSeen, toNumber } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { deleteRuns } from "../project/deletion";
 import type { ProjectProps } from "../project/ProjectFrame";
@@ -169,7 +169,7 @@ function RunHeader({ run, changed }: { run: Run; changed: () => void }) {
         {run.name}
       </h1>
       <RunStateBadge state={run.state} />
-      <span class="quiet numeric">{formatDuration(number(run.duration_s))}</span>
+      <span class="quiet numeric">{formatDuration(toNumber(run.duration_s))}</span>
       {ranks && (
         <span
           class={ranks.includes(" of ") ? "warn-text" : "quiet"}

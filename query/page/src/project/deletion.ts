@@ -7,7 +7,7 @@ import { navigate } from "../state/route";
 import { toast } from "../ui/toasts";
 
 /** `team/project/run` of runs that are about to be deleted. Lists leave them out. */
-export const pendingDeletions = signal<ReadonlySet<string>>(new Set());
+const pendingDeletions = signal<ReadonlySet<string>>(new Set());
 
 export function isBeingDeleted(run: Run): boolean {
   return pendingDeletions.value.has(runPath(run));

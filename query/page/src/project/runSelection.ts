@@ -5,8 +5,8 @@ import { type QueryResult, useQuery } from "../api/useQuery";
 import { route, setQuery } from "../state/route";
 import { readRunQuery, toRequest } from "./runQuery";
 
-export const SHOWN_AT_FIRST = 10;
-export const MAX_SHOWN = 100;
+const SHOWN_AT_FIRST = 10;
+const MAX_SHOWN = 100;
 const LIST_SIZE = 200;
 
 /** Load the runs that the URL selects, without config and summary, every 2 s. */

@@ -12,7 +12,7 @@ import { toFilter } from "../project/filters";
 import { path } from "../state/route";
 import { flattenedValues, toRunColumn } from "../table/runColumns";
 import { RunStateBadge } from "../ui/RunStateBadge";
-import { isPattern, parseSpec, type Spec, SpecError } from "./blockSpec";
+import { type BlockSpec, BlockSpecError, isPattern, parseSpec } from "./blockSpec";
 import "../styles/charts.css";
 
 const REFRESH_MS = 3000;
@@ -33,7 +33,7 @@ export function liveBlock(projectRef: ProjectRef) {
 
 function LiveBlock({ team, project, table, text }: ProjectRef & { table: boolean; text: string }) {
   const parsed = useMemo(() => parseOrError(text), [text]);
-  if (parsed instanceof SpecError)
+  if (parsed instanceof BlockSpecError)
     return (
       <BlockError>
         {table ? "runs" : "panel"}: {parsed.message}
@@ -46,11 +46,11 @@ function LiveBlock({ team, project, table, text }: ProjectRef & { table: boolean
   );
 }
 
-function parseOrError(text: string): Spec | SpecError {
+function parseOrError(text: string): BlockSpec | BlockSpecError {
   try {
     return parseSpec(text);
   } catch (error) {
-    return error as SpecError;
+    return error as BlockSpecError;
   }
 }
 
@@ -63,7 +63,7 @@ function BlockError({ children }: { children: ComponentChildren }) {
 }
 
 /** Load the runs that a block names or finds, in the order of the block. */
-function useBlockRuns(projectRef: ProjectRef, spec: Spec, fields: string[]) {
+function useBlockRuns(projectRef: ProjectRef, spec: BlockSpec, fields: string[]) {
   const byName = spec.runs.length ? [{ $or: [{ id: { $in: spec.runs } }, { displayName: { $in: spec.runs } }] }] : [];
   const byCondition = toFilter(spec.conditions);
   const parts = [...byName, ...(byCondition ? [JSON.parse(byCondition) as object] : [])];
@@ -93,7 +93,7 @@ function useBlockRuns(projectRef: ProjectRef, spec: Spec, fields: string[]) {
   return { ...answer, runs };
 }
 
-function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
+function PanelBlock({ team, project, spec }: ProjectRef & { spec: BlockSpec }) {
   const { runs, error, waiting } = useBlockRuns({ team, project }, spec, ["none"]);
   const metrics = useBlockMetrics({ team, project }, spec, runs);
   const ids = runs.map((run) => run.id).join("\n");
@@ -163,7 +163,7 @@ function PanelBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
 }
 
 /** Return the metrics of a block. Patterns are replaced by the matching metrics of these runs. */
-function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[]): string[] {
+function useBlockMetrics(projectRef: ProjectRef, spec: BlockSpec, runs: readonly Run[]): string[] {
   const patterns = spec.metrics.filter(isPattern);
   const ids = runs.map((run) => run.id);
   const { data } = useQuery(
@@ -185,7 +185,7 @@ function useBlockMetrics(projectRef: ProjectRef, spec: Spec, runs: readonly Run[
 
 const FIRST_COLUMNS = ["created_at", "duration", "tags"];
 
-function RunsBlock({ team, project, spec }: ProjectRef & { spec: Spec }) {
+function RunsBlock({ team, project, spec }: ProjectRef & { spec: BlockSpec }) {
   const names = spec.columns.length ? spec.columns.filter((name) => name !== "name") : FIRST_COLUMNS;
   const wanted = names.filter((name) => /^(config|summary)\./.test(name));
   const { runs, error, waiting } = useBlockRuns({ team, project }, spec, wanted.length ? wanted : ["none"]);

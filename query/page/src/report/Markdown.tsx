@@ -5,11 +5,11 @@ import { useMemo } from "preact/hooks";
 import { decodeEntities, isOwnImage, safeHref } from "./markdownText";
 
 /** Render a block of code in a special way; null renders it as code. */
-export type Block = (language: string, text: string, key: string) => VNode | null;
+export type RenderBlock = (language: string, text: string, key: string) => VNode | null;
 
 const MAX_DEPTH = 60;
 
-export function Markdown({ text, block }: { text: string; block?: Block }) {
+export function Markdown({ text, block }: { text: string; block?: RenderBlock }) {
   const tokens = useMemo(() => lex(text), [text]);
   if (!tokens) return <pre class="markdown">{text}</pre>;
   return <div class="markdown">{blocks(tokens, block ?? (() => null), 0)}</div>;
@@ -24,7 +24,7 @@ function lex(text: string): Token[] | null {
   }
 }
 
-function blocks(tokens: readonly Token[], block: Block, depth: number): ComponentChildren {
+function blocks(tokens: readonly Token[], block: RenderBlock, depth: number): ComponentChildren {
   const seen = new Map<string, number>();
   return tokens.map((token, index) => {
     if (token.type !== "code") return <BlockToken key={index} token={token} block={block} depth={depth} />;
@@ -44,7 +44,7 @@ function blocks(tokens: readonly Token[], block: Block, depth: number): Componen
   });
 }
 
-function BlockToken({ token, block, depth }: { token: Token; block: Block; depth: number }): VNode | null {
+function BlockToken({ token, block, depth }: { token: Token; block: RenderBlock; depth: number }): VNode | null {
   if (depth > MAX_DEPTH) return <>{token.raw}</>;
   const inside = () => inline((token as Tokens.Generic).tokens ?? [], depth + 1);
   switch (token.type) {
@@ -75,7 +75,7 @@ function BlockToken({ token, block, depth }: { token: Token; block: Block; depth
   }
 }
 
-function List({ list, block, depth }: { list: Tokens.List; block: Block; depth: number }) {
+function List({ list, block, depth }: { list: Tokens.List; block: RenderBlock; depth: number }) {
   const items = list.items.map((item, index) => (
     <li key={index} class={item.task ? "task" : undefined}>
       {blocks(item.tokens, block, depth + 1)}

@@ -2,7 +2,7 @@
 // contain. Pure.
 import { type Condition, conditionFromText, OPERATORS, type Operator } from "../project/filters";
 
-export interface Spec {
+export interface BlockSpec {
   title: string;
   /** Names, or patterns with * and ?. */
   metrics: string[];
@@ -20,7 +20,7 @@ export interface Spec {
   chartQuery: URLSearchParams;
 }
 
-export class SpecError extends Error {}
+export class BlockSpecError extends Error {}
 
 const MAX_LINES = 100;
 export const MAX_RUNS = 100;
@@ -45,8 +45,8 @@ const SETTINGS = [
 ];
 
 /** Parse a block. Throw SpecError with a sentence that names the line and says what to write. */
-export function parseSpec(text: string): Spec {
-  const spec: Spec = {
+export function parseSpec(text: string): BlockSpec {
+  const spec: BlockSpec = {
     title: "",
     metrics: [],
     runs: [],
@@ -60,22 +60,22 @@ export function parseSpec(text: string): Spec {
     chartQuery: new URLSearchParams(),
   };
   const lines = text.split("\n");
-  if (lines.length > MAX_LINES) throw new SpecError(`a block has at most ${MAX_LINES} lines`);
+  if (lines.length > MAX_LINES) throw new BlockSpecError(`a block has at most ${MAX_LINES} lines`);
   lines.forEach((line, index) => {
     if (!line.trim() || line.trim().startsWith("#")) return;
     const match = /^\s*([a-z]+)\s*:\s*(.*?)\s*$/.exec(line);
     if (!match || !SETTINGS.includes(match[1]!))
-      throw new SpecError(`line ${index + 1}: write one of ${SETTINGS.join(", ")}, a colon, and its value`);
+      throw new BlockSpecError(`line ${index + 1}: write one of ${SETTINGS.join(", ")}, a colon, and its value`);
     try {
       applySetting(spec, match[1]!, match[2]!);
     } catch (error) {
-      throw new SpecError(`line ${index + 1}: ${(error as Error).message}`);
+      throw new BlockSpecError(`line ${index + 1}: ${(error as Error).message}`);
     }
   });
   return spec;
 }
 
-function applySetting(spec: Spec, name: string, value: string): void {
+function applySetting(spec: BlockSpec, name: string, value: string): void {
   switch (name) {
     case "title":
       spec.title = value;

@@ -3,7 +3,7 @@ import { call } from "../api/client";
 import type { HeatMap as HistogramMap } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { type Cell, HeatMap } from "../chart/HeatMap";
-import { count, formatNumber, number } from "../lib/format";
+import { count, formatNumber, toNumber } from "../lib/format";
 import { ErrorMessage, Loading } from "../ui/feedback";
 import type { RunProps, RunTabProps } from "./tabProps";
 import "../styles/rich.css";
@@ -49,7 +49,7 @@ function HistogramCard({ run, name }: RunProps & { name: string }) {
 }
 
 function toCells(map: HistogramMap): { cells: Cell[]; x: [number, number]; y: [number, number] } {
-  const maxCount = Math.log1p(number(map.largest_count)) || 1;
+  const maxCount = Math.log1p(toNumber(map.largest_count)) || 1;
   const cells: Cell[] = [];
   const columns = map.columns;
   columns.forEach((column, index) => {
@@ -59,22 +59,22 @@ function toCells(map: HistogramMap): { cells: Cell[]; x: [number, number]; y: [n
         ? Number(columns[index + 1]!.first_step)
         : Math.max(Number(column.last_step) + 1, x0 + (index ? x0 - Number(columns[index - 1]!.first_step) : 1));
     column.counts.forEach((value, bin) => {
-      const y0 = number(column.edges[bin]);
-      const y1 = number(column.edges[bin + 1]);
-      if (number(value) > 0)
+      const y0 = toNumber(column.edges[bin]);
+      const y1 = toNumber(column.edges[bin + 1]);
+      if (toNumber(value) > 0)
         cells.push({
           x0,
           x1,
           y0,
           y1,
-          heat: 0.08 + (0.92 * Math.log1p(number(value))) / maxCount,
-          text: `step ${x0}: ${formatNumber(number(value))} in ${formatNumber(y0)} … ${formatNumber(y1)}`,
+          heat: 0.08 + (0.92 * Math.log1p(toNumber(value))) / maxCount,
+          text: `step ${x0}: ${formatNumber(toNumber(value))} in ${formatNumber(y0)} … ${formatNumber(y1)}`,
         });
     });
   });
   const last = cells.at(-1);
-  const low = number(map.lowest);
-  const high = number(map.highest);
+  const low = toNumber(map.lowest);
+  const high = toNumber(map.highest);
   return {
     cells,
     x: [Number(columns[0]?.first_step ?? 0), last?.x1 ?? 1],

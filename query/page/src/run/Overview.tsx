@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { CompletenessVerdict, Json, Run } from "../api/contract";
 import { RunHistory } from "../edit/RunHistory";
 import { flatten } from "../lib/flatten";
-import { count, formatAgo, formatDuration, formatTime, number } from "../lib/format";
+import { count, formatAgo, formatDuration, formatTime, toNumber } from "../lib/format";
 import { matcher } from "../lib/panels";
 import { path } from "../state/route";
 import { Card } from "../ui/Card";
@@ -32,7 +32,7 @@ export function Overview({ run }: RunProps) {
             <Fact name="Started">
               {formatTime(run.created)} by {run.user}
             </Fact>
-            <Fact name="Duration">{formatDuration(number(run.duration_s))}</Fact>
+            <Fact name="Duration">{formatDuration(toNumber(run.duration_s))}</Fact>
             <Fact name="Last heartbeat">{formatAgo(run.heartbeat)}</Fact>
             {run.tags.length > 0 && (
               <Fact name="Tags">

@@ -7,7 +7,7 @@ import { Chart } from "../chart/Chart";
 import { heatColor } from "../chart/HeatMap";
 import type { Line } from "../chart/lines";
 import { PALETTE } from "../lib/colors";
-import { formatNumber, number } from "../lib/format";
+import { formatNumber, toNumber } from "../lib/format";
 import type { Range } from "../lib/range";
 import { setQuery } from "../state/route";
 import { dark } from "../state/theme";
@@ -86,15 +86,15 @@ function Curves({ plot, name }: { plot: GetPlotResponse; name: string }) {
 }
 
 function seriesLine(series: PlotSeries, index: number, type: string): Line {
-  const order = series.xs.map((x, i) => [number(x), number(series.ys[i])] as const);
+  const order = series.xs.map((x, i) => [toNumber(x), toNumber(series.ys[i])] as const);
   if (type === "scatter") order.sort((a, b) => a[0] - b[0]);
   const xs = Float64Array.from(order, ([x]) => x);
   const ys = Float64Array.from(order, ([, y]) => y);
   const area =
     type === "pr_curve"
-      ? `average precision ${formatNumber(number(series.area), 4)}`
+      ? `average precision ${formatNumber(toNumber(series.area), 4)}`
       : type === "roc_curve"
-        ? `area ${formatNumber(number(series.area), 4)}`
+        ? `area ${formatNumber(toNumber(series.area), 4)}`
         : "";
   return {
     id: `${index}`,
@@ -123,14 +123,14 @@ const MAX_BARS = 200;
 
 function barsOf(all: readonly PlotSeries[]): Bar[] {
   return all.flatMap((series) =>
-    series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(number(series.xs[i])), value: number(y) })),
+    series.ys.map((y, i) => ({ name: series.labels[i] ?? formatNumber(toNumber(series.xs[i])), value: toNumber(y) })),
   );
 }
 
 function barsOfBins(bins: PlotBins): Bar[] {
   return bins.counts.map((value, i) => ({
-    name: `${formatNumber(number(bins.edges[i]), 3)} … ${formatNumber(number(bins.edges[i + 1]), 3)}`,
-    value: number(value),
+    name: `${formatNumber(toNumber(bins.edges[i]), 3)} … ${formatNumber(toNumber(bins.edges[i + 1]), 3)}`,
+    value: toNumber(value),
   }));
 }
 
@@ -159,13 +159,13 @@ const MAX_CLASSES = 60;
 
 function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
   const classes = matrix.classes.slice(0, MAX_CLASSES);
-  const largest = Math.max(...matrix.counts.map(number), 1);
+  const largest = Math.max(...matrix.counts.map(toNumber), 1);
   const isDark = dark.value;
   return (
     <>
       <p class="quiet">
-        Rows: actual class. Columns: predicted class. Accuracy {formatNumber(number(matrix.accuracy), 4)} of{" "}
-        {formatNumber(number(matrix.total))}.
+        Rows: actual class. Columns: predicted class. Accuracy {formatNumber(toNumber(matrix.accuracy), 4)} of{" "}
+        {formatNumber(toNumber(matrix.total))}.
       </p>
       <div class="scrolled" tabIndex={0} role="region" aria-label="Confusion matrix">
         <table class="confusion">
@@ -185,7 +185,7 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
               <tr key={name}>
                 <th scope="row">{name}</th>
                 {classes.map((other, j) => {
-                  const value = number(matrix.counts[i * matrix.classes.length + j]);
+                  const value = toNumber(matrix.counts[i * matrix.classes.length + j]);
                   const heat = value / largest;
                   return (
                     <td
@@ -198,7 +198,7 @@ function Confusion({ matrix }: { matrix: ConfusionMatrix }) {
                     </td>
                   );
                 })}
-                <td class="numeric quiet">{formatNumber(number(matrix.scores[i]?.recall), 3)}</td>
+                <td class="numeric quiet">{formatNumber(toNumber(matrix.scores[i]?.recall), 3)}</td>
               </tr>
             ))}
           </tbody>

@@ -4,7 +4,7 @@ import { call } from "../api/client";
 import type { GetRankMapResponse } from "../api/contract";
 import { useQuery } from "../api/useQuery";
 import { type Cell, HeatMap, HeatScale } from "../chart/HeatMap";
-import { formatDuration, formatNumber, number } from "../lib/format";
+import { formatDuration, formatNumber, toNumber } from "../lib/format";
 import { isSystem } from "../lib/panels";
 import { extent } from "../lib/range";
 import { path, route, setQuery } from "../state/route";
@@ -93,7 +93,7 @@ function cellsOf(map: GetRankMapResponse): {
   wrong: number;
 } {
   const width = map.steps.length;
-  const values = map.means.map(number);
+  const values = map.means.map(toNumber);
   const [low, high] = extent([values]) ?? [0, 1];
   const steps = map.steps.map(Number);
   const step = Number(map.bucket_width) || 1;
@@ -188,7 +188,7 @@ function Stragglers({ runKey, live }: { runKey: RunKey; live: number }) {
         <>
           <p class="quiet">
             The slowest of {data.all_ranks} ranks over the newest steps. The median rank takes{" "}
-            {formatDuration(number(data.median_step_s))} per step.
+            {formatDuration(toNumber(data.median_step_s))} per step.
           </p>
           <table class="plain-table dense">
             <thead>
@@ -214,8 +214,8 @@ function Stragglers({ runKey, live }: { runKey: RunKey; live: number }) {
                   <td class="right numeric">{item.rank}</td>
                   <td>{item.host}</td>
                   <td class="right numeric">{item.steps_behind}</td>
-                  <td class="right numeric">{formatDuration(number(item.step_s))}</td>
-                  <td class="right numeric">{formatNumber(number(item.slowdown), 3)} ×</td>
+                  <td class="right numeric">{formatDuration(toNumber(item.step_s))}</td>
+                  <td class="right numeric">{formatNumber(toNumber(item.slowdown), 3)} ×</td>
                 </tr>
               ))}
             </tbody>

@@ -12,7 +12,7 @@ effect(() => {
 });
 
 /** Return whether the user may change things of this team ("-": the default team), or undefined until it is known. */
-export function writePermission(team: string): boolean | undefined {
+function writePermission(team: string): boolean | undefined {
   if (user.value && requestedFor !== user.value) {
     requestedFor = user.value;
     call("GetAccount", {}).then(

@@ -15,7 +15,7 @@ effect(() => {
 });
 system.addEventListener("change", () => (dark.value = isDark()));
 
-export function choose(next: Theme): void {
+export function chooseTheme(next: Theme): void {
   theme.value = next;
   try {
     localStorage.setItem(NAME, next);

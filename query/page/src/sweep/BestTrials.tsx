@@ -6,10 +6,10 @@ import { setQuery } from "../state/route";
 import { Card } from "../ui/Card";
 import { CodeBlock } from "../ui/CodeBlock";
 import { CopyButton } from "../ui/CopyButton";
-import { fullName } from "./GettingStarted";
+import { sweepPath } from "./GettingStarted";
 import { objectiveValue, parametersOf } from "./trials";
 
-export const TOP_CHOICES = [5, 10, 20, 50, 100] as const;
+const TOP_CHOICES = [5, 10, 20, 50, 100] as const;
 
 export interface TrialsProps {
   sweep: Sweep;
@@ -43,7 +43,7 @@ export function BestCard({ sweep, trials, link }: TrialsProps) {
       </p>
       <CodeBlock text={toYaml(best.parameters_json)} label="best configuration" />
       <p class="quiet">
-        In a shell: <code>runstream sweep best {fullName(sweep)} --yaml &gt; best.yaml</code>
+        In a shell: <code>runstream sweep best {sweepPath(sweep)} --yaml &gt; best.yaml</code>
       </p>
     </Card>
   );
@@ -131,7 +131,7 @@ function goalText(objective: Objective): string {
   return `${objective.metric} ${objective.maximize ? "↑" : "↓"}`;
 }
 
-export function TrialLink({ trial, link }: { trial: Trial; link: (trial: Trial) => string }) {
+function TrialLink({ trial, link }: { trial: Trial; link: (trial: Trial) => string }) {
   const address = link(trial);
   const name = `trial ${trial.number}`;
   return address ? <a href={address}>{name}</a> : <span>{name}</span>;

@@ -31,17 +31,17 @@ runstream sweep sweep.yaml --project ${project} --entity ${team}`;
 }
 
 /** Return `team/project/ID`, which the commands expect. */
-export function fullName(sweep: Sweep): string {
+export function sweepPath(sweep: Sweep): string {
   return `${sweep.team}/${sweep.project}/${sweep.id}`;
 }
 
 export function StartAgent({ sweep }: { sweep: Sweep }) {
   const shell = `export RUNSTREAM_BASE_URL=${location.origin}
 export RUNSTREAM_API_KEY=...${KEY}
-runstream agent ${fullName(sweep)}`;
+runstream agent ${sweepPath(sweep)}`;
   const code = `import runstream
 
-runstream.agent("${fullName(sweep)}", train)   # train(): your function; it calls runstream.init()`;
+runstream.agent("${sweepPath(sweep)}", train)   # train(): your function; it calls runstream.init()`;
   return (
     <>
       <p>

@@ -1,18 +1,18 @@
 // The progress of a sweep: a bar of its trials by state, rate, time left, agents.
 import type { Sweep, SweepSummary } from "../api/contract";
-import { count, formatDuration, formatNumber, formatTime, number } from "../lib/format";
-import { COUNTS, endedCount, totalCount } from "./stateBadges";
+import { count, formatDuration, formatNumber, formatTime, toNumber } from "../lib/format";
+import { COUNT_ORDER, endedCount, totalCount } from "./stateBadges";
 
 export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: SweepSummary }) {
   const size = Number(sweep.size);
   const barLength = Math.max(size, totalCount(sweep.counts) - Number(sweep.counts?.added ?? 0), 1);
   const ended = endedCount(sweep.counts);
-  const amounts = COUNTS.map((name) => [name, Number(sweep.counts?.[name] ?? 0)] as const).filter(
+  const amounts = COUNT_ORDER.map((name) => [name, Number(sweep.counts?.[name] ?? 0)] as const).filter(
     ([, amount]) => amount > 0,
   );
   const description =
     amounts.map(([name, amount]) => `${amount.toLocaleString("en-US")} ${name}`).join(", ") || "no trials yet";
-  const rate = number(summary.trials_per_hour);
+  const rate = toNumber(summary.trials_per_hour);
   const pending = Number(summary.values_pending);
   const missing = Number(summary.values_missing);
   return (
@@ -41,7 +41,7 @@ export function SweepProgress({ sweep, summary }: { sweep: Sweep; summary: Sweep
         ))}
         {Number(sweep.counts?.added ?? 0) > 0 && <li>{count(Number(sweep.counts!.added), "added result")}</li>}
         {rate > 0 && <li class="quiet">{formatNumber(rate, 3)} per hour</li>}
-        {summary.eta_s !== undefined && <li class="quiet">about {formatDuration(number(summary.eta_s))} left</li>}
+        {summary.eta_s !== undefined && <li class="quiet">about {formatDuration(toNumber(summary.eta_s))} left</li>}
         {sweep.state !== "SWEEP_STATE_FINISHED" && sweep.state !== "SWEEP_STATE_CANCELLED" && (
           <li class="quiet">{count(Number(summary.agents), "active agent")}</li>
         )}

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Objective, Trial, TrialState } from "../api/contract";
 import { cellText, type PlotColumn, type PlotRows } from "../explore/plotColumns";
-import { count, formatDuration, formatNumber, number } from "../lib/format";
+import { count, formatDuration, formatNumber, toNumber } from "../lib/format";
 import { visibleRows } from "../lib/virtualList";
 import { route, setQuery } from "../state/route";
 import { Card } from "../ui/Card";
@@ -203,6 +203,6 @@ function allColumns(trials: readonly Trial[], rows: PlotRows, objectives: number
     ...rows.columns.slice(rows.columns.length - objectives),
     ...parameters,
     plain("attempt", "Attempts", (trial) => trial.attempt),
-    plain("duration", "Duration", (trial) => (trial.leased ? number(trial.duration_s) : NaN)),
+    plain("duration", "Duration", (trial) => (trial.leased ? toNumber(trial.duration_s) : NaN)),
   ];
 }

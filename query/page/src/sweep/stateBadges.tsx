@@ -41,7 +41,7 @@ export function TrialStateBadge({ state }: { state: TrialState }) {
 }
 
 /** In the order of the progress bar. */
-export const COUNTS = ["finished", "pruned", "failed", "cancelled", "running", "queued"] as const;
+export const COUNT_ORDER = ["finished", "pruned", "failed", "cancelled", "running", "queued"] as const;
 
 export function endedCount(counts: TrialCounts | undefined): number {
   return counts

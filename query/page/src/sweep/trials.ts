@@ -2,7 +2,7 @@
 import type { Json, Objective, Trial, TrialState } from "../api/contract";
 import { canBeLog, type PlotColumn, type PlotRows, toPlotColumn } from "../explore/plotColumns";
 import { flatten } from "../lib/flatten";
-import { number } from "../lib/format";
+import { toNumber } from "../lib/format";
 
 /** Return whether a trial can no longer change: it has ended, and its value is known, or known to be missing. */
 export function isSettled(trial: Trial): boolean {
@@ -32,7 +32,7 @@ export function parametersOf(trial: Trial): ReturnType<typeof flatten> {
 }
 
 export function objectiveValue(trial: Trial, objective: number): number {
-  return trial.value_state === "VALUE_STATE_KNOWN" ? number(trial.values[objective]) : NaN;
+  return trial.value_state === "VALUE_STATE_KNOWN" ? toNumber(trial.values[objective]) : NaN;
 }
 
 /**

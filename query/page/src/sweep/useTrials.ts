@@ -5,7 +5,7 @@ import type { Trial } from "../api/contract";
 import { isSettled, mergeTrials } from "./trials";
 
 /** More trials are not shown. The table says so. */
-export const MAX_TRIALS = 10_000;
+const MAX_TRIALS = 10_000;
 const PAGE = 1000;
 const REFRESH_MS = 2500;
 const UNREACHABLE_MS = 5000;

@@ -3,7 +3,7 @@
 import { call } from "../api/client";
 import type { Json, MetricStatistics } from "../api/contract";
 import { useQuery } from "../api/useQuery";
-import { count, formatNumber, formatValue, number } from "../lib/format";
+import { count, formatNumber, formatValue, toNumber } from "../lib/format";
 import { type Condition, conditionToText } from "../project/filters";
 import { setQuery } from "../state/route";
 import { ErrorMessage, Loading } from "../ui/feedback";
@@ -92,6 +92,6 @@ function literal(value: unknown): string {
 
 function meanAndDeviation(item: MetricStatistics): string {
   if (item.runs === "0") return item.not_finite === "0" ? "–" : `${item.not_finite} not finite`;
-  const mean = formatNumber(number(item.mean), 4);
-  return item.runs === "1" ? mean : `${mean} ± ${formatNumber(number(item.std), 2)}`;
+  const mean = formatNumber(toNumber(item.mean), 4);
+  return item.runs === "1" ? mean : `${mean} ± ${formatNumber(toNumber(item.std), 2)}`;
 }

@@ -1,7 +1,7 @@
 // The columns of the table of runs. Pure.
 import type { FieldInfo, JsonValue, Run } from "../api/contract";
 import { flatten } from "../lib/flatten";
-import { formatAgo, formatDuration, formatValue, number } from "../lib/format";
+import { formatAgo, formatDuration, formatValue, toNumber } from "../lib/format";
 import { isSystem } from "../lib/panels";
 
 /** `field`: its name in filters and in the order. */
@@ -18,7 +18,7 @@ export type RunValues = ReadonlyMap<string, JsonValue>;
 
 const RUN_FIELDS: Record<string, [string, boolean, number, (run: Run) => string]> = {
   created_at: ["Created", true, 96, (run) => formatAgo(run.created)],
-  duration: ["Duration", true, 96, (run) => formatDuration(number(run.duration_s))],
+  duration: ["Duration", true, 96, (run) => formatDuration(toNumber(run.duration_s))],
   tags: ["Tags", false, 170, (run) => run.tags.join(", ")],
   user: ["User", false, 96, (run) => run.user],
   group: ["Group", false, 110, (run) => run.group],

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, call, unreachableSince } from "../api/client";
 import type { ListRunsRequest, Run } from "../api/contract";
 
-export interface Pages {
+export interface RunPages {
   runs: Run[];
   total: number;
   error: ApiError | undefined;
@@ -17,7 +17,7 @@ const REFRESH_MS = 3000;
 /** How many pages are loaded again and again. */
 const PAGES_REFRESHED = 3;
 
-export function useRunPages(request: Partial<ListRunsRequest>): Pages {
+export function useRunPages(request: Partial<ListRunsRequest>): RunPages {
   const key = JSON.stringify(request);
   const [state, setState] = useState<{
     key: string;

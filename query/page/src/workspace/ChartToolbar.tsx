@@ -1,7 +1,7 @@
 // The toolbar over the charts. The URL keeps what it sets.
 import type { ComponentChildren } from "preact";
 import type { ChartOptions } from "../chart/chartOptions";
-import type { XAxis } from "../chart/lines";
+import type { XAxisMode } from "../chart/lines";
 import { formatDuration, formatNumber } from "../lib/format";
 import { setQuery } from "../state/route";
 import { Icon } from "../ui/Icon";
@@ -106,13 +106,13 @@ export function ChartToolbar({
   );
 }
 
-function XAxisSelect({ axis, metrics }: { axis: XAxis; metrics: readonly string[] }) {
+function XAxisSelect({ axis, metrics }: { axis: XAxisMode; metrics: readonly string[] }) {
   const names = { step: "Step", time: "Relative time", wall: "Wall time" };
   return (
     <Select
       label="X axis"
       value={axis}
-      options={(metrics.length ? { ...names, metric: "A metric" } : names) as Record<XAxis, string>}
+      options={(metrics.length ? { ...names, metric: "A metric" } : names) as Record<XAxisMode, string>}
       set={(next) =>
         setQuery({
           x: next === "step" || next === "metric" ? null : next,
