@@ -13,8 +13,8 @@ import pytest
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
-from runstream_query.curves.ranks import judge
 from runstream_query.curves.smoothing import smooth
+from runstream_query.curves.stragglers import judge
 from tests.integration.world import World, mean_of, same
 
 RUNS = ["run-a", "run-b", "run-c"]

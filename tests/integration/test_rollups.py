@@ -27,8 +27,8 @@ from runstream_ingestor.writer.point_tables import points_table, series_table
 from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
-from runstream_query.curves import again, assemble
-from runstream_query.curves.rollups import plan
+from runstream_query.curves import curve_plan, plan_cache
+from runstream_query.curves.rollups import resolutions
 from runstream_query.curves.rollups.rollup_keeper import RollupKeeper
 from runstream_query.methods.query_service import QueryService
 from runstream_query.runs.deletion import Deletion
@@ -138,10 +138,10 @@ def same(found: float, expected: float) -> bool:
 async def road(
     request: pytest.FixtureRequest, embedded: ServiceStack, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Road]:
-    monkeypatch.setattr(assemble, "MAX_SHORT", 0)  # every series is a long one
-    monkeypatch.setattr(again, "_REST_S", 0.0)  # what changes is remembered, too
-    monkeypatch.setattr(plan, "POINTS_A_CELL", 16)
-    monkeypatch.setattr(plan, "_COARSER_FROM", 2000)
+    monkeypatch.setattr(curve_plan, "MAX_SHORT", 0)  # every series is a long one
+    monkeypatch.setattr(plan_cache, "_REST_S", 0.0)  # what changes is remembered, too
+    monkeypatch.setattr(resolutions, "POINTS_A_CELL", 16)
+    monkeypatch.setattr(resolutions, "_COARSER_FROM", 2000)
     client = await connect(embedded.clickhouse.config)
     store = ControlStore.open(embedded.control_url)
     principal = await store.authenticate(embedded.key)
@@ -312,6 +312,30 @@ async def test_deleted_points_are_in_no_curve_though_their_roll_ups_were(road: R
         assert left.result_rows == [(0,)]
 
 
+async def test_a_part_that_is_replaced_while_a_curve_is_planned_answers_for_nothing(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its roll-ups are still there, and no other part has the points that were deleted from it."""
+    await road.log(list(range(3000)), [1.0] * 3000)
+    while await road.keeper.roll():
+        pass
+    usual = road.storage.rows
+
+    async def rows(name: str, **parameters: Any) -> list[dict[str, Any]]:
+        if name == "other_parts" and 0 in road.surviving:
+            await road.client.command(
+                "DELETE FROM points WHERE project = {project:String} AND step < 1000",
+                parameters={"project": f"{TEAM}/{road.project}"},
+            )
+            for step in range(1000):
+                del road.surviving[step]
+        return await usual(name, **parameters)
+
+    monkeypatch.setattr(road.storage, "rows", rows)
+    road.expect(await road.curve(buckets=30), -(1 << 53), 1 << 53)
+    assert 0 not in road.surviving, "the curve was planned without roll-ups"
+
+
 async def test_questions_while_parts_are_merged_and_rolled_up_are_answered_right(road: Road) -> None:
     generator = random.Random(11)
     for start in range(0, 8000, 1000):
@@ -352,7 +376,7 @@ STEPS = 10_000_000 if LONG else 2_000_000
 
 
 async def test_a_spike_of_one_step_in_millions_is_on_the_screen(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "POINTS_A_CELL", 128)
+    monkeypatch.setattr(resolutions, "POINTS_A_CELL", 128)
     project, spike = f"{TEAM}/{road.project}", STEPS * 3 // 4 + 4321
     values = {"project": project, "spike": spike, "steps": STEPS}
     await road.client.command(

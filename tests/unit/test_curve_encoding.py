@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.curves import encoding
-from runstream_query.curves.arranged import Points
-from runstream_query.curves.asked import check
 from runstream_query.curves.buckets import NAMES, Buckets, from_points
 from runstream_query.curves.curve import Curve
-from runstream_query.curves.points import _curves
+from runstream_query.curves.curve_query import check_query
+from runstream_query.curves.readers.whole_series import bucket_points
+from runstream_query.curves.sorting import Points
 from runstream_query.curves.widths import GRID, width_for
 
-ASKED = check(pb.GetCurvesRequest(runs=["r"], metrics=["m"], selection=pb.RANK_SELECTION_EACH))
+QUERY = check_query(pb.GetCurvesRequest(runs=["r"], metrics=["m"], selection=pb.RANK_SELECTION_EACH))
 WHOLE = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(-200, 200)
 COUNT = st.integers(0, (1 << 63) - 1) | st.integers(0, 200)
 
@@ -36,10 +36,10 @@ def buckets_of(rows: list[tuple[int, int, int, float]]) -> Buckets:
 @given(st.lists(st.lists(st.tuples(WHOLE, WHOLE, COUNT, st.floats()), max_size=6), max_size=5), st.integers(1, 9))
 def test_a_curve_is_encoded_as_protobuf_would(curves: list[list[tuple[int, int, int, float]]], batch: int) -> None:
     found = [Curve("r", "m", rank, 3, buckets_of(rows)) for rank, rows in enumerate(curves)]
-    response, expected = pb.GetCurvesResponse(), pb.GetCurvesResponse()
+    expected = pb.GetCurvesResponse()
     usual, encoding._BATCH = encoding._BATCH, batch
     try:
-        encoding.fill(response, found, ASKED)
+        response = encoding.encode_curves(found, QUERY)
     finally:
         encoding._BATCH = usual
     for curve in found:
@@ -78,7 +78,7 @@ def test_series_in_buckets_together_are_as_one_by_one(
     runs, metrics = ["abc"[run] for run, _, _ in sorted(series)], ["xy"[metric] for _, metric, _ in sorted(series)]
     counts = np.array([len(series[name]) for name in sorted(series)], dtype=np.int64)
     points = Points(runs, metrics, [rank for _, _, rank in sorted(series)], counts, steps, values, steps * 7)
-    found = list(_curves(points, buckets))
+    found = list(bucket_points(points, buckets))
     assert [(curve.run, curve.metric, curve.rank) for curve in found] == [
         ("abc"[run], "xy"[metric], rank) for run, metric, rank in sorted(series)
     ]

@@ -1,4 +1,4 @@
-"""Holds a series in buckets, as columns that can be merged from pieces. All functions are pure and use numpy."""
+"""Hold a series in buckets, as columns that can be merged from pieces. All functions are pure and use numpy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORT = 8
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Columns of equal length (B,), sorted by bucket.
+    """Hold columns of equal length (B,), sorted by bucket.
 
     NaN and infinities count in `not_finite` and in `points`. `minimum`, `maximum` and `total` are over the `finite`
     other values; they are NaN, NaN and 0 where there are none.
@@ -57,10 +57,10 @@ _INTS = frozenset({"bucket", "first_step", "last_step", "finite", "points", "not
 
 def from_columns(columns: Any) -> Buckets:
     """Return the buckets of columns that the engine sent."""
-    found: dict[str, Any] = {
+    arrays: dict[str, Any] = {
         name: np.asarray(columns[name], dtype=np.int64 if name in _INTS else np.float64) for name in NAMES
     }
-    return Buckets(**found)
+    return Buckets(**arrays)
 
 
 def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, series: Ints | None = None) -> Buckets:
@@ -106,7 +106,7 @@ def from_points(bucket: Ints, steps: Ints, values: Floats, times_us: Ints, serie
 
 
 class _Stretches:
-    """Divides a column of `length` rows into stretches. `starts`: the first row of each; the first of them is 0."""
+    """Divide a column of `length` rows into stretches. `starts`: the first row of each; the first of them is 0."""
 
     def __init__(self, starts: Ints, length: int) -> None:
         self.starts = starts
@@ -132,12 +132,12 @@ class _Stretches:
     def _reduced(self, by: np.ufunc, column: Any) -> Any:
         if self._longest > _SHORT:
             return by.reduceat(column, self.starts)
-        found, second = column[self.starts], self.starts[self._several] + 1
+        results, second = column[self.starts], self.starts[self._several] + 1
         others = column[second]
         for place, having in enumerate(self._further, 1):
             others[having] = by(others[having], column[second[having] + place])
-        found[self._several] = by(found[self._several], others)
-        return found
+        results[self._several] = by(results[self._several], others)
+        return results
 
 
 def _point_by_point(bucket: Ints, steps: Ints, values: Floats, times_us: Ints) -> Buckets:

@@ -1,4 +1,4 @@
-"""Defines one curve of an answer."""
+"""Define one curve of an answer."""
 
 from __future__ import annotations
 

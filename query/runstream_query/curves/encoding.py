@@ -1,4 +1,4 @@
-"""Encodes curves as messages, whole columns at a time: a million numbers need no million Python objects."""
+"""Encode curves as messages, whole columns at a time: a million numbers need no million Python objects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runstream_proto.v1 import query_pb2 as pb
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Ints
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_query import CurveQuery
 from runstream_query.curves.smoothing import smooth
 
 _NUMBERS = {field.name: field.number for field in pb.Curve.DESCRIPTOR.fields}
@@ -42,45 +42,47 @@ _SIGNED = {"first_steps": "first_step", "last_steps": "last_step", "first_times_
 _UNSIGNED = {"counts": "points", "not_finite": "not_finite"}
 
 
-def fill(response: pb.GetCurvesResponse, curves: Sequence[Curve], asked: Asked) -> None:
-    """Append the curves to the response, with the requested columns."""
+def encode_curves(curves: Sequence[Curve], query: CurveQuery) -> pb.GetCurvesResponse:
+    """Return the response, with the requested columns of each curve."""
+    response = pb.GetCurvesResponse()
     for batch in _batches(curves):
         numbers = {
             field: varints([getattr(curve.buckets, name) for curve in batch], signed=field in _SIGNED)
             for field, name in (_SIGNED | _UNSIGNED).items()
-            if field in asked.columns
+            if field in query.columns
         }
         parts: list[Any] = []
         for place, curve in enumerate(batch):
-            parts += _message(curve, asked, {name: encoded[place] for name, encoded in numbers.items()})
+            parts += _message(curve, query, {name: encoded[place] for name, encoded in numbers.items()})
         response.MergeFromString(b"".join(parts))
+    return response
 
 
-def _message(curve: Curve, asked: Asked, numbers: dict[str, Any]) -> list[Any]:
+def _message(curve: Curve, query: CurveQuery, numbers: dict[str, Any]) -> list[Any]:
     """Return one element of `curves`, as pieces of the encoded message."""
     named = pb.Curve(
         run=curve.run,
         metric=curve.metric,
-        rank=curve.rank if asked.each else 0,
+        rank=curve.rank if query.each_rank else 0,
         bucket_width=curve.width,
         x_width=curve.x_width,
     ).SerializeToString()
     pieces = [named]
-    for name, column in _doubles(curve, asked):
+    for name, column in _doubles(curve, query):
         pieces += [_head(_NUMBERS[name], 8 * len(column)), column.tobytes()]
     for name, encoded in numbers.items():
         pieces += [_head(_NUMBERS[name], len(encoded)), encoded]
     return [_head(_CURVES, sum(map(len, pieces))), *pieces]
 
 
-def _doubles(curve: Curve, asked: Asked) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _doubles(curve: Curve, query: CurveQuery) -> Iterator[tuple[str, NDArray[np.float64]]]:
     for field, name in _DOUBLES.items():
-        if field in asked.columns:
+        if field in query.columns:
             yield field, getattr(curve.buckets, name)
-    if curve.xs is not None and "xs" in asked.columns:
+    if curve.xs is not None and "xs" in query.columns:
         yield "xs", curve.xs
-    if asked.smoothing is not None and "smoothed" in asked.columns:
-        yield "smoothed", smooth(curve.buckets.means, asked.smoothing)
+    if query.smoothing is not None and "smoothed" in query.columns:
+        yield "smoothed", smooth(curve.buckets.means, query.smoothing)
 
 
 def _batches(curves: Sequence[Curve]) -> Iterator[list[Curve]]:

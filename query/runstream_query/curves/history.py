@@ -1,4 +1,4 @@
-"""Reads points as they were logged, one page at a time."""
+"""Read points as they were logged, one page at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import check_list, step_range
+from runstream_query.curves.request_checks import check_list, step_range
 
 MAX_PAGE = 1_000_000
 
 
 async def history(storage: Storage, project: str, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-    """Return one page of points as they were logged. Raises InvalidQuestionError, StorageError."""
+    """Return one page of points as they were logged. Raises InvalidRequestError, StorageError."""
     low, high = step_range(request)
     size = page_size(request.page_size, 100_000, MAX_PAGE)
     metric, rank, step = read_token(request, (str, int, int)) or ("", -1, 0)

@@ -1,4 +1,4 @@
-"""Smooths the means of a curve in order of x. All functions are pure.
+"""Smooth the means of a curve in order of x. All functions are pure.
 
 NaN and infinities have no weight and do not spread: they are left out, and get the smoothed value before them.
 """
@@ -19,35 +19,35 @@ _REACH = 3
 """Standard deviations at which a normal kernel is cut off."""
 
 
-def check_smoothing(asked: pb.Smoothing) -> None:
+def check_smoothing(smoothing: pb.Smoothing) -> None:
     """Raise InvalidRequestError where the amount of smoothing is out of range."""
-    amount = asked.amount
-    if asked.kind == pb.Smoothing.KIND_EMA and not 0 <= amount <= MAX_EMA:
+    amount = smoothing.amount
+    if smoothing.kind == pb.Smoothing.KIND_EMA and not 0 <= amount <= MAX_EMA:
         raise InvalidRequestError(f"smoothing.amount is {amount:g}: an EMA's weight is from 0 to {MAX_EMA}")
-    if asked.kind == pb.Smoothing.KIND_GAUSSIAN and not 0 <= amount <= MAX_SIGMA:
+    if smoothing.kind == pb.Smoothing.KIND_GAUSSIAN and not 0 <= amount <= MAX_SIGMA:
         raise InvalidRequestError(f"smoothing.amount is {amount:g}: a standard deviation is from 0 to {MAX_SIGMA:g}")
-    if asked.kind == pb.Smoothing.KIND_RUNNING_AVERAGE and not 1 <= amount <= MAX_WINDOW:
+    if smoothing.kind == pb.Smoothing.KIND_RUNNING_AVERAGE and not 1 <= amount <= MAX_WINDOW:
         raise InvalidRequestError(f"smoothing.amount is {amount:g}: a window is of 1 to {MAX_WINDOW} buckets")
 
 
-def smooth(values: Floats, asked: pb.Smoothing) -> Floats:
-    """Return the smoothed values, (B,) for (B,). With `asked.log`, the logarithms of positive values are smoothed."""
-    usable = np.isfinite(values) & ((values > 0) | (not asked.log))
-    numbers = np.log(values[usable]) if asked.log else values[usable]
+def smooth(values: Floats, smoothing: pb.Smoothing) -> Floats:
+    """Return the smoothed values, (B,) for (B,). With `smoothing.log`, logarithms of positive values are smoothed."""
+    usable = np.isfinite(values) & ((values > 0) | (not smoothing.log))
+    numbers = np.log(values[usable]) if smoothing.log else values[usable]
     if not len(numbers):
         return np.full(len(values), np.nan)
-    match asked.kind:
+    match smoothing.kind:
         case pb.Smoothing.KIND_EMA:
-            smoothed = ema(numbers, asked.amount)
+            smoothed = ema(numbers, smoothing.amount)
         case pb.Smoothing.KIND_GAUSSIAN:
-            smoothed = gaussian(numbers, asked.amount)
+            smoothed = gaussian(numbers, smoothing.amount)
         case pb.Smoothing.KIND_RUNNING_AVERAGE:
-            smoothed = running_average(numbers, int(asked.amount))
+            smoothed = running_average(numbers, int(smoothing.amount))
         case _:
             smoothed = numbers
-    found = np.exp(smoothed) if asked.log else smoothed
+    restored = np.exp(smoothed) if smoothing.log else smoothed
     latest = np.cumsum(usable) - 1
-    return np.where(latest >= 0, found[np.maximum(latest, 0)], np.nan)
+    return np.where(latest >= 0, restored[np.maximum(latest, 0)], np.nan)
 
 
 def ema(values: Floats, weight: float) -> Floats:

@@ -1,4 +1,4 @@
-"""Computes with ranges of steps, whose ends are both inclusive. All functions are pure."""
+"""Compute with ranges of steps, whose ends are both inclusive. All functions are pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ class Span(NamedTuple):
     high: int
 
 
+def clip(span: Span, low: int, high: int) -> Span | None:
+    """Return the part of `span` from `low` to `high`; None where there is none."""
+    inside = Span(max(span.low, low), min(span.high, high))
+    return inside if inside.low <= inside.high else None
+
+
 def union(spans: Iterable[Span]) -> list[Span]:
     """Return the ranges sorted and without overlap; neighbours become one range."""
-    found: list[Span] = []
+    merged: list[Span] = []
     for span in sorted(spans):
         if span.low > span.high:
             continue
-        if found and span.low <= found[-1].high + 1:
-            found[-1] = Span(found[-1].low, max(found[-1].high, span.high))
+        if merged and span.low <= merged[-1].high + 1:
+            merged[-1] = Span(merged[-1].low, max(merged[-1].high, span.high))
         else:
-            found.append(span)
-    return found
+            merged.append(span)
+    return merged
 
 
 def subtract(span: Span, others: Sequence[Span]) -> list[Span]:

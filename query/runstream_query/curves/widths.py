@@ -1,4 +1,4 @@
-"""Chooses the width of buckets: few, round widths on a fixed grid.
+"""Choose the width of buckets: few, round widths on a fixed grid.
 
 So curves of several runs share their buckets, and a curve that grows keeps them.
 """

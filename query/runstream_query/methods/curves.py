@@ -1,4 +1,4 @@
-"""Answers requests for points and curves."""
+"""Answer requests for points and curves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from runstream_proto.v1 import curves_pb2
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.curves import history
-from runstream_query.curves.again import Recent
-from runstream_query.curves.asked import check, check_list
-from runstream_query.curves.assemble import curves
-from runstream_query.curves.encoding import fill
-from runstream_query.curves.groups import MAX_RUNS, group_curves
+from runstream_query.curves.curve_query import check_query
+from runstream_query.curves.curve_reading import curves_of
+from runstream_query.curves.encoding import encode_curves
+from runstream_query.curves.group_curves import check_group_query, group_curves
+from runstream_query.curves.plan_cache import PlanCache
+from runstream_query.curves.readers.curve_reader import ReadContext
 from runstream_query.runs.lookup import Lookup
 
 
@@ -19,7 +20,7 @@ class CurveMethods:
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
         self._storage = storage
         self._lookup = lookup
-        self._recent = Recent()
+        self._plans = PlanCache()
 
     async def GetHistory(self, principal: Principal, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         project = await self._lookup.project(principal, request.team, request.project)
@@ -30,12 +31,12 @@ class CurveMethods:
 
     async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
-        asked = check(request)
+        query = check_query(request)
         started: dict[str, int] = {}
-        if asked.by_time:
-            started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, asked.runs)}
-        response = pb.GetCurvesResponse()
-        fill(response, await curves(self._storage, project, asked, started, self._recent), asked)
+        if query.by_time:
+            started = {row["run"]: row["started_us"] for row in await self._lookup.known_runs(project, query.runs)}
+        curves = await curves_of(ReadContext(self._storage, project, query, started), self._plans)
+        response = encode_curves(curves, query)
         if not response.curves:
             await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response
@@ -44,9 +45,9 @@ class CurveMethods:
         self, principal: Principal, request: curves_pb2.GetGroupCurvesRequest
     ) -> curves_pb2.GetGroupCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
-        rows = await self._lookup.known_runs(project, check_list("runs", request.runs, MAX_RUNS))
-        users = {row["run"]: row["user"] for row in rows}
-        response = await group_curves(self._storage, project, request, users)
+        query = check_group_query(request)
+        users = {row["run"]: row["user"] for row in await self._lookup.known_runs(project, query.runs)}
+        response = await group_curves(self._storage, project, query, users)
         if not response.curves:
             await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response

@@ -12,7 +12,7 @@ from runstream_proto.v1 import query_pb2
 from runstream_query.base.errors import InvalidRequestError, UnknownNameError
 from runstream_query.base.names import unknown_metric
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import step_range
+from runstream_query.curves.request_checks import step_range
 from runstream_query.export import file_parts
 from runstream_query.runs.lookup import Lookup
 

@@ -21,8 +21,8 @@ from runstream_query.methods.exporting import ExportMethods
 from runstream_query.methods.fields import FieldMethods
 from runstream_query.methods.listing import ListingMethods
 from runstream_query.methods.live import LiveMethods
+from runstream_query.methods.rank_queries import RankMethods
 from runstream_query.methods.ranking import RankingMethods
-from runstream_query.methods.ranks import RankMethods
 from runstream_query.methods.records import RecordMethods
 from runstream_query.methods.rich_data import RichDataMethods
 from runstream_query.methods.runs import RunMethods

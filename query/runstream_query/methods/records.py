@@ -10,7 +10,7 @@ from runstream_proto.v1 import rich_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import step_range
+from runstream_query.curves.request_checks import step_range
 from runstream_query.rich.console import console_page
 from runstream_query.rich.rich_keys import explain_no_key, steps_of
 from runstream_query.runs.lookup import Lookup

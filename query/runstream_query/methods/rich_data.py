@@ -8,7 +8,7 @@ from runstream_proto.v1 import rich_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError, UnknownNameError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import step_range
+from runstream_query.curves.request_checks import step_range
 from runstream_query.rich import heatmap, plots
 from runstream_query.rich.cells import Row
 from runstream_query.rich.logged_tables import LoggedTable, LoggedTables, table_page

@@ -4,7 +4,7 @@ Seeds once: a project of 10,000 runs x 100 metrics (20 of them with curves of a 
 ten million steps, one of 100,000 metric names, one of 1024 ranks, a sweep of 100,000 runs. Then asks each kind of
 question through the query service over gRPC, in turn with the SQL that an expert would write for the same answer,
 straight to ClickHouse. `long_chart_first`: as `long_chart`, and asked so that nothing of the time before is of use
-(`curves/again.py`). `table_page`: as `runs_page`, of fifteen columns; `table_page_live`: while three of the runs
+(`curves/plan_cache.py`). `table_page`: as `runs_page`, of fifteen columns; `table_page_live`: while three of the runs
 log, so that something has changed before each question. `p50_ms`, `p95_ms`: the service; `sql_p50_ms`, `sql_p95_ms`:
 the expert; `ratio`: of medians; `cpu_ms`: of the query service and of ClickHouse, for one answer of the service.
 `--quick`: a tenth of the data.

@@ -1,8 +1,9 @@
 """Roll up long series, part by part of `points`, without the writer's taking part.
 
-A part never changes, so its roll-ups are computed once, and are right while the part exists. `curves.rolled` trusts the
-roll-ups of parts that exist, and reads the points of all others. Nothing waits for this task, and several services may
-run it at once: they compute the same rows. A row of `rolled_series` is written after the roll-ups that it announces.
+A part never changes, so its roll-ups are computed once, and are right while the part exists. The readers of curves
+trust the roll-ups of parts that exist, and read the points of all others. Nothing waits for this task, and several
+services may run it at once: they compute the same rows. A row of `rolled_series` is written after the roll-ups that it
+announces.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import structlog
 from runstream_common.clickhouse.client import StorageError
 from runstream_common.service.metrics import Metrics
 from runstream_query.base.storage import Storage
-from runstream_query.curves.rollups.plan import COARSER_BITS, together, widths_for
+from runstream_query.curves.rollups.resolutions import COARSER_BITS, by_run_and_width, widths_for
 
 LOG = structlog.get_logger()
 MIN_POINTS = 32_768
@@ -82,12 +83,12 @@ class RollupKeeper:
 
     async def _roll_part(self, part: str) -> int:
         """Roll up the long series of a part; return how many there are. Raise StorageError."""
-        found = await self._storage.rows("long_series", settings=_ONE_THREAD, part=part, min_points=self._min_points)
-        for (project, run, bits), members in together(found):
+        series = await self._storage.rows("long_series", settings=_ONE_THREAD, part=part, min_points=self._min_points)
+        for (project, run, bits), members in by_run_and_width(series):
             for start in range(0, len(members), _SERIES_AT_ONCE):
                 await self._roll_series(part, project, run, bits, members[start : start + _SERIES_AT_ONCE])
         await self._storage.execute("mark_rolled", part=part)
-        return len(found)
+        return len(series)
 
     async def _roll_series(self, part: str, project: str, run: str, bits: int, members: list[Any]) -> None:
         def named(rows: list[Any], bits: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads short series: one query fetches their points, which are put into buckets here.
+"""Read short series: one query fetches their points, which are put into buckets here.
 
 This is faster than the engine's aggregation when a bucket holds few points.
 """
@@ -6,72 +6,67 @@ This is faster than the engine's aggregation when a bucket holds few points.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from runstream_query.base.storage import Storage
-from runstream_query.curves.arranged import Points, arranged
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import Ints, from_points
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_plan import KnownSeries
+from runstream_query.curves.readers.curve_reader import ReadContext
+from runstream_query.curves.sorting import Points, sort_points
 from runstream_query.curves.widths import GRID, width_for
 
-Name = tuple[str, str]
-"""run, metric"""
 _MAX_ROWS = 4_000_000
-"""Rows that are read without a check of versions: more than are read whole for an answer (`assemble.MAX_READ`)."""
+"""Rows that are read without a check of versions: more than are read whole for an answer (`curve_plan.MAX_READ`)."""
 
 
-async def read(
-    storage: Storage, project: str, asked: Asked, names: Sequence[Name], started_us: Mapping[str, int]
-) -> list[Curve]:
-    """Return a curve for each rank of each series. `started_us`: start of each run, for a range of times."""
-    found: list[Curve] = []
-    for runs, metrics in _rectangles(names):
-        found += _curves(await points_of(storage, project, asked, runs, metrics, started_us), asked.buckets)
-    return found
+class WholeSeriesReader:
+    """Read the points of all series at once."""
+
+    def __init__(self, context: ReadContext) -> None:
+        self._context = context
+
+    async def read(self, series: Sequence[KnownSeries]) -> list[Curve]:
+        curves: list[Curve] = []
+        for runs, metrics in _rectangles(series):
+            curves += bucket_points(await points_of(self._context, runs, metrics), self._context.query.buckets)
+        return curves
 
 
-async def points_of(
-    storage: Storage,
-    project: str,
-    asked: Asked,
-    runs: Sequence[str],
-    metrics: Sequence[str],
-    started_us: Mapping[str, int],
-) -> Points:
-    """Return the points of all these metrics of these runs."""
-    question: dict[str, Any] = {
-        "project": project,
+async def points_of(context: ReadContext, runs: Sequence[str], metrics: Sequence[str]) -> Points:
+    """Return the requested points of all these metrics of these runs."""
+    storage, query = context.storage, context.query
+    parameters: dict[str, Any] = {
+        "project": context.project,
         "runs": list(runs),
         "metrics": list(metrics),
-        "ranks": asked.ranks,
-        "min_step": asked.min_step,
-        "max_step": asked.max_step,
+        "ranks": query.ranks,
+        "min_step": query.min_step,
+        "max_step": query.max_step,
     }
-    if not asked.by_time:
+    if not query.by_time:
         # Rows are seldom superseded, and never for long: superseded rows are gone when their parts are merged.
-        found, repeated = arranged(await storage.table("curve_rows", **question, limit=_MAX_ROWS))
-        if not repeated and len(found.step) < _MAX_ROWS:
-            return found
-    ranges = [asked.times_us(started_us.get(run, 0)) for run in runs]
+        points, repeated = sort_points(await storage.table("curve_rows", **parameters, limit=_MAX_ROWS))
+        if not repeated and len(points.step) < _MAX_ROWS:
+            return points
+    ranges = [context.times_us(run) for run in runs]
     surviving = await storage.table(
         "curve_points",
-        **question,
-        by_time=int(asked.by_time),
+        **parameters,
+        by_time=int(query.by_time),
         min_us=[low for low, _ in ranges],
         max_us=[high for _, high in ranges],
     )
-    return arranged(surviving)[0]
+    return sort_points(surviving)[0]
 
 
-def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
+def _rectangles(series: Sequence[KnownSeries]) -> Iterator[tuple[list[str], list[str]]]:
     """Yield runs with the same metrics together: conditions on columns are cheap, conditions on pairs are not."""
     by_run: dict[str, list[str]] = defaultdict(list)
-    for run, metric in names:
-        by_run[run].append(metric)
+    for one in series:
+        by_run[one.run].append(one.metric)
     by_metrics: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for run, metrics in by_run.items():
         by_metrics[tuple(sorted(metrics))].append(run)
@@ -79,7 +74,7 @@ def _rectangles(names: Sequence[Name]) -> Iterator[tuple[list[str], list[str]]]:
         yield sorted(runs), list(metrics_of)
 
 
-def _curves(points: Points, buckets: int) -> Iterator[Curve]:
+def bucket_points(points: Points, buckets: int) -> Iterator[Curve]:
     """Yield the curves of points; all series are put into buckets at once.
 
     The ranks of one metric share the width of their buckets. It is 1 where no rank has more points than buckets.
@@ -105,8 +100,8 @@ def _widths(points: Points, starts: Ints, buckets: int) -> Ints:
     lows = np.minimum.reduceat(points.step[starts], names).tolist()
     highs = np.maximum.reduceat(points.step[starts + points.counts - 1], names).tolist()
     longest = np.maximum.reduceat(points.counts, names).tolist()
-    found = [
+    widths = [
         1 if most <= buckets else width_for(low, high, buckets)
         for low, high, most in zip(lows, highs, longest, strict=True)
     ]
-    return np.repeat(np.array(found, dtype=np.int64), np.diff(names, append=len(starts)))
+    return np.repeat(np.array(widths, dtype=np.int64), np.diff(names, append=len(starts)))

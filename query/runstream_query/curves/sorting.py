@@ -1,4 +1,4 @@
-"""Sorts the points of many series by step. All functions are pure."""
+"""Sort the points of many series by step. All functions are pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_INT = (1 << 62) - 1
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """N points of S series, which are sorted by run, metric and rank.
+    """Hold N points of S series, which are sorted by run, metric and rank.
 
     The points of one series stand together, sorted by step. Each series has at least one point.
     """
@@ -35,7 +35,7 @@ class Points:
         return np.cumsum(self.counts) - self.counts
 
 
-def arranged(table: pa.Table) -> tuple[Points, bool]:
+def sort_points(table: pa.Table) -> tuple[Points, bool]:
     """Return the points of rows of `curve_rows.sql` or `curve_points.sql`, and whether a step of a series comes twice.
 
     Where a step comes twice, the caller must ask the engine which of the rows survives.

@@ -1,25 +1,26 @@
-"""Makes curves of groups of runs, which show what runs of one configuration have in common and how far they differ."""
+"""Make curves of groups of runs, which show what runs of one configuration have in common and how far they differ."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from runstream_proto.v1 import curves_pb2 as pb
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import bucket_count, check_list, step_range
-from runstream_query.curves.extents import clip, extents, known_span
+from runstream_query.curves.extents import extents, known_span
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.smoothing import check_smoothing, smooth
-from runstream_query.curves.spans import Span
+from runstream_query.curves.spans import Span, clip
 from runstream_query.curves.widths import GRID, width_for
 
 MAX_RUNS, MAX_METRICS, MAX_FIELDS = 1000, 20, 4
 _FIELD = re.compile(r"(config)\.(.+)|(name|notes|tags|group|job_type|sweep_id)|(user)", re.DOTALL)
 
-Group = tuple[str, ...]
+GroupValues = tuple[str, ...]
 """The JSON of the value of each field; empty where the run has none."""
 
 
@@ -27,60 +28,72 @@ def check_fields(fields: Sequence[str]) -> list[tuple[str, str]]:
     """Return the (section, key) of each field. Raises InvalidRequestError."""
     if len(fields) > MAX_FIELDS:
         raise InvalidRequestError(f"group_by: at most {MAX_FIELDS} fields, not {len(fields)}")
-    found = []
+    named = []
     for field in fields:
         match = _FIELD.fullmatch(field)
         if match is None:
             raise InvalidRequestError(
                 f"group_by: {field[:100]!r} is no field: give config.KEY, name, tags, group, job_type, sweep_id or user"
             )
-        found.append(("config", match[2]) if match[1] else ("run", match[3]) if match[3] else ("user", ""))
-    return found
+        named.append(("config", match[2]) if match[1] else ("run", match[3]) if match[3] else ("user", ""))
+    return named
 
 
-async def group_curves(
-    storage: Storage,
-    project: str,
-    request: pb.GetGroupCurvesRequest,
-    users: Mapping[str, str],
-) -> pb.GetGroupCurvesResponse:
-    """Return the curves of groups. `users`: the user of each run. Raises InvalidRequestError."""
+@dataclass(frozen=True, slots=True)
+class GroupQuery:
+    """Hold a checked request for curves of groups."""
+
+    runs: list[str]
+    metrics: list[str]
+    steps: Span
+    buckets: int
+    fields: list[tuple[str, str]]
+    """The (section, key) of each field that makes groups."""
+    smoothing: pb.Smoothing | None
+
+
+def check_group_query(request: pb.GetGroupCurvesRequest) -> GroupQuery:
+    """Check a request for curves of groups. Raises InvalidRequestError."""
     runs = check_list("runs", request.runs, MAX_RUNS)
     metrics = check_list("metrics", request.metrics, MAX_METRICS)
-    low, high = step_range(request)
-    buckets = bucket_count(request.buckets)
+    steps, buckets = Span(*step_range(request)), bucket_count(request.buckets)
     smoothing = request.smoothing if request.smoothing.kind else None
     if smoothing is not None:
         check_smoothing(smoothing)
-    groups = await _groups(storage, project, runs, check_fields(request.group_by), users)
-    found = await extents(storage, project, runs, metrics)
-    span = _hull(found, low, high)
-    response = pb.GetGroupCurvesResponse()
+    return GroupQuery(runs, metrics, steps, buckets, check_fields(request.group_by), smoothing)
+
+
+async def group_curves(
+    storage: Storage, project: str, query: GroupQuery, users: Mapping[str, str]
+) -> pb.GetGroupCurvesResponse:
+    """Return the curves of groups. `users`: the user of each run. Raises StorageError."""
+    groups = await _groups(storage, project, query.runs, query.fields, users)
+    extent_rows = await extents(storage, project, query.runs, query.metrics)
+    span = _hull(extent_rows, *query.steps)
     if span is None:
-        return response
+        return pb.GetGroupCurvesResponse()
     names = sorted(set(groups.values()))
-    width = width_for(*span, buckets)
+    width = width_for(*span, query.buckets)
     columns = await storage.columns(
         "group_curves",
         project=project,
-        runs=runs,
-        groups=[names.index(groups[run]) for run in runs],
-        metrics=metrics,
-        min_step=low,
-        max_step=high,
+        runs=query.runs,
+        groups=[names.index(groups[run]) for run in query.runs],
+        metrics=query.metrics,
+        min_step=query.steps.low,
+        max_step=query.steps.high,
         width=width,
         grid=GRID,
     )
-    having: dict[tuple[Group, str], list[str]] = defaultdict(list)
-    for row in found:
-        having[groups[row["run"]], row["metric"]].append(row["run"])
+    members: dict[tuple[GroupValues, str], list[str]] = defaultdict(list)
+    for row in extent_rows:
+        members[groups[row["run"]], row["metric"]].append(row["run"])
+    response = pb.GetGroupCurvesResponse()
     for number, metric, start, end in _pieces(columns):
         curve = response.curves.add(
-            group=names[number], metric=metric, runs=having[names[number], metric], bucket_width=width
+            group=names[number], metric=metric, runs=members[names[number], metric], bucket_width=width
         )
-        _fill(curve, {name: column[start:end] for name, column in columns.items()})
-        if smoothing is not None:
-            curve.smoothed.extend(smooth(columns["mean"][start:end], smoothing).tolist())
+        _encode(curve, {name: column[start:end] for name, column in columns.items()}, query.smoothing)
     return response
 
 
@@ -90,7 +103,7 @@ async def _groups(
     runs: Sequence[str],
     fields: Sequence[tuple[str, str]],
     users: Mapping[str, str],
-) -> dict[str, Group]:
+) -> dict[str, GroupValues]:
     """Return the group of each run."""
     sections = sorted({section for section, _ in fields if section != "user"})
     rows = await storage.rows("run_fields", project=project, runs=list(runs), sections=sections) if sections else []
@@ -119,16 +132,16 @@ def _hull(extents: Sequence[Mapping[str, Any]], low: int, high: int) -> Span | N
 def _pieces(columns: Mapping[str, Any]) -> list[tuple[int, str, int, int]]:
     """Return the group number, the metric, and the range of rows of each curve."""
     numbers, metrics = columns["number"].tolist(), columns["metric"].tolist()
-    found: list[tuple[int, str, int, int]] = []
+    pieces: list[tuple[int, str, int, int]] = []
     start = 0
     for index in range(1, len(numbers) + 1):
         if index == len(numbers) or (numbers[index], metrics[index]) != (numbers[start], metrics[start]):
-            found.append((numbers[start], metrics[start], start, index))
+            pieces.append((numbers[start], metrics[start], start, index))
             start = index
-    return found
+    return pieces
 
 
-def _fill(curve: pb.GroupCurve, columns: Mapping[str, Any]) -> None:
+def _encode(curve: pb.GroupCurve, columns: Mapping[str, Any], smoothing: pb.Smoothing | None) -> None:
     names = {
         "steps": "first_step",
         "means": "mean",
@@ -139,3 +152,5 @@ def _fill(curve: pb.GroupCurve, columns: Mapping[str, Any]) -> None:
     }
     for field, column in names.items():
         getattr(curve, field).extend(columns[column].tolist())
+    if smoothing is not None:
+        curve.smoothed.extend(smooth(columns["mean"], smoothing).tolist())

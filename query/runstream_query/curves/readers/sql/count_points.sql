@@ -1,4 +1,4 @@
--- How many rows a question would read, superseded ones included. Parameters: project; run; metrics; ranks (empty: all);
+-- How many rows a request would read, superseded ones included. Parameters: project; run; metrics; ranks (empty: all);
 -- min_step, max_step.
 SELECT count() AS rows
 FROM points

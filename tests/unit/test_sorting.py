@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runstream_query.curves.arranged import arranged
+from runstream_query.curves.sorting import sort_points
 
 NAME = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["x", "y", "z"]), st.integers(0, 2))
 STEP = st.integers(-5, 5) | st.sampled_from([-(1 << 53), 1 << 53])
@@ -29,7 +29,7 @@ def test_points_come_in_the_order_of_their_steps(series: dict[tuple[str, str, in
         }
     )
     pieces = pa.concat_tables([table.slice(start, chunk) for start in range(0, len(table), chunk)] or [table])
-    found, repeated = arranged(pieces)
+    found, repeated = sort_points(pieces)
     assert list(zip(found.runs, found.metrics, found.ranks, strict=True)) == names
     assert found.counts.tolist() == [len(series[name]) for name in names]
     assert found.step.tolist() == [step for name in names for step in sorted(series[name])]

@@ -1,18 +1,18 @@
-"""Checks requests for curves and converts them to the units that the other modules use."""
+"""Check a request for curves, and hold it in the units that planning and reading use."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from runstream_common.limits import MAX_STEP, MAX_TIME_US
+from runstream_common.limits import MAX_TIME_US
 from runstream_proto.v1 import curves_pb2, query_pb2
 from runstream_query.base.errors import InvalidRequestError
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.smoothing import check_smoothing
+from runstream_query.curves.spans import Span
 
-MAX_BUCKETS = 10_000
 MAX_RUNS, MAX_METRICS, MAX_SERIES = 100, 100, 2000
 """Limits of one request. Two thousand curves of a thousand buckets are 160 MB of answer."""
 COLUMNS = frozenset(field.name for field in query_pb2.Curve.DESCRIPTOR.fields if field.is_repeated)
@@ -20,8 +20,8 @@ _TIMES = (curves_pb2.X_AXIS_RELATIVE_TIME, curves_pb2.X_AXIS_WALL_TIME)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A checked request for curves.
+class CurveQuery:
+    """Hold a checked request for curves.
 
     `min_step`, `max_step`: inclusive. `min_x`, `max_x`: in the unit of the axis, infinite where not given.
     """
@@ -31,7 +31,7 @@ class Asked:
     min_step: int
     max_step: int
     buckets: int
-    each: bool
+    each_rank: bool
     """True for one curve a rank, False for the mean over ranks."""
     ranks: list[int]
     """The ranks to read; empty for all."""
@@ -42,6 +42,11 @@ class Asked:
     smoothing: curves_pb2.Smoothing | None
     columns: frozenset[str]
     """The columns of each curve that are sent."""
+
+    @property
+    def steps(self) -> Span:
+        """Return the requested range of steps."""
+        return Span(self.min_step, self.max_step)
 
     @property
     def by_time(self) -> bool:
@@ -65,7 +70,7 @@ class Asked:
         return started_us if self.x_axis == curves_pb2.X_AXIS_RELATIVE_TIME else 0
 
 
-def check(request: query_pb2.GetCurvesRequest) -> Asked:
+def check_query(request: query_pb2.GetCurvesRequest) -> CurveQuery:
     """Check a request for curves. Raises InvalidRequestError, which names the field."""
     runs, metrics = check_list("runs", request.runs, MAX_RUNS), check_list("metrics", request.metrics, MAX_METRICS)
     if len(runs) * len(metrics) > MAX_SERIES:
@@ -82,7 +87,7 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
     smoothing = request.smoothing if request.smoothing.kind else None
     if smoothing is not None:
         check_smoothing(smoothing)
-    return Asked(
+    return CurveQuery(
         runs,
         metrics,
         low,
@@ -97,29 +102,6 @@ def check(request: query_pb2.GetCurvesRequest) -> Asked:
         smoothing,
         _columns(request.columns),
     )
-
-
-def bucket_count(asked: int, default: int = 1000, most: int = MAX_BUCKETS) -> int:
-    """Return the number of buckets; 0 means the default. Raises InvalidRequestError."""
-    if asked > most:
-        raise InvalidRequestError(f"buckets is {asked}: at most {most}")
-    return asked or default
-
-
-def step_range(request: Any) -> tuple[int, int]:
-    """Return min_step and max_step, or the limits of all steps. Raises InvalidRequestError when they are reversed."""
-    low = request.min_step if request.HasField("min_step") else -MAX_STEP
-    high = request.max_step if request.HasField("max_step") else MAX_STEP
-    if low > high:
-        raise InvalidRequestError(f"min_step {low} is greater than max_step {high}: swap them")
-    return max(low, -MAX_STEP), min(high, MAX_STEP)
-
-
-def check_list(what: str, values: Any, most: int) -> list[str]:
-    """Return the values sorted and without repetitions. Raises InvalidRequestError unless there are 1 to `most`."""
-    if not 1 <= len(values) <= most:
-        raise InvalidRequestError(f"{what}: give 1 to {most}, not {len(values)}")
-    return sorted(set(values))
 
 
 def _columns(names: Iterable[str]) -> frozenset[str]:

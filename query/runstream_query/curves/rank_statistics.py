@@ -1,27 +1,19 @@
-"""Answers requests about large jobs: how the ranks differ, which rank failed first, which ranks are slow."""
+"""Compare the ranks of a large job: how they differ, and which failed first."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from runstream_proto.v1 import curves_pb2 as pb
-from runstream_query.base.errors import InvalidRequestError
-from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
-from runstream_query.curves.asked import bucket_count, check_list, step_range
 from runstream_query.curves.extents import span_of
+from runstream_query.curves.request_checks import bucket_count, check_list, step_range
 from runstream_query.curves.widths import GRID, width_for
 
 MAX_METRICS = 20
 MAX_MAP_RANKS, MAX_MAP_BUCKETS = 4096, 2000
-MAX_WINDOW = 100_000
-_LAG_SLOWDOWN, _LAG_DEVIATION, _LAG_BEHIND = 1.1, 3.5, 0.1
-_MAD_TO_STD = 1.4826
-"""Ratio in a normal distribution; 3.5 such deviations mark outliers for Iglewicz and Hoaglin (1993)."""
 
 
 async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesRequest) -> pb.GetRankCurvesResponse:
@@ -50,11 +42,11 @@ async def rank_curves(storage: Storage, project: str, request: pb.GetRankCurvesR
         else:
             columns = await storage.columns("rank_buckets", metric=metric, width=width, grid=GRID, **common)
         if len(columns["bucket"]):
-            _fill(response.curves.add(metric=metric, bucket_width=width), columns, request.percentiles)
+            _encode(response.curves.add(metric=metric, bucket_width=width), columns, request.percentiles)
     return response
 
 
-def _fill(curve: pb.RankCurve, columns: dict[str, Any], percentiles: bool) -> None:
+def _encode(curve: pb.RankCurve, columns: dict[str, Any], percentiles: bool) -> None:
     names = {
         "first_steps": "first_step",
         "last_steps": "last_step",
@@ -130,84 +122,3 @@ async def find_not_finite(storage: Storage, project: str, request: pb.FindNotFin
             ranks=row["ranks"],
         )
     return response
-
-
-async def find_stragglers(
-    storage: Storage, project: str, request: pb.FindStragglersRequest
-) -> pb.FindStragglersResponse:
-    """Return how far each rank lags, the worst first. Raises InvalidRequestError."""
-    window = request.window or 100
-    if not 2 <= window <= MAX_WINDOW:
-        raise InvalidRequestError(f"window is {window}: give 2 to {MAX_WINDOW} steps")
-    limit = page_size(request.limit, 100, 10_000, "limit")
-    metric = request.metric
-    if not metric:
-        widest = await storage.rows("widest_metric", project=project, run=request.run)
-        if not widest:
-            return pb.FindStragglersResponse()
-        metric = widest[0]["metric"]
-    progress = await storage.rows("ranks_of", project=project, run=request.run, metric=metric)
-    if not progress:
-        return pb.FindStragglersResponse()
-    newest_step = max(row["last_step"] for row in progress)
-    paces = await _paces(storage, project, request, metric, newest_step, window)
-    hosts = await storage.rows("rank_hosts", project=project, run=request.run)
-    found = judge(progress, paces, window)
-    for straggler in found:
-        straggler.host = next((row["newest_host"] for row in hosts if row["rank"] == straggler.rank), "")
-    return pb.FindStragglersResponse(
-        ranks=found[:limit],
-        metric=metric,
-        newest_step=newest_step,
-        median_step_s=statistics.median(paces.values()) if paces else 0.0,
-        all_ranks=len(progress),
-    )
-
-
-async def _paces(
-    storage: Storage, project: str, request: pb.FindStragglersRequest, metric: str, newest_step: int, window: int
-) -> dict[int, float]:
-    """Return seconds a step by rank, without ranks for which they cannot be computed."""
-    rows = await storage.rows(
-        "step_times",
-        project=project,
-        run=request.run,
-        metric=request.time_metric or metric,
-        min_step=newest_step - window + 1,
-        max_step=newest_step,
-        by_value=int(bool(request.time_metric)),
-    )
-    return {row["rank"]: row["step_s"] for row in rows if np.isfinite(row["step_s"])}
-
-
-def judge(progress: Sequence[dict[str, Any]], paces: dict[int, float], window: int) -> list[pb.Straggler]:
-    """Return all ranks, those furthest behind first, then the slowest. Pure.
-
-    `progress`: rank, last_step and last_us of each rank. `paces`: seconds a step by rank. `window`: in steps.
-    """
-    newest_step = max(row["last_step"] for row in progress)
-    newest_us = max(row["last_us"] for row in progress)
-    median = statistics.median(paces.values()) if paces else 0.0
-    spread = _MAD_TO_STD * statistics.median(abs(pace - median) for pace in paces.values()) if paces else 0.0
-    found = []
-    for row in progress:
-        pace = paces.get(row["rank"], float("nan"))
-        behind = newest_step - row["last_step"]
-        slowdown = pace / median if median > 0 else float("nan")
-        difference = pace - median
-        deviation = difference / spread if spread > 0 else (float("inf") if difference > 0 else 0.0)
-        slow = slowdown > _LAG_SLOWDOWN and deviation > _LAG_DEVIATION
-        found.append(
-            pb.Straggler(
-                rank=row["rank"],
-                last_step=row["last_step"],
-                steps_behind=behind,
-                silent_s=(newest_us - row["last_us"]) / 1e6,
-                step_s=pace,
-                slowdown=slowdown,
-                deviation=deviation,
-                lags=slow or behind > _LAG_BEHIND * window,
-            )
-        )
-    found.sort(key=lambda one: (-one.steps_behind, -one.slowdown if one.slowdown == one.slowdown else 0.0, one.rank))
-    return found

@@ -1,4 +1,4 @@
-"""Choose the resolutions in which a series is rolled up. It is pure."""
+"""Choose the resolutions in which a series is rolled up. All functions are pure."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ def bits_for(points: int, first_step: int, last_step: int) -> int:
 
 def widths_for(bits: int, points: int) -> list[int]:
     """Return the widths of the cells in steps, finest first."""
-    found = [1 << bits]
-    while points >= _COARSER_FROM << COARSER_BITS * (len(found) - 1) and bits + COARSER_BITS * len(found) <= _MAX_BITS:
-        found.append(found[-1] << COARSER_BITS)
-    return found
+    cells = [1 << bits]
+    while points >= _COARSER_FROM << COARSER_BITS * (len(cells) - 1) and bits + COARSER_BITS * len(cells) <= _MAX_BITS:
+        cells.append(cells[-1] << COARSER_BITS)
+    return cells
 
 
-def together(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str, int], list[Mapping[str, Any]]]]:
+def by_run_and_width(
+    rows: Iterable[Mapping[str, Any]],
+) -> Iterator[tuple[tuple[str, str, int], list[Mapping[str, Any]]]]:
     """Yield the series of one run and one width of cells by (project, run, bits): one pass rolls them up."""
 
     def key(row: Mapping[str, Any]) -> tuple[str, str, int]:
         return row["project"], row["run"], bits_for(row["points"], row["first_step"], row["last_step"])
 
-    for found, members in groupby(sorted(rows, key=key), key):
-        yield found, list(members)
+    for name, members in groupby(sorted(rows, key=key), key):
+        yield name, list(members)

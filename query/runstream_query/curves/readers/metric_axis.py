@@ -1,4 +1,4 @@
-"""Makes curves against another metric: a point's x is the other metric's value of the same rank at the same step.
+"""Make curves against another metric: a point's x is the other metric's value of the same rank at the same step.
 
 Buckets have equal widths in the other metric's values. With the mean over ranks, both metrics are averaged over the
 ranks at each step. Steps at which the other metric has no finite value have no place on the axis and are left out.
@@ -6,6 +6,7 @@ ranks at each step. Steps at which the other metric has no finite value have no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runstream_query.base.errors import TooExpensiveError
-from runstream_query.base.storage import Storage
-from runstream_query.curves import points
-from runstream_query.curves.arranged import Points
-from runstream_query.curves.asked import Asked
 from runstream_query.curves.buckets import from_points
 from runstream_query.curves.curve import Curve
+from runstream_query.curves.curve_plan import KnownSeries
+from runstream_query.curves.curve_query import CurveQuery
+from runstream_query.curves.readers.curve_reader import ReadContext
+from runstream_query.curves.readers.whole_series import points_of
+from runstream_query.curves.sorting import Points
 
 MAX_POINTS = 5_000_000
 """Points that are joined for one answer."""
@@ -26,7 +28,7 @@ MAX_POINTS = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The points of one metric of one run, sorted by rank and step."""
+    """Hold the points of one metric of one run, sorted by rank and step."""
 
     rank: NDArray[np.int64]
     step: NDArray[np.int64]
@@ -34,62 +36,77 @@ class _Rows:
     time_us: NDArray[np.int64]
 
 
-async def curves(storage: Storage, project: str, asked: Asked) -> list[Curve]:
-    """Return the curves against `asked.x_metric`. Raises TooExpensiveError for more than MAX_POINTS points."""
-    found: list[Curve] = []
-    metrics = sorted({*asked.metrics, asked.x_metric})
-    left = MAX_POINTS
-    for run in asked.runs:
-        counts = await storage.rows(
+class MetricAxisReader:
+    """Read curves against `query.x_metric`, run by run."""
+
+    def __init__(self, context: ReadContext) -> None:
+        self._context = context
+
+    async def read(self, series: Sequence[KnownSeries]) -> list[Curve]:
+        """Return the curves. Raises TooExpensiveError for more than MAX_POINTS points."""
+        query = self._context.query
+        curves: list[Curve] = []
+        left = MAX_POINTS
+        for run, of_run in groupby(series, key=lambda one: one.run):
+            drawn = [one.metric for one in of_run]
+            metrics = sorted({*drawn, query.x_metric})
+            left -= await self._count(run, metrics)
+            if left < 0:
+                raise TooExpensiveError(
+                    f"more than {MAX_POINTS} points to draw against {query.x_metric!r}: "
+                    "give a range of steps or fewer runs"
+                )
+            rows = _by_metric(await points_of(self._context, [run], metrics))
+            axis = rows.get(query.x_metric)
+            if axis is not None:
+                for metric in drawn:
+                    if metric in rows:
+                        curves += _against(run, metric, rows[metric], axis, query)
+        return curves
+
+    async def _count(self, run: str, metrics: Sequence[str]) -> int:
+        """Return how many rows there are to read, superseded ones included."""
+        query = self._context.query
+        counts = await self._context.storage.rows(
             "count_points",
-            project=project,
+            project=self._context.project,
             run=run,
             metrics=metrics,
-            ranks=asked.ranks,
-            min_step=asked.min_step,
-            max_step=asked.max_step,
+            ranks=query.ranks,
+            min_step=query.min_step,
+            max_step=query.max_step,
         )
-        left -= counts[0]["rows"]
-        if left < 0:
-            raise TooExpensiveError(
-                f"more than {MAX_POINTS} points to draw against {asked.x_metric!r}: give a range of steps or fewer runs"
-            )
-        rows = _by_metric(await points.points_of(storage, project, asked, [run], metrics, {}))
-        axis = rows.get(asked.x_metric)
-        if axis is not None:
-            for metric in asked.metrics:
-                if metric in rows:
-                    found += _against(run, metric, rows[metric], axis, asked)
-    return found
+        count: int = counts[0]["rows"]
+        return count
 
 
-def _by_metric(found: Points) -> dict[str, _Rows]:
+def _by_metric(points: Points) -> dict[str, _Rows]:
     """Return the points of one run by metric."""
-    edges, ranks = [*found.starts.tolist(), len(found.step)], np.array(found.ranks, dtype=np.int64)
+    edges, ranks = [*points.starts.tolist(), len(points.step)], np.array(points.ranks, dtype=np.int64)
     rows = {}
-    for metric, series in groupby(range(len(found.metrics)), key=found.metrics.__getitem__):
+    for metric, series in groupby(range(len(points.metrics)), key=points.metrics.__getitem__):
         places = list(series)
         part = slice(edges[places[0]], edges[places[-1] + 1])
-        rank = np.repeat(ranks[places], found.counts[places])
-        rows[metric] = _Rows(rank, found.step[part], found.value[part], found.time_us[part])
+        rank = np.repeat(ranks[places], points.counts[places])
+        rows[metric] = _Rows(rank, points.step[part], points.value[part], points.time_us[part])
     return rows
 
 
-def _against(run: str, metric: str, rows: _Rows, axis: _Rows, asked: Asked) -> list[Curve]:
-    if not asked.each:
+def _against(run: str, metric: str, rows: _Rows, axis: _Rows, query: CurveQuery) -> list[Curve]:
+    if not query.each_rank:
         rows, axis = _mean(rows), _mean(axis)
     xs = _lookup(rows, axis)
-    good = np.isfinite(xs) & (xs >= asked.min_x) & (xs <= asked.max_x)
-    found = []
+    good = np.isfinite(xs) & (xs >= query.min_x) & (xs <= query.max_x)
+    curves = []
     for rank in np.unique(rows.rank[good]).tolist():
         own = good & (rows.rank == rank)
         order = np.lexsort((rows.step[own], xs[own]))
         x = xs[own][order]
-        bucket, width = _place(x, asked.buckets)
+        bucket, width = _place(x, query.buckets)
         buckets = from_points(bucket, rows.step[own][order], rows.value[own][order], rows.time_us[own][order])
         starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
-        found.append(Curve(run, metric, rank, 0, buckets, x[starts], width))
-    return found
+        curves.append(Curve(run, metric, rank, 0, buckets, x[starts], width))
+    return curves
 
 
 def _place(xs: NDArray[np.float64], buckets: int) -> tuple[NDArray[np.int64], float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runstream_query.curves.rollups.plan import bits_for, widths_for
+from runstream_query.curves.rollups.resolutions import bits_for, widths_for
 from runstream_query.curves.widths import unit_of, width_for
 
 
