@@ -66,7 +66,7 @@ def tree_of(commit: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def spool(make_writer: Callable[[Path], Any]) -> Iterator[AppendRow]:
-    shared = Path("/dev/shm")  # noqa: S108  # the quickest place; any will do
+    shared = Path("/dev/shm")  # the quickest place; any will do
     folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
     writer = make_writer(folder)
     try:

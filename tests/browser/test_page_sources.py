@@ -12,7 +12,7 @@ import pytest
 from tests.browser.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "query" / "page"))
-import build  # type: ignore[import-not-found]  # noqa: E402  # a program beside the sources, not a package
+import build  # type: ignore[import-not-found]  # a program beside the sources, not a package
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.support.stack import ServiceStack, clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGGER = Path(__file__).parent / "log_digits.py"
-PAGES = {"query.md": "# Asking", "sql.md": "# SQL", "sdk.md": "## Asking"}
+PAGES = {"query.md": "# Query API", "sql.md": "# SQL", "sdk.md": "## Query"}
 """And the heading after which the examples run as they stand."""
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _RUNS = [["0.05"], ["0.1"], ["0.5"], *(["0.2", str(rank), "4"] for rank in range(4))]

@@ -104,7 +104,7 @@ def test_what_the_topic_holds_is_stored_again_and_nothing_twice(
         assert "batches that were stored" in plan and "can be replayed" in plan, plan
         assert {run: verdict(run) for run in RUNS} == said, "a dry run changes nothing"
         assert repair(["--all", "--yes"]) == 0, capsys.readouterr().out
-        print(harm, said, plan, capsys.readouterr().out, sep="\n")  # noqa: T201
+        print(harm, said, plan, capsys.readouterr().out, sep="\n")
         assert [verdict(run) for run in RUNS] == ["complete"] * 2
         assert rows(stack) == before, harm
     assert repair(["main/repaired/first"]) == 0
@@ -152,11 +152,11 @@ def test_what_a_spool_still_holds_is_sent_also_to_an_up_with_a_folder_of_its_own
         assert said.stdout.count(f"in the spool {spool}: 1 streams wait to be sent") == 2 and "lives" not in said.stdout
         assert verdict("whole") == "open", "a dry run changes nothing"
     said = repaired(up.data, spool, "main/repaired/whole", "--yes")
-    print(said.stdout)  # noqa: T201
+    print(said.stdout)
     assert said.returncode == 0 and "main/repaired/whole: mended" in said.stdout, said.stdout
     assert verdict("whole") == "complete" and stored("whole") == 1000
     said = repaired(up.data, spool, "--all", "--yes")
-    print(said.stdout)  # noqa: T201
+    print(said.stdout)
     assert said.returncode == 1 and "main/repaired/hurt: damaged" in said.stdout, "what the disk lost is nowhere"
     assert "neither topic nor spool has what is missing" in said.stdout
     assert stored("hurt") == 500, "of rank 1"

@@ -260,7 +260,7 @@ def main() -> None:
     generator = random.Random(arguments.seed)
     total: dict[str, int] = {"rows": 0, "lives": 0}
     before = time.monotonic()
-    shared = Path("/dev/shm")  # noqa: S108  # the quickest place; any will do
+    shared = Path("/dev/shm")  # the quickest place; any will do
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as root:
         while total["rows"] < arguments.rows:
             folder = Path(root) / str(total["lives"])

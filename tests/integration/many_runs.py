@@ -197,7 +197,7 @@ def summarised(
     metrics: dict[str, dict[tuple[int, int], float]], definitions: dict[str, tuple[str, str]]
 ) -> dict[str, float]:
     """Last values, mean over ranks, and what define_metric asks for."""
-    from runstream_query.runs.definitions import find
+    from runstream_query.runs.metric_definitions import find
 
     documents = {name: {"summary": kinds, "goal": goal} for name, (kinds, goal) in sorted(definitions.items())}
     summary: dict[str, float] = {}

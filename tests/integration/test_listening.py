@@ -15,7 +15,7 @@ from runstream_common.listening import VIEWS_CRASH_AFTER_US, silent_before
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer import listening_recorder as writer
 from runstream_query.base.storage import Storage
-from runstream_query.runs.listening import Listening
+from runstream_query.runs.writer_marks import WriterMarks
 from runstream_query.sqlaccess.tenancy import row_filters
 from tests.support.clickhouse import EmbeddedClickHouse
 
@@ -68,7 +68,7 @@ async def test_the_service_and_the_views_say_the_same(client: Any, name: str) ->
     marks, silent_s = WORLDS[name]
     for bus, part, parts, periods in marks:
         await note(client, bus, part, parts, *periods)
-    since = await Listening(Storage(client), VIEWS_CRASH_AFTER_US).heard_since()
+    since = await WriterMarks(Storage(client), VIEWS_CRASH_AFTER_US).heard_since()
     assert abs(since - (now_us() - silent_s * S)) < 30 * S
     for run, heard in (("dead", since - 60 * S), ("alive", since + 60 * S)):
         await client.command(

@@ -388,7 +388,7 @@ async def test_a_watcher_that_never_reads_costs_no_memory_and_is_told_to_load_ag
         assert feed.ring.bytes <= 500_000
     assert len(reader.points()) == 40_000
     second = await anext(sleeper)
-    assert second.reset.reason.startswith("you read more slowly")
+    assert second.reset.reason.startswith("this client reads more slowly")
     assert second.event_id == feed.event_id(feed.ring.last) != first.event_id
     await put(world.client, run.points({"loss": [7.0]}, [100_000]))
     while not (third := await anext(sleeper)).points:

@@ -58,7 +58,7 @@ def ask(stack: ServiceStack, method: str, status: int = 200, **fields: Any) -> A
 
 
 def test_every_key_is_listed_with_its_kind(run: Run) -> None:
-    found = {key["key"]: key for key in run.keys("")}  # noqa: SIM118  # no dict
+    found = {key["key"]: key for key in run.keys("")}  # no dict
     assert {name: key["kind"] for name, key in found.items()} == {
         "weights": "histogram",
         "note": "text",
@@ -263,7 +263,7 @@ def test_the_console_is_searched_and_paged_both_ways(logged: ServiceStack, run: 
         ("GetTable", {"key": "val/small", "page_token": "bm8="}, 400, "page_token"),
         ("GetPlot", {"key": "val/small"}, 400, "read it with GetTable"),
         ("GetPlot", {"run": "nope", "key": "line"}, 404, "no run 'nope'"),
-        ("GetConsole", {"search": "(a", "regex": True}, 400, "no RE2 expression"),
+        ("GetConsole", {"search": "(a", "regex": True}, 400, "not an RE2 expression"),
         ("GetConsole", {"search": "a" * 1001}, 400, "at most 1000"),
         ("GetConsole", {"output": "printer"}, 400, "stdout, stderr"),
         ("GetConsole", {"from_line": "[1]"}, 400, "from_line"),

@@ -21,11 +21,11 @@ from runstream_query.runs.encoded_documents import DocumentReader
 from runstream_query.runs.field_choice import parse_columns
 from runstream_query.runs.field_names import parse_field
 from runstream_query.runs.large_values import LONGEST_IN_LIST
+from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.loading import FIELDS as FIELDS_TABLE
 from runstream_query.runs.selection.loading import SERIES, Source
 from runstream_query.runs.selection.run_table import RunTable, read
 from runstream_query.runs.selection.run_tables import RunTables
-from runstream_query.runs.selection.shown import Shown
 from tests.integration.many_runs import CREATED_US, ManyRuns
 from tests.support.long import LONG
 from tests.support.stack import ServiceStack
@@ -80,7 +80,7 @@ async def client(embedded: ServiceStack) -> AsyncIterator[Any]:
 async def seen(tables: RunTables, project: str) -> dict[str, Any]:
     table = await read(tables, project, CREATED_US, FIELDS, [METRIC])
     runs = table.runs.to_pylist()
-    whole = await tables.whole(project, runs, DocumentReader(tables._storage, project))
+    whole = await tables.documents(project, runs, DocumentReader(tables._storage, project))
     documents = [pb.Run.FromString(one.message) for one in whole]
     return {run: (*one, document) for run, one, document in zip(runs, values(table), documents, strict=True)}
 
@@ -188,7 +188,7 @@ async def test_a_number_that_is_held_without_its_text_is_shown_as_the_document_h
         await insert(one.table, one.columns, one.data, one.token)
     for names in (list(keys_of)[:12], list(keys_of)[12:]):
         columns = parse_columns([f"{section}.{key}" for section in ("config", "summary") for key in names])
-        shown = Shown.of(columns, 3)
+        shown = ListedFields.of(columns, 3)
         assert shown is not None
         table = await read(RunTables(Storage(client)), project, CREATED_US, shown.fields, shown.sources)
         rows = table.rows(list(range(len(table))))

@@ -48,7 +48,7 @@ def test_a_query_that_takes_too_much_is_ended_with_a_clear_line(front: Front, sq
     status, body, headers = front.post(sql, max_execution_time="20" if words == "emory" else "1")
     assert time.monotonic() - started < 30
     assert status in (400, 408, 500), body
-    assert b"the query takes more than is allowed" in body and words in body.decode()
+    assert b"the query exceeds its limits" in body and words in body.decode()
     assert int(headers["x-clickhouse-exception-code"]) in (159, 160, 241, 396, 158, 307)
     request = pb.RunSqlRequest(sql=sql)
     if words == "emory":

@@ -89,24 +89,24 @@ HARM = {
     "a row added": (
         "INSERT INTO points SELECT project, run, 'loss', rank, 10000, 1, time, version, run_month FROM points "
         "WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
     "a row written over": (
         "INSERT INTO points SELECT project, run, metric, rank, step, 7, time, version + 100000, run_month FROM points "
         "WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
     "a row of an attempt that never was": (
         "INSERT INTO points SELECT project, run, metric, rank, 77777, 7, time, 9 * 1099511627776, run_month "
         "FROM points WHERE MINE AND step = 9 AND metric = 'acc'",
-        "too many",
+        "surplus",
     ),
-    "a ledger row removed": ("DELETE FROM ledger WHERE MINE AND batch = 2", "too many"),
+    "a ledger row removed": ("DELETE FROM ledger WHERE MINE AND batch = 2", "surplus"),
     "a digest in the ledger changed": (
         "ALTER TABLE ledger UPDATE block_digests = arrayMap(x -> x + 1, block_digests) WHERE MINE AND batch = 2",
         "changed",
     ),
-    "start removed": ("DELETE FROM streams WHERE MINE", "its start is not stored"),
+    "start removed": ("DELETE FROM streams WHERE MINE", "start of this writer is not stored"),
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ async def test_no_harm_is_called_complete(case: Case, harm: str) -> None:
     await case.do(statement)
     verdict, found = await case.verdict()
     assert verdict in ("incomplete", "damaged", "open") and any(named in one for one in found.findings), found
-    print(harm, "->", verdict, found.findings[:2])  # noqa: T201
+    print(harm, "->", verdict, found.findings[:2])
 
 
 async def test_what_users_do_stays_complete(case: Case) -> None:
@@ -152,7 +152,7 @@ async def test_nothing_hides_among_replaced_rows(case: Case) -> None:
     await case.do("DELETE FROM points WHERE MINE AND metric = 'acc' AND step = 55")
     verdict, found = await case.verdict()
     assert verdict == "damaged" and "1 rows of points are missing" in found.findings[0], found
-    print(verdict, found.findings)  # noqa: T201
+    print(verdict, found.findings)
 
 
 async def test_rewritten_within_a_batch_and_deleted_metrics_stay_complete(case: Case) -> None:
@@ -216,7 +216,7 @@ def test_a_damaged_part_is_seen_by_verdict_and_doctor(tmp_path: Path, harm: Call
         stack.start()
         said = asyncio.run(_damaged(stack, "ask", project))
         assert said.startswith("damaged"), said
-        print(said)  # noqa: T201
+        print(said)
     finally:
         stack.service.stop()
 
@@ -241,7 +241,7 @@ async def _damaged(stack: EmbeddedClickHouse, what: str, project: str) -> str:
         doctor = (await _stored(client))[0]
         assert doctor.problem, "doctor says that all is well"
         metrics = Metrics(["query"])
-        await DamageWatch(case.storage, metrics).look()
+        await DamageWatch(case.storage, metrics).check()
         aside = metrics.registry.get_sample_value("runstream_query_parts_put_aside")
         assert aside == len(await damage_watch.detached(case.storage)) == int("detached" in doctor.problem)
         return f"{verdict} {list(found.findings)}; doctor: {doctor.problem}; in /metrics: {aside}"

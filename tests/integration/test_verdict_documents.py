@@ -93,7 +93,7 @@ async def test_a_row_that_is_changed_added_or_removed_is_named(case: Case, table
     await log(case)
     harms = {
         "was changed": f"INSERT INTO {table} SELECT * REPLACE ({CHANGED[table]}) FROM {table} FINAL WHERE MINE",
-        "is too many": f"INSERT INTO {table} SELECT * REPLACE ({ADDED.get(table, 'step + 7 AS step')}) FROM {table} "
+        "is surplus": f"INSERT INTO {table} SELECT * REPLACE ({ADDED.get(table, 'step + 7 AS step')}) FROM {table} "
         "FINAL WHERE MINE",
         "is missing": f"DELETE FROM {table} WHERE MINE",
     }
@@ -102,7 +102,7 @@ async def test_a_row_that_is_changed_added_or_removed_is_named(case: Case, table
         verdict, found = await case.verdict()
         assert verdict == "damaged", found
         assert any(one.startswith(f"a row of {table} {named}") for one in found.findings), (table, named, found)
-        print(f"{table} {named} -> {verdict}: {found.findings[-1]}")  # noqa: T201
+        print(f"{table} {named} -> {verdict}: {found.findings[-1]}")
 
 
 async def test_a_note_of_lost_records_cannot_be_taken_away(case: Case) -> None:
@@ -145,7 +145,7 @@ async def test_replays_resumed_attempts_edits_and_deletions_stay_complete(case: 
     await tombstones.write(case.client, stone, "tester")
     await tombstones.purge(case.client, stone)
     verdict, found = await case.verdict()
-    assert verdict == "complete" and "2 rows that are no points went with" in found.findings[0], found
+    assert verdict == "complete" and "2 rows other than points were deleted with" in found.findings[0], found
 
 
 async def test_rows_from_before_the_hashes_are_counted_and_said(case: Case) -> None:
@@ -156,4 +156,4 @@ async def test_rows_from_before_the_hashes_are_counted_and_said(case: Case) -> N
     )
     verdict, found = await case.verdict()
     assert verdict == "complete" and (found.documents_counted, found.documents_proved) == (12, 0), found
-    assert "12 rows that are no points have no hash" in found.findings[0], found
+    assert "12 rows other than points have no hash" in found.findings[0], found

@@ -21,7 +21,7 @@ from tests.support.stack import ServiceStack
 
 @pytest.fixture
 async def case(embedded: ServiceStack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Case]:
-    monkeypatch.setattr(completeness, "_LOOKS_AGAIN_S", (0.0,))  # nobody writes meanwhile
+    monkeypatch.setattr(completeness, "_RECHECK_AFTER_S", (0.0,))  # nobody writes meanwhile
     client = await connect(embedded.clickhouse.config)
     await client.command("SYSTEM STOP MERGES points")
     yield Case(client)
@@ -85,18 +85,18 @@ HARMS = {
     "a row added below a newer one": (
         "INSERT INTO points SELECT * REPLACE (version - 1 AS version, 9 AS value) FROM points FINAL "
         f"WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         f"DELETE FROM points WHERE MINE AND {_ONE} AND value = 9",
     ),
     "a row of its own added": (
         "INSERT INTO points SELECT project, run, metric, rank, 10000, value, time, version, run_month "
         f"FROM points FINAL WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         "DELETE FROM points WHERE MINE AND step = 10000",
     ),
     "a value changed": (
         f"INSERT INTO points SELECT * REPLACE (value + 1e-9 AS value) FROM points FINAL WHERE MINE AND {_ONE}",
-        "too many",
+        "surplus",
         f"DELETE FROM points WHERE MINE AND {_ONE} AND value != round(value, 6)",
     ),
     "a note removed": ("DELETE FROM replaced_points WHERE MINE", "missing", ""),
@@ -126,7 +126,7 @@ async def test_no_harm_to_rewritten_steps_is_called_complete(case: Case, shape: 
         if "note" in harm and "restored" in shape:
             assert verdict == "complete", "what was noted is merged away, and nobody expects it"
             continue
-        print(f"{shape}, {harm} -> {verdict} {found.findings[0]}")  # noqa: T201
+        print(f"{shape}, {harm} -> {verdict} {found.findings[0]}")
         assert verdict == "damaged" and any(named in one for one in found.findings), (harm, found)
         if undo:
             await case.do(undo)

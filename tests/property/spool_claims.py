@@ -317,7 +317,7 @@ def _at_each_step(
     return played
 
 
-class interrupted_at:  # noqa: N801  # reads as a statement
+class interrupted_at:  # reads as a statement
     """Run something, with `handler` called in it at its nth step, as the interpreter calls a signal's handler."""
 
     def __init__(self, at: int, handler: Callable[[], object]) -> None:
@@ -390,7 +390,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=1, help="play one of so many schedules")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    shared = Path("/dev/shm")  # noqa: S108  # the quickest place; any will do
+    shared = Path("/dev/shm")  # the quickest place; any will do
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
         keep = _every if arguments.stride == 1 else sampled(arguments.stride, arguments.seed)
         total = explore_all(Path(folder), keep, lambda line: print(line, flush=True))

@@ -13,7 +13,7 @@ from runstream_common.identity import version
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.live import limits
-from runstream_query.live.arrivals import Arrival, Seen, questions_of, ranges_of
+from runstream_query.live.arrivals import Arrival, SeenBatches, queries_of, ranges_of
 from runstream_query.live.entry import FeedEntry, Piece, split
 from runstream_query.live.interest import Interest, regex, wanted_of
 from runstream_query.live.ring import Ring
@@ -39,11 +39,11 @@ class _Away:
         self.failures = failures
         self.state = "running"
 
-    async def run_rows(self, project: str, **question: Any) -> list[dict[str, Any]]:
+    async def run_rows(self, project: str, **query: Any) -> list[dict[str, Any]]:
         numbers = {"world_size": 1, "created_us": 1, "seen_us": 2, "finished_us": 3}
         return [{"run": "r", "state": self.state, "user": "u", **numbers}]
 
-    async def rows(self, name: str, **question: Any) -> list[dict[str, Any]]:
+    async def rows(self, name: str, **query: Any) -> list[dict[str, Any]]:
         self.failures -= 1
         if self.failures >= 0:
             raise StorageUnavailableError("away")
@@ -53,7 +53,7 @@ class _Away:
 async def test_a_change_that_could_not_be_told_is_told_later() -> None:
     parts = _Away(0)
     states = StateChanges(cast(Storage, parts), cast(Lookup, parts), "p")
-    assert [change.state for change in await states.look_after(["r"])] == ["running"]
+    assert [change.state for change in await states.watch(["r"])] == ["running"]
     parts.state, parts.failures = "finished", 1
     with pytest.raises(StorageUnavailableError):
         await states.changed(["r"])
@@ -62,7 +62,7 @@ async def test_a_change_that_could_not_be_told_is_told_later() -> None:
 
 
 def test_a_batch_is_told_once_however_often_it_is_found() -> None:
-    seen = Seen()
+    seen = SeenBatches()
     generator = random.Random(3)
     told: list[int] = []
     for turn in range(60):
@@ -73,7 +73,7 @@ def test_a_batch_is_told_once_however_often_it_is_found() -> None:
 
 
 def test_no_question_reaches_back_behind_what_was_forgotten() -> None:
-    seen = Seen(most=5)
+    seen = SeenBatches(most=5)
     seen.fresh(map(arrival, range(4)), 100.0)
     assert seen.reach_s(120.0, 101.0) == 120.0
     seen.fresh(map(arrival, range(4, 12)), 103.0)
@@ -85,25 +85,25 @@ def test_ranges_join_what_touches_and_questions_hold_one_range_of_a_process() ->
     ranges = ranges_of(found)
     spans = sorted((one.epoch, one.low - version(one.epoch, 0), one.high - version(one.epoch, 0)) for one in ranges)
     assert spans == [(1, 11, 30), (1, 41, 50), (2, 11, 20)]
-    questions = questions_of(ranges, by_step=True)
-    assert [sorted(question.parameters["epochs"]) for question in questions] == [[1, 2], [1]]
+    questions = queries_of(ranges, by_step=True)
+    assert [sorted(query.parameters["epochs"]) for query in questions] == [[1, 2], [1]]
     assert questions[0].ranks == [0, 1]
     assert questions[0].steps == (10, 29)
 
 
 def test_steps_far_apart_are_asked_for_apart() -> None:
     far = [arrival(1, 1), arrival(1, 2, step=10_000_000), arrival(1, 3, step=5_000_000), arrival(1, 4, step=150)]
-    questions = questions_of(ranges_of(far), by_step=True)
-    assert [question.steps for question in questions] == [
+    questions = queries_of(ranges_of(far), by_step=True)
+    assert [query.steps for query in questions] == [
         (10, 159),
         (5_000_000, 5_000_009),
         (10_000_000, 10_000_009),
     ]
     many = [arrival(1, n, step=n * 1_000_000) for n in range(1, 100)]
-    questions = questions_of(ranges_of(many), by_step=True)
+    questions = queries_of(ranges_of(many), by_step=True)
     assert len(questions) == limits.MAX_CLUSTERS
-    assert sum(len(question.ranges) for question in questions) == 99
-    assert len(questions_of(ranges_of(many), by_step=False)) == 1
+    assert sum(len(query.ranges) for query in questions) == 99
+    assert len(queries_of(ranges_of(many), by_step=False)) == 1
 
 
 def test_the_ring_keeps_the_newest_within_its_bound() -> None:

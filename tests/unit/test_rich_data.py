@@ -100,8 +100,8 @@ def test_the_largest_doubles_do_not_overflow() -> None:
 
 
 def test_a_heat_map_has_too_many_bins_only_with_a_word() -> None:
-    sheet = heatmap.Sheet(1000, each_rank=True)
-    many = [heatmap.Logged(rank, 0, 0, MergedBins(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
+    sheet = heatmap.HeatMapBuilder(1000, each_rank=True)
+    many = [heatmap.LoggedHistogram(rank, 0, 0, MergedBins(np.arange(1001.0), np.ones(1000))) for rank in range(5000)]
     with pytest.raises(InvalidRequestError, match="fewer columns"):
         sheet.add(many)
 
@@ -255,7 +255,7 @@ def test_columns_say_what_they_hold() -> None:
         ([{"column": "x"}], [], "has no value"),
         ([{"column": "x", "operator": "OPERATOR_IN", "value": 1}], [], "give a list"),
         ([{"column": "x", "operator": "OPERATOR_LT", "value": None}], [], "a number or a text"),
-        ([{"column": "x", "operator": "OPERATOR_REGEX", "value": "(a"}], [], "no RE2 expression"),
+        ([{"column": "x", "operator": "OPERATOR_REGEX", "value": "(a"}], [], "not an RE2 expression"),
         ([{"column": "x", "operator": "OPERATOR_REGEX", "value": "a" * 2000}], [], "1 to 1000"),
         ([{"column": "x", "value": {"a": 1}}], [], "a number, a text"),
     ],
@@ -362,9 +362,9 @@ def test_bars_have_their_labels_and_histograms_their_bins() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({}, "not drawn"),
-        ({"type": "spiral"}, "not known"),
-        ({"type": "line", "x": "x"}, "says no 'y'"),
+        ({}, "has no plot"),
+        ({"type": "spiral"}, "is unknown"),
+        ({"type": "line", "x": "x"}, "does not name 'y'"),
         ({"type": "line", "x": "x", "y": "nope"}, "no column 'nope'"),
     ],
 )

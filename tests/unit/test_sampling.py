@@ -49,25 +49,25 @@ class FakeNvml(types.SimpleNamespace):
     NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_MEMORY_ERROR_TYPE_CORRECTED, NVML_VOLATILE_ECC = 1, 0, 0
     NVML_PCIE_UTIL_TX_BYTES, NVML_PCIE_UTIL_RX_BYTES = 0, 1
 
-    def nvmlInit(self) -> None: ...  # noqa: N802
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlInit(self) -> None: ...
+    def nvmlDeviceGetCount(self) -> int:
         return 2
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
-    def nvmlDeviceGetUtilizationRates(self, gpu: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetUtilizationRates(self, gpu: int) -> Any:
         return types.SimpleNamespace(gpu=80 + gpu, memory=20)
 
-    def nvmlDeviceGetMemoryInfo(self, gpu: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, gpu: int) -> Any:
         return types.SimpleNamespace(used=4 << 30, total=16 << 30)
 
-    def nvmlDeviceGetPowerUsage(self, gpu: int) -> int:  # noqa: N802
+    def nvmlDeviceGetPowerUsage(self, gpu: int) -> int:
         if gpu == 1:
             raise RuntimeError("not supported")
         return 250_500
 
-    def nvmlDeviceGetComputeRunningProcesses(self, gpu: int) -> list[Any]:  # noqa: N802
+    def nvmlDeviceGetComputeRunningProcesses(self, gpu: int) -> list[Any]:
         return [types.SimpleNamespace(pid=77, usedGpuMemory=1 << 30)] if gpu == 0 else []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runstream_query.runs.field_names import parse_field
-from runstream_query.runs.selection import json_texts as of_json
+from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.conditions import meets
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_strings, of_texts, scattered
 from runstream_query.runs.selection.filters import parse_filter
@@ -70,19 +70,19 @@ def means(text: str) -> str | None:
 
 def test_strings_are_written_and_read_as_json_has_them() -> None:
     written = [json.dumps(one, ensure_ascii=False) for one in strings()]
-    assert of_json.quoted(of_json.array(strings())).to_pylist() == written
+    assert json_texts.quoted(json_texts.array(strings())).to_pylist() == written
     texts = [*written, *ODD, *(json.dumps(one) for one in strings())]
-    assert of_json.words(of_json.array(texts)).to_pylist() == [means(text) for text in texts]
+    assert json_texts.strings(json_texts.array(texts)).to_pylist() == [means(text) for text in texts]
 
 
 def test_classes_and_lists_of_texts() -> None:
     expected = [TEXT] * 6 + [MISSING, BOOLEAN] + [LIST] * 5 + [MISSING, TEXT]
-    assert of_json.kinds(of_json.array(ODD)).tolist() == expected
-    assert of_json.lists(of_json.array(ODD)) == {8: [], 9: [], 10: ["a"]}
+    assert json_texts.kinds(json_texts.array(ODD)).tolist() == expected
+    assert json_texts.lists(json_texts.array(ODD)) == {8: [], 9: [], 10: ["a"]}
 
 
 def test_texts_are_ordered_as_python_orders_them() -> None:
-    places, ordered = of_json.ranked(of_json.array(strings()))
+    places, ordered = json_texts.ranked(json_texts.array(strings()))
     assert ordered.to_pylist() == sorted({"", *strings()})
     assert [ordered[int(place)].as_py() for place in places] == strings()
 
@@ -91,13 +91,13 @@ def test_texts_are_ordered_as_python_orders_them() -> None:
 @pytest.mark.parametrize("bound", ["a", "", "\uffff", "\U0001f600", "\ud800", "z\udfff"])
 def test_comparisons_with_any_text_are_pythons(sign: str, bound: str) -> None:
     compare = {"$gt": str.__gt__, "$gte": str.__ge__, "$lt": str.__lt__, "$lte": str.__le__}[sign]
-    column = of_strings(of_json.array(strings()))
+    column = of_strings(json_texts.array(strings()))
     condition = parse_filter(json.dumps({"config.k": {sign: bound}}))
     assert meets(condition, len(column), lambda _: column).tolist() == [compare(one, bound) for one in strings()]
 
 
 def test_half_of_a_pair_equals_no_text() -> None:
-    column = of_strings(of_json.array(["a", "\ufffd"]))
+    column = of_strings(json_texts.array(["a", "\ufffd"]))
     for operand, expected in (("\ud800", [False, False]), ("a", [True, False])):
         condition = parse_filter(json.dumps({"name": {"$in": [operand]}}))
         assert meets(condition, 2, lambda _: column).tolist() == expected
@@ -109,7 +109,7 @@ def test_values_that_are_put_in_and_taken_out_are_those_of_a_list() -> None:
     for _ in range(60):
         came = [pick.choice(["", *strings()[:20]]) for _ in range(40)]
         where = np.array([pick.random() < pick.choice([0.0, 0.1, 1.0]) for _ in range(40)])
-        other = of_texts(of_json.array([json.dumps(one) if one else "" for one in came]))
+        other = of_texts(json_texts.array([json.dumps(one) if one else "" for one in came]))
         column = column.replaced(where, other)
         expected = [json.dumps(new) if new and put else "" if put else old
                     for new, old, put in zip(came, expected, where, strict=True)]  # fmt: skip
@@ -122,9 +122,9 @@ def test_values_that_are_put_in_and_taken_out_are_those_of_a_list() -> None:
 def test_a_text_of_each_runs_own_takes_little_more_than_its_letters() -> None:
     """As Python strings it took 75 bytes more."""
     count, values = 20_000, np.random.default_rng(1).random(20_000)
-    texts = of_json.array([json.dumps(f"shard-{value:.9f}") for value in values])
+    texts = json_texts.array([json.dumps(f"shard-{value:.9f}") for value in values])
     letters = sum(map(len, texts.to_pylist())) / count
-    none = of_json.pa.nulls(count, of_json.pa.float64())
+    none = json_texts.pa.nulls(count, json_texts.pa.float64())
     column = scattered(count, np.arange(count), none, texts)
     assert column.bytes / count < letters + 10
     assert column.kinds[0] == TEXT and column.names[1][int(column.names[0][7])].as_py() == f"shard-{values[7]:.9f}"

@@ -11,7 +11,7 @@ from runstream_common.identity import InvalidNameError
 from runstream_deploy.embedded.native import with_protocol_version
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.sqlaccess import client_settings, sql_guard, tenancy, tool_queries
-from runstream_query.sqlaccess.sql_runner import words_of
+from runstream_query.sqlaccess.sql_runner import short_message
 
 SELECT = """SelectWithUnionQuery (children 1)
  ExpressionList (children 1)
@@ -175,8 +175,8 @@ def test_words_of_the_engine_become_one_line() -> None:
         "Code: 62. DB::Exception: Syntax error: failed at position 1 (x): x.\nExpected one of: SELECT: In scope SELECT "
         "formatQuerySingleLine('x'). (SYNTAX_ERROR) (version 26.9)\n"
     )
-    assert words_of(message) == "Syntax error: failed at position 1 (x): x. Expected one of: SELECT"
-    assert words_of("Code: 159. DB::Exception: Timeout exceeded. (TIMEOUT_EXCEEDED)") == "Timeout exceeded"
+    assert short_message(message) == "Syntax error: failed at position 1 (x): x. Expected one of: SELECT"
+    assert short_message("Code: 159. DB::Exception: Timeout exceeded. (TIMEOUT_EXCEEDED)") == "Timeout exceeded"
 
 
 def test_blocks_get_the_header_of_their_protocol_version() -> None:

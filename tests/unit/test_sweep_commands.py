@@ -95,13 +95,13 @@ def test_trials_get_different_gpus_and_wait_when_all_are_taken(tmp_path: Path) -
 class FakeNvml(SimpleNamespace):
     """What pynvml is asked, for three GPUs of which the second is busy."""
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:
         return 3
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[int]:  # noqa: N802
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[int]:
         return [4711] if handle == 1 else []
 
 

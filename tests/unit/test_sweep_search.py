@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from runstream_control.sweeps.model import Drawn
 from runstream_query.sweeps import definition
 from runstream_query.sweeps.definition import Hyperband
-from runstream_query.sweeps.hyperband import MAX_BRACKETS, TrialProgress, hopeless
+from runstream_query.sweeps.hyperband import MAX_BRACKETS, TrialProgress, trials_to_stop
 from runstream_query.sweeps.search import random_search
 from runstream_query.sweeps.search.gaussian import Gaussian, scheduled, scores, thinned
 from runstream_query.sweeps.search.grid import Grid
@@ -295,28 +295,28 @@ def test_hyperband_decides_as_the_table_says() -> None:
         6: logged(11, brackets=brackets),
     }
     rule = Hyperband(brackets, 2.0, strict=True)
-    assert set(hopeless(rule, False, trials, [2, 3, 4, 6, 7])) == {2, 6}
-    assert set(hopeless(rule, False, {n: trials[n] for n in (2, 3, 4, 5)}, [2, 3, 4])) == {2}
-    words = hopeless(rule, False, trials, [2])[2]
+    assert set(trials_to_stop(rule, False, trials, [2, 3, 4, 6, 7])) == {2, 6}
+    assert set(trials_to_stop(rule, False, {n: trials[n] for n in (2, 3, 4, 5)}, [2, 3, 4])) == {2}
+    words = trials_to_stop(rule, False, trials, [2])[2]
     assert words == "after 2 logs it is not among the best 1/2 of 5 trials: 10 against 8"
 
 
 def test_hyperband_judges_by_the_best_so_far_unless_strict() -> None:
     brackets = (2,)
     trials = {1: logged(5, 9, 1, brackets=brackets), 2: logged(5, 4, brackets=brackets)}
-    assert hopeless(Hyperband(brackets, 3.0, strict=False), False, trials, [1]) == {}
-    assert set(hopeless(Hyperband(brackets, 3.0, strict=True), False, trials, [1])) == {1}
-    assert set(hopeless(Hyperband(brackets, 3.0, strict=True), True, trials, [1, 2])) == {2}
+    assert trials_to_stop(Hyperband(brackets, 3.0, strict=False), False, trials, [1]) == {}
+    assert set(trials_to_stop(Hyperband(brackets, 3.0, strict=True), False, trials, [1])) == {1}
+    assert set(trials_to_stop(Hyperband(brackets, 3.0, strict=True), True, trials, [1, 2])) == {2}
 
 
 def test_hyperband_with_brackets_without_end_judges_at_the_last_that_is_used() -> None:
     rule = Hyperband(tuple(range(1, 200)), 1.1, strict=True)
     values = tuple(float(n) for n in range(MAX_BRACKETS))
     trials = {n: TrialProgress(150, tuple(value + n for value in values), float(n), 100.0 + n) for n in range(20)}
-    assert set(hopeless(rule, False, trials, range(20))) == {19}
+    assert set(trials_to_stop(rule, False, trials, range(20))) == {19}
 
 
 def test_hyperband_spares_the_only_one_and_those_that_logged_too_little() -> None:
     rule = Hyperband((3, 9), 3.0, strict=True)
     trials = {1: logged(5, 5, 5, brackets=(3, 9)), 2: logged(9, 9, brackets=(3, 9))}
-    assert hopeless(rule, False, trials, [1, 2, 3]) == {}
+    assert trials_to_stop(rule, False, trials, [1, 2, 3]) == {}

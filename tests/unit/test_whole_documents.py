@@ -11,8 +11,8 @@ from runstream_common.clickhouse.client import StorageRefusedError
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.runs.encoded_documents import DocumentReader, EncodedDocuments, Weights, make_listed
 from runstream_query.runs.large_values import MOST_IN_PAGE, MOST_KEYS_IN_PAGE
-from runstream_query.runs.selection import whole_documents
-from runstream_query.runs.selection.whole_documents import WholeRuns
+from runstream_query.runs.selection import document_cache
+from runstream_query.runs.selection.document_cache import DocumentCache
 
 RUNS = [f"run-{number:02}" for number in range(50)]
 HEAVY = MOST_IN_PAGE // 3
@@ -56,7 +56,7 @@ class Stored(DocumentReader):
 
 
 async def test_an_ordinary_page_is_one_question_and_then_none() -> None:
-    whole, stored = WholeRuns(), Stored(dict.fromkeys(RUNS, 1000))
+    whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, 1000))
     assert len(await whole.page(RUNS, stored)) == 50
     assert stored.asked() == (0, 0, RUNS)
     whole.changed(["run-07", "elsewhere"])
@@ -70,7 +70,7 @@ async def test_an_ordinary_page_is_one_question_and_then_none() -> None:
 
 
 async def test_a_page_that_is_full_asks_nothing_about_the_runs_behind_it() -> None:
-    whole, stored = WholeRuns(), Stored(dict.fromkeys(RUNS, HEAVY))
+    whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, HEAVY))
     assert len(await whole.page(RUNS, stored)) == 3
     assert stored.asked() == (1, 1, RUNS[:3])
     for _ in range(3):
@@ -85,7 +85,7 @@ async def test_a_page_that_is_full_asks_nothing_about_the_runs_behind_it() -> No
 
 
 async def test_a_wrong_weight_only_moves_the_end_of_a_page() -> None:
-    whole, stored = WholeRuns(), Stored(dict.fromkeys(RUNS, 1000))
+    whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, 1000))
     await whole.page(RUNS, stored)
     stored.sizes |= dict.fromkeys(RUNS, MOST_IN_PAGE + 1)
     stored.asked()
@@ -105,11 +105,11 @@ async def test_other_refusals_are_the_caller_s() -> None:
             raise StorageRefusedError("unknown table", 60)
 
     with pytest.raises(StorageRefusedError, match="unknown table"):
-        await WholeRuns().page(RUNS, Refusing({}))
+        await DocumentCache().page(RUNS, Refusing({}))
 
 
 async def test_nothing_is_kept_that_may_be_old() -> None:
-    whole, stored = WholeRuns(), Stored(dict.fromkeys(RUNS, 1000), points=["run-03"])
+    whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, 1000), points=["run-03"])
     await whole.page(RUNS, stored)
     stored.asked()
     await whole.page(RUNS, stored)
@@ -124,9 +124,9 @@ async def test_nothing_is_kept_that_may_be_old() -> None:
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_documents, "_MAX_BYTES", 10_000)
-    monkeypatch.setattr(whole_documents, "_MAX_WEIGHTS", 30)
-    whole, stored = WholeRuns(), Stored(dict.fromkeys(RUNS, 1000))
+    monkeypatch.setattr(document_cache, "_MAX_BYTES", 10_000)
+    monkeypatch.setattr(document_cache, "_MAX_WEIGHTS", 30)
+    whole, stored = DocumentCache(), Stored(dict.fromkeys(RUNS, 1000))
     for run in RUNS:
         await whole.page([run], stored)
     assert 10_000 <= whole.bytes <= 15_000 and len(whole._weights) == 30

@@ -33,145 +33,171 @@ class MetricSpec:
 
 
 CATALOGUE: tuple[MetricSpec, ...] = (
-    MetricSpec("runstream_gateway_streams_open", "gauge", "Streams open now.", "RUNSTREAM_GATEWAY_MAX_STREAMS"),
+    MetricSpec("runstream_gateway_streams_open", "gauge", "Open streams.", "RUNSTREAM_GATEWAY_MAX_STREAMS"),
     MetricSpec(
         "runstream_gateway_streams_refused_total",
         "counter",
-        "Streams not let in, by status.",
-        "unauthenticated: somebody's key; resource_exhausted: more gateways",
+        "Refused streams, by status.",
+        "unauthenticated: a user's key; resource_exhausted: add gateways",
         ("reason",),
     ),
     MetricSpec("runstream_gateway_batches_received_total", "counter", "Batches that passed the checks."),
-    MetricSpec("runstream_gateway_bytes_received_total", "counter", "Bytes of those batches."),
-    MetricSpec("runstream_gateway_points_received_total", "counter", "Scalar points in them."),
+    MetricSpec("runstream_gateway_bytes_received_total", "counter", "Bytes of the received batches."),
+    MetricSpec("runstream_gateway_points_received_total", "counter", "Scalar points in the received batches."),
     MetricSpec("runstream_gateway_batches_acked_total", "counter", "Batches stored for good on the bus."),
     MetricSpec(
         "runstream_gateway_batches_rejected_total",
         "counter",
-        "Batches refused for good, by reason.",
-        "a client with a defect: see the log line",
+        "Batches that can never be accepted, by reason.",
+        "a client with a bug: see the log line",
         ("reason",),
     ),
     MetricSpec(
         "runstream_gateway_stops_told_total",
         "counter",
-        "Streams told that their sweep's trial is to stop, by cause.",
+        "Orders to stop a sweep's trial that were sent to streams, by cause.",
         "",
         ("cause",),
     ),
-    MetricSpec("runstream_gateway_media_stored_total", "counter", "Files put into object storage; repeats are not."),
-    MetricSpec("runstream_gateway_media_bytes_total", "counter", "Bytes of those files.", "RUNSTREAM_MAX_MEDIA_MB"),
+    MetricSpec("runstream_gateway_media_stored_total", "counter", "Files written to object storage, without repeats."),
+    MetricSpec(
+        "runstream_gateway_media_bytes_total", "counter", "Bytes of the stored files.", "RUNSTREAM_MAX_MEDIA_MB"
+    ),
     MetricSpec(
         "runstream_gateway_publish_seconds",
         "histogram",
-        "From received to stored for good on the bus (embedded: in ClickHouse).",
+        "Time from the receipt of a batch until the bus has stored it (embedded: ClickHouse).",
         "the bus: brokers, or ClickHouse's inserts",
     ),
     MetricSpec(
-        "runstream_writer_rows_written_total", "counter", "Rows inserted, by table; repeats count.", "", ("table",)
+        "runstream_writer_rows_written_total",
+        "counter",
+        "Inserted rows, by table; repeated inserts count too.",
+        "",
+        ("table",),
     ),
-    MetricSpec("runstream_writer_batches_written_total", "counter", "Batches stored."),
-    MetricSpec("runstream_writer_insert_seconds", "histogram", "One flush into ClickHouse.", "ClickHouse's disks"),
+    MetricSpec("runstream_writer_batches_written_total", "counter", "Stored batches."),
+    MetricSpec(
+        "runstream_writer_insert_seconds", "histogram", "Duration of one flush into ClickHouse.", "ClickHouse's disks"
+    ),
     MetricSpec(
         "runstream_writer_rows_per_insert",
         "histogram",
         "Points in one flush.",
-        "small: RUNSTREAM_WRITER_MAX_AGE_S up",
+        "if small: raise RUNSTREAM_WRITER_MAX_AGE_S",
         (),
         _ROWS,
     ),
-    MetricSpec("runstream_writer_decode_seconds", "histogram", "Decoding what one poll brought."),
+    MetricSpec("runstream_writer_decode_seconds", "histogram", "Time to decode the batches of one poll."),
     MetricSpec(
         "runstream_writer_freshness_seconds",
         "histogram",
-        "Age of the oldest batch of a flush when it is stored, since the gateway got it.",
-        "more writers, or ClickHouse",
+        "Time from the receipt of a flush's oldest batch by the gateway until it is stored.",
+        "add writers, or resources for ClickHouse",
     ),
     MetricSpec(
-        "runstream_writer_insert_retries_total", "counter", "Inserts repeated with the same bytes.", "ClickHouse"
+        "runstream_writer_insert_retries_total", "counter", "Repeated inserts, with the same bytes.", "ClickHouse"
     ),
     MetricSpec(
         "runstream_writer_points_rejected_total",
         "counter",
-        "Points put aside, by reason: table rejects.",
+        "Rejected points, by reason; the table `rejects` lists them.",
         "",
         ("reason",),
     ),
     MetricSpec(
         "runstream_writer_batches_put_aside_total",
         "counter",
-        "Whole batches put aside, by reason.",
+        "Batches that became dead letters, by reason.",
         "runstream deadletter list; the log line names the run",
         ("reason",),
     ),
     MetricSpec(
-        "runstream_writer_batches_deleted_total", "counter", "Batches of deleted runs that were delivered, and dropped."
+        "runstream_writer_batches_deleted_total", "counter", "Delivered batches of deleted runs, which are dropped."
     ),
-    MetricSpec("runstream_writer_paused", "gauge", "1: nothing is fetched, ClickHouse does not keep up.", "ClickHouse"),
-    MetricSpec("runstream_writer_lag_messages", "gauge", "Messages on the bus behind this writer.", "more writers"),
+    MetricSpec(
+        "runstream_writer_paused",
+        "gauge",
+        "1 while the writer fetches nothing, because ClickHouse does not keep up.",
+        "ClickHouse",
+    ),
+    MetricSpec(
+        "runstream_writer_lag_messages",
+        "gauge",
+        "Messages on the bus that this writer has not processed yet.",
+        "add writers",
+    ),
     MetricSpec(
         "runstream_query_requests_total",
         "counter",
-        "Requests answered, by method and status.",
+        "Answered requests, by method and status.",
         "",
         ("method", "status"),
     ),
-    MetricSpec("runstream_query_seconds", "histogram", "From request to answer, by method.", "ClickHouse", ("method",)),
-    MetricSpec("runstream_query_parts_rolled_total", "counter", "Parts of points whose long series were rolled up."),
+    MetricSpec(
+        "runstream_query_seconds", "histogram", "Time from request to answer, by method.", "ClickHouse", ("method",)
+    ),
+    MetricSpec(
+        "runstream_query_parts_rolled_total", "counter", "Parts of the table `points` whose long series were rolled up."
+    ),
     MetricSpec(
         "runstream_query_parts_put_aside",
         "gauge",
-        "Parts of tables that the engine could not read and put aside: runs lack their rows.",
+        "Detached parts of tables, which the engine could not read; runs lack their rows.",
         "runstream repair --all --dry-run",
     ),
     MetricSpec(
         "runstream_query_roll_seconds",
         "histogram",
-        "Rolling up one part; until then its curves are read from points.",
+        "Time to roll up one part; until then its curves are read from points.",
         "RUNSTREAM_ROLLUPS_S",
     ),
     MetricSpec(
         "runstream_query_streams_open",
         "gauge",
-        "Answers that go on by themselves and are open now, by method.",
-        "resource_exhausted among the requests: more instances",
+        "Open streaming answers, by method.",
+        "resource_exhausted among the requests: add instances",
         ("method",),
     ),
     MetricSpec(
         "runstream_query_places_taken",
         "gauge",
-        "Places taken now, by pool: questions, runs (reads of one run), exports, sql, engine (queries to ClickHouse).",
+        "Places in use, by pool: questions (requests), runs, exports, sql, engine (queries to ClickHouse).",
         "RUNSTREAM_QUERY_IN_ALL, RUNSTREAM_QUERY_ENGINE, RUNSTREAM_SQL_IN_ALL",
         ("pool",),
     ),
     MetricSpec(
         "runstream_query_places_waiting",
         "gauge",
-        "Questions that wait for a place now, by pool.",
-        "one user's load, or more instances",
+        "Requests that wait for a place, by pool.",
+        "one user's load; or add instances",
         ("pool",),
     ),
     MetricSpec(
-        "runstream_query_places_seconds", "histogram", "Wait for a place that came, by pool.", "as above", ("pool",)
+        "runstream_query_places_seconds",
+        "histogram",
+        "Time that requests waited for a place, by pool.",
+        "as above",
+        ("pool",),
     ),
     MetricSpec(
         "runstream_query_places_refused_total",
         "counter",
-        "Questions refused, by pool and reason: too many of one user were waiting, or no place came in time.",
-        "waiting: a program that does not wait for answers; time: more instances",
+        "Refused requests, by pool and reason: too many of one user were waiting, or no place became free in time.",
+        "waiting: a program that does not wait for answers; time: add instances",
         ("pool", "reason"),
     ),
     MetricSpec(
         "runstream_query_sweep_leases_total",
         "counter",
-        "Calls for trials of sweeps answered, by verdict.",
-        "wait, again: agents without work; fewer of them, or max_parallel up",
+        "Answered requests for trials of sweeps, by verdict.",
+        "wait, again: agents without work; use fewer, or raise max_parallel",
         ("verdict",),
     ),
     MetricSpec(
         "runstream_query_sweep_leases_together",
         "histogram",
-        "Calls for trials that one transaction answered.",
+        "Requests for trials that one transaction answered.",
         "",
         (),
         (1, 2, 4, 8, 16, 32, 64, 128, 256),
@@ -179,16 +205,16 @@ CATALOGUE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "runstream_query_sweep_trials_ended_total",
         "counter",
-        "Ends of trials that agents said, by outcome.",
-        "failed: the program; its trials' messages",
+        "Ends of trials that agents reported, by outcome.",
+        "failed: see the messages of the trials",
         ("outcome",),
     ),
-    MetricSpec("runstream_query_sweep_trials_pruned_total", "counter", "Trials told to stop early."),
+    MetricSpec("runstream_query_sweep_trials_pruned_total", "counter", "Trials that early stopping ended."),
     MetricSpec(
         "runstream_query_sweep_suggestion_seconds",
         "histogram",
-        "A model's search for one trial, by method.",
-        "fewer parameters, or random search",
+        "Time of a model's search for one trial, by method.",
+        "use fewer parameters, or random search",
         ("method",),
     ),
     MetricSpec(
@@ -198,9 +224,9 @@ CATALOGUE: tuple[MetricSpec, ...] = (
         "",
         ("kind", "outcome"),
     ),
-    MetricSpec("runstream_clickhouse_query_seconds", "histogram", "Seconds a query ran.", "--threads", ("kind",)),
+    MetricSpec("runstream_clickhouse_query_seconds", "histogram", "Duration of a query.", "--threads", ("kind",)),
     MetricSpec("runstream_clickhouse_bytes_in_total", "counter", "Bytes of request bodies."),
-    MetricSpec("runstream_clickhouse_running", "gauge", "Queries running now.", "--threads"),
+    MetricSpec("runstream_clickhouse_running", "gauge", "Running queries.", "--threads"),
 )
 _Instrument = TypeVar("_Instrument", Counter, Gauge, Histogram)
 
@@ -252,7 +278,7 @@ def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge | Hi
 def markdown() -> str:
     """Return the catalogue as a Markdown page."""
     lines = ["# Metrics", "", "Generated by `python -m runstream_common.service.metrics`.", ""]
-    lines += ["| name | kind | labels | meaning | what to turn |", "|---|---|---|---|---|"]
+    lines += ["| name | kind | labels | meaning | what to change |", "|---|---|---|---|---|"]
     for spec in CATALOGUE:
         lines.append(f"| `{spec.name}` | {spec.kind} | {', '.join(spec.labels)} | {spec.meaning} | {spec.knob} |")
     return "\n".join(lines) + "\n"

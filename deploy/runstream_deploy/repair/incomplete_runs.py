@@ -16,8 +16,8 @@ from runstream_common.identity import full_project
 from runstream_ingestor.writer.batch_replay import BatchReplayer
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.storage import Storage
-from runstream_query.runs.listening import Listening
 from runstream_query.runs.verdict.completeness import describe_streams, judge
+from runstream_query.runs.writer_marks import WriterMarks
 
 Run = tuple[str, str]
 """The pair (team/project, the run's id)."""
@@ -77,7 +77,7 @@ async def find_incomplete_runs(storage: Storage, only: Run | None) -> list[Incom
     if only is not None and not sizes:
         raise UnknownRunError(f"no rows are stored of {'/'.join(only)}")
     incomplete: list[IncompleteRun] = []
-    listening = Listening(storage, _CRASH_AFTER_US)
+    listening = WriterMarks(storage, _CRASH_AFTER_US)
     for project, runs in sizes.items():
         names = list(runs)
         for start in range(0, len(names), _RUNS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Finds which parameters matter: permutation importance of a random forest, and correlations.
+"""Computes the importance of parameters: permutation importance of a random forest, and correlations.
 
 All functions are pure. They take seconds of processor time.
 """

@@ -23,14 +23,14 @@ from runstream_query.runs.selection.select import RunSelection
 
 _AGGREGATES = {pb.AGGREGATE_MIN: "min", pb.AGGREGATE_MAX: "max", pb.AGGREGATE_MEAN: "mean"}
 _AMONG = "/* among */"
-_NAMED = 1000
-"""Runs whose ids are sent to the engine; of more runs, the superfluous rows are dropped here."""
+_MAX_NAMED_RUNS = 1000
+"""Runs whose ids are sent to the engine; with more runs, rows of other runs are dropped in this process."""
 MAX_RUNS = 200_000
-"""Runs whose numbers are fetched into this process: a sweep of a hundred thousand trials, twice."""
+"""Runs whose values are read into this process: enough for two sweeps of a hundred thousand trials each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
+class RunsToRank:
     """The runs to compare. `all`: True when no filter narrows them."""
 
     selection: RunSelection
@@ -46,10 +46,14 @@ class RankingObjective:
     at_minimize: bool = True
 
     @classmethod
-    def of(cls, asked: pb.RunObjective) -> RankingObjective:
+    def of(cls, objective: pb.RunObjective) -> RankingObjective:
         """Return the objective of a request. Raises InvalidRequestError."""
         return cls(
-            asked.metric, asked.aggregate, asked.goal != pb.GOAL_MAXIMIZE, asked.at, asked.at_goal != pb.GOAL_MAXIMIZE
+            objective.metric,
+            objective.aggregate,
+            objective.goal != pb.GOAL_MAXIMIZE,
+            objective.at,
+            objective.at_goal != pb.GOAL_MAXIMIZE,
         ).checked()
 
     def checked(self) -> RankingObjective:
@@ -78,7 +82,7 @@ class RankingObjective:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RankedRun:
     """A run and its number. `place`: the row of the run in the selection's table."""
 
     run: str
@@ -88,7 +92,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class _RunValues:
     """The numbers of M runs. `places`: rows of the selection's table, rising. `at_steps`: the steps of the numbers."""
 
     places: NDArray[np.int64]
@@ -96,57 +100,61 @@ class _Numbers:
     at_steps: NDArray[np.int64] | None
 
 
-async def best(storage: Storage, project: str, objective: RankingObjective, among: Among, limit: int) -> list[Judged]:
+async def best(
+    storage: Storage, project: str, objective: RankingObjective, among: RunsToRank, limit: int
+) -> list[RankedRun]:
     """Return the best runs: best first, NaN last, ties by run id. Raises UnknownNameError when there is none."""
-    found = await _numbers(storage, project, objective, among)
-    odd = np.isnan(found.values)
-    costs = np.where(odd, 0.0, found.values if objective.minimize else -found.values)
+    found = await _read_values(storage, project, objective, among)
+    is_nan = np.isnan(found.values)
+    costs = np.where(is_nan, 0.0, found.values if objective.minimize else -found.values)
     near = np.arange(len(costs))
-    if limit < len(costs) - int(odd.sum()):  # the first few of many are found without a full sort
-        near = np.flatnonzero(~odd & (costs <= np.partition(np.where(odd, np.inf, costs), limit)[limit]))
-    chosen = near[np.lexsort((costs[near], odd[near]))][:limit]
+    if limit < len(costs) - int(is_nan.sum()):  # the first few of many are found without a full sort
+        near = np.flatnonzero(~is_nan & (costs <= np.partition(np.where(is_nan, np.inf, costs), limit)[limit]))
+    chosen = near[np.lexsort((costs[near], is_nan[near]))][:limit]
     runs = among.selection.ids(found.places[chosen])
     steps = [None] * len(runs) if found.at_steps is None else found.at_steps[chosen].tolist()
     numbers = zip(runs, found.values[chosen].tolist(), found.places[chosen].tolist(), steps, strict=True)
-    return [Judged(*one) for one in numbers]
+    return [RankedRun(*one) for one in numbers]
 
 
-async def values(storage: Storage, project: str, objective: RankingObjective, among: Among) -> dict[str, float]:
+async def values(storage: Storage, project: str, objective: RankingObjective, among: RunsToRank) -> dict[str, float]:
     """Return the value of each run, of at most MAX_RUNS runs. Raises InvalidRequestError for more."""
-    found = await _numbers(storage, project, objective, among)
+    found = await _read_values(storage, project, objective, among)
     if len(found.values) > MAX_RUNS:
         raise InvalidRequestError(f"more than {MAX_RUNS} runs: narrow them with a filter")
     return dict(zip(among.selection.ids(found.places), found.values.tolist(), strict=True))
 
 
-async def _numbers(storage: Storage, project: str, objective: RankingObjective, among: Among) -> _Numbers:
+async def _read_values(storage: Storage, project: str, objective: RankingObjective, among: RunsToRank) -> _RunValues:
     selection = among.selection
     if objective.is_last:
         column = selection.table.source(objective.sources[0])
         places = selection.places[column.numeric[selection.places]]
-        found = _Numbers(places, column.numbers[places], None)
+        found = _RunValues(places, column.numbers[places], None)
     else:
         found = await _from_points(storage, project, objective, among)
     if not len(found.places):
-        await explain_nothing(storage, project, objective, among)
+        await raise_for_unknown_metric(storage, project, objective, among)
     return found
 
 
-async def _from_points(storage: Storage, project: str, objective: RankingObjective, among: Among) -> _Numbers:
+async def _from_points(storage: Storage, project: str, objective: RankingObjective, among: RunsToRank) -> _RunValues:
     selection = among.selection
-    name, question = objective.query
+    name, parameters = objective.query
     change = {}
-    if not among.all and len(selection.places) <= _NAMED:
-        change, question["among"] = {_AMONG: "AND run IN {among:Array(String)}"}, selection.runs
-    rows = await storage.table(name, change=change, project=project, **question)
+    if not among.all and len(selection.places) <= _MAX_NAMED_RUNS:
+        change, parameters["among"] = {_AMONG: "AND run IN {among:Array(String)}"}, selection.runs
+    rows = await storage.table(name, change=change, project=project, **parameters)
     places = places_of(rows["run"].cast(pa.string()), selection.table.runs)
     wanted = np.flatnonzero(np.isin(places, selection.places))
     wanted = wanted[np.argsort(places[wanted])]
     steps = rows["at_step"].to_numpy()[wanted].astype(np.int64) if objective.at else None
-    return _Numbers(places[wanted], rows["value"].to_numpy()[wanted], steps)
+    return _RunValues(places[wanted], rows["value"].to_numpy()[wanted], steps)
 
 
-async def explain_nothing(storage: Storage, project: str, objective: RankingObjective, among: Among) -> None:
+async def raise_for_unknown_metric(
+    storage: Storage, project: str, objective: RankingObjective, among: RunsToRank
+) -> None:
     """Raise UnknownNameError where no run has the metric.
 
     With a filter it returns when the project has the metric at all: then an empty result is correct.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runstream_proto.v1 import ranking_pb2 as pb
 
 _DECADES_OF_LOG = 2
-"""Positive numbers that span so many decades get a logarithmic axis: learning rates, weight decays."""
+"""Positive numbers that span at least this many decades get a logarithmic axis, such as learning rates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def make_column(name: str, values: Sequence[Any], time: bool = False) -> Paramet
         finite = numbers[np.isfinite(numbers)]
         kind = pb.AXIS_KIND_TIME if time else _scale(finite)
         return ParameterColumn(name, kind, numbers, distinct=len(np.unique(finite)))
-    words = [None if value is None else category(value) for value in values]
-    known = sorted({word for word in words if word is not None})
-    places = {word: float(place) for place, word in enumerate(known)}
-    codes = np.array([math.nan if word is None else places[word] for word in words], dtype=np.float64)
+    texts = [None if value is None else category(value) for value in values]
+    known = sorted({text for text in texts if text is not None})
+    places = {text: float(place) for place, text in enumerate(known)}
+    codes = np.array([math.nan if text is None else places[text] for text in texts], dtype=np.float64)
     return ParameterColumn(name, pb.AXIS_KIND_CATEGORY, codes, tuple(known), len(known))
 
 

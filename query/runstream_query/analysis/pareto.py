@@ -1,4 +1,4 @@
-"""Finds the points that no other point beats: fronts of several objectives, layer by layer."""
+"""Finds the points that no other point dominates: Pareto fronts of several objectives, layer by layer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_POINTS_OF_TWO = 200_000
 def layers(costs: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     """Return the layer of each row, counted from 1; 0 for rows beyond `count` layers.
 
-    `costs`: (points, objectives), lower is better, no NaN. A point beats another when it is nowhere worse and somewhere
-    better, so equal points share a layer.
+    `costs`: (points, objectives), lower is better, no NaN. A point dominates another when it is nowhere worse
+    and somewhere better, so equal points share a layer.
     """
     found = np.zeros(len(costs), dtype=np.int64)
     left = np.arange(len(costs))
@@ -30,7 +30,7 @@ def layers(costs: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 
 
 def _front(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    distinct, places = np.unique(costs, axis=0, return_inverse=True)  # sorted: no row is beaten by a later one
+    distinct, places = np.unique(costs, axis=0, return_inverse=True)  # sorted: no row is dominated by a later one
     kept = _sweep(distinct[:, 1]) if costs.shape[1] == 2 else _sieve(distinct)
     return np.asarray(kept[places.reshape(-1)], dtype=np.bool_)
 
@@ -54,6 +54,6 @@ def _sieve(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     while len(left):
         first = left[0]
         kept[first] = True
-        beaten: Any = (rows[left] >= rows[first]).all(axis=1)
-        left = left[~beaten]
+        dominated: Any = (rows[left] >= rows[first]).all(axis=1)
+        left = left[~dominated]
     return kept

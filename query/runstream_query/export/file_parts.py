@@ -17,9 +17,9 @@ MAX_RANKS = 10_000
 DEADLINE_S = 3600
 """Seconds that one export may take: 7 billion points at 2 million points a second."""
 TAKEN_WITHIN_S = 60.0
-"""Seconds after which the export of a client that reads nothing is ended.
+"""Seconds after which an export ends if its client reads nothing.
 
-An export that nobody reads holds a place that another export could have.
+It would occupy a place in the queue that another export could use.
 """
 CHUNK_BYTES = 256 << 10
 """Bytes of one message, about: larger messages make gRPC no faster."""
@@ -70,7 +70,7 @@ def file_format(number: int) -> FileFormat:
     """Return the file format with this number; 0 means Arrow. Raises InvalidRequestError."""
     found = FORMATS.get(number or pb.EXPORT_FORMAT_ARROW)  # type: ignore[call-overload]  # any number may come
     if found is None:
-        raise InvalidRequestError(f"there is no format {number}: Arrow, Parquet or CSV")
+        raise InvalidRequestError(f"there is no format {number}: use Arrow, Parquet or CSV")
     return found  # type: ignore[no-any-return]
 
 

@@ -1,1 +1,1 @@
-"""Push what arrives: one poller a project asks ClickHouse for news, and any number of watchers read behind it."""
+"""Push new data to watchers: one poller a project queries ClickHouse, and any number of watchers read from it."""

@@ -1,4 +1,4 @@
-"""Find batches that have just been stored, report each once, and say where their points lie. It is pure."""
+"""Find batches that have just been stored, report each once, and compute the ranges of their points. It is pure."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Arrival:
     high_step: int
 
 
-class Seen:
+class SeenBatches:
     """The batches that were reported already.
 
-    Queries overlap in time, so a batch may be answered several times; it counts once.
+    Queries overlap in time, so several may return the same batch; it counts once.
     """
 
     def __init__(self, most: int = limits.MAX_SEEN) -> None:
@@ -93,7 +93,7 @@ def ranges_of(arrivals: Iterable[Arrival]) -> list[Range]:
 
 @dataclass(frozen=True, slots=True)
 class PointsQuery:
-    """Ranges that are queried at once, at most one of each epoch."""
+    """Ranges that one query reads, at most one of each epoch."""
 
     ranges: tuple[Range, ...]
 
@@ -114,8 +114,8 @@ class PointsQuery:
         return min(one.low_step for one in self.ranges), max(one.high_step for one in self.ranges)
 
 
-def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[PointsQuery]:
-    """Return all ranges in few queries.
+def queries_of(ranges: Sequence[Range], *, by_step: bool) -> list[PointsQuery]:
+    """Return few queries that together read all ranges.
 
     Each query has at most one range of an epoch; with `by_step` also only steps that lie near together.
     """
@@ -131,7 +131,7 @@ def questions_of(ranges: Sequence[Range], *, by_step: bool) -> list[PointsQuery]
             reached = max(reached, one.high_step)
     elif ranges:
         clusters = [list(ranges)]
-    return [question for cluster in clusters for question in _rounds(cluster)]
+    return [query for cluster in clusters for query in _rounds(cluster)]
 
 
 def _rounds(ranges: Sequence[Range]) -> list[PointsQuery]:
@@ -140,7 +140,9 @@ def _rounds(ranges: Sequence[Range]) -> list[PointsQuery]:
         by_epoch.setdefault(one.epoch, []).append(one)
     deepest = max(map(len, by_epoch.values()))
     if deepest > limits.MAX_ROUNDS:
-        by_epoch = {epoch: [_span(found)] for epoch, found in by_epoch.items()}  # some points come twice: no harm
+        by_epoch = {
+            epoch: [_span(found)] for epoch, found in by_epoch.items()
+        }  # some points arrive twice, which is harmless
         deepest = 1
     return [
         PointsQuery(tuple(found[depth] for found in by_epoch.values() if depth < len(found)))

@@ -1,4 +1,4 @@
-"""Read from the surviving rows what arrived in a run."""
+"""Read the new rows of a run that are not superseded."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from runstream_proto.v1 import live_pb2 as pb
 from runstream_proto.v1 import rich_pb2 as rich
 from runstream_query.base.storage import Storage
 from runstream_query.live import limits
-from runstream_query.live.arrivals import Arrival, PointsQuery, questions_of, ranges_of
+from runstream_query.live.arrivals import Arrival, PointsQuery, queries_of, ranges_of
 from runstream_query.live.entry import FeedEntry, Piece
 from runstream_query.live.interest import Wanted
 from runstream_query.rich.console import ConsoleLine, console_row
 from runstream_query.rich.rich_keys import KINDS
 
 
-class TooMuchError(Exception):
-    """More arrived than is pushed; the message says what."""
+class PollOverflowError(Exception):
+    """More data arrived than one poll may push; the message names it."""
 
 
 class Collector:
-    """Reads what arrived into an entry. Each method raises StorageError, TooMuchError."""
+    """Reads what arrived into an entry. Each method raises StorageError, PollOverflowError."""
 
     def __init__(self, storage: Storage, project: str) -> None:
         self._storage = storage
@@ -34,30 +34,30 @@ class Collector:
         with_points = [one for one in arrivals if one.points]
         with_documents = ranges_of(one for one in arrivals if one.documents)
         if with_points and (wanted.metrics or wanted.pattern):
-            for question in questions_of(ranges_of(with_points), by_step=True):
-                await self._points(entry, run, question, wanted)
-        for question in questions_of(with_documents, by_step=False):
-            await self._records(entry, run, question)
+            for query in queries_of(ranges_of(with_points), by_step=True):
+                await self._points(entry, run, query, wanted)
+        for query in queries_of(with_documents, by_step=False):
+            await self._records(entry, run, query)
             if wanted.console:
-                await self._console(entry, run, question, wanted)
+                await self._console(entry, run, query, wanted)
         return entry
 
-    async def _points(self, entry: FeedEntry, run: str, question: PointsQuery, wanted: Wanted) -> None:
-        low, high = question.steps
+    async def _points(self, entry: FeedEntry, run: str, query: PointsQuery, wanted: Wanted) -> None:
+        low, high = query.steps
         columns = await self._storage.columns(
             "live_points",
             project=self._project,
             run=run,
             metrics=list(wanted.metrics),
             pattern=wanted.pattern,
-            ranks=question.ranks,
+            ranks=query.ranks,
             min_step=low,
             max_step=high,
             limit=limits.MAX_POINTS + 1,
-            **question.parameters,
+            **query.parameters,
         )
         if entry.points + len(columns["step"]) > limits.MAX_POINTS:
-            raise TooMuchError(f"more than {limits.MAX_POINTS} points of {run} arrived at once")
+            raise PollOverflowError(f"more than {limits.MAX_POINTS} points of {run} arrived at once")
         metrics, ranks = columns["metric"], columns["rank"]
         if not len(metrics):
             return
@@ -67,12 +67,12 @@ class Collector:
             parts = (np.array(columns[name][start:end]) for name in ("step", "value", "time_us"))
             entry.pieces.append(Piece(run, str(metrics[start]), int(ranks[start]), *parts))
 
-    async def _records(self, entry: FeedEntry, run: str, question: PointsQuery) -> None:
+    async def _records(self, entry: FeedEntry, run: str, query: PointsQuery) -> None:
         rows = await self._storage.rows(
-            "live_records", project=self._project, run=run, limit=limits.MAX_RECORDS + 1, **question.parameters
+            "live_records", project=self._project, run=run, limit=limits.MAX_RECORDS + 1, **query.parameters
         )
         if len(rows) > limits.MAX_RECORDS:
-            raise TooMuchError(f"more than {limits.MAX_RECORDS} fields and alerts of {run} arrived at once")
+            raise PollOverflowError(f"more than {limits.MAX_RECORDS} fields and alerts of {run} arrived at once")
         for row in rows:
             if row["kind"] == "alert":
                 entry.alerts.append(
@@ -100,17 +100,17 @@ class Collector:
             else:
                 entry.keys.append(pb.KeyChange(run=run, key=row["name"], kind=KINDS[row["kind"]], step=row["step"]))
 
-    async def _console(self, entry: FeedEntry, run: str, question: PointsQuery, wanted: Wanted) -> None:
+    async def _console(self, entry: FeedEntry, run: str, query: PointsQuery, wanted: Wanted) -> None:
         rows = await self._storage.rows(
             "live_console",
             project=self._project,
             run=run,
             ranks=list(wanted.console_ranks),
-            low=min(one.low for one in question.ranges),
-            high=max(one.high for one in question.ranges),
+            low=min(one.low for one in query.ranges),
+            high=max(one.high for one in query.ranges),
             limit=limits.MAX_LINES + 1,
-            **question.parameters,
+            **query.parameters,
         )
         if len(entry.console) + len(rows) > limits.MAX_LINES:
-            raise TooMuchError(f"more than {limits.MAX_LINES} console lines of {run} arrived at once")
+            raise PollOverflowError(f"more than {limits.MAX_LINES} console lines of {run} arrived at once")
         entry.console.extend(console_row(run, row) for row in cast("list[ConsoleLine]", rows))

@@ -1,4 +1,4 @@
-"""Hold what one poll found, once for all who watch the project; each watcher gets its own part of it. It is pure."""
+"""Hold the data that one poll found, once for all watchers of the project; each gets its part. It is pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Piece:
 
 @dataclass(slots=True)
 class FeedEntry:
-    """What one poll found. `number` is its place in the feed."""
+    """The data that one poll found. `number` is its position in the feed."""
 
     number: int = 0
     pieces: list[Piece] = field(default_factory=list)
@@ -55,16 +55,16 @@ class FeedEntry:
         return 24 * self.points + 300 * len(self.pieces) + texts + small + 500
 
     def response(self, interest: Interest, event_id: str) -> pb.WatchRunsResponse | None:
-        """Return the part of the entry that the interest wants; None if it wants nothing of it.
+        """Return the part of the entry that matches the interest; None if nothing matches.
 
-        It is made once for all who share the interest.
+        It is made once for all watchers with this interest.
         """
         if interest not in self._made:
             self._made[interest] = self._make(interest, event_id)
         return self._made[interest]
 
     def forget(self) -> None:
-        """Drop the responses that were made; one that is still wanted is made again."""
+        """Drop the cached responses; one that is still needed is made again."""
         self._made.clear()
 
     def _make(self, interest: Interest, event_id: str) -> pb.WatchRunsResponse | None:

@@ -1,4 +1,4 @@
-"""Feed one project's watchers: a single loop asks for news, however many watch."""
+"""Feed one project's watchers: a single loop polls ClickHouse, whatever the number of watchers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from runstream_common.service.logging import limited_warning
 from runstream_proto.v1 import live_pb2 as pb
 from runstream_query.base.storage import Storage
 from runstream_query.live import limits
-from runstream_query.live.arrivals import Arrival, Seen
-from runstream_query.live.collector import Collector, TooMuchError
+from runstream_query.live.arrivals import Arrival, SeenBatches
+from runstream_query.live.collector import Collector, PollOverflowError
 from runstream_query.live.entry import FeedEntry, split
 from runstream_query.live.interest import Interest, wanted_of
 from runstream_query.live.ring import Ring
@@ -30,17 +30,17 @@ _COLUMNS = tuple(Arrival.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """The state of the runs, for all who join at about the same time (as when a server was restarted)."""
+    """The state of the runs, shared by watchers that join at about the same time, as after a server's restart."""
 
     number: int
-    """The number of the entry behind which this state lies: whoever gets it reads on from there."""
-    asked_s: float
+    """The number of the newest entry in this state: its receiver reads on after it."""
+    taken_s: float
     states: asyncio.Future[list[pb.RunChange]]
 
 
 @dataclass(slots=True)
 class _Held:
-    """An interest that the loop reads for."""
+    """An interest that the loop serves."""
 
     since: int
     """Entries behind this number hold all that the interest wants."""
@@ -55,7 +55,7 @@ class Feed:
     def __init__(self, storage: Storage, lookup: Lookup, project: str, ring_bytes: Callable[[], int]) -> None:
         self.project = project
         self.name = uuid.uuid4().hex[:12]
-        """The name of this feed in this process: event ids of another feed mean nothing here."""
+        """The name of this feed in this process: event ids of other feeds are not valid here."""
         self.ring = Ring()
         self.news = asyncio.Event()
         """Set when the next entry is there, and then replaced."""
@@ -65,14 +65,14 @@ class Feed:
         self._states = StateChanges(storage, lookup, project)
         self._ring_bytes = ring_bytes
         self._interests: dict[Interest, _Held] = {}
-        self._seen = Seen()
+        self._seen = SeenBatches()
         self._pending: dict[str, list[Arrival]] = defaultdict(list)
-        """By run, the batches that the ledger reported and that are not read yet."""
+        """By run, batches in the ledger that are not read yet."""
         self._dirty: set[str] = set()
         """Runs in which documents arrived, so that their states may have changed."""
-        self._overrun: dict[str, str] = {}
+        self._pending_resets: dict[str, str] = {}
         self._reset_s: dict[str, float] = {}
-        self._asked_s = self._far_s = self._swept_s = self._well_s = time.monotonic()
+        self._ledger_read_s = self._far_s = self._swept_s = self._answered_s = time.monotonic()
         self.joining = 0
         """How many watchers are about to join; the loop waits for them."""
         self._begun = asyncio.Lock()
@@ -81,16 +81,16 @@ class Feed:
     # ------------------------------------------------------------------ for the hub
 
     async def begin(self) -> None:
-        """Note what is stored by now, so that it is not reported as new. Raise StorageError."""
+        """Mark all stored batches as seen, so that they are not reported as new. Raise StorageError."""
         async with self._begun:
             if not self._has_begun:
-                await self._ask(limits.FAR_S)
+                await self._read_ledger(limits.FAR_S)
                 self._has_begun = True
 
     async def join(self, interest: Interest, after: str) -> tuple[int, pb.WatchRunsResponse | None]:
-        """Return the number to read behind, and the first response; None if the stream goes on without a gap.
+        """Return the number after which to read, and the first response; None if the stream continues without a gap.
 
-        Raise UnknownNameError, StorageError. Whoever has joined must call `leave`.
+        Raise UnknownNameError, StorageError. After a join the caller must call `leave`.
         """
         held = self._interests.get(interest)
         number = self._number(after)
@@ -104,19 +104,19 @@ class Feed:
             number, states = await self._snapshot(interest, held)
         except BaseException:
             self.leave(interest)
-            if not held.watchers:  # nobody got an event id from which to go on
+            if not held.watchers:  # no watcher got an event id to continue from
                 self._interests.pop(interest, None)
             raise
         first = pb.WatchRunsResponse(event_id=self.event_id(number), runs=states)
         if after:
-            first.reset.reason = "what came since that event is not kept any more: load again what you show"
+            first.reset.reason = "the events after this id are no longer kept: reload the view"
         return number, first
 
     async def _snapshot(self, interest: Interest, held: _Held) -> tuple[int, list[pb.RunChange]]:
         now_s = time.monotonic()
         found = held.snapshot
-        if found is None or now_s - found.asked_s > limits.POLL_S or not self.ring.has(found.number):
-            states = asyncio.ensure_future(self._states.look_after(interest.runs))
+        if found is None or now_s - found.taken_s > limits.POLL_S or not self.ring.has(found.number):
+            states = asyncio.ensure_future(self._states.watch(interest.runs))
             states.add_done_callback(lambda one: one.cancelled() or one.exception())  # seen, if no waiter is left
             found = held.snapshot = _Snapshot(self.ring.last, now_s, states)
         try:
@@ -139,28 +139,28 @@ class Feed:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody watches, or may come back."""
+        """Whether a watcher is connected or may reconnect."""
         return bool(self._interests) or self.joining > 0
 
     @property
     def behind_s(self) -> float:
-        """For how many seconds ClickHouse has not answered; 0 when all is well."""
-        silent_s = time.monotonic() - self._well_s
+        """Seconds since ClickHouse last answered; 0 when it answers in time."""
+        silent_s = time.monotonic() - self._answered_s
         return silent_s if silent_s > 4 * limits.POLL_S else 0.0
 
     # ------------------------------------------------------------------ the loop
 
     async def run(self) -> None:
-        """Look for news until nobody watches any more."""
+        """Poll until no watcher is left."""
         while self.watched:
             started_s = time.monotonic()
             try:
                 await self._turn()
-                self._well_s = time.monotonic()
+                self._answered_s = time.monotonic()
             except StorageError as error:
                 limited_warning(LOG, "live: ClickHouse does not answer", 60.0, project=self.project, reason=str(error))
-            except Exception as error:  # noqa: BLE001  # the loop's boundary: it looks again
-                LOG.error("live: a turn failed", project=self.project, exc_info=error)
+            except Exception as error:  # the loop's boundary: the next poll tries again
+                LOG.error("live: reading the news of a project failed", project=self.project, exc_info=error)
             self._forget_idle()
             await asyncio.sleep(max(limits.POLL_S - (time.monotonic() - started_s), 0.05))
 
@@ -168,13 +168,13 @@ class Feed:
         await self.begin()
         now_s = time.monotonic()
         far = now_s - self._far_s >= limits.FAR_EVERY_S
-        await self._ask(limits.FAR_S if far else limits.NEAR_S)
+        await self._read_ledger(limits.FAR_S if far else limits.NEAR_S)
         if far:
             self._far_s = now_s
         entry = FeedEntry()
         try:
             await self._read(entry)
-            await self._look_at_states(entry)
+            await self._read_states(entry)
         finally:
             self._add_resets(entry)
             if not entry.empty:
@@ -183,13 +183,13 @@ class Feed:
                 news, self.news = self.news, asyncio.Event()
                 news.set()
 
-    async def _ask(self, back_s: float) -> None:
+    async def _read_ledger(self, back_s: float) -> None:
         """Read from the ledger the batches that were not seen yet.
 
-        Before the first turn they are only noted as seen.
+        Before the first poll they are only marked as seen.
         """
         now_s = time.monotonic()
-        reach_s = self._seen.reach_s(back_s + (now_s - self._asked_s), now_s)
+        reach_s = self._seen.reach_s(back_s + (now_s - self._ledger_read_s), now_s)
         columns = await self._storage.columns(
             "live_arrivals",
             project=self.project,
@@ -198,14 +198,14 @@ class Feed:
         )
         rows = zip(*(columns[name].tolist() for name in _COLUMNS), strict=True)
         fresh = self._seen.fresh((Arrival(*row) for row in rows), now_s)
-        self._asked_s = now_s
+        self._ledger_read_s = now_s
         too_many = len(columns["run"]) >= limits.MAX_ARRIVALS
         if too_many:
             self._seen.floor_s = now_s
         if not self._has_begun:
             return
         if too_many:
-            self._overrun[""] = f"more than {limits.MAX_ARRIVALS} batches arrived at once: load again what you show"
+            self._pending_resets[""] = f"more than {limits.MAX_ARRIVALS} batches arrived at once: reload the view"
         wanted = {run for interest in self._interests for run in interest.runs}
         for arrival in fresh:
             if arrival.run in wanted:
@@ -214,9 +214,9 @@ class Feed:
                 self._dirty.add(arrival.run)
 
     async def _read(self, entry: FeedEntry) -> None:
-        """Move what is pending into the entry; what cannot be read now stays pending."""
+        """Read the pending batches into the entry; those that cannot be read now stay pending."""
         if sum(map(len, self._pending.values())) > limits.MAX_ARRIVALS:
-            self._overrun[""] = "too much arrived while ClickHouse did not answer: load again what you show"
+            self._pending_resets[""] = "too many batches arrived while ClickHouse did not answer: reload the view"
             self._pending.clear()
         for run, arrivals in list(self._pending.items()):
             wanted = wanted_of(run, self._interests)
@@ -225,11 +225,11 @@ class Feed:
                     found = await self._collector.collect(run, arrivals, wanted)
                     for name in ("pieces", "fields", "keys", "console", "alerts"):
                         getattr(entry, name).extend(getattr(found, name))
-            except TooMuchError as error:
-                self._overrun[run] = f"{error}: load the run again"
+            except PollOverflowError as error:
+                self._pending_resets[run] = f"{error}: reload the run"
             del self._pending[run]
 
-    async def _look_at_states(self, entry: FeedEntry) -> None:
+    async def _read_states(self, entry: FeedEntry) -> None:
         now_s = time.monotonic()
         if self._dirty:
             entry.runs.extend(await self._states.changed(list(self._dirty)))
@@ -240,9 +240,9 @@ class Feed:
 
     def _add_resets(self, entry: FeedEntry) -> None:
         now_s = time.monotonic()
-        for run in list(self._overrun):
+        for run in list(self._pending_resets):
             if now_s - self._reset_s.get(run, -limits.RESET_EVERY_S) >= limits.RESET_EVERY_S:
-                entry.resets[run] = self._overrun.pop(run)
+                entry.resets[run] = self._pending_resets.pop(run)
                 self._reset_s[run] = now_s
 
     def _forget_idle(self) -> None:

@@ -21,7 +21,7 @@ from runstream_query.runs.lookup import Lookup
 class Hub:
     """All feeds of this instance.
 
-    A watcher holds a number, never a queue: one that reads slowly falls behind the ring and is told to load again.
+    A watcher holds a number, never a queue: a slow one falls behind the ring, and gets a reset.
     """
 
     def __init__(self, storage: Storage, lookup: Lookup) -> None:
@@ -59,7 +59,7 @@ class Hub:
             try:
                 if first is not None:
                     yield first
-                following = self._follow(feed, interest, number, said=first is not None)
+                following = self._follow(feed, interest, number, just_sent=first is not None)
                 async with contextlib.aclosing(following) as responses:
                     async for response in responses:
                         yield response
@@ -84,13 +84,13 @@ class Hub:
         return self._watchers.total()
 
     async def _follow(
-        self, feed: Feed, interest: Interest, number: int, *, said: bool
+        self, feed: Feed, interest: Interest, number: int, *, just_sent: bool
     ) -> AsyncGenerator[pb.WatchRunsResponse]:
         """Yield the responses behind this number.
 
-        `said` means that a response was just sent; else a heartbeat is due at once.
+        `just_sent` means that a response was just sent; otherwise a heartbeat is due at once.
         """
-        said_s = time.monotonic() - (0.0 if said else limits.HEARTBEAT_S)
+        sent_s = time.monotonic() - (0.0 if just_sent else limits.HEARTBEAT_S)
         while True:
             if self._closing.is_set():
                 raise GoingAwayError
@@ -98,23 +98,23 @@ class Hub:
             response: pb.WatchRunsResponse | None
             if not feed.ring.has(number):
                 number = feed.ring.last
-                reset = pb.Reset(reason="you read more slowly than it arrives: load again what you show")
+                reset = pb.Reset(reason="this client reads more slowly than events arrive: reload the view")
                 response = pb.WatchRunsResponse(event_id=feed.event_id(number), reset=reset)
             elif (entry := feed.ring.after(number)) is not None:
                 number = entry.number
                 response = entry.response(interest, feed.event_id(number))
             else:
                 try:
-                    left_s = said_s + limits.HEARTBEAT_S - time.monotonic()
+                    left_s = sent_s + limits.HEARTBEAT_S - time.monotonic()
                     await asyncio.wait_for(news.wait(), max(left_s, 0.0))
                     continue
                 except TimeoutError:
                     response = None
-            if response is None and time.monotonic() - said_s >= limits.HEARTBEAT_S:
+            if response is None and time.monotonic() - sent_s >= limits.HEARTBEAT_S:
                 response = pb.WatchRunsResponse(event_id=feed.event_id(number), behind_s=feed.behind_s)
             if response is not None:
                 yield response
-                said_s = time.monotonic()
+                sent_s = time.monotonic()
 
     def _feed(self, project: str) -> Feed:
         found = self._feeds.get(project)
@@ -127,7 +127,7 @@ class Hub:
     async def _run(self, feed: Feed) -> None:
         """Run the feed, and remove it when it ends.
 
-        There is no await between its last look for watchers and its removal, so nobody joins a dead feed.
+        There is no await between its last check for watchers and its removal, so nobody joins a dead feed.
         """
         CALLER.set(None)  # the feed is not work of the user who happened to watch first
         try:

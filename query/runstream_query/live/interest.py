@@ -1,4 +1,4 @@
-"""Describe what somebody watches. It is pure."""
+"""Describe the data that a watcher wants. It is pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runstream_query.live.limits import MAX_PATTERN_CHARACTERS
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What one watcher wants. Watchers with equal interests share one response of an entry."""
+    """The data that one watcher wants. Watchers with equal interests share one response of an entry."""
 
     runs: frozenset[str] = frozenset()
     """Ids; empty means new runs and states of the whole project, and nothing else."""
@@ -35,7 +35,7 @@ class Interest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What all interests together want of one run."""
+    """The union of all interests in one run."""
 
     metrics: tuple[str, ...]
     """Names without wildcards."""
@@ -47,7 +47,7 @@ class Wanted:
 
 
 def wanted_of(run: str, interests: Iterable[Interest]) -> Wanted | None:
-    """Return what the interests want of the run; None if nobody wants more of it than its state."""
+    """Return the union of the interests in the run; None if no interest needs more than its state."""
     found = [interest for interest in interests if run in interest.runs]
     if not found:
         return None

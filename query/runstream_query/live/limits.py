@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 POLL_S = 0.5
-"""How often each project is polled, in seconds: people take this for at once. One poll serves however many watch."""
+"""Seconds between two polls of a project: users perceive this as immediate. One poll serves all watchers."""
 HEARTBEAT_S = 5.0
 """Proxies close a stream that is silent for 30 to 60 s; and the caller's key is checked again at each response."""
 LINGER_S = 90.0
-"""A watcher that was cut off comes back within seconds; what arrived meanwhile is kept for so long."""
+"""A disconnected watcher reconnects within seconds; events are kept for it during this time."""
 NEAR_S = 3.0
 """An insert into the ledger takes milliseconds, but a row may become visible after a later one.
 
-So each query reaches back so far, and skips the batches that it has seen.
+So each query reads this far back, and skips the batches that were seen.
 """
 FAR_S = 120.0
-"""For replicas that lag and inserts that hang: every FAR_EVERY_S a query reaches back so far."""
+"""For lagging replicas and hanging inserts: every FAR_EVERY_S a query reads this far back."""
 FAR_EVERY_S = 10.0
 SWEEP_S = 10.0
-"""How often states are queried for changes that no arrival announces: a run fell silent, or was deleted."""
+"""Seconds between two queries for changes that no batch announces: a run fell silent, or was deleted."""
 MAX_SEEN = 200_000
-"""How many batches are remembered, in 40 MB. If there are more, queries reach back less far."""
+"""Batches that are remembered, in 40 MB. With more of them, queries read less far back."""
 MAX_ARRIVALS = 100_000
-"""How many batches one query may find; more of them cause a reset."""
+"""Batches that one query may return; more of them cause a reset."""
 MAX_POINTS = 200_000
 """Points of one run in one poll. More of them (an offline run that is sent at once) cause a reset of that run.
 
@@ -34,20 +34,20 @@ MAX_LINES = 5_000
 MAX_RECORDS = 5_000
 """Alerts, fields and keys of a run in one poll; more of them cause a reset."""
 RESET_EVERY_S = 5.0
-"""The least time between two resets of a run, so that a watcher that reloads at each does not reload all the time."""
+"""The shortest time between two resets of a run, so that a watcher does not reload all the time."""
 RING_BYTES = 16 << 20
-"""Memory for the watchers of one project that read slowly or come back; one that falls behind it is told to reload."""
+"""Memory for events of one project, for watchers that read slowly or reconnect; who falls behind gets a reset."""
 ALL_RINGS_BYTES = 256 << 20
 """Memory for all projects together; each gets its share."""
 MAX_WATCHERS = 500
 """Streams of this instance."""
 MAX_WATCHERS_A_USER = 100
-"""Streams of one user, whatever the key, so that one broken page or program cannot take all."""
+"""Streams of one user, whatever the key, so that one broken page or program cannot occupy all."""
 MAX_RUNS = 100
 MAX_METRICS = 200
 MAX_RANKS = 10_000
 MAX_PATTERN_CHARACTERS = 32_000
-"""The length of all patterns on one run together, for RE2. Beyond it every metric is read and sorted out here."""
+"""The total length of the patterns on one run, for RE2. Beyond it all metrics are read and filtered in this process."""
 MAX_CLUSTERS = 16
 """Queries for the points of one run: attempts that log at steps far apart are read apart."""
 MAX_ROUNDS = 8

@@ -1,4 +1,4 @@
-"""Report runs that began, ended, fell silent or were deleted, compared with what was known of them."""
+"""Report runs that began, ended, fell silent or were deleted, compared with their last known states."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class StateChanges:
         """(state, world size) by run."""
         self._all = False
 
-    async def look_after(self, runs: Collection[str]) -> list[pb.RunChange]:
-        """Report the changes of these runs from now on; return their present states.
+    async def watch(self, runs: Collection[str]) -> list[pb.RunChange]:
+        """Watch these runs: report their changes from now on, and return their present states.
 
         If no run is named, all runs of the project are watched, and nothing is returned.
         """
@@ -43,10 +43,10 @@ class StateChanges:
 
     async def changed(self, runs: Collection[str]) -> list[pb.RunChange]:
         """Return the changes of these runs, in which something arrived."""
-        known = [run for run in runs if self._all or run in self._known]
-        if not known:
+        watched = [run for run in runs if self._all or run in self._known]
+        if not watched:
             return []
-        rows = await self._rows(known)
+        rows = await self._rows(watched)
         found: list[tuple[pb.RunChange.Kind.ValueType, RunRow]] = []
         for row in rows:
             before = self._known.get(row["run"])
@@ -54,9 +54,9 @@ class StateChanges:
                 found.append((pb.RunChange.KIND_NEW, row))
             elif before != _state(row):
                 found.append((pb.RunChange.KIND_STATE, row))
-        gone = sorted({run for run in known if run in self._known} - {row["run"] for row in rows})
+        gone = sorted({run for run in watched if run in self._known} - {row["run"] for row in rows})
         changes = await self._changes(found)
-        # Remembered when they are told, and not before: the storage may have failed.
+        # Remember them only after they are reported: the storage may fail before.
         self._known.update({row["run"]: _state(row) for row in rows})
         for run in gone:
             self._known.pop(run, None)

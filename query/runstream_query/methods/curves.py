@@ -22,16 +22,14 @@ class CurveMethods:
         self._lookup = lookup
         self._plans = PlanCache()
 
-    async def GetHistory(  # noqa: N802
-        self, principal: Principal, request: pb.GetHistoryRequest
-    ) -> pb.GetHistoryResponse:
+    async def GetHistory(self, principal: Principal, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await history.history(self._storage, project, request)
         if not response.series and not request.page_token:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
-    async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:  # noqa: N802
+    async def GetCurves(self, principal: Principal, request: pb.GetCurvesRequest) -> pb.GetCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         query = check_query(request)
         started: dict[str, int] = {}
@@ -40,10 +38,10 @@ class CurveMethods:
         curves = await curves_of(ReadContext(self._storage, project, query, started), self._plans)
         response = encode_curves(curves, query)
         if not response.curves:
-            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response
 
-    async def GetGroupCurves(  # noqa: N802
+    async def GetGroupCurves(
         self, principal: Principal, request: curves_pb2.GetGroupCurvesRequest
     ) -> curves_pb2.GetGroupCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
@@ -51,5 +49,5 @@ class CurveMethods:
         users = {row["run"]: row["user"] for row in await self._lookup.known_runs(project, query.runs)}
         response = await group_curves(self._storage, project, query, users)
         if not response.curves:
-            await self._lookup.explain_nothing(project, list(request.runs), list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, list(request.runs), list(request.metrics))
         return response

@@ -18,11 +18,11 @@ from runstream_query.runs.field_choice import ALL, FieldChoice, parse_columns
 from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.run_query import parse_fields, select, value_of
+from runstream_query.runs.selection.document_cache import DocumentCache
 from runstream_query.runs.selection.field_column import FieldColumn
+from runstream_query.runs.selection.listed_fields import ListedFields
 from runstream_query.runs.selection.ordering import parse_order
-from runstream_query.runs.selection.select import check_place
-from runstream_query.runs.selection.shown import Shown
-from runstream_query.runs.selection.whole_documents import WholeRuns
+from runstream_query.runs.selection.select import check_position
 
 _MAX_GROUP_FIELDS = 4
 _MAX_GROUP_METRICS = 20
@@ -38,8 +38,8 @@ class ListingMethods:
         project = await self._lookup.project(principal, request.team, request.project)
         size = page_size(request.page_size, 50, 1000)
         order, columns = parse_order(request.order), parse_columns(request.fields)
-        after = read_token(request, lambda place: check_place(place, len(order)))
-        shown = Shown.of(columns, self._lookup.tables.size(project))
+        after = read_token(request, lambda position: check_position(position, len(order)))
+        shown = ListedFields.of(columns, self._lookup.tables.size(project))
         selection = await select(
             self._storage,
             self._lookup,
@@ -63,15 +63,15 @@ class ListingMethods:
             rows = rows[: len(documents)]
             response.runs.extend(await make_listed(project, rows, documents))
         if len(found) > len(rows):
-            response.next_page_token = make_token(request, selection.place_of(found[len(rows) - 1], order))
+            response.next_page_token = make_token(request, selection.position_of(found[len(rows) - 1], order))
         return response
 
     async def _documents(self, project: str, runs: Sequence[str], columns: FieldChoice) -> list[EncodedDocuments]:
         """Return the documents of the first of these runs: of as many as one answer carries."""
         reader = DocumentReader(self._storage, project, columns)
         if columns == ALL:
-            return await self._lookup.tables.whole(project, runs, reader)
-        return await WholeRuns().page(runs, reader)
+            return await self._lookup.tables.documents(project, runs, reader)
+        return await DocumentCache().page(runs, reader)
 
     async def CountRuns(self, principal: Principal, request: pb.CountRunsRequest) -> pb.CountRunsResponse:
         project = await self._lookup.project(principal, request.team, request.project)

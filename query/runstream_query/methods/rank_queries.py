@@ -15,40 +15,36 @@ class RankMethods:
         self._storage = storage
         self._lookup = lookup
 
-    async def GetRankCurves(  # noqa: N802
-        self, principal: Principal, request: pb.GetRankCurvesRequest
-    ) -> pb.GetRankCurvesResponse:
+    async def GetRankCurves(self, principal: Principal, request: pb.GetRankCurvesRequest) -> pb.GetRankCurvesResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await rank_statistics.rank_curves(self._storage, project, request)
         if not response.curves:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
-    async def GetRankMap(  # noqa: N802
-        self, principal: Principal, request: pb.GetRankMapRequest
-    ) -> pb.GetRankMapResponse:
+    async def GetRankMap(self, principal: Principal, request: pb.GetRankMapRequest) -> pb.GetRankMapResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         if not request.metric:
             raise InvalidRequestError("metric is empty: name the metric that is to be drawn")
         response = await rank_statistics.rank_map(self._storage, project, request)
         if not response.ranks:
-            await self._lookup.explain_nothing(project, [request.run], [request.metric])
+            await self._lookup.raise_for_unknown_names(project, [request.run], [request.metric])
         return response
 
-    async def FindNotFinite(  # noqa: N802
-        self, principal: Principal, request: pb.FindNotFiniteRequest
-    ) -> pb.FindNotFiniteResponse:
+    async def FindNotFinite(self, principal: Principal, request: pb.FindNotFiniteRequest) -> pb.FindNotFiniteResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await rank_statistics.find_not_finite(self._storage, project, request)
         if not response.metrics:
-            await self._lookup.explain_nothing(project, [request.run], list(request.metrics))
+            await self._lookup.raise_for_unknown_names(project, [request.run], list(request.metrics))
         return response
 
-    async def FindStragglers(  # noqa: N802
+    async def FindStragglers(
         self, principal: Principal, request: pb.FindStragglersRequest
     ) -> pb.FindStragglersResponse:
         project = await self._lookup.project(principal, request.team, request.project)
         response = await stragglers.find_stragglers(self._storage, project, request)
         if not response.ranks:
-            await self._lookup.explain_nothing(project, [request.run], [request.metric] if request.metric else [])
+            await self._lookup.raise_for_unknown_names(
+                project, [request.run], [request.metric] if request.metric else []
+            )
         return response

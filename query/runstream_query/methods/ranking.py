@@ -10,7 +10,7 @@ import numpy as np
 from runstream_control.principal import Principal
 from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.analysis import pareto
-from runstream_query.analysis.objectives import Among, RankingObjective, best, values
+from runstream_query.analysis.objectives import RankingObjective, RunsToRank, best, values
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import page_size
 from runstream_query.base.storage import Storage
@@ -86,13 +86,13 @@ async def narrowed(
     project: str,
     request: _Narrowing,
     objectives: Sequence[RankingObjective],
-) -> Among:
+) -> RunsToRank:
     """Return the runs of a request with `filter` and `sweep_id`, with the columns that the objectives need."""
     sources = [source for objective in objectives for source in objective.sources]
     selection = await select(
         storage, lookup, project, filter=request.filter, sweep=request.sweep_id, sources=list(dict.fromkeys(sources))
     )
-    return Among(selection, all=not request.filter.strip() and not request.sweep_id)
+    return RunsToRank(selection, all=not request.filter.strip() and not request.sweep_id)
 
 
 async def names_of(storage: Storage, project: str, runs: list[str]) -> dict[str, str]:

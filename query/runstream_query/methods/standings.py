@@ -18,7 +18,7 @@ from runstream_query.analysis import pareto
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.paging import make_token, page_size, read_token
 from runstream_query.runs.documents import timestamp
-from runstream_query.sweeps.limits import MAX_TRIALS_TOLD
+from runstream_query.sweeps.limits import MAX_TRIALS_COMPARED
 from runstream_query.sweeps.messages import TRIAL_STATE_NAMES, sweep_message, trial_message
 from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache
 
@@ -150,7 +150,7 @@ class StandingMethods:
         maximize = objectives[objective].maximize
         if objective == 0:
             return await self._store.ranked(sweep, states, maximize, start, size)
-        rows = await self._values(sweep, MAX_TRIALS_TOLD)
+        rows = await self._values(sweep, MAX_TRIALS_COMPARED)
         ranked = sorted(
             ((json.loads(row.values_json)[objective], row.number) for row in rows if not states or row.state in states),
             key=lambda pair: (math.isnan(pair[0]), -pair[0] if maximize else pair[0], pair[1]),
@@ -175,7 +175,7 @@ class StandingMethods:
         maximize = entry.definition.objectives[0].maximize
         best = math.nan
         found: list[pb.Improvement] = []
-        for row in await self._store.values_of(entry.sweep, MAX_TRIALS_TOLD):
+        for row in await self._store.values_of(entry.sweep, MAX_TRIALS_COMPARED):
             value = json.loads(row.values_json)[0]
             if math.isnan(value) or row.state not in _GOOD:
                 continue

@@ -107,11 +107,11 @@ class TrialMethods:
         for beat in request.trials:
             _check_length("lease", beat.lease, _MAX_LEASE)
             beats.append(Heartbeat(_number(beat.number), beat.lease, _run(beat.run)))
-        beaten = await self._coordinator.beat(entry.sweep, request.agent, beats)
+        result = await self._coordinator.beat(entry.sweep, request.agent, beats)
         return pb.HeartbeatResponse(
-            lease_s=beaten.lease_s,
-            stop=[order_message(order) for order in beaten.orders],
-            **verdict_fields(beaten.answer),
+            lease_s=result.lease_s,
+            stop=[order_message(order) for order in result.orders],
+            **verdict_fields(result.answer),
         )
 
     async def EndTrial(self, principal: Principal, request: pb.EndTrialRequest) -> pb.EndTrialResponse:

@@ -27,7 +27,7 @@ _MAX_PATTERN = 1000
 def number(cell: object) -> float | int | None:
     """Return the cell's number; None if it has none.
 
-    JSON cannot write NaN and infinities, so they come as texts with their names.
+    JSON cannot write NaN and infinities, so these arrive as strings with their names.
     """
     if isinstance(cell, (int, float)):
         return cell
@@ -39,7 +39,7 @@ def missing(cell: object) -> bool:
 
 
 def kind(cell: object) -> str:
-    """Return the kind of the cell, in the words of `TableColumn.type`."""
+    """Return the kind of the cell, as `TableColumn.type` names it."""
     if isinstance(cell, str):
         return "missing" if cell == "NaN" else "number" if cell in _SPECIAL else "text"
     if isinstance(cell, dict):
@@ -73,7 +73,7 @@ class _Reversed:
 def sort_key(row: Row, place: int, order: Sequence[tuple[int, bool]]) -> tuple[object, ...]:
     """Return a key that sorts rows by `order`, a list of (column, descending).
 
-    Missing cells come last, and equal rows are sorted by place.
+    Missing cells come last, and equal rows are sorted by their number.
     """
     parts: list[object] = []
     for column, descending in order:
@@ -103,11 +103,11 @@ def _comparable(cell: object) -> tuple[int, Any]:
     return 2, json.dumps(cell, sort_keys=True)
 
 
-Test = Callable[[Any], bool]
+CellTest = Callable[[Any], bool]
 
 
 def make_filters(columns: Sequence[str], filters: Sequence[pb.TableFilter]) -> Callable[[Sequence[Row]], list[bool]]:
-    """Return a function that says which of some rows pass all filters.
+    """Return a function that tells which rows pass all filters.
 
     Raise InvalidRequestError that names the wrong filter.
     """
@@ -140,11 +140,11 @@ def _pattern(one: pb.TableFilter) -> str:
     try:
         pc.match_substring_regex(pa.array([""], pa.large_string()), pattern)
     except pa.ArrowInvalid as error:
-        raise InvalidRequestError(f"{pattern[:100]!r} is no RE2 expression: {error}") from error
+        raise InvalidRequestError(f"{pattern[:100]!r} is not an RE2 expression: {error}") from error
     return pattern
 
 
-def _test(one: pb.TableFilter) -> Test:
+def _test(one: pb.TableFilter) -> CellTest:
     operator = one.operator or _F.OPERATOR_EQ
     if operator == _F.OPERATOR_MISSING:
         return missing
@@ -183,7 +183,7 @@ def plain(value: Value) -> object:
     return None if which in (None, "null_value") else getattr(value, which)
 
 
-def _equals(wanted: object) -> Test:
+def _equals(wanted: object) -> CellTest:
     if wanted is None:
         return missing
     if isinstance(wanted, bool):
@@ -206,7 +206,7 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
 }
 
 
-def _compares(operator: int, wanted: object) -> Test:
+def _compares(operator: int, wanted: object) -> CellTest:
     holds = _COMPARISONS.get(operator)
     if holds is None or wanted is None or isinstance(wanted, bool):
         raise InvalidRequestError("a comparison takes a number or a text")

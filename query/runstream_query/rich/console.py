@@ -22,18 +22,18 @@ _BAD_PATTERN = 427
 async def console_page(storage: Storage, project: str, request: pb.GetConsoleRequest) -> pb.GetConsoleResponse:
     """Return a page of the console's lines. Raise InvalidRequestError, StorageError."""
     size = page_size(request.page_size, 1000, MAX_PAGE)
-    question = {"project": project, "run": request.run, **_filter(request)}
+    parameters = {"project": project, "run": request.run, **_filter(request)}
     place = read_token(request, _PLACE) or _begin(request.from_line)
     names = ("after_us", "after_rank", "after_output", "after_writer", "after_line")
     after = dict(zip(names, place or (-1, 0, "", "", 0), strict=True))
     try:
         name = "console" if request.forward else "console_back"
-        rows = cast("list[ConsoleLine]", await storage.rows(name, **question, **after, limit=size + 1))
+        rows = cast("list[ConsoleLine]", await storage.rows(name, **parameters, **after, limit=size + 1))
         first_page = not request.page_token
-        count = await storage.rows("console_count", **question) if first_page else [{"lines": 0}]
+        count = await storage.rows("console_count", **parameters) if first_page else [{"lines": 0}]
     except StorageRefusedError as error:
         if error.code == _BAD_PATTERN:
-            raise InvalidRequestError(f"{request.search[:100]!r} is no RE2 expression") from error
+            raise InvalidRequestError(f"{request.search[:100]!r} is not an RE2 expression") from error
         raise
     response = pb.GetConsoleResponse(matching=count[0]["lines"])
     if len(rows) > size:
@@ -80,7 +80,7 @@ def _begin(text: str) -> list[Any] | None:
         if tuple(type(part) for part in place) != _PLACE or place[1] not in range(1 << 32) or place[4] < 0:
             raise ValueError
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidRequestError("from_line is no ConsoleRow.place: give one as it came") from error
+        raise InvalidRequestError("from_line is not the place of a ConsoleRow: give it unchanged") from error
     return list(place)
 
 

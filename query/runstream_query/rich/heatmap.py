@@ -1,4 +1,4 @@
-"""Turn histograms over steps into heat maps; they are read in pieces, so that the answer bounds the memory."""
+"""Turn histograms over steps into heat maps, piece by piece: memory grows with the answer, not with the input."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from runstream_query.rich.merging import MergedBins, merge, usable
 MAX_COLUMNS = 1000
 MAX_BINS = 1000
 MAX_HISTOGRAMS = 200_000
-"""How many histograms are read for one answer: merging so many takes some 2 s."""
+"""Histograms that are read for one answer: merging them takes about 2 s."""
 MAX_CELLS = 4_000_000
 """Bins of all columns of one answer: they take 64 MB."""
 _AT_ONCE = 2000
-"""How many histograms are in memory at a time: 2 MB if each has 64 bins, 16 MB if it has 512."""
+"""Histograms in memory at a time: 2 MB if each has 64 bins, 16 MB if it has 512."""
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class LoggedHistogram:
     rank: int
     step: int
     time_us: int
     binned: MergedBins
 
 
-class Sheet:
-    """Heat maps in the making. It takes columns in the order of their steps."""
+class HeatMapBuilder:
+    """Builds heat maps. Add columns in the order of their steps."""
 
     def __init__(self, bins: int, each_rank: bool) -> None:
         self._bins = bins
@@ -43,9 +43,9 @@ class Sheet:
         self._cells = 0
         self.unusable = 0
 
-    def add(self, logged: Sequence[Logged]) -> None:
+    def add(self, logged: Sequence[LoggedHistogram]) -> None:
         """Add one column of neighbouring steps, or one a rank if each rank has its own. Raise InvalidRequestError."""
-        by_rank: dict[int, list[Logged]] = defaultdict(list)
+        by_rank: dict[int, list[LoggedHistogram]] = defaultdict(list)
         for one in logged:
             if usable(one.binned.edges, one.binned.counts):
                 by_rank[one.rank if self._each_rank else 0].append(one)
@@ -56,7 +56,7 @@ class Sheet:
             self._cells += len(merged.counts)
             if self._cells > MAX_CELLS:
                 raise InvalidRequestError(
-                    f"the heat maps have more than {MAX_CELLS} bins: ask for fewer columns, bins or ranks"
+                    f"the heat maps have more than {MAX_CELLS} bins: request fewer columns, bins or ranks"
                 )
             self._columns[rank].append(
                 pb.HistogramColumn(
@@ -83,14 +83,14 @@ class Sheet:
 
 
 async def heat_maps(
-    storage: Storage, question: dict[str, Any], columns: int, bins: int, *, each_rank: bool, raw: bool
+    storage: Storage, parameters: dict[str, Any], columns: int, bins: int, *, each_rank: bool, raw: bool
 ) -> pb.GetHistogramsResponse:
     """Return heat maps of at most `columns` columns and `bins` bins.
 
-    `question` holds the parameters of `histograms.sql`. With `raw` each histogram becomes a column. Raise
+    `parameters` holds the parameters of `histograms.sql`. With `raw` each histogram becomes a column. Raise
     InvalidRequestError if there is too much to read; StorageError.
     """
-    found = await storage.columns("histogram_steps", **question)
+    found = await storage.columns("histogram_steps", **parameters)
     steps, counts = found["step"].astype(np.int64), found["histograms"].astype(np.int64)
     total = int(counts.sum())
     if total > (MAX_COLUMNS if raw else MAX_HISTOGRAMS):
@@ -99,9 +99,9 @@ async def heat_maps(
             "narrow min_step, max_step or ranks"
         )
     response = pb.GetHistogramsResponse(histograms=total, steps=steps[-10_000:].tolist())
-    sheet = Sheet(bins, each_rank)
+    sheet = HeatMapBuilder(bins, each_rank)
     every = 1 if raw else max(-(-len(steps) // columns), 1)
-    async for rows in _read(storage, question, steps, counts, every):
+    async for rows in _read(storage, parameters, steps, counts, every):
         groups = [[row] for row in rows] if raw else _grouped(rows, steps, every)
         await asyncio.to_thread(_add_all, sheet, groups)
     response.heat_maps.extend(sheet.heat_maps())
@@ -109,35 +109,37 @@ async def heat_maps(
     return response
 
 
-def _add_all(sheet: Sheet, groups: list[list[Logged]]) -> None:
+def _add_all(sheet: HeatMapBuilder, groups: list[list[LoggedHistogram]]) -> None:
     for group in groups:
         sheet.add(group)
 
 
-def _grouped(rows: list[Logged], steps: Any, every: int) -> list[list[Logged]]:
+def _grouped(rows: list[LoggedHistogram], steps: Any, every: int) -> list[list[LoggedHistogram]]:
     """Return the rows by column; each column has `every` neighbouring steps.
 
     Rows come in the order of their steps, and a column is never cut.
     """
-    groups: dict[int, list[Logged]] = {}
+    groups: dict[int, list[LoggedHistogram]] = {}
     for row, place in zip(rows, np.searchsorted(steps, [row.step for row in rows]), strict=True):
         groups.setdefault(int(place) // every, []).append(row)
     return list(groups.values())
 
 
 async def _read(
-    storage: Storage, question: dict[str, Any], steps: Any, counts: Any, every: int
-) -> AsyncIterator[list[Logged]]:
+    storage: Storage, parameters: dict[str, Any], steps: Any, counts: Any, every: int
+) -> AsyncIterator[list[LoggedHistogram]]:
     """Yield the rows of whole columns, about `_AT_ONCE` histograms at a time."""
     start = 0
     while start < len(steps):
         end = start + every
         while end < len(steps) and int(counts[start : end + every].sum()) <= _AT_ONCE:
             end += every
-        part = {**question, "min_step": int(steps[start]), "max_step": int(steps[min(end, len(steps)) - 1])}
+        part = {**parameters, "min_step": int(steps[start]), "max_step": int(steps[min(end, len(steps)) - 1])}
         rows = await storage.columns("histograms", **part)
         yield [
-            Logged(int(rank), int(step), int(time_us), MergedBins(np.asarray(edges, float), np.asarray(binned, float)))
+            LoggedHistogram(
+                int(rank), int(step), int(time_us), MergedBins(np.asarray(edges, float), np.asarray(binned, float))
+            )
             for rank, step, edges, binned, time_us in zip(*rows.values(), strict=True)
         ]
         start = end

@@ -107,7 +107,9 @@ class LoggedTables:
             return
         size, parts = await self._media.get(table.project, content)
         if size > MAX_CONTENT_BYTES:
-            raise InvalidRequestError(f"the table has {size} bytes: at most {MAX_CONTENT_BYTES} are read; fetch it")
+            raise InvalidRequestError(
+                f"the table has {size} bytes: at most {MAX_CONTENT_BYTES} are read; download the file"
+            )
         async for part in parts:
             for start in range(0, len(part), _PIECE_BYTES):
                 yield part[start : start + _PIECE_BYTES], False
@@ -126,14 +128,14 @@ async def table_page(
     if place is not None:
         rank, step, version, number = place
         if (rank, step, version) != (table.rank, table.step, table.version):
-            raise InvalidRequestError("the table was logged anew since the page before: begin with the first page")
+            raise InvalidRequestError("the table was logged again since the last page: begin with the first page")
         after = (await _row(tables, table, number) if request.order else [], number)
     selection = RowPage(table.columns, list(request.filters), list(request.order), size, after)
     await tables.each(table, selection.take)
     page = selection.page()
     response.rows_json = dumps([row for _, row in page])
     if len(response.rows_json) > MAX_PAGE_CHARACTERS:
-        raise InvalidRequestError(f"a page of {len(page)} rows is too large: ask for fewer with page_size")
+        raise InvalidRequestError(f"a page of {len(page)} rows is too large: request fewer with page_size")
     response.row_numbers.extend(number for number, _ in page)
     response.columns.extend(selection.columns())
     response.total_rows, response.matching_rows = selection.total, selection.matching
@@ -155,7 +157,7 @@ async def _row(tables: LoggedTables, table: LoggedTable, number: int) -> Row:
 
     await tables.each(table, take)
     if not found:
-        raise InvalidRequestError("page_token is not from this table: ask for the first page without one")
+        raise InvalidRequestError("page_token is not from this table: request the first page without one")
     width = len(table.columns)
     return (found[0] + [None] * width)[:width]
 
@@ -170,7 +172,7 @@ def _content(rows: str) -> str | None:
     try:
         return str(json.loads(rows)["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidRequestError("the table's content is damaged: it is no JSON array of rows") from error
+        raise InvalidRequestError("the table's content is damaged: it is not a JSON array of rows") from error
 
 
 def dumps(rows: list[Row]) -> str:

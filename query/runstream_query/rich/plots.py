@@ -1,4 +1,4 @@
-"""Draw the plot of a table that says how it is drawn. It is pure, and takes the table's rows as they pass by."""
+"""Compute the plot of a table from its plot description. It is pure, and takes the table's rows one part at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.rich.cells import Row, number, place_of
 
 MAX_POINTS = 20_000
-"""Points of all series of one plot: no screen has so many columns."""
+"""Points of all series of one plot: no screen has more columns."""
 MAX_SERIES = 500
 MAX_CLASSES = 500
 """They make 250,000 cells of a confusion matrix."""
@@ -52,8 +52,8 @@ def begin(plot_json: str, columns: Sequence[str], response: pb.GetPlotResponse) 
             case "line" | "scatter" | "pr_curve" | "roc_curve":
                 return _Series(places["x"], places["y"], places.get("stroke"), response.type)
     except KeyError as error:
-        raise InvalidRequestError(f"the plot says no {error}: read it with GetTable") from error
-    raise InvalidRequestError(f"a plot of the type {response.type[:50]!r} is not known: read it with GetTable")
+        raise InvalidRequestError(f"the plot does not name {error}: read the table with GetTable") from error
+    raise InvalidRequestError(f"the plot type {response.type[:50]!r} is unknown: read the table with GetTable")
 
 
 def _spec(plot_json: str) -> dict[str, object]:
@@ -62,7 +62,7 @@ def _spec(plot_json: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         spec = None
     if not isinstance(spec, dict) or not spec:
-        raise InvalidRequestError("this key is a table that is not drawn: read it with GetTable")
+        raise InvalidRequestError("this table has no plot: read it with GetTable")
     return spec
 
 
@@ -160,7 +160,7 @@ def confusion(classes: Sequence[str], counts: dict[tuple[str, str], float]) -> p
 
     `counts` are by (actual, predicted).
     """
-    matrix = np.array([[counts.get((actual, said), 0.0) for said in classes] for actual in classes])
+    matrix = np.array([[counts.get((actual, predicted), 0.0) for predicted in classes] for actual in classes])
     matrix = matrix.reshape(len(classes), len(classes))
     hits, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     total = float(matrix.sum())
@@ -168,14 +168,14 @@ def confusion(classes: Sequence[str], counts: dict[tuple[str, str], float]) -> p
         classes=classes, counts=matrix.ravel().tolist(), total=total, accuracy=_ratio(float(hits.sum()), total)
     )
     for place, name in enumerate(classes):
-        hit, was, said = float(hits[place]), float(actual[place]), float(predicted[place])
+        hit, actual_count, predicted_count = float(hits[place]), float(actual[place]), float(predicted[place])
         found.scores.add(
             name=name,
-            actual=was,
-            predicted=said,
-            precision=_ratio(hit, said),
-            recall=_ratio(hit, was),
-            f1=_ratio(2 * hit, was + said),
+            actual=actual_count,
+            predicted=predicted_count,
+            precision=_ratio(hit, predicted_count),
+            recall=_ratio(hit, actual_count),
+            f1=_ratio(2 * hit, actual_count + predicted_count),
         )
     return found
 

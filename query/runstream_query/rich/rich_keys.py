@@ -21,7 +21,7 @@ KINDS = {
 }
 KIND_NAMES = {number: name for name, number in KINDS.items()}
 MAX_STEPS = 10_000
-"""How many steps one answer names; a slider has fewer places."""
+"""Steps in one answer; a slider has fewer positions."""
 
 
 async def key_rows(

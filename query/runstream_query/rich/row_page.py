@@ -1,4 +1,4 @@
-"""Choose one page of a table while its rows pass by: the page bounds the memory, not the table. It is pure."""
+"""Choose one page of a table from a stream of its rows: memory grows with the page, not the table. It is pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RowPage:
         size: int = 100,
         after: Sequence[Any] | None = None,
     ) -> None:
-        """Choose a page. `after` is the last row of the page before, with its number. Raise InvalidQuestionError."""
+        """Choose a page. `after` is the last row of the page before, with its number. Raise InvalidRequestError."""
         self._columns = list(columns)
         self._passing = make_filters(columns, filters)
         self._order = [(place_of(columns, one.column), one.descending) for one in order]

@@ -1,4 +1,4 @@
-"""Read a JSON array of rows in pieces: one row bounds the memory, whatever the table's size."""
+"""Read a JSON array of rows in pieces: memory grows with the longest row, not the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DamagedTableError(Exception):
 
 
 class RowReader:
-    """Parses rows: call `feed()` with bytes as they come, and take the rows that are complete."""
+    """Parses rows: call `feed()` with bytes as they arrive, and take the complete rows."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -42,17 +42,17 @@ class RowReader:
                 row, place = _DECODER.raw_decode(self._text, place)
             except (ValueError, RecursionError) as error:
                 if last or len(self._text) - place > MAX_ROW_CHARACTERS or isinstance(error, RecursionError):
-                    raise DamagedTableError("the table's content is damaged: it is no JSON array of rows") from error
-                break  # the rest of this row comes with the next piece
+                    raise DamagedTableError("the table's content is damaged: it is not a JSON array of rows") from error
+                break  # the rest of this row is in the next piece
             if not isinstance(row, list):
-                raise DamagedTableError("the table's content is damaged: a row is no array")
+                raise DamagedTableError("the table's content is damaged: a row is not an array")
             yield row
         self._text = "" if self._ended else self._text[place:]
         if last and not self._ended:
             raise DamagedTableError("the table's content is damaged: it ends in the middle")
 
     def _many(self, place: int) -> tuple[list[list[object]], int]:
-        """Parse at once all rows up to the last place that looks like the end of a row; return them and the next place.
+        """Parse all rows up to the last position that looks like the end of a row; return them and the next position.
 
         There are none if that text does not parse: inside a text or a nested array the brackets do not match.
         """
@@ -73,7 +73,7 @@ class RowReader:
                 self._begun = True
             elif character not in " \t\r\n" and (character != "," or not self._begun):
                 if not self._begun:
-                    raise DamagedTableError("the table's content is damaged: it begins with no array")
+                    raise DamagedTableError("the table's content is damaged: it does not begin with an array")
                 break
             place += 1
         return place

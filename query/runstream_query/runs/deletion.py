@@ -1,7 +1,7 @@
-"""Deletes runs, metrics and projects; the janitor deletes runs that outlived the retention of their project.
+"""Deletes runs, metrics and projects. The janitor deletes runs that are older than their project's retention.
 
-The order makes a deletion complete. The control database comes first: no stream of the run is admitted any more. The
-tombstones come second: no writer stores the run any more. Then the rows go, and last the contents in object storage to
+The order makes a deletion complete. First the control database: no stream of the run is admitted any more. Then the
+tombstones: no writer stores the run any more. Then the rows are deleted, and last the contents in object storage to
 which nothing refers any more.
 """
 
@@ -54,13 +54,13 @@ class Deletion:
     async def metric(self, principal: Principal, team: str, project: str, run: str, metric: str) -> pb.DeleteResponse:
         epoch = await self._store.last_epoch(principal, team=team, project=project, run=run)
         name = full_project(team, project)
-        stones = [Tombstone(name, run, epoch, metric)]
+        markers = [Tombstone(name, run, epoch, metric)]
         contents = await self._contents(name, [run])
-        await tombstones.write(self._client, stones, principal.user)
-        await tombstones.purge(self._client, stones)
+        await tombstones.write(self._client, markers, principal.user)
+        await tombstones.purge(self._client, markers)
         return pb.DeleteResponse(media=await self._drop_contents(name, contents))
 
-    async def bury(self, team: str, project: str, runs: Sequence[tuple[str, int]]) -> None:
+    async def purge(self, team: str, project: str, runs: Sequence[tuple[str, int]]) -> None:
         """Remove rows of deleted runs that arrived after the deletion.
 
         `runs`: each run with its last deleted epoch.
@@ -83,22 +83,22 @@ class Deletion:
                 count += len(dead)
         return count
 
-    async def bury_late(self) -> int:
-        """Purge rows that a writer stored after a deletion and died before it checked; return the number of runs."""
+    async def purge_late(self) -> int:
+        """Purge the rows that a writer stored after a deletion and did not check; return the number of runs."""
         found = await self._storage.rows("late_rows", since_us=now_us() - _LATE_US)
-        stones = [Tombstone(row["project"], row["run"], row["epoch"]) for row in found]
-        await tombstones.purge(self._client, stones)
-        return len(stones)
+        markers = [Tombstone(row["project"], row["run"], row["epoch"]) for row in found]
+        await tombstones.purge(self._client, markers)
+        return len(markers)
 
     async def _remove(self, team: str, project: str, dead: Sequence[DeletedRun], user: str) -> pb.DeleteResponse:
         name = full_project(team, project)
         response = pb.DeleteResponse(runs=len(dead))
         for start in range(0, len(dead), _AT_ONCE):
             part = dead[start : start + _AT_ONCE]
-            stones = [Tombstone(name, run.run, run.epoch) for run in part]
-            await tombstones.write(self._client, stones, user)
+            markers = [Tombstone(name, run.run, run.epoch) for run in part]
+            await tombstones.write(self._client, markers, user)
             contents = await self._contents(name, [run.run for run in part])
-            await tombstones.purge(self._client, stones)
+            await tombstones.purge(self._client, markers)
             response.media += await self._drop_contents(name, contents)
         return response
 
@@ -130,6 +130,6 @@ class Janitor:
             await asyncio.sleep(self._every_s)
             try:
                 await self._deletion.expire()
-                await self._deletion.bury_late()
+                await self._deletion.purge_late()
             except (StorageError, ControlError) as error:
-                LOG.warning("the janitor comes again", reason=str(error))
+                LOG.warning("the janitor failed; it runs again later", reason=str(error))

@@ -18,8 +18,8 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.errors import TooExpensiveError
 from runstream_query.base.offload import offload
 from runstream_query.base.storage import ONE_THREAD, Storage
-from runstream_query.runs import definitions
 from runstream_query.runs import large_values as large
+from runstream_query.runs import metric_definitions
 from runstream_query.runs.field_choice import ALL, FieldChoice
 from runstream_query.runs.large_values import LargeValue
 from runstream_query.runs.run_states import RunRow
@@ -44,7 +44,7 @@ _PAGE = {"max_result_rows": large.MOST_KEYS_IN_PAGE, "max_result_bytes": 4 * lar
 
 
 @dataclass(slots=True)
-class Loaded:
+class RunDocuments:
     """The documents and metrics of some runs."""
 
     fields: dict[str, dict[str, dict[str, Any]]]
@@ -80,13 +80,13 @@ async def load(
     columns: FieldChoice = ALL,
     in_list: bool = True,
     bounded: bool = False,
-) -> Loaded:
+) -> RunDocuments:
     """Load the documents and metrics of runs. Raises StorageError.
 
     `in_list`: leave out values that are too large for one run of a list. `bounded`: let the engine refuse more than a
     page can carry.
     """
-    loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
+    loaded = RunDocuments(defaultdict(lambda: defaultdict(dict)), defaultdict(dict), set())
     if not runs:
         return loaded
     sections = ["run", "config", "summary", "definition", *(["environment"] if environment else [])]
@@ -118,14 +118,14 @@ async def load(
         value = metric["last_value"]
         loaded.summaries[metric["run"]][metric["metric"]] = value if isfinite(value) else text.plain(value)
     defined = {run: loaded.fields[run]["definition"] for run in runs}
-    loaded.of_points = await definitions.apply(storage, project, defined, loaded.summaries)
+    loaded.of_points = await metric_definitions.apply(storage, project, defined, loaded.summaries)
     if columns.summary is not None:
         for run, summary in loaded.summaries.items():
             loaded.summaries[run] = {key: value for key, value in summary.items() if columns.has_summary(key)}
     return loaded
 
 
-def _take_fields(loaded: Loaded, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
+def _take_fields(loaded: RunDocuments, rows: list[dict[str, Any]], most: tuple[int, int]) -> None:
     """Put rows of `run_columns.sql` into `loaded`.
 
     `most`: limits on the keys of one section of a run, and on the bytes of all its config and summary values.
@@ -169,7 +169,7 @@ def timestamp(microseconds: int) -> Timestamp | None:
     return Timestamp(seconds=microseconds // 1_000_000, nanos=microseconds % 1_000_000 * 1000)
 
 
-def make_run(project: str, row: RunRow, loaded: Loaded, environment: bool = False) -> pb.Run:
+def make_run(project: str, row: RunRow, loaded: RunDocuments, environment: bool = False) -> pb.Run:
     """Return the message of a run."""
     run = run_facts(project, row)
     run.MergeFrom(document_message(project, run.id, loaded, environment))
@@ -194,7 +194,7 @@ def run_facts(project: str, row: RunRow) -> pb.Run:
     )
 
 
-def document_message(project: str, run: str, loaded: Loaded, environment: bool = False) -> pb.Run:
+def document_message(project: str, run: str, loaded: RunDocuments, environment: bool = False) -> pb.Run:
     """Return what the documents of a run say.
 
     A run whose documents do not fit into a message says why in `unreadable` and keeps its place in a list: no list
@@ -212,7 +212,7 @@ def unreadable(project: str, run: str, error: Exception) -> pb.Run:
     return pb.Run(name=run, unreadable=text.valid(f"{type(error).__name__}: {error}")[:1024])
 
 
-def _document_message(run: str, loaded: Loaded, environment: bool) -> pb.Run:
+def _document_message(run: str, loaded: RunDocuments, environment: bool) -> pb.Run:
     fields = loaded.fields[run]
     meta = fields["run"]
     tags = meta.get("tags") or []

@@ -9,7 +9,7 @@ from runstream_proto.v1 import query_pb2 as pb
 from runstream_query.base.offload import offload
 from runstream_query.base.storage import Storage
 from runstream_query.runs import large_values as large
-from runstream_query.runs.documents import Loaded, document_message, load, run_facts, unreadable
+from runstream_query.runs.documents import RunDocuments, document_message, load, run_facts, unreadable
 from runstream_query.runs.field_choice import ALL, FieldChoice
 from runstream_query.runs.run_states import RunRow
 
@@ -57,7 +57,7 @@ class DocumentReader:
         return {row["run"]: (row["keys"], row["bytes"]) for row in rows}
 
 
-def _encode(project: str, loaded: Loaded, keys: dict[str, int]) -> dict[str, EncodedDocuments]:
+def _encode(project: str, loaded: RunDocuments, keys: dict[str, int]) -> dict[str, EncodedDocuments]:
     return {
         run: EncodedDocuments(
             document_message(project, run, loaded).SerializeToString(), count, run not in loaded.of_points

@@ -1,4 +1,4 @@
-"""Name what filters, orders and groups can refer to: `state`, `created_at`, `config.lr`, `summary.acc`, ..."""
+"""Name the fields of runs for filters, orders and groups: `state`, `created_at`, `config.lr`, `summary.acc`, ..."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.base.names import nearest
 
 MAX_FIELDS = 64
-"""How many different fields one request may name: for each a column is gathered for every run."""
+"""Different fields in one request: each needs a column of a value for every run."""
 
 
 class Kind(Enum):

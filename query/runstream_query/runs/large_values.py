@@ -1,4 +1,4 @@
-"""Handles values that are too large for a message, and bounds the runs of one page.
+"""Handles values that are too large for a message, and limits the runs of one page.
 
 A list shows the size of such a value in its place; a request for the run alone reads the value itself.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from runstream_query.base.storage import Storage
 
 LONGEST_IN_LIST = 64 << 10
-"""Bytes of one value in a list of runs: a larger value comes only with a request for the run alone."""
+"""Bytes of one value in a list of runs: only a request for the run alone returns a larger value."""
 MOST_IN_LIST = 1 << 20
 """Bytes of all config and summary values of one run in a list."""
 MOST_KEYS_IN_LIST = 20_000
@@ -39,7 +39,7 @@ class LargeValue:
 
     @classmethod
     def of(cls, section: str, key: str, value: object) -> LargeValue | None:
-        """Return the large value that `value` is the mark of; None where `value` is no such mark."""
+        """Return the large value that the mark `value` represents; None where `value` is not a mark."""
         if not isinstance(value, str) or not value.startswith(_MARK):
             return None
         parts = value.removeprefix(_MARK).split(" ")
@@ -73,7 +73,9 @@ async def read(storage: Storage, project: str, run: str, found: Sequence[LargeVa
         prefix = f"{one.section}\x1f{one.key}\x1f{one.digest}\x1f"
         rows = await storage.rows("field_pieces", project=project, run=run, prefix=prefix)
         value = "".join(row["value"] for row in rows)
-        if len(rows) == one.pieces and len(value.encode()) == one.size_bytes:  # otherwise pieces are under way or lost
+        if (
+            len(rows) == one.pieces and len(value.encode()) == one.size_bytes
+        ):  # otherwise pieces are still to arrive, or lost
             texts[one] = value
             room -= one.size_bytes
     return texts

@@ -9,9 +9,9 @@ from runstream_control.principal import Principal
 from runstream_query.base.errors import UnknownNameError
 from runstream_query.base.names import Names, nearest, unknown_metric
 from runstream_query.base.storage import Storage
-from runstream_query.runs.listening import Listening
 from runstream_query.runs.run_states import RunRow, with_state
 from runstream_query.runs.selection.run_tables import RunTables
+from runstream_query.runs.writer_marks import WriterMarks
 
 
 class Lookup:
@@ -26,7 +26,7 @@ class Lookup:
         self.tables = tables
         self._storage = storage
         self._names = Names(store)
-        self._listening = Listening(storage, int(crash_after_s * 1e6))
+        self._listening = WriterMarks(storage, int(crash_after_s * 1e6))
 
     def team(self, principal: Principal, team: str) -> str:
         """Return the team, or the caller's default team for an empty name. The caller may read it."""
@@ -47,7 +47,7 @@ class Lookup:
 
     async def run_rows(self, project: str, *, runs: Sequence[str] = (), limit: int) -> list[RunRow]:
         """Return rows of `runs.sql`, newest first, at most `limit`. `runs`: none means all of the project."""
-        silent_us = await self.silent_us()  # asked before the rows: what is read later is at least as new as the marks
+        silent_us = await self.silent_us()  # read before the rows, which are then at least as new as the marks
         rows = await self._storage.rows("runs", project=project, runs=list(runs), limit=limit)
         return with_state(rows, silent_us)
 
@@ -63,7 +63,7 @@ class Lookup:
                 )
         return rows
 
-    async def explain_nothing(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
+    async def raise_for_unknown_names(self, project: str, runs: Sequence[str], metrics: Sequence[str]) -> None:
         """Raise UnknownNameError where a run or metric is unknown. Call it after an empty result.
 
         It returns where all names are known: then the range of the request is empty, which is no error.

@@ -17,13 +17,13 @@ ROWS_A_NAME = 4
 """Rows that are read for each name: ranks times parts of a series that were not merged yet."""
 
 
-def page(rows: Sequence[Mapping[str, Any]], asked: int, names: int) -> list[dict[str, Any]] | None:
+def page(rows: Sequence[Mapping[str, Any]], requested: int, names: int) -> list[dict[str, Any]] | None:
     """Return at most `names` rows like those of `metrics.sql`; None where `rows` are too few for a page.
 
-    `rows`: rows of `metrics_of_run.sql`, of which `asked` were requested.
+    `rows`: rows of `metrics_of_run.sql`, of which `requested` were requested.
     """
     found = [(str(name), list(members)) for name, members in groupby(rows, itemgetter("metric"))]
-    if len(rows) >= asked:
+    if len(rows) >= requested:
         found.pop()  # this metric may have more rows
         if len(found) < names:
             return None

@@ -1,4 +1,4 @@
-"""Turn a request's filter, search and fields into a selection of runs, and the selection's values into Python's."""
+"""Select runs by a request's filter, search and fields, and convert the selected values to Python's."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs.field_names import Field, parse_field
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.selection.field_column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
-from runstream_query.runs.selection.filters import BAD_REGEX, All, Condition, Test, parse_filter, tests
+from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, Comparison, Condition, comparisons, parse_filter
 from runstream_query.runs.selection.loading import Source
 from runstream_query.runs.selection.run_table import RunTable, read
 from runstream_query.runs.selection.select import RunSelection
 
 _REGEX_REFUSED = 427
 _MANY = 20_000
-"""From how many runs on the search runs in a thread, so that other requests do not wait."""
+"""With more runs than this, the search runs in a thread, so that other requests do not wait."""
 
 
 async def select(
@@ -40,28 +40,28 @@ async def select(
 ) -> RunSelection:
     """Return the runs of a project that meet all given conditions. Raise InvalidRequestError, StorageError.
 
-    `fields` are those that the selection will be asked to show, group or order by; `sources` are what else its table
-    must hold.
+    `fields` are those that the caller will show, group or order by; `sources` are further columns that the table must
+    hold.
     """
     parts: list[Condition] = [parse_filter(filter)]
     if state:
-        parts.append(Test(parse_field("state"), "$in", (state,)))
+        parts.append(Comparison(parse_field("state"), "$in", (state,)))
     if sweep:
-        parts.append(Test(parse_field("sweep_id"), "$in", (sweep,)))
-    condition = parts[0] if len(parts) == 1 else All(tuple(parts))
-    wanted = [*(test.field for test in tests(condition)), *fields]
+        parts.append(Comparison(parse_field("sweep_id"), "$in", (sweep,)))
+    condition = parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+    wanted = [*(comparison.field for comparison in comparisons(condition)), *fields]
     table = await read(lookup.tables, project, await lookup.silent_us(), wanted, sources)
-    found = await _found(storage, project, table, search) if search else None
+    found = await _search(storage, project, table, search) if search else None
     if len(table) > _MANY:
         return await asyncio.to_thread(RunSelection, table, condition, found)
     return RunSelection(table, condition, found)
 
 
-async def _found(storage: Storage, project: str, table: RunTable, search: str) -> Any:
+async def _search(storage: Storage, project: str, table: RunTable, search: str) -> Any:
     """Return (N,): which runs have the text in their id, name, tags, group, notes, or in a value of their config."""
     rows = await storage.table("select_found", project=project, search=search)
     places = places_of(rows["run"].cast(pa.string()), table.runs)
-    return table.having(search, places[places >= 0])
+    return table.with_text(search, places[places >= 0])
 
 
 def refused(error: StorageRefusedError) -> Exception:
@@ -72,7 +72,7 @@ def refused(error: StorageRefusedError) -> Exception:
 
 
 def value_of(kind: int, number: float, text: str) -> Any:
-    """Return the value that a class, number and text stand for; None if it is missing."""
+    """Return the value that a class, number and text represent; None if it is missing."""
     if kind == MISSING:
         return None
     if kind == TEXT:

@@ -1,1 +1,1 @@
-"""Answer people's SQL: what they may ask, about whose rows, at what cost; and ClickHouse's protocol for tools."""
+"""Answer users' SQL: check it, filter its rows by team, and limit its cost."""

@@ -1,4 +1,4 @@
-"""List what people's SQL may name: views, functions, table functions, formats. Anything else is refused."""
+"""List the views, functions, table functions and formats that users' SQL may name. All others are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 
-def _words(text: str) -> frozenset[str]:
+def _names_in(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -31,7 +31,7 @@ VIEWS = frozenset(
     }
 )
 READABLE = VIEWS
-"""The views of our database that people may read; its tables are refused.
+"""The views of our database that users may read; its tables are refused.
 
 Functions on LowCardinality columns of tables are computed on whole dictionaries, which hold values of other teams'
 rows; views have no such columns.
@@ -39,8 +39,8 @@ rows; views have no such columns.
 TABLE_FUNCTIONS = frozenset(
     {"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "generateseries", "generate_series"}
 )
-"""In lower case. These make rows from nothing; others reach files, hosts, other tables, or the server's internals."""
-FORMATS = _words("""
+"""In lower case. These generate rows; others read files, hosts, other tables, or the server's internals."""
+FORMATS = _names_in("""
     Arrow ArrowStream CSV CSVWithNames CSVWithNamesAndTypes JSON JSONColumns JSONColumnsWithMetadata JSONCompact
     JSONCompactColumns JSONCompactEachRow JSONCompactEachRowWithNames JSONCompactEachRowWithNamesAndTypes
     JSONCompactStrings JSONEachRow JSONLines JSONStrings JSONStringsEachRow Markdown NDJSON Native Null Parquet Pretty
@@ -49,7 +49,7 @@ FORMATS = _words("""
     TabSeparatedWithNames TabSeparatedWithNamesAndTypes Values Vertical XML
     """)
 """The formats that need no file of the server's (a schema, a template)."""
-NODES = _words("""
+NODES = _names_in("""
     ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
     ColumnsReplaceTransformer::Replacement ColumnsTransformerList ExpressionList Function Identifier InterpolateElement
     Literal OrderByElement QualifiedAsterisk QualifiedColumnsListMatcher QualifiedColumnsRegexpMatcher SampleRatio
@@ -84,8 +84,8 @@ _SUFFIXES = (
 def _functions() -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of all functions, and of those that aggregate, in lower case."""
     lines = (Path(__file__).parent / "functions.txt").read_text(encoding="utf-8").lower().splitlines()
-    words = [line.split() for line in lines if line]
-    return frozenset(word[0] for word in words), frozenset(word[0] for word in words if len(word) > 1)
+    entries = [line.split() for line in lines if line]
+    return frozenset(one[0] for one in entries), frozenset(one[0] for one in entries if len(one) > 1)
 
 
 def is_harmless(function: str) -> bool:

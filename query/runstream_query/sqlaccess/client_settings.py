@@ -1,4 +1,4 @@
-"""Decide which of the settings that a client sends are taken, ignored, or refused."""
+"""Decide which settings of a client are accepted, ignored, or refused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _TAKEN = re.compile(
     r"join_use_nulls|group_by_use_nulls|union_default_mode|prefer_column_name_to_alias|final|max_result_rows|"
     r"max_block_size|empty_result_for_aggregation_by_empty_set"
 )
-"""Settings that shape the answer, or choose among harmless meanings."""
+"""Settings that format the answer, or choose among harmless meanings."""
 _IGNORED = re.compile(
     r"send_progress_in_http_headers|http_\w+|log_\w+|input_format_\w+|async_insert|wait_for_async_insert|readonly|"
     r"max_threads|max_memory_usage|max_bytes_to_read|max_rows_to_read|cancel_http_readonly_queries_on_client_close|"
     r"network_\w+|add_http_cors_header|priority|max_insert_block_size|output_format_schema|allow_experimental_\w+_type|"
     r"enable_json_type|enable_time_time64_type"
 )
-"""Settings that clients send by habit; the server chooses them itself."""
+"""Settings that clients send by default; the server ignores them and chooses the values itself."""
 _MAX_LENGTH = 200
 
 
@@ -36,7 +36,7 @@ def chosen(query: Mapping[str, str]) -> tuple[dict[str, str], float | None]:
         elif _TAKEN.fullmatch(name) and len(value) <= _MAX_LENGTH:
             settings[name] = value
         elif not _IGNORED.fullmatch(name):
-            raise BadRequestError(f"the setting {name[:80]!r} is the server's to choose", 164, "READONLY", 403)
+            raise BadRequestError(f"the setting {name[:80]!r} cannot be set by a client", 164, "READONLY", 403)
     return settings, seconds
 
 
@@ -44,5 +44,5 @@ def _seconds(value: str) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        raise BadRequestError("max_execution_time is no number", 36, "BAD_ARGUMENTS") from None
+        raise BadRequestError("max_execution_time is not a number", 36, "BAD_ARGUMENTS") from None
     return seconds if seconds > 0 else None

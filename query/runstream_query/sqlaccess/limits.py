@@ -1,4 +1,4 @@
-"""Limit what one query of a person may cost, each limit with its reason."""
+"""Limit the cost of one query of a user, each limit with its reason."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class SqlLimits:
     memory_bytes: int = 1 << 30
     """The page and the ingest share the machine."""
     rows: int = 1_000_000
-    """Rows of an answer: more is an export, which has a way of its own."""
+    """Rows of an answer: for more, use an export."""
     result_bytes: int = 256 << 20
     per_user: int = 4
-    """Queries at once, whatever keys they use: a dashboard of ten panels queues, and nobody keeps the others out."""
+    """Concurrent queries, whatever keys they use: a dashboard of ten panels queues, and no user blocks the others."""
     per_team: int = 6
-    """Queries at once: the dashboards of one team leave room for those of another."""
+    """Concurrent queries: the dashboards of one team leave capacity for those of another."""
     in_all: int = 16
     wait_s: float = 20.0
-    """How long a query waits for a place, in seconds; then it is refused."""
+    """Seconds that a query waits in the queue; then it is refused."""
 
     @property
     def shares(self) -> QueueShares:
         return QueueShares(self.per_user, self.per_team, self.in_all, wait_s=self.wait_s)
 
     def settings(self, seconds: float | None = None) -> dict[str, str]:
-        """Return the settings of a query. `seconds` shortens its time if the caller asked for less."""
+        """Return the settings of a query. `seconds` shortens its time if the caller allows less."""
         allowed = min(self.seconds, seconds) if seconds else self.seconds
         return {
             "readonly": "1",
@@ -42,7 +42,7 @@ class SqlLimits:
             "max_result_rows": str(self.rows),
             "max_result_bytes": str(self.result_bytes),
             "result_overflow_mode": "throw",
-            # What is on disk does not count as memory: a query that does not fit is refused.
+            # Data on disk does not count as memory: a query that does not fit into memory is refused.
             "max_bytes_before_external_group_by": "0",
             "max_bytes_ratio_before_external_group_by": "0",
             "max_bytes_before_external_sort": "0",

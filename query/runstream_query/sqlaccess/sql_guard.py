@@ -1,8 +1,8 @@
-"""Judge whether people may run a statement, by what the engine's own parser and analyser made of it.
+"""Check whether a user may run a statement, by the output of the engine's own parser and analyser.
 
 The functions are pure and work on the engine's output. `check_syntax` reads EXPLAIN AST, which names every table,
-function and clause and runs nothing. Then `check_tables` reads EXPLAIN QUERY TREE, which says what each name means.
-EXPLAIN QUERY TREE computes scalar subqueries, so it is asked only for a statement that passed `check_syntax`, and with
+function and clause and runs nothing. Then `check_tables` reads EXPLAIN QUERY TREE, which resolves each name.
+EXPLAIN QUERY TREE computes scalar subqueries, so it runs only for a statement that passed `check_syntax`, and with
 the caller's rows only.
 
 All functions raise InvalidRequestError with one sentence.
@@ -24,7 +24,7 @@ _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _PREWHERE = re.compile(r"\bPREWHERE\b", re.IGNORECASE)
 _VIRTUAL = re.compile(r"_(?:part|block|row|sample|disk|data|database|table|index|granule|distance)\w*")
-"""Columns that every table has beside its own: where a row lies tells how many rows of others lie before it."""
+"""Columns that the engine adds to every table: the position of a row reveals how many rows of others precede it."""
 _OTHER_DATABASES = frozenset({"system", "information_schema"})
 _TABLE = re.compile(r"TABLE id: \d+, (?:alias: .*?, )?(?:is_temporary: \d+, )?table_name: (\S+)(?:, .*)?")
 _TABLE_FUNCTION = re.compile(r"TABLE_FUNCTION id: \d+, (?:alias: .*?, )?table_function_name: (\w+)(?:, .*)?")
@@ -35,9 +35,9 @@ IMPLICIT = "system.one"
 def check_text(sql: str) -> None:
     """Check what the parser need not see: empty text, NUL, and text that is too long."""
     if not sql.strip():
-        raise InvalidRequestError("the SQL is empty: ask with SELECT ...")
+        raise InvalidRequestError("the SQL is empty: write SELECT ...")
     if "\0" in sql:
-        raise InvalidRequestError("the SQL holds a NUL byte")
+        raise InvalidRequestError("the SQL contains a NUL byte")
     if len(sql.encode("utf-8", "replace")) > MAX_SQL_BYTES:
         raise InvalidRequestError(
             f"the SQL is longer than {MAX_SQL_BYTES} bytes: pass lists as parameters, {{ids:Array(String)}}"
@@ -63,7 +63,7 @@ def check_syntax(canonical: str, tree: str, database: str) -> None:
     if len(lines) > _MAX_NODES:
         raise InvalidRequestError("the SQL has too many parts: pass lists as parameters")
     if not lines[0].startswith(("SelectWithUnionQuery", "SelectQuery", "SelectIntersectExceptQuery")):
-        raise InvalidRequestError("only SELECT is answered here: nothing else can be read, and nothing changed, by SQL")
+        raise InvalidRequestError("only SELECT is allowed here: SQL can change nothing")
     if not re.fullmatch(r"SelectWithUnionQuery \(children 1\)", lines[0]):
         raise InvalidRequestError("INTO OUTFILE, and SETTINGS behind FORMAT, are not allowed")
     if _PREWHERE.search(_QUOTED.sub("''", canonical)):
@@ -98,10 +98,10 @@ def _check_node(line: str, above: str, database: str) -> str:
 def _check_name(name: str, is_table: bool, database: str) -> None:
     first, dot, rest = name.partition(".")
     if dot and first.lower() in _OTHER_DATABASES:
-        raise InvalidRequestError(f"{name[:80]!r} is not yours to read: there are only the views of docs/sql.md")
+        raise InvalidRequestError(f"{name[:80]!r} cannot be read: only the views of docs/sql.md are readable")
     if not is_table and _VIRTUAL.fullmatch(name.rpartition(".")[2]):
         raise InvalidRequestError(
-            f"the column {name[:80]!r} is the engine's own: see docs/sql.md for those of the views"
+            f"the column {name[:80]!r} is internal to the engine: docs/sql.md lists the columns of the views"
         )
     if is_table and dot and (first != database or rest not in catalogue.READABLE):
         raise InvalidRequestError(f"there is no table {name[:80]!r}: see docs/sql.md for those that can be read")
@@ -109,7 +109,7 @@ def _check_name(name: str, is_table: bool, database: str) -> None:
 
 def _why_not(kind: str, line: str) -> str:
     if kind == "Set":
-        return "SETTINGS are not allowed in the SQL: they are the server's to choose"
+        return "SETTINGS are not allowed in the SQL: the server chooses them"
     if kind == "ColumnsApplyTransformer":
         return "APPLY is not allowed: name the columns"
     return f"this part of the SQL is not allowed: {(kind or line.strip())[:60]}"
@@ -118,9 +118,9 @@ def _why_not(kind: str, line: str) -> str:
 def check_tables(tree: str, database: str) -> None:
     """Check that every table which is read is in the catalogue. `tree` is the EXPLAIN QUERY TREE of the statement."""
     for line in tree.split("\n"):
-        words = line.strip()
-        if words.startswith("TABLE id:"):
-            found = _TABLE.fullmatch(words)
+        node = line.strip()
+        if node.startswith("TABLE id:"):
+            found = _TABLE.fullmatch(node)
             name = found[1] if found else ""
             if name == IMPLICIT:
                 continue
@@ -131,8 +131,8 @@ def check_tables(tree: str, database: str) -> None:
                 raise InvalidRequestError(
                     f"there is no table {(rest or name)[:80]!r} to read: see docs/sql.md for those that can be read"
                 )
-        elif words.startswith("TABLE_FUNCTION id:"):
-            found = _TABLE_FUNCTION.fullmatch(words)
+        elif node.startswith("TABLE_FUNCTION id:"):
+            found = _TABLE_FUNCTION.fullmatch(node)
             if not found or found[1].lower() not in catalogue.TABLE_FUNCTIONS:
                 raise InvalidRequestError("a table function of the SQL is not allowed")
 

@@ -1,4 +1,4 @@
-"""Run people's SQL: the engine rewrites it, it is judged, then run with the caller's rows and within the limits."""
+"""Run users' SQL: the engine rewrites it, the guard checks it, and it runs on the caller's rows within the limits."""
 
 from __future__ import annotations
 
@@ -44,51 +44,51 @@ class SqlRequest:
 
 
 class SqlRunner:
-    def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits, places: FairQueue | None = None) -> None:
-        """Run SQL in these places; None makes a pool of places by the limits."""
+    def __init__(self, clickhouse: RawClickHouse, limits: SqlLimits, queue: FairQueue | None = None) -> None:
+        """Run SQL through this queue; None makes a queue by the limits."""
         self._clickhouse = clickhouse
         self._limits = limits
-        self._places = places or FairQueue(limits.shares, "sql")
+        self._queue = queue or FairQueue(limits.shares, "sql")
         self.database = clickhouse.database
 
     @contextlib.asynccontextmanager
-    async def run(self, principal: Principal, question: SqlRequest) -> AsyncIterator[RawAnswer]:
+    async def run(self, principal: Principal, request: SqlRequest) -> AsyncIterator[RawAnswer]:
         """Give the answer, which must be read within the context; leaving it early ends the query.
 
         Raise InvalidRequestError (SqlError if the engine refused the statement), TooExpensiveError, StorageError.
         """
-        sql_guard.check_text(question.sql)
-        _check_parameters(question.parameters)
-        async with self._places.of(principal.user, principal.default_team):
+        sql_guard.check_text(request.sql)
+        _check_parameters(request.parameters)
+        async with self._queue.of(principal.user, principal.default_team):
             with _translated():
-                sql, output_format, settings = await self._prepare(question)
+                sql, output_format, settings = await self._prepare(request)
                 async with self._clickhouse.ask(
                     sql,
-                    output_format=output_format or question.output_format,
-                    parameters=question.parameters,
+                    output_format=output_format or request.output_format,
+                    parameters=request.parameters,
                     settings=settings,
-                    protocol={"wait_end_of_query": "1", **question.protocol},
-                    accept_encoding=question.accept_encoding,
+                    protocol={"wait_end_of_query": "1", **request.protocol},
+                    accept_encoding=request.accept_encoding,
                 ) as answer:
                     yield answer
 
-    async def _prepare(self, question: SqlRequest) -> tuple[str, str, dict[str, str]]:
+    async def _prepare(self, request: SqlRequest) -> tuple[str, str, dict[str, str]]:
         """Return the statement to run, the format that it names, and the settings to run it with."""
-        row = json.loads(await self._ask(_statement(), {"sql": escaped(question.sql)}, {}, "JSONCompactEachRow"))
+        row = json.loads(await self._read(_statement(), {"sql": escaped(request.sql)}, {}, "JSONCompactEachRow"))
         written, output_format = sql_guard.split_format(row[0])
-        limits = self._limits.settings(question.seconds)
+        limits = self._limits.settings(request.seconds)
         ours = tool_queries.replacement(written, self.database)
         if ours is not None:
             return ours, output_format, limits
         tables = {str(name): bool(with_project) for name, with_project in row[1]}
-        filters = tenancy.row_filters(self.database, tables, question.teams)
-        tree = await self._ask(f"EXPLAIN AST {written}", question.parameters, filters, "TSVRaw")
+        filters = tenancy.row_filters(self.database, tables, request.teams)
+        tree = await self._read(f"EXPLAIN AST {written}", request.parameters, filters, "TSVRaw")
         sql_guard.check_syntax(written, tree, self.database)
-        resolved = await self._ask(f"EXPLAIN QUERY TREE {written}", question.parameters, filters, "TSVRaw")
+        resolved = await self._read(f"EXPLAIN QUERY TREE {written}", request.parameters, filters, "TSVRaw")
         sql_guard.check_tables(resolved, self.database)
-        return written, output_format, {**question.settings, **limits, **filters, **_capped(question, self._limits)}
+        return written, output_format, {**request.settings, **limits, **filters, **_capped(request, self._limits)}
 
-    async def _ask(
+    async def _read(
         self, sql: str, parameters: Mapping[str, str], settings: Mapping[str, str], output_format: str
     ) -> str:
         limits = {**self._limits.settings(), "max_execution_time": _PREPARING_S}
@@ -103,14 +103,14 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
-def words_of(message: str) -> str:
+def short_message(message: str) -> str:
     """Return the engine's message in one line, without code, exception name and version."""
     return " ".join(_TAIL.sub("", _PREFIX.sub("", message.strip())).split())[:1000]
 
 
-def _capped(question: SqlRequest, limits: SqlLimits) -> dict[str, str]:
-    wanted = question.settings.get("max_result_rows", "0")
-    return {"max_result_rows": wanted} if wanted.isdecimal() and 0 < int(wanted) < limits.rows else {}
+def _capped(request: SqlRequest, limits: SqlLimits) -> dict[str, str]:
+    limit = request.settings.get("max_result_rows", "0")
+    return {"max_result_rows": limit} if limit.isdecimal() and 0 < int(limit) < limits.rows else {}
 
 
 def _check_parameters(parameters: Mapping[str, str]) -> None:
@@ -128,12 +128,12 @@ def _translated():  # type: ignore[no-untyped-def]
     try:
         yield
     except StorageRefusedError as error:
-        words = words_of(str(error))
+        message = short_message(str(error))
         if error.code in EXPENSIVE_CODES:
-            raise TooExpensiveError(f"the query takes more than is allowed: {words}", error.code) from error
+            raise TooExpensiveError(f"the query exceeds its limits: {message}", error.code) from error
         if error.code in _FAULTS:
             raise
-        raise SqlError(words, error.code) from error
+        raise SqlError(message, error.code) from error
 
 
 @cache

@@ -1,5 +1,5 @@
--- A person's SQL in the engine's own writing (one statement, without comments; an error where it is none or several),
--- and the tables of our database: each with whether it has a column `project`. Parameters: sql.
+-- A user's SQL as the engine formats it (one statement, without comments; an error for none or several), and the tables
+-- of our database, each with whether it has a column `project`. Parameters: sql.
 SELECT
     formatQuerySingleLine({sql:String}) AS canonical,
     (

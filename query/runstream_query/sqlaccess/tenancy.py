@@ -1,7 +1,7 @@
-"""Decide whose rows a query sees: the engine adds a filter to every read of a table, also inside views and subqueries.
+"""Limit the rows that a query sees: the engine adds a filter to every read of a table, also in views and subqueries.
 
 Every table of our database has such a filter: by team if the table has a column `project`, else one that no row passes.
-So a table that a later migration adds without thinking of teams shows nothing, rather than everything. `OF_THE_SERVERS`
+So a table that a later migration adds without a filter shows nothing, rather than everything. `OF_THE_SERVERS`
 names the one exception.
 """
 
@@ -13,7 +13,7 @@ from runstream_common.identity import check_name
 
 NOTHING = "0"
 OF_THE_SERVERS = frozenset({"listening"})
-"""Tables that the views need whole and that hold nothing of any team. `guard` lets nobody name them."""
+"""Tables without data of any team, which the views need unfiltered. `sql_guard` lets no user name them."""
 _BARRIER = {
     "enable_analyzer": "1",
     # An expression of the query must never see a row that the filter takes out: it could fail on it, and tell by that
@@ -31,7 +31,7 @@ _BARRIER = {
 def row_filters(database: str, tables: Mapping[str, bool], teams: Iterable[str]) -> dict[str, str]:
     """Return settings that show only the rows of these teams. Raise InvalidNameError for an invalid name of a team.
 
-    `tables` names every table of the database, and says whether it has a column `project`.
+    `tables` has every table of the database, and whether it has a column `project`.
     """
     prefixes = [literal(f"{check_name('team', team)}/") for team in sorted(teams)]
     condition = " OR ".join(f"startsWith(project, {prefix})" for prefix in prefixes) or NOTHING

@@ -1,6 +1,6 @@
-"""Answer what tools ask when they connect, or to show a schema, with what people may know.
+"""Answer the queries that tools send to connect or to show a schema, without revealing other teams' data.
 
-Each such statement is recognised by its whole text, as the engine writes it, and replaced by one of ours.
+Each such statement is recognised by its whole text, as the engine formats it, and replaced by a safe one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COLUMNS = re.compile(
 )
 _SETTINGS = "SELECT name, value, readonly FROM system.settings LIMIT 10000"
 SHOWN_SETTINGS = ("max_execution_time", "max_result_rows", "session_timezone")
-"""The settings that clickhouse-connect is told of: those that it may set."""
+"""The settings that clickhouse-connect may see: those that it may set."""
 
 
 def replacement(canonical: str, database: str) -> str | None:

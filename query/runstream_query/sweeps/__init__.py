@@ -1,6 +1,6 @@
-"""Define, draw, judge and serve the trials of sweeps.
+"""Define sweeps, draw their trials, judge them, and serve agents.
 
-`definition.py` and `space.py` read a definition; `grid.py`, `chance.py`, `gaussian.py` and `tpe.py` draw trials;
-`hyperband.py` stops them early; `results.py` reads their results; `lanes.py` and `keeper.py` serve agents. The modules
-that read definitions, draw and judge are pure: they know no database and no network.
+`definition.py` and `search_space.py` read a definition; the modules of `search/` draw trials;
+`hyperband.py` decides which to stop early; `results.py` reads their results; `agent_coordinator.py` and `supervisor.py`
+serve agents. The modules that read definitions, draw and judge are pure: they use no database and no network.
 """

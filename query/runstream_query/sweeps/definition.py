@@ -91,7 +91,7 @@ def parse(text: str) -> SweepDefinition:
         config = json.loads(text, object_pairs_hook=_once)
         return read(config)
     except ValueError as error:
-        refuse("", f"the definition is no JSON: {error}")
+        refuse("", f"the definition is not valid JSON: {error}")
     except RecursionError:
         refuse("", "the definition is nested too deep")
 
@@ -135,7 +135,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            refuse(key, "is there twice in one mapping: rename or remove one")
+            refuse(key, "occurs twice in one mapping: rename or remove one")
         found[key] = value
     return found
 
@@ -146,7 +146,7 @@ def _method(config: Mapping[str, object]) -> str:
     if config["method"] == "custom":
         refuse(
             "method",
-            "custom is W&B's for searches of your own: use grid, random, bayes or tpe, or drive trials by ask/tell",
+            "custom searches are not supported: use grid, random, bayes or tpe, or choose trials yourself by ask/tell",
         )
     return definition_fields.one_of("method", config["method"], METHODS)
 
@@ -154,11 +154,14 @@ def _method(config: Mapping[str, object]) -> str:
 def _check_keys(config: Mapping[str, object]) -> None:
     for key in ("job", "image_uri", "scheduler"):
         if key in config:
-            refuse(key, "belongs to W&B Launch, which is not here: give program or command, and start agents yourself")
+            refuse(
+                key,
+                "belongs to W&B Launch, which runstream does not have: give program or command, and start the agents",
+            )
     definition_fields.only("", config, _KEYS)
     controller = config.get("controller")
     if controller is not None and definition_fields.mapping("controller", controller).get("type", "cloud") != "cloud":
-        refuse("controller.type", "is local: here the server searches; leave it out")
+        refuse("controller.type", "is local, but only the server can run the search: leave it out")
     if "kind" in config:
         definition_fields.one_of("kind", config["kind"], ("sweep",))
     if "program" in config and config["program"] is not None:
@@ -169,14 +172,14 @@ def _objectives(config: Mapping[str, object]) -> tuple[SweepObjective, ...]:
     if "metrics" not in config:
         return (_objective("metric", config["metric"]),) if config.get("metric") is not None else ()
     if "metric" in config:
-        refuse("metrics", "is there beside metric: use one of them")
+        refuse("metrics", "is given together with metric: use one of them")
     given = config["metrics"]
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_OBJECTIVES:
         refuse("metrics", f"is {definition_fields.shown(given)}: give a list of 1 to {MAX_OBJECTIVES} metrics")
     found = [_objective(f"metrics[{index}]", entry) for index, entry in enumerate(given)]
     for index, objective in enumerate(found):
         if objective.metric in [other.metric for other in found[:index]]:
-            refuse(f"metrics[{index}].name", f"is {objective.metric!r} again: name each metric once")
+            refuse(f"metrics[{index}].name", f"repeats {objective.metric!r}: name each metric once")
     return tuple(found)
 
 
@@ -204,7 +207,7 @@ def _check_grid(found: SearchSpace) -> None:
         if parameter.distribution.count is None:
             wide = isinstance(parameter.distribution, Continuous) and parameter.distribution.law == "uniform"
             fix = "add step, such as step: 0.01" if wide else "list values, or give min, max and step"
-            refuse(parameter.path, f"has no end of values, and a grid tries all: {fix}; or use method: random")
+            refuse(parameter.path, f"has infinitely many values, and a grid tries all: {fix}; or use method: random")
 
 
 def _hyperband(config: object, objectives: tuple[SweepObjective, ...]) -> Hyperband | None:
@@ -225,7 +228,7 @@ def _hyperband(config: object, objectives: tuple[SweepObjective, ...]) -> Hyperb
         brackets = [int(first * eta**power) for power in range(100) if first * eta**power < 2**53]
     elif "max_iter" in config and "min_iter" not in config:
         if "s" not in config:
-            refuse(f"{path}.s", "is missing: with max_iter it says how many brackets there are")
+            refuse(f"{path}.s", "is missing: with max_iter it gives the number of brackets")
         last = definition_fields.integer(f"{path}.max_iter", config["max_iter"], 1)
         count = definition_fields.integer(f"{path}.s", config["s"], 1, 100)
         brackets = [int(last / eta**power) for power in range(1, count + 1) if last / eta**power >= 1]
@@ -257,12 +260,12 @@ def _check_command(command: object) -> None:
     if not isinstance(command, list) or not 1 <= len(command) <= MAX_COMMAND:
         refuse(
             "command",
-            f"is {definition_fields.shown(command)}: give a list of words, such as [python, train.py, ${{args}}]",
+            f"is {definition_fields.shown(command)}: give a list of strings, such as [python, train.py, ${{args}}]",
         )
     for index, word in enumerate(command):
         path = f"command[{index}]"
         if isinstance(word, bool) or not isinstance(word, str | int | float):
-            refuse(path, f"is {definition_fields.shown(word)}: give a word")
+            refuse(path, f"is {definition_fields.shown(word)}: give a string or a number")
         for macro in _MACRO.findall(str(word)):
             name, colon, variable = macro.partition(":")
             if macro in MACROS or (name == "envvar" and colon and variable):

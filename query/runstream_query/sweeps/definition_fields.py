@@ -13,7 +13,7 @@ from runstream_query.sweeps.limits import MAX_INTEGER
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*")
 _SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
-"""NUL, which PostgreSQL does not take, and halves of surrogate pairs, which UTF-8 cannot encode."""
+"""NUL, which PostgreSQL refuses, and halves of surrogate pairs, which UTF-8 cannot encode."""
 _TEXT_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 

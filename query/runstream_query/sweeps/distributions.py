@@ -1,6 +1,6 @@
-"""Describe what values one parameter may take: W&B's distributions, each as its quantile function.
+"""Describe the values that one parameter may take: W&B's distributions, each as its quantile function.
 
-Everything is drawn by a number `u` in [0, 1): `at(u)` is the value below which the share `u` of all draws lies. So a
+Every value is drawn by a number `u` in [0, 1): `at(u)` is the value below which the share `u` of all draws lies. So a
 random search needs uniform numbers only, and a model sees each parameter as its distribution sees it.
 """
 
@@ -36,7 +36,7 @@ class Distribution(Protocol):
     def unit(self, value: object) -> float | None:
         """Return the quantile of a value, as `at` takes it, clipped into [0, 1].
 
-        For a discrete value it is the middle of its quantiles. It is None for what cannot be a value of the parameter.
+        For a discrete value it is the middle of its quantiles. It is None for a value that the parameter cannot have.
         """
 
 
@@ -97,7 +97,7 @@ class Steps:
 
     @classmethod
     def between(cls, low: int | float, high: int | float, step: int | float) -> Steps:
-        """Return the steps from `low` to `high`; `high` is one of them if the steps meet it."""
+        """Return the steps from `low` to `high`; `high` is included if it is a whole number of steps away."""
         count = (Fraction(_exact(high)) - Fraction(_exact(low))) // Fraction(_exact(step)) + 1
         return cls(low, step, count)
 
@@ -125,7 +125,7 @@ class Continuous:
     high: float
     """The upper bound, like `low` in the units of the law: for log they are exponents of e."""
     clip: tuple[float, float] | None = None
-    """The bounds as values, if they were given so: rounding does not exceed them."""
+    """The bounds as values, if the definition gave values: rounding must not exceed them."""
     count: None = None
     ordered: bool = True
 
@@ -142,7 +142,7 @@ class Continuous:
         return x if self.clip is None else min(max(x, self.clip[0]), self.clip[1])
 
     def value(self, index: int) -> float:
-        raise TypeError("there is no end of values")
+        raise TypeError("the distribution has infinitely many values")
 
     def unit(self, value: object) -> float | None:
         if not _is_number(value) or (self.law != "uniform" and value <= 0):
@@ -175,7 +175,7 @@ class Normal:
         return math.exp(min(x, 700.0)) if self.log else x
 
     def value(self, index: int) -> float:
-        raise TypeError("there is no end of values")
+        raise TypeError("the distribution has infinitely many values")
 
     def unit(self, value: object) -> float | None:
         if not _is_number(value) or (self.log and value <= 0):
@@ -199,7 +199,7 @@ class Beta:
         return float(betaincinv(self.a, self.b, u))
 
     def value(self, index: int) -> float:
-        raise TypeError("there is no end of values")
+        raise TypeError("the distribution has infinitely many values")
 
     def unit(self, value: object) -> float | None:
         from scipy.special import betainc
@@ -229,7 +229,7 @@ class Quantised:
     def value(self, index: int) -> int | float:
         bounds = self.base.bounds
         if bounds is None:
-            raise TypeError("there is no end of values")
+            raise TypeError("the distribution has infinitely many values")
         return self._times(self._multiple(bounds[0]) + index)
 
     def unit(self, value: object) -> float | None:
@@ -245,7 +245,7 @@ class Quantised:
 
 
 def _exact(number: int | float) -> Decimal:
-    """Return the decimal that a person wrote: 0.1 for 0.1, not the double nearest to it."""
+    """Return the decimal as it is written: 0.1 for 0.1, not the nearest double."""
     return Decimal(repr(number))
 
 

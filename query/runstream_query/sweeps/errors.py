@@ -1,4 +1,4 @@
-"""Report what is wrong with a sweep's definition, and where."""
+"""Report errors in a sweep's definition, each with its path in the definition."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from runstream_query.base.errors import InvalidRequestError
 
 
 class DefinitionError(InvalidRequestError):
-    """A definition is wrong: `path` names the place in it, such as `parameters.lr.min`; the message says what to do."""
+    """A definition is invalid: `path` names the key, such as `parameters.lr.min`; the message says how to fix it."""
 
-    def __init__(self, path: str, words: str) -> None:
-        # JSON may hold half a surrogate pair, which no message could be sent with.
-        text = f"{path}: {words}" if path else words
+    def __init__(self, path: str, message: str) -> None:
+        # JSON may hold half of a surrogate pair, which UTF-8 cannot encode.
+        text = f"{path}: {message}" if path else message
         super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
         self.path = path
 
 
-def refuse(path: str, words: str) -> NoReturn:
-    raise DefinitionError(path, words)
+def refuse(path: str, message: str) -> NoReturn:
+    raise DefinitionError(path, message)

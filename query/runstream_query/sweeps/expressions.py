@@ -182,7 +182,7 @@ def _compare(node: ast.Compare, values: Mapping[str, object]) -> bool:
 
 def _number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise EvaluationError(f"{value!r} is no number")
+        raise EvaluationError(f"{value!r} is not a number")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Stop trials early: a trial goes on past a bracket only if it is among the best 1/eta of those that reached it.
+"""Stop trials early: a trial continues past a bracket only if it is among the best 1/eta of those that reached it.
 
 A bracket is a number of logs of the metric, whatever their steps. As in W&B, a running trial is judged at the highest
 bracket that it reached, against all trials that reached that bracket, and again when more of them arrive (asynchronous
@@ -15,7 +15,7 @@ from runstream_query.sweeps.definition import Hyperband
 
 MAX_BRACKETS = 32
 """How many brackets of an endless schedule are used. With eta = 3 the last is never reached; with an eta near 1 trials
-are judged at the last one for the rest of their lives."""
+are judged at the last bracket until they end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def threshold(values: Iterable[float], eta: float, maximize: bool) -> float:
     return ranked[min(int(len(ranked) / eta), len(ranked) - 1)]
 
 
-def hopeless(
+def trials_to_stop(
     rule: Hyperband, maximize: bool, trials: Mapping[int, TrialProgress], running: Iterable[int]
 ) -> dict[int, str]:
     """Return the running trials that must stop, each with the reason."""

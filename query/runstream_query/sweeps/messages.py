@@ -185,7 +185,7 @@ def lease_message(answer: LeaseAnswer, retry_after_s: float) -> pb.LeaseTrialsRe
 
 
 def verdict_fields(answer: LeaseAnswer) -> VerdictFields:
-    """Return what an agent must do: the fields verdict, cause and reason, which several responses have."""
+    """Return the fields verdict, cause and reason, which tell an agent what to do; several responses have them."""
     cause = CAUSES[answer.cause] if answer.cause is not None else pb.STOP_CAUSE_UNSPECIFIED
     return {"verdict": VERDICTS[answer.verdict], "cause": cause, "reason": answer.reason}
 

@@ -21,7 +21,7 @@ Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class ParameterReader:
+class SearchParameter:
     name: str
     """The flat name: `optimizer.lr` if it is nested."""
     keys: tuple[str, ...]
@@ -58,7 +58,7 @@ def read(path: str, config: Config) -> Distribution:
 def _check_values(path: str, law: Distribution) -> None:
     """Raise DefinitionError for numbers that no double can hold.
 
-    Without this check they would come up only in some later trial.
+    Without this check they would fail only in some later trial.
     """
     if isinstance(law, Choice):
         return
@@ -68,7 +68,7 @@ def _check_values(path: str, law: Distribution) -> None:
     except (ArithmeticError, ValueError):
         fits = False
     if not fits:
-        refuse(path, "has values that no number can hold, or too many of them: narrow it, or take larger steps")
+        refuse(path, "has values that a 64-bit float cannot hold, or too many of them: narrow it, or take larger steps")
 
 
 def _whole(law: Steps | Quantised) -> bool:
@@ -85,10 +85,12 @@ def _default(path: str, config: Config) -> str:
             if key not in config:
                 refuse(f"{path}.{key}", "is missing: a range needs min and max")
         if "q" in config:
-            refuse(f"{path}.q", "needs a distribution that is rounded: add `distribution: q_uniform`, or use step")
+            refuse(f"{path}.q", "needs a quantised distribution: add `distribution: q_uniform`, or use step")
         bounds = [definition_fields.number(f"{path}.{key}", config[key]) for key in ("min", "max")]
         return "int_uniform" if all(isinstance(bound, int) for bound in bounds) else "uniform"
-    return refuse(path, "says not what it may be: give value, values, min and max, distribution, or parameters")
+    return refuse(
+        path, "does not say which values it may have: give value, values, min and max, distribution, or parameters"
+    )
 
 
 def _constant(path: str, config: Config) -> Distribution:
@@ -107,7 +109,7 @@ def _categorical(path: str, config: Config) -> Distribution:
         first = seen.setdefault(json.dumps(value, sort_keys=True), index)
         if first != index:
             refuse(
-                f"{path}.values[{index}]", f"is {definition_fields.shown(value)} again, as values[{first}]: say it once"
+                f"{path}.values[{index}]", f"is {definition_fields.shown(value)}, as is values[{first}]: give it once"
             )
     ordered = len(checked) > 2 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in checked)
     ordered = ordered and (sorted(checked) == checked or sorted(checked, reverse=True) == checked)

@@ -9,17 +9,17 @@ from runstream_common import text
 from runstream_common.times import now_us
 from runstream_control.sweeps.model import TrialRow
 from runstream_query.base.storage import Storage
-from runstream_query.runs import definitions
+from runstream_query.runs import metric_definitions
 from runstream_query.runs.lookup import Lookup
 from runstream_query.sweeps.definition import SUMMARIES, SweepObjective
 
 UNKNOWN_AFTER_US = 60_000_000
-"""How long ago a trial ended if no run of it is taken to exist, in microseconds.
+"""Microseconds after the end of a trial until a run that is still unknown counts as missing.
 
-The program did not call init(), or has not sent it yet.
+The program did not call init(), or its data has not arrived yet.
 """
 UNFINISHED_AFTER_US = 120_000_000
-"""How long ago a trial ended if its run is no longer waited for, in microseconds: the values that are there count."""
+"""Microseconds after the end of a trial until its unfinished run counts with the values that are stored."""
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _METRICS = 1000
 
@@ -27,9 +27,9 @@ _METRICS = 1000
 async def read(
     storage: Storage, lookup: Lookup, project: str, objectives: Sequence[SweepObjective], trials: Sequence[TrialRow]
 ) -> dict[int, Sequence[float] | str]:
-    """Return by trial its values, one an objective, or a text that says why there are none. Raise StorageError.
+    """Return by trial its values, one for each objective, or the reason why there are none. Raise StorageError.
 
-    Trials whose run is not complete yet are left out: ask again later.
+    Trials whose run is not complete yet are left out: call again later.
     """
     runs = sorted({trial.run for trial in trials})
     states = {row["run"]: row["state"] for row in await lookup.run_rows(project, runs=runs, limit=len(runs))}
@@ -39,7 +39,7 @@ async def read(
     found: dict[int, Sequence[float] | str] = {}
     for trial in ready:
         if trial.run not in states:
-            found[trial.number] = f"the run {trial.run} never came: does the program call runstream.init()?"
+            found[trial.number] = f"the run {trial.run} was never received: does the program call runstream.init()?"
             continue
         values = [summaries.get(trial.run, {}).get(index) for index in range(len(objectives))]
         missing = [o.metric for o, value in zip(objectives, values, strict=True) if value is None]
@@ -105,7 +105,7 @@ def _kind(
             metric, suffix = base, kind
     if objective.summary or suffix:
         return metric, objective.summary or suffix
-    summary = str(definitions.find(defined, metric).get("summary") or "") if defined else ""
+    summary = str(metric_definitions.find(defined, metric).get("summary") or "") if defined else ""
     kinds = [part.strip() for part in summary.split(",") if part.strip() in SUMMARIES]
     return metric, kinds[0] if kinds else "last"
 

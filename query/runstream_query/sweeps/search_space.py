@@ -1,7 +1,7 @@
-"""Put all parameters of a sweep together: their order, conditions and constraints, and how a configuration is made.
+"""Hold all parameters of a sweep, with their order, conditions and constraints, and build configurations.
 
-A configuration is flat here, `{"optimizer.name": "sgd", "lr": 0.1}`, and has the active parameters only; `nest` makes
-of it what the training program gets.
+A configuration is flat here, `{"optimizer.name": "sgd", "lr": 0.1}`, and has the active parameters only; `nest` returns
+the nested form that the training program gets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runstream_query.sweeps import definition_fields, expressions, parameters
 from runstream_query.sweeps.errors import refuse
 from runstream_query.sweeps.expressions import Expression
 from runstream_query.sweeps.limits import MAX_CONSTRAINTS, MAX_NESTING, MAX_NODES, MAX_PARAMETERS
-from runstream_query.sweeps.parameters import ParameterReader
+from runstream_query.sweeps.parameters import SearchParameter
 
 _NAME = re.compile(r"(?=.{1,128}\Z)(?:\+\+?|~)?[A-Za-z_][A-Za-z0-9_.@/:\[\]-]*")
 """The names include Hydra's overrides: `+experiment`, `model/encoder`, `optimizer@model.opt`, `layers[0]`."""
@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?=.{1,128}\Z)(?:\+\+?|~)?[A-Za-z_][A-Za-z0-9_.@/:\[\]-]*")
 
 @dataclass(frozen=True)
 class SearchSpace:
-    parameters: tuple[ParameterReader, ...]
+    parameters: tuple[SearchParameter, ...]
     """The parameters in the definition's order, but each after those that its condition names."""
     constraints: tuple[Expression, ...] = ()
 
@@ -40,7 +40,7 @@ class SearchSpace:
         counts = [parameter.distribution.count for parameter in self.parameters]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
-    def assemble(self, pick: Callable[[ParameterReader], object]) -> dict[str, object]:
+    def assemble(self, pick: Callable[[SearchParameter], object]) -> dict[str, object]:
         """Return a configuration with values from `pick`, which is called for active parameters only, in order."""
         chosen: dict[str, object] = {}
         for parameter in self.parameters:
@@ -72,7 +72,7 @@ class SearchSpace:
         return nested
 
     def flatten(self, nested: Mapping[str, object]) -> dict[str, object]:
-        """Return the space's parameters that a configuration has, wherever it came from."""
+        """Return the parameters of this space that a nested configuration has; it may come from elsewhere."""
         chosen: dict[str, object] = {}
         for parameter in self.parameters:
             place: object = nested
@@ -85,10 +85,10 @@ class SearchSpace:
 
 _ABSENT = object()
 _COMPACT, _SORTED = (json.JSONEncoder(separators=(",", ":"), sort_keys=ordered) for ordered in (False, True))
-"""They are made once: `json.dumps` makes one for each configuration."""
+"""Made once, because `json.dumps` makes an encoder for each call."""
 
 
-def is_active(parameter: ParameterReader, chosen: Mapping[str, object]) -> bool:
+def is_active(parameter: SearchParameter, chosen: Mapping[str, object]) -> bool:
     """Return whether the parameter's condition holds; a condition that names an inactive parameter does not."""
     return parameter.when is None or (parameter.when.names <= chosen.keys() and parameter.when.holds(chosen))
 
@@ -110,7 +110,7 @@ def read(definition: Mapping[str, object]) -> SearchSpace:
     found = list(_walk("parameters", config, (), 1))
     if len(found) > MAX_PARAMETERS:
         refuse("parameters", f"has {len(found)} parameters: at most {MAX_PARAMETERS}")
-    by_name: dict[str, ParameterReader] = {}
+    by_name: dict[str, SearchParameter] = {}
     for parameter, _ in found:
         other = by_name.setdefault(parameter.name, parameter)
         if other is not parameter:
@@ -127,7 +127,7 @@ def read(definition: Mapping[str, object]) -> SearchSpace:
     return space
 
 
-def _walk(path: str, config: object, keys: tuple[str, ...], level: int) -> Iterator[tuple[ParameterReader, object]]:
+def _walk(path: str, config: object, keys: tuple[str, ...], level: int) -> Iterator[tuple[SearchParameter, object]]:
     """Yield each parameter with its `when`; a `when` of a group applies to each parameter of the group."""
     if not isinstance(config, dict) or not config:
         refuse(path, f"is {definition_fields.shown(config)}: name at least one parameter")
@@ -137,7 +137,8 @@ def _walk(path: str, config: object, keys: tuple[str, ...], level: int) -> Itera
         where = f"{path}.{name}"
         if not _NAME.fullmatch(name):
             refuse(
-                where, "is no name: a letter or _ (after '+', '++' or '~'), then letters, digits and any of _.-@/:[]"
+                where,
+                "is not a valid name: use a letter or _ (after '+', '++' or '~'), then letters, digits, _.-@/:[]",
             )
         if not isinstance(entry, dict):
             refuse(
@@ -150,7 +151,7 @@ def _walk(path: str, config: object, keys: tuple[str, ...], level: int) -> Itera
                 yield parameter, _both(entry.get("when"), when)
             continue
         distribution = parameters.read(where, entry)
-        yield ParameterReader(".".join((*keys, name)), (*keys, name), where, distribution), entry.get("when")
+        yield SearchParameter(".".join((*keys, name)), (*keys, name), where, distribution), entry.get("when")
 
 
 def _both(outer: object, inner: object) -> object:
@@ -159,7 +160,7 @@ def _both(outer: object, inner: object) -> object:
     return [outer, inner] if not isinstance(outer, list) else [*outer, inner]
 
 
-def _condition(path: str, when: object, known: Mapping[str, ParameterReader]) -> Expression:
+def _condition(path: str, when: object, known: Mapping[str, SearchParameter]) -> Expression:
     """Parse a condition. Raise DefinitionError.
 
     It is a text; a mapping of names to a value or a list of values; or a list of these, which must all hold.
@@ -171,7 +172,7 @@ def _condition(path: str, when: object, known: Mapping[str, ParameterReader]) ->
     expression = expressions.parse(path, joined)
     _check_names(path, expression, known)
     if not expression.names:
-        refuse(path, f"{expression.text!r} names no parameter: it is always the same")
+        refuse(path, f"{expression.text!r} names no parameter: its value never changes")
     return expression
 
 
@@ -187,7 +188,7 @@ def _condition_text(path: str, when: object) -> str:
     return " and ".join(clauses)
 
 
-def _constraints(config: object, known: Mapping[str, ParameterReader]) -> Iterator[Expression]:
+def _constraints(config: object, known: Mapping[str, SearchParameter]) -> Iterator[Expression]:
     if config is None:
         return
     if not isinstance(config, list) or len(config) > MAX_CONSTRAINTS:
@@ -199,33 +200,33 @@ def _constraints(config: object, known: Mapping[str, ParameterReader]) -> Iterat
         expression = expressions.parse(path, text)
         _check_names(path, expression, known)
         if not expression.names:
-            refuse(path, f"{expression.text!r} names no parameter: it is always the same")
+            refuse(path, f"{expression.text!r} names no parameter: its value never changes")
         yield expression
 
 
-def _check_names(path: str, expression: Expression, known: Mapping[str, ParameterReader]) -> None:
+def _check_names(path: str, expression: Expression, known: Mapping[str, SearchParameter]) -> None:
     for name in sorted(expression.names):
         if name not in known:
             refuse(path, f"there is no parameter {name!r}{nearest(name, known)}; text needs quotes: '{name}'")
 
 
-def _in_order(found: list[ParameterReader]) -> list[ParameterReader]:
+def _in_order(found: list[SearchParameter]) -> list[SearchParameter]:
     """Return each parameter after those that its condition names, otherwise in their order.
 
     Raise DefinitionError for a circle.
     """
     left = {parameter.name: parameter for parameter in found}
-    done: list[ParameterReader] = []
+    done: list[SearchParameter] = []
     while left:
         ready = next((p for p in left.values() if p.when is None or not p.when.names & left.keys()), None)
         if ready is None:
             circle = _circle(left)
-            refuse(left[circle[0]].path + ".when", f"is a circle: {' needs '.join(circle)}; take one condition out")
+            refuse(left[circle[0]].path + ".when", f"closes a circle: {' needs '.join(circle)}; remove one condition")
         done.append(left.pop(ready.name))
     return done
 
 
-def _circle(left: Mapping[str, ParameterReader]) -> list[str]:
+def _circle(left: Mapping[str, SearchParameter]) -> list[str]:
     path = [next(iter(left))]
     while path[-1] not in path[:-1]:
         when = left[path[-1]].when

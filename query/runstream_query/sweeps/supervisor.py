@@ -1,6 +1,6 @@
-"""Do what no call asks for: let leases expire, collect the results of runs, tell hopeless trials to stop.
+"""Run the background work of sweeps: expire leases, collect the results of runs, stop trials that fall behind.
 
-Each query service does it. It does no harm if two of them do the same at once, since the database decides.
+Each query service runs it. Two of them may do the same work at once: the database decides, so no harm is done.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_query.base.storage import Storage
 from runstream_query.runs.lookup import Lookup
 from runstream_query.sweeps import results
-from runstream_query.sweeps.hyperband import MAX_BRACKETS, TrialProgress, hopeless
+from runstream_query.sweeps.hyperband import MAX_BRACKETS, TrialProgress, trials_to_stop
 from runstream_query.sweeps.sweep_cache import CachedSweep, SweepCache
 
 LOG = structlog.get_logger()
 _EVERY_S = 1.0
 _JUDGE_EVERY_S = 2.0
-_AWAITED = 1000
-"""How many trials are checked for results at a time; those that ended first come first."""
+_MAX_AWAITED = 1000
+"""Trials that are checked for results at a time; those that ended first come first."""
 _SLOWEST_S = 10.0
-"""The longest pause between two looks at a trial whose run does not end, in seconds."""
-_REMEMBERED = 100_000
+"""The longest pause between two checks of a trial whose run does not end, in seconds."""
+_MAX_REMEMBERED = 100_000
 
 
 class SweepSupervisor:
@@ -39,19 +39,19 @@ class SweepSupervisor:
         store: SweepStore,
         storage: Storage,
         lookup: Lookup,
-        book: SweepCache,
+        cache: SweepCache,
         metrics: Metrics,
         wake: Callable[[str], None],
     ) -> None:
-        """Keep sweeps going. `wake` is called when a sweep has changed, so that agents that wait for it look again."""
+        """Create the supervisor. It calls `wake` with a changed sweep, so that its waiting agents try again."""
         self._store = store
         self._storage = storage
         self._lookup = lookup
-        self._book = book
+        self._cache = cache
         self._metrics = metrics
         self._wake = wake
-        self._looked: dict[tuple[str, int], tuple[float, float]] = {}
-        """When to look again at an awaited trial (monotonic), and after which pause, in seconds."""
+        self._next_checks: dict[tuple[str, int], tuple[float, float]] = {}
+        """By awaited trial: when to check it again (monotonic), and the pause before that, in seconds."""
         self._ended: dict[tuple[str, int], TrialProgress] = {}
         """The progress of trials that ended, which does not change any more."""
         self._judged_s = 0.0
@@ -59,15 +59,15 @@ class SweepSupervisor:
     async def run(self) -> None:
         while True:
             try:
-                await self.turn()
+                await self.run_once()
             except (StorageError, ControlError) as error:
-                LOG.warning("sweeps could not be tended", reason=str(error)[:300])
-            except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
-                LOG.error("tending sweeps failed", exc_info=error)
+                LOG.warning("the sweeps could not be updated", reason=str(error)[:300])
+            except Exception as error:  # the loop's boundary: the next turn tries again
+                LOG.error("updating the sweeps failed", exc_info=error)
             await asyncio.sleep(_EVERY_S)
 
-    async def turn(self) -> None:
-        """Tend all sweeps once. Raise StorageError, ControlError."""
+    async def run_once(self) -> None:
+        """Update all sweeps once. Raise StorageError, ControlError."""
         for sweep in await self._store.to_tend():
             await self._store.tend(sweep)
             self._wake(sweep)
@@ -80,15 +80,15 @@ class SweepSupervisor:
 
     async def _collect(self) -> None:
         now = time.monotonic()
-        rows = await self._store.awaiting_values(_AWAITED)
+        rows = await self._store.awaiting_values(_MAX_AWAITED)
         awaited = {(row.sweep, row.number) for row in rows}
-        self._looked = {key: at for key, at in self._looked.items() if key in awaited}
+        self._next_checks = {key: at for key, at in self._next_checks.items() if key in awaited}
         by_sweep: dict[str, list[TrialRow]] = defaultdict(list)
         for row in rows:
-            if self._looked.get((row.sweep, row.number), (0.0, 0.0))[0] <= now:
+            if self._next_checks.get((row.sweep, row.number), (0.0, 0.0))[0] <= now:
                 by_sweep[row.sweep].append(row)
         for sweep, trials in by_sweep.items():
-            entry = await self._book.entry(sweep)
+            entry = await self._cache.entry(sweep)
             if entry is None:
                 continue
             found = await results.read(
@@ -96,8 +96,8 @@ class SweepSupervisor:
             )
             for trial in trials:
                 if trial.number not in found:
-                    pause = min(self._looked.get((sweep, trial.number), (0.0, 0.5))[1] * 2, _SLOWEST_S)
-                    self._looked[sweep, trial.number] = (now + pause, pause)
+                    pause = min(self._next_checks.get((sweep, trial.number), (0.0, 0.5))[1] * 2, _SLOWEST_S)
+                    self._next_checks[sweep, trial.number] = (now + pause, pause)
             if found:
                 await self._store.record(sweep, found, entry.goals)
                 self._wake(sweep)
@@ -106,14 +106,14 @@ class SweepSupervisor:
 
     async def _judge_all(self) -> None:
         for row in await self._store.early_stopping():
-            entry = await self._book.entry(row.id)
+            entry = await self._cache.entry(row.id)
             if entry is None or entry.definition.hyperband is None:
                 continue
             try:
                 await self._judge(entry)
             except (StorageError, ControlError):
                 raise
-            except Exception as error:  # noqa: BLE001  # one sweep that cannot be judged must not keep the others waiting
+            except Exception as error:  # one sweep that cannot be judged must not keep the others waiting
                 LOG.error("a sweep cannot be judged", sweep=row.id, exc_info=error)
 
     async def _judge(self, entry: CachedSweep) -> None:
@@ -122,10 +122,10 @@ class SweepSupervisor:
         trials = await self._store.judged(entry.sweep)
         progress = await self._progress(entry, trials)
         running = [row.number for row in trials if row.state == StoredTrial.RUNNING and not row.stop]
-        orders = hopeless(rule, objective.maximize, progress, running)
+        orders = trials_to_stop(rule, objective.maximize, progress, running)
         if orders:
-            told = await self._store.order_stop(entry.sweep, orders, Cause.PRUNED)
-            self._metrics.counter("runstream_query_sweep_trials_pruned_total").inc(told)
+            stopped = await self._store.order_stop(entry.sweep, orders, Cause.PRUNED)
+            self._metrics.counter("runstream_query_sweep_trials_pruned_total").inc(stopped)
 
     async def _progress(self, entry: CachedSweep, trials: Sequence[TrialRow]) -> dict[int, TrialProgress]:
         """Return the progress of all trials; that of ended ones is read once."""
@@ -137,8 +137,8 @@ class SweepSupervisor:
         for row in trials:
             if (known := self._ended.get((entry.sweep, row.number))) is not None:
                 found[row.number] = known
-        told = await self._store.reports_of(entry.sweep, [row.number for row in unknown])
-        by_run = {row.run: row for row in unknown if row.number not in told}
+        reports = await self._store.reports_of(entry.sweep, [row.number for row in unknown])
+        by_run = {row.run: row for row in unknown if row.number not in reports}
         if by_run:
             for answer in await self._storage.rows(
                 "sweep_progress",
@@ -149,10 +149,10 @@ class SweepSupervisor:
             ):
                 at = tuple(answer["at"])
                 found[by_run[answer["run"]].number] = TrialProgress(answer["logs"], at, answer["low"], answer["high"])
-        for number, values in told.items():
+        for number, values in reports.items():
             at = tuple(values[b - 1] if b <= len(values) else None for b in brackets)
             found[number] = TrialProgress(len(values), at, min(values), max(values))
-        if len(self._ended) > _REMEMBERED:
+        if len(self._ended) > _MAX_REMEMBERED:
             self._ended.clear()
         for row in unknown:
             # A finished trial's last points may still be on their way: it is remembered when its result is known.

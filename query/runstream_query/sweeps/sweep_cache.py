@@ -1,4 +1,4 @@
-"""Look up the sweep of a call, check the caller's permissions, and parse the definition, once a sweep."""
+"""Look up the sweep of a call and check the caller's permissions; each sweep's definition is parsed once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from runstream_query.sweeps.search.choice import make_model, make_search
 from runstream_query.sweeps.search.suggesting import BackgroundSuggester, Suggester
 
 _ENTRIES = 512
-"""How many sweeps are remembered; others are read again."""
+"""Sweeps in the cache; others are read again."""
 _AGENTS = 20_000
 
 
 @dataclass(frozen=True)
 class CachedSweep:
-    """What never changes about a sweep."""
+    """The facts of a sweep that never change."""
 
     sweep: str
     team: str
@@ -49,9 +49,9 @@ class SweepCache:
     PermissionDeniedError if the caller may read but not write.
     """
 
-    def __init__(self, store: SweepStore, thinker: BackgroundSuggester) -> None:
+    def __init__(self, store: SweepStore, background: BackgroundSuggester) -> None:
         self._store = store
-        self._thinker = thinker
+        self._background = background
         self._entries: OrderedDict[str, CachedSweep] = OrderedDict()
         self._making: dict[str, asyncio.Task[CachedSweep | None]] = {}
         self._agents: OrderedDict[str, str] = OrderedDict()
@@ -69,7 +69,7 @@ class SweepCache:
     async def entry(self, sweep: str) -> CachedSweep | None:
         """Return the entry of a sweep; None if there is no such sweep.
 
-        Many callers that ask at once for a sweep which is not remembered share one read.
+        Concurrent callers share one read of a sweep that is not in the cache.
         """
         found = self._entries.get(sweep)
         if found is not None:
@@ -92,17 +92,17 @@ class SweepCache:
         """Return the entry of the sweep that an agent works on, if the caller may write."""
         sweep = self._agents.get(agent)
         if sweep is None:
-            row = await self._unknown.ask(agent)
+            row = await self._unknown.submit(agent)
             if row is None:
                 raise _unknown_agent(agent)
-            sweep = self.met(row)
+            sweep = self.remember(row)
         entry = await self.entry(sweep)
         if entry is None or not principal.can_read(entry.team):
             raise _unknown_agent(agent)
         _check_writable(principal, entry.team)
         return entry
 
-    def met(self, agent: AgentRow) -> str:
+    def remember(self, agent: AgentRow) -> str:
         """Remember the agent's sweep, and return it."""
         self._agents[agent.id] = agent.sweep
         while len(self._agents) > _AGENTS:
@@ -131,7 +131,7 @@ class SweepCache:
         suggester = None
         if search is None:
             model = make_model(definition, row.seed)
-            suggester = Suggester(row.id, definition, model, self._store, self._thinker)
+            suggester = Suggester(row.id, definition, model, self._store, self._background)
         goals = tuple(Goal(objective.maximize, objective.target) for objective in definition.objectives)
         return CachedSweep(row.id, row.team, row.project, definition, goals, search, suggester)
 
@@ -147,5 +147,5 @@ def _unknown_agent(agent: str) -> UnknownNameError:
 def _check_writable(principal: Principal, team: str) -> None:
     if not principal.can_write(team):
         raise PermissionDeniedError(
-            f"this API key may read the sweeps of {team!r} but not work on them: ask for a member's"
+            f"this API key may read the sweeps of {team!r} but not change them: use the key of a member"
         )

@@ -1,4 +1,4 @@
-"""Say what may be changed of an existing sweep; what its trials were drawn from may not."""
+"""Check the changes to an existing sweep: the parts from which its trials were drawn cannot be changed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CHANGEABLE = ("name", "description", "run_cap", "max_parallel", "retries", "budg
 """Keys of the configuration that may be changed; besides, early_terminate may be left out."""
 _PLACE = ("project", "entity", "apiVersion", "kind", "controller")
 """Keys that are not compared: they say where the sweep was made, or mean nothing here."""
-_MAKE_ANOTHER = (
-    "cannot be changed: the sweep's trials were drawn from it. Make another sweep; with --prior-run (AddTrials) it "
-    f"learns from the runs of this one. What can be changed: {', '.join(CHANGEABLE)}, and early_terminate left out"
+_CREATE_ANOTHER = (
+    "cannot be changed: the sweep's trials were drawn from it. Create another sweep; with --prior-run (AddTrials) it "
+    f"learns from the runs of this one. You can change {', '.join(CHANGEABLE)}, and remove early_terminate"
 )
 
 
@@ -26,7 +26,7 @@ def changed_columns(request: pb.UpdateSweepRequest, now: Mapping[str, object]) -
     if not request.definition_json:
         return _of_fields(request)
     if len(request.ListFields()) > 2:
-        raise InvalidRequestError("definition_json says all that is to change: leave the other fields out")
+        raise InvalidRequestError("definition_json holds all changes: leave the other fields out")
     return _of_definition(request.definition_json, now)
 
 
@@ -37,7 +37,7 @@ def _of_definition(text: str, now: Mapping[str, object]) -> dict[str, object]:
         if key == "early_terminate" and config.get(key) is None:
             continue
         if config.get(key) != now.get(key):
-            refuse(_first_difference(key, now.get(key), config.get(key)), _MAKE_ANOTHER)
+            refuse(_first_difference(key, now.get(key), config.get(key)), _CREATE_ANOTHER)
     return {
         "name": wanted.name,
         "description": wanted.description,

@@ -204,7 +204,7 @@ def test_the_documents_examples_run(heading: str, study: optuna.Study, monkeypat
     }
     known: dict[str, Any] = {"runstream": runstream, "study": study, "objective": lambda trial: trial.number}
     known["sweep_id"] = runstream.sweep(config, project="digits")
-    exec(compile(block, "docs/sweeps.md", "exec"), known)  # noqa: S102  # our own page
+    exec(compile(block, "docs/sweeps.md", "exec"), known)  # our own page
     if heading == "Use":
         assert runstream.Sweep(known["sweep_id"]).counts["finished"] == 5
     if heading == "Ask and tell":

@@ -1,5 +1,5 @@
--- The minimum, maximum or mean of a metric over all ranks and steps of each run, NaN points left out; NaN where there are
--- none but those. The comment in WHERE is where a selection of runs goes.
+-- The minimum, maximum or mean of a metric over all ranks and steps of each run, without NaN; NaN if a run has nothing
+-- else. A selection of runs replaces the comment in WHERE.
 -- Parameters: project; metric; aggregate (min | max | mean).
 SELECT
     run,

@@ -1,6 +1,6 @@
--- A metric's value at the step where another one, the selector, is best: the earliest such step; NaN left out, mean over
--- ranks; the metric's value there or at the last step before that has one, NaN where there is none. Runs without the
--- selector are left out. The comment in WHERE is where a selection of runs goes.
+-- The value of a metric at the step where another metric, the selector, is best: the earliest such step, without NaN,
+-- mean over ranks. It is the value at this step, or at the last step before it that has one; NaN if there is none. Runs
+-- without the selector are left out. A selection of runs replaces the comment in WHERE.
 -- Parameters: project; metric; selector; minimize.
 WITH
 means AS

@@ -1,4 +1,4 @@
--- How many rows of each kind survive, by run. Parameters: project; runs (empty: all).
+-- The number of current rows of each kind, by run. Parameters: project; runs (empty: all).
 SELECT run,
     sumIf(rows, kind = 'points') AS points,
     sumIf(rows, kind = 'fields') AS fields,

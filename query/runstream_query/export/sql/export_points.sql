@@ -1,6 +1,7 @@
--- Points as logged, those that survive, in primary key order: read and merged in that order, nothing is sorted or
--- gathered. Parameters: project; runs (empty: all); metrics: names; pattern: what other names match ('' = none; both
--- empty: all); ranks (empty: all); min_step, max_step. `epoch_column` is for who asks for the attempt, else a comment.
+-- Current points as logged, in the order of the primary key: they are read and merged in this order, without sorting or
+-- gathering.
+-- Parameters: project; runs (empty: all); metrics: names; pattern of further names ('' = none; both empty: all); ranks
+-- (empty: all); min_step, max_step. `epoch_column` adds the attempt if requested; otherwise it is a comment.
 SELECT run, metric, rank, step, value, time
     /*epoch_column , toUInt32(bitShiftRight(version, 40)) AS epoch epoch_column*/
 FROM points FINAL

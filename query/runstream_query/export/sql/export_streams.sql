@@ -1,4 +1,4 @@
--- What the processes of runs said of themselves. Parameters: project; runs (empty: all).
+-- The processes of runs, as they reported themselves. Parameters: project; runs (empty: all).
 SELECT run, writer, event, rank, toUInt32(epoch) AS epoch, world_size, host, pid, user, helper, outcome, exit_code,
     points, records, dropped_points, time, received, run_created
 FROM streams FINAL

@@ -1,5 +1,5 @@
--- Where the points of a run lie, without a look at versions: the keys of all rows are those of the surviving ones.
--- Parameters: project; run; metrics: names; pattern: what other names match ('' = none; both empty: all).
+-- The ranges of a run's points, without regard to versions: superseded rows have the same keys as current ones.
+-- Parameters: project; run; metrics: names; pattern of further names ('' = none; both empty: all).
 SELECT rank, min(step) AS first_step, max(step) AS last_step, count() AS points
 FROM points
 WHERE project = {project:String} AND run = {run:String}

@@ -1,5 +1,5 @@
--- Surviving console lines of record ranges of a run. Parameters: project; run; ranks (empty: all); low, high: the lowest
--- and highest version of all; epochs, lows, highs: versions, one range an epoch; limit.
+-- Current console lines in record ranges of a run. Parameters: project; run; ranks (empty: all); low, high: the lowest
+-- and highest version of all ranges; epochs, lows, highs: versions, one range for each epoch; limit.
 WITH bitShiftRight(version, 40) AS epoch
 SELECT rank, output, writer, line, text, toUnixTimestamp64Micro(time) AS time_us
 FROM console FINAL

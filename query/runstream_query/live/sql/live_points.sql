@@ -1,8 +1,8 @@
--- Surviving points of record ranges of a run, each range of one process (its epoch is the version's upper part). The
--- steps that the batches say they hold lead along the primary key, and are looked at before the other columns are read
--- (which is safe under FINAL: all versions of a row have the same step). Parameters: project; run; metrics (names);
--- pattern ('' = none): RE2, of more names; ranks: of the processes; min_step, max_step; epochs, lows, highs: versions,
--- one range an epoch; limit.
+-- Current points in record ranges of a run. Each range belongs to one process (its epoch is the upper part of the
+-- version). The steps of the batches narrow the read by the primary key, and are checked before the other columns are
+-- read (which is safe under FINAL: all versions of a row have the same step).
+-- Parameters: project; run; metrics (names); pattern ('' = none): RE2, of further names; ranks of the processes;
+-- min_step, max_step; epochs, lows, highs: versions, one range for each epoch; limit.
 WITH bitShiftRight(version, 40) AS epoch
 SELECT metric, rank, step, value, toUnixTimestamp64Micro(time) AS time_us
 FROM points FINAL

@@ -1,6 +1,6 @@
--- Everything but points and console lines that record ranges of a run hold and that survives: alerts, fields of its
--- document, keys of histograms, tables, media and texts. Parameters: project; run; epochs, lows, highs: versions, one
--- range an epoch; limit.
+-- Current rows other than points and console lines in record ranges of a run: alerts, fields of its document, keys of
+-- histograms, tables, media and texts.
+-- Parameters: project; run; epochs, lows, highs: versions, one range for each epoch; limit.
 WITH
     bitShiftRight(version, 40) AS epoch,
     version >= transform(epoch, {epochs:Array(UInt64)}, {lows:Array(UInt64)}, toUInt64(18446744073709551615))

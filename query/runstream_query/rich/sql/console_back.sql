@@ -1,7 +1,7 @@
--- Lines of the console from the end. Which lines are on the page is found first, without reading the texts of the others (but
--- for a search). Parameters: project; run; ranks (empty: all); output ('' = both); writer ('' = all); search ('' = all);
--- pattern ('' = none): RE2; match_case; after_us (< 0: the first page), after_rank, after_output, after_writer,
--- after_line: the last line of the page before; limit.
+-- Lines of the console from the end. The lines of the page are found first, without reading the texts of other lines
+-- (except for a search). Parameters: project; run; ranks (empty: all); output ('' = both); writer ('' = all); search
+-- ('' = all); pattern ('' = none): RE2; match_case; after_us (< 0: the first page), after_rank, after_output,
+-- after_writer, after_line: the last line of the previous page; limit.
 SELECT rank, output, writer, line, text, toUnixTimestamp64Micro(time) AS time_us
 FROM console FINAL
 WHERE project = {project:String} AND run = {run:String}

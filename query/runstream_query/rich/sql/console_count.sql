@@ -1,4 +1,4 @@
--- How many lines of the console there are. Parameters as in console.sql.
+-- The number of lines of the console. Parameters as in console.sql.
 SELECT count() AS lines
 FROM console FINAL
 WHERE project = {project:String} AND run = {run:String}

@@ -1,5 +1,5 @@
--- How many histograms of a key there are at each step. Parameters: project; run; key; ranks (empty: all); min_step,
--- max_step.
+-- The number of histograms of a key at each step.
+-- Parameters: project; run; key; ranks (empty: all); min_step, max_step.
 SELECT step, count() AS histograms
 FROM histograms FINAL
 WHERE project = {project:String} AND run = {run:String} AND key = {key:String}

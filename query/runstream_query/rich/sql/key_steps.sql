@@ -1,5 +1,5 @@
--- At which steps a key was logged, newest first. Parameters: project; run; kind (histogram | table | media); key; prefix:
--- 1: `key` is how keys begin; ranks (empty: all); min_step, max_step; limit.
+-- The steps at which a key was logged, newest first. Parameters: project; run; kind (histogram | table | media); key;
+-- prefix (1: all keys that begin with `key`); ranks (empty: all); min_step, max_step; limit.
 SELECT DISTINCT step FROM
 (
     SELECT step FROM histograms

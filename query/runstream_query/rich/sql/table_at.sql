@@ -1,5 +1,5 @@
--- One logged table: of the newest step, or of the one asked for, and of the lowest rank that has it. The rows are read of
--- that one alone. Parameters: project; run; key; ranks (empty: any); min_step, max_step.
+-- One logged table: of the newest step or of the requested one, from the lowest rank that has it. Rows of other tables
+-- are not read. Parameters: project; run; key; ranks (empty: any); min_step, max_step.
 SELECT rank, step, columns, row_count, rows, plot, version, toUnixTimestamp64Micro(time) AS time_us
 FROM tables FINAL
 WHERE project = {project:String} AND run = {run:String} AND key = {key:String}

@@ -1,1 +1,1 @@
-"""Check what people change of runs on the server, put it into rows, and store it."""
+"""Check users' changes of runs, turn them into rows, and store these."""

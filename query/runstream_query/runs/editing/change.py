@@ -28,7 +28,7 @@ class RunChange:
     """The fields that are changed; all others stay."""
 
     fields: Mapping[str, Any]
-    """The change as it is noted, by name.
+    """The change as it is stored, by name.
 
     The names are name, notes, group, job_type, tags, add_tags, remove_tags, config and summary (key to value),
     remove_config and remove_summary.
@@ -72,7 +72,9 @@ def read_change(request: pb.UpdateRunsRequest) -> RunChange:
             _check_keys(f"remove_{section}", keys)
             fields[f"remove_{section}"] = keys
             if both := set(keys) & set(document):
-                raise InvalidRequestError(f"{section}: {min(both)!r} is to be set and to be removed: choose one")
+                raise InvalidRequestError(
+                    f"{section}: {min(both)!r} occurs in {section} and in remove_{section}: choose one"
+                )
     if not fields:
         raise InvalidRequestError("nothing to change: give name, notes, group, job_type, tags, config or summary")
     return RunChange(fields)

@@ -1,8 +1,8 @@
 """Write changes of runs into ClickHouse: rows of their documents, as an attempt of the run would write them.
 
-A change gets an epoch of its own from the control database, where it is noted with its author. So its rows outrank what
-the attempts before it wrote, in whatever order rows arrive, and a later attempt outranks it. A ledger row says that the
-change arrived; the live stream learns of it from there.
+A change gets an epoch of its own from the control database, which stores it with its author. So its rows outrank those
+of earlier attempts, in whatever order rows arrive, and a later attempt outranks it. A ledger row announces the change;
+the live stream learns of it from there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LEDGER = (
 
 
 class Edits:
-    """Applies changes to runs. All methods raise ControlError, StorageError, InvalidQuestionError."""
+    """Applies changes to runs. All methods raise ControlError, StorageError, InvalidRequestError."""
 
     def __init__(self, storage: Storage, store: ControlStore, deletion: Deletion) -> None:
         self._storage = storage
@@ -43,7 +43,7 @@ class Edits:
     async def apply(
         self, principal: Principal, team: str, project: str, runs: Sequence[str], change: RunChange
     ) -> None:
-        """Apply the change to the runs; when it returns, every reader sees the change. Repeating it does no harm."""
+        """Apply the change to the runs; when it returns, every reader sees the change. It may be repeated."""
         if change.tags:
             await self._check_room(team, project, runs, change)
         edited = await self._changes.edit_runs(
@@ -70,10 +70,10 @@ class Edits:
             ledger.append((*place, 0, 0, len(rows), 0, "", 0, 0, now, now, month))
         await self._storage.insert("run_fields", _FIELDS, fields)
         await self._storage.insert("ledger", _LEDGER, ledger)
-        await self._look_back(team, project, edited)
+        await self._delete_again(team, project, edited)
 
     async def _check_room(self, team: str, project: str, runs: Sequence[str], change: RunChange) -> None:
-        """Raise InvalidQuestionError if a run would have too many tags, before anything is noted.
+        """Raise InvalidRequestError if a run would have too many tags, before anything is noted.
 
         Two changes at once may exceed the limit together; the limit only keeps a table's cell small.
         """
@@ -96,14 +96,14 @@ class Edits:
         rows = await self._storage.rows("run_tags", project=project, runs=list(runs))
         return {row["run"]: (row["epoch"], _tags_of(row["value"])) for row in rows}
 
-    async def _look_back(self, team: str, project: str, edited: Sequence[EditedRun]) -> None:
+    async def _delete_again(self, team: str, project: str, edited: Sequence[EditedRun]) -> None:
         """Delete again the runs that were deleted during the change, and raise NotFoundError if there are any.
 
-        Their deletion may have looked before the rows of the change came.
+        Their deletion may have read the rows before the change stored its own.
         """
         dead = await self._changes.deleted(team=team, project=project, edited=edited)
         if dead:
-            await self._deletion.bury(team, project, [(one.run, one.epoch) for one in dead])
+            await self._deletion.purge(team, project, [(one.run, one.epoch) for one in dead])
             raise NotFoundError(f"there is no run {dead[0].run!r} in {team}/{project}: it was just deleted")
 
 

@@ -1,4 +1,4 @@
-"""Keep what the run's own processes had reported for a field before people changed it.
+"""Keep the value that the run's own processes had reported for a field before a user changed it.
 
 It is kept beside the change, in section `replaced` of the run's document, with the change's epoch. So a process that
 resumes the run can tell a value that it repeats, which loses to the change, from a new one, which wins.
@@ -14,9 +14,9 @@ SECTION = "replaced"
 _SECTIONS = ("run", "config")
 """The sections for which `init()` reports values."""
 
-Field = tuple[str, str]
+FieldKey = tuple[str, str]
 """(section, key)."""
-Known = Mapping[tuple[str, str, str], tuple[str, int]]
+KnownFields = Mapping[tuple[str, str, str], tuple[str, int]]
 """(run, section, key) -> (value as JSON, epoch of its writer)."""
 
 
@@ -24,8 +24,8 @@ def field_name(section: str, key: str) -> str:
     return f"{section}.{key}"
 
 
-async def fields_before(storage: Storage, project: str, runs: Sequence[str], fields: Iterable[Field]) -> Known:
-    """Return the fields that are about to be changed, and what earlier changes of them replaced. Raise StorageError."""
+async def fields_before(storage: Storage, project: str, runs: Sequence[str], fields: Iterable[FieldKey]) -> KnownFields:
+    """Return the fields that will be changed, and the values that earlier changes replaced. Raise StorageError."""
     wanted = [one for one in fields if one[0] in _SECTIONS]
     if not wanted:
         return {}
@@ -40,10 +40,10 @@ async def fields_before(storage: Storage, project: str, runs: Sequence[str], fie
     return {(row["run"], row["section"], row["key"]): (row["value"], row["epoch"]) for row in rows}
 
 
-def replaced_value(known: Known, run: str, section: str, key: str) -> str | None:
-    """Return, as JSON, the processes' value that the field's change replaces, now or through the changes before it.
+def replaced_value(known: KnownFields, run: str, section: str, key: str) -> str | None:
+    """Return, as JSON, the processes' value that this change, or an earlier one, replaces.
 
-    It is empty where there was no value, and None for a section of which nothing is kept. It is pure.
+    It is empty where there was no value, and None for a section that is not kept. The function is pure.
     """
     if section not in _SECTIONS:
         return None
@@ -53,7 +53,7 @@ def replaced_value(known: Known, run: str, section: str, key: str) -> str | None
 
 
 async def edited_fields(storage: Storage, project: str, run: str) -> dict[str, object]:
-    """Return by `section.key` the fields that people set, with what the run's processes had reported, as JSON.
+    """Return by `section.key` the fields that users set, with the value that the run's processes had reported, as JSON.
 
     Raise StorageError.
     """

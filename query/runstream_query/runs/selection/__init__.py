@@ -1,1 +1,1 @@
-"""Choose runs by filters, orders and free text, computed from columns in memory (decision 17)."""
+"""Select runs by filters, orders and free text, computed from columns in memory (decision 17)."""

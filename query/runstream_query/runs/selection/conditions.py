@@ -1,4 +1,4 @@
-"""Decide which runs meet a condition on columns."""
+"""Evaluate a condition on columns: which runs meet it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from runstream_query.base.errors import InvalidRequestError
 from runstream_query.runs.field_names import Field, Kind
-from runstream_query.runs.selection import json_texts as of_json
+from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.field_column import MISSING, FieldColumn
-from runstream_query.runs.selection.filters import BAD_REGEX, All, Any_, Condition, Not, Test
+from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, AnyOf, Comparison, Condition, Not
 
 Mask = NDArray[np.bool_]
 """(N,): whether each run meets a condition."""
@@ -38,82 +38,101 @@ def meets(condition: Condition, count: int, column: Callable[[Field], FieldColum
     Raise InvalidRequestError for a regular expression that does not compile.
     """
     match condition:
-        case All(parts):
+        case AllOf(parts):
             found = np.ones(count, bool)
             for part in parts:
                 found &= meets(part, count, column)
             return found
-        case Any_(parts):
+        case AnyOf(parts):
             found = np.zeros(count, bool)
             for part in parts:
                 found |= meets(part, count, column)
             return found
         case Not(part):
             return ~meets(part, count, column)
-        case Test():
-            return _test(condition, column(condition.field))
+        case Comparison():
+            return _compare(condition, column(condition.field))
 
 
-def _test(test: Test, column: FieldColumn) -> Mask:
-    lists = test.field.kind in _LISTS
-    match test.operator:
+def _compare(comparison: Comparison, column: FieldColumn) -> Mask:
+    lists = comparison.field.kind in _LISTS
+    match comparison.operator:
         case "$exists":
             return column.present | column.numeric
         case "$in":
-            return _among(test.operand, column, lists)
+            return _equals_any(comparison.operand, column, lists)
         case "$regex":
-            return _matches(test.operand, column, lists)
-    if isinstance(test.operand, str):
-        return _strings(test.operator, test.operand, column, lists)
-    compare, _ = _SIGNS[test.operator]
-    number = float(test.operand)
+            return _matches(comparison.operand, column, lists)
+    if isinstance(comparison.operand, str):
+        return _strings(comparison.operator, comparison.operand, column, lists)
+    compare, _ = _SIGNS[comparison.operator]
+    number = float(comparison.operand)
     with np.errstate(invalid="ignore"):
         found: Mask = column.numeric & compare(column.numbers, number)
     return found | _of_elements(column, lists, lambda one: _is_number(one) and compare(_float(one), number))
 
 
-def _among(operands: tuple[Any, ...], column: FieldColumn, lists: bool) -> Mask:
+def _equals_any(operands: tuple[Any, ...], column: FieldColumn, lists: bool) -> Mask:
     """Return the runs whose value equals one of the operands.
 
     null also equals a missing value; true and 1 are different.
     """
-    found = np.zeros(len(column.numbers), bool)
-    strings = {operand for operand in operands if isinstance(operand, str)}
-    booleans = [operand for operand in operands if isinstance(operand, bool)]
-    numbers = [_float(o) for o in operands if isinstance(o, (int, float)) and not isinstance(o, bool)]
-    numbers += [_SHOWN[string] for string in strings if string in _SHOWN]
+    numbers = _numbers_of(operands)
+    found = _has_number(numbers, column) | _has_text(operands, column)
     if None in operands:
         found |= column.kinds == MISSING
-    texts = {of_json.json_text(one) for one in operands if isinstance(one, (str, bool, list))}
-    if texts and column.codes is not None:
-        found |= column.holds(of_json.among(column.texts, texts))
-    if any(np.isnan(number) for number in numbers):
+    return found | _of_elements(column, lists, _element_test(operands, numbers))
+
+
+def _numbers_of(operands: tuple[Any, ...]) -> set[float]:
+    """Return the operands that are numbers, or names of NaN and the infinities, as doubles."""
+    numbers = {_float(one) for one in operands if _is_number(one)}
+    return numbers | {_SHOWN[one] for one in operands if isinstance(one, str) and one in _SHOWN}
+
+
+def _has_number(numbers: set[float], column: FieldColumn) -> Mask:
+    """Return the runs whose number is one of these; here NaN equals NaN."""
+    finite = [number for number in numbers if not np.isnan(number)]
+    found: Mask = column.numeric & np.isin(column.numbers, finite)
+    if len(finite) < len(numbers):
         found |= column.numeric & np.isnan(column.numbers)
-    finite = {number for number in numbers if not np.isnan(number)}
-    if finite:
-        found |= column.numeric & np.isin(column.numbers, list(finite))
+    return found
+
+
+def _has_text(operands: tuple[Any, ...], column: FieldColumn) -> Mask:
+    """Return the runs whose JSON text is that of a string, boolean or list among the operands."""
+    texts = {json_texts.json_text(one) for one in operands if isinstance(one, (str, bool, list))}
+    if not texts or column.codes is None:
+        return np.zeros(len(column.numbers), bool)
+    return column.holds(json_texts.among(column.texts, texts))
+
+
+def _element_test(operands: tuple[Any, ...], numbers: set[float]) -> Callable[[Any], bool]:
+    """Return the function that says whether an element of a list equals one of the operands."""
+    strings = {one for one in operands if isinstance(one, str)}
+    booleans = {one for one in operands if isinstance(one, bool)}
 
     def equal(one: Any) -> bool:
         if isinstance(one, bool):
             return one in booleans
-        return one in strings if isinstance(one, str) else _is_number(one) and _float(one) in finite
+        return one in strings if isinstance(one, str) else _is_number(one) and _float(one) in numbers
 
-    return found | _of_elements(column, lists, equal)
+    return equal
 
 
 def _matches(pattern: str, column: FieldColumn, lists: bool) -> Mask:
     """Return the runs with a string that the RE2 pattern matches. A dot matches any character, a line break too."""
 
-    def matched(words: pa.Array) -> Any:
+    def matched(strings: pa.Array) -> Any:
         try:
-            return of_json.mask(pc.match_substring_regex(words, f"(?s){pattern}"))
+            return json_texts.mask(pc.match_substring_regex(strings, f"(?s){pattern}"))
         except pa.ArrowInvalid as error:
             raise InvalidRequestError(BAD_REGEX) from error
 
     if column.codes is None:
         matched(pa.array([], pa.string()))
         return np.zeros(len(column.numbers), bool)
-    holds = matched(column.words).copy()
+    holds = matched(column.strings).copy()
     if lists:
         for code, elements in column.lists.items():
             holds[code] = bool(matched(pa.array([e for e in elements if isinstance(e, str)], pa.string())).any())
@@ -129,7 +148,7 @@ def _strings(sign: str, bound: str, column: FieldColumn, lists: bool) -> Mask:
         return np.zeros(len(column.numbers), bool)
     compare, compare_all = _SIGNS[sign]
     limit = pa.scalar(bound.encode("utf-8", "surrogatepass"), pa.binary())
-    whole = column.holds(of_json.mask(compare_all(column.words.cast(pa.binary()), limit)))
+    whole = column.holds(json_texts.mask(compare_all(column.strings.cast(pa.binary()), limit)))
     return whole | _of_elements(column, lists, lambda one: isinstance(one, str) and compare(one, bound))
 
 

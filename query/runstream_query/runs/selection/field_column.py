@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from runstream_query.runs.selection import json_texts as of_json
+from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.json_texts import BOOLEAN, LIST, MISSING, NAN, NUMBER, TEXT, json_text
 
 __all__ = ["BOOLEAN", "LIST", "MISSING", "NAN", "NUMBER", "TEXT", "FieldColumn", "json_text"]
-_NO_TEXTS = of_json.array([""])
+_NO_TEXTS = json_texts.array([""])
 _ABSENT = ("", "null", '""', "[]")
 _LIST_BYTES = 300
 
@@ -46,22 +46,24 @@ class FieldColumn:
         return sum(map(_bytes, self.__dict__.values()))
 
     @cached_property
-    def words(self) -> pa.Array:
-        """For each text that is a JSON string, the string; null for the others."""
-        return of_json.words(self.texts)
+    def strings(self) -> pa.Array:
+        """For each text that is a JSON string, its value; null for the others."""
+        return json_texts.strings(self.texts)
 
     @cached_property
     def lists(self) -> dict[int, list[Any]]:
         """By code, the elements of each text that is a list.
 
-        A list that is no valid JSON, as with NaN in it, has no elements.
+        A list that is not valid JSON, such as one with NaN, has no elements.
         """
-        return of_json.lists(self.texts)
+        return json_texts.lists(self.texts)
 
     @cached_property
     def kinds(self) -> NDArray[np.uint8]:
         """(N,): the class of each value."""
-        found = np.full(len(self), MISSING, np.uint8) if self.codes is None else of_json.kinds(self.texts)[self.codes]
+        found = (
+            np.full(len(self), MISSING, np.uint8) if self.codes is None else json_texts.kinds(self.texts)[self.codes]
+        )
         found[self.numeric] = NUMBER
         found[self.numeric & np.isnan(self.numbers)] = NAN
         return found
@@ -81,9 +83,9 @@ class FieldColumn:
         """
         if self.codes is None:
             return _zeros(len(self), np.int32), _NO_TEXTS
-        words = of_json.words(self.texts)
+        strings = json_texts.strings(self.texts)
         others = pc.if_else(pc.equal(self.texts, "null"), "", self.texts)
-        places, ordered = of_json.ranked(pc.if_else(pc.is_valid(words), words, others))
+        places, ordered = json_texts.ranked(pc.if_else(pc.is_valid(strings), strings, others))
         found = places[self.codes]
         found[self.numeric] = 0  # where '' stands
         return found, ordered
@@ -99,14 +101,14 @@ class FieldColumn:
 
         A column that held itself would stay in memory until the next garbage collection.
         """
-        absent = of_json.among(self.texts, _ABSENT)
+        absent = json_texts.among(self.texts, _ABSENT)
         if self.codes is None or not absent[1:].any():
             return None
         shown = pc.if_else(pa.array(absent), "", self.texts)
         return FieldColumn(self.numbers, self.numeric, self.codes, shown)
 
     def holds(self, of_text: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return (N,): for each run what `of_text` says of the run's text."""
+        """Return (N,): for each run the element of `of_text` at the run's text."""
         assert self.codes is not None
         return np.asarray(of_text, bool)[self.codes]
 
@@ -115,7 +117,7 @@ class FieldColumn:
         """(N,): whether the run has a number, or a text that is not ''."""
         if self.codes is None:
             return self.numeric
-        return self.numeric | self.holds(~of_json.among(self.texts, ("",)))
+        return self.numeric | self.holds(~json_texts.among(self.texts, ("",)))
 
     def lengths_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (M,): the bytes of the JSON texts of the runs at these places."""
@@ -141,7 +143,7 @@ class FieldColumn:
         return self.texts.take(pa.array(codes)).to_pylist()  # type: ignore[no-any-return]
 
     def take(self, places: NDArray[np.int64]) -> FieldColumn:
-        """Return the values of M other runs. `places` says where each stands here; -1 means that it does not."""
+        """Return the values of M other runs. `places` has the index of each in this column, or -1."""
         there, at = places >= 0, np.maximum(places, 0)
         if not len(self):
             return missing(len(places))
@@ -160,7 +162,7 @@ class FieldColumn:
         texts = self.texts
         if other.codes is None:
             codes[where] = 0
-        else:  # Copy only the texts in use: of a million runs mostly a few are read again.
+        else:  # Copy only the texts in use: mostly a few of a million runs are read again.
             used, places = np.unique(other.codes[where], return_inverse=True)
             codes[where] = places + len(texts)
             texts = pa.concat_arrays([texts, other.texts.take(pa.array(used))])
@@ -181,9 +183,9 @@ def of_numbers(numbers: Any) -> FieldColumn:
 
 
 def of_strings(strings: pa.Array) -> FieldColumn:
-    """Return a column of JSON strings. It takes memory only for the different ones."""
+    """Return a column of JSON strings; equal strings share memory."""
     encoded = strings.dictionary_encode()
-    return _coded(encoded.indices, of_json.quoted(encoded.dictionary))
+    return _coded(encoded.indices, json_texts.quoted(encoded.dictionary))
 
 
 def of_texts(texts: pa.Array) -> FieldColumn:
@@ -200,7 +202,7 @@ def of_codes(codes: NDArray[np.int32], texts: pa.Array) -> FieldColumn:
 def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: pa.Array | None) -> FieldColumn:
     """Return a column of `count` runs, some of which have a value.
 
-    `places` says where the run of each value stands; -1 means that it is none of these runs.
+    `places` has the index of each value's run; -1 means that the run is not among these.
     """
     known = places >= 0
     at = places[known]
@@ -216,7 +218,7 @@ def scattered(count: int, places: NDArray[np.int64], numbers: pa.Array, texts: p
 
 
 def places_of(runs: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
-    """Return for each run its place in `among`; -1 for a run that is not there."""
+    """Return for each run its index in `among`; -1 for a run that is not there."""
     found = pc.index_in(runs, value_set=among)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
 

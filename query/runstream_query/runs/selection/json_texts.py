@@ -1,4 +1,4 @@
-"""Handle JSON texts by the million as Arrow arrays: what kinds of values they are, and which strings they mean.
+"""Handle millions of JSON texts as Arrow arrays: their kinds of values, and the values of their strings.
 
 A Python string takes 49 bytes beside its letters, and eight for the reference to it; in an Arrow array a text takes
 four bytes beside its letters.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 NUMBER, TEXT, BOOLEAN, LIST, NAN, MISSING = range(6)
 """Classes of values, in their order."""
-_WORDS = pa.array(["true", "false"])
+_BOOLEANS = pa.array(["true", "false"])
 _NOTHING = pa.array(["", "null"])
 _PLAIN = r'^"[^"\\\x00-\x1f]*"$'
 """JSON strings whose value is exactly what is between the quotes."""
@@ -35,7 +35,7 @@ def mask(found: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
 
 
 def among(texts: pa.Array, wanted: Iterable[str]) -> NDArray[np.bool_]:
-    """Return (N,): which texts equal one of `wanted`. A text that is no valid Unicode equals none."""
+    """Return (N,): which texts equal one of `wanted`. A text that is not valid Unicode equals none."""
     values = [one.encode("utf-8", "surrogatepass") for one in wanted]
     return mask(pc.is_in(texts.cast(pa.binary()), value_set=pa.array(values, pa.binary())))
 
@@ -52,8 +52,8 @@ def quoted(strings: pa.Array) -> pa.Array:
     return _put(found, odd, [json_text(one) for one in strings.filter(pa.array(odd)).to_pylist()])
 
 
-def words(texts: pa.Array) -> pa.Array:
-    """Return for each JSON string its value; '' if it turns out to be no valid one; null for other texts."""
+def strings(texts: pa.Array) -> pa.Array:
+    """Return for each JSON string its value; '' if the string is not valid; null for other texts."""
     plain = pc.match_substring_regex(texts, _PLAIN)
     found = pc.if_else(plain, pc.utf8_slice_codeunits(texts, 1, -1), pa.scalar(None, pa.string()))
     odd = mask(pc.starts_with(texts, '"')) & ~mask(plain)
@@ -61,16 +61,16 @@ def words(texts: pa.Array) -> pa.Array:
 
 
 def kinds(texts: pa.Array) -> NDArray[np.uint8]:
-    """Return (N,): the class of each text. A number counts as LIST here, since it stands beside its text."""
+    """Return (N,): the class of each text. A number counts as LIST here: its class comes from the column of numbers."""
     found = np.full(len(texts), LIST, np.uint8)
     found[mask(pc.starts_with(texts, '"'))] = TEXT
-    found[mask(pc.is_in(texts, value_set=_WORDS))] = BOOLEAN
+    found[mask(pc.is_in(texts, value_set=_BOOLEANS))] = BOOLEAN
     found[mask(pc.is_in(texts, value_set=_NOTHING))] = MISSING
     return found
 
 
 def lists(texts: pa.Array) -> dict[int, list[Any]]:
-    """Return by place the elements of each list; a list that is no valid JSON, as with NaN in it, has no elements."""
+    """Return by place the elements of each list; a list that is not valid JSON has no elements."""
     places = np.flatnonzero(mask(pc.starts_with(texts, "[")))
     return dict(zip(places.tolist(), map(_elements, texts.take(pa.array(places)).to_pylist()), strict=True))
 

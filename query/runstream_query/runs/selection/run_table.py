@@ -15,7 +15,7 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.runs.field_names import MAX_FIELDS, Field, Kind
 from runstream_query.runs.run_states import NAMES, RunRow, state_codes
 from runstream_query.runs.selection.field_column import FieldColumn, missing, of_codes, of_numbers
-from runstream_query.runs.selection.loading import FIELDS, POINTS, SERIES, Base, Source
+from runstream_query.runs.selection.loading import FIELDS, POINTS, SERIES, BaseColumns, Source
 from runstream_query.runs.selection.run_tables import DefinitionNames, RunTables
 
 _AGGREGATES = {"min": 0, "max": 1, "mean": 2, "first": 3, "best": -1}
@@ -27,21 +27,21 @@ async def read(
 ) -> RunTable:
     """Read a table of the project's runs. Raise InvalidRequestError for too many fields, StorageError.
 
-    `silent_us` is explained in `states.py`; `more` is what the table must hold beside the fields.
+    `run_states.py` explains `silent_us`; `more` are columns that the table must hold beside the fields.
     """
     wanted = list(dict.fromkeys(fields))
     if len(wanted) > MAX_FIELDS:
-        raise InvalidRequestError(f"{len(wanted)} different fields: at most {MAX_FIELDS} in one question")
+        raise InvalidRequestError(f"{len(wanted)} different fields: at most {MAX_FIELDS} in one request")
     summary = [field.key for field in wanted if field.kind is Kind.SUMMARY]
     definitions, own_keys = await tables.keys(project, summary)
-    needs = _Needs(definitions, own_keys)
-    sources = list(dict.fromkeys([*(source for field in wanted for source in needs.of(field)), *more]))
+    sources_of = _FieldSources(definitions, own_keys)
+    sources = list(dict.fromkeys([*(source for field in wanted for source in sources_of.of(field)), *more]))
     base, columns = await tables.columns(project, sources)
-    return RunTable(base, columns, needs, silent_us)
+    return RunTable(base, columns, sources_of, silent_us)
 
 
-class _Needs:
-    """Which sources a field is made of."""
+class _FieldSources:
+    """Tells from which sources a field is computed."""
 
     def __init__(self, definitions: DefinitionNames, own_keys: frozenset[str]) -> None:
         """Take the names of definitions and the own keys of a project.
@@ -70,14 +70,14 @@ class _Needs:
         return Source(FIELDS, key, "summary") if key in self._own_keys else None
 
     def aggregate(self, key: str) -> tuple[str, str]:
-        """Split `metric.max` or the like into metric and aggregate; (key, '') if no definition can ask for it."""
+        """Split `metric.max` or the like into metric and aggregate; (key, '') if no definition can request it."""
         base, _, aggregate = key.rpartition(".")
         return (base, aggregate) if aggregate in _AGGREGATES and self.definition(base) else (key, "")
 
     def definition(self, metric: str) -> Source | None:
         """Return the source of the definitions whose names match the metric; the one that takes precedence comes first.
 
-        See `definitions.find`.
+        See `metric_definitions.find`.
         """
         if metric not in self._matching:
             self._matching[metric] = self._definitions.matching(metric)
@@ -88,12 +88,14 @@ class _Needs:
 class RunTable:
     """N runs, in the order of their ids. It is pure."""
 
-    def __init__(self, base: Base, columns: dict[Source, FieldColumn], needs: _Needs, silent_us: int) -> None:
+    def __init__(
+        self, base: BaseColumns, columns: dict[Source, FieldColumn], sources_of: _FieldSources, silent_us: int
+    ) -> None:
         self._base = base
         self._columns = columns
-        self._needs = needs
+        self._sources_of = sources_of
         self._states = state_codes(base.numbers, silent_us)
-        self._made: dict[Field, FieldColumn] = {}
+        self._made_columns: dict[Field, FieldColumn] = {}
 
     def __len__(self) -> int:
         return len(self._base.runs)
@@ -103,7 +105,7 @@ class RunTable:
         """(N,): the ids of the runs."""
         return self._base.runs
 
-    def having(self, text: str, others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def with_text(self, text: str, others: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return (N,): the runs whose id contains the text, in any case, and those at the places `others`."""
         found = pc.match_substring(self.runs, text, ignore_case=True).to_numpy(zero_copy_only=False).copy()
         found[others] = True
@@ -127,9 +129,9 @@ class RunTable:
 
     def column(self, field: Field) -> FieldColumn:
         """Return the column of a field; the table must have been read with this field."""
-        if field not in self._made:
-            self._made[field] = self._make(field)
-        return self._made[field]
+        if field not in self._made_columns:
+            self._made_columns[field] = self._make(field)
+        return self._made_columns[field]
 
     def _make(self, field: Field) -> FieldColumn:
         numbers = self._base.numbers
@@ -150,13 +152,13 @@ class RunTable:
             case Kind.OWN | Kind.NAME:
                 return self._document(field)
             case Kind.CONFIG:
-                first, *others = (self._columns[source] for source in self._needs.of(field))
+                first, *others = (self._columns[source] for source in self._sources_of.of(field))
                 for other in others:
                     first = first.replaced(~first.present, other)
                 return first
             case Kind.SUMMARY:
                 metric = self._metric(field.key)
-                own = self._needs.own(field.key)
+                own = self._sources_of.own(field.key)
                 return metric if own is None else metric.replaced(self._columns[own].present, self._columns[own])
         raise AssertionError(field)
 
@@ -166,7 +168,7 @@ class RunTable:
         return (self._base.users if key == "user" else self._base.hosts).without_empty
 
     def _document(self, field: Field) -> FieldColumn:
-        (source,) = self._needs.of(field)
+        (source,) = self._sources_of.of(field)
         found = self._columns[source].without_empty
         if field.kind is not Kind.NAME:
             return found
@@ -175,31 +177,31 @@ class RunTable:
         return found.replaced(~found.present, self._base.ids)
 
     def _metric(self, key: str) -> FieldColumn:
-        """Return the metric's values for a summary key: what define_metric asks for, else the last value.
+        """Return the metric's values for a summary key: the aggregate that define_metric requests, else the last value.
 
-        They count where the user did not set the key.
+        A value that the user set takes precedence; the caller handles it.
         """
         last = self._columns[Source(SERIES, key)]
-        definition = self._needs.definition(key)
+        definition = self._sources_of.definition(key)
         if definition is not None:
-            last = last.replaced(self._asks(definition, "none"), missing(len(self)))
-        base, aggregate = self._needs.aggregate(key)
-        of_base = self._needs.definition(base) if aggregate else None
+            last = last.replaced(self._requests(definition, "none"), missing(len(self)))
+        base, aggregate = self._sources_of.aggregate(key)
+        of_base = self._sources_of.definition(base) if aggregate else None
         if of_base is None:
             return last
-        chosen = self._asks(of_base, aggregate) & ~self._asks(of_base, "none")
+        chosen = self._requests(of_base, aggregate) & ~self._requests(of_base, "none")
         if aggregate == "best":
-            least = self._says(of_base, lambda text: _goal(text) == "minimize")
+            least = self._matches(of_base, lambda text: _goal(text) == "minimize")
             lows, highs = (self._columns[Source(POINTS, base, slot=slot)] for slot in (0, 1))
             value = highs.replaced(least, lows)
         else:
             value = self._columns[Source(POINTS, base, slot=_AGGREGATES[aggregate])]
         return last.replaced(chosen & value.numeric, value)
 
-    def _asks(self, definition: Source, kind: str) -> NDArray[np.bool_]:
-        return self._says(definition, lambda text: kind in _kinds(text))
+    def _requests(self, definition: Source, kind: str) -> NDArray[np.bool_]:
+        return self._matches(definition, lambda text: kind in _kinds(text))
 
-    def _says(self, definition: Source, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
+    def _matches(self, definition: Source, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
         """Return (N,): the runs for whose definition `holds` is true."""
         column = self._columns[definition]
         if column.codes is None:

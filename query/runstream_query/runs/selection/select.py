@@ -20,8 +20,8 @@ from runstream_query.runs.selection.filters import Condition
 from runstream_query.runs.selection.ordering import Key
 from runstream_query.runs.selection.run_table import RunTable
 
-Place = list[Any]
-"""A run's place in an order: for each key its class, number and text; then the run's id."""
+OrderPosition = list[Any]
+"""The position of a run in an order: for each key its class, number and text; then the run's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class RunSelection:
     """The runs of a table that meet a condition. It is pure: the table holds all that it needs."""
 
     def __init__(self, table: RunTable, condition: Condition, found: Mask | None = None) -> None:
-        """Find the runs. Raise InvalidQuestionError.
+        """Find the runs. Raise InvalidRequestError.
 
-        `found` says which runs a free-text search found, if one was given.
+        `found` has the runs that match a free-text search, if there is one.
         """
         self.table = table
         self._mask = meets(condition, len(table), table.column)
@@ -58,12 +58,14 @@ class RunSelection:
     def ids(self, places: NDArray[np.int64]) -> list[str]:
         return self.table.runs.take(places).to_pylist()  # type: ignore[no-any-return]
 
-    def page(self, order: Sequence[Key], after: Place | None, limit: int) -> NDArray[np.int64]:
+    def page(self, order: Sequence[Key], after: OrderPosition | None, limit: int) -> NDArray[np.int64]:
         """Return the places of the next `limit` runs behind `after`."""
-        ordered = self._ordered(order, self.places if after is None else self.places[self._beyond(order, after)])
+        ordered = self._ordered(
+            order, self.places if after is None else self.places[self._after_position(order, after)]
+        )
         return ordered[:limit]
 
-    def place_of(self, place: int, order: Sequence[Key]) -> Place:
+    def position_of(self, place: int, order: Sequence[Key]) -> OrderPosition:
         values = [part for key in order for part in _key(self.table.column(key.field), place)]
         return [*values, self.table.runs[place].as_py()]
 
@@ -95,8 +97,8 @@ class RunSelection:
             keys += [column.kinds[places], sign * column.sizes[places], sign * column.names[0][places]]
         return places[np.lexsort(keys[::-1])] if keys else places
 
-    def _beyond(self, order: Sequence[Key], after: Place) -> Mask:
-        """Return (M,): which runs come after a place in the order.
+    def _after_position(self, order: Sequence[Key], after: OrderPosition) -> Mask:
+        """Return (M,): which runs come after a position in the order.
 
         Such a run is greater in the first key, or equal there and greater in the next, and so on.
         """
@@ -132,14 +134,14 @@ def _key(column: FieldColumn, place: int) -> tuple[int, float, str]:
     return int(column.kinds[place]), float(column.sizes[place]), names[int(codes[place])].as_py()
 
 
-def check_place(place: Any, keys: int) -> bool:
-    """Return whether a token's place has the form of one in an order of so many keys."""
+def check_position(position: Any, keys: int) -> bool:
+    """Return whether a page token holds a valid position in an order of so many keys."""
     kinds: list[Any] = [int, (float, int), str] * keys + [str]
     return (
-        isinstance(place, list)
-        and len(place) == len(kinds)
+        isinstance(position, list)
+        and len(position) == len(kinds)
         and all(
-            isinstance(value, kind) and not isinstance(value, bool) for value, kind in zip(place, kinds, strict=True)
+            isinstance(value, kind) and not isinstance(value, bool) for value, kind in zip(position, kinds, strict=True)
         )
-        and all(0 <= place[3 * key] <= MISSING and not math.isnan(place[3 * key + 1]) for key in range(keys))
+        and all(0 <= position[3 * key] <= MISSING and not math.isnan(position[3 * key + 1]) for key in range(keys))
     )

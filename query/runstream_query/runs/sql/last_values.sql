@@ -1,5 +1,5 @@
--- Each metric's last value, mean over the ranks. Parameters: project; runs; search ('' = all); after: the last name
--- of the page before; limit, per run.
+-- The last value of each metric, mean over the ranks.
+-- Parameters: project; runs; search ('' = all); after: the last name of the previous page; limit, for each run.
 SELECT
     run,
     metric,

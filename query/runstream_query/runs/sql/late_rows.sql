@@ -1,4 +1,4 @@
--- Tombstones of the last days whose run still has rows that are deleted: a writer died before it looked.
+-- Tombstones of the last days whose runs still have deleted rows, because a writer died before it checked.
 -- Parameters: since_us.
 SELECT DISTINCT project, run, epoch
 FROM

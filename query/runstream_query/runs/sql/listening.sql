@@ -1,4 +1,4 @@
--- When the road to the storage listened: see runstream_common/listening.py. No parameters.
+-- The writers' marks: the times in which they listened. See runstream_common/listening.py. No parameters.
 SELECT
     bus,
     part,

@@ -1,5 +1,5 @@
--- The metrics of a project and how many runs have them. Parameters: project; search ('': all); pattern (RE2, '': all);
--- after: the last name of the page before; limit.
+-- The metrics of a project, with the number of runs that have them.
+-- Parameters: project; search ('': all); pattern (RE2, '': all); after: the last name of the previous page; limit.
 SELECT metric AS key, uniqExact(run) AS runs, max(tupleElement(last, 1)) AS last_step
 FROM series
 WHERE project = {project:String}

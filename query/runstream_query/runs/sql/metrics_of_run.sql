@@ -1,6 +1,6 @@
--- Rows of one run's series in the order of their names, the ranks of a metric together; a series whose parts were not
--- merged yet has several. In key order, so that no more is read than the first `limit` rows that fit.
--- Parameters: project; run; search ('': all); pattern (RE2, '': all); after: the last name of the page before; limit.
+-- Rows of one run's series in the order of their names, the ranks of a metric together; a series whose parts are not
+-- merged yet has several. In the order of the key, so that only the first `limit` matching rows are read.
+-- Parameters: project; run; search ('': all); pattern (RE2, '': all); after: the last name of the previous page; limit.
 SELECT
     metric,
     rank,

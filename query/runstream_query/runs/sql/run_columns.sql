@@ -1,7 +1,8 @@
--- The documents of some runs as a table shows them, one row a key: of config and summary only the keys by name or pattern
--- (RE2, '' for none), unless all_config, all_summary. A value of more than `longest` bytes (0: none) comes as a mark of
--- its size. Parameters: project; runs; sections (empty: all); longest; most_keys, of a run's section; config_names, config_pattern, all_config;
--- summary_names, summary_pattern, all_summary.
+-- The documents of some runs as a table shows them, one row for each key. Of config and summary only the keys by name
+-- or pattern (RE2, '' for none), unless all_config, all_summary. A value of more than `longest` bytes (0: no limit) is
+-- replaced by a mark with its size.
+-- Parameters: project; runs; sections (empty: all); longest; most_keys: of a section of a run; config_names,
+-- config_pattern, all_config; summary_names, summary_pattern, all_summary.
 SELECT
     run, section, key,
     if({longest:UInt64} > 0 AND section != 'environment' AND length(value) > {longest:UInt64},

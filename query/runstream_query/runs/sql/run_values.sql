@@ -1,5 +1,5 @@
--- The metrics of some runs and their last values, mean over the ranks: those by name or pattern (RE2, '' for none), or
--- all. Parameters: project; runs; metric_names; metric_pattern; all_metric; limit, per run.
+-- The metrics of some runs and their last values, mean over the ranks: by name or pattern (RE2, '' for none), or all.
+-- Parameters: project; runs; metric_names; metric_pattern; all_metric; limit, for each run.
 SELECT run, metric, avg(newest) AS last_value
 FROM
 (

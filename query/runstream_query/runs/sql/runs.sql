@@ -1,6 +1,7 @@
--- One row a run of a project: who wrote to it, when, and how its ranks ended, from which `states.py` says its state. What a
--- rank said is what its newest stream did. `heard_us`: when the most silent open rank was heard of; where none is open, the
--- run. Parameters: project; runs (empty: all); limit. Newest first.
+-- One row for each run of a project: its writers, its times, and how its ranks ended; `run_states.py` computes the
+-- state from these. For a rank its newest stream counts. `heard_us`: when the most silent open rank was last heard
+-- from; if no rank is open, the run.
+-- Parameters: project; runs (empty: all); limit. Newest first.
 WITH
 per_writer AS
 (

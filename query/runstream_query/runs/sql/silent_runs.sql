@@ -1,4 +1,4 @@
--- Runs of a project of which the server has heard nothing since `before_us`, and their last attempt.
+-- Runs of a project that were not heard from since `before_us`, with their last attempt.
 -- Parameters: project; before_us; limit.
 SELECT run, max(epoch) AS epoch
 FROM streams FINAL

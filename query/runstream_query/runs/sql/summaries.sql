@@ -1,4 +1,4 @@
--- What `define_metric(summary=...)` asks for, over all ranks and steps of the finite values that survive.
+-- The aggregates that `define_metric(summary=...)` requests, over all ranks and steps of the current finite values.
 -- Parameters: project; runs; metrics.
 SELECT
     run,

@@ -1,4 +1,4 @@
-"""Checks that all data which the streams said they logged is stored.
+"""Checks that all data which the streams reported as logged is stored.
 
 The stored rows are compared with the ledger, and the ledger with the finish records.
 """
@@ -20,7 +20,7 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs.documents import STATES, timestamp
 from runstream_query.runs.editing.edits import WRITER as EDITS
 from runstream_query.runs.verdict import damage_watch
-from runstream_query.runs.verdict.proving_blocks import WHOLE, Dead, Proof
+from runstream_query.runs.verdict.proving_blocks import FULL_READ, DeletedEpochs, Proof
 from runstream_query.runs.verdict.proving_documents import prove_documents
 from runstream_query.runs.verdict.proving_points import computed_by, prove_points
 
@@ -31,7 +31,7 @@ _POINTS_AT_ONCE = 2_000_000
 """Points of the runs that one query checks together, by their ledgers; the rows of one run are never divided."""
 
 
-_LOOKS_AGAIN_S = (0.3, 1.5)
+_RECHECK_AFTER_S = (0.3, 1.5)
 """Seconds to wait before a run that has more rows than its ledger says is checked again."""
 
 
@@ -79,7 +79,7 @@ class LossRow(TypedDict):
 
 
 @dataclass(slots=True)
-class Described:
+class DescribedRun:
     """The processes of a run with their completeness, and the completeness of the run by its ledger."""
 
     streams: list[pb.Stream]
@@ -92,7 +92,7 @@ class Described:
 
 async def describe_streams(
     storage: Storage, project: str, world_sizes: Mapping[str, int], silent_us: int
-) -> dict[str, Described]:
+) -> dict[str, DescribedRun]:
     """Return the processes of each run. Raises StorageError.
 
     `world_sizes`: number of ranks by run. `silent_us`: a running process that has not been heard from since this time,
@@ -108,16 +108,16 @@ async def describe_streams(
     return {run: _describe(streams_of[run], batches_of[run], losses_of[run], world_sizes[run]) for run in runs}
 
 
-async def judge(storage: Storage, project: str, described: Mapping[str, Described]) -> dict[str, pb.Completeness]:
+async def judge(storage: Storage, project: str, described: Mapping[str, DescribedRun]) -> dict[str, pb.Completeness]:
     """Return the completeness of each run, judged by all rows that are stored. Raises StorageError."""
     for one in described.values():
         one.whole.computed.FromMicroseconds(now_us())
         one.whole.computed_by = computed_by()
-    wanted: dict[str, Described] = {}
+    wanted: dict[str, DescribedRun] = {}
     for run, one in described.items():
         if one.whole.verdict == pb.Completeness.VERDICT_OPEN and one.whole.points_received > _OPEN_POINTS:
             one.whole.points_stored = (await storage.rows("points_stored", project=project, run=run))[0]["points"]
-            one.whole.findings.extend([*_strangers(one), "the rows of this run are checked when it has ended"])
+            one.whole.findings.extend([*_unknown_writers(one), "the rows of this run are checked after it has ended"])
         else:
             wanted[run] = one
     for some in _portions(wanted):
@@ -125,9 +125,9 @@ async def judge(storage: Storage, project: str, described: Mapping[str, Describe
     return {run: one.whole for run, one in described.items()}
 
 
-def _portions(described: Mapping[str, Described]) -> Iterator[dict[str, Described]]:
+def _portions(described: Mapping[str, DescribedRun]) -> Iterator[dict[str, DescribedRun]]:
     """Yield the runs in groups that one query can check."""
-    some: dict[str, Described] = {}
+    some: dict[str, DescribedRun] = {}
     points = 0
     for run, one in described.items():
         points += one.whole.points_received
@@ -139,14 +139,14 @@ def _portions(described: Mapping[str, Described]) -> Iterator[dict[str, Describe
         yield some
 
 
-async def _judge_some(storage: Storage, project: str, described: Mapping[str, Described]) -> None:
+async def _judge_some(storage: Storage, project: str, described: Mapping[str, DescribedRun]) -> None:
     """Fill in the verdicts.
 
     Where rows cannot be read, check each run alone: the damage may be another run's.
     """
     try:
         proofs = await _prove(storage, project, list(described))
-        for pause_s in _LOOKS_AGAIN_S:
+        for pause_s in _RECHECK_AFTER_S:
             # The writer stores rows first and their ledger entry second: surplus rows may be the newest ones.
             doubtful = [run for run, proof in proofs.items() if proof.damages and not proof.lost]
             if not doubtful:
@@ -166,22 +166,24 @@ async def _judge_some(storage: Storage, project: str, described: Mapping[str, De
 
 
 async def _prove(storage: Storage, project: str, runs: list[str]) -> dict[str, Proof]:
-    ledgers = _by_run(runs, await storage.rows("ledger_proofs", settings=WHOLE, project=project, runs=runs))
-    dead: dict[str, Dead] = {}
+    ledgers = _by_run(runs, await storage.rows("ledger_proofs", settings=FULL_READ, project=project, runs=runs))
+    dead: dict[str, DeletedEpochs] = {}
     for row in await storage.rows("dead_metrics", project=project, runs=runs):
-        was = dead.get(row["run"], Dead())
+        was = dead.get(row["run"], DeletedEpochs())
         epoch = row["epoch"]
-        dead[row["run"]] = Dead(was.run, max(was.metric, epoch)) if row["metric"] else Dead(epoch, was.metric)
+        dead[row["run"]] = (
+            DeletedEpochs(was.run, max(was.metric, epoch)) if row["metric"] else DeletedEpochs(epoch, was.metric)
+        )
     proofs = await prove_points(storage, project, ledgers, dead)
     await prove_documents(storage, project, ledgers, dead, proofs)
     return proofs
 
 
-async def _conclude(storage: Storage, described: Described, proof: Proof) -> None:
+async def _conclude(storage: Storage, described: DescribedRun, proof: Proof) -> None:
     whole = described.whole
     whole.points_stored, whole.rows_counted, whole.rows_proved = proof.stored, proof.counted, proof.proved
     whole.documents_counted, whole.documents_proved = proof.documents, proof.documents_proved
-    proof.damages[:0] = _strangers(described)
+    proof.damages[:0] = _unknown_writers(described)
     proof.shorten()
     if proof.damages:
         proof.notes += await damage_watch.detached(storage)
@@ -191,10 +193,13 @@ async def _conclude(storage: Storage, described: Described, proof: Proof) -> Non
     whole.findings.extend([*proof.damages, *proof.notes])
 
 
-def _strangers(described: Described) -> list[str]:
+def _unknown_writers(described: DescribedRun) -> list[str]:
     """Return a finding for each writer that has batches but no stream."""
     unknown = sorted(described.writers - described.known)
-    return [f"batches of writer {writer} are in the ledger, its start is not stored" for writer in unknown]
+    return [
+        f"batches of writer {writer} are in the ledger, but the start of this writer is not stored"
+        for writer in unknown
+    ]
 
 
 def _by_run(runs: Iterable[str], rows: Iterable[_Row]) -> dict[str, list[_Row]]:
@@ -204,7 +209,7 @@ def _by_run(runs: Iterable[str], rows: Iterable[_Row]) -> dict[str, list[_Row]]:
     return found
 
 
-def _describe(rows: list[StreamRow], ledger: list[BatchRow], lost: list[LossRow], world_size: int) -> Described:
+def _describe(rows: list[StreamRow], ledger: list[BatchRow], lost: list[LossRow], world_size: int) -> DescribedRun:
     batches: dict[str, list[BatchRow]] = defaultdict(list)
     for batch in ledger:
         batches[batch["writer"]].append(batch)
@@ -221,7 +226,7 @@ def _describe(rows: list[StreamRow], ledger: list[BatchRow], lost: list[LossRow]
     )
     for stream in streams:
         whole.missing.extend(stream.completeness.missing)
-    # A system stream that is still open, with samples and console of the node, does not delay the verdict.
+    # An open system stream, which holds samples and console lines of the node, does not delay the verdict.
     verdicts = {
         stream.completeness.verdict
         for stream, row in zip(streams, rows, strict=True)
@@ -236,7 +241,7 @@ def _describe(rows: list[StreamRow], ledger: list[BatchRow], lost: list[LossRow]
         whole.verdict = pb.Completeness.VERDICT_INCOMPLETE
     else:
         whole.verdict = pb.Completeness.VERDICT_COMPLETE
-    return Described(streams, whole, writers, {row["writer"] for row in rows} | {EDITS})
+    return DescribedRun(streams, whole, writers, {row["writer"] for row in rows} | {EDITS})
 
 
 def gaps(ranges: list[tuple[int, int]], last: int) -> list[tuple[int, int]]:
@@ -269,7 +274,7 @@ def _stream(row: StreamRow, batches: list[BatchRow], losses: dict[int, int]) -> 
     )
     # The finish record itself comes on top of the records that it counts.
     last = row["records"] + 1 if outcome else max((batch["last_record"] for batch in batches), default=0)
-    # Nobody knows how many points a damaged record held; it is known that the record is missing.
+    # The number of points in a damaged record is unknown; the record itself counts as missing.
     held = [(batch["first_record"], batch["last_record"]) for batch in batches if batch["batch"] not in losses]
     for first, end in gaps(held, last):
         completeness.missing.add(writer_id=row["writer"], rank=row["rank"], first_record=first, last_record=end)

@@ -12,14 +12,14 @@ from runstream_query.base.damage import REMEDY
 from runstream_query.base.storage import Storage
 
 LOG = structlog.get_logger()
-_LOOK_EVERY_S = 60.0
-"""The engine detaches parts when it starts or reads them. Nobody waits for the number."""
+_CHECK_EVERY_S = 60.0
+"""The engine detaches parts when it starts or reads them. No request waits for this check."""
 
 
 async def detached(storage: Storage) -> list[str]:
     """Return one sentence for each detached part. Raises StorageError."""
     return [
-        f"part {row['name']} of table {row['table']} was put aside ({row['reason']}): its rows are in no answer"
+        f"part {row['name']} of table {row['table']} is detached ({row['reason']}): no query returns its rows"
         for row in await storage.rows("detached_parts", limit=1000)
     ]
 
@@ -35,12 +35,12 @@ class DamageWatch:
     async def run(self) -> None:
         while True:
             try:
-                await self.look()
+                await self.check()
             except StorageError as error:
-                LOG.debug("parts that were put aside are not known now", reason=str(error))
-            await asyncio.sleep(_LOOK_EVERY_S)
+                LOG.debug("the detached parts could not be listed", reason=str(error))
+            await asyncio.sleep(_CHECK_EVERY_S)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Check for detached parts once. Raises StorageError."""
         found = await detached(self._storage)
         self._gauge.set(len(found))

@@ -11,7 +11,7 @@ from runstream_query.base.storage import Storage
 
 MODULUS = 1 << 64
 EPOCH_SHIFT = 40 - BLOCK_BITS
-WHOLE = {"max_execution_time": 55}
+FULL_READ = {"max_execution_time": 55}
 """Settings of queries that read all rows of a run: more time than other queries, less than the client waits."""
 _MAX_FINDINGS = 100
 
@@ -55,8 +55,8 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
-    """What was deleted of a run: the epochs up to which all data is deleted, 0 where nothing is."""
+class DeletedEpochs:
+    """The epochs up to which data of a run is deleted, 0 where nothing is."""
 
     run: int = 0
     metric: int = 0
@@ -64,7 +64,7 @@ class Dead:
 
 @dataclass(slots=True)
 class Expected:
-    """What the ledger says of a block."""
+    """The rows of a block according to the ledger."""
 
     rows: int = 0
     digest: int = 0
@@ -79,7 +79,7 @@ async def point_blocks(
     Without `final`, a row that was sent twice may count twice, and a replaced row may count beside its replacement.
     """
     change = {"FROM points": "FROM points FINAL"} if final else None
-    table = await storage.table("point_blocks", change=change, settings=WHOLE, project=project, runs=list(runs))
+    table = await storage.table("point_blocks", change=change, settings=FULL_READ, project=project, runs=list(runs))
     found: dict[str, Blocks] = {run: {} for run in runs}
     columns = (table.column(name).to_pylist() for name in ("run", "block", "rows", "digest"))
     for run, block, rows, digest in zip(*columns, strict=True):
@@ -89,7 +89,7 @@ async def point_blocks(
 
 async def replaced_blocks(storage: Storage, project: str, runs: Sequence[str]) -> dict[str, Replaced]:
     """Return the blocks of the rows that are noted as replaced, by run. Raises StorageError."""
-    table = await storage.table("replaced_blocks", settings=WHOLE, project=project, runs=list(runs))
+    table = await storage.table("replaced_blocks", settings=FULL_READ, project=project, runs=list(runs))
     found: dict[str, Replaced] = {run: {} for run in runs}
     names = ("run", "block", "rows", "digest", "pending")
     for run, block, *counts in zip(*(table.column(name).to_pylist() for name in names), strict=True):
@@ -98,7 +98,7 @@ async def replaced_blocks(storage: Storage, project: str, runs: Sequence[str]) -
 
 
 def place_of(block: int, one: Expected) -> str:
-    """Return words that say where a block is: its writer and rank, attempt and records."""
+    """Return a text that locates a block: its writer and rank, attempt and records."""
     first = (block << BLOCK_BITS) & ((1 << 40) - 1)
     who = f"of writer {one.batches[0]['writer']}, rank {one.batches[0]['rank']}, " if one.batches else ""
     return f"({who}attempt {block >> EPOCH_SHIFT}, records {max(first, 1)} to {first + 31})"

@@ -10,24 +10,24 @@ from runstream_common.document_proofs import table_of
 from runstream_common.identity import version
 from runstream_query.base.storage import Storage
 from runstream_query.runs.editing.edits import WRITER as EDITS
-from runstream_query.runs.verdict.proving_blocks import WHOLE, Batch, Dead, Proof
+from runstream_query.runs.verdict.proving_blocks import FULL_READ, Batch, DeletedEpochs, Proof
 
 _MISSING = "is missing"
 _EPOCH_SHIFT = 40
-_PUT_ASIDE = "rejects"
+_REJECTS = "rejects"
 """The table of the writer's notes on rejected batches; the ledger has no row for a batch that was rejected whole."""
 
 
 @dataclass(slots=True)
 class _Expected:
-    """What the ledger says of one run."""
+    """The rows of one run according to the ledger."""
 
     rows: dict[int, tuple[int, Batch]] = field(default_factory=dict)
     """By hash of the key: the hash of the newest row, and its batch."""
     unproved: list[tuple[int, int]] = field(default_factory=list)
     """Ranges of versions, inclusive, of batches from before hashes were kept."""
     edits: set[int] = field(default_factory=set)
-    """Epochs of changes that people made."""
+    """Epochs of users' changes."""
 
     def covers(self, row_version: int) -> bool:
         """Return True when a row of this version may be stored without a hash in the ledger."""
@@ -40,23 +40,25 @@ async def prove_documents(
     storage: Storage,
     project: str,
     ledgers: Mapping[str, Sequence[Batch]],
-    dead: Mapping[str, Dead],
+    dead: Mapping[str, DeletedEpochs],
     proofs: Mapping[str, Proof],
 ) -> None:
     """Add to the proofs the results for rows other than points. `ledgers`: batches by run, the oldest attempt first.
 
     Raises StorageError; an error with a code of DAMAGE_CODES means damage.
     """
-    table = await storage.table("document_rows", settings=WHOLE, project=project, runs=list(ledgers))
+    table = await storage.table("document_rows", settings=FULL_READ, project=project, runs=list(ledgers))
     found: dict[str, dict[int, tuple[int, int]]] = {run: {} for run in ledgers}
     columns = (table.column(name).to_pylist() for name in ("run", "key_hash", "row_hash", "row_version"))
     for run, key, row, row_version in zip(*columns, strict=True):
         found[run][key] = (row, row_version)
     for run, batches in ledgers.items():
-        _compare(_expected(batches, dead.get(run, Dead())), found[run], dead.get(run, Dead()), proofs[run])
+        _compare(
+            _expected(batches, dead.get(run, DeletedEpochs())), found[run], dead.get(run, DeletedEpochs()), proofs[run]
+        )
 
 
-def _expected(batches: Sequence[Batch], dead: Dead) -> _Expected:
+def _expected(batches: Sequence[Batch], dead: DeletedEpochs) -> _Expected:
     expected = _Expected()
     for batch in batches:
         if batch["writer"] == EDITS:
@@ -72,7 +74,7 @@ def _expected(batches: Sequence[Batch], dead: Dead) -> _Expected:
     return expected
 
 
-def _compare(expected: _Expected, found: Mapping[int, tuple[int, int]], dead: Dead, proof: Proof) -> None:
+def _compare(expected: _Expected, found: Mapping[int, tuple[int, int]], dead: DeletedEpochs, proof: Proof) -> None:
     unproved = deleted = 0
     for table, kind, key in _differences(expected, found, dead):
         if kind == "deleted":
@@ -88,16 +90,16 @@ def _compare(expected: _Expected, found: Mapping[int, tuple[int, int]], dead: De
         key in expected.rows and expected.rows[key][0] == row for key, (row, _) in found.items()
     )
     if unproved:
-        why = "from before schema 9, or changed by people"
-        proof.notes.append(f"{unproved} rows that are no points have no hash ({why})")
+        why = "from before schema 9, or changed by users"
+        proof.notes.append(f"{unproved} rows other than points have no hash ({why})")
     if deleted:
-        proof.notes.append(f"{deleted} rows that are no points went with the deletion of a metric")
+        proof.notes.append(f"{deleted} rows other than points were deleted with a metric")
 
 
 def _differences(
-    expected: _Expected, found: Mapping[int, tuple[int, int]], dead: Dead
+    expected: _Expected, found: Mapping[int, tuple[int, int]], dead: DeletedEpochs
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield (table, difference, hash of the key) for each row that is not as the ledger says."""
+    """Yield (table, difference, hash of the key) for each row that differs from the ledger."""
     for key, (row, batch) in expected.rows.items():
         table = table_of(key)
         there, row_version = found.get(key, (None, 0))
@@ -112,9 +114,9 @@ def _differences(
             yield table, "was changed", key
     for key, (_, row_version) in found.items():
         table = table_of(key)
-        if key in expected.rows or row_version >> _EPOCH_SHIFT <= dead.run or table == _PUT_ASIDE:
+        if key in expected.rows or row_version >> _EPOCH_SHIFT <= dead.run or table == _REJECTS:
             continue
-        yield table, "unproved" if expected.covers(row_version) else "is too many: no batch in the ledger has it", key
+        yield table, "unproved" if expected.covers(row_version) else "is surplus: no batch in the ledger has it", key
 
 
 def _origin(expected: _Expected, key: int) -> str:

@@ -14,15 +14,14 @@ from functools import cache
 
 from runstream_common.proofs import EXACT
 from runstream_query.base.storage import Storage, sql_files
-from runstream_query.runs.verdict.proving_before import prove_in_bounds
 from runstream_query.runs.verdict.proving_blocks import (
     EPOCH_SHIFT,
+    FULL_READ,
     MODULUS,
     NOTHING,
-    WHOLE,
     Batch,
     Blocks,
-    Dead,
+    DeletedEpochs,
     Expected,
     Proof,
     Replaced,
@@ -30,11 +29,12 @@ from runstream_query.runs.verdict.proving_blocks import (
     point_blocks,
     replaced_blocks,
 )
+from runstream_query.runs.verdict.proving_legacy import prove_in_bounds
 
 _ROWS_AT_ONCE, _BLOCKS_AT_ONCE = 2_000_000, 20_000
-"""Limits of one query that tells the rows of blocks apart: a row costs some 60 bytes there."""
+"""Limits of one query that returns the distinct rows of blocks: a row takes some 60 bytes there."""
 
-_NONE = (0, 0, 0)
+_NO_REPLACED = (0, 0, 0)
 
 
 @cache
@@ -46,19 +46,19 @@ def computed_by() -> str:
 
 
 async def prove_points(
-    storage: Storage, project: str, ledgers: Mapping[str, Sequence[Batch]], dead: Mapping[str, Dead]
+    storage: Storage, project: str, ledgers: Mapping[str, Sequence[Batch]], dead: Mapping[str, DeletedEpochs]
 ) -> dict[str, Proof]:
     """Return the proof of each run. `ledgers`: batches by run, the oldest attempt first.
 
     Raises StorageError; an error with a code of DAMAGE_CODES means damage.
     """
     runs = list(ledgers)
-    # Notes are stored before the rows that replace: what is read after the rows lacks no note that they need.
+    # A writer stores the notes on replaced rows before the rows that replace them: so read the rows first.
     found = await point_blocks(storage, project, runs)
     replaced = await replaced_blocks(storage, project, runs)
     proofs: dict[str, Proof] = {}
     for run, batches in ledgers.items():
-        gone = dead.get(run, Dead())
+        gone = dead.get(run, DeletedEpochs())
         living = [batch for batch in batches if batch["epoch"] > gone.run and batch["points"] > batch["rejected"]]
         if all(batch["proved"] >= EXACT for batch in living):
             check = _Check(living, gone, replaced[run])
@@ -68,19 +68,19 @@ async def prove_points(
     return proofs
 
 
-_Told = dict[int, tuple[int, int, int, int]]
+_DistinctRows = dict[int, tuple[int, int, int, int]]
 """By block: number and digest of its distinct rows, then number and digest of those that are noted as replaced."""
 
 
-async def _rows(storage: Storage, project: str, run: str, doubtful: Blocks) -> _Told:
-    """Tell the rows of some blocks apart: rows that were sent twice, and rows that lost but are still stored."""
-    told: _Told = {}
+async def _rows(storage: Storage, project: str, run: str, doubtful: Blocks) -> _DistinctRows:
+    """Return the distinct rows of blocks, which may hold rows sent twice, and replaced rows that are still stored."""
+    distinct: _DistinctRows = {}
     for blocks in _portions(doubtful):
-        table = await storage.table("point_rows", settings=WHOLE, project=project, run=run, blocks=blocks)
+        table = await storage.table("point_rows", settings=FULL_READ, project=project, run=run, blocks=blocks)
         names = ("block", "rows", "digest", "replaced_rows", "replaced_digest")
         for block, *counts in zip(*(table.column(name).to_pylist() for name in names), strict=True):
-            told[block] = (counts[0], counts[1], counts[2], counts[3])
-    return told
+            distinct[block] = (counts[0], counts[1], counts[2], counts[3])
+    return distinct
 
 
 def _portions(doubtful: Blocks) -> Iterator[list[int]]:
@@ -97,9 +97,9 @@ def _portions(doubtful: Blocks) -> Iterator[list[int]]:
 
 
 class _Check:
-    """Compares what the ledger says of one run with what was found."""
+    """Compares the rows of one run with the ledger."""
 
-    def __init__(self, batches: Sequence[Batch], dead: Dead, replaced: Replaced) -> None:
+    def __init__(self, batches: Sequence[Batch], dead: DeletedEpochs, replaced: Replaced) -> None:
         """Create the check. `batches`: the batches that hold points and were not deleted."""
         self._dead = dead
         self._replaced = replaced
@@ -120,9 +120,9 @@ class _Check:
         }
 
     def _plain(self, block: int, found: tuple[int, int]) -> tuple[int, int] | None:
-        """Return the number of rows of a block, and how many of them lost; None where only some which lost are left."""
+        """Return the number of rows of a block, and of replaced ones among them; None where only some are left."""
         one = self._expected.get(block, Expected())
-        lost_rows, lost_digest, _ = self._replaced.get(block, _NONE)
+        lost_rows, lost_digest, _ = self._replaced.get(block, _NO_REPLACED)
         for rows, digest, left in (
             (one.rows, one.digest, lost_rows),
             (one.rows - lost_rows, one.digest - lost_digest, 0),
@@ -132,8 +132,8 @@ class _Check:
                 return rows, left
         return None
 
-    def judge(self, found: Blocks, told: _Told) -> Proof:
-        """Return the proof. `told`: the distinct rows of the doubtful blocks."""
+    def judge(self, found: Blocks, distinct: _DistinctRows) -> Proof:
+        """Return the proof. `distinct`: the distinct rows of the doubtful blocks."""
         proof, deleted = Proof(), 0
         short: list[tuple[int, Expected]] = []
         replaced = 0
@@ -142,7 +142,7 @@ class _Check:
             if epoch <= self._dead.run:
                 continue
             one = self._expected.get(block, Expected())
-            lost_rows, lost_digest, pending = self._replaced.get(block, _NONE)
+            lost_rows, lost_digest, pending = self._replaced.get(block, _NO_REPLACED)
             replaced += lost_rows
             plain = self._plain(block, found.get(block, NOTHING))
             if plain is not None:
@@ -150,7 +150,7 @@ class _Check:
                 proof.counted += rows - left
                 proof.proved += rows - left
                 continue
-            rows, digest, left, left_digest = told.get(block, (0, 0, 0, 0))
+            rows, digest, left, left_digest = distinct.get(block, (0, 0, 0, 0))
             proof.counted += rows - left
             wanted = one.rows - lost_rows + left
             if epoch <= self._dead.metric and rows <= one.rows:
@@ -164,7 +164,7 @@ class _Check:
                 changed = f"rows of points were changed {place_of(block, one)}"
                 proof.damages.append(f"{changed}: {rows} do not agree with their digest")
             else:
-                extra = f"{rows - wanted} rows of points too many {place_of(block, one)}"
+                extra = f"{rows - wanted} surplus rows of points {place_of(block, one)}"
                 proof.damages.append(f"{extra}: no batch in the ledger has them")
         proof.stored = proof.counted
         proof.damages += _missing(short)
@@ -172,7 +172,7 @@ class _Check:
             proof.notes.append(f"{replaced} rows were replaced by rows that were logged again for the same steps")
         if deleted:
             proof.notes.append(
-                f"{deleted} rows went with the deletion of a metric: what is left of their records is counted only"
+                f"{deleted} rows were deleted with a metric: the other rows of their records are counted, not proved"
             )
         return proof
 

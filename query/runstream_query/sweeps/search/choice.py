@@ -1,4 +1,4 @@
-"""Choose the search that a definition asks for."""
+"""Choose the search for a definition."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from runstream_query.sweeps.search_space import SearchSpace
 
 
 class Model(Protocol):
-    """A search that learns. It takes time, so it is asked before the transaction that hands out its trials."""
+    """A search that learns. It is slow, so it suggests trials before the transaction that hands them out."""
 
     def suggest(self, number: int, history: Observations) -> dict[str, object] | None: ...
 
 
-class Prepared:
+class PreparedSuggestions:
     """Suggestions of a model for certain trial numbers."""
 
     def __init__(self, space: SearchSpace, suggestions: Mapping[int, Mapping[str, object]]) -> None:
@@ -75,7 +75,7 @@ def make_model(definition: SweepDefinition, seed: int) -> Model:
 def check_feasible(definition: SweepDefinition) -> None:
     """Raise DefinitionError if no configuration is found that fulfils the constraints.
 
-    It looks for MAX_DRAWING_S in a grid, else at MAX_DRAWS random draws. One may exist that it does not find.
+    It searches a grid for MAX_DRAWING_S, else makes MAX_DRAWS random draws. It may miss a configuration that exists.
     """
     if not definition.space.constraints:
         return
@@ -92,7 +92,7 @@ def notes(definition: SweepDefinition) -> list[str]:
     remarks = list(definition.notes)
     if definition.method == "bayes" and not uses_gaussian(definition):
         remarks.append(
-            "bayes searches by TPE here: a Gaussian process suits one metric and parameters that are mostly numbers, "
+            "bayes uses TPE for this sweep: a Gaussian process suits one metric and mostly numeric parameters "
             "without conditions"
         )
     if definition.method != "grid" and definition.run_cap is None:

@@ -1,7 +1,7 @@
 """Search by a Gaussian process: Matern 5/2, expected improvement, pending trials imputed.
 
 The process (scikit-learn's) lives in the unit cube of the parameters' quantiles. Trials under way count as results with
-the value that the model expects of them, so that agents that ask at once are sent to different places.
+the value that the model expects of them, so that agents that request trials at the same time get different ones.
 
 The search is deterministic given the seed, the trial's number, and the order of results. The kernel's hyperparameters
 are those fitted to the first m results from a fixed start, with m from a fixed schedule. So what is remembered between
@@ -31,9 +31,9 @@ _NEIGHBOURS = 250
 _ROUNDS = ((0.1, 4), (0.03, 2), (0.01, 2))
 """Per round: the radius in the unit cube, and around how many of the best places so far to search."""
 _SPREAD = 5.0
-"""How far a bad result may lie beyond the median, in spreads (a spread is the distance from the median to the best).
+"""The largest distance of a bad result from the median, in spreads (one spread: from the median to the best).
 
-Results further away count as being there: a loss that exploded shows that it exploded, and must not flatten all others.
+Results beyond it are cut to it: one loss that diverged must not make all others look equal.
 """
 _ITERATIONS = 40
 
@@ -47,18 +47,18 @@ class Gaussian:
         self._sign = -1.0 if maximize else 1.0
         self._free = [parameter for parameter in space.parameters if parameter.free]
         self._fits: dict[int, Matrix] = {}
-        """The hyperparameters by the number of results that they were fitted to."""
+        """The fitted hyperparameters, by the number of results that they were fitted to."""
 
     @property
     def starts_with(self) -> int:
-        """How many results there must be; before that, trials are drawn at random."""
+        """The number of results that the model needs; before that, trials are drawn at random."""
         return max(5, min(2 * len(self._free), 20))
 
     def suggest(self, number: int, history: Observations) -> dict[str, object] | None:
         """Return the configuration for a trial; None if no feasible one was found."""
-        results = [result for result in history.results if self._is_of_here(result.chosen)]
+        results = [result for result in history.results if self._fits_space(result.chosen)]
         usable = sum(result.usable for result in results)
-        pending = [chosen for chosen in history.pending if self._is_of_here(chosen)][-PENDING_TRIALS:]
+        pending = [chosen for chosen in history.pending if self._fits_space(chosen)][-PENDING_TRIALS:]
         if usable < self.starts_with or not self._free:
             return next(random_search.draws(self._space, self._seed, number), None)
         model = self._model(results, pending)
@@ -130,7 +130,7 @@ class Gaussian:
 
     # Between configurations and the cube
 
-    def _is_of_here(self, chosen: Mapping[str, object]) -> bool:
+    def _fits_space(self, chosen: Mapping[str, object]) -> bool:
         return all(p.name in chosen and p.distribution.unit(chosen[p.name]) is not None for p in self._free)
 
     def _units(self, configurations: Sequence[Mapping[str, object]]) -> Matrix:

@@ -1,4 +1,4 @@
-"""Search a grid: every combination once, in the definition's order, the last parameter changing fastest.
+"""Search a grid: try every combination once, in the definition's order; the last parameter changes fastest.
 
 A combination is a number in mixed radix, with one digit a parameter. So a grid of a billion points is a counter, and a
 sweep is resumed from the counter alone. An inactive parameter stays at its first value, so that each configuration
@@ -36,15 +36,15 @@ class Grid:
         found: list[Proposal] = []
         until_s = time.monotonic() + MAX_DRAWING_S
         while place < self.limit and len(found) < count and time.monotonic() < until_s:
-            chosen, place = self.look(place)
+            chosen, place = self.configuration_at(place)
             if chosen is not None:
                 candidate = proposal(self._space, chosen)
                 if not known(candidate.digest):
                     found.append(candidate)
         return Drawn(found, place, place >= self.limit)
 
-    def look(self, place: int) -> tuple[dict[str, object] | None, int]:
-        """Return the configuration of a number, None if it stands for none; and the next number to look at."""
+    def configuration_at(self, place: int) -> tuple[dict[str, object] | None, int]:
+        """Return the configuration of a number, None if it stands for none; and the next number to try."""
         chosen: dict[str, object] = {}
         for parameter, stride, count in zip(self._space.parameters, self._strides, self._counts, strict=True):
             digit = place // stride % count
@@ -66,7 +66,7 @@ class Grid:
         while place < self.limit:
             if time.monotonic() > until_s:
                 return self.limit, True
-            chosen, place = self.look(place)
+            chosen, place = self.configuration_at(place)
             points += chosen is not None
         return points, False
 

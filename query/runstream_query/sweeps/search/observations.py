@@ -1,4 +1,4 @@
-"""Hold what a model learns from: results, and trials under way."""
+"""Hold the data that a model learns from: results, and trials under way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What is known of a sweep's trials.
+    """The known results and running trials of a sweep.
 
     `results` are in the order in which they became known; `pending` are configurations of trials under way, by number.
     """

@@ -35,7 +35,7 @@ def draws(space: SearchSpace, seed: int, number: int, most: int = MAX_DRAWS) -> 
 class RandomSearch:
     """Random search.
 
-    No configuration is repeated while others are left; after that, as in W&B, trials never end.
+    No configuration is repeated while others are left; after that trials repeat without end, as in W&B.
     """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:

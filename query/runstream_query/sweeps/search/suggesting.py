@@ -14,7 +14,7 @@ from runstream_control.sweeps.model import StoredTrial, SweepRow, TrialRow, Valu
 from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_query.sweeps.definition import SweepDefinition
 from runstream_query.sweeps.limits import MAX_SUGGESTIONS
-from runstream_query.sweeps.search.choice import Model, Prepared
+from runstream_query.sweeps.search.choice import Model, PreparedSuggestions
 from runstream_query.sweeps.search.observations import Observations, Result
 
 if TYPE_CHECKING:  # heavy to load: the functions that use them import them
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # heavy to load: the functions that use them import them
 
 
 class BackgroundSuggester:
-    """The one thread that models run in: they are pure computation, and two threads would only wait for each other."""
+    """Runs all models in one thread: they only compute, and two threads would wait for each other."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -32,12 +32,14 @@ class BackgroundSuggester:
     async def suggest(
         self, method: str, model: Model, number: int, history: Observations
     ) -> Mapping[str, object] | None:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._think, method, model, number, history)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._compute, method, model, number, history
+        )
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _think(self, method: str, model: Model, number: int, history: Observations) -> Mapping[str, object] | None:
+    def _compute(self, method: str, model: Model, number: int, history: Observations) -> Mapping[str, object] | None:
         started_s = time.perf_counter()
         self._controller = self._controller or _thread_controller()
         with self._controller.limit(limits=1):
@@ -64,34 +66,34 @@ class Suggester:
     """Makes suggestions for one sweep. It remembers the results so far, which can be read again at any time."""
 
     def __init__(
-        self, sweep: str, definition: SweepDefinition, model: Model, store: SweepStore, thinker: BackgroundSuggester
+        self, sweep: str, definition: SweepDefinition, model: Model, store: SweepStore, background: BackgroundSuggester
     ) -> None:
         self._sweep = sweep
         self._definition = definition
         self._model = model
         self._store = store
-        self._thinker = thinker
+        self._background = background
         self._results: list[Result] = []
         self._order = 0
 
-    async def prepare(self, count: int) -> Prepared:
+    async def prepare(self, count: int) -> PreparedSuggestions:
         """Prepare suggestions for as many new trials as may be handed out now, at most `count` and MAX_SUGGESTIONS."""
         space = self._definition.space
         row = await self._store.sweep(self._sweep)
         fresh = 0 if row is None else min(count - row.queued, _free(row), MAX_SUGGESTIONS)
         if row is None or fresh <= 0:
-            return Prepared(space, {})
+            return PreparedSuggestions(space, {})
         await self._read_results()
         pending = [space.flatten(json.loads(trial.parameters)) for trial in await self._store.pending(self._sweep)]
         suggestions: dict[int, Mapping[str, object]] = {}
         for number in range(row.drawn + 1, row.drawn + 1 + fresh):
             history = Observations(tuple(self._results), tuple(pending))
-            chosen = await self._thinker.suggest(self._definition.method, self._model, number, history)
+            chosen = await self._background.suggest(self._definition.method, self._model, number, history)
             if chosen is None:
                 break
             suggestions[number] = chosen
             pending.append(dict(chosen))
-        return Prepared(space, suggestions)
+        return PreparedSuggestions(space, suggestions)
 
     async def _read_results(self) -> None:
         for row in await self._store.results_after(self._sweep, self._order):

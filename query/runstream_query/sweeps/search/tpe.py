@@ -2,8 +2,8 @@
 
 A study is made for each suggestion, from the results in their order; its sampler is seeded by (seed, trial). So nothing
 is kept between suggestions, and a suggestion depends on nothing else. Numbers are given to the study as quantiles of
-their distribution, choices as indices. Trials under way count as bad ones (constant liar), so that agents that ask at
-once are sent to different places.
+their distribution, choices as indices. Trials under way count as bad ones (constant liar), so that agents
+that request trials at the same time get different ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from runstream_query.sweeps.distributions import Choice
 from runstream_query.sweeps.limits import PENDING_TRIALS, TPE_TRIALS
-from runstream_query.sweeps.parameters import ParameterReader
+from runstream_query.sweeps.parameters import SearchParameter
 from runstream_query.sweeps.search import random_search
 from runstream_query.sweeps.search.observations import Observations
 from runstream_query.sweeps.search_space import SearchSpace, digest
@@ -87,14 +87,14 @@ class Tpe:
     def _add(self, study: optuna.Study, chosen: Mapping[str, object], state: str, values: list[float] | None) -> None:
         import optuna
 
-        told: dict[str, object] = {}
+        parameters: dict[str, object] = {}
         laws: dict[str, BaseDistribution] = {}
         for parameter in self._space.parameters:
             if parameter.name in chosen and parameter.free:
-                place = _told(parameter, chosen[parameter.name])
-                if place is not None:
-                    told[parameter.name], laws[parameter.name] = place, _law(parameter)
-        trial = optuna.trial.create_trial(state=_state(state), params=told, distributions=laws, values=values)
+                position = _position(parameter, chosen[parameter.name])
+                if position is not None:
+                    parameters[parameter.name], laws[parameter.name] = position, _law(parameter)
+        trial = optuna.trial.create_trial(state=_state(state), params=parameters, distributions=laws, values=values)
         study.add_trial(trial)
 
 
@@ -104,21 +104,21 @@ def _state(name: str) -> TrialState:
     return TrialState[name]
 
 
-def _law(parameter: ParameterReader) -> BaseDistribution:
+def _law(parameter: SearchParameter) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     law = parameter.distribution
     return CategoricalDistribution(range(law.count)) if isinstance(law, Choice) else FloatDistribution(0.0, 1.0)
 
 
-def _told(parameter: ParameterReader, value: object) -> int | float | None:
+def _position(parameter: SearchParameter, value: object) -> int | float | None:
     """Return the index or quantile that stands for a value; None if it is no value of the parameter."""
     law = parameter.distribution
     place = law.unit(value)
     return law.index(place) if isinstance(law, Choice) and place is not None else place
 
 
-def _suggested(trial: optuna.Trial, parameter: ParameterReader) -> object:
+def _suggested(trial: optuna.Trial, parameter: SearchParameter) -> object:
     law = parameter.distribution
     if not parameter.free:
         return law.value(0)

@@ -1,5 +1,5 @@
--- How far runs are with a metric, for early stopping: how often it was logged with a finite value (mean over the ranks
--- of a step), its extremes, and its value at the given numbers of logs, NULL where not reached.
+-- The progress of runs in a metric, for early stopping: the number of logged finite values (mean over the ranks of a
+-- step), their extremes, and the value at the given numbers of logs, NULL where it is not reached.
 -- Parameters: project; runs; metric; brackets.
 SELECT
     run,

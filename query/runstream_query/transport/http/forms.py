@@ -62,7 +62,7 @@ def fill(message: Message, given: dict[str, object]) -> None:
             given[name] = _scalar(value[-1], is_bool) if value else None
     try:
         json_format.ParseDict(given, message, max_recursion_depth=_MAX_DEPTH)
-    except Exception as error:  # noqa: BLE001  # a number beyond a double is an OverflowError, for example
+    except Exception as error:  # a number beyond a double is an OverflowError, for example
         raise InvalidRequestError(f"the request does not fit: {error}; fields: {', '.join(known)}") from error
 
 

@@ -1,5 +1,6 @@
--- The keys of a run's document whose value people set, each with what the run's processes had said before: a row of
--- section `replaced` has the epoch of the change that wrote it, and holds while nobody has written the key since.
+-- The keys of a run's document whose values users set, each with the value that the run's processes had reported
+-- before. A row of section `replaced` has the epoch of the change that wrote it, and counts while the key has no newer
+-- value.
 -- Parameters: project; run.
 SELECT key, value
 FROM

@@ -1,5 +1,5 @@
--- Some keys of runs' documents before they are changed: the newest value of each, as JSON, empty when it is deleted, and
--- the epoch of who wrote it. Parameters: project; runs; sections, keys: pairs.
+-- Some keys of runs' documents before a change: the newest value of each, as JSON (empty if it is deleted), and the
+-- epoch of its writer. Parameters: project; runs; sections, keys: pairs.
 SELECT
     run,
     toString(section) AS section,

@@ -1,4 +1,4 @@
--- The documents of some runs, one row a key. Parameters: project; runs; sections (empty: all).
+-- The documents of some runs, one row for each key. Parameters: project; runs; sections (empty: all).
 SELECT run, section, key, value
 FROM run_fields FINAL
 PREWHERE project = {project:String} AND run IN {runs:Array(String)}

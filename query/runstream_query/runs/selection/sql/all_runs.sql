@@ -1,4 +1,4 @@
--- Every run of which anything says that it was there, with its ranks.
+-- Every run of which any table has a row, with its ranks.
 SELECT project, run, max(ranks) AS world_size
 FROM
 (

@@ -1,6 +1,6 @@
--- What holds of a metric's summary by `define_metric`: the definition by its very name, else by the last pattern that
--- matches. Names and slots are one list: of each slot the names that match its metric, the one that counts first.
--- Parameters: project; runs (empty: all); names; slots.
+-- The definition of each metric's summary by `define_metric`: the definition with exactly this name, else the last
+-- matching pattern. Names and slots are one list: for each slot the names that match its metric, in the order of
+-- precedence. Parameters: project; runs (empty: all); names; slots.
 SELECT run, slot, argMin(definition, place) AS text, CAST(NULL, 'Nullable(Float64)') AS number
 FROM
 (

@@ -1,5 +1,6 @@
--- Minimum, maximum, mean and first of metrics over all ranks and steps of the finite values that survive, as four slots
--- each. Parameters: project; runs (empty: all); metrics.
+-- Minimum, maximum, mean and first of metrics over all ranks and steps of the current finite values, as four slots
+-- each.
+-- Parameters: project; runs (empty: all); metrics.
 SELECT
     toString(run) AS run,
     toUInt16(4 * (indexOf({metrics:Array(String)}, metric) - 1) + tupleElement(item, 1)) AS slot,

@@ -1,5 +1,5 @@
--- Last values of metrics, mean over the ranks. (step, version) as one Int128 is compared several times as fast as a tuple.
--- Parameters: project; runs (empty: all); metrics: of each slot.
+-- Last values of metrics, mean over the ranks. Comparing (step, version) as one Int128 is several times as fast as a
+-- tuple. Parameters: project; runs (empty: all); metrics: one for each slot.
 SELECT run, slot, avg(newest) AS number
 FROM
 (

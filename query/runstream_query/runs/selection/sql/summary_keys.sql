@@ -1,5 +1,5 @@
--- What may make a summary key something else than a metric's last value: names and patterns that runs of a project gave
--- to define_metric, and which of some keys they set themselves. Parameters: project; keys.
+-- Reasons why a summary key can differ from the last value of a metric: the names and patterns that runs of a project
+-- gave to define_metric, and which of the given keys a run set itself. Parameters: project; keys.
 SELECT DISTINCT section, key
 FROM run_fields
 WHERE project = {project:String}

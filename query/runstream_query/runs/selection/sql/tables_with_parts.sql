@@ -1,4 +1,4 @@
--- Tables that have rows, with their columns that an insert may name.
+-- Tables that have rows, with the columns that an insert may name.
 SELECT parts.table AS table, columns.names AS columns
 FROM (SELECT DISTINCT table FROM system.parts WHERE database = currentDatabase() AND active) AS parts
 LEFT JOIN

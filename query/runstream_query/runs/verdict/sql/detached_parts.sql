@@ -1,4 +1,4 @@
--- Parts that the engine put aside because it could not read them: their rows are not there for any query. Parameters: limit.
+-- Parts that the engine detached because it could not read them: no query returns their rows. Parameters: limit.
 SELECT table, name, reason
 FROM system.detached_parts
 WHERE database = currentDatabase() AND (startsWith(reason, 'broken') OR startsWith(reason, 'unexpected')

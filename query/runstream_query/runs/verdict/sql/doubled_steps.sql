@@ -1,4 +1,4 @@
--- How many rows of some steps have a newer one of the same metric, rank and step beside them, merged or not.
+-- The number of rows of some steps that have a newer row of the same metric, rank and step, merged or not.
 -- Parameters: project; run; steps.
 SELECT count() - uniqExact(metric, rank, step) AS rows
 FROM points

@@ -1,4 +1,4 @@
--- What has been stored of each process, batch by batch. Parameters: project; runs.
+-- The stored batches of each process. Parameters: project; runs.
 SELECT run, writer, batch, rank, epoch, first_record, last_record, points, rejected,
     toUnixTimestamp64Micro(received) AS received_us
 FROM ledger FINAL

@@ -1,4 +1,4 @@
--- What the writer says that it stored of each batch, in hashes; the oldest attempt first. Parameters: project; runs.
+-- The hashes that the writer stored for each batch, the oldest attempt first. Parameters: project; runs.
 SELECT run, writer, batch, rank, epoch, first_record, last_record, points, rejected, low_step, high_step,
     proved, blocks, block_rows, block_digests, documents, documents_proved, document_keys, document_hashes
 FROM ledger FINAL

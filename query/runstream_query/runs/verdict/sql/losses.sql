@@ -1,5 +1,5 @@
--- Batches in which the processes' senders reported records that never came. Parameters: project; runs; prefix: of such
--- reasons.
+-- Batches in which senders reported lost records.
+-- Parameters: project; runs; prefix: the beginning of the reasons for such batches.
 SELECT run, writer, batch, sum(points) AS points
 FROM rejects FINAL
 WHERE project = {project:String} AND run IN {runs:Array(String)} AND startsWith(reason, {prefix:String})

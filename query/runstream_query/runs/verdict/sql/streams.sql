@@ -1,4 +1,4 @@
--- The processes of runs; one that ended without a word, and is silent since `silent_us`, has crashed.
+-- The processes of runs. A process without an end that is silent since `silent_us` has crashed.
 -- Parameters: project; runs; silent_us.
 SELECT
     run,

@@ -1,5 +1,5 @@
--- How many rows could have replaced those of a block: the same rank and steps, a newer version. Parameters: project; run;
--- rank; low; high: steps; version: rows above it count.
+-- The number of rows that could have replaced those of a block: the same rank and steps, and a newer version.
+-- Parameters: project; run; rank; low, high: steps; version: rows above it count.
 SELECT count() AS rows
 FROM points FINAL
 WHERE project = {project:String} AND run = {run:String} AND rank = {rank:UInt32}

@@ -1,7 +1,7 @@
-"""Load what runs are shown with from a table in memory, where the columns are named.
+"""Load the shown fields of listed runs from a table in memory, where a request names the columns.
 
-A page with a table of runs asks for it again and again as it is sorted, filtered and scrolled. Where the columns are
-not named, `documents.load` reads it.
+A page requests them each time that it is sorted, filtered or scrolled. Where a request does not name the columns,
+`documents.load` reads them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from runstream_common.text import parsed
 from runstream_query.runs import large_values
-from runstream_query.runs.documents import Loaded
+from runstream_query.runs.documents import RunDocuments
 from runstream_query.runs.field_choice import FieldChoice
 from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.large_values import LargeValue
@@ -32,7 +32,7 @@ _OWN = tuple(
 )
 
 
-class Shown:
+class ListedFields:
     """What named columns show of runs. The table must be read with `fields` and `sources`."""
 
     def __init__(self, named: Sequence[Field]) -> None:
@@ -42,14 +42,14 @@ class Shown:
         self.sources = [*_OWN, *self._config]
 
     @classmethod
-    def of(cls, columns: FieldChoice, runs: int) -> Shown | None:
+    def of(cls, columns: FieldChoice, runs: int) -> ListedFields | None:
         """Return what these columns show of a project with so many held runs; None if ClickHouse must be asked."""
         named = columns.named
         return cls(named) if named is not None and 0 < runs <= MAX_RUNS else None
 
-    def load(self, table: RunTable, places: Sequence[int]) -> tuple[Loaded, int]:
+    def load(self, table: RunTable, places: Sequence[int]) -> tuple[RunDocuments, int]:
         """Return the same as `documents.load` for the first runs at these places, and how many one answer carries."""
-        loaded = Loaded(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
+        loaded = RunDocuments(defaultdict(lambda: defaultdict(dict)), defaultdict(dict))
         columns = [(source.section, source.name, table.source(source)) for source in self.sources]
         columns += [("summary", field.key, table.column(field)) for field in self.fields]
         at = np.asarray(places, np.int64)

@@ -1,6 +1,6 @@
-"""Checks points of runs with batches from before the writer noted the rows that they replace.
+"""Checks points of runs with batches from versions whose writer did not store which rows they replace.
 
-The number of replaced rows is bounded there, not known. See decisions 20 and 27.
+For these the number of replaced rows is not known, only bounded. See decisions 20 and 27.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from runstream_common.proofs import BLOCK_BITS
 from runstream_query.base.storage import Storage
 from runstream_query.runs.verdict.proving_blocks import (
     EPOCH_SHIFT,
+    FULL_READ,
     MODULUS,
     NOTHING,
-    WHOLE,
     Batch,
     Blocks,
-    Dead,
+    DeletedEpochs,
     Expected,
     Proof,
     Replaced,
@@ -28,13 +28,19 @@ from runstream_query.runs.verdict.proving_blocks import (
 )
 
 _MAX_EXPLAINED = 1000
-"""Groups of batches with missing rows that queries look into; nothing is claimed of further groups."""
+"""Groups of batches with missing rows that are explained by queries; no cause is given for further groups."""
 _MAX_STEPS = 100_000
-"""Steps that several batches of a rank have, and that one query names one by one."""
+"""Steps in several batches of a rank that one query names one by one."""
 
 
 async def prove_in_bounds(
-    storage: Storage, project: str, run: str, batches: Sequence[Batch], dead: Dead, found: Blocks, replaced: Replaced
+    storage: Storage,
+    project: str,
+    run: str,
+    batches: Sequence[Batch],
+    dead: DeletedEpochs,
+    found: Blocks,
+    replaced: Replaced,
 ) -> Proof:
     """Return the proof of a run. Raises StorageError.
 
@@ -46,8 +52,8 @@ async def prove_in_bounds(
         check.take_away(replaced)
         found = (await point_blocks(storage, project, [run], final=True))[run]
     await check.judge(storage, project, found)
-    doubled = 0 if final else await _doubled(storage, project, run, batches, check.proof.counted)
-    check.proof.stored = check.proof.counted - doubled
+    superseded = 0 if final else await _superseded(storage, project, run, batches, check.proof.counted)
+    check.proof.stored = check.proof.counted - superseded
     return check.proof
 
 
@@ -59,17 +65,17 @@ class _Short:
     missing: int = 0
 
 
-async def _doubled(storage: Storage, project: str, run: str, batches: Iterable[Batch], counted: int) -> int:
+async def _superseded(storage: Storage, project: str, run: str, batches: Iterable[Batch], counted: int) -> int:
     """Return how many of the rows that were counted without FINAL are replaced by a newer row."""
     steps: set[int] = set()
     for first, last in _common_steps(batches):
         if len(steps) + last - first > _MAX_STEPS:
-            stored = await storage.rows("points_stored", settings=WHOLE, project=project, run=run)
+            stored = await storage.rows("points_stored", settings=FULL_READ, project=project, run=run)
             return counted - int(stored[0]["points"])
         steps.update(range(first, last + 1))
     if not steps:
         return 0
-    rows = await storage.rows("doubled_steps", settings=WHOLE, project=project, run=run, steps=sorted(steps))
+    rows = await storage.rows("doubled_steps", settings=FULL_READ, project=project, run=run, steps=sorted(steps))
     return int(rows[0]["rows"])
 
 
@@ -86,9 +92,9 @@ def _common_steps(batches: Iterable[Batch]) -> list[tuple[int, int]]:
 
 
 class _Check:
-    """Compares what the ledger says of one run with what was found."""
+    """Compares the rows of one run with the ledger."""
 
-    def __init__(self, run: str, batches: Sequence[Batch], dead: Dead) -> None:
+    def __init__(self, run: str, batches: Sequence[Batch], dead: DeletedEpochs) -> None:
         self.proof = Proof()
         self._run, self._dead = run, dead
         self._expected: dict[int, Expected] = defaultdict(Expected)
@@ -141,7 +147,7 @@ class _Check:
             if block in self._old:
                 continue
             if rows > one.rows:
-                extra = f"{rows - one.rows} rows of points too many {place_of(block, one)}"
+                extra = f"{rows - one.rows} surplus rows of points {place_of(block, one)}"
                 proof.damages.append(f"{extra}: no batch in the ledger has them")
             elif rows == one.rows and digest == one.digest:
                 proof.proved += rows
@@ -156,7 +162,7 @@ class _Check:
         await self._judge_old(storage, project, found)
         if deleted:
             proof.notes.append(
-                f"{deleted} rows went with the deletion of a metric: what is left of their records is counted only"
+                f"{deleted} rows were deleted with a metric: the other rows of their records are counted, not proved"
             )
 
     async def _explain(self, storage: Storage, project: str, short: Sequence[_Short]) -> None:
@@ -185,20 +191,20 @@ class _Check:
             self.proof.notes.append(note)
 
     async def _judge_old(self, storage: Storage, project: str, found: Blocks) -> None:
-        """Judge batches from before digests were kept: their rows are counted, not proved."""
+        """Judge batches that are older than the digests: their rows are counted, not proved."""
         legacy = self._legacy
         if not legacy:
             return
         wanted = sum(batch["points"] - batch["rejected"] for batch in legacy)
         there = sum(found.get(block, NOTHING)[0] - self._rows_expected(block) for block in self._old)
         notes, damages = self.proof.notes, self.proof.damages
-        notes.append(f"{wanted} points are from before digests were kept: their rows are counted, not proved")
+        notes.append(f"{wanted} points are older than the digests: their rows are counted, not proved")
         if there < wanted:
             newer = 0
             for batch in legacy[:_MAX_EXPLAINED]:
                 newer += await _newer(storage, project, self._run, batch)
             if wanted - there > newer and len(legacy) <= _MAX_EXPLAINED:
-                damages.append(f"{wanted - there} rows of points are missing of those from before digests were kept")
+                damages.append(f"{wanted - there} rows of points are missing of those that are older than the digests")
 
     def _rows_expected(self, block: int) -> int:
         return self._expected[block].rows if block in self._expected else 0

@@ -1,4 +1,4 @@
-"""Keep whole documents of the runs that pages showed lately, beside the columns of their project."""
+"""Cache whole documents of the runs that were shown lately, beside the columns of their project."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _RUN_BYTES = 300
 """About what a kept run takes beside its message."""
 
 
-class WholeRuns:
-    """The kept runs of one project.
+class DocumentCache:
+    """The cached documents of one project's runs.
 
-    Whoever learns that rows of a run have come calls `changed`; whoever learns that rows may have gone calls `clear`.
+    The caller must call `changed` when rows of runs arrive, and `clear` when rows may be gone.
     """
 
     def __init__(self) -> None:

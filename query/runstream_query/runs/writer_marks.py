@@ -1,4 +1,4 @@
-"""Since when a run must have been heard of to count as alive: the writers' marks, read now and then."""
+"""Read the writers' marks, which tell since when a living run must have been heard from."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from runstream_query.base.storage import ONE_THREAD, Storage
 
 LOG = structlog.get_logger()
 _REFRESH_S = 2.0
-"""From this age on, the marks are read again beside the requests. Writers note them every five seconds."""
+"""From this age on, the marks are read again beside the requests. Writers store their marks every five seconds."""
 _OLDEST_S = 10.0
 """From this age on, a request waits until the marks are read."""
 
 
-class Listening:
+class WriterMarks:
     def __init__(self, storage: Storage, crash_after_us: int) -> None:
         self._storage = storage
         self._crash_after_us = crash_after_us
@@ -32,7 +32,7 @@ class Listening:
     async def heard_since(self) -> int:
         """Return the moment, in microseconds since 1970, since which a living run must have been heard from.
 
-        Never raises. Where the marks cannot be read, the last ones count: they call no further run crashed.
+        Never raises. Where the marks cannot be read, the last ones count; then no further run counts as crashed.
         """
         age_s = time.monotonic() - self._read_at
         if age_s >= _REFRESH_S:
