@@ -19,8 +19,8 @@ from runstream_control.copies import epochs_before
 from runstream_control.database import Database, in_thread
 from runstream_control.errors import (
     AuthenticationError,
-    InvalidNameError,
     NotFoundError,
+    RefusedNameError,
     RunDeletedError,
     RunExistsError,
     RunMissingError,
@@ -111,7 +111,7 @@ class ControlStore(Database):
         """Bind (run, writer) to an epoch, durably: the same pair gets the same epoch ever after.
 
         Make project and run where they do not exist. Epochs of a run grow in the order of first binding. Raise
-        InvalidNameError, PermissionDeniedError, RunExistsError (resume is never, and the run has a stream of this rank
+        RefusedNameError, PermissionDeniedError, RunExistsError (resume is never, and the run has a stream of this rank
         already), RunMissingError (resume is must), or RunDeletedError (the run was deleted since this writer began).
         """
         team = team or principal.default_team
@@ -272,7 +272,7 @@ class ControlStore(Database):
     async def writable_project(self, principal: Principal, *, team: str, project: str) -> str:
         """Return the team, filled in, when the caller may write to the project.
 
-        Raise InvalidNameError or PermissionDeniedError.
+        Raise RefusedNameError or PermissionDeniedError.
         """
         team = team or principal.default_team
         _check_names(team, project)
@@ -406,7 +406,7 @@ def _check_names(team: str, project: str | None = None, run: str | None = None, 
         if writer_id is not None:
             check_writer_id(writer_id)
     except BadName as error:
-        raise InvalidNameError(str(error)) from error
+        raise RefusedNameError(str(error)) from error
 
 
 def _deleted(team: str, project: str, run: str) -> RunDeletedError:

@@ -44,7 +44,7 @@ class RunDeletedError(ControlError):
     """The run was deleted: the rest of this stream is not stored."""
 
 
-class InvalidNameError(ControlError, _InvalidName):
+class RefusedNameError(ControlError, _InvalidName):
     """The name cannot be used."""
 
 

@@ -258,8 +258,8 @@ def trouble_is_the_end(module: Any) -> None:
 
 
 def ledger_alone(module: Any) -> None:
-    async def broken(storage: Any, project: str, run: str, described: Any) -> Any:
-        return described.whole
+    async def broken(storage: Any, project: str, described: Any) -> Any:
+        return {run: one.whole for run, one in described.items()}
 
     module.judge = broken
 

@@ -18,9 +18,9 @@ from runstream_control.control_store import ControlStore, DeletedRun, Resume, St
 from runstream_control.errors import (
     AuthenticationError,
     ControlUnavailableError,
-    InvalidNameError,
     NotFoundError,
     PermissionDeniedError,
+    RefusedNameError,
     RunDeletedError,
     RunExistsError,
     RunMissingError,
@@ -151,7 +151,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_names_are_refused(store: ControlStore, field: str, name: str) -> None:
     who = await someone(store)
-    with pytest.raises(InvalidNameError, match=f"the {field}"):
+    with pytest.raises(RefusedNameError, match=f"the {field}"):
         await bind(store, who, **{field: name})
 
 

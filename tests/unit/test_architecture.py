@@ -47,7 +47,7 @@ QUERY_LAYERS = (
 """Folders and modules of the query service, the lowest layer first (decision 33)."""
 LOOSE_ANNOTATIONS = 0.05
 """The largest share of a package's annotations that may contain `Any`."""
-NOT_YET_TYPED = {"runstream", "runstream_ingestor"}
+NOT_YET_TYPED = {"runstream"}
 """Packages that are still above that share."""
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""

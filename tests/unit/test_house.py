@@ -21,6 +21,7 @@ MIRRORED = {
     "NotFoundError",
     "PermissionDeniedError",
     "RunDeletedError",
+    "InvalidRequestError",
     "TooExpensiveError",
 }
 """Errors of the server that clients raise under the same name."""
@@ -29,27 +30,20 @@ OF_EACH_INTEGRATION = {"RunstreamCallback"}
 IN_EACH_PACKAGE = {"__init__", "__main__", "cli", "client", "config", "errors", "instruments", "limits"}
 """Modules that have the same part in each package that has them."""
 SAME_THING = {
-    "app",  # an ASGI application
-    "changes",
     "comparing",
-    "console",
-    "credentials",
-    "definitions",
+    "deletion",
     "doctor",
-    "documents",
     "editing",
     "exporting",
-    "listening",
     "listing",
     "live",
+    "metric_definitions",
     "plots",
     "ranking",
-    "ranks",
     "runs",
     "saved",
     "sql",
     "text",
-    "trials",
 }
 """One thing at both ends of the wire, or of the pipeline: what asks for it, answers it, writes it."""
 

@@ -17,8 +17,8 @@ from runstream_control.control_store import ControlStore, Resume
 from runstream_control.errors import (
     AuthenticationError,
     ControlError,
-    InvalidNameError,
     PermissionDeniedError,
+    RefusedNameError,
     RunDeletedError,
     RunExistsError,
     RunMissingError,
@@ -43,7 +43,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (RunDeletedError, grpc.StatusCode.FAILED_PRECONDITION),
     (RunExistsError, grpc.StatusCode.ALREADY_EXISTS),
     (RunMissingError, grpc.StatusCode.NOT_FOUND),
-    (InvalidNameError, grpc.StatusCode.INVALID_ARGUMENT),
+    (RefusedNameError, grpc.StatusCode.INVALID_ARGUMENT),
 )
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")

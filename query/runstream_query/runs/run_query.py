@@ -16,7 +16,7 @@ from runstream_query.base.storage import Storage
 from runstream_query.runs.field_names import Field, parse_field
 from runstream_query.runs.lookup import Lookup
 from runstream_query.runs.selection.field_column import BOOLEAN, LIST, MISSING, NUMBER, TEXT, places_of
-from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, Comparison, Condition, comparisons, parse_filter
+from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, Condition, FieldTest, comparisons, parse_filter
 from runstream_query.runs.selection.loading import Source
 from runstream_query.runs.selection.run_table import RunTable, read
 from runstream_query.runs.selection.select import RunSelection
@@ -45,9 +45,9 @@ async def select(
     """
     parts: list[Condition] = [parse_filter(filter)]
     if state:
-        parts.append(Comparison(parse_field("state"), "$in", (state,)))
+        parts.append(FieldTest(parse_field("state"), "$in", (state,)))
     if sweep:
-        parts.append(Comparison(parse_field("sweep_id"), "$in", (sweep,)))
+        parts.append(FieldTest(parse_field("sweep_id"), "$in", (sweep,)))
     condition = parts[0] if len(parts) == 1 else AllOf(tuple(parts))
     wanted = [*(comparison.field for comparison in comparisons(condition)), *fields]
     table = await read(lookup.tables, project, await lookup.silent_us(), wanted, sources)

@@ -36,7 +36,7 @@ _MACRO = re.compile(r"\$\{([^}]*)\}")
 
 
 @dataclass(frozen=True)
-class SweepObjective:
+class ObjectiveSpec:
     metric: str
     maximize: bool = False
     target: float | None = None
@@ -71,7 +71,7 @@ class SweepDefinition:
     """The configuration as it was given."""
     method: str
     space: SearchSpace
-    objectives: tuple[SweepObjective, ...]
+    objectives: tuple[ObjectiveSpec, ...]
     hyperband: Hyperband | None = None
     run_cap: int | None = None
     max_parallel: int | None = None
@@ -168,7 +168,7 @@ def _check_keys(config: Mapping[str, object]) -> None:
         definition_fields.text("program", config["program"], 4096)
 
 
-def _objectives(config: Mapping[str, object]) -> tuple[SweepObjective, ...]:
+def _objectives(config: Mapping[str, object]) -> tuple[ObjectiveSpec, ...]:
     if "metrics" not in config:
         return (_objective("metric", config["metric"]),) if config.get("metric") is not None else ()
     if "metric" in config:
@@ -183,7 +183,7 @@ def _objectives(config: Mapping[str, object]) -> tuple[SweepObjective, ...]:
     return tuple(found)
 
 
-def _objective(path: str, config: object) -> SweepObjective:
+def _objective(path: str, config: object) -> ObjectiveSpec:
     config = definition_fields.mapping(path, config)
     if "name" not in config:
         refuse(f"{path}.name", "is missing: name the metric that the program logs")
@@ -194,7 +194,7 @@ def _objective(path: str, config: object) -> SweepObjective:
     goal = definition_fields.one_of(f"{path}.goal", config.get("goal", "minimize"), ("minimize", "maximize"))
     target = config.get("target")
     summary = config.get("summary")
-    return SweepObjective(
+    return ObjectiveSpec(
         metric=name,
         maximize=goal == "maximize",
         target=None if target is None else float(definition_fields.number(f"{path}.target", target)),
@@ -210,7 +210,7 @@ def _check_grid(found: SearchSpace) -> None:
             refuse(parameter.path, f"has infinitely many values, and a grid tries all: {fix}; or use method: random")
 
 
-def _hyperband(config: object, objectives: tuple[SweepObjective, ...]) -> Hyperband | None:
+def _hyperband(config: object, objectives: tuple[ObjectiveSpec, ...]) -> Hyperband | None:
     path = "early_terminate"
     if config is None:
         return None

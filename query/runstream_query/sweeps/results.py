@@ -11,7 +11,7 @@ from runstream_control.sweeps.model import TrialRow
 from runstream_query.base.storage import Storage
 from runstream_query.runs import metric_definitions
 from runstream_query.runs.lookup import Lookup
-from runstream_query.sweeps.definition import SUMMARIES, SweepObjective
+from runstream_query.sweeps.definition import SUMMARIES, ObjectiveSpec
 
 UNKNOWN_AFTER_US = 60_000_000
 """Microseconds after the end of a trial until a run that is still unknown counts as missing.
@@ -25,7 +25,7 @@ _METRICS = 1000
 
 
 async def read(
-    storage: Storage, lookup: Lookup, project: str, objectives: Sequence[SweepObjective], trials: Sequence[TrialRow]
+    storage: Storage, lookup: Lookup, project: str, objectives: Sequence[ObjectiveSpec], trials: Sequence[TrialRow]
 ) -> dict[int, Sequence[float] | str]:
     """Return by trial its values, one for each objective, or the reason why there are none. Raise StorageError.
 
@@ -58,7 +58,7 @@ def _is_ready(trial: TrialRow, state: str | None) -> bool:
 
 
 async def _summaries(
-    storage: Storage, project: str, objectives: Sequence[SweepObjective], runs: list[str]
+    storage: Storage, project: str, objectives: Sequence[ObjectiveSpec], runs: list[str]
 ) -> dict[str, dict[int, float]]:
     """Return by run, and by index of the objective, its value."""
     fields: dict[str, dict[str, dict[str, object]]] = {run: {"summary": {}, "definition": {}} for run in runs}
@@ -92,7 +92,7 @@ async def _summaries(
 
 
 def _kind(
-    objective: SweepObjective, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, object]
+    objective: ObjectiveSpec, run: str, last: Mapping[tuple[str, str], float], defined: Mapping[str, object]
 ) -> tuple[str, str]:
     """Return the metric behind an objective, and which of its values counts.
 
@@ -111,7 +111,7 @@ def _kind(
 
 
 def _value(
-    objective: SweepObjective,
+    objective: ObjectiveSpec,
     run: str,
     metric: str,
     kind: str,

@@ -91,7 +91,7 @@ def _stream(place: Path, name: str) -> Path:
 
 
 def _rejected(spool: SpoolFolder) -> int:
-    from runstream.sender.dead_letters import kept
+    from runstream.sender.rejected_batches import kept
 
     for one in kept(spool):
         print(f"{one.name}  {one.run}  {one.path.stat().st_size} bytes  {one.reason}")
@@ -100,8 +100,8 @@ def _rejected(spool: SpoolFolder) -> int:
 
 async def _resend(spool: SpoolFolder, wanted: list[str]) -> int:
     """Send the wanted batches again. Returns 0 when all of them are stored."""
-    from runstream.sender.dead_letters import BATCH, forget, kept
     from runstream.sender.link import Links
+    from runstream.sender.rejected_batches import BATCH, forget, kept
 
     found = [one for one in kept(spool) if one.name in wanted or (not wanted and one.path.suffix == BATCH)]
     missing = set(wanted) - {one.name for one in found}

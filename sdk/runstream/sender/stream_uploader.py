@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 
 from runstream.errors import RunstreamError
-from runstream.sender import dead_letters
+from runstream.sender import rejected_batches
 from runstream.sender.batch import SpooledContent
 from runstream.sender.batch_cutter import HEARTBEAT_S, BatchCutter, CutBatch
 from runstream.sender.link import (
@@ -325,12 +325,12 @@ class StreamUploader:
 
     def _keep_rejected(self, reject: pb.Reject) -> None:
         reason, data = pb.RejectReason.Name(reject.reason), self._in_flight.get(reject.number, b"")
-        path = dead_letters.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
+        path = rejected_batches.keep_batch(self._spool, self.meta, reject.number, data, reason, reject.detail)
         self._state.count_rejected()
         LOG.error("run %s: a batch was refused (%s): %s; kept in %s", self.meta.run, reason, reject.detail, path)
 
     def _keep_unreadable(self, found: Unreadable) -> None:
-        path = dead_letters.keep_record(self._spool, self.meta, found)
+        path = rejected_batches.keep_record(self._spool, self.meta, found)
         self._state.count_rejected()
         LOG.error("run %s: record %s %s; kept in %s", self.meta.run, found.number, found.reason, path)
 

@@ -15,7 +15,7 @@ from runstream_query.base.errors import InvalidRequestError
 from runstream_query.runs.field_names import Field, Kind
 from runstream_query.runs.selection import json_texts
 from runstream_query.runs.selection.field_column import MISSING, FieldColumn
-from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, AnyOf, Comparison, Condition, Not
+from runstream_query.runs.selection.filters import BAD_REGEX, AllOf, AnyOf, Condition, FieldTest, Not
 
 Mask = NDArray[np.bool_]
 """(N,): whether each run meets a condition."""
@@ -50,11 +50,11 @@ def meets(condition: Condition, count: int, column: Callable[[Field], FieldColum
             return found
         case Not(part):
             return ~meets(part, count, column)
-        case Comparison():
+        case FieldTest():
             return _compare(condition, column(condition.field))
 
 
-def _compare(comparison: Comparison, column: FieldColumn) -> Mask:
+def _compare(comparison: FieldTest, column: FieldColumn) -> Mask:
     lists = comparison.field.kind in _LISTS
     match comparison.operator:
         case "$exists":

@@ -25,7 +25,7 @@ OPERATORS = ("$eq", "$ne", *COMPARISONS, "$in", "$nin", "$exists", "$regex", "$n
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FieldTest:
     """One operator on one field.
 
     `$ne`, `$nin` and `$not` become a Not of another comparison; `$eq` becomes `$in` of one value.
@@ -52,7 +52,7 @@ class Not:
     part: Condition
 
 
-Condition = Comparison | AllOf | AnyOf | Not
+Condition = FieldTest | AllOf | AnyOf | Not
 
 
 def parse_filter(text: str) -> Condition:
@@ -71,10 +71,10 @@ def parse_filter(text: str) -> Condition:
     return condition
 
 
-def comparisons(condition: Condition) -> list[Comparison]:
+def comparisons(condition: Condition) -> list[FieldTest]:
     """Return all comparisons in the condition."""
     match condition:
-        case Comparison():
+        case FieldTest():
             return [condition]
         case Not(part):
             return comparisons(part)
@@ -123,27 +123,27 @@ def _comparison(field: Field, operator: str, operand: Any, depth: int) -> Condit
                 raise InvalidRequestError(f"filter: at most {MAX_DEPTH} levels")
             return Not(_field(field, operand, depth + 1))
         case "$eq":
-            return Comparison(field, "$in", (_operand(field, operator, operand),))
+            return FieldTest(field, "$in", (_operand(field, operator, operand),))
         case "$ne":
-            return Not(Comparison(field, "$in", (_operand(field, operator, operand),)))
+            return Not(FieldTest(field, "$in", (_operand(field, operator, operand),)))
         case "$in" | "$nin":
             if not isinstance(operand, list):
                 raise InvalidRequestError(f"filter: {operator} needs a list")
-            comparison = Comparison(field, "$in", tuple(_operand(field, operator, item) for item in operand))
+            comparison = FieldTest(field, "$in", tuple(_operand(field, operator, item) for item in operand))
             return comparison if operator == "$in" else Not(comparison)
         case "$exists":
             if not isinstance(operand, bool):
                 raise InvalidRequestError("filter: $exists needs true or false")
-            comparison = Comparison(field, operator, None)
+            comparison = FieldTest(field, operator, None)
             return comparison if operand else Not(comparison)
         case "$regex":
-            return Comparison(field, operator, check_regex(operand))
+            return FieldTest(field, operator, check_regex(operand))
     if operator not in COMPARISONS:
         raise InvalidRequestError(f"filter: there is no operator {operator[:50]!r}; use one of {', '.join(OPERATORS)}")
     found = _operand(field, operator, operand)
     if isinstance(found, bool) or not isinstance(found, (int, float, str)):
         raise InvalidRequestError(f"filter: {operator} compares with a number or a text, not with {operand!r:.50}")
-    return Comparison(field, operator, found)
+    return FieldTest(field, operator, found)
 
 
 def check_regex(pattern: Any) -> str:
