@@ -9,16 +9,16 @@ import logging
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runstream.errors import SpoolError, UsageError
 from runstream.sender.consoles import has_leftovers
 from runstream.sender.node_sender import Sender
 from runstream.server.key_file import Credentials
-from runstream.settings import Settings
+from runstream.settings import DEFAULT_BASE_URL, Settings
 from runstream.spool import files
-from runstream.spool.folder import SpoolFolder, is_alive, read_meta
+from runstream.spool.folder import SpoolFolder, is_alive, read_meta, write_meta
 from runstream.spool.state import StateFile
 
 _PAUSE_S = 0.2
@@ -34,19 +34,42 @@ def sync(folder: Path | None, timeout_s: float) -> int:
     """
     logging.getLogger("runstream.sender").addHandler(logging.NullHandler())  # the bar shows what is wrong
     spool = _folder(folder)
-    _remember_key(spool)
+    with contextlib.suppress(OSError, UsageError):
+        settings = Settings.from_environment()
+        _remember_key(spool, settings)
+        _address_unconfigured(spool, settings)
     if not any(True for _ in spool.stream_folders()) and not has_leftovers(spool):
         print("runstream sync: nothing waits")
         return 0
     return asyncio.run(_Sync(spool, timeout_s).run())
 
 
-def _remember_key(spool: SpoolFolder) -> None:
+def _remember_key(spool: SpoolFolder, settings: Settings) -> None:
     """Keep the environment's key as `init()` does: senders find it when the server refuses a stream's own."""
-    with contextlib.suppress(OSError, UsageError):
-        settings = Settings.from_environment()
-        if settings.api_key:
-            Credentials(spool.root).store(settings.base_url, settings.api_key)
+    if settings.api_key:
+        Credentials(spool.root).store(settings.base_url, settings.api_key)
+
+
+def _address_unconfigured(spool: SpoolFolder, settings: Settings) -> None:
+    """Address streams to the server of these settings where no server was configured when they were recorded.
+
+    Such streams are offline, have no key and name the default address: their machine knew no server.
+    """
+    if settings.base_url == DEFAULT_BASE_URL and not settings.gateway:
+        return
+    for folder in (*spool.stream_folders(), *(path.parent for path in (spool.root / "console").glob("*/meta.json"))):
+        with contextlib.suppress(SpoolError):
+            meta = read_meta(folder)
+            if meta.offline and not meta.key_prefix and meta.base_url == DEFAULT_BASE_URL and not is_alive(folder):
+                write_meta(
+                    folder,
+                    replace(
+                        meta,
+                        base_url=settings.base_url,
+                        gateway=settings.gateway_address,
+                        gateway_tls=settings.tls,
+                    ),
+                )
 
 
 class _Sync:

@@ -81,7 +81,10 @@ class SpoolFolder:
 
 
 def write_meta(folder: Path, meta: StreamMeta) -> None:
-    (folder / "meta.json").write_text(json.dumps(asdict(meta), indent=1), encoding="utf-8")
+    """Write a stream's description; one that is there is replaced in one step. Raises OSError."""
+    new = folder / "meta.json.new"
+    new.write_text(json.dumps(asdict(meta), indent=1), encoding="utf-8")
+    new.replace(folder / "meta.json")
 
 
 def read_meta(folder: Path) -> StreamMeta:
