@@ -15,7 +15,7 @@ from runstream_common.identity import check_name, check_writer_id
 from runstream_common.times import now_us
 from runstream_control import api_keys, core_tables, saved_tables, sweep_tables
 from runstream_control.audit import note
-from runstream_control.copies import epochs_before
+from runstream_control.backups import epochs_before
 from runstream_control.database import Database, in_thread
 from runstream_control.errors import (
     AuthenticationError,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from runstream_control import copies
+from runstream_control import backups
 from runstream_control.errors import ControlError
 from runstream_deploy.data_lock import OccupiedError, held_folder
 
@@ -27,12 +27,14 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "restore":
             with held_folder(arguments.data, {}):
                 return _restore(database, arguments.copy)
-        copies.check(database)
+        backups.check(database)
         if arguments.command == "copy":
-            made = copies.copy(database)
+            made = backups.copy(database)
             print(f"copied to {made}" if made else "nothing has changed since the last copy")
         else:
-            print(f"{database} is not damaged; {copies.folder_of(database)} has {len(copies.copies(database))} copies")
+            print(
+                f"{database} is not damaged; {backups.folder_of(database)} has {len(backups.copies(database))} copies"
+            )
         return 0
     except (ControlError, OccupiedError, OSError) as error:
         print(f"runstream control: {error}", file=sys.stderr)
@@ -41,13 +43,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _restore(database: Path, named: Path | None) -> int:
     """Restore a copy, and return the exit status. Raise ControlDamagedError or OSError."""
-    wanted = [named] if named else list(reversed(copies.copies(database)))
+    wanted = [named] if named else list(reversed(backups.copies(database)))
     if not wanted:
-        raise copies.ControlDamagedError(f"there is no copy in {copies.folder_of(database)}")
+        raise backups.ControlDamagedError(f"there is no copy in {backups.folder_of(database)}")
     for number, source in enumerate(wanted):
         try:
-            before = copies.restore(database, source)
-        except copies.ControlDamagedError as error:
+            before = backups.restore(database, source)
+        except backups.ControlDamagedError as error:
             if number + 1 == len(wanted):
                 raise
             print(f"{error}; trying the copy before it", file=sys.stderr)

@@ -18,7 +18,7 @@ from google.protobuf.internal import api_implementation
 from runstream_common.clickhouse.client import ClickHouseConfig, StorageError, connect
 from runstream_common.clickhouse.interface import ClickHouseClient
 from runstream_common.clickhouse.schema.migrator import SchemaError, check_schema
-from runstream_control import copies
+from runstream_control import backups
 from runstream_control.control_store import ControlStore
 from runstream_control.errors import ControlError
 from runstream_deploy.addresses import Addresses
@@ -148,7 +148,7 @@ async def _stored(client: ClickHouseClient) -> list[Finding]:
 
 async def _control(data: Path) -> Finding:
     try:
-        await asyncio.to_thread(copies.check, data / "control.db")
+        await asyncio.to_thread(backups.check, data / "control.db")
     except ControlError as error:
         return Finding("control database", str(error), f"stop `up`, then: runstream control restore --data {data}")
     store = ControlStore.open(f"sqlite:///{(data / 'control.db').absolute()}")

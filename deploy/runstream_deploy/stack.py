@@ -16,7 +16,7 @@ from runstream_common.clickhouse.client import ClickHouseConfig, connect
 from runstream_common.clickhouse.schema.migrator import migrate
 from runstream_common.service.config import Env
 from runstream_common.service.os_process import INSTANCE_HEADER
-from runstream_control import copies
+from runstream_control import backups
 from runstream_control.control_store import ControlStore
 from runstream_control.errors import AuthenticationError, ControlError, NotFoundError
 from runstream_control.sessions import LINK_LIFETIME_S, SessionStore, login_address
@@ -75,7 +75,7 @@ class Stack:
         config = self._config
         (config.data / "logs").mkdir(exist_ok=True, mode=0o700)
         if config.control_file is not None:
-            await asyncio.to_thread(copies.check, config.control_file)
+            await asyncio.to_thread(backups.check, config.control_file)
         if not config.clickhouse_url:
             self._password = self._secret("clickhouse-password")
             await self._start_clickhouse()
@@ -101,7 +101,7 @@ class Stack:
         if file is None:
             return
         try:
-            await asyncio.to_thread(copies.copy, file)
+            await asyncio.to_thread(backups.copy, file)
         except (ControlError, OSError) as error:
             print(f"runstream up: the control database could not be copied: {error}", file=sys.stderr, flush=True)
 

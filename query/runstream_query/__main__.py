@@ -17,7 +17,7 @@ from runstream_common.service.lifecycle import run_service, until_end_or_failure
 from runstream_common.service.metrics import Metrics
 from runstream_common.service.os_process import settle_in
 from runstream_common.service.tls import grpc_port, http_options
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.control_store import ControlStore
 from runstream_control.sessions import SessionStore
 from runstream_query.base.storage import Storage
@@ -33,7 +33,7 @@ from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.grpc_server import make_server
 from runstream_query.transport.http.app import make_app
 from runstream_query.transport.http.logins import Logins
-from runstream_query.transport.http.session_guard import SessionGuard
+from runstream_query.transport.http.request_credentials import SessionGuard
 from runstream_query.transport.request_queues import RequestQueues
 
 LOG = structlog.get_logger()

@@ -15,9 +15,9 @@ import psutil
 from runstream.api import Api
 from runstream_common.clickhouse.client import connect
 from runstream_ingestor.writer.decode import DecodedBatch
+from runstream_ingestor.writer.duplicate_steps import find_replaced
 from runstream_ingestor.writer.flush import prepare
 from runstream_ingestor.writer.highest_steps import HighestSteps
-from runstream_ingestor.writer.replaced_rows import find_replaced
 from tests.bench.pipeline import METRICS, say
 from tests.support.ledger import Attempt, put
 from tests.support.stack import ServiceStack

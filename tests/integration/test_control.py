@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from runstream_common.service.config import ConfigError
 from runstream_control import api_keys, saved_tables, sweep_tables
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.cli import main as key_command
 from runstream_control.control_store import ControlStore, DeletedRun, Resume, StreamBinding
 from runstream_control.errors import (

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runstream_control import copies
+from runstream_control import backups
+from runstream_control.backups import ControlDamagedError
 from runstream_control.control_store import ControlStore, Resume
-from runstream_control.copies import ControlDamagedError
 from runstream_deploy.doctor import _control
 from tests.support.processes import free_port
 from tests.support.stack import clean_environment
@@ -53,26 +53,26 @@ def _damage(path: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_over_four_pages_are_seen_and_a_copy_is_put_back(database: Path, seed: int) -> None:
-    made = copies.copy(database)
+    made = backups.copy(database)
     assert made is not None and stat.S_IMODE(made.stat().st_mode) == 0o600
     _damage(database, seed)
     with pytest.raises(ControlDamagedError, match="runstream control restore"):
-        copies.check(database)
+        backups.check(database)
     found = asyncio.run(_control(database.parent))
     assert found.problem is not None and "damaged" in found.problem and "restore" in found.remedy
     with pytest.raises(ControlDamagedError):
-        copies.copy(database)
-    assert copies.copies(database) == [made], "what is damaged does not push a good copy out"
-    aside = copies.restore(database, made)
+        backups.copy(database)
+    assert backups.copies(database) == [made], "what is damaged does not push a good copy out"
+    aside = backups.restore(database, made)
     assert aside is not None and (aside / "control.db").exists()
-    copies.check(database)
+    backups.check(database)
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("run", ["run-0", "begun-since"])
 def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path, run: str) -> None:
     """Also of a run that the copy does not know, and when the same copy is put back again."""
-    made = copies.copy(database)
+    made = backups.copy(database)
     assert made is not None
 
     async def attempt(writer: str) -> int:
@@ -87,7 +87,7 @@ def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path,
 
     given = [asyncio.run(attempt("writer-first")), asyncio.run(attempt("writer-second"))]
     for writer in ("writer-second", "writer-third"):
-        copies.restore(database, made)
+        backups.restore(database, made)
         given.append(asyncio.run(attempt(writer)))
     assert given == sorted(set(given))
 
@@ -95,13 +95,13 @@ def test_attempts_after_a_restoration_have_numbers_that_none_had(database: Path,
 def test_three_copies_are_kept_and_none_is_made_of_what_has_not_changed(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = copies.copy(database)
-    assert made is not None and copies.copy(database) is None
+    made = backups.copy(database)
+    assert made is not None and backups.copy(database) is None
     for number in range(5):
-        monkeypatch.setattr(copies.time, "strftime", lambda form, when, number=number: f"2999010{number}-000000")
+        monkeypatch.setattr(backups.time, "strftime", lambda form, when, number=number: f"2999010{number}-000000")
         asyncio.run(_rename(database, f"team-{number}"))
-        assert copies.copy(database) is not None
-    assert [path.name for path in copies.copies(database)] == [f"control-2999010{n}-000000.db" for n in (2, 3, 4)]
+        assert backups.copy(database) is not None
+    assert [path.name for path in backups.copies(database)] == [f"control-2999010{n}-000000.db" for n in (2, 3, 4)]
 
 
 async def _rename(path: Path, team: str) -> None:
@@ -111,17 +111,17 @@ async def _rename(path: Path, team: str) -> None:
 
 
 def test_a_database_that_is_gone_is_not_made_anew_beside_its_copies(database: Path) -> None:
-    copies.copy(database)
+    backups.copy(database)
     for path in database.parent.glob("control.db*"):
         path.unlink()
     with pytest.raises(ControlDamagedError, match="is gone, its copies are there"):
-        copies.check(database)
+        backups.check(database)
 
 
 @pytest.mark.timeout(120)
 def test_up_refuses_what_is_damaged_and_the_command_mends_it(database: Path) -> None:
     data = database.parent
-    copies.copy(database)
+    backups.copy(database)
     _damage(database, 14)
     command = [sys.executable, "-m", "runstream.cli"]
     ports = ",".join(str(free_port()) for _ in range(7))

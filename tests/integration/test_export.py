@@ -22,7 +22,7 @@ import pytest
 from runstream_common.clickhouse.client import connect
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.service.metrics import Metrics
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.control_store import ControlStore, Resume
 from runstream_proto.v1 import export_pb2 as pb
 from runstream_proto.v1 import query_pb2_grpc as rpc

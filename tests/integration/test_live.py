@@ -18,7 +18,7 @@ import pytest
 from runstream_common.clickhouse.client import StorageUnavailableError, connect
 from runstream_common.objects import MediaConfig, MediaStore
 from runstream_common.service.metrics import Metrics
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.control_store import ControlStore, Resume
 from runstream_control.errors import AuthenticationError
 from runstream_control.principal import Principal

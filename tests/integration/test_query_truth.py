@@ -134,11 +134,11 @@ async def test_rows_that_are_superseded_are_in_no_curve_before_and_after_they_ar
             "WHERE project = {project:String} AND run = 'run-a' AND metric IN ('loss', 'acc') LIMIT 5",
             parameters={"project": f"main/{world.project}"},
         )
-        await ask("curve_rows", "curve_points")
+        await ask("short_series_unmerged", "short_series_final")
     finally:
         await world.client.command("SYSTEM START MERGES points")
     await world.client.command("OPTIMIZE TABLE points FINAL")
-    await ask("curve_rows")
+    await ask("short_series_unmerged")
 
 
 @pytest.mark.parametrize("ascending", [True, False])

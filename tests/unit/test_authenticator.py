@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.errors import AuthenticationError, ControlUnavailableError
 from runstream_control.principal import Principal
 

@@ -59,7 +59,7 @@ ROLLED = {
     ("answers", "fields", "remembered", "running"),
     [
         ({}, {}, False, {"series_extent", "rolled_series"}),
-        ({"series_extent": [extent(high=99)], "rolled_series": []}, {}, False, {"curve_rows"}),
+        ({"series_extent": [extent(high=99)], "rolled_series": []}, {}, False, {"short_series_unmerged"}),
         ({"series_extent": [extent()], "rolled_series": []}, {}, False, {"curve_buckets"}),
         ({"series_extent": [extent(ranks=4)], "rolled_series": []}, {}, False, {"curve_buckets_mean"}),
         (

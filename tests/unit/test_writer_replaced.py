@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runstream_ingestor.writer.decode import DecodedBatch
+from runstream_ingestor.writer.duplicate_steps import find_replaced, stored_rows
 from runstream_ingestor.writer.highest_steps import HighestSteps, rank_path
-from runstream_ingestor.writer.replaced_rows import find_replaced, stored_rows
 from tests.support.ledger import Attempt
 
 Key = tuple[str, int]

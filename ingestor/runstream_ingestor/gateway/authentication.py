@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import grpc
 
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.errors import AuthenticationError, ControlError
 from runstream_ingestor.gateway.instruments import GatewayInstruments
 

@@ -7,7 +7,7 @@ import asyncio
 from runstream_common.bus.protocol import Publisher
 from runstream_common.objects import MediaStore
 from runstream_common.service.metrics import Metrics
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.control_store import ControlStore
 from runstream_control.sweeps.sweep_store import SweepStore
 from runstream_ingestor.gateway.authentication import AuthenticationInterceptor

@@ -12,7 +12,7 @@ import structlog
 from runstream_common.bus.protocol import Publisher
 from runstream_common.limits import MAX_WORLD_SIZE
 from runstream_common.objects import MediaError
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.control_store import ControlStore, Resume
 from runstream_control.errors import (
     AuthenticationError,

@@ -26,8 +26,8 @@ from runstream_common.service.logging import limited_warning
 from runstream_common.sql_files import read_sql
 from runstream_common.times import from_us, now_us
 from runstream_ingestor.writer.decode import DecodedBatch
+from runstream_ingestor.writer.duplicate_steps import PointRows, ReplacedRows, find_replaced, stored_rows
 from runstream_ingestor.writer.highest_steps import HighestSteps, RankPath, rank_path
-from runstream_ingestor.writer.replaced_rows import PointRows, ReplacedRows, find_replaced, stored_rows
 from runstream_ingestor.writer.retry import OnRetry, retry_until_done
 
 LOG = structlog.get_logger()

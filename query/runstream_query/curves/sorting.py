@@ -36,7 +36,7 @@ class Points:
 
 
 def sort_points(table: pa.Table) -> tuple[Points, bool]:
-    """Return the points of rows of `curve_rows.sql` or `curve_points.sql`, and whether a step of a series comes twice.
+    """Return the points of short series in order, and whether a step of a series comes twice.
 
     Where a step comes twice, the caller must ask the engine which of the rows survives.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runstream_control.auth import Authenticator
+from runstream_control.authenticator import Authenticator
 from runstream_control.errors import AuthenticationError
 from runstream_control.principal import Principal
 

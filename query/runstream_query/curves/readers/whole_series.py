@@ -48,12 +48,12 @@ async def points_of(context: ReadContext, runs: Sequence[str], metrics: Sequence
     }
     if not query.by_time:
         # Rows are seldom superseded, and never for long: superseded rows are gone when their parts are merged.
-        points, repeated = sort_points(await storage.table("curve_rows", **parameters, limit=_MAX_ROWS))
+        points, repeated = sort_points(await storage.table("short_series_unmerged", **parameters, limit=_MAX_ROWS))
         if not repeated and len(points.step) < _MAX_ROWS:
             return points
     ranges = [context.times_us(run) for run in runs]
     surviving = await storage.table(
-        "curve_points",
+        "short_series_final",
         **parameters,
         by_time=int(query.by_time),
         min_us=[low for low, _ in ranges],

@@ -22,8 +22,8 @@ from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.http.clickhouse_endpoint import ClickHouseFront
 from runstream_query.transport.http.downloads import download_routes
 from runstream_query.transport.http.forms import read_into
+from runstream_query.transport.http.request_credentials import SessionGuard
 from runstream_query.transport.http.response_headers import HEADERS, failure
-from runstream_query.transport.http.session_guard import SessionGuard
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 PROTOBUF = "application/x-protobuf"

@@ -10,7 +10,7 @@ from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.http.api import api_routes
 from runstream_query.transport.http.assets import Assets
 from runstream_query.transport.http.logins import Logins
-from runstream_query.transport.http.session_guard import SessionGuard
+from runstream_query.transport.http.request_credentials import SessionGuard
 
 
 def make_app(

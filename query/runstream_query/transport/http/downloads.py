@@ -19,8 +19,8 @@ from runstream_query.methods.method_table import StreamingMethod
 from runstream_query.transport.client_gone import unless_gone
 from runstream_query.transport.dispatcher import Dispatcher
 from runstream_query.transport.http.forms import read_into
+from runstream_query.transport.http.request_credentials import SessionGuard
 from runstream_query.transport.http.response_headers import HEADERS, failure
-from runstream_query.transport.http.session_guard import SessionGuard
 
 LOG = structlog.get_logger()
 

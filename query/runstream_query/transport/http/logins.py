@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from runstream_control.auth import CachedAuthenticator
+from runstream_control.authenticator import CachedAuthenticator
 from runstream_control.errors import AuthenticationError
 from runstream_control.sessions import SessionStore
 from runstream_query.base.errors import InvalidRequestError, TooManyAttemptsError
 from runstream_query.transport.http.forms import fields
+from runstream_query.transport.http.request_credentials import SessionGuard, cookie_name
 from runstream_query.transport.http.response_headers import HEADERS, failure
-from runstream_query.transport.http.session_guard import SessionGuard, cookie_name
 
 _ATTEMPTS, _WINDOW_S = 20, 60.0
 """Failed attempts of one address, and seconds in which they count.

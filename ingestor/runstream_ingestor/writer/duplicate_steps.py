@@ -120,7 +120,7 @@ def _points_at(batches: Sequence[DecodedBatch], steps: NDArray[np.int64]) -> Ite
 
 
 def _resolve(found: Sequence[PointRows]) -> ReplacedRows:
-    """Return the find_replaced: for each metric and step the highest version wins.
+    """Return the replaced rows: for each metric and step the highest version wins.
 
     A loser is noted by the batch that it lost to, or by its own batch where it lost to a row that was stored before.
     """
