@@ -153,7 +153,7 @@ def test_what_a_spool_still_holds_is_sent_also_to_an_up_with_a_folder_of_its_own
         assert verdict("whole") == "open", "a dry run changes nothing"
     said = repaired(up.data, spool, "main/repaired/whole", "--yes")
     print(said.stdout)
-    assert said.returncode == 0 and "main/repaired/whole: mended" in said.stdout, said.stdout
+    assert said.returncode == 0 and "main/repaired/whole: repaired" in said.stdout, said.stdout
     assert verdict("whole") == "complete" and stored("whole") == 1000
     said = repaired(up.data, spool, "--all", "--yes")
     print(said.stdout)
