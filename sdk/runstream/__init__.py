@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from runstream.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    import datetime
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -120,7 +121,7 @@ def init(
     name: str | None = None,
     notes: str | None = None,
     tags: Iterable[str] | None = None,
-    config: Mapping[str, Any] | object | str | None = None,
+    config: Mapping[str, object] | object | str | None = None,
     config_exclude_keys: Iterable[str] | None = None,
     config_include_keys: Iterable[str] | None = None,
     allow_val_change: bool | None = None,
@@ -132,7 +133,7 @@ def init(
     save_code: bool | None = None,
     rank: int | None = None,
     world_size: int | None = None,
-    settings: Settings | Mapping[str, Any] | None = None,
+    settings: Settings | Mapping[str, object] | None = None,
     **unknown: Any,
 ) -> Run:
     """Start a run, or this process's part of a run, and return it. The call needs no network.
@@ -194,7 +195,9 @@ def init(
     return run
 
 
-def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None) -> None:
+def log(
+    data: Mapping[str, object], step: int | None = None, commit: bool | None = None, sync: bool | None = None
+) -> None:
     """Call `Run.log` of the current run."""
     _current("log").log(data, step, commit)
 
@@ -204,30 +207,42 @@ def define_metric(name: str, *arguments: Any, **options: Any) -> Any:
     return _current("define_metric").define_metric(name, *arguments, **options)
 
 
-def alert(title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
+def alert(
+    title: str,
+    text: str = "",
+    level: AlertLevel | str = "INFO",
+    wait_duration: float | datetime.timedelta | None = None,
+) -> None:
     """Call `Run.alert` of the current run."""
     _current("alert").alert(title, text, level, wait_duration)
 
 
 def watch(
-    models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
+    models: object, criterion: object = None, log: str | None = "gradients", log_freq: int = 1000, **options: object
 ) -> None:
     """Call `Run.watch` of the current run."""
     _current("watch").watch(models, criterion, log, log_freq)
 
 
-def unwatch(models: Any = None) -> None:
+def unwatch(models: object = None) -> None:
     """Call `Run.unwatch` of the current run."""
     _current("unwatch").unwatch(models)
 
 
-def save(glob_str: Any = None, base_path: Any = None, policy: str = "live") -> list[str]:
+def save(
+    glob_str: str | os.PathLike[str] | None = None,
+    base_path: str | os.PathLike[str] | None = None,
+    policy: str = "live",
+) -> list[str]:
     """Call `Run.save` of the current run."""
     return _current("save").save(glob_str, base_path, policy)
 
 
 def log_code(
-    root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
+    root: str | None = ".",
+    name: str | None = None,
+    include_fn: Callable[..., object] | None = None,
+    exclude_fn: Callable[..., object] | None = None,
 ) -> list[str]:
     """Call `Run.log_code` of the current run."""
     return _current("log_code").log_code(root, name, include_fn, exclude_fn)
@@ -248,7 +263,7 @@ def finish(exit_code: int | None = None, quiet: bool | None = None, timeout: flo
 
 
 def sweep(
-    sweep: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    sweep: Mapping[str, object] | Callable[[], Mapping[str, object]],
     entity: str | None = None,
     project: str | None = None,
     prior_runs: Sequence[str] | None = None,
@@ -290,7 +305,7 @@ def login(
     relogin: bool | None = None,
     verify: bool = False,
     timeout: float | None = None,
-    **unknown: Any,
+    **unknown: object,
 ) -> bool:
     """Store an API key for a server in a file that only you can read. Without `key`, ask for it on a terminal.
 
@@ -302,7 +317,7 @@ def login(
     return do_login(key, host, relogin=bool(relogin), verify=verify, timeout_s=timeout or 5.0)
 
 
-def setup(*_: Any, **__: Any) -> None:
+def setup(*_: object, **__: object) -> None:
     """Do nothing. W&B has this function; runstream needs no setup."""
 
 

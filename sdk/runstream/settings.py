@@ -163,13 +163,13 @@ class Settings:
             warn_once(f"Settings: {', '.join(unknown)}: not settings of runstream, ignored")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **arguments: object) -> Settings:
         """Return the settings of the arguments, the environment and the defaults, in this order of precedence.
 
         Raises SettingsError; its message names the argument or variable whose value cannot be used.
         """
         environment = os.environ if environment is None else environment
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         wandb_too = environment.get("RUNSTREAM_WANDB_VARIABLES", "").lower() in _TRUE[:3]
         for spec in setting_fields():
             variable = f"RUNSTREAM_{spec.name.upper()}"
@@ -182,11 +182,11 @@ class Settings:
         settings._check()
         return settings
 
-    def but(self, **changes: Any) -> Settings:
+    def but(self, **changes: object) -> Settings:
         """Return these settings with some changed."""
         return Settings(**{spec.name: getattr(self, spec.name) for spec in setting_fields()} | changes)
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> dict[str, object]:
         """Return the settings that were given by name, without the defaults."""
         return {name: getattr(self, name) for name in self._given}
 
@@ -259,7 +259,7 @@ def temporary_root() -> Path:
     return Path(tempfile.gettempdir()) / f"runstream-{os.geteuid()}"
 
 
-def setting_fields() -> list[Field[Any]]:
+def setting_fields() -> list[Field[object]]:
     """Return the dataclass fields that are settings."""
     return [spec for spec in fields(Settings) if not spec.name.startswith("_")]
 

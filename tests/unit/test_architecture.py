@@ -47,8 +47,6 @@ QUERY_LAYERS = (
 """Folders and modules of the query service, the lowest layer first (decision 33)."""
 LOOSE_ANNOTATIONS = 0.05
 """The largest share of a package's annotations that may contain `Any`."""
-NOT_YET_TYPED = {"runstream"}
-"""Packages that are still above that share."""
 SENDER_ONLY = {"grpc", "google"}
 """What the SDK may import inside functions, in the sender, and in `Api`; never in a training process that logs."""
 STANDARD_LIBRARY_ONLY = (
@@ -141,7 +139,7 @@ def is_loose(annotation: ast.expr) -> bool:
     return False
 
 
-@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - NOT_YET_TYPED - {"runstream_proto"}))
+@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - {"runstream_proto"}))
 def test_annotations_say_what_they_mean(package: str) -> None:
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / PACKAGES[package][0]).rglob("*.py")]
     found = [is_loose(annotation) for tree in trees for annotation in annotations(tree)]

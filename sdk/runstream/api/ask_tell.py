@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runstream.api.connection import Connection
 from runstream.api.ranking import Importance, Objective, importance
@@ -18,6 +18,11 @@ from runstream.sweeps.create import as_json
 from runstream.sweeps.front import front_of
 from runstream.sweeps.registration import check_place, open_session
 from runstream.sweeps.sweep_info import SweepInfo, TrialInfo, parse_path
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from runstream.api.ranking import ImportanceOptionsOfSweep
 
 _STATES = {
     "finished": outcomes.FINISHED,
@@ -141,7 +146,7 @@ class Sweep:
         """The configuration that is in force."""
         return self.info().definition
 
-    def update(self, **changes: Any) -> dict[str, Any]:
+    def update(self, **changes: object) -> dict[str, Any]:
         """Change keys of the configuration while the sweep runs, and return the configuration in force.
 
         The keys are name, description, run_cap, max_parallel, retries and budget; `early_terminate=None` ends early
@@ -207,7 +212,7 @@ class Sweep:
         except NotFoundError:  # the program that told the trial logs no runs
             return None
 
-    def importance(self, **options: Any) -> Importance:
+    def importance(self, **options: Unpack[ImportanceOptionsOfSweep]) -> Importance:
         """Return how much each parameter matters for the first objective: `Api.importance` of this sweep's runs."""
         info = self.info()
         if not info.objectives:

@@ -17,7 +17,11 @@ from runstream.api.verdicts import verdicts
 from runstream.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from runstream.api.ask_tell import Sweep
+    from runstream.api.comparing import FieldOptions, GroupOptions
+    from runstream.api.ranking import ImportanceOptions, ParetoOptions
 
 
 class Api(Connection):
@@ -36,7 +40,7 @@ class Api(Connection):
     def runs(
         self,
         path: str,
-        filters: Mapping[str, Any] | str | None = None,
+        filters: Mapping[str, object] | str | None = None,
         order: str | Sequence[str] = "+created_at",
         per_page: int = 50,
         *,
@@ -89,7 +93,7 @@ class Api(Connection):
         goal: str = "maximize",
         by: str = "last",
         sweep: str = "",
-        filters: Mapping[str, Any] | None = None,
+        filters: Mapping[str, object] | None = None,
         at: str = "",
         at_goal: str = "minimize",
     ) -> list[tuple[float, StoredRun]]:
@@ -101,7 +105,9 @@ class Api(Connection):
         """
         return ranking.rank(self, path, Objective(metric, goal, by, at, at_goal), k, filters, sweep)
 
-    def pareto(self, path: str, objectives: Sequence[Objective | str], **options: Any) -> list[ParetoRun]:
+    def pareto(
+        self, path: str, objectives: Sequence[Objective | str], **options: Unpack[ParetoOptions]
+    ) -> list[ParetoRun]:
         """Return the runs that no other run beats in all objectives.
 
         Options: `layers` (how many fronts; each is computed from the runs that the fronts before it left), `filters`,
@@ -109,7 +115,7 @@ class Api(Connection):
         """
         return ranking.pareto(self, path, objectives, **options)
 
-    def importance(self, path: str, objective: Objective | str, **options: Any) -> Importance:
+    def importance(self, path: str, objective: Objective | str, **options: Unpack[ImportanceOptions]) -> Importance:
         """Return how much each config key matters for a metric.
 
         Options: `parameters` (default: all keys that vary), `seed`, `filters`, `sweep`.
@@ -120,7 +126,7 @@ class Api(Connection):
         """Return the differences between 2 to 20 runs of a project: config, summary, environment, code."""
         return comparing.compare(self, path, runs, everything)
 
-    def groups(self, path: str, by: Sequence[str] | str = (), **options: Any) -> list[Group]:
+    def groups(self, path: str, by: Sequence[str] | str = (), **options: Unpack[GroupOptions]) -> list[Group]:
         """Return how many runs there are for each value of some fields ("config.opt", "state").
 
         Options: `metrics` (summary keys to aggregate), `filters`, `limit` (only the largest groups, this many). Without
@@ -128,7 +134,7 @@ class Api(Connection):
         """
         return comparing.groups(self, path, by, **options)
 
-    def fields(self, path: str, **options: Any) -> dict[str, int]:
+    def fields(self, path: str, **options: Unpack[FieldOptions]) -> dict[str, int]:
         """Return the config and summary keys of a project, and how many runs have each.
 
         Options: `glob`, `regex`, `search`.
@@ -138,7 +144,7 @@ class Api(Connection):
     def sql(
         self,
         sql: str,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
         *,
         entity: str = "",
         max_rows: int = 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from runstream.api.convert import split_path
 from runstream.api.ranking import filter_text
@@ -46,6 +46,22 @@ class Group:
     """Maps a summary key to runs, mean, std, min and max of the finite values."""
 
 
+class GroupOptions(TypedDict, total=False):
+    """The options of `Api.groups`."""
+
+    metrics: Sequence[str]
+    filters: Mapping[str, object] | None
+    limit: int | None
+
+
+class FieldOptions(TypedDict, total=False):
+    """The options of `Api.fields`."""
+
+    glob: str
+    regex: str
+    search: str
+
+
 def compare(api: Connection, path: str, runs: Sequence[str], everything: bool = False) -> Comparison:
     """See `Api.compare`."""
     from google.protobuf.json_format import MessageToDict
@@ -66,7 +82,7 @@ def groups(
     path: str,
     by: Sequence[str] | str = (),
     metrics: Sequence[str] = (),
-    filters: Mapping[str, Any] | None = None,
+    filters: Mapping[str, object] | None = None,
     limit: int | None = None,
 ) -> list[Group]:
     """See `Api.groups`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.errors import (
     ApiError,
@@ -17,6 +17,11 @@ from runstream.errors import (
 )
 from runstream.server.key_file import Credentials
 from runstream.settings import Settings
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from runstream_proto.v1 import query_pb2_grpc as rpc
 
 _MAX_MESSAGE_BYTES = 256 << 20
 
@@ -36,11 +41,11 @@ class Connection:
         self.base_url = self._settings.base_url.rstrip("/")
         self._timeout_s = timeout_s
 
-    def call(self, method: str, request: Any, timeout_s: float | None = None) -> Any:
+    def call(self, method: str, request: Message, timeout_s: float | None = None) -> Any:
         """Start a gRPC call, and return it: iterate over it to get the responses; its `cancel()` ends it."""
         return getattr(self._stub, method)(request, metadata=self.metadata, timeout=timeout_s)
 
-    def ask(self, method: str, request: Any) -> Any:
+    def ask(self, method: str, request: Message) -> Any:
         """Call a method that has one response, and return the response. Raises ApiError of the kind that fits."""
         import grpc
 
@@ -49,7 +54,7 @@ class Connection:
         except grpc.RpcError as error:
             raise translated(error) from None
 
-    def stream(self, method: str, request: Any, timeout_s: float | None = None) -> Iterator[Any]:
+    def stream(self, method: str, request: Message, timeout_s: float | None = None) -> Iterator[Any]:
         """Yield the responses of a method that streams; ending the iteration cancels it.
 
         Raises ApiError as `ask` does.
@@ -94,7 +99,7 @@ class Connection:
         return self._settings
 
     @cached_property
-    def _stub(self) -> Any:
+    def _stub(self) -> rpc.QueryServiceStub:
         import grpc
 
         from runstream_proto.v1 import query_pb2_grpc as rpc

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 
 def split_path(path: str, parts: int) -> list[str]:
@@ -26,14 +29,14 @@ def as_list(keys: Sequence[str] | str) -> list[str]:
 SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
-def plain(struct: Any, whole_numbers: bool = True) -> dict[str, Any]:
+def plain(struct: Message, whole_numbers: bool = True) -> dict[str, Any]:
     """Return a Struct as a dict.
 
     All numbers of a Struct are doubles: with `whole_numbers`, whole ones become int again.
     """
     from google.protobuf.json_format import MessageToDict
 
-    def restore(value: Any) -> Any:
+    def restore(value: object) -> Any:
         if isinstance(value, float) and whole_numbers and value.is_integer():
             return int(value)
         if isinstance(value, str):

@@ -40,14 +40,16 @@ def update_request(run: Editable) -> pb.UpdateRunsRequest | None:
     return request if changed else None
 
 
-def _document(request: pb.UpdateRunsRequest, section: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+def _document(
+    request: pb.UpdateRunsRequest, section: str, now: Mapping[str, object], before: Mapping[str, object]
+) -> None:
     changed = {key: _value(section, key, value) for key, value in now.items() if not _same(value, before.get(key, now))}
     if changed:
         getattr(request, section).update(changed)
     getattr(request, f"remove_{section}").extend(key for key in before if key not in now)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
     return both_nan or (type(one) is type(other) and bool(one == other))
 

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from runstream.api.convert import as_list
 from runstream.api.frames import check_format, from_arrow, need
@@ -14,12 +14,24 @@ from runstream.api.progress import TransferProgress
 from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from runstream.api.connection import Connection
+    from runstream_proto.v1 import export_pb2 as pb
 
 FORMATS = {"arrow": 1, "parquet": 2, "csv": 3}
 _SUFFIXES = {".arrow": "arrow", ".arrows": "arrow", ".parquet": "parquet", ".csv": "csv"}
 EXPORT_TIMEOUT_S = 3600.0
 """The limit of an export, in seconds; the server has the same."""
+
+
+class ExportOptions(TypedDict, total=False):
+    """The options of an export of points."""
+
+    format: str
+    ranks: Sequence[int]
+    min_step: int | None
+    max_step: int | None
 
 
 def export_points(
@@ -47,7 +59,7 @@ def export_points(
 
 
 def write_stream(
-    api: Connection, method: str, request: Any, path: Path, progress: TransferProgress | None = None
+    api: Connection, method: str, request: Message, path: Path, progress: TransferProgress | None = None
 ) -> int:
     """Write a streamed file, and return its size in bytes. The file gets its name when it is complete."""
     hidden = path.with_name(f".{path.name}.part")
@@ -75,7 +87,7 @@ def points_request(
     min_step: int | None,
     max_step: int | None,
     file_format: int,
-) -> Any:
+) -> pb.ExportPointsRequest:
     from runstream_proto.v1 import export_pb2 as pb
 
     return pb.ExportPointsRequest(
@@ -90,7 +102,7 @@ def points_request(
     )
 
 
-def open_points(api: Connection, request: Any) -> Any:
+def open_points(api: Connection, request: Message) -> Any:
     """Return a `pyarrow.RecordBatchReader` of an export in Arrow; it holds one batch at a time.
 
     Raises MissingExtraError.
@@ -100,7 +112,7 @@ def open_points(api: Connection, request: Any) -> Any:
     return pa.ipc.open_stream(io.BufferedReader(_Chunks(chunks), 1 << 18))
 
 
-def points_frame(api: Connection, request: Any, kind: str) -> Any:
+def points_frame(api: Connection, request: Message, kind: str) -> Any:
     check_format(kind)
     return from_arrow(open_points(api, request), kind)
 
@@ -108,7 +120,7 @@ def points_frame(api: Connection, request: Any, kind: str) -> Any:
 class _Chunks(io.RawIOBase):
     """A readable file made of the messages of a stream."""
 
-    def __init__(self, chunks: Iterator[Any]) -> None:
+    def __init__(self, chunks: Iterator[pb.ExportChunk]) -> None:
         self._chunks = chunks
         self._rest = memoryview(b"")
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from runstream.errors import InvalidRequestError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FORMATS = ("default", "pandas", "polars", "arrow")
 _PACKAGES = {"pandas": "pandas", "polars": "polars", "pyarrow": "arrow"}
 """Maps a package to the extra that brings it."""
 
 
-def need(package: str) -> Any:
+def need(package: str) -> ModuleType:
     """Return the module of that name. Raises MissingExtraError, whose message says what to install."""
     try:
         return importlib.import_module(package)
@@ -29,7 +33,7 @@ def check_format(name: str) -> str:
     return name
 
 
-def build(columns: Mapping[str, Sequence[Any]], kind: str) -> Any:
+def build(columns: Mapping[str, Sequence[object]], kind: str) -> Any:
     """Return columns of equal length as a list of dicts ("default") or as a frame.
 
     A cell is None where a row has no value; the dicts leave it out. In pandas such a cell is NaN. In polars and Arrow
@@ -48,7 +52,7 @@ def build(columns: Mapping[str, Sequence[Any]], kind: str) -> Any:
     ]
 
 
-def from_arrow(reader: Any, kind: str) -> Any:
+def from_arrow(reader: pyarrow.RecordBatchReader, kind: str) -> Any:
     """Return all rows that an Arrow reader still has, in one piece."""
     if kind == "polars":
         return need("polars").from_arrow(reader.read_all())

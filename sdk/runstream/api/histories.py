@@ -13,6 +13,7 @@ from runstream.errors import InvalidRequestError
 if TYPE_CHECKING:
     from runstream.api.connection import Connection
     from runstream.api.run_reference import RunReference, Summarized
+    from runstream_proto.v1 import query_pb2 as pb
 
 _MOST = 100
 """The most runs, and the most metrics, in one request."""
@@ -44,7 +45,7 @@ def histories(
     """
     check_format(kind)
     names = as_list(keys) if keys is not None else sorted({key for run in runs for key in numeric(run.summary)})
-    columns: dict[str, list[Any]] = {"run_id": [], x_axis: []}
+    columns: dict[str, list[object]] = {"run_id": [], x_axis: []}
     requested = frozenset(names)
     with TransferProgress("reading histories", len(runs), "runs") as progress:
         for found, count in _by_run(api, runs, names, samples, x_axis):
@@ -69,14 +70,14 @@ def history(
 ) -> Any:
     """See `StoredRun.history`."""
     found = rows_of(api, run.entity, run.project, [run.id], names, samples, x_axis, rank, min_step, max_step)[run.id]
-    columns: dict[str, list[Any]] = {x_axis: []}
+    columns: dict[str, list[object]] = {x_axis: []}
     requested = frozenset(names)
     for x in sorted(found):
         spread(columns, {x_axis: x}, found[x], True, requested)
     return build(columns, "pandas" if pandas else "default")
 
 
-def numeric(summary: dict[str, Any]) -> list[str]:
+def numeric(summary: dict[str, object]) -> list[str]:
     return [key for key, value in summary.items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
 
 
@@ -91,14 +92,14 @@ def rows_of(
     rank: int | str = "mean",
     min_step: int | None = None,
     max_step: int | None = None,
-) -> dict[str, dict[Any, dict[str, Cells]]]:
+) -> dict[str, dict[float, dict[str, Cells]]]:
     """Return run -> x -> metric -> the values of the bucket at x. Raises InvalidRequestError."""
     from runstream_proto.v1 import query_pb2 as pb
 
     if not 1 <= samples <= _MAX_SAMPLES:
         raise InvalidRequestError(f"samples is {samples}: give 1 to {_MAX_SAMPLES}")
     axis = _AXES.get(x_axis, 4)
-    rows: dict[str, dict[Any, dict[str, Cells]]] = {run: {} for run in runs}
+    rows: dict[str, dict[float, dict[str, Cells]]] = {run: {} for run in runs}
     width = max(min(_MOST, _ANSWER_BUCKETS // (samples * len(runs) or 1)), 1)
     wanted = [name for name in names if name != x_axis]
     for start in range(0, len(wanted), width):
@@ -122,7 +123,7 @@ def rows_of(
 
 def _by_run(
     api: Connection, runs: Sequence[Summarized], names: Sequence[str], samples: int, x_axis: str
-) -> Iterator[tuple[list[tuple[str, dict[Any, dict[str, Cells]]]], int]]:
+) -> Iterator[tuple[list[tuple[str, dict[float, dict[str, Cells]]]], int]]:
     """Yield the rows of some runs at a time, and the number of these runs, until all runs have been read."""
     most = max(min(_MOST, _ANSWER_BUCKETS // (max(samples, 1) * max(min(len(names), _MOST), 1))), 1)
     for start in range(0, len(runs), most):
@@ -133,8 +134,8 @@ def _by_run(
 
 
 def spread(
-    columns: dict[str, list[Any]],
-    row: dict[str, Any],
+    columns: dict[str, list[object]],
+    row: dict[str, object],
     metrics: dict[str, Cells],
     bands: bool,
     names: Collection[str] = (),
@@ -163,7 +164,7 @@ def band_name(metric: str, band: str, names: Collection[str]) -> str:
     return f"{metric}.bucket_{band}" if plain in names else plain
 
 
-def _gather(curve: Any, rows: dict[Any, dict[str, Cells]]) -> None:
+def _gather(curve: pb.Curve, rows: dict[float, dict[str, Cells]]) -> None:
     xs = curve.xs or curve.first_steps
     bands = [getattr(curve, f"{name}s") for name in BANDS]
     for index, x in enumerate(xs):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from runstream.api.convert import as_list, split_path
 from runstream.api.runs import STATES, StoredRun
 from runstream.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from runstream.api.connection import Connection
+    from runstream.api.exporting import ExportOptions
 
 _SNAKE = {
     "created_at": "createdAt",
@@ -21,6 +24,17 @@ _SNAKE = {
     "job_type": "jobType",
 }
 """Maps the names of W&B's attributes to the fields of its filters."""
+
+
+class RunsOptions(TypedDict, total=False):
+    """The options of `Api.runs`, which it describes."""
+
+    filters: Mapping[str, object] | str | None
+    order: str | Sequence[str]
+    per_page: int
+    state: str
+    search: str
+    fields: Sequence[str]
 
 
 class StoredRuns(Sequence[StoredRun]):
@@ -34,7 +48,7 @@ class StoredRuns(Sequence[StoredRun]):
         self,
         api: Connection,
         path: str,
-        filters: Mapping[str, Any] | str | None = None,
+        filters: Mapping[str, object] | str | None = None,
         order: str | Sequence[str] = "+created_at",
         per_page: int = 50,
         state: str = "",
@@ -116,7 +130,9 @@ class StoredRuns(Sequence[StoredRun]):
 
         return histories(self._api, list(self), samples=samples, keys=keys, x_axis=x_axis, kind=format, bands=bands)
 
-    def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
+    def export(
+        self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Unpack[ExportOptions]
+    ) -> int:
         """Write the full history of all these runs to one file; see `StoredRun.export`. Return its size in bytes."""
         from runstream.api.exporting import export_points
 
@@ -142,7 +158,7 @@ class StoredRuns(Sequence[StoredRun]):
         return f"Runs({self._request.project!r}, {len(self)} runs)"
 
 
-def filter_json(filters: Mapping[str, Any] | str | None) -> str:
+def filter_json(filters: Mapping[str, object] | str | None) -> str:
     """Return filters as the server takes them. Raises InvalidRequestError."""
     if not filters:
         return ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.api.connection import Connection, translated
 from runstream.api.convert import as_list, split_path
+
+if TYPE_CHECKING:
+    from runstream_proto.v1 import live_pb2 as pb
 
 _RETRY_MIN_S, _RETRY_MAX_S = 0.2, 10.0
 
@@ -38,10 +41,10 @@ class Watch:
         self._call: Any = None
         self._responses = self._watch()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[pb.WatchRunsResponse]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> pb.WatchRunsResponse:
         """Return the next `WatchRunsResponse`; raise StopIteration once the watch is closed. Raises ApiError."""
         return next(self._responses)
 
@@ -57,7 +60,7 @@ class Watch:
         if self._call is not None:
             self._call.cancel()
 
-    def _watch(self) -> Iterator[Any]:
+    def _watch(self) -> Iterator[pb.WatchRunsResponse]:
         import grpc
 
         # CANCELLED that did not come from us means: the service ended, and cut off the calls that were open.

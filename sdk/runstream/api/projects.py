@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runstream.api.listing import StoredRuns
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from runstream.api.connection import Connection
+    from runstream.api.listing import RunsOptions
     from runstream_proto.v1 import query_pb2 as pb
 
 
@@ -26,7 +29,7 @@ class Project:
     def path(self) -> str:
         return f"{self.entity}/{self.name}"
 
-    def runs(self, **options: Any) -> StoredRuns:
+    def runs(self, **options: Unpack[RunsOptions]) -> StoredRuns:
         """See `Api.runs`."""
         return StoredRuns(self._api, self.path, **options)
 
@@ -44,7 +47,9 @@ class Project:
         """
         from runstream_proto.v1 import query_pb2 as pb
 
-        return self._api.ask("DeleteProject", pb.DeleteProjectRequest(team=self.entity, project=self.name)).runs  # type: ignore[no-any-return]
+        request = pb.DeleteProjectRequest(team=self.entity, project=self.name)
+        answer: pb.DeleteResponse = self._api.ask("DeleteProject", request)
+        return answer.runs
 
     def set_retention(self, days: int) -> int:
         """Let the server delete runs that sent nothing for `days` days; 0 keeps them for ever.
@@ -54,7 +59,8 @@ class Project:
         from runstream_proto.v1 import query_pb2 as pb
 
         request = pb.SetRetentionRequest(team=self.entity, project=self.name, days=days)
-        return self._api.ask("SetRetention", request).days  # type: ignore[no-any-return]
+        answer: pb.SetRetentionResponse = self._api.ask("SetRetention", request)
+        return answer.days
 
     def __repr__(self) -> str:
         return f"Project({self.path!r}, runs={self.run_count})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from runstream.api.convert import split_path
 from runstream.api.runs import StoredRun
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _AGGREGATES = {"last": 1, "min": 2, "max": 3, "mean": 4}
 _GOALS = {"minimize": 1, "maximize": 2}
-Filter = Mapping[str, Any] | None
+Filter = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,28 @@ class Importance:
     score: float
     """R squared of a random forest for runs that it has not seen: near 0, the importances say little."""
     runs: int
+
+
+class ParetoOptions(TypedDict, total=False):
+    """The options of `Api.pareto`."""
+
+    layers: int
+    filters: Filter
+    sweep: str
+
+
+class ImportanceOptionsOfSweep(TypedDict, total=False):
+    """The options of `Sweep.importance`."""
+
+    parameters: Sequence[str]
+    seed: int
+    filters: Filter
+
+
+class ImportanceOptions(ImportanceOptionsOfSweep, total=False):
+    """The options of `Api.importance`."""
+
+    sweep: str
 
 
 def rank(

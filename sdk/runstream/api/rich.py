@@ -16,6 +16,7 @@ from runstream.errors import ApiError, InvalidRequestError, NotFoundError, Unava
 if TYPE_CHECKING:
     from runstream.api.connection import Connection
     from runstream.api.run_reference import RunReference
+    from runstream_proto.v1 import rich_pb2 as pb
 
 _OPERATORS = {
     "==": 1, "!=": 2, "<": 3, "<=": 4, ">": 5, ">=": 6,
@@ -327,7 +328,7 @@ def console(api: Connection, run: RunReference, options: Mapping[str, Any]) -> I
     if newest is None:
         yield from (_line(row) for row in pages(api, "GetConsole", request, "lines"))
         return
-    parts: list[Any] = []
+    parts: list[list[pb.ConsoleRow]] = []
     while newest > sum(map(len, parts)):
         response = api.ask("GetConsole", request)
         parts.insert(0, list(response.lines))
@@ -337,7 +338,7 @@ def console(api: Connection, run: RunReference, options: Mapping[str, Any]) -> I
     yield from [_line(row) for part in parts for row in part][-newest:]
 
 
-def _line(row: Any) -> dict[str, Any]:
+def _line(row: pb.ConsoleRow) -> dict[str, Any]:
     return {
         "text": row.text,
         "rank": row.rank,
@@ -348,5 +349,5 @@ def _line(row: Any) -> dict[str, Any]:
     }
 
 
-def _restored(cell: Any) -> Any:
+def _restored(cell: object) -> Any:
     return SPECIAL.get(cell, cell) if isinstance(cell, str) else cell

@@ -14,7 +14,10 @@ from runstream.api.series import StoredSeries, read_series
 from runstream.api.verdicts import verdict_of
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from runstream.api.connection import Connection
+    from runstream.api.exporting import ExportOptions
     from runstream_proto.v1 import query_pb2 as pb
 
 STATES = {"running": 1, "finished": 2, "failed": 3, "crashed": 4, "preempted": 5}
@@ -231,7 +234,7 @@ class StoredRun:
         key: str,
         step: int | None = None,
         rank: int | None = None,
-        where: Sequence[tuple[Any, ...]] = (),
+        where: Sequence[tuple[object, ...]] = (),
         order: Sequence[str] = (),
         limit: int | None = None,
     ) -> rich.StoredTable:
@@ -374,7 +377,9 @@ class StoredRun:
 
         return open_points(self._api, self._points(keys, ranks, min_step, max_step))
 
-    def export(self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Any) -> int:
+    def export(
+        self, path: str | Path, keys: Sequence[str] | str | None = None, **options: Unpack[ExportOptions]
+    ) -> int:
         """Write the full history to a file, and return its size in bytes. The file gets its name when it is complete.
 
         `format`: arrow, parquet or csv, by default the one that the path ends in; further options are `ranks`,

@@ -11,6 +11,8 @@ from runstream.api.frames import need
 from runstream.errors import IncompleteResultError, InvalidRequestError
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from runstream.api.connection import Connection
 
 _FORMATS = ("rows", "pandas", "arrow")
@@ -22,7 +24,7 @@ _NUMBER = re.compile(r"B?Float\d+")
 
 
 def run_sql(
-    api: Connection, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
+    api: Connection, sql: str, parameters: Mapping[str, object] | None, *, entity: str, max_rows: int, form: str
 ) -> tuple[Any, bool]:
     """Return the rows in the form that is wanted, and whether there are more. See `Api.sql`."""
     from runstream_proto.v1 import sql_pb2 as pb
@@ -48,7 +50,7 @@ def run_sql(
 
 
 def whole(
-    api: Connection, sql: str, parameters: Mapping[str, Any] | None, *, entity: str, max_rows: int, form: str
+    api: Connection, sql: str, parameters: Mapping[str, object] | None, *, entity: str, max_rows: int, form: str
 ) -> Any:
     """Return all rows, or with `max_rows` only that many first ones.
 
@@ -64,7 +66,7 @@ def whole(
     return rows
 
 
-def as_text(value: Any, quoted: bool = False) -> str:
+def as_text(value: object, quoted: bool = False) -> str:
     """Return a parameter's value as ClickHouse writes it; `quoted`: inside an array or a map.
 
     Raises InvalidRequestError.
@@ -88,7 +90,7 @@ def as_text(value: Any, quoted: bool = False) -> str:
     )
 
 
-def _plain(row: Any) -> list[Any]:
+def _plain(row: Message) -> list[Any]:
     from google.protobuf.json_format import MessageToDict
 
     return list(MessageToDict(row))

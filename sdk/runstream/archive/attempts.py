@@ -6,13 +6,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
 from runstream.archive.metric_frames import frame
 from runstream.base.run_names import encode_id
 from runstream_proto.v1 import ingest_pb2 as pb
+
+if TYPE_CHECKING:
+    from runstream.archive.metric_frames import Floats, Integers
 
 MARK = "import-"
 """The beginning of a writer id that an import made."""
@@ -73,7 +76,7 @@ class Attempt:
         self.gathered += record.ByteSize() + 8
         self._rows += 1
 
-    def add_points(self, metric: str, steps: Any, times_us: Any, values: Any) -> None:
+    def add_points(self, metric: str, steps: Integers, times_us: Integers, values: Floats) -> None:
         """Add points of one metric, as numpy arrays of equal length, 1 to 65,536."""
         made = frame(metric, self.numbered + 1, steps, times_us, values)
         self._frames.append(made)
@@ -82,7 +85,7 @@ class Attempt:
         self.gathered += made.ByteSize() + 8
         self._rows += len(steps)
 
-    def start(self, environment: Mapping[str, Any] | None) -> None:
+    def start(self, environment: Mapping[str, object] | None) -> None:
         """Add the first record. `environment`: what is known of it, where this stream logged it."""
         row = self.events.get("start")
         if row is None and environment is None:
@@ -184,5 +187,5 @@ def gather(rows: Iterable[Mapping[str, Any]]) -> list[Attempt]:
     return sorted(found.values(), key=lambda attempt: (attempt.epoch, attempt.writer))
 
 
-def _only(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _only(row: Mapping[str, object], *names: str) -> dict[str, Any]:
     return {name: row[name] for name in names}

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.api import Api, InvalidRequestError, NotFoundError
 from runstream.api.convert import split_path
@@ -20,6 +20,9 @@ from runstream.api.progress import TransferProgress
 from runstream.archive import layout
 from runstream.archive.layout import ArchiveError, Manifest
 from runstream.version import VERSION
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 _COUNT_AT_ONCE = 1000
 
@@ -125,7 +128,7 @@ class _Export:
     def _count(self, known: dict[str, dict[str, Any]], chosen: list[str]) -> None:
         from runstream_proto.v1 import export_pb2 as pb
 
-        counted: dict[str, Any] = {}
+        counted: dict[str, pb.RunRows] = {}
         for start in range(0, max(len(chosen), 1), _COUNT_AT_ONCE):
             some = chosen[start : start + _COUNT_AT_ONCE]
             request = pb.CountRowsRequest(team=self._team, project=self._project, runs=some)
@@ -159,7 +162,7 @@ class _Export:
         )
         self._fetch("ExportRows", request, name, stamp)
 
-    def _fetch(self, method: str, request: Any, name: str, stamp: str) -> None:
+    def _fetch(self, method: str, request: Message, name: str, stamp: str) -> None:
         """Fetch one file, unless it is there already and its rows have not changed."""
         found = self._manifest.files.get(name)
         path = self._folder / name

@@ -75,7 +75,7 @@ def verify(api: Api, manifest: Manifest, team: str, project: str, within_s: floa
 
 
 def _differences(api: Api, manifest: Manifest, team: str, project: str) -> list[str]:
-    counted: dict[str, Any] = {}
+    counted: dict[str, export_pb2.RunRows] = {}
     ids = [run for run, found in sorted(manifest.runs.items()) if any(found["rows"].values())]
     for start in range(0, len(ids), 1000):
         request = export_pb2.CountRowsRequest(team=team, project=project, runs=ids[start : start + 1000])
@@ -261,7 +261,7 @@ class _RunImport:
 
     async def _send(self, fields: list[dict[str, Any]], tables: dict[str, RunRows], progress: TransferProgress) -> None:
         try:
-            environments: dict[int, dict[str, Any]] = {}
+            environments: dict[int, dict[str, object]] = {}
             for row in fields:
                 if row["section"] == "environment":
                     stream = await self._stream(row["epoch"], 0)

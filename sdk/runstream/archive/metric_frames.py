@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream_proto.v1 import ingest_pb2 as pb
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Integers = npt.NDArray[np.int64]
+    Floats = npt.NDArray[np.float64]
 
 _WIDTHS = ((1, 127), (2, 32_767), (4, 2_147_483_647))
 
 
-def frame(metric: str, first_number: int, steps: Any, times_us: Any, values: Any) -> pb.MetricFrame:
+def frame(metric: str, first_number: int, steps: Integers, times_us: Integers, values: Floats) -> pb.MetricFrame:
     """Return the frame of one series. `steps`, `times_us`: (R,) int64; `values`: (R,) float64; R is at least 1."""
     return pb.MetricFrame(
         keys=[metric],
@@ -23,7 +30,7 @@ def frame(metric: str, first_number: int, steps: Any, times_us: Any, values: Any
     )
 
 
-def pack_deltas(numbers: Any, *, ones_are_empty: bool) -> bytes:
+def pack_deltas(numbers: Integers, *, ones_are_empty: bool) -> bytes:
     """Pack differences as `runstream.sender.batch.pack_deltas` does, for (R,) int64.
 
     The differences are modulo 2^64, in the narrowest width.

@@ -46,7 +46,7 @@ def to_plain(value: object, above: Above = ()) -> Any:
         return _as_text(value)
 
 
-def _convert(value: Any, above: Above) -> Any:
+def _convert(value: object, above: Above) -> Any:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
@@ -95,7 +95,7 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     return None
 
 
-def _omegaconf(node: Any, above: Above) -> Any:
+def _omegaconf(node: object, above: Above) -> Any:
     """Return a config or node of OmegaConf with its interpolations resolved; those that fail are kept as written."""
     OmegaConf = sys.modules["omegaconf"].OmegaConf  # noqa: N806  # it is loaded, since the object is of it
     if not OmegaConf.is_config(node):
@@ -108,7 +108,7 @@ def _omegaconf(node: Any, above: Above) -> Any:
     return to_plain(raw, above)
 
 
-def _resolved(node: Any, key: Any, raw: Any, above: Above) -> Any:
+def _resolved(node: Any, key: object, raw: object, above: Above) -> Any:
     try:
         found = node[key]
     except Exception:  # noqa: BLE001  # it is missing or dangling, or a resolver of the user's raises
@@ -139,7 +139,7 @@ def _leaf(value: Any, above: Above) -> Any:
     return _as_text(value)
 
 
-def _size(value: Any) -> int | None:
+def _size(value: object) -> int | None:
     """Return the number of elements of an array or tensor, or None for another value."""
     for name in ("numel", "size"):
         found = getattr(value, name, None)
@@ -188,12 +188,12 @@ def _module(value: object) -> str:
     return getattr(type(value), "__module__", None) or ""
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return dotted keys to leaves, as the server stores a document: lists and empty dicts are leaves.
 
     `values` is plain.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
             found |= flattened(value, f"{prefix}{key}.")
@@ -202,12 +202,12 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+def nested(leaves: Mapping[str, object]) -> dict[str, object]:
     """Return dotted keys as nested dicts. A key below a key that has a value itself stays dotted."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key in sorted(leaves):
         *path, last = key.split(".")
-        place: Any = found if all((*path, last)) else None
+        place: object = found if all((*path, last)) else None
         for part in path:
             place = place.setdefault(part, {}) if isinstance(place, dict) else None
         if isinstance(place, dict) and last not in place:
@@ -217,12 +217,12 @@ def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def without(values: Mapping[str, Any], left_out: Callable[[str], bool], prefix: str = "") -> dict[str, Any]:
+def without(values: Mapping[str, object], left_out: Callable[[str], bool], prefix: str = "") -> dict[str, object]:
     """Return plain nested `values` without the leaves whose dotted key `left_out` accepts.
 
     Dicts that become empty are removed, too.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
             inner = without(value, left_out, f"{prefix}{key}.")

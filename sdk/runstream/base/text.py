@@ -69,7 +69,7 @@ def shortened(text: str, max_bytes: int) -> str:
     return data[: max_bytes - len(mark.encode())].decode("utf-8", "ignore") + mark
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: object, depth: int = 0) -> Any:
     """Return a JSON value in a form that every server takes.
 
     Texts are valid, numbers that are not finite become their names, and values below MAX_DEPTH levels become their JSON
@@ -90,7 +90,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def is_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
+def is_deep(value: object, levels: int = MAX_DEPTH) -> bool:
     """Return True when lists and objects are nested deeper than `levels`. An empty one is no level."""
     if not isinstance(value, (dict, list, tuple)) or not value:
         return False
@@ -108,7 +108,7 @@ def _digits(value: int) -> str:
         return hex(value)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     try:
         return valid(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
     except (ValueError, TypeError, RecursionError):

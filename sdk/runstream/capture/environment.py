@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from runstream.capture.masking import MASK, is_secret_name, mask, mask_code, mask_command, mask_line
 
@@ -40,13 +39,13 @@ _MAX_PACKAGES = 2000
 _MAX_VALUE = 1024
 
 
-def capture(variables: Iterable[str] = (), diff: bool = True) -> dict[str, Any]:
+def capture(variables: Iterable[str] = (), diff: bool = True) -> dict[str, object]:
     """Return the fields of the `Environment` message, without facts that cannot be read.
 
     It takes tens of milliseconds at most. `variables`: patterns of more variable names to keep; `diff`: include the
     uncommitted changes.
     """
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "command": mask_command(sys.argv),
@@ -125,7 +124,7 @@ def _gpus() -> list[str]:
     return models
 
 
-def _git(with_diff: bool) -> dict[str, Any]:
+def _git(with_diff: bool) -> dict[str, object]:
     """Run all git commands at once, as three short processes side by side."""
     deadline = time.monotonic() + _GIT_TIMEOUT_S
     asked = [

@@ -114,7 +114,7 @@ def mask_command(arguments: list[str]) -> list[str]:
     return masked
 
 
-def mask_config(value: Any, name: str = "", depth: int = 0) -> Any:
+def mask_config(value: object, name: str = "", depth: int = 0) -> Any:
     """Return a config's value with secrets masked, by the name of a key and by form.
 
     A value without one is unchanged.

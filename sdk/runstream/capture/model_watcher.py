@@ -6,10 +6,13 @@ Hooks see each gradient as backward computes it; only the histogram leaves the d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runstream.data.histogram import Histogram
 from runstream.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 BINS = 64
 _KINDS = {"gradients": (True, False), "parameters": (False, True), "all": (True, True), None: (False, False)}
@@ -23,7 +26,7 @@ class Logger(Protocol):
         """The step that the next `log()` without one takes."""
         ...
 
-    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+    def log(self, data: Mapping[str, object], step: int | None = None, commit: bool | None = None) -> None:
         """Log values at a step."""
         ...
 
@@ -39,7 +42,7 @@ class ModelWatcher:
         self._hooks: list[tuple[int, Any]] = []
         self._models: dict[int, _Model] = {}
 
-    def add(self, model: Any, log: str | None, log_freq: int) -> None:
+    def add(self, model: object, log: str | None, log_freq: int) -> None:
         """Watch a model. Raises UsageError when `model` is no torch module, or `log` or `log_freq` cannot be used."""
         if log not in _KINDS:
             raise UsageError(f"watch: log is {log!r}: gradients, parameters, all or None")
@@ -56,7 +59,7 @@ class ModelWatcher:
                 hook = parameter.register_hook(watched.hook(name, parameter))
                 self._hooks.append((id(model), hook))
 
-    def remove(self, models: Any = None) -> None:
+    def remove(self, models: object = None) -> None:
         """Remove the hooks of these models, or of all models."""
         listed = models if isinstance(models, (list, tuple)) else [models]
         wanted = None if models is None else {id(model) for model in listed}
@@ -76,8 +79,8 @@ class _Model:
         self._batch = 0
         self._seen: set[str] = set()
 
-    def hook(self, name: str, parameter: Any) -> Any:
-        def on_gradient(gradient: Any) -> None:
+    def hook(self, name: str, parameter: torch.Tensor) -> Any:
+        def on_gradient(gradient: torch.Tensor) -> None:
             if name in self._seen:
                 self._seen.clear()
                 self._batch += 1
@@ -87,8 +90,8 @@ class _Model:
 
         return on_gradient
 
-    def _log(self, name: str, parameter: Any, gradient: Any) -> None:
-        data: dict[str, Any] = {}
+    def _log(self, name: str, parameter: torch.Tensor, gradient: torch.Tensor) -> None:
+        data: dict[str, object] = {}
         if self._gradients:
             data[f"gradients/{self._prefix}{name}"] = tensor_histogram(gradient)
         if self._parameters:
@@ -97,7 +100,7 @@ class _Model:
             self._run.log(data, step=self._run.step, commit=False)
 
 
-def tensor_histogram(tensor: Any, bins: int = BINS) -> Histogram:
+def tensor_histogram(tensor: torch.Tensor, bins: int = BINS) -> Histogram:
     """Return the histogram of a tensor, counted on the tensor's device; NaN and infinities are counted apart."""
     import torch
 

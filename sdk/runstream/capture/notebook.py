@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 class CellOutput:
@@ -16,7 +17,7 @@ class CellOutput:
     `write` onto it for each cell, and takes it off again.
     """
 
-    def __init__(self, name: str, stream: Any, file: Path) -> None:
+    def __init__(self, name: str, stream: TextIO, file: Path) -> None:
         self._name = name
         self._stream = stream
         self._fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -29,7 +30,7 @@ class CellOutput:
             os.write(self._fd, text.encode("utf-8", "replace"))
         return shown
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 
@@ -46,7 +47,7 @@ class CellOutput:
             os.close(fd)
 
     @staticmethod
-    def _move_handlers(before: Any, after: Any) -> None:
+    def _move_handlers(before: object, after: object) -> None:
         """Move log handlers to the other stream.
 
         `logging.basicConfig()` keeps the stream that was there when it was called.
@@ -58,7 +59,7 @@ class CellOutput:
                 handler.setStream(after)
 
 
-def kernel_streams() -> dict[str, Any]:
+def kernel_streams() -> dict[str, TextIO]:
     """Return `sys.stdout` and `sys.stderr` by name, where they are an IPython kernel's."""
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     return {name: stream for name, stream in streams.items() if type(stream).__module__.startswith("ipykernel.")}

@@ -7,7 +7,6 @@ import csv
 import json
 import sys
 from datetime import date, datetime
-from typing import Any
 
 from runstream.errors import InvalidRequestError
 
@@ -52,7 +51,7 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _table(rows: list[dict[str, object]]) -> None:
     if not rows:
         sys.stderr.write("no rows\n")
         return
@@ -69,7 +68,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, dict | list):
         text = json.dumps(value, ensure_ascii=False, default=_time)
     else:
@@ -79,17 +78,17 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
-def _json(rows: list[dict[str, Any]]) -> None:
+def _json(rows: list[dict[str, object]]) -> None:
     for row in rows:
         sys.stdout.write(json.dumps(row, default=_time) + "\n")
 
 
-def _csv(rows: list[dict[str, Any]]) -> None:
+def _csv(rows: list[dict[str, object]]) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _time(value: Any) -> str:
+def _time(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime | date) else str(value)

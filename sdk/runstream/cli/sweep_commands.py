@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from runstream.errors import InvalidRequestError, UsageError
 from runstream.sweeps import view
@@ -169,7 +169,7 @@ def _print(seen: view.View) -> None:
         rich.console.Console().print(view.rich_view(seen, rich))
 
 
-def _rich() -> Any:
+def _rich() -> ModuleType | None:
     try:
         import rich
     except ImportError:

@@ -26,7 +26,9 @@ class Histogram(Loggable):
 
     MAX_LENGTH = MAX_BINS
 
-    def __init__(self, sequence: Any = None, np_histogram: tuple[Any, Any] | None = None, num_bins: int = 64) -> None:
+    def __init__(
+        self, sequence: object = None, np_histogram: tuple[object, object] | None = None, num_bins: int = 64
+    ) -> None:
         self.edges: list[float] = []
         self.counts: list[float] = []
         self.not_finite = 0
@@ -51,7 +53,7 @@ class Histogram(Loggable):
         if self.counts:
             out.record("histogram", {"key": key, "step": step, "edges": self.edges, "counts": self.counts})
 
-    def _of_counts(self, counts: Any, edges: Any) -> None:
+    def _of_counts(self, counts: object, edges: object) -> None:
         self.counts, self.edges = _numbers(counts), _numbers(edges)
         if not 1 <= len(self.counts) <= MAX_BINS or len(self.edges) != len(self.counts) + 1:
             raise UsageError(
@@ -61,7 +63,7 @@ class Histogram(Loggable):
         if any(not math.isfinite(edge) for edge in self.edges) or sorted(self.edges) != self.edges:
             raise UsageError("a histogram's edges are finite and ascend")
 
-    def _of_samples(self, samples: Any, bins: int) -> None:
+    def _of_samples(self, samples: object, bins: int) -> None:
         if not isinstance(bins, int) or not 1 <= bins <= MAX_BINS:
             raise UsageError(f"num_bins is {bins!r}: 1 to {MAX_BINS}")
         try:
@@ -107,7 +109,7 @@ def to_numpy(value: Any) -> Any:
     return np.asarray(value)
 
 
-def _numbers(values: Any) -> list[float]:
+def _numbers(values: object) -> list[float]:
     tolist = getattr(values, "tolist", None)
     return [float(value) for value in _flat(tolist() if callable(tolist) else values)]
 

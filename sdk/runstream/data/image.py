@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.data.histogram import to_numpy
 from runstream.data.loggable import Content, Media
 from runstream.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+    from PIL.Image import Image as Picture
 
 _FILE_TYPES = {
     ".png": "image/png",
@@ -34,13 +40,13 @@ class Image(Media):
 
     def __init__(
         self,
-        data_or_path: Any,
+        data_or_path: object,
         mode: str | None = None,
         caption: object = None,
         grouping: int | None = None,
-        classes: Any = None,
-        boxes: dict[str, Any] | None = None,
-        masks: dict[str, Any] | None = None,
+        classes: object = None,
+        boxes: Mapping[str, object] | None = None,
+        masks: Mapping[str, object] | None = None,
         file_type: str | None = None,
         normalize: bool = True,
     ) -> None:
@@ -48,7 +54,14 @@ class Image(Media):
         self._take(data_or_path, mode, classes, boxes, masks, file_type or "png", normalize)
 
     def _read(
-        self, source: Any, mode: Any, classes: Any, boxes: Any, masks: Any, file_type: str, normalize: bool
+        self,
+        source: object,
+        mode: str | None,
+        classes: object,
+        boxes: Mapping[str, object] | None,
+        masks: Mapping[str, object] | None,
+        file_type: str,
+        normalize: bool,
     ) -> None:
         if isinstance(source, (str, Path)):
             self._read_file(Path(source))
@@ -69,7 +82,7 @@ class Image(Media):
             raise UsageError(f"the image file {path} is none of {', '.join(_FILE_TYPES)}")
         self.contents.append(Content.of_file(path, media_type))
 
-    def _add_mask(self, name: str, value: Any) -> None:
+    def _add_mask(self, name: str, value: object) -> None:
         if not isinstance(value, dict) or not ("mask_data" in value or "path" in value):
             raise UsageError(f"the mask {name!r} is a dict with 'mask_data', an array of class ids, or 'path'")
         if "mask_data" in value:
@@ -90,8 +103,8 @@ class Image(Media):
 
 
 def to_picture(
-    source: Any, mode: str | None = None, normalize: bool = True, metadata: dict[str, Any] | None = None
-) -> Any:
+    source: object, mode: str | None = None, normalize: bool = True, metadata: dict[str, object] | None = None
+) -> Picture:
     """Return a PIL image of the source. Raises UsageError.
 
     `metadata` gets the range of the values when they are stretched.
@@ -120,7 +133,7 @@ def to_picture(
     return picture.convert(mode) if mode else picture
 
 
-def _to_bytes(array: Any, normalize: bool, metadata: dict[str, Any]) -> Any:
+def _to_bytes(array: npt.NDArray[Any], normalize: bool, metadata: dict[str, object]) -> npt.NDArray[Any]:
     import numpy as np
 
     if array.dtype == np.uint8:
@@ -154,13 +167,13 @@ def is_picture(value: object) -> bool:
     return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
 
 
-def _figure_picture(figure: Any) -> Any:
+def _figure_picture(figure: Any) -> Picture:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     return _pillow().open(buffer)
 
 
-def _encoded(picture: Any, file_type: str) -> Content:
+def _encoded(picture: Picture, file_type: str) -> Content:
     suffix = "." + file_type.lower().lstrip(".")
     media_type = _FILE_TYPES.get(suffix)
     if media_type is None:
@@ -178,7 +191,7 @@ def _encoded(picture: Any, file_type: str) -> Content:
     return Content.of_bytes(buffer.getvalue(), media_type)
 
 
-def _boxes(name: str, value: Any) -> dict[str, Any]:
+def _boxes(name: str, value: object) -> dict[str, object]:
     if not isinstance(value, dict) or not isinstance(value.get("box_data"), list):
         raise UsageError(f"the boxes {name!r} are a dict with 'box_data', a list of boxes")
     for box in value["box_data"]:

@@ -13,7 +13,7 @@ from runstream.errors import RunstreamError, UsageError
 class Outbox(Protocol):
     """The place where values write themselves: one key and step of one run."""
 
-    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
+    def record(self, kind: str, value: dict[str, object], contents: list[Content] | None = None) -> None:
         """Append one record, together with the contents that it refers to. Raises SpoolError, UsageError."""
         ...
 
@@ -77,7 +77,7 @@ class Media(Loggable):
         self.contents: list[Content] = []
         """The first content is shown; the metadata refers to the others (masks)."""
 
-    def _take(self, *arguments: Any, **options: Any) -> None:
+    def _take(self, *arguments: object, **options: object) -> None:
         """Call `_read`, and keep its error as the value's `problem`."""
         try:
             self._read(*arguments, **options)
@@ -90,7 +90,7 @@ class Media(Loggable):
         """Fill `contents` and `metadata`. Raises UsageError."""
         raise NotImplementedError
 
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> dict[str, object]:
         """Return the dict that a table's cell holds for this value."""
         content = self.contents[0]
         return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import wave
 from pathlib import Path
-from typing import Any
 
 from runstream.base.text import valid
 from runstream.data.histogram import to_numpy
@@ -22,11 +21,11 @@ class Audio(Media):
     An array has the shape (samples,) or (samples, channels), and holds floats in [-1, 1] or 16-bit integers.
     """
 
-    def __init__(self, data_or_path: Any, sample_rate: int | None = None, caption: object = None) -> None:
+    def __init__(self, data_or_path: object, sample_rate: int | None = None, caption: object = None) -> None:
         super().__init__(caption)
         self._take(data_or_path, sample_rate)
 
-    def _read(self, source: Any, sample_rate: int | None) -> None:
+    def _read(self, source: object, sample_rate: int | None) -> None:
         if isinstance(source, (str, Path)):
             self.contents.append(_of_file(Path(source), _AUDIO, "an audio file"))
             return
@@ -58,11 +57,11 @@ class Video(Media):
     or WebP (`format`).
     """
 
-    def __init__(self, data_or_path: Any, caption: object = None, fps: int | None = None, format: str | None = None):
+    def __init__(self, data_or_path: object, caption: object = None, fps: int | None = None, format: str | None = None):
         super().__init__(caption)
         self._take(data_or_path, fps or 4, format or "gif")
 
-    def _read(self, source: Any, fps: int, form: str) -> None:
+    def _read(self, source: object, fps: int, form: str) -> None:
         if isinstance(source, (str, Path)):
             self.contents.append(_of_file(Path(source), _VIDEO, "a video file"))
             return
@@ -87,11 +86,13 @@ class Video(Media):
 class Html(Media):
     """An HTML page for `log()`: its text, the path of a file, or an open file. The server shows it in a sandbox."""
 
-    def __init__(self, data: Any, inject: bool = True, data_is_not_path: bool = False, caption: object = None) -> None:
+    def __init__(
+        self, data: object, inject: bool = True, data_is_not_path: bool = False, caption: object = None
+    ) -> None:
         super().__init__(caption)
         self._take(data, data_is_not_path)
 
-    def _read(self, source: Any, is_text: bool) -> None:
+    def _read(self, source: object, is_text: bool) -> None:
         if hasattr(source, "read"):
             text = source.read()
         elif isinstance(source, Path) or (

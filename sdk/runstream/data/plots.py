@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from runstream.data.histogram import to_numpy
 from runstream.data.table import Table
 from runstream.errors import UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Labels = npt.NDArray[np.bool_]
+    Floats = npt.NDArray[np.float64]
+
 MAX_CURVE_POINTS = 1000
 """A class's precision-recall or ROC curve of at least twice as many points is thinned evenly."""
 
 
-def line(table: Table, x: str, y: str, stroke: str | None = None, title: str = "", **_: Any) -> Table:
+def line(table: Table, x: str, y: str, stroke: str | None = None, title: str = "", **_: object) -> Table:
     """Return a table that is drawn as a line of column `y` over column `x`, one line for each value of `stroke`."""
     return _drawn(table, "line", title, x=x, y=y, stroke=stroke)
 
 
-def scatter(table: Table, x: str, y: str, title: str = "", **_: Any) -> Table:
+def scatter(table: Table, x: str, y: str, title: str = "", **_: object) -> Table:
     """Return a table that is drawn as one dot for each row."""
     return _drawn(table, "scatter", title, x=x, y=y)
 
 
-def bar(table: Table, label: str, value: str, title: str = "", **_: Any) -> Table:
+def bar(table: Table, label: str, value: str, title: str = "", **_: object) -> Table:
     """Return a table that is drawn as one bar for each row."""
     return _drawn(table, "bar", title, label=label, value=value)
 
 
-def histogram(table: Table, value: str, title: str = "", **_: Any) -> Table:
+def histogram(table: Table, value: str, title: str = "", **_: object) -> Table:
     """Return a table that is drawn as the distribution of a column."""
     return _drawn(table, "histogram", title, value=value)
 
 
 def line_series(
-    xs: Sequence[Any],
-    ys: Sequence[Sequence[Any]],
+    xs: Sequence[object],
+    ys: Sequence[Sequence[object]],
     keys: Sequence[str] | None = None,
     title: str = "",
     xname: str = "x",
-    **_: Any,
+    **_: object,
 ) -> Table:
     """Return a table that is drawn as several lines.
 
@@ -64,12 +71,12 @@ def line_series(
 
 
 def confusion_matrix(
-    probs: Any = None,
-    y_true: Sequence[Any] | None = None,
-    preds: Sequence[Any] | None = None,
+    probs: object = None,
+    y_true: Sequence[object] | None = None,
+    preds: Sequence[object] | None = None,
     class_names: Sequence[str] | None = None,
     title: str = "",
-    **_: Any,
+    **_: object,
 ) -> Table:
     """Return a table of how often each true class was predicted as each class.
 
@@ -107,12 +114,12 @@ def confusion_matrix(
 
 
 def pr_curve(
-    y_true: Any = None,
-    y_probas: Any = None,
+    y_true: object = None,
+    y_probas: object = None,
     labels: Sequence[str] | None = None,
-    classes_to_plot: Any = None,
+    classes_to_plot: object = None,
     title: str = "",
-    **_: Any,
+    **_: object,
 ) -> Table:
     """Return a table of precision over recall, drawn as one curve for each class.
 
@@ -120,7 +127,7 @@ def pr_curve(
     computes the curves.
     """
 
-    def curve(truth: Any, scores: Any) -> tuple[Any, Any]:
+    def curve(truth: Labels, scores: Floats) -> tuple[Floats, Floats]:
         from sklearn.metrics import precision_recall_curve
 
         precision, recall, _ = precision_recall_curve(truth, scores)
@@ -130,19 +137,19 @@ def pr_curve(
 
 
 def roc_curve(
-    y_true: Any = None,
-    y_probas: Any = None,
+    y_true: object = None,
+    y_probas: object = None,
     labels: Sequence[str] | None = None,
-    classes_to_plot: Any = None,
+    classes_to_plot: object = None,
     title: str = "",
-    **_: Any,
+    **_: object,
 ) -> Table:
     """Return a table of the true over the false positive rate, drawn as one curve for each class.
 
     The arguments are those of `pr_curve`. scikit-learn's `roc_curve` computes the curves.
     """
 
-    def curve(truth: Any, scores: Any) -> tuple[Any, Any]:
+    def curve(truth: Labels, scores: Floats) -> tuple[Floats, Floats]:
         from sklearn.metrics import roc_curve as of_sklearn
 
         false_rate, true_rate, _ = of_sklearn(truth, scores)
@@ -152,7 +159,14 @@ def roc_curve(
 
 
 def _curves(
-    kind: str, curve: Any, y_true: Any, y_probas: Any, labels: Any, classes: Any, title: str, axes: tuple[str, str]
+    kind: str,
+    curve: Callable[[Labels, Floats], tuple[Floats, Floats]],
+    y_true: object,
+    y_probas: object,
+    labels: Sequence[str] | None,
+    classes: object,
+    title: str,
+    axes: tuple[str, str],
 ) -> Table:
     def build() -> Table:
         if y_true is None or y_probas is None:
@@ -189,9 +203,9 @@ def _drawn(table: Table, kind: str, title: str, **fields: str | None) -> Table:
     return drawn
 
 
-def _safely(build: Any) -> Table:
+def _safely(build: Callable[[], Table]) -> Table:
     try:
-        return build()  # type: ignore[no-any-return]
+        return build()
     except UsageError as error:
         return _broken(str(error))
     except Exception as error:  # noqa: BLE001  # foreign arrays may raise anything
@@ -204,7 +218,7 @@ def _broken(problem: str) -> Table:
     return table
 
 
-def _named(label: Any, names: list[str]) -> str:
+def _named(label: object, names: list[str]) -> str:
     if isinstance(label, int):
         if label < 0:
             raise IndexError

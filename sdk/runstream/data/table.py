@@ -27,17 +27,17 @@ class Table(Loggable):
 
     def __init__(
         self,
-        columns: Sequence[Any] | None = None,
-        data: Any = None,
-        rows: Any = None,
-        dataframe: Any = None,
-        dtype: Any = None,
-        optional: Any = True,
+        columns: Sequence[object] | None = None,
+        data: object = None,
+        rows: object = None,
+        dataframe: object = None,
+        dtype: object = None,
+        optional: object = True,
         allow_mixed_types: bool = True,
-        **_: Any,
+        **_: object,
     ) -> None:
         data = rows if data is None else data
-        self.plot: dict[str, Any] = {}
+        self.plot: dict[str, object] = {}
         self.data: list[list[Any]] = []
         self.columns: list[str] = []
         try:
@@ -45,14 +45,14 @@ class Table(Loggable):
         except UsageError as error:
             self.problem = str(error)
 
-    def add_data(self, *cells: Any) -> None:
+    def add_data(self, *cells: object) -> None:
         """Append a row, which has as many cells as there are columns."""
         if len(cells) != len(self.columns):
             self.problem = self.problem or f"a row of {len(cells)} cells in a table of {len(self.columns)} columns"
             return
         self.data.append(list(cells))
 
-    def add_column(self, name: str, data: Iterable[Any]) -> None:
+    def add_column(self, name: str, data: Iterable[object]) -> None:
         """Append a column, which has as many cells as there are rows."""
         cells = list(data)
         if self.data and len(cells) != len(self.data):
@@ -80,7 +80,7 @@ class Table(Loggable):
             raise UsageError(f"a table of {len(self.data)} rows: at most {MAX_ROWS}; log files with save()")
         contents: list[Content] = []
         text = dumps([[_cell(cell, contents) for cell in row] for row in self.data])
-        value: dict[str, Any] = {"key": key, "step": step, "columns": self.columns, "rows": len(self.data)}
+        value: dict[str, object] = {"key": key, "step": step, "columns": self.columns, "rows": len(self.data)}
         if self.plot:
             value["plot_json"] = dumps(self.plot)
         if len(text) <= MAX_JSON_BYTES:
@@ -93,7 +93,7 @@ class Table(Loggable):
             )
         out.record("table", value, contents)
 
-    def _fill(self, columns: Any, data: Any, frame: Any) -> None:
+    def _fill(self, columns: Iterable[object] | None, data: Any, frame: object) -> None:
         if frame is None and is_frame(data):
             frame, data = data, None
         if frame is not None:
@@ -128,7 +128,7 @@ def _of_frame(frame: Any) -> tuple[list[str], list[list[Any]]]:
     return [str(name) for name in frame.columns], [list(row) for row in frame.itertuples(index=False, name=None)]
 
 
-def _cell(value: Any, contents: list[Content]) -> Any:
+def _cell(value: object, contents: list[Content]) -> Any:
     if isinstance(value, Media):
         if value.problem:
             raise UsageError(value.problem)

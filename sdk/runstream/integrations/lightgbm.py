@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream.integrations.feature_importance import importance_plot
 from runstream.integrations.run_in_use import RunHolder
 
+if TYPE_CHECKING:
+    import lightgbm
+    from lightgbm.callback import CallbackEnv
 
-def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) -> Callable[[Any], None]:
+    from runstream.runs.run import Run
+
+
+def runstream_callback(
+    log_params: bool = True, run: Run | None = None, **init: object
+) -> Callable[[CallbackEnv], None]:
     """Return a callback that logs each evaluation as `SET_METRIC` by boosting round, and the parameters as config."""
     holder = RunHolder(run, **init)
 
-    def callback(env: Any) -> None:
+    def callback(env: CallbackEnv) -> None:
         target = holder.run
         if log_params and env.iteration == env.begin_iteration:
             known = {f"lightgbm.{name}": value for name, value in env.params.items()}
@@ -32,7 +40,7 @@ def runstream_callback(log_params: bool = True, run: Any = None, **init: Any) ->
     return callback
 
 
-def log_summary(model: Any, run: Any = None, feature_importance: bool = True) -> None:
+def log_summary(model: lightgbm.Booster, run: Run | None = None, feature_importance: bool = True) -> None:
     """Put the best iteration and score into the summary, and log feature importance as a plot."""
     target = RunHolder(run).run
     if getattr(model, "best_iteration", 0) > 0:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.integrations.run_in_use import RunHolder, missing
 from runstream.runs.config import as_mapping
+
+if TYPE_CHECKING:
+    from runstream.runs.run import Run
 
 try:
     from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
@@ -26,7 +29,7 @@ class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is unt
     with `init`'s arguments.
     """
 
-    def __init__(self, run: Any = None, prefix: str = "", log_model: bool = False, **init: Any) -> None:
+    def __init__(self, run: Run | None = None, prefix: str = "", log_model: bool = False, **init: object) -> None:
         super().__init__()
         self._holder = RunHolder(run, **{**init, "rank": 0, "world_size": 1} if run is None else init)
         self._prefix = prefix
@@ -50,14 +53,14 @@ class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is unt
     def save_dir(self) -> str | None:
         return None
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: object, *args: object, **kwargs: object) -> None:
         if _is_rank_zero():
             values = vars(params) if isinstance(params, Namespace) else as_mapping(params)
             self.experiment.config.update(dict(values), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if _is_rank_zero():
-            values: dict[str, Any] = {f"{self._prefix}{name}": value for name, value in metrics.items()}
+            values: dict[str, object] = {f"{self._prefix}{name}": value for name, value in metrics.items()}
             if step is not None:
                 self.experiment.define_metric("*", step_metric="trainer/global_step") if not self._defined else None
                 self._defined = True
@@ -66,11 +69,11 @@ class RunstreamLogger(Logger):  # type: ignore[misc]  # Lightning's class is unt
 
     _defined = False
 
-    def watch(self, model: Any, log: str = "gradients", log_freq: int = 100) -> None:
+    def watch(self, model: object, log: str = "gradients", log_freq: int = 100) -> None:
         """Call `Run.watch`."""
         self.experiment.watch(model, log=log, log_freq=log_freq)
 
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+    def after_save_checkpoint(self, checkpoint_callback: object) -> None:
         path = getattr(checkpoint_callback, "best_model_path", "") or getattr(
             checkpoint_callback, "last_model_path", ""
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import runstream
 from runstream.errors import UsageError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _Key = tuple[str, int]
+_Value = TypeVar("_Value")
 
 
 class RunstreamCallback:
@@ -61,7 +62,7 @@ class RunstreamCallback:
         """The trials whose intermediate values are logged while they run."""
         self._failed: set[_Key] = set()
 
-    def track(self, objective: Callable[[Trial], Any]) -> Callable[[Trial], Any]:
+    def track(self, objective: Callable[[Trial], _Value]) -> Callable[[Trial], _Value]:
         """Return the objective with a run around each call.
 
         Values that the objective logs to `runstream.run` (with several jobs at once: to `callback.run(trial)`) and
@@ -70,7 +71,7 @@ class RunstreamCallback:
         """
 
         @functools.wraps(objective)
-        def tracked(trial: Trial) -> Any:
+        def tracked(trial: Trial) -> _Value:
             run, report = self.run(trial), trial.report
             self._live.add((trial.study.study_name, trial.number))
 
@@ -91,7 +92,7 @@ class RunstreamCallback:
 
         return tracked
 
-    def track_in_wandb(self) -> Callable[[Callable[[Trial], Any]], Callable[[Trial], Any]]:
+    def track_in_wandb(self) -> Callable[[Callable[[Trial], _Value]], Callable[[Trial], _Value]]:
         """Return `track`. W&B has this name, as a decorator: `@callback.track_in_wandb()`."""
         return self.track
 
@@ -186,7 +187,7 @@ class RunstreamCallback:
         return dict(zip(names, values, strict=True))
 
 
-def _facts(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+def _facts(study: optuna.Study, trial: FrozenTrial) -> dict[str, object]:
     return {
         "optuna.study": study.study_name,
         "optuna.trial": trial.number,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from runstream.data import plots
 from runstream.data.table import Table
 from runstream.integrations.feature_importance import importance_plot
 from runstream.integrations.run_in_use import RunHolder
 
+if TYPE_CHECKING:
+    from runstream.runs.run import Run
 
-def log_estimator(estimator: Any, run: Any = None) -> None:
+
+def log_estimator(estimator: Any, run: Run | None = None) -> None:
     """Put an estimator's parameters into the config as `NAME.PARAMETER`."""
     name = type(estimator).__name__
     found = {f"{name}.{key}": value for key, value in estimator.get_params(deep=True).items()}
@@ -19,7 +22,12 @@ def log_estimator(estimator: Any, run: Any = None) -> None:
 
 
 def log_classifier(
-    estimator: Any, inputs: Any, truth: Any, labels: Sequence[str] | None = None, prefix: str = "", run: Any = None
+    estimator: Any,
+    inputs: object,
+    truth: Iterable[Any],
+    labels: Sequence[str] | None = None,
+    prefix: str = "",
+    run: Run | None = None,
 ) -> dict[str, float]:
     """Evaluate a fitted classifier on `inputs` (samples, features) and `truth` (samples,), and return the scores.
 
@@ -43,7 +51,7 @@ def log_classifier(
     names = [str(name) for name in (labels if labels is not None else classes)]
     places = {label: place for place, label in enumerate(classes)}
     true_places = [places[label] for label in truth]
-    shown: dict[str, Any] = {
+    shown: dict[str, object] = {
         f"{prefix}confusion_matrix": plots.confusion_matrix(
             y_true=true_places, preds=[places[label] for label in guesses], class_names=names
         )
@@ -58,7 +66,9 @@ def log_classifier(
     return scores
 
 
-def log_regressor(estimator: Any, inputs: Any, truth: Any, prefix: str = "", run: Any = None) -> dict[str, float]:
+def log_regressor(
+    estimator: Any, inputs: object, truth: Iterable[Any], prefix: str = "", run: Run | None = None
+) -> dict[str, float]:
     """Evaluate a fitted regressor, and return the scores: MAE, MSE and R² are logged, and the residuals as a plot."""
     from sklearn import metrics
 
@@ -76,7 +86,7 @@ def log_regressor(estimator: Any, inputs: Any, truth: Any, prefix: str = "", run
 
 
 def log_feature_importances(
-    estimator: Any, names: Sequence[str] | None = None, prefix: str = "", run: Any = None
+    estimator: Any, names: Sequence[str] | None = None, prefix: str = "", run: Run | None = None
 ) -> None:
     """Log a fitted estimator's feature importances, or its coefficients' size, as a plot of the largest."""
     found = getattr(estimator, "feature_importances_", None)

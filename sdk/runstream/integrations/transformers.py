@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream.integrations.run_in_use import RunHolder, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from runstream.runs.run import Run
 
 try:
     from transformers import TrainerCallback
@@ -20,7 +27,7 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
     complete.
     """
 
-    def __init__(self, run: Any = None, log_model: bool = False, **init: Any) -> None:
+    def __init__(self, run: Run | None = None, log_model: bool = False, **init: object) -> None:
         self._given_name = "name" in init
         self._init = {**init, "rank": 0, "world_size": 1}
         self._holder = RunHolder(run, **self._init)
@@ -28,7 +35,7 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
         self._log_model = log_model
         self._begun = False
 
-    def setup(self, args: Any, state: Any, model: Any) -> None:
+    def setup(self, args: TrainingArguments, state: TrainerState, model: object) -> None:
         """Begin the run at the first event of the Trainer; later calls do nothing."""
         if self._begun or not state.is_world_process_zero:
             return
@@ -47,15 +54,30 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
             known[name] = "***"  # hub_token and its like
         run.config.update(known, allow_val_change=True)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: object = None,
+        **kwargs: object,
+    ) -> None:
         self.setup(args, state, model)
 
-    def on_log(self, args: Any, state: Any, control: Any, model: Any = None, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: object = None,
+        logs: Mapping[str, object] | None = None,
+        **kwargs: object,
+    ) -> None:
         self.setup(args, state, model)
         if not state.is_world_process_zero or not logs:
             return
         run = self._holder.run
-        values: dict[str, Any] = {"train/global_step": state.global_step}
+        values: dict[str, object] = {"train/global_step": state.global_step}
         for name, value in logs.items():
             if name in _SUMMARY:
                 run.summary[f"train/{name}"] = value
@@ -67,7 +89,14 @@ class RunstreamCallback(TrainerCallback):  # type: ignore[misc]  # untyped where
         if run.should_stop:
             control.should_training_stop = True
 
-    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: object = None,
+        **kwargs: object,
+    ) -> None:
         if self._begun and self._log_model:
             self._holder.run.save(f"{args.output_dir}/**/*.json", base_path=args.output_dir, policy="now")
             self._holder.run.save(f"{args.output_dir}/**/*.safetensors", base_path=args.output_dir, policy="now")

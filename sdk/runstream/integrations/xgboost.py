@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runstream.integrations.feature_importance import importance_plot
 from runstream.integrations.run_in_use import RunHolder, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from xgboost import Booster
+
+    from runstream.runs.run import Run
 
 try:
     from xgboost.callback import TrainingCallback
@@ -18,13 +25,13 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
     """Logs each evaluation as `SET-METRIC` by boosting round, the configuration, and feature importance as a plot."""
 
     def __init__(
-        self, log_feature_importance: bool = True, importance_type: str = "gain", run: Any = None, **init: Any
+        self, log_feature_importance: bool = True, importance_type: str = "gain", run: Run | None = None, **init: object
     ):
         self._holder = RunHolder(run, **init)
         self._importance = log_feature_importance
         self._importance_type = importance_type
 
-    def before_training(self, model: Any) -> Any:
+    def before_training(self, model: Booster) -> Booster:
         try:
             learner = json.loads(model.save_config())["learner"]
             known = {f"xgboost.{name}": value for name, value in learner["learner_train_param"].items()}
@@ -33,7 +40,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
             pass  # cross-validation passes several boosters, which have no configuration to read
         return model
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+    def after_iteration(self, model: Booster, epoch: int, evals_log: Mapping[str, Mapping[str, Sequence[Any]]]) -> bool:
         values: dict[str, float] = {}
         for data, metrics in evals_log.items():
             for metric, history in metrics.items():
@@ -43,7 +50,7 @@ class RunstreamCallback(TrainingCallback):  # type: ignore[misc]  # XGBoost's ty
             self._holder.run.log(values, step=epoch)
         return self._holder.run.should_stop
 
-    def after_training(self, model: Any) -> Any:
+    def after_training(self, model: Booster) -> Booster:
         run = self._holder.run
         for name in ("best_score", "best_iteration"):
             try:

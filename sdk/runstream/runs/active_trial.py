@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream.base.notices import warn_once
 from runstream.errors import SettingsError
@@ -100,7 +99,7 @@ def of_run(settings: Settings) -> ActiveTrial | None:
     return ActiveTrial(0, stop_mark(settings.sweep_param_path))
 
 
-def of_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
+def of_trial(settings: Settings, arguments: Mapping[str, object]) -> tuple[Settings, dict[str, object]]:
     """Return the settings that hold in a trial, and its parameters.
 
     Run, project and team come from the agent: with others the sweep would not find what is logged. Raises SettingsError
@@ -115,7 +114,7 @@ def of_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings
     return settings.but(**kept), _read(settings.sweep_param_path)
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> dict[str, object]:
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(found, dict):

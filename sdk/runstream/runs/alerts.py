@@ -23,13 +23,13 @@ class AlertLevel(StrEnum):
 class Alerts:
     """Appends alerts to the stream, those with the same title not too often."""
 
-    def __init__(self, append: Callable[[str, dict[str, Any]], None], notices: Notices) -> None:
+    def __init__(self, append: Callable[[str, dict[str, object]], None], notices: Notices) -> None:
         """Take the function that appends a record of a kind."""
         self._append = append
         self._notices = notices
         self._last: dict[str, float] = {}
 
-    def send(self, title: str, text: str, level: Any, wait_duration: Any) -> None:
+    def send(self, title: str, text: str, level: object, wait_duration: Any) -> None:
         """Append an alert; see `Run.alert`."""
         name = str(getattr(level, "value", level)).upper()
         if name not in AlertLevel.__members__:

@@ -19,10 +19,10 @@ class Config(MutableMapping[str, Any]):
 
     def __init__(
         self,
-        values: Mapping[str, Any],
-        on_change: Callable[[str, Any], None],
+        values: Mapping[str, object],
+        on_change: Callable[[str, object], None],
         allow_val_change: bool = False,
-        fixed: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, object] | None = None,
     ) -> None:
         """Take the values.
 
@@ -33,7 +33,7 @@ class Config(MutableMapping[str, Any]):
         object.__setattr__(self, "_on_change", on_change)
         object.__setattr__(self, "_allow_change", allow_val_change)
 
-    def update(self, *args: Any, allow_val_change: bool | None = None, **kwargs: Any) -> None:
+    def update(self, *args: object, allow_val_change: bool | None = None, **kwargs: object) -> None:
         """Set several keys from a mapping, an argparse namespace, the path of a YAML file, or keywords."""
         for source in (*args, kwargs):
             for key, value in as_mapping(source).items():
@@ -48,7 +48,7 @@ class Config(MutableMapping[str, Any]):
     def as_dict(self) -> dict[str, Any]:
         return dict(self._values)
 
-    def _set(self, key: str, value: Any, allow_change: bool | None = None) -> None:
+    def _set(self, key: str, value: object, allow_change: bool | None = None) -> None:
         key = key_text(key)
         if key in self._fixed:
             value = self._keep_fixed(key, value)
@@ -61,7 +61,7 @@ class Config(MutableMapping[str, Any]):
         self._values[key] = value
         self._on_change(key, value)
 
-    def _keep_fixed(self, key: str, value: Any) -> Any:
+    def _keep_fixed(self, key: str, value: object) -> Any:
         kept = merged({key: value}, {key: self._fixed[key]})[key]
         if not _same(kept, value) and not isinstance(value, Mapping):
             from runstream.base.notices import warn_once
@@ -74,13 +74,13 @@ class Config(MutableMapping[str, Any]):
             return _reach(self._values, key)
         return _readable(self._values[key])
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         try:
             return self[key]
         except KeyError:
             return default
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         self._set(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -98,7 +98,7 @@ class Config(MutableMapping[str, Any]):
         except KeyError:
             raise AttributeError(f"config has no key {key!r}") from None
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         self[key] = value
 
     def __repr__(self) -> str:
@@ -115,12 +115,12 @@ class Section(dict[str, Any]):
             raise AttributeError(f"config has no key {key!r} here") from None
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: object) -> Any:
     return Section(value) if type(value) is dict else value
 
 
-def _reach(values: Mapping[str, Any], path: str) -> Any:
-    found: Any = values
+def _reach(values: Mapping[str, object], path: str) -> Any:
+    found: object = values
     for part in path.split("."):
         if not isinstance(found, Mapping) or part not in found:
             raise KeyError(path)
@@ -128,14 +128,14 @@ def _reach(values: Mapping[str, Any], path: str) -> Any:
     return _readable(found)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     try:
         return bool(one == other)
     except Exception:  # noqa: BLE001  # arrays compare element by element
         return str(one) == str(other)
 
 
-def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(values: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """Return `values` with `over` on top; two mappings under the same key are merged key by key."""
     found = dict(values)
     for key, value in over.items():
@@ -147,7 +147,7 @@ def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def as_mapping(source: object) -> Mapping[str, Any]:
+def as_mapping(source: object) -> Mapping[str, object]:
     """Return the keys, as text, and values of `source`.
 
     `source` is a mapping, a namespace, a dataclass or another object with fields, or the path of a YAML or JSON file.
@@ -172,7 +172,7 @@ def as_mapping(source: object) -> Mapping[str, Any]:
     return {key_text(key): value for key, value in fields.items()}
 
 
-def _read_file(path: Path) -> Mapping[str, Any]:
+def _read_file(path: Path) -> Mapping[str, object]:
     """Read a YAML or JSON file. W&B's config files have `{key: {value: ...}}`: the values are taken from it."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -205,7 +205,9 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     }
 
 
-def selected(values: Mapping[str, Any], include: Iterable[str] | None, exclude: Iterable[str] | None) -> dict[str, Any]:
+def selected(
+    values: Mapping[str, object], include: Iterable[str] | None, exclude: Iterable[str] | None
+) -> dict[str, object]:
     """Return `values` with only the keys in `include`, or without those in `exclude`.
 
     Raises UsageError when both are given.

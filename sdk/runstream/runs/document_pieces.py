@@ -30,7 +30,7 @@ _SECTIONS = {"SECTION_RUN": "run", "SECTION_CONFIG": "config", "SECTION_SUMMARY"
 _NAMES = ("name", "group", "job_type", "sweep_id")
 
 
-def records_of(kind: str, value: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def records_of(kind: str, value: dict[str, object]) -> list[tuple[str, dict[str, object]]]:
     """Return the records that are written for a record: the record itself, where it is no large document."""
     if kind == "field":
         return [("field", field) for field in _fields_of(value)]
@@ -40,7 +40,7 @@ def records_of(kind: str, value: dict[str, Any]) -> list[tuple[str, dict[str, An
     return [(kind, value)]
 
 
-def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _fields_of(field: dict[str, Any]) -> Iterator[dict[str, object]]:
     found = field.get("value_json", "")
     if len(found) * 4 <= PIECE_BYTES or len(data := found.encode()) <= PIECE_BYTES:
         yield field
@@ -82,7 +82,7 @@ def _start_of(value: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any
         if name in start:
             start[name] = text.shortened(start[name], text.MAX_NAME_BYTES)
     config, notes, tags = start.get("config_json", ""), start.get("notes", ""), start.get("tags", [])
-    fields: list[dict[str, Any]] = []
+    fields: list[dict[str, object]] = []
     if len(config) + len(notes) + sum(map(len, tags)) > START_BYTES // 4:
         start["config_json"], fields = _config_of(config)
         for name, one in (("notes", notes), ("tags", tags)):
@@ -98,10 +98,10 @@ def _start_of(value: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any
     return start, fields
 
 
-def _config_of(config_json: str) -> tuple[str, list[dict[str, Any]]]:
+def _config_of(config_json: str) -> tuple[str, list[dict[str, object]]]:
     """Return the part of a config that fits into the start record, and the rest as fields."""
-    kept: dict[str, Any] = {}
-    fields: list[dict[str, Any]] = []
+    kept: dict[str, object] = {}
+    fields: list[dict[str, object]] = []
     room = START_BYTES // 4
     for key, value in json.loads(config_json or "{}").items():
         found = dumps(value)

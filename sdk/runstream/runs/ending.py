@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runstream.base.notices import Notices
 from runstream.runs import processes
@@ -141,11 +141,11 @@ class Ending:
         stream.ensure_sender()
         return stream.wait_acked(stream.writer.number, deadline)
 
-    def _make_finish(self, exit_code: int) -> Callable[[int, int], dict[str, Any]]:
+    def _make_finish(self, exit_code: int) -> Callable[[int, int], dict[str, object]]:
         """Return the function that makes the finish record from the numbers of points and records."""
         outcome = "PREEMPTED" if self._preempting and exit_code else ("FAILED" if exit_code else "FINISHED")
 
-        def value(points: int, records: int) -> dict[str, Any]:
+        def value(points: int, records: int) -> dict[str, object]:
             return {
                 "exit_code": max(min(exit_code, 2**31 - 1), -(2**31)),
                 "outcome": f"OUTCOME_{outcome}",

@@ -14,7 +14,9 @@ from runstream.capture.masking import mask_config
 class FieldWriter:
     """Writes single values of the run's document. Secrets of the config are masked where the settings want it."""
 
-    def __init__(self, append: Callable[[str, dict[str, Any]], None], notices: Notices, *, mask_secrets: bool) -> None:
+    def __init__(
+        self, append: Callable[[str, dict[str, object]], None], notices: Notices, *, mask_secrets: bool
+    ) -> None:
         """Take the function that appends a record of a kind."""
         self._append = append
         self._notices = notices
@@ -32,7 +34,7 @@ class FieldWriter:
     def delete_summary(self, key: str) -> None:
         self._append("field", {"section": "SECTION_SUMMARY", "key": key, "deleted": True})
 
-    def without_secrets(self, value: Any, key: str = "") -> Any:
+    def without_secrets(self, value: object, key: str = "") -> Any:
         """Return the form of a config value that is recorded."""
         kept = mask_config(value, key) if self._mask_secrets else value
         if kept != value:
@@ -43,6 +45,6 @@ class FieldWriter:
         self._append("field", run_field(section, key, value))
 
 
-def run_field(section: str, key: str, value: object) -> dict[str, Any]:
+def run_field(section: str, key: str, value: object) -> dict[str, object]:
     """Return the record of a field's value."""
     return {"section": section, "key": key, "value_json": dumps(value)}

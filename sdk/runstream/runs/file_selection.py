@@ -7,7 +7,6 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from runstream.base.text import valid_path
 from runstream.errors import UsageError
@@ -19,7 +18,7 @@ _SKIPPED = frozenset(
 _MAX_CODE_BYTES = 2 << 20
 
 
-def find_files(pattern: Any, base: Any) -> list[tuple[Path, str]]:
+def find_files(pattern: str | os.PathLike[str] | None, base: str | os.PathLike[str] | None) -> list[tuple[Path, str]]:
     """Return (file, path in the run) of the files that match.
 
     Raises UsageError when there is no pattern, or no match.
@@ -44,7 +43,7 @@ def find_files(pattern: Any, base: Any) -> list[tuple[Path, str]]:
 
 
 def find_code(
-    root: Path, include: Callable[..., bool] | None, exclude: Callable[..., bool] | None
+    root: Path, include: Callable[..., object] | None, exclude: Callable[..., object] | None
 ) -> list[tuple[Path, str]]:
     """Return (file, path in the run) of source files below `root`, without version control and environments."""
     found: list[tuple[Path, str]] = []
@@ -62,7 +61,7 @@ def find_code(
     return found
 
 
-def _accepts(function: Callable[..., bool], path: Path, root: Path) -> bool:
+def _accepts(function: Callable[..., object], path: Path, root: Path) -> bool:
     """Call one of W&B's callables, which take (path) or (path, root)."""
     both = len(inspect.signature(function).parameters) > 1
     return bool(function(str(path), str(root)) if both else function(str(path)))

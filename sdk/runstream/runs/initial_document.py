@@ -38,11 +38,11 @@ class Earlier:
     """The last step of this rank; None where no step is known."""
     trouble: str = ""
     """The reason why the server did not say it."""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
     """The fields name, notes, tags, group and job_type, as far as they are known."""
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
     """The run's config: dotted keys to values."""
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, object] = field(default_factory=dict)
     edited: Mapping[str, str] = field(default_factory=dict)
     """Fields whose value people set (`run.name`, `config.<dotted key>`, ...), with the run's value before, as JSON."""
 
@@ -51,13 +51,13 @@ class Earlier:
 class Document:
     """A run's document as this process begins with it."""
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
     """The values in force of name, notes, tags, group and job_type."""
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     """The config in force: values of an earlier attempt are plain and nested, given ones are as they were given."""
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, object] = field(default_factory=dict)
     """The summary of earlier attempts."""
-    written: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, object] = field(default_factory=dict)
     """The part of `fields` that this process writes."""
     kept: frozenset[str] = frozenset()
     """Dotted keys of the run's config that this process does not write."""
@@ -72,13 +72,17 @@ class Document:
         """
         return [name for name, value in self.written.items() if not value]
 
-    def written_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def written_config(self, config: Mapping[str, object]) -> dict[str, object]:
         """Return the part of `config`, as it is now, that this process writes: plain and nested."""
         return without(to_plain(config), self.kept.__contains__)
 
 
 def make_document(
-    settings: Settings, run_id: str, config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any] | None = None
+    settings: Settings,
+    run_id: str,
+    config: Mapping[str, object],
+    earlier: Earlier,
+    fixed: Mapping[str, object] | None = None,
 ) -> Document:
     """Return the document of a run; a pure function.
 
@@ -87,7 +91,7 @@ def make_document(
     given = settings.given()
     held: dict[str, Any] = {"name": default_name(run_id), "notes": "", "tags": (), "group": "", "job_type": ""}
     held |= {name: value for name, value in earlier.fields.items() if value}
-    written: dict[str, Any] = {}
+    written: dict[str, object] = {}
     if earlier.exists is False:
         written["name"] = held["name"]
     for setting, name in _FIELDS.items():
@@ -100,8 +104,8 @@ def make_document(
 
 
 def _continued_config(
-    config: Mapping[str, Any], earlier: Earlier, fixed: Mapping[str, Any]
-) -> tuple[dict[str, Any], frozenset[str], tuple[str, ...]]:
+    config: Mapping[str, object], earlier: Earlier, fixed: Mapping[str, object]
+) -> tuple[dict[str, object], frozenset[str], tuple[str, ...]]:
     """Return the run's config, the dotted keys of it that are not written again, and the keys whose value is masked."""
     parameters = flattened(fixed)
     said = {
@@ -145,12 +149,12 @@ def _is_repeated(earlier: Earlier, name: str, value: object) -> bool:
         return False
 
 
-def start_record(settings: Settings, job: Job, document: Document, config: Mapping[str, Any]) -> dict[str, Any]:
+def start_record(settings: Settings, job: Job, document: Document, config: Mapping[str, object]) -> dict[str, object]:
     """Return the `RunStart` message of this process. Only rank 0 writes the fields of the whole run.
 
     `config`: the part that is written, secrets masked. Takes tens of milliseconds where the environment is captured.
     """
-    value: dict[str, Any] = {
+    value: dict[str, object] = {
         "world_size": job.world_size,
         "restart_count": job.restart_count,
         "host": socket.gethostname(),

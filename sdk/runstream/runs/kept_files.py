@@ -27,7 +27,9 @@ class KeptFiles:
         """Maps a path in the run to the SHA-256 that was kept (empty: none yet) and to the file; these files are kept
         again at the end."""
 
-    def save(self, pattern: str | os.PathLike[str] | None, base: Any, policy: str) -> list[str]:
+    def save(
+        self, pattern: str | os.PathLike[str] | None, base: str | os.PathLike[str] | None, policy: str
+    ) -> list[str]:
         """Keep the files that match, and return their paths; see `Run.save`."""
         try:
             if policy not in ("now", "live", "end"):
@@ -42,7 +44,9 @@ class KeptFiles:
                 self._again[name] = (digest, path)
         return [str(path) for path, _ in found]
 
-    def save_code(self, root: str | None, include: Any, exclude: Any) -> list[str]:
+    def save_code(
+        self, root: str | None, include: Callable[..., object] | None, exclude: Callable[..., object] | None
+    ) -> list[str]:
         """Keep source code, and return the paths; see `Run.log_code`."""
         found = find_code(Path(root or "."), include, exclude)
         for path, name in found:

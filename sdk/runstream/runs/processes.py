@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 
 class LiveRun(Protocol):
@@ -157,7 +157,7 @@ def _watch_exceptions() -> None:
 def _watch_sys_exit() -> None:
     before = sys.exit
 
-    def note(status: Any = None, /) -> NoReturn:
+    def note(status: str | int | None = None, /) -> NoReturn:
         global _exit_code
         if threading.current_thread() is not threading.main_thread():
             before(status)  # it ends a thread

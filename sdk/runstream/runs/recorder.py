@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from runstream.base.notices import Notices
 from runstream.data.loggable import Content
@@ -69,7 +68,7 @@ class Recorder:
 
     # The stream
 
-    def open(self, make_start: Callable[[], dict[str, Any]], fields: Iterable[dict[str, Any]] = ()) -> Stream:
+    def open(self, make_start: Callable[[], dict[str, object]], fields: Iterable[dict[str, object]] = ()) -> Stream:
         """Open the stream, and append its start record and these fields. Raises SpoolError."""
         stream = Stream(self._settings, self._target, self._job, check_keys, helper=self.helper)
         processes.watch_child()
@@ -114,10 +113,10 @@ class Recorder:
         if not self.finished:
             self.append_row = self._open_and_append
 
-    def _start_of_helper(self) -> dict[str, Any]:
+    def _start_of_helper(self) -> dict[str, object]:
         return {"world_size": self._job.world_size, "pid": os.getpid(), "helper": True}
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         """Return how far the sender is; see `Run.status`."""
         if self.stream is None:
             return {"records": 0, "stored": 0, "rejected": 0, "error": ""}
@@ -149,7 +148,7 @@ class Recorder:
         if self.stream is not None and not self.finished:
             self.append_row = self._row_appender(self.stream)
 
-    def last_values(self) -> dict[str, Any]:
+    def last_values(self) -> dict[str, object]:
         """Return the summary of this process: the last value of each metric, and what the definitions ask for."""
         last = self.stream.writer.last_values() if self.stream and not self.finished else {}
         return dict(self._definitions.summary(last))
@@ -180,7 +179,7 @@ class Recorder:
 
     # Other records
 
-    def append(self, kind: str, value: dict[str, Any]) -> None:
+    def append(self, kind: str, value: dict[str, object]) -> None:
         """Append a record, where a stream is open. A problem is reported."""
         if self.stream is None or self.ended:
             return
@@ -191,12 +190,12 @@ class Recorder:
         except SpoolError as error:
             self._notices.complain(kind, f"{kind}: {error}")
 
-    def append_file(self, value: dict[str, Any], content: Content) -> None:
+    def append_file(self, value: dict[str, object], content: Content) -> None:
         """Append a file's record and its content, where a stream is open. Raises SpoolError, UsageError."""
         if self.stream is not None and not self.finished:
             self.stream.append("file", value, contents=[content])
 
-    def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
+    def append_finish(self, make_value: Callable[[int, int], dict[str, object]]) -> int:
         """Append the finish record and return its number; return 0 when there is no stream, or no space for it."""
         if self.stream is None:
             return 0

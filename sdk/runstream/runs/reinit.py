@@ -20,7 +20,7 @@ _FACTS |= {"group": "group", "job_type": "job_type", "rank": "rank", "world_size
 """Maps arguments of `init()` to the attributes of a run with the same meaning."""
 
 
-def choose(run: Run, reinit: str | bool | None, arguments: Mapping[str, Any]) -> str:
+def choose(run: Run, reinit: str | bool | None, arguments: Mapping[str, object]) -> str:
     """Return RETURN, FINISH or CREATE for an `init()` while `run` is open, and report a choice that nobody made.
 
     Without `reinit`: in a notebook the former run is finished, as W&B does. In a script a call that describes another
@@ -72,12 +72,12 @@ def difference(run: Run, arguments: Mapping[str, Any]) -> str:
     return ""
 
 
-def add_config(run: Run, arguments: Mapping[str, Any]) -> None:
+def add_config(run: Run, arguments: Mapping[str, object]) -> None:
     """Set the config keys of a call that got the open run back, where the run does not have them yet."""
     run.config.setdefaults(_config(arguments))
 
 
-def _config(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def _config(arguments: Mapping[str, Any]) -> Mapping[str, object]:
     include: Iterable[str] | None = arguments.get("config_include_keys")
     try:
         return selected(as_mapping(arguments.get("config")), include, arguments.get("config_exclude_keys"))

@@ -74,7 +74,7 @@ def _put_large(answer: dict[str, Any]) -> None:
             section[one["key"]] = json.loads(one["value_json"])
 
 
-def _restored(value: Any) -> Any:
+def _restored(value: object) -> Any:
     """Return a value of the wire with whole numbers as int again: the wire's numbers are all doubles."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -90,8 +90,8 @@ class _Unsent:
 
     def __init__(self) -> None:
         self.step: int | None = None
-        self.fields: dict[str, Any] = {}
-        self.config: dict[str, Any] = {}
+        self.fields: dict[str, object] = {}
+        self.config: dict[str, object] = {}
 
     def row(self, keyset: tuple[str, ...], number: int, time_us: int, step_and_values: memoryview) -> bool:
         (step,) = _STEP.unpack_from(step_and_values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,7 @@ from runstream.capture.model_watcher import ModelWatcher
 from runstream.errors import UsageError
 from runstream.ranks.job import Job
 from runstream.runs import active_trial, processes
-from runstream.runs.alerts import Alerts
+from runstream.runs.alerts import AlertLevel, Alerts
 from runstream.runs.config import Config
 from runstream.runs.ending import Ending
 from runstream.runs.field_writer import FieldWriter, run_field
@@ -31,6 +31,8 @@ from runstream.runs.summary import Summary
 from runstream.settings import Settings
 
 if TYPE_CHECKING:
+    import datetime
+
     from runstream.capture.console_capture import Capture
     from runstream.runs.resume import AutoResume
 
@@ -61,7 +63,7 @@ class Run:
         starting_step: int = 0,
         helper: bool = False,
         auto_resume: AutoResume | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> None:
         """Make the run, and open its stream unless it is disabled or a helper's.
 
@@ -103,7 +105,7 @@ class Run:
     # What a training logs
 
     def log(
-        self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, sync: bool | None = None
+        self, data: Mapping[str, object], step: int | None = None, commit: bool | None = None, sync: bool | None = None
     ) -> None:
         """Log values at a step. When it returns, they survive SIGKILL of this process.
 
@@ -137,7 +139,7 @@ class Run:
     def define_metric(
         self,
         name: str,
-        step_metric: Any = None,
+        step_metric: object = None,
         step_sync: bool | None = None,
         hidden: bool | None = None,
         summary: str | None = None,
@@ -157,7 +159,13 @@ class Run:
         self._recorder.define(definition)
         return definition
 
-    def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
+    def alert(
+        self,
+        title: str,
+        text: str = "",
+        level: AlertLevel | str = "INFO",
+        wait_duration: float | datetime.timedelta | None = None,
+    ) -> None:
         """Record an alert. `level` is INFO, WARN or ERROR.
 
         An alert with the same title within `wait_duration` seconds (a number or a timedelta; default 60) is left out.
@@ -165,7 +173,10 @@ class Run:
         self._alerts.send(title, text, level, wait_duration)
 
     def save(
-        self, glob_str: str | os.PathLike[str] | None = None, base_path: Any = None, policy: str = "live"
+        self,
+        glob_str: str | os.PathLike[str] | None = None,
+        base_path: str | os.PathLike[str] | None = None,
+        policy: str = "live",
     ) -> list[str]:
         """Keep all files that match `glob_str` with the run, and return their paths.
 
@@ -175,7 +186,11 @@ class Run:
         return self._files.save(glob_str, base_path, policy)
 
     def log_code(
-        self, root: str | None = ".", name: str | None = None, include_fn: Any = None, exclude_fn: Any = None
+        self,
+        root: str | None = ".",
+        name: str | None = None,
+        include_fn: Callable[..., object] | None = None,
+        exclude_fn: Callable[..., object] | None = None,
     ) -> list[str]:
         """Keep source code with the run, and return the paths.
 
@@ -184,7 +199,12 @@ class Run:
         return self._files.save_code(root, include_fn, exclude_fn)
 
     def watch(
-        self, models: Any, criterion: Any = None, log: str | None = "gradients", log_freq: int = 1000, **options: Any
+        self,
+        models: object,
+        criterion: object = None,
+        log: str | None = "gradients",
+        log_freq: int = 1000,
+        **options: object,
     ) -> None:
         """Log histograms of a torch model's gradients, parameters, or both, every `log_freq` batches.
 
@@ -196,7 +216,7 @@ class Run:
         except UsageError as error:
             self._notices.complain("watch", str(error))
 
-    def unwatch(self, models: Any = None) -> None:
+    def unwatch(self, models: object = None) -> None:
         """Stop the logging that `watch()` began, for these models or for all."""
         self._watcher.remove(models)
 
@@ -365,7 +385,7 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.path!r}, rank={self.rank}/{self.world_size})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return attach, (self.settings, self.id, self.job, self.config.as_dict(), self.step, self._identity.fields)
 
     # Private methods
@@ -373,7 +393,7 @@ class Run:
     def _open(self, document: Document) -> Capture | None:
         """Open the stream, and begin to capture the console where the settings want it. Raises SpoolError."""
 
-        def make_start() -> dict[str, Any]:
+        def make_start() -> dict[str, object]:
             config = self._field_writer.without_secrets(document.written_config(self.config.as_dict()))
             return start_record(self.settings, self.job, document, config)
 
@@ -394,7 +414,7 @@ class Run:
 
 
 def attach(
-    settings: Settings, run_id: str, job: Job, config: Mapping[str, Any], step: int, fields: Mapping[str, Any]
+    settings: Settings, run_id: str, job: Job, config: Mapping[str, object], step: int, fields: Mapping[str, object]
 ) -> Run:
     """Return this process's part in a run of another process.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from runstream.base.notices import Notices, warn_once
 from runstream.data.loggable import Text, write_value
@@ -34,7 +33,7 @@ class SlowPath:
             return None
         return number
 
-    def log(self, data: Any, step: int, now: int) -> None:
+    def log(self, data: object, step: int, now: int) -> None:
         """Sort the values, and log them one by one."""
         if not isinstance(data, Mapping):
             self._notices.complain("log", f"log() takes a dict of names to values, not {type(data).__name__}")
@@ -68,7 +67,7 @@ class SlowPath:
         except UsageError as error:
             self._notices.complain("finished", str(error))
 
-    def _log_rich(self, key: str, step: int, now: int, value: Any) -> None:
+    def _log_rich(self, key: str, step: int, now: int, value: object) -> None:
         """Log a `Loggable` or a list of media. Raises SpoolError (also when the run has ended)."""
         if self._disabled:
             return

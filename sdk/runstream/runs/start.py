@@ -38,7 +38,7 @@ def start_run(
     entity: str | None = None,
     name: str | None = None,
     id: str | None = None,
-    config: Any = None,
+    config: object = None,
     config_exclude_keys: Iterable[str] | None = None,
     config_include_keys: Iterable[str] | None = None,
     allow_val_change: bool | None = None,
@@ -48,12 +48,12 @@ def start_run(
     job_type: str | None = None,
     mode: str | None = None,
     resume: str | bool | None = None,
-    dir: Any = None,
+    dir: object = None,
     rank: int | None = None,
     world_size: int | None = None,
     save_code: bool | None = None,
-    settings: Settings | Mapping[str, Any] | None = None,
-    **unknown: Any,
+    settings: Settings | Mapping[str, object] | None = None,
+    **unknown: object,
 ) -> Run:
     """Make the `Run` that `runstream.init` returns; its docstring describes the arguments."""
     _mention(unknown)
@@ -97,7 +97,7 @@ def start_run(
 
 
 def _begin(
-    settings: Settings, job: Job, config: Mapping[str, Any], parameters: Mapping[str, Any], allow_val_change: bool
+    settings: Settings, job: Job, config: Mapping[str, object], parameters: Mapping[str, object], allow_val_change: bool
 ) -> Run:
     global _runs_started
     auto = _auto_resume(settings)
@@ -124,7 +124,7 @@ def _begin(
     return run
 
 
-def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
+def _config_values(settings: Settings, config: object) -> Mapping[str, object]:
     """Return the values that `config` holds.
 
     A foreign object that raises when it is read is reported, and does not stop a training. Raises UsageError where
@@ -140,7 +140,7 @@ def _config_values(settings: Settings, config: Any) -> Mapping[str, Any]:
         return {}
 
 
-def _in_trial(settings: Settings, arguments: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
+def _in_trial(settings: Settings, arguments: Mapping[str, object]) -> tuple[Settings, Mapping[str, object]]:
     """Return the settings that hold here, and the parameters of the sweep's trial, where this is one."""
     return of_trial(settings, arguments) if settings.sweep_param_path else (settings, {})
 
@@ -197,7 +197,7 @@ def _open_somewhere(settings: Settings, make: Callable[[Settings], Run]) -> Run:
     return make(settings.but(mode="disabled"))
 
 
-def _settings(given: Settings | Mapping[str, Any] | None, **arguments: Any) -> Settings:
+def _settings(given: Settings | Mapping[str, object] | None, **arguments: object) -> Settings:
     """Return the settings: arguments take precedence over `given`, and `given` over the environment."""
     extra = given.given() if isinstance(given, Settings) else dict(given or {})
     known = {spec.name for spec in setting_fields()}
@@ -209,7 +209,7 @@ def _settings(given: Settings | Mapping[str, Any] | None, **arguments: Any) -> S
     return Settings.from_environment(None, **chosen)
 
 
-def _mention(unknown: Mapping[str, Any]) -> None:
+def _mention(unknown: Mapping[str, object]) -> None:
     for name, value in unknown.items():
         if value not in (None, False):
             whose = "W&B's, and not runstream's" if name in _WANDB_ONLY else "no argument that runstream knows"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runstream import version as _version
 from runstream.base.json_text import dumps
@@ -116,7 +115,7 @@ class Stream:
     def append(
         self,
         kind: str,
-        value: dict[str, Any],
+        value: dict[str, object],
         time_us: int | None = None,
         contents: list[Content] | None = None,
     ) -> int:
@@ -129,13 +128,13 @@ class Stream:
         # A stream exists only with its first record.
         with contextlib.nullcontext() if self._hidden is None else beginning(self._hidden):
             for name, part in records_of(kind, value):
-                record: dict[str, Any] = {"kind": name, "value": part}
+                record: dict[str, object] = {"kind": name, "value": part}
                 if contents:
                     record["contents"] = [self._keep(content) for content in contents]
                 number = self.writer.append_json(dumps(record), time_us)
         return number
 
-    def append_finish(self, make_value: Callable[[int, int], dict[str, Any]]) -> int:
+    def append_finish(self, make_value: Callable[[int, int], dict[str, object]]) -> int:
         """Append the stream's last record, and return its number.
 
         `make_value` makes its value from the stream's points and records. Returns a number also where the stream has
@@ -188,7 +187,7 @@ class Stream:
     def alive(self) -> bool:
         return is_alive(self.folder)
 
-    def _keep(self, content: Content) -> list[Any]:
+    def _keep(self, content: Content) -> list[object]:
         """Put a content where the sender finds it, under a name of its own: the sender deletes it when it is sent."""
         limit = self.settings.max_media_mb << 20
         if content.size_bytes > limit:
@@ -269,5 +268,5 @@ class StreamOutbox:
     def point(self, key: str, value: float, step: int) -> None:
         self._append_row((key,), (value,), step, self._time_us)
 
-    def record(self, kind: str, value: dict[str, Any], contents: list[Content] | None = None) -> None:
+    def record(self, kind: str, value: dict[str, object], contents: list[Content] | None = None) -> None:
         self._stream.append(kind, value, self._time_us, contents)

@@ -14,15 +14,15 @@ class Summary(MutableMapping[str, Any]):
     The server's summary covers all ranks.
     """
 
-    _values: dict[str, Any]
-    _earlier: dict[str, Any]
+    _values: dict[str, object]
+    _earlier: dict[str, object]
 
     def __init__(
         self,
-        last_values: Callable[[], dict[str, Any]],
-        on_set: Callable[[str, Any], None],
+        last_values: Callable[[], dict[str, object]],
+        on_set: Callable[[str, object], None],
         on_delete: Callable[[str], None],
-        earlier: Mapping[str, Any] | None = None,
+        earlier: Mapping[str, object] | None = None,
     ) -> None:
         """Take the callbacks.
 
@@ -46,7 +46,7 @@ class Summary(MutableMapping[str, Any]):
         last = self._last_values()
         return last[key] if key in last else self._earlier[key]
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         key, plain = key_text(key), to_plain(value)
         for name, item in flattened({key: plain}).items():
             self._values[name] = value if name == key else item
@@ -63,7 +63,7 @@ class Summary(MutableMapping[str, Any]):
         except KeyError:
             raise AttributeError(f"the summary has no key {key!r}") from None
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         self[key] = value
 
     def __iter__(self) -> Iterator[str]:

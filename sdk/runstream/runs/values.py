@@ -10,7 +10,6 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from runstream.base.text import shortened, valid_name
 from runstream.data.histogram import Histogram
@@ -31,7 +30,7 @@ class Sorted:
 
     scalars: dict[str, float] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
-    rich: dict[str, Any] = field(default_factory=dict)
+    rich: dict[str, object] = field(default_factory=dict)
     """`Loggable`s, or lists of `Media`."""
     problems: list[str] = field(default_factory=list)
     """One sentence for each value that was left out."""
@@ -39,13 +38,13 @@ class Sorted:
     """One sentence for each name or text that is kept in another form than it was given."""
 
 
-def sort_values(data: Mapping[Any, Any]) -> Sorted:
+def sort_values(data: Mapping[object, object]) -> Sorted:
     found = Sorted()
     _walk(data, "", found, 0)
     return found
 
 
-def _walk(data: Mapping[Any, Any], prefix: str, found: Sorted, depth: int) -> None:
+def _walk(data: Mapping[object, object], prefix: str, found: Sorted, depth: int) -> None:
     for key, value in data.items():
         name = f"{prefix}{key}"
         if isinstance(key, str) and key_problem(key, name) and (fit := valid_name(name)):
@@ -112,7 +111,7 @@ def as_rich(value: object) -> object:
     return Histogram(value) if kind and _count(value) != 1 else None
 
 
-def _of_list(values: Sequence[Any]) -> object:
+def _of_list(values: Sequence[object]) -> object:
     if not values:
         return None
     media = [Image(item) if is_figure(item) or is_picture(item) else item for item in values]
@@ -124,7 +123,7 @@ def _of_list(values: Sequence[Any]) -> object:
     return None if numbers is None else Histogram(numbers)
 
 
-def _flat_numbers(values: Sequence[Any], depth: int) -> list[float] | None:
+def _flat_numbers(values: Sequence[object], depth: int) -> list[float] | None:
     found: list[float] = []
     for item in values:
         if isinstance(item, (list, tuple)) and depth < MAX_DEPTH:

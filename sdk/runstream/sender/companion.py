@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import time
-from typing import Any
 
 from runstream.base.run_names import new_writer_id
 from runstream.errors import SpoolError
@@ -53,7 +52,7 @@ class Companion:
         if values:
             self._writer.append_row(tuple(values), values.values(), step, time.time_ns() // 1000)
 
-    def record(self, kind: str, value: dict[str, Any], time_us: int | None = None) -> None:
+    def record(self, kind: str, value: dict[str, object], time_us: int | None = None) -> None:
         """Append a record. Raises SpoolError."""
         text = json.dumps({"kind": kind, "value": value}, separators=(",", ":"))
         self._writer.append_json(text, time_us)

@@ -13,7 +13,7 @@ class Gpus:
     def __init__(self, nvml: Any = None) -> None:
         """Find the GPUs. `nvml`: the module pynvml, or a substitute for it."""
         self._nvml = nvml
-        self._handles: list[Any] = []
+        self._handles: list[object] = []
         try:
             if nvml is None:
                 import pynvml
@@ -47,7 +47,7 @@ class Gpus:
                         found[f"system/process.gpu.{index}.memory_bytes"] = float(process.usedGpuMemory)
         return found
 
-    def _read(self, handle: Any) -> dict[str, float]:
+    def _read(self, handle: object) -> dict[str, float]:
         n = self._nvml
         found: dict[str, float] = {}
 
@@ -87,7 +87,7 @@ class Gpus:
             self._read_nvlink(handle, found)
         return found
 
-    def _read_nvlink(self, handle: Any, found: dict[str, float]) -> None:
+    def _read_nvlink(self, handle: object, found: dict[str, float]) -> None:
         n = self._nvml
         fields = [n.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, n.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX]
         for name, value in zip(

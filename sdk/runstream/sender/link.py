@@ -112,7 +112,7 @@ class Links:
     async def _greet(self, meta: StreamMeta, api_key: str) -> Link:
         stub = rpc.IngestServiceStub(self._channel(meta.gateway, meta.gateway_tls))
         call = stub.Stream(metadata=(("authorization", f"Bearer {api_key}"),))
-        response: Any = None
+        response: object = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await call.write(pb.IngestRequest(hello=_hello(meta)))

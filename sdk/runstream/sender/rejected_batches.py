@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from runstream.sender.wire_records import Unreadable
 from runstream.spool.folder import SpoolFolder, StreamMeta
@@ -73,7 +72,7 @@ def _keep(path: Path, meta: StreamMeta, data: bytes, note: dict[str, str]) -> Pa
     return path
 
 
-def _note(path: Path) -> dict[str, Any]:
+def _note(path: Path) -> dict[str, object]:
     try:
         found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -8,13 +8,16 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runstream.errors import SpoolError
 from runstream.sender import cgroup
 from runstream.sender.companion import Companions
 from runstream.sender.gpus import Gpus
 from runstream.spool.folder import SpoolFolder, StreamMeta, is_alive, read_meta
+
+if TYPE_CHECKING:
+    import psutil
 
 LOG = logging.getLogger("runstream.sender")
 FIRST_AFTER_S = 2.0
@@ -93,7 +96,7 @@ class ProcessSampler:
         import psutil
 
         self._psutil = psutil
-        self._process: Any = None
+        self._process: psutil.Process | None = None
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
             if process.create_time() <= seen_alive_at + 1:

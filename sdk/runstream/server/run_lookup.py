@@ -24,7 +24,7 @@ def request_run(settings: Settings, run: str, timeout_s: float, *, large_values:
     key = settings.api_key or Credentials(settings.root).find(settings.base_url)
     if not key:
         raise ValueError("no API key is known")
-    fields: dict[str, Any] = {"team": settings.entity, "project": settings.project, "run": run}
+    fields: dict[str, object] = {"team": settings.entity, "project": settings.project, "run": run}
     fields |= {"omit_completeness": True, "large_values": large_values}
     request = urllib.request.Request(  # noqa: S310  # base_url is checked to be http(s)
         f"{settings.base_url.rstrip('/')}/api/v1/GetRun",

@@ -20,7 +20,6 @@ does not examine, and few stretches.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from runstream.spool import format
 
@@ -46,7 +45,7 @@ class Stretch:
         """The offset where its rows end. If it is negative, the chain ends with this stretch, and no claim follows."""
         self.claims: dict[int, bytes | Stretch] = {}
         """Maps a record number to a row's bytes without their prefix, or, once, to the stretch that follows."""
-        self.claim: Callable[[int, Any], bytes | Stretch] = self.claims.setdefault
+        self.claim: Callable[[int, bytes | Stretch], bytes | Stretch] = self.claims.setdefault
         self.successor: Chain | None = None
         """For a stretch that is shut, the chain of the segment that follows; None where the stream has ended."""
         self.end = 0

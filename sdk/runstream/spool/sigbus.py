@@ -28,7 +28,7 @@ import signal
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 _SA_SIGINFO = 4
 _MAP_ANONYMOUS, _MAP_FIXED = 0x20, 0x10
@@ -139,7 +139,7 @@ class _Handler:
         class Buffer(ctypes.Structure):
             _fields_ = (("start", ctypes.c_void_p), ("rest", ctypes.c_byte * 128))
 
-        self._ctypes: Any = ctypes
+        self._ctypes: ModuleType = ctypes
         self._buffer = Buffer
         library = ctypes.PyDLL(None, use_errno=False)
         self._sigaction = library.sigaction

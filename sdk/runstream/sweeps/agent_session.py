@@ -79,7 +79,7 @@ class AgentSession:
     info: SweepInfo | None = None
     held: dict[int, Leased] = field(default_factory=dict)
     orders: dict[int, StopOrder] = field(default_factory=dict)
-    _pending: dict[str, Any] = field(default_factory=dict)
+    _pending: dict[str, object] = field(default_factory=dict)
     _beat_s: float = WAIT_S
     _prunes: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -168,7 +168,7 @@ class AgentSession:
         held = self.held.get(number)
         if held is None:
             return AgentReply(accepted=False)
-        fields: dict[str, Any] = {} if cost is None else {"cost": cost}
+        fields: dict[str, float] = {} if cost is None else {"cost": cost}
         found = self._call(
             "EndTrial",
             timeout_s,
@@ -258,7 +258,7 @@ class AgentSession:
             self.orders[number] = order
             self.on_stop(number, order)
 
-    def _call(self, method: str, timeout_s: float = WAIT_S, **fields: Any) -> dict[str, Any]:
+    def _call(self, method: str, timeout_s: float = WAIT_S, **fields: object) -> dict[str, Any]:
         try:
             found = self.client.call(method, timeout_s, **fields)
         except UnavailableError as error:

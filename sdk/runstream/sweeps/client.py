@@ -56,7 +56,7 @@ class Client:
         self._idle: list[http.client.HTTPConnection] = []
         self._pid = os.getpid()
 
-    def call(self, method: str, timeout_s: float = _TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+    def call(self, method: str, timeout_s: float = _TIMEOUT_S, **fields: object) -> dict[str, Any]:
         """Call a method, and return its response as JSON: names as in the proto file, 64-bit integers as texts.
 
         Raises ApiError of the kind that fits; UnavailableError where another try makes sense.

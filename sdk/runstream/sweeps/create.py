@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from runstream.base.notices import Notices
@@ -15,7 +16,7 @@ from runstream.sweeps.sweep_info import SweepInfo
 
 
 def create_sweep(
-    config: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    config: Mapping[str, object] | Callable[[], Mapping[str, object]],
     entity: str | None,
     project: str | None,
     prior_runs: Sequence[str] = (),
@@ -32,7 +33,7 @@ def create_sweep(
 
 def create(
     client: Client,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     entity: str | None = None,
     project: str | None = None,
     prior_runs: Sequence[str] = (),
@@ -69,7 +70,7 @@ def described(info: SweepInfo) -> str:
     return f"{info.method}, {size}" + (f", {goals}" if goals else "")
 
 
-def as_json(config: Mapping[str, Any]) -> str:
+def as_json(config: Mapping[str, object]) -> str:
     """Return the configuration as JSON; numpy's numbers and arrays become Python's.
 
     Raises UsageError, whose message names the value that JSON cannot hold.
@@ -80,7 +81,7 @@ def as_json(config: Mapping[str, Any]) -> str:
         raise UsageError(f"the sweep's configuration: {error}") from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     for convert in ("tolist", "item"):
         if hasattr(value, convert):
             return getattr(value, convert)()
@@ -93,7 +94,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} is no value that a configuration holds: give numbers, texts, lists and dicts")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, object]:
     """Read a sweep's configuration file, YAML or JSON. Raises UsageError with a message of one sentence."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -135,7 +136,7 @@ def _loader(yaml: Any) -> Any:
     return Loader
 
 
-def import_yaml() -> Any:
+def import_yaml() -> ModuleType:
     """Return the module `yaml`. Raises UsageError that names the extra which brings it."""
     try:
         import yaml

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from runstream.errors import UsageError
 
@@ -21,7 +20,7 @@ _VARIABLE = re.compile(r"\$\{envvar:([A-Za-z0-9_]*)\}")
 def expand(
     command: Sequence[object] | str | None,
     program: str,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     json_file: Path,
     interpreter: str,
     environment: Mapping[str, str],
@@ -55,7 +54,7 @@ def expand(
     return arguments
 
 
-def _without_false(parameters: Mapping[str, Any]) -> list[str]:
+def _without_false(parameters: Mapping[str, object]) -> list[str]:
     """Return the arguments with a true value as a bare flag, and without those that are false."""
     return [
         f"--{name}" if value is True else f"--{name}={value}"
@@ -64,6 +63,6 @@ def _without_false(parameters: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _written(path: Path, parameters: Mapping[str, Any]) -> str:
+def _written(path: Path, parameters: Mapping[str, object]) -> str:
     path.write_text(json.dumps(parameters), encoding="utf-8")
     return str(path)

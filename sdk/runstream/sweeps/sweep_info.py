@@ -122,9 +122,9 @@ class TrialInfo:
         return self.values[0] if self.values else None
 
 
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(parameters: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return nested parameters with dotted names."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{name}.")
@@ -145,13 +145,13 @@ def parse_path(path: str, entity: str | None = None, project: str | None = None)
     return team or entity or "", named or project or "", sweep
 
 
-def enum_name(name: Any, prefix: str) -> str:
+def enum_name(name: object, prefix: str) -> str:
     """Return an enum's value without its prefix, in lower case; return an empty text where it is unspecified."""
     text = str(name or "").removeprefix(prefix).lower()
     return "" if text == "unspecified" else text
 
 
-def _time(text: Any) -> datetime | None:
+def _time(text: object) -> datetime | None:
     if not text:
         return None
     head, dot, rest = str(text).rstrip("Z").partition(".")

@@ -209,7 +209,7 @@ def rich_view(view: View, rich: Any) -> Any:
     import rich.table
     import rich.text
 
-    parts: list[Any] = [rich.text.Text(line, no_wrap=True, overflow="ellipsis") for line in view.lines]
+    parts: list[object] = [rich.text.Text(line, no_wrap=True, overflow="ellipsis") for line in view.lines]
     for table in view.tables:
         drawn = rich.table.Table(
             title=table.title, title_justify="left", expand=True, box=rich.box.SIMPLE_HEAD, pad_edge=False
