@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import filecmp
-import graphlib
 import importlib.metadata
 import json
 import os
@@ -12,7 +11,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ import pytest
 import runstream
 from runstream.settings import setting_fields
 from runstream_common.service.metrics import markdown
+from tests.support.annotations import count
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
@@ -37,14 +36,6 @@ PACKAGES = {
         {"runstream_common", "runstream_control", "runstream_ingestor", "runstream_query", "runstream_proto"},
     ),
 }
-QUERY_LAYERS = (
-    {"base"},
-    {"runs", "curves", "analysis", "live", "rich", "sqlaccess", "sweeps", "export"},
-    {"methods"},
-    {"transport"},
-    {"config", "__main__"},
-)
-"""Folders and modules of the query service, the lowest layer first (decision 33)."""
 LOOSE_ANNOTATIONS = 0.05
 """The largest share of a package's annotations that may contain `Any`."""
 SENDER_ONLY = {"grpc", "google"}
@@ -85,66 +76,11 @@ def test_packages_import_only_whom_they_may(package: str) -> None:
                 assert name in allowed, f"{path.relative_to(ROOT)} imports {name}"
 
 
-def modules_of(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, wherever the statement stands."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return whole | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-
-
-def test_layers_of_the_query_service_import_only_lower_ones_and_domains_no_circle() -> None:
-    folder = ROOT / "query/runstream_query"
-    layer_of = {name: number for number, names in enumerate(QUERY_LAYERS) for name in names}
-    imported: dict[str, set[str]] = {name: set() for name in layer_of}
-    for path in folder.rglob("*.py"):
-        room = path.relative_to(folder).with_suffix("").parts[0]
-        if room == "__init__":
-            continue
-        names = {name.split(".")[1] for name in modules_of(path) if name.startswith("runstream_query.")} - {room}
-        above = {name for name in names if layer_of[name] > layer_of[room]}
-        assert not above, f"{path.relative_to(ROOT)} imports {above}"
-        imported[room] |= names
-    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError
-
-
-def test_no_transport_imports_the_other() -> None:
-    folder = ROOT / "query/runstream_query/transport"
-    for path in folder.rglob("*.py"):
-        for name in modules_of(path):
-            if path.parent.name == "http":
-                assert name != "runstream_query.transport.grpc_server", path
-            else:
-                assert not name.startswith("runstream_query.transport.http"), path
-
-
-def annotations(tree: ast.AST) -> Iterator[ast.expr]:
-    """Annotations of parameters, returns and assignments."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            given = node.args
-            parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
-            yield from (one.annotation for one in parameters if one is not None and one.annotation is not None)
-            if node.returns is not None:
-                yield node.returns
-        elif isinstance(node, ast.AnnAssign):
-            yield node.annotation
-
-
-def is_loose(annotation: ast.expr) -> bool:
-    """Whether it contains `Any`, also within a text."""
-    for node in ast.walk(annotation):
-        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        if name == "Any" or (isinstance(node, ast.Constant) and "Any" in str(node.value)):
-            return True
-    return False
-
-
 @pytest.mark.parametrize("package", sorted(PACKAGES.keys() - {"runstream_proto"}))
 def test_annotations_say_what_they_mean(package: str) -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / PACKAGES[package][0]).rglob("*.py")]
-    found = [is_loose(annotation) for tree in trees for annotation in annotations(tree)]
-    print(f"{package}: {sum(found)} of {len(found)} annotations contain Any ({sum(found) / len(found):.1%})")
-    assert sum(found) / len(found) < LOOSE_ANNOTATIONS, "say what is needed: a class, a Protocol, a TypedDict, object"
+    vague, total = count(ROOT / PACKAGES[package][0])
+    print(f"{package}: {vague} of {total} annotations contain Any ({vague / total:.1%})")
+    assert vague / total < LOOSE_ANNOTATIONS, "say what is needed: a class, a Protocol, a TypedDict, object"
 
 
 def test_what_a_training_process_runs_imports_the_standard_library_only() -> None:
