@@ -34,7 +34,7 @@ def parse(data: bytes) -> pb.Batch:
     """Return the batch. Raise InvalidBatchError when the bytes are no Batch of a known format."""
     try:
         batch = pb.Batch.FromString(data)
-    except Exception as error:  # noqa: BLE001  # upb raises its own DecodeError, a subclass of Exception only
+    except Exception as error:  # upb raises its own DecodeError, a subclass of Exception only
         raise InvalidBatchError(pb.REJECT_REASON_CORRUPT, f"the batch is not a protobuf message: {error}") from error
     if batch.format != 1:
         raise InvalidBatchError(

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from runstream_proto.v1 import account_pb2, query_pb2, sweep_pb2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from wire import wire  # type: ignore[import-not-found]  # noqa: E402  # programs side by side, not a package
+from wire import wire  # type: ignore[import-not-found]  # programs side by side, not a package
 
 OUTPUT = Path(__file__).resolve().parent / "src" / "api"
 _SERVICES = ((query_pb2, "QueryService"), (sweep_pb2, "SweepService"), (account_pb2, "AccountService"))

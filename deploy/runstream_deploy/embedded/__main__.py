@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         config.check()
         asyncio.run(_serve(config))
     except (ConfigError, DataFolderError, OSError) as error:
-        print(f"runstream clickhouse: {error}", file=sys.stderr)  # noqa: T201
+        print(f"runstream clickhouse: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -152,7 +152,7 @@ class _Repair:
 
     def _send_spool(self) -> None:
         """Run the SDK's own command, which prints its progress."""
-        subprocess.run([sys.executable, "-m", "runstream.cli", "sync", str(self._spool)], check=False)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "runstream.cli", "sync", str(self._spool)], check=False)
 
 
 def _conclusion(plan: _Plan) -> str:

@@ -87,7 +87,7 @@ class IngestServicer(rpc.IngestServiceServicer):
             self._open -= 1
             self._instruments.stream_closed()
 
-    async def PutMedia(  # noqa: N802
+    async def PutMedia(
         self,
         request_iterator: AsyncIterator[pb.MediaUpload],
         context: grpc.aio.ServicerContext[AsyncIterator[pb.MediaUpload], pb.MediaStored],
@@ -100,7 +100,7 @@ class IngestServicer(rpc.IngestServiceServicer):
         except (ControlError, MediaError, TimeoutError) as error:
             await self._refuse(context, _status(error), str(error) or "the upload took too long")
 
-    async def FindMissingMedia(  # noqa: N802
+    async def FindMissingMedia(
         self, request: pb.MediaQuestion, context: grpc.aio.ServicerContext[pb.MediaQuestion, pb.MediaAnswer]
     ) -> pb.MediaAnswer:
         """See ingest.proto."""

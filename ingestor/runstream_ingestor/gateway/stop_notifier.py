@@ -79,7 +79,7 @@ class StopNotifier:
                 await self.check()
             except ControlError as error:
                 LOG.warning("trials that must stop could not be read", reason=str(error)[:300])
-            except Exception as error:  # noqa: BLE001  # the loop's boundary: the next turn tries again
+            except Exception as error:  # the loop's boundary: the next turn tries again
                 LOG.error("the check for trials that must stop failed", exc_info=error)
 
     async def check(self) -> None:

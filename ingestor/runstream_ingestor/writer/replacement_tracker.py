@@ -130,7 +130,7 @@ class ClickHouseReplacementTracker:
         """Run the query of a file; return no rows where they cannot be read. Raise StorageUnavailableError."""
         try:
             return await self._client.query_arrow(read_sql(_SQL, name), parameters=parameters, settings=_SETTINGS)
-        except Exception as error:  # noqa: BLE001  # rows that cannot be read must not keep new ones out
+        except Exception as error:  # rows that cannot be read must not keep new ones out
             if isinstance(_classified(error), StorageUnavailableError):
                 raise _classified(error) from error
             # A verdict may then report damaged or missing rows wrongly: storing the batches again repairs that.

@@ -41,7 +41,7 @@ def export_points(
     runs: Sequence[str],
     path: Path,
     keys: Sequence[str] | str | None = None,
-    format: str = "",  # noqa: A002  # the name people expect
+    format: str = "",  # the name people expect
     ranks: Sequence[int] = (),
     min_step: int | None = None,
     max_step: int | None = None,

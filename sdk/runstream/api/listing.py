@@ -122,7 +122,7 @@ class StoredRuns(Sequence[StoredRun]):
         samples: int = 500,
         keys: Sequence[str] | str | None = None,
         x_axis: str = "_step",
-        format: str = "default",  # noqa: A002  # W&B's name
+        format: str = "default",  # W&B's name
         bands: bool = False,
     ) -> Any:
         """Return the curves of all these runs, in few requests; see `runstream.api.histories.histories`."""

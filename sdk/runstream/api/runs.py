@@ -254,7 +254,7 @@ class StoredRun:
         self,
         prefix: str = "",
         rank: int | None = None,
-        type: str = "",  # noqa: A002
+        type: str = "",
         at_step: int | None = None,
         min_step: int | None = None,
         max_step: int | None = None,
@@ -346,7 +346,7 @@ class StoredRun:
     def points(
         self,
         keys: Sequence[str] | str | None = None,
-        format: str = "pandas",  # noqa: A002  # the name people expect
+        format: str = "pandas",  # the name people expect
         *,
         ranks: Sequence[int] = (),
         min_step: int | None = None,

@@ -97,7 +97,7 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
 
 def _omegaconf(node: object, above: Above) -> Any:
     """Return a config or node of OmegaConf with its interpolations resolved; those that fail are kept as written."""
-    OmegaConf = sys.modules["omegaconf"].OmegaConf  # noqa: N806  # it is loaded, since the object is of it
+    OmegaConf = sys.modules["omegaconf"].OmegaConf  # it is loaded, since the object is of it
     if not OmegaConf.is_config(node):
         return to_plain(getattr(node, "_value", lambda: str(node))(), above)
     raw = OmegaConf.to_container(node, resolve=False)
