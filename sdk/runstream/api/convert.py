@@ -36,7 +36,7 @@ def plain(struct: Message, whole_numbers: bool = True) -> dict[str, Any]:
     """
     from google.protobuf.json_format import MessageToDict
 
-    def restore(value: object) -> Any:
+    def restore(value: object) -> object:
         if isinstance(value, float) and whole_numbers and value.is_integer():
             return int(value)
         if isinstance(value, str):

@@ -349,5 +349,5 @@ def _line(row: pb.ConsoleRow) -> dict[str, Any]:
     }
 
 
-def _restored(cell: object) -> Any:
+def _restored(cell: object) -> object:
     return SPECIAL.get(cell, cell) if isinstance(cell, str) else cell

@@ -46,7 +46,7 @@ def to_plain(value: object, above: Above = ()) -> Any:
         return _as_text(value)
 
 
-def _convert(value: object, above: Above) -> Any:
+def _convert(value: object, above: Above) -> object:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
@@ -95,7 +95,7 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     return None
 
 
-def _omegaconf(node: object, above: Above) -> Any:
+def _omegaconf(node: object, above: Above) -> object:
     """Return a config or node of OmegaConf with its interpolations resolved; those that fail are kept as written."""
     OmegaConf = sys.modules["omegaconf"].OmegaConf  # it is loaded, since the object is of it
     if not OmegaConf.is_config(node):
@@ -108,7 +108,7 @@ def _omegaconf(node: object, above: Above) -> Any:
     return to_plain(raw, above)
 
 
-def _resolved(node: Any, key: object, raw: object, above: Above) -> Any:
+def _resolved(node: Any, key: object, raw: object, above: Above) -> object:
     try:
         found = node[key]
     except Exception:  # noqa: BLE001  # it is missing or dangling, or a resolver of the user's raises
@@ -116,7 +116,7 @@ def _resolved(node: Any, key: object, raw: object, above: Above) -> Any:
     return to_plain(found, above)
 
 
-def _leaf(value: Any, above: Above) -> Any:
+def _leaf(value: Any, above: Above) -> object:
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):

@@ -128,7 +128,7 @@ def _of_frame(frame: Any) -> tuple[list[str], list[list[Any]]]:
     return [str(name) for name in frame.columns], [list(row) for row in frame.itertuples(index=False, name=None)]
 
 
-def _cell(value: object, contents: list[Content]) -> Any:
+def _cell(value: object, contents: list[Content]) -> object:
     if isinstance(value, Media):
         if value.problem:
             raise UsageError(value.problem)

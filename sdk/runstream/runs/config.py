@@ -61,7 +61,7 @@ class Config(MutableMapping[str, Any]):
         self._values[key] = value
         self._on_change(key, value)
 
-    def _keep_fixed(self, key: str, value: object) -> Any:
+    def _keep_fixed(self, key: str, value: object) -> object:
         kept = merged({key: value}, {key: self._fixed[key]})[key]
         if not _same(kept, value) and not isinstance(value, Mapping):
             from runstream.base.notices import warn_once

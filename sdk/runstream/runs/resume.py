@@ -74,7 +74,7 @@ def _put_large(answer: dict[str, Any]) -> None:
             section[one["key"]] = json.loads(one["value_json"])
 
 
-def _restored(value: object) -> Any:
+def _restored(value: object) -> object:
     """Return a value of the wire with whole numbers as int again: the wire's numbers are all doubles."""
     if isinstance(value, float) and value.is_integer():
         return int(value)

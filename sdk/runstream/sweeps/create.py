@@ -81,7 +81,7 @@ def as_json(config: Mapping[str, object]) -> str:
         raise UsageError(f"the sweep's configuration: {error}") from error
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     for convert in ("tolist", "item"):
         if hasattr(value, convert):
             return getattr(value, convert)()
