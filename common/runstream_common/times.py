@@ -19,8 +19,3 @@ def from_us(microseconds: int) -> datetime:
     Raise OverflowError past the year 9999.
     """
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def to_us(moment: datetime) -> int:
-    """Return the exact microseconds. `moment` must know its time zone."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,11 +12,11 @@ import pyarrow as pa
 
 from runstream_common.clickhouse.client import StorageRefusedError, classify
 from runstream_common.clickhouse.interface import ClickHouseClient, Settings
+from runstream_common.sql_files import read_sql
 from runstream_query.base.caller import CALLER
 from runstream_query.base.tail import Tail
 
 _PACKAGE = Path(__file__).parents[1]
-_COMMENT = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
 PAGES_PRIORITY, PEOPLES_PRIORITY = 1, 10
 """Priorities of queries of the page, and of users' SQL and exports.
 
@@ -53,10 +52,9 @@ def sql_files() -> dict[str, Path]:
     return files
 
 
-@cache
 def sql(name: str) -> str:
-    """Return an SQL file without its comments: driver and engine parse the text again for each query."""
-    return _COMMENT.sub("", sql_files()[name].read_text(encoding="utf-8"))
+    """Return the statement of the SQL file of this name, without its comments."""
+    return read_sql(sql_files()[name].parent, name)
 
 
 def _changed(name: str, change: Mapping[str, str] | None) -> str:

@@ -1,4 +1,4 @@
-"""Turns rows of `runs`, `run_fields` and `last_values` into `Run` messages."""
+"""Turns rows of `runs.sql`, `run_columns.sql` and `run_values.sql` into `Run` messages."""
 
 from __future__ import annotations
 

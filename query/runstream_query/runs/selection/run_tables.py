@@ -261,7 +261,7 @@ class RunTables:
         # Of a table without fresh parts, even an empty answer costs the engine several milliseconds.
         selects = dict(zip(_TABLES, sql("changed_runs").split("UNION ALL"), strict=True))
         parameters: dict[str, Any] = {_PARTS[table]: parts[table] for table in asked}
-        statement = "UNION ALL".join(selects[table] for table in asked)
+        statement = "\nUNION ALL".join(selects[table] for table in asked)
         rows = await self._storage.ask(statement, project=project, limit=_MAX_CHANGED + 1, **parameters)
         changed: dict[str, list[str]] = defaultdict(list)
         for row in rows:
